@@ -1,0 +1,47 @@
+package parse
+
+import "time"
+
+// Sample holds the figures that Ollama reports for one prompt, in the form of
+// the final message of /api/generate: counts in tokens, durations in
+// nanoseconds. A figure of zero is one that Ollama left out, and is left out
+// of the JSON again.
+type Sample struct {
+	PromptEvalCount    int           `json:"prompt_eval_count,omitempty"`
+	PromptEvalDuration time.Duration `json:"prompt_eval_duration_ns,omitempty"`
+	EvalCount          int           `json:"eval_count,omitempty"`
+	EvalDuration       time.Duration `json:"eval_duration_ns,omitempty"`
+	LoadDuration       time.Duration `json:"load_duration_ns,omitempty"`
+	TotalDuration      time.Duration `json:"total_duration_ns,omitempty"`
+}
+
+// PromptEvalRate returns the prompt's tokens per second of evaluation, and
+// false when count or duration is missing.
+func (s Sample) PromptEvalRate() (tokensPerSec float64, ok bool) {
+	return rate(s.PromptEvalCount, s.PromptEvalDuration)
+}
+
+// EvalRate returns the generated tokens per second, and false when count or
+// duration is missing.
+func (s Sample) EvalRate() (tokensPerSec float64, ok bool) {
+	return rate(s.EvalCount, s.EvalDuration)
+}
+
+func rate(tokens int, d time.Duration) (float64, bool) {
+	if tokens <= 0 || d <= 0 {
+		return 0, false
+	}
+	return float64(tokens) / d.Seconds(), true
+}
+
+// Loaded is what the server says of a model that it has just brought into
+// memory for a cell. Sizes are in bytes, ContextLength in tokens; zero means
+// that the server did not say (it names the context length since 0.10).
+type Loaded struct {
+	// Warmup holds the figures of the short prompt that ended the load. Its
+	// LoadDuration is the load's, its rate is that of a cold runner.
+	Warmup        Sample
+	ContextLength int
+	Size          int64
+	SizeVRAM      int64
+}

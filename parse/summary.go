@@ -1,0 +1,118 @@
+package parse
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// figure matches one line of the summary. Labels stand at the line's start:
+// "eval rate:" is also the tail of "prompt eval rate:".
+var figure = regexp.MustCompile(`^(total duration|load duration|prompt eval count|prompt eval duration|eval count|eval duration): +(.*)$`)
+
+// Summary reads what `ollama run --verbose` prints on standard error after an
+// answer, between spinners and terminal codes:
+//
+//	total duration:       13.235672388s
+//	load duration:        258.838991ms
+//	prompt eval count:    3684 token(s)
+//	prompt eval duration: 12.963530257s
+//	prompt eval rate:     284.18 tokens/s
+//	eval count:           2 token(s)
+//	eval duration:        11.827633ms
+//	eval rate:            169.10 tokens/s
+//
+// A line whose figure is zero is left out by Ollama. The rates are not read:
+// they follow from the counts and durations, which are exact. Of two summaries
+// the last counts, as it is the one that belongs to the end of the output.
+//
+// The error is a *Failure: of the class of an error text, if there is one, else
+// NoFigures with the line that is wrong or the end of the text.
+func Summary(stderr []byte) (Sample, error) {
+	text := Plain(stderr)
+	var s Sample
+	number := 0
+	for line := range strings.Lines(text) {
+		number++
+		line = strings.TrimSuffix(line, "\n")
+		match := figure.FindStringSubmatch(line)
+		if match == nil {
+			continue
+		}
+		if match[1] == "total duration" {
+			s = Sample{}
+		}
+		if err := s.set(match[1], match[2]); err != nil {
+			return Sample{}, &Failure{NoFigures, fmt.Sprintf("line %d: %q: %v", number, line, err)}
+		}
+	}
+	if _, ok := s.PromptEvalRate(); ok {
+		return s, nil
+	}
+	if words := ErrorText(stderr); words != "" {
+		return Sample{}, &Failure{Classify(words), words}
+	}
+	return Sample{}, &Failure{NoFigures, fmt.Sprintf("no prompt eval count and duration in the summary: %q", lastBytes(text, 200))}
+}
+
+func (s *Sample) set(label, value string) (err error) {
+	switch label {
+	case "total duration":
+		s.TotalDuration, err = duration(value)
+	case "load duration":
+		s.LoadDuration, err = duration(value)
+	case "prompt eval count":
+		s.PromptEvalCount, err = tokens(value)
+	case "prompt eval duration":
+		s.PromptEvalDuration, err = duration(value)
+	case "eval count":
+		s.EvalCount, err = tokens(value)
+	case "eval duration":
+		s.EvalDuration, err = duration(value)
+	}
+	return err
+}
+
+func duration(value string) (time.Duration, error) {
+	d, err := time.ParseDuration(value)
+	if err == nil && d < 0 {
+		err = fmt.Errorf("a negative duration")
+	}
+	return d, err
+}
+
+// tokens reads "3684 token(s)".
+func tokens(value string) (int, error) {
+	count, ok := strings.CutSuffix(value, " token(s)")
+	if !ok {
+		return 0, fmt.Errorf("not of the form `N token(s)`")
+	}
+	n, err := strconv.Atoi(count)
+	if err == nil && n < 0 {
+		err = fmt.Errorf("a negative count")
+	}
+	return n, err
+}
+
+// ErrorText returns the words of the last `Error: …` line of the command's
+// standard error, without that prefix; empty when there is none.
+func ErrorText(stderr []byte) string {
+	words := ""
+	for line := range strings.Lines(Plain(stderr)) {
+		if rest, ok := strings.CutPrefix(line, "Error: "); ok {
+			words = strings.TrimSpace(rest)
+		}
+	}
+	return words
+}
+
+// lastBytes returns at most n bytes from the end of s, from a whole character
+// on.
+func lastBytes(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	return strings.ToValidUTF8(s[len(s)-n:], "")
+}

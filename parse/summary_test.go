@@ -1,0 +1,166 @@
+package parse
+
+import (
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func captured(t testing.TB, name string) []byte {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join("testdata", "ollama-0.10.1-"+name))
+	require.NoError(t, err)
+	return data
+}
+
+func TestSummaryCaptured(t *testing.T) {
+	for file, want := range map[string]Sample{
+		"run.stderr": {
+			TotalDuration: 564506889, LoadDuration: 264095302,
+			PromptEvalCount: 943, PromptEvalDuration: 297594909, EvalCount: 2, EvalDuration: 1870838,
+		},
+		"run.terminal": {
+			TotalDuration: 5296098, LoadDuration: 1258749,
+			PromptEvalCount: 943, PromptEvalDuration: 1657268, EvalCount: 2, EvalDuration: 1864568,
+		},
+		"run-argument.terminal": {
+			TotalDuration: 4162957, LoadDuration: 711538,
+			PromptEvalCount: 17, PromptEvalDuration: 2469767, EvalCount: 2, EvalDuration: 402674,
+		},
+	} {
+		got, err := Summary(captured(t, file))
+		require.NoError(t, err, file)
+		assert.Equal(t, want, got, file)
+	}
+}
+
+func TestSummaryCapturedFailures(t *testing.T) {
+	for file, want := range map[string]Failure{
+		"run-negative-batch.stderr": {RunnerCrashed, "500 Internal Server Error: llama runner process has terminated: exit status 2"},
+		"run-no-memory.stderr":      {RunnerCrashed, "500 Internal Server Error: llama runner process has terminated: exit status 2"},
+		"run-runner-killed.stderr":  {RunnerCrashed, "model runner has unexpectedly stopped, this may be due to resource limitations or an internal error, check ollama server logs for details"},
+		"run-no-server.stderr":      {ServerAway, "ollama server not responding - could not connect to ollama server, run 'ollama serve' to start it"},
+	} {
+		_, err := Summary(captured(t, file))
+		assert.Equal(t, &want, err, file)
+		assert.Equal(t, want.Detail, ErrorText(captured(t, file)), file)
+	}
+	assert.Empty(t, ErrorText(captured(t, "run.stderr")))
+	assert.Empty(t, ErrorText(captured(t, "create.stderr")))
+}
+
+func TestSummaryForms(t *testing.T) {
+	const whole = "prompt eval count:    3684 token(s)\nprompt eval duration: 12.963530257s\n"
+	want := Sample{PromptEvalCount: 3684, PromptEvalDuration: 12963530257}
+	for _, test := range []struct {
+		name, text string
+		want       Sample
+	}{
+		{"only what is needed", whole, want},
+		{"CRLF", "prompt eval count:    3684 token(s)\r\nprompt eval duration: 12.963530257s\r\n", want},
+		{"no newline at the end", "prompt eval duration: 12.963530257s\nprompt eval count:    3684 token(s)", want},
+		{"micro, and minutes", "total duration:       1m2.3s\nload duration:        958.101µs\n" + whole,
+			Sample{PromptEvalCount: 3684, PromptEvalDuration: 12963530257, TotalDuration: 62300 * time.Millisecond, LoadDuration: 958101}},
+		{"behind a spinner", "\x1b[?25l⠙ \x1b[K\x1b[2K\x1b[1Gtotal duration:       1s\n" + whole,
+			Sample{PromptEvalCount: 3684, PromptEvalDuration: 12963530257, TotalDuration: time.Second}},
+		{"rates are not read", whole + "prompt eval rate:     1 tokens/s\neval rate:            nonsense\n", want},
+		{"the last of two", "total duration:       1s\neval count:           7 token(s)\n" + whole + "total duration:       2s\n" + whole,
+			Sample{PromptEvalCount: 3684, PromptEvalDuration: 12963530257, TotalDuration: 2 * time.Second}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			got, err := Summary([]byte(test.text))
+			require.NoError(t, err)
+			assert.Equal(t, test.want, got)
+		})
+	}
+}
+
+func TestSummaryRefuses(t *testing.T) {
+	for _, test := range []struct{ name, text, want string }{
+		{"nothing", "", `Parse error: no prompt eval count and duration in the summary: ""`},
+		{"no duration", "prompt eval count:    3684 token(s)\n", "no prompt eval count and duration"},
+		{"zero", "prompt eval count:    0 token(s)\nprompt eval duration: 0s\n", "no prompt eval count and duration"},
+		{"a word", "\n\nprompt eval count:    many token(s)\n", `Parse error: line 1: "prompt eval count:    many token(s)": strconv.Atoi: parsing "many"`},
+		{"no unit", "prompt eval count:    5\n", "not of the form `N token(s)`"},
+		{"negative count", "x\nprompt eval count:    -5 token(s)\n", `line 2: "prompt eval count:    -5 token(s)": a negative count`},
+		{"too large", "prompt eval count:    99999999999999999999 token(s)\n", "value out of range"},
+		{"negative duration", "prompt eval duration: -1s\n", "a negative duration"},
+		{"bad duration", "prompt eval duration: NaN\n", `invalid duration "NaN"`},
+		{"the label in the middle", "said prompt eval count:    5 token(s)\nsaid prompt eval duration: 1s\n", "no prompt eval count"},
+		{"an error, no figures", "Error: model 'x' not found\n", "Model error: model 'x' not found"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			_, err := Summary([]byte(test.text))
+			assert.ErrorContains(t, err, test.want)
+		})
+	}
+}
+
+func TestRates(t *testing.T) {
+	s := Sample{PromptEvalCount: 100, PromptEvalDuration: 500 * time.Millisecond, EvalCount: 3, EvalDuration: time.Second}
+	rate, ok := s.PromptEvalRate()
+	assert.True(t, ok)
+	assert.Equal(t, 200.0, rate)
+	rate, ok = s.EvalRate()
+	assert.True(t, ok)
+	assert.Equal(t, 3.0, rate)
+	_, ok = Sample{PromptEvalCount: 1}.PromptEvalRate()
+	assert.False(t, ok)
+	_, ok = Sample{PromptEvalDuration: 1}.PromptEvalRate()
+	assert.False(t, ok)
+}
+
+// format writes the summary as Ollama does.
+func format(s Sample) string {
+	text := ""
+	for _, f := range []struct {
+		label  string
+		value  any
+		absent bool
+	}{
+		{"total duration:       %v\n", s.TotalDuration, s.TotalDuration == 0},
+		{"load duration:        %v\n", s.LoadDuration, s.LoadDuration == 0},
+		{"prompt eval count:    %d token(s)\n", s.PromptEvalCount, s.PromptEvalCount == 0},
+		{"prompt eval duration: %v\n", s.PromptEvalDuration, s.PromptEvalDuration == 0},
+		{"eval count:           %d token(s)\n", s.EvalCount, s.EvalCount == 0},
+		{"eval duration:        %v\n", s.EvalDuration, s.EvalDuration == 0},
+	} {
+		if !f.absent {
+			text += fmt.Sprintf(f.label, f.value)
+		}
+	}
+	return text
+}
+
+func FuzzSummary(f *testing.F) {
+	for _, file := range []string{"run.stderr", "run.terminal", "run-negative-batch.stderr", "run-no-server.stderr", "create.stderr"} {
+		f.Add(captured(f, file))
+	}
+	f.Add([]byte("prompt eval count:    3684 token(s)\nprompt eval duration: 12.963530257s\neval rate: 1"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		s, err := Summary(text)
+		if err != nil {
+			if s != (Sample{}) {
+				t.Fatalf("%+v beside %v", s, err)
+			}
+			return
+		}
+		rate, ok := s.PromptEvalRate()
+		if !ok || !(rate > 0) || math.IsInf(rate, 0) {
+			t.Fatalf("rate %v of %+v", rate, s)
+		}
+		if min(s.EvalCount, s.PromptEvalCount) < 0 || min(s.EvalDuration, s.LoadDuration, s.TotalDuration) < 0 {
+			t.Fatalf("negative figure in %+v", s)
+		}
+		again, err := Summary([]byte(format(s)))
+		if err != nil || again != s {
+			t.Fatalf("%+v became %+v, %v", s, again, err)
+		}
+	})
+}
