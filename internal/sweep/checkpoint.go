@@ -1,0 +1,306 @@
+package sweep
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"slices"
+	"time"
+
+	"golang.org/x/perf/benchmath"
+
+	"github.com/ollama-sweep/ollama-sweep/parse"
+)
+
+// Version is the checkpoint format that this package writes.
+const Version = 1
+
+// FileName is the checkpoint's name in a sweep's out folder.
+const FileName = "benchmark_results.json"
+
+// Checkpoint is a sweep as far as it has come: the only truth, of which every
+// report is a function.
+type Checkpoint struct {
+	Version int    `json:"version"`
+	Sweep   Header `json:"sweep"`
+	// Results are in order of measurement, one per cell.
+	Results []Result `json:"results"`
+
+	// OlderTool says that the file was in the form of an older tool, which
+	// names little of the sweep. Such a file is never written again.
+	OlderTool bool `json:"-"`
+}
+
+// Header says what was swept, and on what. Two sweeps whose headers differ in
+// a field that Differs compares can't share a checkpoint.
+type Header struct {
+	Model           string    `json:"model"`
+	Digest          string    `json:"digest,omitempty"` // of the base model's manifest, as `ollama list` shows it
+	Quantization    string    `json:"quantization,omitempty"`
+	ModelfileSHA256 string    `json:"modelfile_sha256,omitempty"` // of the template, where there is one
+	PromptSHA256    string    `json:"prompt_sha256,omitempty"`
+	NumPredict      int       `json:"num_predict,omitempty"`
+	Runner          string    `json:"runner,omitempty"`
+	OllamaVersion   string    `json:"ollama_version,omitempty"`
+	GPU             []string  `json:"gpu,omitempty"` // names, where the GPUs are local
+	Driver          string    `json:"driver,omitempty"`
+	NumCtx          []int     `json:"num_ctx,omitempty"`
+	NumBatch        []int     `json:"num_batch,omitempty"`
+	Shard           Shard     `json:"shard,omitzero"` // the part of the grid that is to be measured
+	Started         time.Time `json:"started,omitzero"`
+}
+
+// Differs names the first field in which two headers belong to different
+// sweeps, with both values, and is empty when they belong together. The grid
+// and the start may differ: a sweep can grow. So may what an older tool did not
+// write down.
+func (h Header) Differs(other Header) string {
+	for _, f := range []struct{ name, a, b string }{
+		{"model", h.Model, other.Model},
+		{"digest", h.Digest, other.Digest},
+		{"modelfile_sha256", h.ModelfileSHA256, other.ModelfileSHA256},
+		{"prompt_sha256", h.PromptSHA256, other.PromptSHA256},
+		{"num_predict", fmt.Sprint(h.NumPredict), fmt.Sprint(other.NumPredict)},
+		{"runner", h.Runner, other.Runner},
+		{"ollama_version", h.OllamaVersion, other.OllamaVersion},
+		{"gpu", fmt.Sprint(h.GPU), fmt.Sprint(other.GPU)},
+		{"driver", h.Driver, other.Driver},
+		{"shard", h.Shard.String(), other.Shard.String()},
+	} {
+		if f.a != f.b {
+			return fmt.Sprintf("%s is %q there and %q here", f.name, f.a, f.b)
+		}
+	}
+	return ""
+}
+
+// Result is what is known of one cell: samples, or an error, or both when the
+// cell failed after its first sample.
+type Result struct {
+	NumCtx   int `json:"num_ctx"`
+	NumBatch int `json:"num_batch"`
+	// PromptEvalRate is the median of the samples in tokens per second, nil for
+	// a failed cell.
+	PromptEvalRate *float64  `json:"prompt_eval_rate"`
+	Timestamp      time.Time `json:"timestamp,omitzero"` // of the newest change
+
+	Error  *parse.Class `json:"error"`            // nil for a measured cell
+	Detail string       `json:"detail,omitempty"` // the server's own words
+
+	Samples []parse.Sample `json:"samples,omitempty"`
+	// Warmup holds the newest load's own short prompt, which is not a sample.
+	Warmup *parse.Sample `json:"warmup,omitempty"`
+
+	ContextLength int      `json:"context_length,omitempty"` // tokens, as the server says
+	Size          int64    `json:"size,omitempty"`           // bytes of the loaded model
+	SizeVRAM      int64    `json:"size_vram,omitempty"`      // bytes of it in GPU memory
+	Warnings      []string `json:"warnings,omitempty"`
+}
+
+// Cell returns the cell that r belongs to.
+func (r *Result) Cell() Cell { return Cell{r.NumCtx, r.NumBatch} }
+
+// Failed reports whether the cell could not be measured.
+func (r *Result) Failed() bool { return r.Error != nil }
+
+// LoadDuration returns the newest load's duration: the warm-up's own, or the
+// first sample's where a load had no warm-up; zero when not known.
+func (r *Result) LoadDuration() time.Duration {
+	switch {
+	case r.Warmup != nil:
+		return r.Warmup.LoadDuration
+	case len(r.Samples) > 0:
+		return r.Samples[0].LoadDuration
+	}
+	return 0
+}
+
+// setRate makes PromptEvalRate the median of the samples.
+func (r *Result) setRate() {
+	r.PromptEvalRate = nil
+	var rates []float64
+	for _, s := range r.Samples {
+		if v, ok := s.PromptEvalRate(); ok {
+			rates = append(rates, v)
+		}
+	}
+	if r.Failed() || len(rates) == 0 {
+		return
+	}
+	median := Median(rates)
+	r.PromptEvalRate = &median
+}
+
+// Median returns the middle of the values, of which there is at least one; it
+// leaves their order alone.
+func Median(values []float64) float64 {
+	s := benchmath.NewSample(slices.Clone(values), &benchmath.DefaultThresholds)
+	return benchmath.AssumeNothing.Summary(s, 0.95).Center
+}
+
+// Result returns what is known of the cell, or nil.
+func (cp *Checkpoint) Result(c Cell) *Result {
+	for i := range cp.Results {
+		if cp.Results[i].Cell() == c {
+			return &cp.Results[i]
+		}
+	}
+	return nil
+}
+
+// Axes returns every num_ctx and every num_batch that was planned or
+// measured, ascending.
+func (cp *Checkpoint) Axes() (ctx, batch []int) {
+	ctx, batch = slices.Clone(cp.Sweep.NumCtx), slices.Clone(cp.Sweep.NumBatch)
+	for _, r := range cp.Results {
+		ctx, batch = append(ctx, r.NumCtx), append(batch, r.NumBatch)
+	}
+	slices.Sort(ctx)
+	slices.Sort(batch)
+	return slices.Compact(ctx), slices.Compact(batch)
+}
+
+// Plan returns the cells that the sweep is to measure, in column order: those
+// of the header's grid, or of the results' own where an older tool left none.
+func (cp *Checkpoint) Plan() []Cell {
+	g := Grid{Ctx: cp.Sweep.NumCtx, Batch: cp.Sweep.NumBatch}
+	if len(g.Ctx) == 0 || len(g.Batch) == 0 {
+		g.Ctx, g.Batch = cp.Axes()
+	}
+	plan, _ := g.Cells()
+	return cp.Sweep.Shard.of(plan)
+}
+
+// Load reads the checkpoint file at path, in this form or an older tool's. An
+// error names the file and, where it can, the line or the result that is wrong.
+func Load(path string) (*Checkpoint, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading checkpoint: %w", err)
+	}
+	cp, err := Decode(data)
+	if err != nil {
+		return nil, fmt.Errorf("decoding checkpoint %q: %w", path, err)
+	}
+	return cp, nil
+}
+
+// Decode reads a checkpoint in this form or an older tool's.
+func Decode(data []byte) (*Checkpoint, error) {
+	if len(bytes.TrimSpace(data)) == 0 {
+		return nil, fmt.Errorf("the file is empty")
+	}
+	var form struct {
+		Version  *int            `json:"version"`
+		Metadata json.RawMessage `json:"metadata"`
+	}
+	if err := unmarshal(data, &form); err != nil {
+		return nil, err
+	}
+	if form.Version == nil && form.Metadata != nil {
+		return decodeOlder(data)
+	}
+	if form.Version == nil {
+		return nil, fmt.Errorf(`no "version": this is not a sweep's checkpoint`)
+	}
+	if *form.Version != Version {
+		return nil, fmt.Errorf("version %d is not known here, only %d: use the release that wrote it", *form.Version, Version)
+	}
+	cp := new(Checkpoint)
+	if err := unmarshal(data, cp); err != nil {
+		return nil, err
+	}
+	return cp, cp.check()
+}
+
+// check refuses results that no sweep of ours writes.
+func (cp *Checkpoint) check() error {
+	seen := make(map[Cell]bool, len(cp.Results))
+	for i := range cp.Results {
+		r := &cp.Results[i]
+		fail := func(format string, args ...any) error {
+			return fmt.Errorf("result %d (%v): %s", i+1, r.Cell(), fmt.Sprintf(format, args...))
+		}
+		switch {
+		case r.NumCtx <= 0 || r.NumBatch <= 0:
+			return fail("num_ctx and num_batch must be positive")
+		case seen[r.Cell()]:
+			return fail("the cell stands twice")
+		case r.PromptEvalRate == nil && r.Error == nil:
+			return fail("neither prompt_eval_rate nor error")
+		case r.PromptEvalRate != nil && r.Error != nil:
+			return fail("both prompt_eval_rate and error")
+		case r.PromptEvalRate != nil && !positive(*r.PromptEvalRate):
+			return fail("prompt_eval_rate %v is not a positive number", *r.PromptEvalRate)
+		}
+		for _, s := range r.Samples {
+			if _, ok := s.PromptEvalRate(); !ok {
+				return fail("a sample without prompt_eval_count and prompt_eval_duration_ns")
+			}
+		}
+		seen[r.Cell()] = true
+	}
+	return nil
+}
+
+func positive(x float64) bool { return x > 0 && !math.IsInf(x, 0) }
+
+// unmarshal decodes one JSON value that fills data, and names the line of an
+// error.
+func unmarshal(data []byte, v any) error {
+	err := json.Unmarshal(data, v)
+	if err == nil {
+		return nil
+	}
+	var offset int64
+	switch e := err.(type) {
+	case *json.SyntaxError:
+		offset = e.Offset
+	case *json.UnmarshalTypeError:
+		offset = e.Offset
+	default:
+		return err
+	}
+	offset = min(offset, int64(len(data)))
+	return fmt.Errorf("line %d: %w", 1+bytes.Count(data[:offset], []byte("\n")), err)
+}
+
+// Encode writes the checkpoint with one result per line.
+func (cp *Checkpoint) Encode(w io.Writer) error {
+	lines := make([][]byte, len(cp.Results))
+	for i := range cp.Results {
+		line, err := json.Marshal(&cp.Results[i])
+		if err != nil {
+			return fmt.Errorf("encoding result %d: %w", i+1, err)
+		}
+		lines[i] = line
+	}
+	return encode(w, cp.Sweep, lines)
+}
+
+// encode frames results that are encoded already, so that a save costs no
+// more than the writing of what did not change.
+func encode(w io.Writer, h Header, lines [][]byte) error {
+	header, err := json.MarshalIndent(h, "  ", "  ")
+	if err != nil {
+		return fmt.Errorf("encoding header: %w", err)
+	}
+	if _, err := fmt.Fprintf(w, "{\n  \"version\": %d,\n  \"sweep\": %s,\n  \"results\": [", Version, header); err != nil {
+		return err
+	}
+	sep := "\n    "
+	for _, line := range lines {
+		if _, err := io.WriteString(w, sep); err != nil {
+			return err
+		}
+		if _, err := w.Write(line); err != nil {
+			return err
+		}
+		sep = ",\n    "
+	}
+	_, err = io.WriteString(w, "\n  ]\n}\n")
+	return err
+}

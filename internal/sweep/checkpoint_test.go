@@ -1,0 +1,210 @@
+package sweep
+
+import (
+	"bytes"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ollama-sweep/ollama-sweep/parse"
+)
+
+var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+// sample is one prompt of 1000 tokens at the rate.
+func sample(tokensPerSec float64) parse.Sample {
+	return parse.Sample{
+		PromptEvalCount:    1000,
+		PromptEvalDuration: time.Duration(1000 / tokensPerSec * float64(time.Second)),
+		EvalCount:          2,
+		EvalDuration:       20 * time.Millisecond,
+		LoadDuration:       3 * time.Millisecond,
+		TotalDuration:      time.Second,
+	}
+}
+
+// wholeCheckpoint has one result of each kind.
+func wholeCheckpoint() *Checkpoint {
+	oom := parse.OutOfGPUMemory
+	crashed := parse.RunnerCrashed
+	cp := &Checkpoint{
+		Version: Version,
+		Sweep: Header{
+			Model: "nemotron_f", Digest: "abc", Quantization: "Q4_K_M", PromptSHA256: "def", NumPredict: 2, Runner: RunnerAPI,
+			OllamaVersion: "0.10.1", GPU: []string{"A", "B"}, Driver: "550", NumCtx: []int{4096, 8192}, NumBatch: []int{128, 512}, Started: noon,
+		},
+		Results: []Result{
+			{NumCtx: 4096, NumBatch: 128, Timestamp: noon, Samples: []parse.Sample{sample(100), sample(300), sample(200)},
+				Warmup: &parse.Sample{PromptEvalCount: 50, PromptEvalDuration: time.Second, LoadDuration: 90 * time.Second}, ContextLength: 4096, Size: 10, SizeVRAM: 8},
+			{NumCtx: 4096, NumBatch: 512, Timestamp: noon, Error: &oom, Detail: "cudaMalloc failed: out of memory"},
+			{NumCtx: 8192, NumBatch: 128, Timestamp: noon, Error: &crashed, Samples: []parse.Sample{sample(100)}},
+		},
+	}
+	for i := range cp.Results {
+		cp.Results[i].setRate()
+	}
+	return cp
+}
+
+func TestCheckpointRoundTrip(t *testing.T) {
+	cp := wholeCheckpoint()
+	require.NotNil(t, cp.Results[0].PromptEvalRate)
+	assert.InDelta(t, 200, *cp.Results[0].PromptEvalRate, 1e-6, "the median of the samples")
+	assert.Nil(t, cp.Results[2].PromptEvalRate, "a failed cell has no rate, whatever its samples")
+
+	var buf bytes.Buffer
+	require.NoError(t, cp.Encode(&buf))
+	got, err := Decode(buf.Bytes())
+	require.NoError(t, err)
+	assert.Equal(t, cp, got)
+	for _, line := range strings.Split(buf.String(), "\n") {
+		if strings.Contains(line, "num_batch\":") && strings.HasPrefix(line, "    {") {
+			assert.Contains(t, line, `"error":`, "each result is one line")
+		}
+	}
+	assert.Contains(t, buf.String(), `"prompt_eval_rate":null`)
+	assert.Contains(t, buf.String(), `"error":null`)
+}
+
+func TestCheckpointPlanAndAxes(t *testing.T) {
+	cp := wholeCheckpoint()
+	cp.Results = append(cp.Results, Result{NumCtx: 2048, NumBatch: 64})
+	ctx, batch := cp.Axes()
+	assert.Equal(t, []int{2048, 4096, 8192}, ctx, "what was planned and what was measured")
+	assert.Equal(t, []int{64, 128, 512}, batch)
+	assert.Equal(t, []Cell{{4096, 128}, {4096, 512}, {8192, 128}, {8192, 512}}, cp.Plan(), "what was planned")
+	assert.Nil(t, cp.Result(Cell{1, 1}))
+	assert.Equal(t, 64, cp.Result(Cell{2048, 64}).NumBatch)
+
+	older := &Checkpoint{Results: cp.Results}
+	assert.Len(t, older.Plan(), 9, "without a header, the results' own grid")
+}
+
+func TestHeaderDiffers(t *testing.T) {
+	h := wholeCheckpoint().Sweep
+	other := h
+	other.NumCtx, other.Started, other.Quantization = nil, time.Now(), "?"
+	assert.Empty(t, h.Differs(other), "the grid may grow")
+	for name, change := range map[string]func(*Header){
+		"model":            func(h *Header) { h.Model = "x" },
+		"digest":           func(h *Header) { h.Digest = "x" },
+		"modelfile_sha256": func(h *Header) { h.ModelfileSHA256 = "x" },
+		"prompt_sha256":    func(h *Header) { h.PromptSHA256 = "x" },
+		"num_predict":      func(h *Header) { h.NumPredict = 9 },
+		"runner":           func(h *Header) { h.Runner = "x" },
+		"ollama_version":   func(h *Header) { h.OllamaVersion = "x" },
+		"gpu":              func(h *Header) { h.GPU = []string{"A"} },
+		"driver":           func(h *Header) { h.Driver = "x" },
+		"shard":            func(h *Header) { h.Shard = Shard{1, 2} },
+	} {
+		other := h
+		change(&other)
+		assert.Contains(t, h.Differs(other), name+" is ")
+	}
+}
+
+func TestDecodeRefuses(t *testing.T) {
+	const start = "{\n\"version\": 1,\n\"sweep\": {},\n\"results\": [\n"
+	for _, test := range []struct{ name, text, want string }{
+		{"empty", " \n", "the file is empty"},
+		{"cut short", start + "{", "line 5: unexpected end of JSON input"},
+		{"not JSON", "{\n\"version\": x}", "line 2: invalid character 'x'"},
+		{"a second value", start + "]}\n{}", "line 6: invalid character '{' after top-level value"},
+		{"not a checkpoint", `{"a": 1}`, `no "version"`},
+		{"a list", `[]`, "line 1: json: cannot unmarshal array"},
+		{"future version", `{"version": 2}`, "version 2 is not known here, only 1"},
+		{"wrong type", start + `{"num_ctx": "x"}]}`, "line 5: json: cannot unmarshal string"},
+		{"negative cell", start + `{"num_ctx": -1, "num_batch": 1, "prompt_eval_rate": 1}]}`, "result 1 (ctx=-1/batch=1): num_ctx and num_batch must be positive"},
+		{"twice", start + `{"num_ctx": 1, "num_batch": 1, "prompt_eval_rate": 1}, {"num_ctx": 1, "num_batch": 1, "error": "x"}]}`, "result 2 (ctx=1/batch=1): the cell stands twice"},
+		{"nothing known", start + `{"num_ctx": 1, "num_batch": 1}]}`, "neither prompt_eval_rate nor error"},
+		{"both known", start + `{"num_ctx": 1, "num_batch": 1, "prompt_eval_rate": 1, "error": "x"}]}`, "both prompt_eval_rate and error"},
+		{"zero rate", start + `{"num_ctx": 1, "num_batch": 1, "prompt_eval_rate": 0}]}`, "prompt_eval_rate 0 is not a positive number"},
+		{"sample without figures", start + `{"num_ctx": 1, "num_batch": 1, "prompt_eval_rate": 1, "samples": [{}]}]}`, "a sample without prompt_eval_count"},
+		{"older tool's bad time", `{"metadata": {}, "results": [{"num_ctx": 1, "num_batch": 1, "prompt_eval_rate": 1, "timestamp": "yesterday"}]}`, `timestamp "yesterday" is not ISO 8601`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			_, err := Decode([]byte(test.text))
+			assert.ErrorContains(t, err, test.want)
+		})
+	}
+}
+
+func TestDecodeOlderTool(t *testing.T) {
+	cp, err := Decode([]byte(`{"metadata": {"model": "nemotron_f"}, "results": [
+		{"num_ctx": 8192, "num_batch": 32, "prompt_eval_rate": 78.8, "timestamp": "2025-06-01T12:00:00.123456"},
+		{"num_ctx": 8192, "num_batch": 160, "prompt_eval_rate": null, "error": "CUDA OOM", "timestamp": "2025-06-01T12:02:00"},
+		{"num_ctx": 8192, "num_batch": 288, "prompt_eval_rate": null, "error": "Timeout"},
+		{"num_ctx": 8192, "num_batch": 416, "prompt_eval_rate": null, "error": "Failed to create model"},
+		{"num_ctx": 8192, "num_batch": 544, "prompt_eval_rate": -1},
+		{"num_ctx": 8192, "num_batch": 544, "prompt_eval_rate": 80.5}]}`))
+	require.NoError(t, err)
+	assert.True(t, cp.OlderTool)
+	assert.Equal(t, "nemotron_f", cp.Sweep.Model)
+	require.Len(t, cp.Results, 5, "a cell measured again counts once")
+	assert.Equal(t, 78.8, *cp.Results[0].PromptEvalRate)
+	assert.Equal(t, 123456000, cp.Results[0].Timestamp.Nanosecond())
+	for i, want := range map[int]parse.Class{1: parse.OutOfGPUMemory, 2: parse.Timeout, 3: parse.ModelError} {
+		assert.Equal(t, want, *cp.Results[i].Error)
+	}
+	assert.Equal(t, "Failed to create model", cp.Results[3].Detail)
+	assert.Equal(t, 80.5, *cp.Results[4].PromptEvalRate)
+}
+
+func TestLoadNamesTheFile(t *testing.T) {
+	dir := t.TempDir()
+	_, err := Load(dir)
+	assert.ErrorContains(t, err, dir)
+	file := filepath.Join(dir, FileName)
+	require.NoError(t, os.WriteFile(file, []byte("{"), 0o644))
+	_, err = Load(file)
+	assert.ErrorContains(t, err, file)
+}
+
+func TestMedianOfEven(t *testing.T) {
+	values := []float64{4, 1, 3, 2}
+	assert.Equal(t, 2.5, Median(values))
+	assert.Equal(t, []float64{4, 1, 3, 2}, values, "the caller's order is left alone")
+}
+
+func FuzzDecode(f *testing.F) {
+	var buf bytes.Buffer
+	if err := wholeCheckpoint().Encode(&buf); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(buf.Bytes())
+	f.Add([]byte(`{"metadata": {"model": "m"}, "results": [{"num_ctx": 8192, "num_batch": 32, "prompt_eval_rate": 78.8, "timestamp": "2025-06-01T12:00:00.123456"}]}`))
+	f.Add([]byte(`{"version": 1}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		cp, err := Decode(data)
+		if err != nil {
+			return
+		}
+		for _, r := range cp.Results {
+			if r.PromptEvalRate != nil && (math.IsNaN(*r.PromptEvalRate) || *r.PromptEvalRate <= 0) {
+				t.Fatalf("rate %v", *r.PromptEvalRate)
+			}
+		}
+		// What was read can be written, and read again the same.
+		var buf bytes.Buffer
+		if err := cp.Encode(&buf); err != nil {
+			t.Fatal(err)
+		}
+		again, err := Decode(buf.Bytes())
+		if err != nil {
+			t.Fatalf("%v in\n%s", err, buf.String())
+		}
+		var twice bytes.Buffer
+		if err := again.Encode(&twice); err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(buf.Bytes(), twice.Bytes()) {
+			t.Fatalf("%s\nbecame\n%s", buf.String(), twice.String())
+		}
+	})
+}

@@ -1,0 +1,59 @@
+package sweep
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Cell is one pair of settings to measure.
+type Cell struct {
+	Ctx   int // num_ctx: tokens of context allocated
+	Batch int // num_batch: tokens per forward pass
+}
+
+// String names the cell as its subtest and its benchmark line do.
+func (c Cell) String() string { return fmt.Sprintf("ctx=%d/batch=%d", c.Ctx, c.Batch) }
+
+// Valid reports whether the cell can be measured as it stands. Servers cap
+// num_batch at num_ctx, so that a larger one would be a copy of another cell.
+func (c Cell) Valid() bool { return c.Batch <= c.Ctx }
+
+// Grid holds the values of the two settings, each ascending and unique.
+type Grid struct {
+	Ctx   []int
+	Batch []int
+	// BatchFirst walks all num_ctx of one num_batch before the next num_batch.
+	// The zero value walks all num_batch of one num_ctx: column order.
+	BatchFirst bool
+}
+
+// Cells returns the cells to measure, in order, and those left out because
+// they are not valid.
+func (g Grid) Cells() (plan, leftOut []Cell) {
+	add := func(c Cell) {
+		if c.Valid() {
+			plan = append(plan, c)
+		} else {
+			leftOut = append(leftOut, c)
+		}
+	}
+	if g.BatchFirst {
+		for _, batch := range g.Batch {
+			for _, ctx := range g.Ctx {
+				add(Cell{ctx, batch})
+			}
+		}
+		return plan, leftOut
+	}
+	for _, ctx := range g.Ctx {
+		for _, batch := range g.Batch {
+			add(Cell{ctx, batch})
+		}
+	}
+	return plan, leftOut
+}
+
+// Contains reports whether the cell's values are both on the grid.
+func (g Grid) Contains(c Cell) bool {
+	return slices.Contains(g.Ctx, c.Ctx) && slices.Contains(g.Batch, c.Batch)
+}

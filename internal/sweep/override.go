@@ -1,0 +1,122 @@
+package sweep
+
+import (
+	"flag"
+	"fmt"
+	"strconv"
+	"time"
+)
+
+// Overrides holds the flags that were given, each of which takes the place of
+// the config's field of that name. The zero value overrides nothing.
+type Overrides struct {
+	edits []edit
+}
+
+type edit struct {
+	flag, key string
+	apply     func(*Config) error
+}
+
+// Register adds the flags to the set. What they hold once the set is parsed
+// goes to ReadConfig.
+func (o *Overrides) Register(flags *flag.FlagSet) {
+	text := func(name, key, usage string, field func(*Config) *string) {
+		define(o, flags, name, key, usage, func(s string) (string, error) { return s, nil },
+			func(c *Config, v string) { *field(c) = v })
+	}
+	number := func(name, key, usage string, field func(*Config) *int) {
+		define(o, flags, name, key, usage, strconv.Atoi, func(c *Config, v int) { *field(c) = v })
+	}
+	duration := func(name, key, usage string, field func(*Config) *time.Duration) {
+		define(o, flags, name, key, usage, time.ParseDuration, func(c *Config, v time.Duration) { *field(c) = v })
+	}
+	yes := func(name, key, usage string, field func(*Config) *bool) {
+		flags.BoolFunc(name, usage, func(s string) error {
+			v, err := strconv.ParseBool(s)
+			o.edits = append(o.edits, edit{name, key, func(c *Config) error { *field(c) = v; return nil }})
+			return err
+		})
+	}
+	bound := func(name, key, usage string, axis func(*Config) *Axis, field func(*Axis) *int) {
+		flags.Func(name, usage, func(s string) error {
+			v, err := strconv.Atoi(s)
+			o.edits = append(o.edits, edit{name, key, func(c *Config) error {
+				a := axis(c)
+				if len(a.List) > 0 && !o.all(key) {
+					return fmt.Errorf("-%s: %s is a list in the config: to use a range, give start, end and step together", name, key)
+				}
+				a.List = nil
+				*field(a) = v
+				return nil
+			}})
+			return err
+		})
+	}
+
+	text("model", "model", "model to sweep, as `ollama list` shows it", func(c *Config) *string { return &c.Model })
+	text("host", "host", "`URL` of the Ollama server (default OLLAMA_HOST, else http://127.0.0.1:11434)", func(c *Config) *string { return &c.Host })
+	text("engine", "engine", "`host` for the server at -host, embedded for one of our own", func(c *Config) *string { return &c.Engine })
+	text("runner", "runner", "`api` for options with each request, cli for ollama create and ollama run", func(c *Config) *string { return &c.Runner })
+	text("ollama", "ollama", "`file` of the command that the cli runner calls", func(c *Config) *string { return &c.Ollama })
+	text("modelfile", "modelfile", "`file` of the Modelfile template", func(c *Config) *string { return &c.Modelfile })
+	text("strategy", "strategy", "`exhaustive`: every cell", func(c *Config) *string { return &c.Strategy })
+	text("out", "out", "`folder` of checkpoint and reports (default results/ and the config's base name)", func(c *Config) *string { return &c.Out })
+	define(o, flags, "prompt", "prompt", "`file` of the prompt", func(s string) (string, error) { return s, nil },
+		func(c *Config, v string) { c.Prompt = Prompt{File: v} })
+	define(o, flags, "shard", "shard", "measure part `I/N` of the grid", ParseShard, func(c *Config, v Shard) { c.Shard = v })
+	number("repeat", "repeat", "measured prompts per `cell`", func(c *Config) *int { return &c.Repeat })
+	duration("cell-timeout", "cell_timeout", "longest `time` for a cell", func(c *Config) *time.Duration { return &c.CellTimeout })
+	duration("budget", "budget", "`time` after which no cell is begun", func(c *Config) *time.Duration { return &c.Budget })
+	yes("retry-failed", "retry_failed", "measure failed cells again", func(c *Config) *bool { return &c.RetryFailed })
+	yes("fresh", "fresh", "put an existing checkpoint aside and start anew", func(c *Config) *bool { return &c.Fresh })
+
+	for _, a := range []struct {
+		name, key string
+		axis      func(*Config) *Axis
+	}{
+		{"ctx", "num_ctx", func(c *Config) *Axis { return &c.NumCtx }},
+		{"batch", "num_batch", func(c *Config) *Axis { return &c.NumBatch }},
+	} {
+		bound(a.name+"-start", a.key, "first `"+a.key+"`", a.axis, func(a *Axis) *int { return &a.Start })
+		bound(a.name+"-end", a.key, "last `"+a.key+"`", a.axis, func(a *Axis) *int { return &a.End })
+		bound(a.name+"-step", a.key, "step of `"+a.key+"`", a.axis, func(a *Axis) *int { return &a.Step })
+	}
+}
+
+func define[T any](o *Overrides, flags *flag.FlagSet, name, key, usage string, parse func(string) (T, error), set func(*Config, T)) {
+	flags.Func(name, usage, func(s string) error {
+		v, err := parse(s)
+		o.edits = append(o.edits, edit{name, key, func(c *Config) error { set(c, v); return nil }})
+		return err
+	})
+}
+
+// all reports whether start, end and step of the axis were all given.
+func (o *Overrides) all(key string) bool {
+	given := make(map[string]bool)
+	for _, e := range o.edits {
+		if e.key == key {
+			given[e.flag] = true
+		}
+	}
+	return len(given) == 3
+}
+
+func (o *Overrides) touch(key string) bool {
+	for _, e := range o.edits {
+		if e.key == key {
+			return true
+		}
+	}
+	return false
+}
+
+func (o *Overrides) apply(c *Config) error {
+	for _, e := range o.edits {
+		if err := e.apply(c); err != nil {
+			return err
+		}
+	}
+	return nil
+}

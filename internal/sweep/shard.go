@@ -1,0 +1,77 @@
+package sweep
+
+import (
+	"fmt"
+
+	"gopkg.in/yaml.v3"
+)
+
+// Shard is one part of a plan that several machines share: part Index of
+// Count, the first being 1. The zero value is the whole plan.
+type Shard struct {
+	Index, Count int
+}
+
+// ParseShard reads "2/4".
+func ParseShard(s string) (Shard, error) {
+	var sh Shard
+	if n, err := fmt.Sscanf(s, "%d/%d", &sh.Index, &sh.Count); n != 2 || err != nil || sh.String() != s {
+		return Shard{}, fmt.Errorf("%q is not of the form I/N, like 2/4", s)
+	}
+	return sh, sh.check()
+}
+
+func (sh Shard) String() string {
+	if sh == (Shard{}) {
+		return ""
+	}
+	return fmt.Sprintf("%d/%d", sh.Index, sh.Count)
+}
+
+// MarshalText and UnmarshalText are the form of the checkpoint and the config.
+func (sh Shard) MarshalText() ([]byte, error) { return []byte(sh.String()), nil }
+
+// UnmarshalText reads the form of ParseShard; an empty text is the whole plan.
+func (sh *Shard) UnmarshalText(text []byte) (err error) {
+	*sh = Shard{}
+	if len(text) > 0 {
+		*sh, err = ParseShard(string(text))
+	}
+	return err
+}
+
+// UnmarshalYAML names the line of an error.
+func (sh *Shard) UnmarshalYAML(n *yaml.Node) error {
+	if err := sh.UnmarshalText([]byte(n.Value)); err != nil {
+		return fmt.Errorf("line %d: shard: %w", n.Line, err)
+	}
+	return nil
+}
+
+func (sh Shard) check() error {
+	if sh == (Shard{}) || (1 <= sh.Index && sh.Index <= sh.Count) {
+		return nil
+	}
+	return fmt.Errorf("%v: the first number counts from 1 to the second", sh)
+}
+
+// suffix keeps the out folders of shards apart.
+func (sh Shard) suffix() string {
+	if sh == (Shard{}) {
+		return ""
+	}
+	return fmt.Sprintf("-%dof%d", sh.Index, sh.Count)
+}
+
+// of deals the plan out like cards, so that in column order each shard gets a
+// like share of every num_ctx, whose costs differ.
+func (sh Shard) of(plan []Cell) []Cell {
+	if sh.Count < 2 {
+		return plan
+	}
+	var mine []Cell
+	for i := sh.Index - 1; i < len(plan); i += sh.Count {
+		mine = append(mine, plan[i])
+	}
+	return mine
+}

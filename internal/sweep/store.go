@@ -1,0 +1,168 @@
+package sweep
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/google/renameio/v2"
+)
+
+// Store keeps a sweep's checkpoint on disk while it grows. After each Put the
+// file holds either all results up to it or, when saving failed, all up to the
+// one before.
+type Store struct {
+	path  string
+	cp    *Checkpoint
+	lines [][]byte // of cp.Results, encoded
+	at    map[Cell]int
+
+	// Note says what became of an existing file, for the user; empty when there
+	// is nothing to say.
+	Note string
+}
+
+// OpenStore reads the checkpoint in the folder, or begins one. A file that
+// belongs to another sweep than the header's is refused and left as it is. An
+// older tool's is copied beside itself before the sweep goes on in this form.
+// With fresh an existing file is put aside under a name with the time in it.
+func OpenStore(dir string, h Header, fresh bool, now time.Time) (*Store, error) {
+	s := &Store{path: filepath.Join(dir, FileName), at: make(map[Cell]int)}
+	if fresh {
+		if err := s.putAside(now); err != nil {
+			return nil, err
+		}
+	}
+	cp, err := Load(s.path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		h.Started = now
+		s.cp = &Checkpoint{Version: Version, Sweep: h}
+		return s, nil
+	case err != nil:
+		return nil, fmt.Errorf("%w; mend or move the file, or start anew with -fresh, which keeps it under another name", err)
+	case cp.OlderTool:
+		if err := s.adoptOlder(cp, h, now); err != nil {
+			return nil, err
+		}
+	default:
+		if diff := cp.Sweep.Differs(h); diff != "" {
+			return nil, fmt.Errorf("checkpoint %q belongs to another sweep: %s; use another -out folder, or start anew with -fresh, which keeps the file under another name", s.path, diff)
+		}
+		h.Started = cp.Sweep.Started
+	}
+	cp.Sweep = h
+	s.cp = cp
+	for i := range cp.Results {
+		line, err := json.Marshal(&cp.Results[i])
+		if err != nil {
+			return nil, fmt.Errorf("encoding result %d: %w", i+1, err)
+		}
+		s.lines = append(s.lines, line)
+		s.at[cp.Results[i].Cell()] = i
+	}
+	return s, nil
+}
+
+func (s *Store) putAside(now time.Time) error {
+	aside := s.path[:len(s.path)-len(".json")] + now.Format("-20060102-150405.000") + ".json"
+	err := os.Rename(s.path, aside)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("putting the checkpoint aside: %w", err)
+	}
+	s.Note = "the checkpoint that stood there is now " + aside
+	return nil
+}
+
+func (s *Store) adoptOlder(cp *Checkpoint, h Header, now time.Time) error {
+	if m := cp.Sweep.Model; m != "" && m != h.Model {
+		return fmt.Errorf("checkpoint %q belongs to another sweep: model is %q there and %q here; use another -out folder", s.path, m, h.Model)
+	}
+	data, err := os.ReadFile(s.path)
+	if err != nil {
+		return fmt.Errorf("reading checkpoint: %w", err)
+	}
+	kept := s.path[:len(s.path)-len(".json")] + "-older-tool" + now.Format("-20060102-150405") + ".json"
+	if err := renameio.WriteFile(kept, data, 0o644); err != nil {
+		return fmt.Errorf("keeping the older tool's checkpoint: %w", err)
+	}
+	s.Note = "the checkpoint is an older tool's: its cells count, and the file is kept as " + kept
+	for i := range cp.Results {
+		cp.Results[i].Warnings = append(cp.Results[i].Warnings, "from an older tool's file: one prompt, not checked")
+	}
+	cp.OlderTool = false
+	return nil
+}
+
+// Path returns the checkpoint's file name.
+func (s *Store) Path() string { return s.path }
+
+// Checkpoint returns what the file holds. It belongs to the store.
+func (s *Store) Checkpoint() *Checkpoint { return s.cp }
+
+// Result returns a copy of what is known of the cell, and false when nothing is.
+func (s *Store) Result(c Cell) (Result, bool) {
+	i, ok := s.at[c]
+	if !ok {
+		return Result{}, false
+	}
+	return s.cp.Results[i], true
+}
+
+// Put adds the result of its cell, or takes the place of the one that stands,
+// and saves the file.
+func (s *Store) Put(r Result) error {
+	line, err := json.Marshal(&r)
+	if err != nil {
+		return fmt.Errorf("encoding %v: %w", r.Cell(), err)
+	}
+	i, ok := s.at[r.Cell()]
+	if !ok {
+		i = len(s.lines)
+		s.at[r.Cell()] = i
+		s.lines = append(s.lines, nil)
+		s.cp.Results = append(s.cp.Results, Result{})
+	}
+	s.lines[i], s.cp.Results[i] = line, r
+	return s.save()
+}
+
+// save replaces the file: a temporary file in the same folder, sync, rename,
+// and a sync of the folder, without which a power cut can undo the rename.
+func (s *Store) save() (err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("saving checkpoint %q: %w", s.path, err)
+		}
+	}()
+	dir := filepath.Dir(s.path)
+	f, err := renameio.NewPendingFile(s.path, renameio.WithTempDir(dir), renameio.WithPermissions(0o644))
+	if err != nil {
+		return err
+	}
+	defer f.Cleanup()
+	w := bufio.NewWriterSize(f, 1<<20)
+	if err := encode(w, s.cp.Sweep, s.lines); err != nil {
+		return err
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	if err := f.CloseAtomicallyReplace(); err != nil {
+		return err
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}

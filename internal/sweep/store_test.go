@@ -1,0 +1,162 @@
+package sweep
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ollama-sweep/ollama-sweep/parse"
+)
+
+func measured(ctx, batch int, rates ...float64) Result {
+	r := Result{NumCtx: ctx, NumBatch: batch, Timestamp: noon}
+	for _, v := range rates {
+		r.Samples = append(r.Samples, sample(v))
+	}
+	r.setRate()
+	return r
+}
+
+func openStore(t *testing.T, dir string, h Header) *Store {
+	t.Helper()
+	s, err := OpenStore(dir, h, false, noon)
+	require.NoError(t, err)
+	return s
+}
+
+func TestStoreKeepsWhatWasPut(t *testing.T) {
+	dir := t.TempDir()
+	h := Header{Model: "m", NumCtx: []int{1, 2}}
+	s := openStore(t, dir, h)
+	assert.NoFileExists(t, s.Path(), "nothing is written before there is something to keep")
+	require.NoError(t, s.Put(measured(1, 1, 10)))
+	require.NoError(t, s.Put(measured(2, 1, 20)))
+	require.NoError(t, s.Put(measured(1, 1, 10, 30)))
+
+	cp, err := Load(s.Path())
+	require.NoError(t, err)
+	assert.Equal(t, s.Checkpoint(), cp)
+	require.Len(t, cp.Results, 2, "a cell stands once, where it was first measured")
+	assert.InDelta(t, 20, *cp.Results[0].PromptEvalRate, 1e-6)
+
+	h.NumCtx = []int{1, 2, 3}
+	again, err := OpenStore(dir, h, false, noon.Add(time.Hour))
+	require.NoError(t, err)
+	assert.Equal(t, noon, again.Checkpoint().Sweep.Started, "the start is the first one")
+	assert.Equal(t, []int{1, 2, 3}, again.Checkpoint().Sweep.NumCtx, "the grid is the newest")
+	before, err := os.ReadFile(s.Path())
+	require.NoError(t, err)
+	assert.NotContains(t, string(before), "3,\n", "opening does not write")
+	got, ok := again.Result(Cell{2, 1})
+	assert.True(t, ok)
+	assert.InDelta(t, 20, *got.PromptEvalRate, 1e-6)
+	_, ok = again.Result(Cell{9, 9})
+	assert.False(t, ok)
+	leftovers, err := filepath.Glob(filepath.Join(dir, ".*"))
+	require.NoError(t, err)
+	assert.Empty(t, leftovers, "no temporary file stays")
+}
+
+func TestStoreRefuses(t *testing.T) {
+	for name, test := range map[string]struct{ text, want string }{
+		"another sweep":            {`{"version": 1, "sweep": {"model": "other"}}`, `belongs to another sweep: model is "other" there and "m" here; use another -out folder, or start anew with -fresh`},
+		"damaged":                  {`{"version": 1, `, "mend or move the file, or start anew with -fresh"},
+		"an older tool's of other": {`{"metadata": {"model": "other"}, "results": []}`, `model is "other" there and "m" here`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			file := filepath.Join(dir, FileName)
+			require.NoError(t, os.WriteFile(file, []byte(test.text), 0o644))
+			_, err := OpenStore(dir, Header{Model: "m"}, false, noon)
+			assert.ErrorContains(t, err, test.want)
+			assert.ErrorContains(t, err, file)
+			data, err := os.ReadFile(file)
+			require.NoError(t, err)
+			assert.Equal(t, test.text, string(data), "the file is left as it is")
+		})
+	}
+}
+
+func TestStoreFreshPutsAside(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, FileName)
+	require.NoError(t, os.WriteFile(file, []byte("precious"), 0o644))
+	s, err := OpenStore(dir, Header{}, true, noon)
+	require.NoError(t, err)
+	assert.NoFileExists(t, file)
+	aside := filepath.Join(dir, "benchmark_results-20260301-120000.000.json")
+	assert.FileExists(t, aside)
+	assert.Contains(t, s.Note, aside)
+
+	_, err = OpenStore(t.TempDir(), Header{}, true, noon)
+	assert.NoError(t, err, "without a file there is nothing to put aside")
+}
+
+func TestStoreContinuesAnOlderTool(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, FileName)
+	const older = `{"metadata": {"model": "m"}, "results": [{"num_ctx": 1, "num_batch": 1, "prompt_eval_rate": 78.8}]}`
+	require.NoError(t, os.WriteFile(file, []byte(older), 0o644))
+	s := openStore(t, dir, Header{Model: "m", Runner: RunnerCLI})
+	assert.Contains(t, s.Note, "is an older tool's")
+	require.NoError(t, s.Put(measured(2, 1, 20)))
+
+	kept, err := os.ReadFile(filepath.Join(dir, "benchmark_results-older-tool-20260301-120000.json"))
+	require.NoError(t, err)
+	assert.Equal(t, older, string(kept))
+	cp, err := Load(file)
+	require.NoError(t, err)
+	assert.False(t, cp.OlderTool)
+	assert.Equal(t, RunnerCLI, cp.Sweep.Runner)
+	require.Len(t, cp.Results, 2)
+	assert.Equal(t, 78.8, *cp.Results[0].PromptEvalRate)
+	assert.NotEmpty(t, cp.Results[0].Warnings)
+}
+
+// TestStoreSurvivesAFailedSave saves into a folder that takes no file, as a
+// full disk or a read-only mount would not.
+func TestStoreSurvivesAFailedSave(t *testing.T) {
+	dir := t.TempDir()
+	s := openStore(t, dir, Header{})
+	require.NoError(t, s.Put(measured(1, 1, 10)))
+	s.path = filepath.Join(dir, "gone", FileName)
+	err := s.Put(measured(2, 1, 10))
+	assert.ErrorContains(t, err, "saving checkpoint "+`"`+s.path)
+	cp, err := Load(filepath.Join(dir, FileName))
+	require.NoError(t, err)
+	assert.Len(t, cp.Results, 1)
+}
+
+// benchmarkPut measures what a sample costs beside its measurement: encoding,
+// the whole file written, sync, rename, sync of the folder.
+func benchmarkPut(b *testing.B, cells int) {
+	s, err := OpenStore(b.TempDir(), Header{Model: "m"}, false, noon)
+	require.NoError(b, err)
+	loaded := parse.Sample{PromptEvalCount: 50, PromptEvalDuration: time.Second, LoadDuration: 90 * time.Second, TotalDuration: 91 * time.Second}
+	fill := func(i int) Result {
+		r := measured(1+i/100, 1+i%100, 4321.5)
+		r.Warmup, r.ContextLength, r.Size, r.SizeVRAM = &loaded, 4096, 1<<34, 1<<34
+		return r
+	}
+	path := s.path
+	s.path = filepath.Join(filepath.Dir(path), "gone", FileName) // filling in without saving
+	for i := range cells - 1 {
+		require.Error(b, s.Put(fill(i)))
+	}
+	s.path = path
+	for b.Loop() {
+		if err := s.Put(fill(cells - 1)); err != nil {
+			b.Fatal(err)
+		}
+	}
+	info, err := os.Stat(path)
+	require.NoError(b, err)
+	b.ReportMetric(float64(info.Size()), "file-bytes")
+}
+
+func BenchmarkPut600(b *testing.B)   { benchmarkPut(b, 600) }
+func BenchmarkPut10000(b *testing.B) { benchmarkPut(b, 10_000) }

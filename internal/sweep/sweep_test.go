@@ -1,0 +1,350 @@
+package sweep
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ollama-sweep/ollama-sweep/parse"
+)
+
+// fakeRunner answers each sample of a cell with a rate that tells the cell, and
+// takes a second for it. Errors that are set for a cell come first.
+type fakeRunner struct {
+	clock    time.Time
+	cell     Cell
+	loads    []Cell
+	samples  []Cell
+	prompts  []string
+	loadErrs map[Cell][]error
+	errs     map[Cell][]error
+	readyErr error
+	unloaded int
+	onSample func()
+}
+
+func (f *fakeRunner) now() time.Time { return f.clock }
+
+func pop(errs map[Cell][]error, c Cell) (err error) {
+	if list := errs[c]; len(list) > 0 {
+		err, errs[c] = list[0], list[1:]
+	}
+	return err
+}
+
+func (f *fakeRunner) Ready(context.Context) error { return f.readyErr }
+
+func (f *fakeRunner) Load(_ context.Context, numCtx, numBatch int, warmup string) (parse.Loaded, error) {
+	f.cell = Cell{numCtx, numBatch}
+	f.loads = append(f.loads, f.cell)
+	f.clock = f.clock.Add(4 * time.Second)
+	words := len(strings.Fields(warmup))
+	return parse.Loaded{
+		Warmup:        parse.Sample{PromptEvalCount: 10 + 2*words, PromptEvalDuration: time.Second, LoadDuration: 3 * time.Second, TotalDuration: 4 * time.Second},
+		ContextLength: numCtx, Size: 7, SizeVRAM: 5,
+	}, pop(f.loadErrs, f.cell)
+}
+
+func (f *fakeRunner) Sample(_ context.Context, prompt string) (parse.Sample, error) {
+	f.prompts = append(f.prompts, prompt)
+	f.clock = f.clock.Add(time.Second)
+	if err := pop(f.errs, f.cell); err != nil {
+		return parse.Sample{}, err
+	}
+	f.samples = append(f.samples, f.cell)
+	if f.onSample != nil {
+		f.onSample()
+	}
+	s := sample(float64(f.cell.Ctx + f.cell.Batch))
+	s.PromptEvalCount = 10 + 2*len(strings.Fields(prompt))
+	s.PromptEvalDuration = time.Duration(float64(s.PromptEvalCount) / float64(f.cell.Ctx+f.cell.Batch) * float64(time.Second))
+	return s, nil
+}
+
+func (f *fakeRunner) Unload(context.Context) error { f.unloaded++; return nil }
+
+// fixture is a sweep of a fake server in a folder of its own.
+type fixture struct {
+	*Sweep
+	fake  *fakeRunner
+	dir   string
+	log   bytes.Buffer
+	bench []string
+}
+
+func newFixture(t *testing.T, dir string) *fixture {
+	t.Helper()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "p"), []byte("once upon a time"), 0o644))
+	prompter, err := NewPrompter(Prompt{File: filepath.Join(dir, "p")}, 2)
+	require.NoError(t, err)
+	f := &fixture{dir: dir, fake: &fakeRunner{clock: noon, errs: map[Cell][]error{}, loadErrs: map[Cell][]error{}}}
+	plan, _ := Grid{Ctx: []int{1000, 2000}, Batch: []int{100, 200}}.Cells()
+	f.Sweep = &Sweep{
+		Plan:        plan,
+		Runner:      f.fake,
+		Store:       openStore(t, dir, Header{Model: "m", NumCtx: []int{1000, 2000}, NumBatch: []int{100, 200}}),
+		Prompter:    prompter,
+		Repeat:      1,
+		CellTimeout: time.Minute,
+		OnSample: func(r *Result, s parse.Sample) error {
+			f.bench = append(f.bench, r.Cell().String())
+			return nil
+		},
+		Log: &f.log,
+		Now: f.fake.now,
+	}
+	return f
+}
+
+// run measures every cell and returns what was said of each.
+func (f *fixture) run(ctx context.Context) (Summary, []Outcome) {
+	var outcomes []Outcome
+	summary := f.Run(ctx, func(_ Cell, measure func() Outcome) { outcomes = append(outcomes, measure()) })
+	return summary, outcomes
+}
+
+func TestRunMeasuresInColumnOrder(t *testing.T) {
+	f := newFixture(t, t.TempDir())
+	summary, outcomes := f.run(t.Context())
+	require.NoError(t, summary.Usable())
+	want := []Cell{{1000, 100}, {1000, 200}, {2000, 100}, {2000, 200}}
+	assert.Equal(t, want, f.fake.loads)
+	assert.Equal(t, want, f.fake.samples)
+	assert.Equal(t, make([]Outcome, 4), outcomes)
+	assert.Equal(t, []string{"ctx=1000/batch=100", "ctx=1000/batch=200", "ctx=2000/batch=100", "ctx=2000/batch=200"}, f.bench)
+	assert.Equal(t, Summary{Planned: 4, Measured: 4, Stood: 4, Elapsed: 20 * time.Second}, summary)
+	assert.Equal(t, `# 4 cells: 0 stand in the checkpoint, 4 to measure
+# 1/4 ctx=1000/batch=100: 1100.0 tokens/s (load 3s); elapsed 5s, ETA 15s
+# 2/4 ctx=1000/batch=200: 1200.0 tokens/s (load 3s); elapsed 10s, ETA 10s
+# 3/4 ctx=2000/batch=100: 2100.0 tokens/s (load 3s); elapsed 15s, ETA 5s
+# 4/4 ctx=2000/batch=200: 2200.0 tokens/s (load 3s); elapsed 20s, ETA 0s
+`, f.log.String())
+	for i, prompt := range f.fake.prompts {
+		for _, other := range f.fake.prompts[:i] {
+			assert.NotEqual(t, other[:24], prompt[:24], "every prompt begins with digits of its own")
+		}
+	}
+
+	cp, err := Load(f.Store.Path())
+	require.NoError(t, err)
+	r := cp.Result(Cell{2000, 100})
+	assert.Equal(t, 2000, r.ContextLength)
+	assert.Equal(t, int64(7), r.Size)
+	assert.Equal(t, int64(5), r.SizeVRAM)
+	assert.Equal(t, 3*time.Second, r.LoadDuration())
+	assert.Equal(t, 2, r.Samples[0].EvalCount)
+}
+
+func TestRunResumes(t *testing.T) {
+	dir := t.TempDir()
+	f := newFixture(t, dir)
+	ctx, cancel := context.WithCancel(t.Context())
+	f.fake.onSample = func() {
+		if len(f.fake.samples) == 2 {
+			cancel()
+		}
+	}
+	summary, _ := f.run(ctx)
+	assert.ErrorIs(t, summary.Usable(), ErrInterrupted)
+	assert.Equal(t, 2, summary.Missing, "the sample that was there is kept")
+
+	f = newFixture(t, dir)
+	summary, outcomes := f.run(t.Context())
+	require.NoError(t, summary.Usable())
+	assert.Equal(t, []Cell{{2000, 100}, {2000, 200}}, f.fake.loads)
+	assert.Equal(t, "stands in the checkpoint: 1100.00 tokens/s, measured on 2026-03-01", outcomes[0].Skip)
+	assert.Contains(t, f.log.String(), "# 4 cells: 2 stand in the checkpoint, 2 to measure")
+	assert.Contains(t, f.log.String(), "elapsed 5s, ETA 5s", "cells that stood do not count in the estimate")
+
+	f = newFixture(t, dir)
+	f.Repeat = 3
+	_, _ = f.run(t.Context())
+	assert.Len(t, f.fake.samples, 8, "more repeats take only the samples that are lacking")
+	assert.Len(t, f.Store.Checkpoint().Results[0].Samples, 3)
+}
+
+// TestRunResumesToTheSameBytes stops after each number of samples, goes on, and
+// expects the file of an unbroken run.
+func TestRunResumesToTheSameBytes(t *testing.T) {
+	file := func(stops ...int) string {
+		dir := t.TempDir()
+		for _, stop := range append(stops, -1) {
+			f := newFixture(t, dir)
+			f.Repeat = 2
+			f.Sweep.Now = func() time.Time { return noon }
+			ctx, cancel := context.WithCancel(t.Context())
+			f.fake.onSample = func() {
+				if len(f.fake.samples) == stop {
+					cancel()
+				}
+			}
+			f.run(ctx)
+		}
+		data, err := os.ReadFile(filepath.Join(dir, FileName))
+		require.NoError(t, err)
+		return string(data)
+	}
+	unbroken := file()
+	for stop := 1; stop < 8; stop++ {
+		assert.Equal(t, unbroken, file(stop), "stopped after %d samples", stop)
+	}
+	assert.Equal(t, unbroken, file(1, 1, 2, 3))
+}
+
+func TestRunKeepsFailuresAsData(t *testing.T) {
+	dir := t.TempDir()
+	f := newFixture(t, dir)
+	f.Repeat = 2
+	f.fake.loadErrs[Cell{1000, 200}] = []error{&parse.Failure{Class: parse.OutOfGPUMemory, Detail: "cudaMalloc failed:\n out of memory"}}
+	f.fake.errs[Cell{2000, 100}] = []error{nil, fmt.Errorf("reading: %w", &parse.Failure{Class: parse.RunnerCrashed, Detail: "exit status 2"})}
+	summary, outcomes := f.run(t.Context())
+	require.NoError(t, summary.Usable())
+	assert.Equal(t, "CUDA OOM: cudaMalloc failed: out of memory", outcomes[1].Skip)
+	assert.Equal(t, 2, summary.Failed)
+	assert.Equal(t, 2, summary.Stood)
+	assert.Zero(t, summary.Missing)
+	assert.Contains(t, f.log.String(), "# 2/4 ctx=1000/batch=200: CUDA OOM: cudaMalloc failed: out of memory; elapsed")
+	r, _ := f.Store.Result(Cell{2000, 100})
+	assert.Equal(t, parse.RunnerCrashed, *r.Error)
+	assert.Len(t, r.Samples, 1, "a sample before the crash is kept")
+	assert.Nil(t, r.PromptEvalRate, "but gives no rate")
+
+	f = newFixture(t, dir)
+	f.Repeat = 2
+	_, outcomes = f.run(t.Context())
+	assert.Empty(t, f.fake.loads, "a failed cell stands")
+	assert.Equal(t, "failed on 2026-03-01: CUDA OOM: cudaMalloc failed: out of memory (-retry-failed measures it again)", outcomes[1].Skip)
+
+	f = newFixture(t, dir)
+	f.Repeat, f.RetryFailed = 2, true
+	_, _ = f.run(t.Context())
+	assert.Equal(t, []Cell{{1000, 200}, {2000, 100}}, f.fake.loads)
+	r, _ = f.Store.Result(Cell{2000, 100})
+	assert.Nil(t, r.Error)
+	assert.Empty(t, r.Detail)
+	assert.Len(t, r.Samples, 2, "samples from before the crash do not count")
+}
+
+func TestRunFailsWhenNothingHasARate(t *testing.T) {
+	f := newFixture(t, t.TempDir())
+	for _, c := range f.Plan {
+		f.fake.loadErrs[c] = []error{&parse.Failure{Class: parse.ModelError, Detail: "no"}}
+	}
+	summary, _ := f.run(t.Context())
+	assert.ErrorContains(t, summary.Usable(), "nothing could be measured")
+}
+
+func TestRunTimesOutACell(t *testing.T) {
+	f := newFixture(t, t.TempDir())
+	f.CellTimeout = time.Nanosecond
+	f.fake.errs[Cell{1000, 100}] = []error{context.DeadlineExceeded}
+	f.Plan = f.Plan[:1]
+	summary, outcomes := f.run(t.Context())
+	assert.Equal(t, "Timeout or no output: not done within 1ns (cell_timeout)", outcomes[0].Skip)
+	assert.Equal(t, 1, f.fake.unloaded, "the runner is told to unload")
+	assert.ErrorContains(t, summary.Usable(), "nothing could be measured")
+}
+
+func TestRunWaitsForAServerThatIsAway(t *testing.T) {
+	away := &parse.Failure{Class: parse.ServerAway, Detail: "connection refused"}
+	f := newFixture(t, t.TempDir())
+	f.Repeat = 2
+	f.fake.errs[Cell{1000, 100}] = []error{nil, away}
+	summary, _ := f.run(t.Context())
+	require.NoError(t, summary.Usable())
+	assert.Equal(t, []Cell{{1000, 100}, {1000, 100}}, f.fake.loads[:2], "the cell is loaded again")
+	assert.Len(t, f.Store.Checkpoint().Results[0].Samples, 2, "and only the lacking sample taken")
+	assert.Contains(t, f.log.String(), "# ctx=1000/batch=100: server away: connection refused: waiting for it")
+
+	f = newFixture(t, t.TempDir())
+	f.fake.errs[Cell{1000, 100}] = []error{away, away, away}
+	_, outcomes := f.run(t.Context())
+	assert.Equal(t, "Runner crashed: the server went away 3 times under this cell: connection refused", outcomes[0].Skip)
+	assert.Len(t, f.fake.samples, 3, "the other cells are measured")
+
+	f = newFixture(t, t.TempDir())
+	f.fake.errs[Cell{1000, 200}] = []error{away}
+	f.fake.readyErr = errors.New("stayed away for 10m0s")
+	summary, outcomes = f.run(t.Context())
+	assert.EqualError(t, summary.Usable(), "stayed away for 10m0s")
+	assert.Len(t, outcomes, 2, "no cell is begun after that")
+	assert.Equal(t, 3, summary.Missing)
+	_, known := f.Store.Result(Cell{1000, 200})
+	assert.False(t, known, "it is no failure of the cell")
+}
+
+func TestRunStopsWhenNothingCanBeKept(t *testing.T) {
+	f := newFixture(t, t.TempDir())
+	f.Store.path = filepath.Join(f.dir, "gone", FileName)
+	summary, outcomes := f.run(t.Context())
+	assert.ErrorContains(t, summary.Usable(), "saving checkpoint")
+	assert.Len(t, outcomes, 1)
+	assert.Empty(t, f.bench, "a sample that is not saved is not told")
+}
+
+func TestRunStopsBeforeTheDeadline(t *testing.T) {
+	f := newFixture(t, t.TempDir())
+	f.Deadline = time.Now().Add(time.Hour)
+	f.fake.clock = f.Deadline.Add(-12 * time.Second) // cells take five
+	f.Now = f.fake.now
+	summary, _ := f.run(t.Context())
+	assert.ErrorIs(t, summary.Stop, ErrDeadline)
+	assert.NoError(t, summary.Usable(), "what was measured counts")
+	assert.Equal(t, 2, summary.Measured)
+	assert.Contains(t, f.log.String(), "# warning: 4 cells of 5s (an assumption) need 20s, and go test allows 12s more: -timeout 0 lifts that")
+	assert.Equal(t, 1, strings.Count(f.log.String(), "warning"), "it is said once")
+	var out bytes.Buffer
+	require.NoError(t, summary.Print(&out))
+	assert.Contains(t, out.String(), "-timeout 0 lifts it")
+	assert.Contains(t, out.String(), "the same command again measures what is missing")
+
+	f = newFixture(t, t.TempDir())
+	f.Deadline = time.Now().Add(-time.Second)
+	summary, _ = f.run(t.Context())
+	assert.ErrorContains(t, summary.Usable(), "nothing was measured: the time that go test allows")
+}
+
+func TestRunStopsWhenTheBudgetIsSpent(t *testing.T) {
+	f := newFixture(t, t.TempDir())
+	f.BudgetEnd = noon.Add(7 * time.Second)
+	summary, _ := f.run(t.Context())
+	assert.ErrorIs(t, summary.Stop, ErrBudget)
+	assert.Equal(t, 2, summary.Measured)
+}
+
+func TestRunOfAFilter(t *testing.T) {
+	f := newFixture(t, t.TempDir())
+	f.Filtered = true
+	summary := f.Run(t.Context(), func(c Cell, measure func() Outcome) {
+		if c == (Cell{2000, 100}) {
+			measure()
+		}
+	})
+	require.NoError(t, summary.Usable())
+	assert.Equal(t, []Cell{{2000, 100}}, f.fake.samples)
+	assert.Contains(t, f.log.String(), "# 3/4 ctx=2000/batch=100: 2100.0 tokens/s (load 3s); elapsed 5s\n", "what is still to come is not known")
+	assert.Equal(t, 3, summary.Missing)
+}
+
+func TestRunSizesPrompts(t *testing.T) {
+	f := newFixture(t, t.TempDir())
+	var err error
+	f.Prompter, err = NewPrompter(Prompt{Tokens: 500}, 2)
+	require.NoError(t, err)
+	summary, _ := f.run(t.Context())
+	require.NoError(t, summary.Usable())
+	require.Len(t, f.fake.prompts, 5, "one probe, then a prompt a cell")
+	for _, r := range f.Store.Checkpoint().Results {
+		assert.InDelta(t, 500, r.Samples[0].PromptEvalCount, 2)
+		assert.LessOrEqual(t, r.Samples[0].PromptEvalCount, 500)
+	}
+}
