@@ -1,0 +1,209 @@
+package report
+
+import (
+	"bytes"
+	"math"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/perf/benchfmt"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/parse"
+)
+
+// readBench reads benchmark text with the format's own reader.
+func readBench(t *testing.T, text string) []*benchfmt.Result {
+	t.Helper()
+	var results []*benchfmt.Result
+	r := benchfmt.NewReader(strings.NewReader(text), "bench.txt")
+	for r.Scan() {
+		switch rec := r.Result().(type) {
+		case *benchfmt.Result:
+			results = append(results, rec.Clone())
+		case *benchfmt.SyntaxError:
+			assert.NoError(t, rec)
+		}
+	}
+	require.NoError(t, r.Err())
+	if len(results) > 0 {
+		assert.Equal(t, 1, r.Units().GetBetter("tokens/s"))
+	}
+	return results
+}
+
+func TestWriteBench(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		cp   *sweep.Checkpoint
+	}{
+		{"mixed", mixed()},
+		{"older_tool", olderTool(t)},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var b strings.Builder
+			require.NoError(t, WriteBench(&b, tt.cp))
+			portable := strings.NewReplacer("goos: "+runtime.GOOS, "goos: GOOS", "goarch: "+runtime.GOARCH, "goarch: GOARCH")
+			golden(t, tt.name+".bench", portable.Replace(b.String()))
+		})
+	}
+}
+
+func TestBenchRoundTrip(t *testing.T) {
+	cp := mixed()
+	var b strings.Builder
+	require.NoError(t, WriteBench(&b, cp))
+	results := readBench(t, b.String())
+	require.Len(t, results, 10, "three samples of one cell, one of seven, none of the failed")
+	for key, want := range map[string]string{
+		"goos": runtime.GOOS, "goarch": runtime.GOARCH, "model": "nemotron_f", "digest": "sha256:0a8c266910",
+		"quantization": "Q4_K_M", "ollama": "0.10.1", "gpu": "NVIDIA A, NVIDIA B", "driver": "570.1",
+	} {
+		for _, r := range results {
+			assert.Equal(t, want, r.GetConfig(key))
+		}
+	}
+	values := func(r *benchfmt.Result) map[string]float64 {
+		m := make(map[string]float64)
+		for _, v := range r.Values {
+			m[v.Unit] = v.Value
+		}
+		return m
+	}
+	assert.Equal(t, "Sweep/ctx=512/batch=128", string(results[0].Name))
+	assert.Equal(t, map[string]float64{"tokens/s": 1000}, values(results[0]))
+	assert.Equal(t, "Sweep/ctx=1024/batch=896", string(results[7].Name))
+	assert.Equal(t, map[string]float64{
+		"tokens/s": 2000, "gen-tokens/s": 45.1002, "load-sec": 91.2346, "vram-bytes": 18_400_000_000,
+	}, values(results[7]))
+	assert.Equal(t, map[string]float64{"tokens/s": 1000, "vram-bytes": 0}, values(results[8]), "a model on the CPU")
+}
+
+func TestBenchConfig(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		model string
+		want  string
+	}{
+		{"a line end", "bad\nBenchmarkFake 1 1 tokens/s", "bad BenchmarkFake 1 1 tokens/s"},
+		{"control characters", "\ta\x1b[0mb\r\n", "a [0mb"},
+		{"slashes and digits", "hf.co/bartowski/x-8", "hf.co/bartowski/x-8"},
+		{"only a line end", "\n", ""},
+		{"none", "", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			cp := planned(nil, nil)
+			cp.Sweep.Model = tt.model
+			add(cp, 1024, 128, 1000)
+			var b strings.Builder
+			require.NoError(t, WriteBench(&b, cp))
+			results := readBench(t, b.String())
+			require.Len(t, results, 1)
+			assert.Equal(t, tt.want, results[0].GetConfig("model"))
+			assert.Empty(t, results[0].GetConfig("gpu"))
+			assert.NotContains(t, b.String(), "gpu:")
+		})
+	}
+}
+
+func TestBenchWriterStreams(t *testing.T) {
+	cp := mixed()
+	var whole, streamed bytes.Buffer
+	require.NoError(t, WriteBench(&whole, cp))
+	b := NewBenchWriter(&streamed, cp.Sweep)
+	assert.Empty(t, streamed.String(), "nothing before the first sample")
+	for i := range cp.Results {
+		for _, s := range cp.Results[i].Samples {
+			require.NoError(t, b.Sample(&cp.Results[i], s))
+			assert.True(t, streamed.Len() == 0 || strings.HasSuffix(streamed.String(), "\n"))
+		}
+	}
+	assert.Equal(t, whole.String(), streamed.String())
+	require.NoError(t, b.Sample(&cp.Results[0], parse.Sample{PromptEvalCount: 5}))
+	assert.Equal(t, whole.String(), streamed.String(), "a sample without a duration has no rate")
+}
+
+func TestBenchFigure(t *testing.T) {
+	for x, want := range map[float64]string{
+		78.8: "78.8", 1234.5678: "1234.57", 139357.2468: "139357.25", 0.00123456789: "0.00123457",
+		18_397_265_920: "18397265920", 1000.0 / 3: "333.333", 84: "84",
+	} {
+		assert.Equal(t, want, benchFigure(x))
+	}
+}
+
+func TestWriteBenchToFullDisk(t *testing.T) {
+	for _, room := range []fullDisk{0, 300} {
+		disk := room
+		assert.ErrorIs(t, WriteBench(&disk, mixed()), errFull)
+	}
+	disk := fullDisk(0)
+	assert.ErrorIs(t, WriteBench(&disk, olderTool(t)), errFull)
+}
+
+// benchstat runs the pinned tool in dir and returns what it prints.
+func benchstat(t *testing.T, dir string, args ...string) string {
+	t.Helper()
+	tool, err := exec.Command("go", "tool", "-n", "benchstat").Output()
+	require.NoError(t, err)
+	var stdout, stderr strings.Builder
+	cmd := exec.Command(strings.TrimSpace(string(tool)), args...)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, &stdout, &stderr
+	require.NoError(t, cmd.Run(), stderr.String())
+	assert.Empty(t, stderr.String())
+	return stdout.String()
+}
+
+// saveBench writes the benchmark lines of a checkpoint to a file.
+func saveBench(t *testing.T, path string, cp *sweep.Checkpoint) {
+	t.Helper()
+	var b bytes.Buffer
+	require.NoError(t, WriteBench(&b, cp))
+	require.NoError(t, os.WriteFile(path, b.Bytes(), 0o644))
+}
+
+func TestBenchstatPivots(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds benchstat")
+	}
+	dir := t.TempDir()
+	saveBench(t, filepath.Join(dir, BenchFile), mixed())
+	out := benchstat(t, dir, "-filter", ".unit:tokens/s", "-row", "/ctx@num", "-col", "/batch@num", BenchFile)
+	assert.Contains(t, out, "model: nemotron_f\n")
+	assert.Regexp(t, `(?m)^ +│ +128 +│ +384 +│ +640 +│ +896 +│$`, out)
+	assert.Regexp(t, `(?m)^512 +1\.000k ± ∞ ¹ +1\.250k ± ∞ ¹ `, out)
+	assert.Regexp(t, `(?m)^1024 +1\.250k ± ∞ ¹ +1\.600k ± ∞ ¹ .* 1\.600k ± ∞ ¹ .* 2\.000k ± ∞ ¹ `, out)
+	assert.NotContains(t, out, "NaN")
+}
+
+func TestBenchstatCompares(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds benchstat")
+	}
+	dir := t.TempDir()
+	for name, rate := range map[string]float64{"old.txt": 1000, "new.txt": 1250} {
+		cp := planned([]int{1024}, []int{128, 256})
+		for _, c := range cp.Plan() {
+			add(cp, c.Ctx, c.Batch, rate, rate, rate, rate, rate, rate)
+		}
+		saveBench(t, filepath.Join(dir, name), cp)
+	}
+	out := benchstat(t, dir, "-filter", ".unit:tokens/s", "-row", "/ctx@num,/batch@num", "-col", ".file", "old.txt", "new.txt")
+	assert.Regexp(t, `1024 128 +1\.000k ± 0% +1\.250k ± 0% +\+25\.00% \(p=0\.002 n=6\)`, out)
+	assert.Regexp(t, `1024 256 +1\.000k`, out)
+}
+
+func TestRatesOfSamplesAreFinite(t *testing.T) {
+	s := parse.Sample{PromptEvalCount: 1, PromptEvalDuration: time.Nanosecond}
+	rate, ok := s.PromptEvalRate()
+	require.True(t, ok)
+	assert.False(t, math.IsInf(rate, 0))
+	assert.Equal(t, "1000000000", benchFigure(rate))
+}

@@ -1,0 +1,179 @@
+package report
+
+import (
+	"image/color"
+	"math"
+	"strconv"
+
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+)
+
+// cellMap draws a grid's cells: the plotter of the heatmap. It takes the place
+// of the library's own, which has no text, no marks and no picture for a grid
+// without a rate. Column i has its middle at x = i, row j at y = j.
+type cellMap struct {
+	*grid
+	scale rateScale
+	best  *sweep.Result
+	dpi   float64
+	// from and to are the lowest and highest y that are wanted; cells that lie
+	// outside are not drawn.
+	from, to vg.Length
+}
+
+// DataRange gives every cell an area of one by one.
+func (m *cellMap) DataRange() (xmin, xmax, ymin, ymax float64) {
+	return -0.5, float64(len(m.ctx)) - 0.5, -0.5, float64(len(m.batch)) - 0.5
+}
+
+// cell returns the area of a column's and row's cell. Edges lie on whole
+// pixels, so that areas are plain up to their edges and lines are crisp.
+func (m *cellMap) cell(area vg.Rectangle, column, row int) vg.Rectangle {
+	size := area.Size()
+	w, h := size.X/vg.Length(len(m.ctx)), size.Y/vg.Length(len(m.batch))
+	return vg.Rectangle{
+		Min: vg.Point{X: snap(m.dpi, area.Min.X+w*vg.Length(column)), Y: snap(m.dpi, area.Min.Y+h*vg.Length(row))},
+		Max: vg.Point{X: snap(m.dpi, area.Min.X+w*vg.Length(column+1)), Y: snap(m.dpi, area.Min.Y+h*vg.Length(row+1))},
+	}
+}
+
+// snap returns the nearest edge between two pixels.
+func snap(dpi float64, x vg.Length) vg.Length {
+	return vg.Length(math.Round(x.Dots(dpi))/dpi) * vg.Inch
+}
+
+// Plot draws grounds and hatches first, then the lines between cells, then what
+// stands in the cells, and the best cell's outline over all of it.
+func (m *cellMap) Plot(c draw.Canvas, _ *plot.Plot) {
+	m.each(c.Rectangle, func(at state, r *sweep.Result, area vg.Rectangle) {
+		switch at {
+		case measured:
+			fill(c, m.scale.color(*r.PromptEvalRate), area)
+		case failed:
+			fill(c, failedTint, area)
+		case missing:
+			drawMissing(c, area)
+		default:
+			fill(c, blankGrey, area)
+		}
+	})
+	m.drawLines(c)
+	first := m.cell(c.Rectangle, 0, 0).Size()
+	size := m.typeSize(first)
+	layouts := make(map[string]failureLayout)
+	var best vg.Rectangle
+	m.each(c.Rectangle, func(at state, r *sweep.Result, area vg.Rectangle) {
+		switch at {
+		case measured:
+			f := sans(size)
+			if r == m.best {
+				f, best = sansBold(size), area
+			}
+			write(c, f, legible(m.scale.color(*r.PromptEvalRate)), draw.XCenter, middle(area), rateText(*r.PromptEvalRate))
+		case failed:
+			name := oneLine(string(*r.Error))
+			if _, ok := layouts[name]; !ok {
+				layouts[name] = layOutFailure(name, first.X, first.Y, 0.85*size)
+			}
+			drawFailedBorder(c, area)
+			layouts[name].draw(c, area)
+		}
+	})
+	if best != (vg.Rectangle{}) {
+		stroke(c, draw.LineStyle{Color: bestBlue, Width: outline}, best)
+	}
+}
+
+// outline is the width of the best cell's, in points. Half of it lies outside
+// of the cell.
+const outline = 3
+
+// each visits the wanted cells.
+func (m *cellMap) each(area vg.Rectangle, visit func(state, *sweep.Result, vg.Rectangle)) {
+	for row, batch := range m.batch {
+		for column, ctx := range m.ctx {
+			cell := m.cell(area, column, row)
+			if cell.Max.Y+outline < m.from || cell.Min.Y-outline > m.to {
+				continue
+			}
+			at, r := m.at(sweep.Cell{Ctx: ctx, Batch: batch})
+			visit(at, r, cell)
+		}
+	}
+}
+
+// typeSize returns the size of the rates: up to 13 points, and such that each
+// has room around it in its cell.
+func (m *cellMap) typeSize(cell vg.Point) vg.Length {
+	const largest, ofWidth, ofHeight = 13, 0.7, 0.5
+	var widest vg.Length
+	for _, r := range m.results {
+		if r.PromptEvalRate != nil {
+			widest = max(widest, width(sansBold(1), rateText(*r.PromptEvalRate)))
+		}
+	}
+	size := min(largest, cell.Y*ofHeight)
+	if widest > 0 {
+		size = min(size, cell.X*ofWidth/widest)
+	}
+	return size
+}
+
+// drawLines draws the grid's lines and its frame.
+func (m *cellMap) drawLines(c draw.Canvas) {
+	c.SetLineStyle(draw.LineStyle{Color: gridGrey, Width: vg.Length(2/m.dpi) * vg.Inch})
+	for column := range len(m.ctx) + 1 {
+		x := m.cell(c.Rectangle, column, 0).Min.X
+		strokeLine(c, x, c.Min.Y, x, c.Max.Y)
+	}
+	for row := range len(m.batch) + 1 {
+		y := m.cell(c.Rectangle, 0, row).Min.Y
+		strokeLine(c, c.Min.X, y, c.Max.X, y)
+	}
+}
+
+func rateText(tokensPerSec float64) string { return strconv.FormatFloat(tokensPerSec, 'f', 1, 64) }
+
+// drawMissing draws the ground of a cell that is not measured yet.
+func drawMissing(c draw.Canvas, area vg.Rectangle) {
+	fill(c, missingGrey, area)
+	const distance = 7 // points between strokes, measured along the edge
+	clip := draw.Canvas{Canvas: c.Canvas, Rectangle: area}
+	size := area.Size()
+	var strokes [][]vg.Point
+	for d := vg.Length(distance) / 2; d < size.X+size.Y; d += distance {
+		strokes = append(strokes, []vg.Point{
+			{X: area.Min.X + d, Y: area.Min.Y},
+			{X: area.Min.X + d - size.Y, Y: area.Max.Y},
+		})
+	}
+	clip.StrokeLines(draw.LineStyle{Color: hatchGrey, Width: 0.7}, clip.ClipLinesXY(strokes...)...)
+}
+
+// drawFailedBorder draws the red dashes inside of a failed cell's edges.
+func drawFailedBorder(c draw.Canvas, area vg.Rectangle) {
+	const inset = 1.5
+	area.Min = area.Min.Add(vg.Point{X: inset, Y: inset})
+	area.Max = area.Max.Sub(vg.Point{X: inset, Y: inset})
+	stroke(c, draw.LineStyle{Color: failedRed, Width: 1, Dashes: []vg.Length{4, 2.5}}, area)
+}
+
+func middle(area vg.Rectangle) vg.Point { return area.Min.Add(area.Max).Scale(0.5) }
+
+func fill(c draw.Canvas, ground color.Color, area vg.Rectangle) {
+	c.SetColor(ground)
+	c.Fill(area.Path())
+}
+
+func stroke(c draw.Canvas, style draw.LineStyle, area vg.Rectangle) {
+	c.SetLineStyle(style)
+	c.Stroke(area.Path())
+}
+
+func strokeLine(c draw.Canvas, x0, y0, x1, y1 vg.Length) {
+	c.Stroke(vg.Path{{Type: vg.MoveComp, Pos: vg.Point{X: x0, Y: y0}}, {Type: vg.LineComp, Pos: vg.Point{X: x1, Y: y1}}})
+}

@@ -1,0 +1,115 @@
+package report
+
+import (
+	"image/color"
+	"math"
+	"strconv"
+
+	"gonum.org/v1/gonum/floats/scalar"
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+)
+
+// rateScale maps rates in tokens per second to colours. Its low is below its
+// high.
+type rateScale struct{ low, high float64 }
+
+// newRateScale covers the rates of a sweep. Where all are equal, it takes in
+// their neighbourhood, so that they lie in the middle.
+func newRateScale(s Stats) rateScale {
+	if s.Min == s.Max {
+		return rateScale{s.Min * 0.99, s.Max * 1.01}
+	}
+	return rateScale{s.Min, s.Max}
+}
+
+func (s rateScale) color(tokensPerSec float64) color.RGBA {
+	return heat((tokensPerSec - s.low) / (s.high - s.low))
+}
+
+// The colour bar's measures in points.
+const (
+	barGap      = 16 // between the cells and the bar
+	barWidth    = 18
+	barTick     = 4
+	barType     = 10 // size of the figures
+	barNameType = 12
+)
+
+const barName = "Prompt Eval Rate (tokens/s)"
+
+// barMark is a tick of the colour bar: a rate and its label.
+type barMark struct {
+	rate  float64
+	label string
+}
+
+// marks returns ticks at round rates.
+func (s rateScale) marks() []barMark {
+	var marks []barMark
+	for _, t := range (plot.DefaultTicks{}).Ticks(s.low, s.high) {
+		if t.Value < s.low || t.Value > s.high {
+			continue
+		}
+		// The ticker's own labels leave minor ticks blank and turn to
+		// exponents early. What is not a round figure is rounding error.
+		marks = append(marks, barMark{t.Value, strconv.FormatFloat(scalar.Round(t.Value, 4), 'f', -1, 64)})
+	}
+	return marks
+}
+
+// barSpace returns the width that the colour bar takes on the right of the
+// cells.
+func (s rateScale) barSpace() vg.Length {
+	return barGap + barWidth + barTick + 3 + s.labelWidth() + 8 + barNameType*lineHeight
+}
+
+func (s rateScale) labelWidth() vg.Length {
+	var widest vg.Length
+	for _, m := range s.marks() {
+		widest = max(widest, width(sans(barType), m.label))
+	}
+	return widest
+}
+
+// drawBar draws the colour bar on the right of the cells' area. The library's
+// own has its axis on the left.
+func (s rateScale) drawBar(c draw.Canvas, cells vg.Rectangle, dpi float64) {
+	bar := vg.Rectangle{
+		Min: vg.Point{X: cells.Max.X + barGap, Y: cells.Min.Y},
+		Max: vg.Point{X: cells.Max.X + barGap + barWidth, Y: cells.Max.Y},
+	}
+	step := bar.Size().Y / heatLevels
+	for i, level := range heatColors {
+		// Edges on whole pixels, so that no seam shows between two levels.
+		part := bar
+		part.Min.Y = snap(dpi, bar.Min.Y+step*vg.Length(i))
+		part.Max.Y = snap(dpi, bar.Min.Y+step*vg.Length(i+1))
+		fill(c, level, part)
+	}
+	c.SetLineStyle(draw.LineStyle{Color: ink, Width: 0.5})
+	c.Stroke(bar.Path())
+
+	marks := s.marks()
+	room := int(bar.Size().Y / (barType * 1.6))
+	every := max(1, int(math.Ceil(float64(len(marks))/float64(max(1, room)))))
+	for i, m := range marks {
+		if i%every != 0 {
+			continue
+		}
+		y := bar.Min.Y + bar.Size().Y*vg.Length((m.rate-s.low)/(s.high-s.low))
+		c.SetLineStyle(draw.LineStyle{Color: ink, Width: 0.5})
+		strokeLine(c, bar.Max.X, y, bar.Max.X+barTick, y)
+		write(c, sans(barType), ink, draw.XLeft, vg.Point{X: bar.Max.X + barTick + 3, Y: y}, m.label)
+	}
+
+	c.Push()
+	c.Translate(vg.Point{
+		X: bar.Max.X + barTick + 3 + s.labelWidth() + 8 + barNameType*lineHeight/2,
+		Y: (bar.Min.Y + bar.Max.Y) / 2,
+	})
+	c.Rotate(math.Pi / 2)
+	write(c, sans(barNameType), ink, draw.XCenter, vg.Point{}, barName)
+	c.Pop()
+}

@@ -1,0 +1,40 @@
+package report
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+)
+
+func TestRateScale(t *testing.T) {
+	s := newRateScale(Stats{Min: 100, Max: 300})
+	assert.Equal(t, heat(0), s.color(100))
+	assert.Equal(t, heat(0.5), s.color(200))
+	assert.Equal(t, heat(1), s.color(300))
+	equal := newRateScale(Stats{Min: 84.7, Max: 84.7})
+	assert.Equal(t, heat(0.5), equal.color(84.7))
+	assert.NotEmpty(t, equal.marks())
+}
+
+func TestBarMarks(t *testing.T) {
+	for _, tt := range []struct {
+		name      string
+		low, high float64
+		has       string
+	}{
+		{"close together", 78.2, 85.6, "81"},
+		{"very close", 0.0101, 0.0108, "0.0104"},
+		{"no exponents", 120_000, 3_400_000, "2000000"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var labels []string
+			for _, m := range (rateScale{tt.low, tt.high}).marks() {
+				assert.GreaterOrEqual(t, m.rate, tt.low)
+				assert.LessOrEqual(t, m.rate, tt.high)
+				assert.NotContains(t, labels, m.label)
+				labels = append(labels, m.label)
+			}
+			assert.Contains(t, labels, tt.has)
+		})
+	}
+}

@@ -1,0 +1,86 @@
+package report
+
+import (
+	"strings"
+	"unicode"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+)
+
+// state is what is known of a place on the grid.
+type state int
+
+const (
+	notPlanned state = iota // both values are on an axis, but nobody asked for the pair
+	leftOut                 // num_batch is above num_ctx
+	missing                 // planned, and not measured yet
+	failed
+	measured
+)
+
+// grid is a checkpoint laid out by its axes, with every cell's result at hand.
+type grid struct {
+	ctx, batch []int // ascending
+	planned    map[sweep.Cell]bool
+	results    map[sweep.Cell]*sweep.Result
+}
+
+func newGrid(cp *sweep.Checkpoint) *grid {
+	plan := cp.Plan()
+	g := &grid{
+		planned: make(map[sweep.Cell]bool, len(plan)),
+		results: make(map[sweep.Cell]*sweep.Result, len(cp.Results)),
+	}
+	g.ctx, g.batch = cp.Axes()
+	for _, c := range plan {
+		g.planned[c] = true
+	}
+	for i := range cp.Results {
+		g.results[cp.Results[i].Cell()] = &cp.Results[i]
+	}
+	return g
+}
+
+// at returns what is known of c, with its result where it is failed or
+// measured. A result counts wherever it lies: a plan may have shrunk since, and
+// older tools measured a num_batch above num_ctx.
+func (g *grid) at(c sweep.Cell) (state, *sweep.Result) {
+	r := g.results[c]
+	switch {
+	case r != nil && r.Failed():
+		return failed, r
+	case r != nil && r.PromptEvalRate != nil:
+		return measured, r
+	case g.planned[c]:
+		return missing, nil
+	case !c.Valid():
+		return leftOut, nil
+	}
+	return notPlanned, nil
+}
+
+// has reports whether any place of the grid is in one of the states.
+func (g *grid) has(states ...state) bool {
+	for _, ctx := range g.ctx {
+		for _, batch := range g.batch {
+			at, _ := g.at(sweep.Cell{Ctx: ctx, Batch: batch})
+			for _, s := range states {
+				if at == s {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// oneLine makes text from a file safe to stand within a line: control
+// characters, line ends among them, become spaces.
+func oneLine(s string) string {
+	return strings.TrimSpace(strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, s))
+}

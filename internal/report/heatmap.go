@@ -1,0 +1,163 @@
+package report
+
+import (
+	"errors"
+	"fmt"
+	"image"
+	stddraw "image/draw"
+	"io"
+	"math"
+	"strconv"
+
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+	"gonum.org/v1/plot/vg/vgimg"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+)
+
+const (
+	resolution = 300 // dots per inch
+	margin     = 12  // points around the picture
+
+	// mostPixels bounds the picture's memory, of which each pixel takes a byte.
+	// 100 × 100 cells have 288 million; larger grids get a lower resolution.
+	mostPixels = 320e6
+	// stripPixels bounds the memory of what is drawn at once, of which each
+	// pixel takes eight bytes while the library copies it. With both bounds a
+	// picture of 100 × 100 cells takes 0.8 GB, where drawing it whole would take 2.6.
+	stripPixels = 32e6
+	// guard is how many rows are drawn around a strip and thrown away: where a
+	// line crosses the edge of an image, the library loses some of its ink.
+	guard = 4
+	// mostCells bounds the time that drawing takes.
+	mostCells = 250_000
+)
+
+// WriteHeatmap draws the sweep as a PNG picture: num_ctx to the right,
+// num_batch upwards, each cell coloured by its rate, which stands in it. A
+// checkpoint without any cell, or with more cells than a picture can show, is
+// an error.
+func WriteHeatmap(w io.Writer, cp *sweep.Checkpoint) error {
+	h, err := newHeatmap(cp)
+	if err != nil {
+		return fmt.Errorf("drawing heatmap: %w", err)
+	}
+	if err := encodePNG(w, h.draw(stripPixels), h.dpi); err != nil {
+		return fmt.Errorf("writing heatmap: %w", err)
+	}
+	return nil
+}
+
+// heatmap is the picture of a grid.
+type heatmap struct {
+	*grid
+	header sweep.Header
+	stats  Stats
+	dpi    int // dots per inch
+}
+
+func newHeatmap(cp *sweep.Checkpoint) (*heatmap, error) {
+	g := newGrid(cp)
+	switch {
+	case len(g.ctx) == 0 || len(g.batch) == 0:
+		return nil, errors.New("the sweep has no cells")
+	case len(g.ctx) > mostCells/len(g.batch):
+		return nil, fmt.Errorf("%d × %d cells are more than the %d that a picture can show",
+			len(g.ctx), len(g.batch), mostCells)
+	}
+	h := &heatmap{grid: g, header: cp.Sweep, stats: g.stats()}
+	h.dpi = int(min(resolution, math.Sqrt(mostPixels/(h.width().Dots(1)*h.height().Dots(1)))))
+	return h, nil
+}
+
+// width and height are sizes that users tuned.
+func (h *heatmap) width() vg.Length {
+	return vg.Length(max(20, 0.8*float64(len(h.ctx)))) * vg.Inch
+}
+
+func (h *heatmap) height() vg.Length {
+	return vg.Length(max(6, 0.4*float64(len(h.batch)))) * vg.Inch
+}
+
+// draw renders the picture, in strips of about so many pixels, into a paletted
+// image. That keeps the library's true-colour images small, and the encoder
+// has a quarter of the work.
+func (h *heatmap) draw(stripPixels int) *image.Paletted {
+	pixels := func(l vg.Length) int { return int(math.Round(l.Dots(float64(h.dpi)))) }
+	width, height := pixels(h.width()), pixels(h.height())
+	q := newQuantizer(newPalette())
+	picture := image.NewPaletted(image.Rect(0, 0, width, height), q.palette)
+
+	rows := min(height, max(1, stripPixels/width))
+	points := func(pixels int) vg.Length { return vg.Length(float64(pixels)/float64(h.dpi)) * vg.Inch }
+	canvas := vgimg.NewWith(vgimg.UseWH(points(width), points(rows+2*guard)), vgimg.UseDPI(h.dpi))
+	all := canvas.Image().(*image.RGBA)
+	strip := all.SubImage(image.Rect(0, guard, width, guard+rows)).(*image.RGBA)
+	for top := 0; top < height; top += rows {
+		from := points(height - top - rows - guard) // the lower edge of what is drawn; negative at the end
+		stddraw.Draw(all, all.Rect, image.NewUniform(paper), image.Point{}, stddraw.Src)
+		canvas.Push()
+		canvas.Translate(vg.Point{Y: -from})
+		h.drawOn(draw.NewCanvas(canvas, points(width), points(height)), from, from+points(rows+2*guard))
+		canvas.Pop()
+		q.copy(picture, top, strip)
+	}
+	return picture
+}
+
+// drawOn draws the picture on white paper, leaving out cells below from and
+// above to.
+func (h *heatmap) drawOn(c draw.Canvas, from, to vg.Length) {
+	c = draw.Crop(c, margin, -margin, margin, -margin)
+	title := h.title(h.header, h.stats)
+	drawTitle(c, c.Rectangle, title)
+	below := draw.Crop(c, 0, 0, 0, -titleHeight(title)-8)
+
+	if legend := h.legend(); len(legend) > 0 {
+		line := below.Rectangle
+		line.Max.Y = line.Min.Y + legendHeight
+		drawLegend(c, line, legend)
+		below = draw.Crop(below, 0, 0, legendHeight, 0)
+	}
+	scale := newRateScale(h.stats)
+	if h.stats.Best != nil {
+		below = draw.Crop(below, 0, -scale.barSpace(), 0, 0)
+	}
+	p := h.axes()
+	p.Add(&cellMap{grid: h.grid, scale: scale, best: h.stats.Best, dpi: float64(h.dpi), from: from, to: to})
+	p.Draw(below)
+	if h.stats.Best != nil {
+		scale.drawBar(c, p.DataCanvas(below).Rectangle, float64(h.dpi))
+	}
+}
+
+// axes returns a plot with both axes and nothing on it. The axes are nominal:
+// neighbouring values have the same distance, whatever they are.
+func (h *heatmap) axes() *plot.Plot {
+	p := plot.New()
+	p.BackgroundColor = nil
+	p.X.Label.Text, p.Y.Label.Text = "num_ctx", "num_batch"
+	p.X.Tick.Marker, p.Y.Tick.Marker = ticks(h.ctx), ticks(h.batch)
+	for _, axis := range []*plot.Axis{&p.X, &p.Y} {
+		axis.Padding = 0
+		axis.Width = 0 // the cells' own frame is drawn
+		axis.Label.TextStyle.Font = sansBold(12)
+		axis.Label.Padding = 4
+		axis.Tick.Label.Font = sans(9.5)
+		axis.Tick.Length = 4
+	}
+	p.X.Tick.Label.Rotation = math.Pi / 4
+	p.X.Tick.Label.XAlign = draw.XRight
+	p.X.Tick.Label.YAlign = draw.YTop
+	return p
+}
+
+func ticks(values []int) plot.ConstantTicks {
+	var t plot.ConstantTicks
+	for i, v := range values {
+		t = append(t, plot.Tick{Value: float64(i), Label: strconv.Itoa(v)})
+	}
+	return t
+}

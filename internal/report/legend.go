@@ -1,0 +1,67 @@
+package report
+
+import (
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+)
+
+// The legend's measures in points.
+const (
+	legendType   = 10
+	legendHeight = 28 // of the line, at the picture's lower edge
+	swatchWidth  = 26
+	swatchHeight = 14
+	swatchGap    = 6
+	entryGap     = 28
+)
+
+// legendEntry explains a look of cells: a swatch and what it means.
+type legendEntry struct {
+	meaning string
+	draw    func(c draw.Canvas, swatch vg.Rectangle)
+}
+
+// legend returns an entry for each look that occurs and does not speak for
+// itself.
+func (g *grid) legend() []legendEntry {
+	var entries []legendEntry
+	if g.has(failed) {
+		entries = append(entries, legendEntry{"failed, with the type of error", func(c draw.Canvas, swatch vg.Rectangle) {
+			fill(c, failedTint, swatch)
+			drawFailedBorder(c, swatch)
+			drawMark(c, middle(swatch), swatchHeight/2)
+		}})
+	}
+	if g.has(missing) {
+		entries = append(entries, legendEntry{"not measured yet", func(c draw.Canvas, swatch vg.Rectangle) {
+			drawMissing(c, swatch)
+			stroke(c, draw.LineStyle{Color: gridGrey, Width: 0.5}, swatch)
+		}})
+	}
+	if reason := g.blankReason(); reason != "" {
+		entries = append(entries, legendEntry{reason, func(c draw.Canvas, swatch vg.Rectangle) {
+			fill(c, blankGrey, swatch)
+			stroke(c, draw.LineStyle{Color: gridGrey, Width: 0.5}, swatch)
+		}})
+	}
+	return entries
+}
+
+// drawLegend draws the entries as one line in the middle of the area.
+func drawLegend(c draw.Canvas, area vg.Rectangle, entries []legendEntry) {
+	f := sans(legendType)
+	total := vg.Length(len(entries)-1) * entryGap
+	for _, e := range entries {
+		total += swatchWidth + swatchGap + width(f, e.meaning)
+	}
+	at := vg.Point{X: middle(area).X - total/2, Y: area.Min.Y + swatchHeight/2}
+	for _, e := range entries {
+		e.draw(c, vg.Rectangle{
+			Min: vg.Point{X: at.X, Y: at.Y - swatchHeight/2},
+			Max: vg.Point{X: at.X + swatchWidth, Y: at.Y + swatchHeight/2},
+		})
+		at.X += swatchWidth + swatchGap
+		write(c, f, ink, draw.XLeft, at, e.meaning)
+		at.X += width(f, e.meaning) + entryGap
+	}
+}

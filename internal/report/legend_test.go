@@ -1,0 +1,32 @@
+package report
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+)
+
+func TestLegend(t *testing.T) {
+	shrunk := planned([]int{1024}, []int{128})
+	add(shrunk, 1024, 128, 1000)
+	add(shrunk, 512, 1024, 1000)
+	for _, tt := range []struct {
+		name string
+		cp   *sweep.Checkpoint
+		want []string
+	}{
+		{"all measured", full(2, 2), nil},
+		{"every state", mixed(), []string{"failed, with the type of error", "not measured yet", "left out: num_batch above num_ctx"}},
+		{"a smaller plan", shrunk, []string{"not planned"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var got []string
+			for _, e := range newGrid(tt.cp).legend() {
+				got = append(got, e.meaning)
+			}
+			assert.Equal(t, tt.want, got)
+		})
+	}
+}

@@ -1,0 +1,140 @@
+package report
+
+import (
+	"encoding/binary"
+	"image"
+	"image/color"
+	"math"
+
+	"gonum.org/v1/plot/palette/brewer"
+)
+
+// Colours of the picture that stand for no rate.
+var (
+	paper       = color.RGBA{0xff, 0xff, 0xff, 0xff}
+	ink         = color.RGBA{0x00, 0x00, 0x00, 0xff}
+	gridGrey    = color.RGBA{0x80, 0x80, 0x80, 0xff}
+	blankGrey   = color.RGBA{0xf4, 0xf4, 0xf4, 0xff} // no cell
+	missingGrey = color.RGBA{0xe3, 0xe3, 0xe3, 0xff} // not measured yet
+	hatchGrey   = color.RGBA{0x96, 0x96, 0x96, 0xff}
+	failedTint  = color.RGBA{0xff, 0xf5, 0xf5, 0xff}
+	failedRed   = color.RGBA{0xd0, 0x00, 0x10, 0xff}
+	bestBlue    = color.RGBA{0x00, 0x33, 0xff, 0xff}
+)
+
+// heatLevels is how many colours rates are told apart by. A step is hardly
+// visible, and the palette keeps room for the edges of letters.
+const heatLevels = 96
+
+// heatColors is yellow, orange, red: the nine colours of ColorBrewer's YlOrRd
+// with straight lines between them, as matplotlib draws its map of that name.
+var heatColors = func() (colors [heatLevels]color.RGBA) {
+	anchors := brewer.YlOrRd[9].Color
+	for i := range colors {
+		at := float64(i) / (heatLevels - 1) * float64(len(anchors)-1)
+		low := min(int(at), len(anchors)-2)
+		from := color.RGBAModel.Convert(anchors[low]).(color.RGBA)
+		to := color.RGBAModel.Convert(anchors[low+1]).(color.RGBA)
+		colors[i] = blend(from, to, at-float64(low))
+	}
+	return colors
+}()
+
+// heat returns the colour of a share of the range of rates, 0 for the lowest
+// and 1 for the highest.
+func heat(share float64) color.RGBA {
+	return heatColors[int(math.Round(min(max(share, 0), 1)*(heatLevels-1)))]
+}
+
+// blend returns the colour at a share of the straight line from a to b.
+func blend(a, b color.RGBA, share float64) color.RGBA {
+	mix := func(x, y uint8) uint8 { return uint8(math.Round(float64(x) + share*(float64(y)-float64(x)))) }
+	return color.RGBA{mix(a.R, b.R), mix(a.G, b.G), mix(a.B, b.B), 0xff}
+}
+
+// darkGround is the relative luminance below which white letters read better.
+// The contrast ratio of WCAG 2 would draw the line at 0.18, and so put black
+// on full red.
+const darkGround = 0.25
+
+// legible returns the colour of letters on a ground: black, or white where the
+// ground is dark.
+func legible(c color.RGBA) color.RGBA {
+	linear := func(v uint8) float64 {
+		x := float64(v) / 255
+		if x <= 0.04045 {
+			return x / 12.92
+		}
+		return math.Pow((x+0.055)/1.055, 2.4)
+	}
+	// Relative luminance as WCAG 2 defines it, from sRGB.
+	luminance := 0.2126*linear(c.R) + 0.7152*linear(c.G) + 0.0722*linear(c.B)
+	if luminance < darkGround {
+		return paper
+	}
+	return ink
+}
+
+// edgeSteps is how many shades lie between a letter and its ground.
+const edgeSteps = 5
+
+// newPalette returns the picture's colours, at most 256: every plain one, and
+// shades for the edges of letters and lines on their grounds. Grounds of
+// neighbouring rates share their shades.
+func newPalette() color.Palette {
+	p := color.Palette{paper, ink, gridGrey, blankGrey, missingGrey, hatchGrey, failedTint, failedRed, bestBlue}
+	shades := func(ground, letter color.RGBA, steps int) {
+		for i := 1; i <= steps; i++ {
+			p = append(p, blend(ground, letter, float64(i)/float64(steps+1)))
+		}
+	}
+	shades(paper, ink, 10)
+	shades(paper, bestBlue, edgeSteps)
+	shades(failedTint, failedRed, edgeSteps)
+	shades(missingGrey, hatchGrey, 2)
+	for i, c := range heatColors {
+		p = append(p, c)
+		if i%4 == 2 {
+			shades(c, legible(c), edgeSteps)
+		}
+	}
+	return p
+}
+
+// quantizer finds colours of a palette. It remembers what it found: drawings
+// hold few colours, and searching is slow.
+type quantizer struct {
+	palette color.Palette
+	found   map[uint32]uint8 // by the four bytes of a pixel
+}
+
+func newQuantizer(p color.Palette) *quantizer {
+	return &quantizer{palette: p, found: make(map[uint32]uint8)}
+}
+
+// copy puts the rows of src into dst, from the row top on, as far as dst goes.
+// Both have the same width.
+func (q *quantizer) copy(dst *image.Paletted, top int, src *image.RGBA) {
+	rows := min(src.Rect.Dy(), dst.Rect.Dy()-top)
+	for y := range rows {
+		from := src.Pix[y*src.Stride:]
+		to := dst.Pix[(top+y)*dst.Stride : (top+y+1)*dst.Stride]
+		var last uint32 // transparent, which nothing is
+		var index uint8
+		for x := range to {
+			if pixel := binary.LittleEndian.Uint32(from[4*x:]); pixel != last {
+				last, index = pixel, q.index(pixel)
+			}
+			to[x] = index
+		}
+	}
+}
+
+func (q *quantizer) index(pixel uint32) uint8 {
+	i, ok := q.found[pixel]
+	if !ok {
+		i = uint8(q.palette.Index(color.RGBA{uint8(pixel), uint8(pixel >> 8), uint8(pixel >> 16), uint8(pixel >> 24)}))
+		q.found[pixel] = i
+	}
+	return i
+}

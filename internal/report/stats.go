@@ -1,0 +1,149 @@
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"strings"
+
+	"golang.org/x/perf/benchmath"
+	"gonum.org/v1/gonum/stat"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/parse"
+)
+
+// Stats counts a sweep's cells and sums up their rates.
+type Stats struct {
+	// Planned cells are those of the plan and any other that has a result. Each
+	// is measured, failed or missing.
+	Planned  int
+	Measured int
+	Failed   int
+	Missing  int
+	// LeftOut counts the pairs of the axes whose num_batch is above num_ctx:
+	// they are no cells of their own and not among the planned.
+	LeftOut int
+	// Failures has the classes that occur, the most frequent first.
+	Failures []ClassCount
+
+	// Max, Min, Mean and Median are over the cells' rates, in tokens per second.
+	// They are zero, and Best is nil, while no cell is measured.
+	Max, Min, Mean, Median float64
+	// Best is the cell with the highest rate. Of equal ones it is that with the
+	// largest num_ctx, then that with the smallest num_batch.
+	Best *sweep.Result
+	// OneSample says that no cell was measured more than once, so that nothing
+	// is known of the noise.
+	OneSample bool
+}
+
+// ClassCount says how many cells failed in the same way.
+type ClassCount struct {
+	Class parse.Class
+	Cells int
+}
+
+// NewStats sums up a checkpoint. Best points into it.
+func NewStats(cp *sweep.Checkpoint) Stats {
+	return newGrid(cp).stats()
+}
+
+func (g *grid) stats() Stats {
+	var s Stats
+	var rates []float64
+	classes := make(map[parse.Class]int)
+	s.OneSample = true
+	for _, ctx := range g.ctx {
+		for _, batch := range g.batch {
+			at, r := g.at(sweep.Cell{Ctx: ctx, Batch: batch})
+			switch at {
+			case measured:
+				rates = append(rates, *r.PromptEvalRate)
+				s.OneSample = s.OneSample && len(r.Samples) <= 1
+				if s.Best == nil || better(r, s.Best) {
+					s.Best = r
+				}
+			case failed:
+				s.Failed++
+				classes[*r.Error]++
+			case missing:
+				s.Missing++
+			case leftOut:
+				s.LeftOut++
+			}
+		}
+	}
+	s.Measured = len(rates)
+	s.Planned = s.Measured + s.Failed + s.Missing
+	for class, n := range classes {
+		s.Failures = append(s.Failures, ClassCount{class, n})
+	}
+	slices.SortFunc(s.Failures, func(a, b ClassCount) int {
+		return cmp.Or(-cmp.Compare(a.Cells, b.Cells), cmp.Compare(a.Class, b.Class))
+	})
+	if len(rates) == 0 {
+		s.OneSample = false
+		return s
+	}
+	s.Max, s.Min = slices.Max(rates), slices.Min(rates)
+	s.Mean, s.Median = stat.Mean(rates, nil), sweep.Median(rates)
+	return s
+}
+
+// better reports whether a is to be named before b. Both are measured.
+func better(a, b *sweep.Result) bool {
+	return cmp.Or(
+		cmp.Compare(*a.PromptEvalRate, *b.PromptEvalRate),
+		cmp.Compare(a.NumCtx, b.NumCtx),
+		cmp.Compare(b.NumBatch, a.NumBatch),
+	) > 0
+}
+
+// Print writes the statistics as text. No line starts like a key of the
+// benchmark format, so that they may stand among benchmark lines.
+func (s Stats) Print(w io.Writer) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "Cells: %d planned, %d measured, %d failed, %d missing\n", s.Planned, s.Measured, s.Failed, s.Missing)
+	for _, f := range s.Failures {
+		fmt.Fprintf(&b, "  %d failed: %s\n", f.Cells, oneLine(string(f.Class)))
+	}
+	if s.LeftOut > 0 {
+		fmt.Fprintf(&b, "  %d left out: num_batch above num_ctx\n", s.LeftOut)
+	}
+	if s.Best == nil {
+		fmt.Fprintln(&b, "Rate: no cell measured yet")
+		_, err := io.WriteString(w, b.String())
+		return err
+	}
+	fmt.Fprintf(&b, "Rate: max %.2f, min %.2f, mean %.2f, median %.2f tokens/s\n", s.Max, s.Min, s.Mean, s.Median)
+	fmt.Fprintf(&b, "Best: num_ctx=%d, num_batch=%d, rate=%.2f tokens/s%s\n",
+		s.Best.NumCtx, s.Best.NumBatch, *s.Best.PromptEvalRate, interval(s.Best))
+	if s.OneSample {
+		fmt.Fprintln(&b, "  Each cell has one sample: a lone maximum is within noise; `repeat: 6` gives an interval.")
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// interval describes where the true median of a cell lies. It is empty when
+// the samples are too few to say: a finite interval needs six of them.
+func interval(r *sweep.Result) string {
+	var rates []float64
+	for _, s := range r.Samples {
+		if rate, ok := s.PromptEvalRate(); ok {
+			rates = append(rates, rate)
+		}
+	}
+	if len(rates) == 0 {
+		return ""
+	}
+	sample := benchmath.NewSample(rates, &benchmath.DefaultThresholds)
+	sum := benchmath.AssumeNothing.Summary(sample, 0.95)
+	if math.IsInf(sum.Lo, 0) || math.IsInf(sum.Hi, 0) {
+		return ""
+	}
+	return fmt.Sprintf(" (95 %% interval %.2f to %.2f, %d samples)", sum.Lo, sum.Hi, len(rates))
+}

@@ -1,0 +1,102 @@
+package report
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/parse"
+)
+
+func TestStats(t *testing.T) {
+	s := NewStats(mixed())
+	assert.Equal(t, 14, s.Planned)
+	assert.Equal(t, 8, s.Measured)
+	assert.Equal(t, 4, s.Failed)
+	assert.Equal(t, 2, s.Missing)
+	assert.Equal(t, 2, s.LeftOut)
+	assert.Equal(t, []ClassCount{
+		{parse.OutOfGPUMemory, 2}, {parse.ResourceAllocation, 1}, {parse.RunnerCrashed, 1},
+	}, s.Failures)
+	assert.Equal(t, 2000.0, s.Max)
+	assert.Equal(t, 1000.0, s.Min)
+	assert.Equal(t, 1368.75, s.Mean)
+	assert.Equal(t, 1250.0, s.Median)
+	require.NotNil(t, s.Best)
+	assert.Equal(t, sweep.Cell{Ctx: 1024, Batch: 896}, s.Best.Cell())
+	assert.False(t, s.OneSample)
+}
+
+func TestStatsOfOlderTool(t *testing.T) {
+	s := NewStats(olderTool(t))
+	assert.Equal(t, 102, s.Planned)
+	assert.Equal(t, 101, s.Measured)
+	assert.Equal(t, 1, s.Missing)
+	assert.True(t, s.OneSample)
+	assert.Equal(t, sweep.Cell{Ctx: 18432, Batch: 544}, s.Best.Cell(), "of the equal ones, the largest num_ctx and smallest num_batch")
+}
+
+func TestStatsOfShrunkPlan(t *testing.T) {
+	cp := planned([]int{1024}, []int{128})
+	add(cp, 2048, 256, 1000)
+	s := NewStats(cp)
+	assert.Equal(t, 2, s.Planned)
+	assert.Equal(t, 1, s.Measured)
+	assert.Equal(t, 1, s.Missing)
+	assert.Zero(t, s.LeftOut, "two places of the grid belong to no plan, but could be measured")
+}
+
+func TestBestOfEqualRates(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		cells []sweep.Cell
+		want  sweep.Cell
+	}{
+		{"largest num_ctx", []sweep.Cell{{Ctx: 2048, Batch: 256}, {Ctx: 4096, Batch: 512}, {Ctx: 1024, Batch: 64}}, sweep.Cell{Ctx: 4096, Batch: 512}},
+		{"then smallest num_batch", []sweep.Cell{{Ctx: 4096, Batch: 512}, {Ctx: 4096, Batch: 64}, {Ctx: 4096, Batch: 256}}, sweep.Cell{Ctx: 4096, Batch: 64}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			cp := planned(nil, nil)
+			for _, c := range tt.cells {
+				add(cp, c.Ctx, c.Batch, 1000)
+			}
+			assert.Equal(t, tt.want, NewStats(cp).Best.Cell())
+		})
+	}
+}
+
+func TestStatsText(t *testing.T) {
+	repeated := planned([]int{1024}, []int{128})
+	add(repeated, 1024, 128, 1000, 1250, 1250, 1250, 1600, 1600)
+	few := planned([]int{1024}, []int{128})
+	add(few, 1024, 128, 1000, 1250, 1250, 1250, 1600)
+	one := planned([]int{1024}, []int{128})
+	add(one, 1024, 128, 1000)
+	const note = "Each cell has one sample"
+	for _, tt := range []struct {
+		name      string
+		cp        *sweep.Checkpoint
+		has, lack []string
+	}{
+		{"no cells at all", planned(nil, nil), []string{"Cells: 0 planned", "no cell measured yet"}, []string{"NaN", "Best", note}},
+		{"nothing measured yet", planned([]int{1024}, []int{128, 256}), []string{"Cells: 2 planned, 0 measured, 0 failed, 2 missing", "no cell measured yet"}, []string{"NaN", "left out", note}},
+		{"one sample", one, []string{"rate=1000.00 tokens/s\n", note, "`repeat: 6`"}, []string{"interval 1"}},
+		{"too few for an interval", few, []string{"rate=1250.00 tokens/s\n"}, []string{note, "Inf", "∞", "interval"}},
+		{"an interval", repeated, []string{"(95 % interval 1000.00 to 1600.00, 6 samples)"}, []string{note}},
+		{"failures", mixed(), []string{"4 failed, 2 missing", "  2 failed: CUDA OOM\n  1 failed: CUDA resource", "2 left out: num_batch above num_ctx"}, []string{note}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var b strings.Builder
+			require.NoError(t, NewStats(tt.cp).Print(&b))
+			for _, text := range tt.has {
+				assert.Contains(t, b.String(), text)
+			}
+			for _, text := range tt.lack {
+				assert.NotContains(t, b.String(), text)
+			}
+		})
+	}
+}

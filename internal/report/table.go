@@ -1,0 +1,46 @@
+package report
+
+import (
+	"encoding/csv"
+	"fmt"
+	"io"
+	"strconv"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+)
+
+// WriteTable writes the rates as CSV: a row for each num_batch, a column for
+// each num_ctx, tokens per second with two decimals. A failed cell holds its
+// error type; one that is not measured, or no cell of the plan, is empty.
+func WriteTable(w io.Writer, cp *sweep.Checkpoint) error {
+	g := newGrid(cp)
+	out := csv.NewWriter(w)
+	row := []string{"num_batch"}
+	for _, ctx := range g.ctx {
+		row = append(row, strconv.Itoa(ctx))
+	}
+	if err := out.Write(row); err != nil {
+		return fmt.Errorf("writing table: %w", err)
+	}
+	for _, batch := range g.batch {
+		row = append(row[:0], strconv.Itoa(batch))
+		for _, ctx := range g.ctx {
+			var text string
+			switch at, r := g.at(sweep.Cell{Ctx: ctx, Batch: batch}); at {
+			case measured:
+				text = strconv.FormatFloat(*r.PromptEvalRate, 'f', 2, 64)
+			case failed:
+				text = oneLine(string(*r.Error))
+			}
+			row = append(row, text)
+		}
+		if err := out.Write(row); err != nil {
+			return fmt.Errorf("writing table: %w", err)
+		}
+	}
+	out.Flush()
+	if err := out.Error(); err != nil {
+		return fmt.Errorf("writing table: %w", err)
+	}
+	return nil
+}

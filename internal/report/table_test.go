@@ -1,0 +1,44 @@
+package report
+
+import (
+	"encoding/csv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/parse"
+)
+
+func TestWriteTable(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		cp   *sweep.Checkpoint
+	}{
+		{"mixed", mixed()},
+		{"older_tool", olderTool(t)},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var b strings.Builder
+			require.NoError(t, WriteTable(&b, tt.cp))
+			golden(t, tt.name+".csv", b.String())
+		})
+	}
+}
+
+func TestWriteTableWithOddNames(t *testing.T) {
+	cp := planned([]int{1024}, []int{128})
+	addFailed(cp, 1024, 128, parse.Class("lost, with \"words\"\nand lines"))
+	var b strings.Builder
+	require.NoError(t, WriteTable(&b, cp))
+	rows, err := csv.NewReader(strings.NewReader(b.String())).ReadAll()
+	require.NoError(t, err)
+	assert.Equal(t, [][]string{{"num_batch", "1024"}, {"128", `lost, with "words" and lines`}}, rows)
+}
+
+func TestWriteTableToFullDisk(t *testing.T) {
+	disk := fullDisk(4)
+	assert.ErrorIs(t, WriteTable(&disk, mixed()), errFull)
+}

@@ -1,0 +1,136 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/parse"
+)
+
+// lineWidth is the longest line of the terminal's table, in characters.
+const lineWidth = 100
+
+// shortForms stand for the classes where there is no room for their names.
+var shortForms = map[parse.Class]string{
+	parse.OutOfGPUMemory:     "OOM",
+	parse.ResourceAllocation: "ALLOC",
+	parse.OutOfSystemMemory:  "RAM",
+	parse.Timeout:            "TIME",
+	parse.NoFigures:          "PARSE",
+	parse.RunnerCrashed:      "CRASH",
+	parse.PromptTruncated:    "TRUNC",
+	parse.ContextClamped:     "CLAMP",
+	parse.ModelError:         "MODEL",
+}
+
+func shortForm(c parse.Class) string {
+	if s, ok := shortForms[c]; ok {
+		return s
+	}
+	return "FAIL"
+}
+
+// printTable writes the rates for a terminal: the columns in blocks that keep
+// lines short, and a line for each sign that needs explaining.
+func (g *grid) printTable(w io.Writer, s Stats) error {
+	var b strings.Builder
+	columns, width := g.columns(s.Best)
+	first := max(len("num_batch"), widest(g.batch))
+	perBlock := max(1, (lineWidth-first)/(width+1))
+	for len(columns) > 0 {
+		n := min(perBlock, len(columns))
+		fmt.Fprintf(&b, "%*s  num_ctx\n", first, "")
+		for i := range columns[0] {
+			label := "num_batch"
+			if i > 0 {
+				label = strconv.Itoa(g.batch[i-1])
+			}
+			line := fmt.Sprintf("%*s", first, label)
+			for _, column := range columns[:n] {
+				line += fmt.Sprintf(" %*s", width, column[i])
+			}
+			fmt.Fprintln(&b, strings.TrimRight(line, " "))
+		}
+		fmt.Fprintln(&b)
+		columns = columns[n:]
+	}
+	for _, line := range g.footnotes(s) {
+		fmt.Fprintf(&b, "  %s\n", line)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// columns returns the text of each num_ctx, its head first and then its cells
+// by num_batch, and the width that holds all of them. Every text ends in the
+// place of the best cell's mark.
+func (g *grid) columns(best *sweep.Result) (columns [][]string, width int) {
+	for _, ctx := range g.ctx {
+		column := []string{strconv.Itoa(ctx) + " "}
+		for _, batch := range g.batch {
+			at, r := g.at(sweep.Cell{Ctx: ctx, Batch: batch})
+			text := map[state]string{missing: "· ", leftOut: "- ", notPlanned: "- "}[at]
+			switch {
+			case at == failed:
+				text = shortForm(*r.Error) + " "
+			case at == measured && r == best:
+				text = strconv.FormatFloat(*r.PromptEvalRate, 'f', 1, 64) + "*"
+			case at == measured:
+				text = strconv.FormatFloat(*r.PromptEvalRate, 'f', 1, 64) + " "
+			}
+			column = append(column, text)
+		}
+		columns = append(columns, column)
+		for _, text := range column {
+			width = max(width, utf8.RuneCountInString(text))
+		}
+	}
+	return columns, width
+}
+
+// footnotes explains the signs that occur in the table.
+func (g *grid) footnotes(s Stats) []string {
+	var notes []string
+	add := func(sign, meaning string) { notes = append(notes, fmt.Sprintf("%-5s  %s", sign, meaning)) }
+	if s.Best != nil {
+		add("*", "highest rate; all rates in tokens/s")
+	}
+	failures := slices.Clone(s.Failures)
+	slices.SortFunc(failures, func(a, b ClassCount) int { return strings.Compare(string(a.Class), string(b.Class)) })
+	for _, f := range failures {
+		add(shortForm(f.Class), oneLine(string(f.Class)))
+	}
+	if s.Missing > 0 {
+		add("·", "not measured yet")
+	}
+	if text := g.blankReason(); text != "" {
+		add("-", text)
+	}
+	return notes
+}
+
+// blankReason says why places of the grid hold no cell, and is empty when all
+// of them do.
+func (g *grid) blankReason() string {
+	var reasons []string
+	if g.has(leftOut) {
+		reasons = append(reasons, "left out: num_batch above num_ctx")
+	}
+	if g.has(notPlanned) {
+		reasons = append(reasons, "not planned")
+	}
+	return strings.Join(reasons, ", or ")
+}
+
+func widest(values []int) int {
+	n := 0
+	for _, v := range values {
+		n = max(n, len(strconv.Itoa(v)))
+	}
+	return n
+}

@@ -1,0 +1,97 @@
+package report
+
+import (
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/perf/benchfmt"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/parse"
+)
+
+// wide is a full grid of 47 × 17 cells, some of them failed, one in a way that
+// nobody foresaw.
+func wide() *sweep.Checkpoint {
+	cp := planned(steps(8192, 2048, 47), steps(32, 128, 17))
+	for i, c := range cp.Plan() {
+		switch {
+		case i == 5:
+			addFailed(cp, c.Ctx, c.Batch, parse.Class("model: lost\nall hope"))
+		case i%9 == 4:
+			addFailed(cp, c.Ctx, c.Batch, parse.Timeout)
+		default:
+			add(cp, c.Ctx, c.Batch, 1000+float64(i))
+		}
+	}
+	return cp
+}
+
+func TestPrint(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		cp   *sweep.Checkpoint
+	}{
+		{"mixed", mixed()},
+		{"older_tool", olderTool(t)},
+		{"nothing_measured", planned([]int{512, 1024}, []int{256, 1024})},
+		{"no_cells", planned(nil, nil)},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var b strings.Builder
+			require.NoError(t, Print(&b, tt.cp))
+			golden(t, tt.name+".txt", b.String())
+		})
+	}
+}
+
+func TestPrintKeepsLinesShort(t *testing.T) {
+	cp := wide()
+	var b strings.Builder
+	require.NoError(t, Print(&b, cp))
+	for line := range strings.Lines(b.String()) {
+		assert.LessOrEqual(t, utf8.RuneCountInString(strings.TrimSuffix(line, "\n")), lineWidth)
+	}
+	for _, column := range []string{" 8192", " 102400"} {
+		assert.Equal(t, 1, strings.Count(b.String(), column+"\n")+strings.Count(b.String(), column+" "), column)
+	}
+	assert.Contains(t, b.String(), "FAIL   model: lost all hope")
+}
+
+func TestPrintIsNoBenchmarkText(t *testing.T) {
+	cp := wide()
+	var b strings.Builder
+	require.NoError(t, Print(&b, cp))
+	require.NoError(t, WriteBench(&b, planned(nil, nil)))
+	b.WriteString("BenchmarkLast 1 1 tokens/s\n")
+	r := benchfmt.NewReader(strings.NewReader(b.String()), "print")
+	require.True(t, r.Scan())
+	res, ok := r.Result().(*benchfmt.Result)
+	require.True(t, ok, "%v", r.Result())
+	assert.Equal(t, "Last", string(res.Name))
+	assert.Empty(t, res.Config)
+	assert.False(t, r.Scan())
+}
+
+func TestEveryClassHasItsOwnShortForm(t *testing.T) {
+	seen := make(map[string]parse.Class)
+	for _, class := range []parse.Class{
+		parse.OutOfGPUMemory, parse.ResourceAllocation, parse.OutOfSystemMemory, parse.Timeout, parse.NoFigures,
+		parse.RunnerCrashed, parse.PromptTruncated, parse.ContextClamped, parse.ModelError, "anything else",
+	} {
+		short := shortForm(class)
+		assert.LessOrEqual(t, len(short), 5)
+		assert.NotContains(t, seen, short)
+		seen[short] = class
+	}
+}
+
+func TestPrintToFullDisk(t *testing.T) {
+	for _, room := range []fullDisk{0, 480, 500} {
+		disk := room
+		assert.ErrorIs(t, Print(&disk, mixed()), errFull)
+	}
+}

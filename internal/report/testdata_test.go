@@ -1,0 +1,126 @@
+package report
+
+import (
+	"errors"
+	"flag"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/parse"
+)
+
+var update = flag.Bool("update", false, "rewrite the goldens in testdata")
+
+// golden compares got with a file of testdata.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		require.NoError(t, os.WriteFile(path, []byte(got), 0o644))
+	}
+	want, err := os.ReadFile(path)
+	require.NoError(t, err)
+	assert.Equal(t, string(want), got)
+}
+
+// olderTool is a sweep that an older tool recorded on a real Ollama.
+func olderTool(t *testing.T) *sweep.Checkpoint {
+	t.Helper()
+	cp, err := sweep.Load(filepath.Join("testdata", "older_tool.json"))
+	require.NoError(t, err)
+	return cp
+}
+
+// planned returns a checkpoint of a plan without results.
+func planned(ctx, batch []int) *sweep.Checkpoint {
+	return &sweep.Checkpoint{
+		Version: sweep.Version,
+		Sweep:   sweep.Header{Model: "tiny", NumCtx: ctx, NumBatch: batch},
+	}
+}
+
+// steps returns n values from start on.
+func steps(start, step, n int) []int {
+	values := make([]int, n)
+	for i := range values {
+		values[i] = start + i*step
+	}
+	return values
+}
+
+// add appends a cell with its samples' rates, which must divide 1000 tokens
+// into whole nanoseconds to come out exactly.
+func add(cp *sweep.Checkpoint, ctx, batch int, rates ...float64) *sweep.Result {
+	r := sweep.Result{NumCtx: ctx, NumBatch: batch}
+	for _, rate := range rates {
+		r.Samples = append(r.Samples, parse.Sample{
+			PromptEvalCount:    1000,
+			PromptEvalDuration: time.Duration(1000 / rate * float64(time.Second)),
+		})
+	}
+	if len(rates) > 0 {
+		median := sweep.Median(rates)
+		r.PromptEvalRate = &median
+	}
+	cp.Results = append(cp.Results, r)
+	return &cp.Results[len(cp.Results)-1]
+}
+
+// addFailed appends a failed cell.
+func addFailed(cp *sweep.Checkpoint, ctx, batch int, class parse.Class) {
+	add(cp, ctx, batch).Error = &class
+}
+
+// mixed is a sweep of 4 × 4 in its middle, with a cell in every state: its
+// fastest is ctx=1024/batch=896 with 2000 tokens/s.
+func mixed() *sweep.Checkpoint {
+	cp := planned([]int{512, 1024, 1536, 2048}, []int{128, 384, 640, 896})
+	cp.Sweep = sweep.Header{
+		Model:         "nemotron_f",
+		Digest:        "sha256:0a8c266910",
+		Quantization:  "Q4_K_M",
+		OllamaVersion: "0.10.1",
+		GPU:           []string{"NVIDIA A", "NVIDIA B"},
+		Driver:        "570.1",
+		NumCtx:        cp.Sweep.NumCtx,
+		NumBatch:      cp.Sweep.NumBatch,
+		Started:       time.Date(2025, 6, 1, 12, 0, 0, 0, time.UTC),
+	}
+	add(cp, 512, 128, 1000)
+	add(cp, 512, 384, 1250)
+	add(cp, 1024, 128, 1000, 1250, 1600)
+	add(cp, 1024, 384, 1600)
+	add(cp, 1024, 640, 1600)
+	full := add(cp, 1024, 896, 2000)
+	full.Size, full.SizeVRAM = 18_500_000_000, 18_400_000_000
+	full.Warmup = &parse.Sample{LoadDuration: 91_234_567_890}
+	full.Samples[0].EvalCount, full.Samples[0].EvalDuration = 2, 44_345_678
+	onCPU := add(cp, 1536, 128, 1000)
+	onCPU.Size = 1_600_000 // and nothing of it on a GPU, which is known
+	addFailed(cp, 1536, 384, parse.OutOfGPUMemory)
+	addFailed(cp, 1536, 640, parse.ResourceAllocation)
+	addFailed(cp, 1536, 896, parse.OutOfGPUMemory)
+	broken := add(cp, 2048, 128, 1000)
+	class := parse.RunnerCrashed // after its first sample
+	broken.PromptEvalRate, broken.Error = nil, &class
+	add(cp, 2048, 384, 1250)
+	return cp
+}
+
+var errFull = errors.New("no space left on device")
+
+// fullDisk is a writer that takes so many bytes and no more.
+type fullDisk int
+
+func (d *fullDisk) Write(p []byte) (int, error) {
+	if *d -= fullDisk(len(p)); *d < 0 {
+		return 0, errFull
+	}
+	return len(p), nil
+}

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/report"
+	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+)
+
+// command runs the command in process.
+func command(args ...string) (code int, stdout, stderr string) {
+	var out, errs strings.Builder
+	code = run(args, &out, &errs)
+	return code, out.String(), errs.String()
+}
+
+const halfDone = `{
+  "version": 1,
+  "sweep": {"model": "tiny", "num_ctx": [512, 1024], "num_batch": [128, 256]},
+  "results": [
+    {"num_ctx": 512, "num_batch": 128, "prompt_eval_rate": 1234.5, "error": null}
+  ]
+}
+`
+
+const older = `{"metadata": {"model": "nemotron_f"}, "results": [
+  {"num_ctx": 8192, "num_batch": 32, "prompt_eval_rate": 78.8},
+  {"num_ctx": 8192, "num_batch": 160, "prompt_eval_rate": null, "error": "CUDA OOM"}]}`
+
+func TestReport(t *testing.T) {
+	for _, tt := range []struct {
+		name, checkpoint string
+		has              []string
+	}{
+		{"in the middle of a sweep", halfDone, []string{"1234.5*", "Cells: 4 planned, 1 measured, 0 failed, 3 missing"}},
+		{"an older tool's file", older, []string{"OOM    CUDA OOM", "Cells: 2 planned, 1 measured, 1 failed, 0 missing"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := t.TempDir()
+			path := filepath.Join(dir, sweep.FileName)
+			require.NoError(t, os.WriteFile(path, []byte(tt.checkpoint), 0o644))
+			code, stdout, stderr := command("-in", dir)
+			require.Zero(t, code, stderr)
+			assert.Empty(t, stderr)
+			for _, text := range tt.has {
+				assert.Contains(t, stdout, text)
+			}
+			for _, file := range report.Files(dir) {
+				assert.FileExists(t, file)
+				assert.Contains(t, stdout, "Wrote "+file+"\n")
+			}
+			kept, err := os.ReadFile(path)
+			require.NoError(t, err)
+			assert.Equal(t, tt.checkpoint, string(kept))
+		})
+	}
+}
+
+func TestReportElsewhere(t *testing.T) {
+	dir, out := t.TempDir(), filepath.Join(t.TempDir(), "new")
+	path := filepath.Join(dir, "kept.json")
+	require.NoError(t, os.WriteFile(path, []byte(halfDone), 0o644))
+	code, _, stderr := command("-in", path, "-out", out)
+	require.Zero(t, code, stderr)
+	for _, file := range report.Files(out) {
+		assert.FileExists(t, file)
+	}
+	assert.NoFileExists(t, filepath.Join(dir, report.TableFile))
+}
+
+func TestReportErrors(t *testing.T) {
+	dir := t.TempDir()
+	damaged := filepath.Join(dir, "damaged.json")
+	require.NoError(t, os.WriteFile(damaged, []byte("{\n\"version\": 1,\n"), 0o644))
+	whole := filepath.Join(dir, "whole.json")
+	require.NoError(t, os.WriteFile(whole, []byte(halfDone), 0o644))
+	empty := filepath.Join(dir, "empty.json")
+	require.NoError(t, os.WriteFile(empty, []byte(`{"version": 1, "sweep": {"model": "x"}, "results": []}`), 0o644))
+	for _, tt := range []struct {
+		name string
+		args []string
+		code int
+		want string
+	}{
+		{"help", []string{"-h"}, 0, "Usage of report"},
+		{"an unknown flag", []string{"-nope"}, 2, "flag provided but not defined: -nope"},
+		{"an argument", []string{"results/demo"}, 2, `report: unexpected argument "results/demo": name the folder with -in`},
+		{"no -in", []string{"-in", ""}, 1, "report: no -in: "},
+		{"no sweep was run", nil, 1, "report: results/demo does not exist: run a sweep first"},
+		{"a folder without a checkpoint", []string{"-in", dir}, 1, "holds no benchmark_results.json"},
+		{"a file for a folder", []string{"-in", filepath.Join(whole, "x")}, 1, "looking for the checkpoint: "},
+		{"a damaged file", []string{"-in", damaged}, 1, `decoding checkpoint "` + damaged + `": line 3: `},
+		{"a sweep without cells", []string{"-in", empty}, 1, "the sweep has no cells"},
+		{"no place for the files", []string{"-in", whole, "-out", filepath.Join(whole, "x")}, 1, "creating report folder: "},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			code, _, stderr := command(tt.args...)
+			assert.Equal(t, tt.code, code)
+			assert.Contains(t, stderr, tt.want)
+		})
+	}
+}
+
+// fullPipe is a reader that went away.
+type fullPipe struct{}
+
+func (fullPipe) Write([]byte) (int, error) { return 0, os.ErrClosed }
+
+func TestReportToClosedPipe(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.json")
+	require.NoError(t, os.WriteFile(path, []byte(halfDone), 0o644))
+	var errs strings.Builder
+	assert.Equal(t, 1, run([]string{"-in", path}, fullPipe{}, &errs))
+	assert.Contains(t, errs.String(), "printing table: ")
+}
