@@ -1,0 +1,143 @@
+package ollamarun
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/ollama-sweep/ollama-sweep/parse"
+)
+
+// CLI measures the classic way: `ollama create` for each pair of settings and
+// `ollama run --verbose` for each prompt. Make one with NewCLI and end it with
+// Close.
+type CLI struct {
+	*Server
+	command    string
+	template   Modelfile
+	numPredict int
+	model      string // temporary
+	created    bool
+	dir        string // of the Modelfile, ours alone
+}
+
+// NewCLI returns a runner that calls command ("ollama", or a file), and checks
+// that it is there.
+func NewCLI(s *Server, command string, template Modelfile, numPredict int) (*CLI, error) {
+	path, err := exec.LookPath(command)
+	if err != nil {
+		return nil, fmt.Errorf("the cli runner calls the ollama command: %w; name its file with -ollama FILE, or use -runner api, which needs none", err)
+	}
+	dir, err := os.MkdirTemp("", "ollama-sweep-")
+	if err != nil {
+		return nil, fmt.Errorf("making a folder for the Modelfile: %w", err)
+	}
+	return &CLI{Server: s, command: path, template: template, numPredict: numPredict, model: newTemporaryName(), dir: dir}, nil
+}
+
+// Load creates the temporary model with the two settings and ends with the
+// warm-up prompt, which brings it into memory.
+func (c *CLI) Load(ctx context.Context, numCtx, numBatch int, warmup string) (parse.Loaded, error) {
+	m := c.template.
+		WithParameter("num_ctx", numCtx).
+		WithParameter("num_batch", numBatch).
+		WithParameter("num_predict", c.numPredict)
+	file := filepath.Join(c.dir, "Modelfile")
+	if err := os.WriteFile(file, []byte(m.String()), 0o600); err != nil {
+		return parse.Loaded{}, fmt.Errorf("writing the Modelfile: %w", err)
+	}
+	c.created = true // a creation that fails can leave a broken model behind
+	if _, err := c.run(ctx, "", "create", c.model, "-f", file); err != nil {
+		return parse.Loaded{}, err
+	}
+	sample, err := c.Sample(ctx, warmup)
+	if err != nil {
+		return parse.Loaded{}, err
+	}
+	return c.loaded(ctx, c.model, sample)
+}
+
+// Sample has the loaded model read the prompt.
+func (c *CLI) Sample(ctx context.Context, prompt string) (parse.Sample, error) {
+	stderr, err := c.run(ctx, prompt, "run", c.model, "--verbose", "--keepalive", keepLoaded.String())
+	if err != nil {
+		return parse.Sample{}, err
+	}
+	return parse.Summary(stderr)
+}
+
+// Unload frees the model's memory.
+func (c *CLI) Unload(ctx context.Context) error {
+	if !c.created {
+		return nil
+	}
+	err := c.Server.Unload(ctx, c.model)
+	var f *parse.Failure
+	if errors.As(err, &f) && f.Class == parse.ModelError {
+		return nil // not there: its creation failed
+	}
+	return err
+}
+
+// Close unloads and deletes the temporary model.
+func (c *CLI) Close(ctx context.Context) error {
+	err := os.RemoveAll(c.dir)
+	if c.created {
+		err = errors.Join(err, c.Unload(ctx), c.delete(ctx, c.model))
+	}
+	return err
+}
+
+// interruptGrace is how long the command has to end after an interrupt.
+const interruptGrace = 3 * time.Second
+
+// run calls the command and returns what it printed on standard error, where
+// summary and errors stand. What the model says on standard output is of no use
+// here and can contain anything.
+func (c *CLI) run(ctx context.Context, stdin string, args ...string) (stderr []byte, err error) {
+	var out tail
+	cmd := exec.CommandContext(ctx, c.command, args...)
+	cmd.Env = append(os.Environ(), "OLLAMA_HOST="+c.URL.String())
+	cmd.Stdin = strings.NewReader(stdin)
+	cmd.Stderr = &out
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = interruptGrace
+	// In a group of its own, so that an interrupt from the keyboard reaches it
+	// by way of ctx alone and the model is still there to be cleared up.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	err = cmd.Run()
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	var exit *exec.ExitError
+	switch {
+	case err == nil:
+		return out, nil
+	case !errors.As(err, &exit):
+		return nil, fmt.Errorf("calling %s %s: %w", c.command, args[0], err)
+	}
+	if text := parse.ErrorText(out); text != "" {
+		return nil, &parse.Failure{Class: parse.Classify(text), Detail: text}
+	}
+	return nil, &parse.Failure{Class: parse.NoFigures, Detail: fmt.Sprintf("ollama %s: %v, without an error text", args[0], exit)}
+}
+
+// tail keeps the last bytes written to it, of which there are at most
+// 2 × tailSize: spinners run for as long as a model loads.
+type tail []byte
+
+const tailSize = 1 << 20
+
+func (t *tail) Write(p []byte) (int, error) {
+	*t = append(*t, p...)
+	if len(*t) > 2*tailSize {
+		*t = append((*t)[:0], (*t)[len(*t)-tailSize:]...)
+	}
+	return len(p), nil
+}

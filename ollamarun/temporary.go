@@ -1,0 +1,139 @@
+package ollamarun
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"sync/atomic"
+	"syscall"
+
+	"github.com/ollama/ollama/api"
+	"github.com/ollama/ollama/parser"
+)
+
+// Temporary models carry a name that says whose they are:
+// ollama-sweep-tmp-1f3a9c07-4711-1 is the first of process 4711 of the machine
+// 1f3a9c07. One whose process is gone was left by a crash and may be deleted;
+// one of another machine may be in use.
+var temporaryName = regexp.MustCompile(`^ollama-sweep-tmp-([0-9a-f]{8})-([0-9]{1,9})-[0-9]{1,9}(:latest)?$`)
+
+var temporaryCount atomic.Int32
+
+func newTemporaryName() string {
+	return fmt.Sprintf("ollama-sweep-tmp-%s-%d-%d", machineID(), os.Getpid(), temporaryCount.Add(1))
+}
+
+// machineID tells process numbers apart that mean different processes: by the
+// host's name and, where there is one, by the namespace that containers have
+// for their own numbers.
+func machineID() string {
+	host, _ := os.Hostname() // empty is as good a name as any
+	namespace, _ := os.Readlink("/proc/self/ns/pid")
+	sum := sha256.Sum256([]byte(host + "\n" + namespace))
+	return hex.EncodeToString(sum[:4])
+}
+
+// leftover reports whether the model is a temporary one of a process of this
+// machine that is gone.
+func leftover(model string) bool {
+	match := temporaryName.FindStringSubmatch(model)
+	if match == nil || match[1] != machineID() {
+		return false
+	}
+	pid, err := strconv.Atoi(match[2])
+	return err == nil && errors.Is(syscall.Kill(pid, 0), syscall.ESRCH)
+}
+
+// DeleteLeftovers deletes the temporary models that crashed sweeps of this
+// machine left on the server, and returns their names.
+func (s *Server) DeleteLeftovers(ctx context.Context) (deleted []string, err error) {
+	list, err := s.client().List(ctx)
+	if err != nil {
+		return nil, s.failure(ctx, "listing models", err)
+	}
+	for _, m := range list.Models {
+		if !leftover(m.Name) {
+			continue
+		}
+		if err := s.delete(ctx, m.Name); err != nil {
+			return deleted, err
+		}
+		deleted = append(deleted, m.Name)
+	}
+	return deleted, nil
+}
+
+// delete deletes a temporary model. It is no error when there is none.
+func (s *Server) delete(ctx context.Context, name string) error {
+	if !temporaryName.MatchString(name) {
+		return fmt.Errorf("model %q is not a temporary one of ours, so it is not deleted", name)
+	}
+	err := s.client().Delete(ctx, &api.DeleteRequest{Model: name})
+	var status api.StatusError
+	if errors.As(err, &status) && status.StatusCode == 404 {
+		return nil
+	}
+	if err != nil {
+		return s.failure(ctx, "deleting "+name, err)
+	}
+	return nil
+}
+
+// warnsOnStdout are the parameters of which the client library's CreateRequest
+// prints a line on standard output, where it would pass for a benchmark's
+// config. Servers have ignored them for years.
+var warnsOnStdout = []string{
+	"penalize_newline", "low_vram", "f16_kv", "logits_all", "vocab_only", "use_mlock", "mirostat", "mirostat_tau", "mirostat_eta",
+}
+
+// create makes a model of the template over the API, sending the files that it
+// names.
+func (s *Server) create(ctx context.Context, name string, m Modelfile) error {
+	f := parser.Modelfile{Commands: slices.DeleteFunc(slices.Clone(m.commands), func(c parser.Command) bool {
+		return slices.Contains(warnsOnStdout, c.Name)
+	})}
+	req, err := f.CreateRequest("")
+	if err != nil {
+		return fmt.Errorf("reading modelfile: %w", err)
+	}
+	req.Model = name
+	if req.Files, err = s.upload(ctx, req.Files); err != nil {
+		return err
+	}
+	if req.Adapters, err = s.upload(ctx, req.Adapters); err != nil {
+		return err
+	}
+	if err := s.client().Create(ctx, req, func(api.ProgressResponse) error { return nil }); err != nil {
+		return fmt.Errorf("model of the template %q: %w", m.From(), s.failure(ctx, "creating it", err))
+	}
+	return nil
+}
+
+// upload sends the files, given with their digests, and returns them under the
+// names by which the server knows them.
+func (s *Server) upload(ctx context.Context, files map[string]string) (map[string]string, error) {
+	if len(files) == 0 {
+		return nil, nil
+	}
+	sent := make(map[string]string, len(files))
+	for path, digest := range files {
+		f, err := os.Open(path)
+		if err != nil {
+			return nil, fmt.Errorf("sending a model's file: %w", err)
+		}
+		err = s.client().CreateBlob(ctx, digest, f)
+		f.Close()
+		if err != nil {
+			return nil, s.failure(ctx, "sending "+path, err)
+		}
+		sent[filepath.Base(path)] = digest
+	}
+	return sent, nil
+}
