@@ -1,0 +1,109 @@
+package ollamarun
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ollama-sweep/ollama-sweep/parse"
+)
+
+// newFakeCLI returns a runner whose command is this test binary.
+func newFakeCLI(t *testing.T, fake string) (c *CLI, f *fakeServer, seen string) {
+	t.Helper()
+	binary, err := os.Executable()
+	require.NoError(t, err)
+	dir := t.TempDir()
+	command := filepath.Join(dir, "ollama")
+	require.NoError(t, os.Symlink(binary, command))
+	summary, err := filepath.Abs("../parse/testdata/ollama-0.10.1-run.stderr")
+	require.NoError(t, err)
+	seen = filepath.Join(dir, "seen")
+	t.Setenv("FAKE", fake)
+	t.Setenv("FAKE_SUMMARY", summary)
+	t.Setenv("FAKE_SEEN", seen)
+	f, s := newFakeServer(t)
+	c, err = NewCLI(s, command, FromModel("tiny"), 2)
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, c.Close(context.Background())) })
+	return c, f, seen
+}
+
+func TestCLIFigures(t *testing.T) {
+	for _, fake := range []string{"", "megabytes"} {
+		c, _, seen := newFakeCLI(t, fake)
+		loaded, err := c.Load(t.Context(), 4096, 128, "warm up")
+		require.NoError(t, err)
+		want := parse.Sample{PromptEvalCount: 943, PromptEvalDuration: 297594909, EvalCount: 2, EvalDuration: 1870838, LoadDuration: 264095302, TotalDuration: 564506889}
+		assert.Equal(t, want, loaded.Warmup, "what the model says is not read")
+		assert.Equal(t, 2048, loaded.ContextLength)
+		modelfile, err := os.ReadFile(seen)
+		require.NoError(t, err)
+		assert.Equal(t, "FROM tiny\nPARAMETER num_ctx 4096\nPARAMETER num_batch 128\nPARAMETER num_predict 2\n", string(modelfile))
+	}
+}
+
+func TestCLIFaults(t *testing.T) {
+	for fake, want := range map[string]parse.Failure{
+		"no summary": {Class: parse.NoFigures, Detail: `no prompt eval count and duration in the summary: ""`},
+		"error":      {Class: parse.OutOfGPUMemory, Detail: "500 Internal Server Error: llama runner process has terminated: cudaMalloc failed: out of memory"},
+		"no words":   {Class: parse.NoFigures, Detail: "ollama run: exit status 3, without an error text"},
+	} {
+		c, _, _ := newFakeCLI(t, fake)
+		_, err := c.Load(t.Context(), 4096, 128, "warm up")
+		assert.Equal(t, &want, err, fake)
+	}
+}
+
+func TestCLIHangs(t *testing.T) {
+	c, _, _ := newFakeCLI(t, "hang")
+	enough := errors.New("enough")
+	ctx, cancel := context.WithTimeoutCause(t.Context(), 200*time.Millisecond, enough)
+	defer cancel()
+	_, err := c.Sample(ctx, "x")
+	assert.ErrorIs(t, err, enough)
+}
+
+func TestCLIClose(t *testing.T) {
+	c, f, _ := newFakeCLI(t, "")
+	require.NoError(t, c.Close(t.Context()))
+	assert.Empty(t, f.asked, "nothing was created, so there is nothing to delete")
+	assert.NoDirExists(t, c.dir)
+
+	c, f, _ = newFakeCLI(t, "")
+	_, err := c.Load(t.Context(), 4096, 128, "warm up")
+	require.NoError(t, err)
+	f.answers["/api/generate"] = sayStatus(404, `{"error":"model not found"}`)
+	require.NoError(t, c.Close(t.Context()))
+	assert.Contains(t, f.asked[len(f.asked)-1], "DELETE /api/delete")
+}
+
+func TestCLINeedsItsCommand(t *testing.T) {
+	_, err := NewCLI(&Server{}, filepath.Join(t.TempDir(), "ollama"), FromModel("tiny"), 2)
+	assert.ErrorContains(t, err, "name its file with -ollama FILE, or use -runner api, which needs none")
+}
+
+func TestTailKeepsTheEnd(t *testing.T) {
+	var out tail
+	for range 3 * tailSize / 8 {
+		out.Write([]byte("12345678"))
+	}
+	out.Write([]byte("end"))
+	assert.LessOrEqual(t, len(out), 2*tailSize+3)
+	assert.Equal(t, "5678end", string(out[len(out)-7:]))
+}
+
+func TestParseGPUs(t *testing.T) {
+	names, driver := parseGPUs("NVIDIA GeForce RTX 3090, 550.54.14\nNVIDIA GeForce RTX 3090, 550.54.14\n")
+	assert.Equal(t, []string{"NVIDIA GeForce RTX 3090", "NVIDIA GeForce RTX 3090"}, names)
+	assert.Equal(t, "550.54.14", driver)
+	names, driver = parseGPUs("Failed to initialize NVML: Driver/library version mismatch\n")
+	assert.Empty(t, names)
+	assert.Empty(t, driver)
+}

@@ -1,0 +1,120 @@
+package ollamarun
+
+import (
+	"bytes"
+	"errors"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+const engineSource = "../scripts/engine"
+
+// TestEngineNeedsCompilers looks for them on a path that has none, with an
+// empty cache.
+func TestEngineNeedsCompilers(t *testing.T) {
+	goFile, err := exec.LookPath("go")
+	require.NoError(t, err)
+	bin := t.TempDir()
+	require.NoError(t, os.Symlink(goFile, filepath.Join(bin, "go")))
+	modules, err := exec.Command("go", "env", "GOCACHE").Output()
+	require.NoError(t, err)
+	t.Setenv("GOCACHE", string(bytes.TrimSpace(modules)))
+	t.Setenv("PATH", bin)
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	t.Setenv("HOME", t.TempDir())
+	_, err = BuildEngine(t.Context(), engineSource, new(bytes.Buffer))
+	assert.ErrorContains(t, err, `there is no "gcc" here`)
+	assert.ErrorContains(t, err, "apt-get install gcc g++")
+	assert.ErrorContains(t, err, "-engine host -host URL -model NAME")
+}
+
+func TestEngineNeedsItsSource(t *testing.T) {
+	_, err := BuildEngine(t.Context(), t.TempDir(), new(bytes.Buffer))
+	assert.ErrorContains(t, err, "run in a clone of the repository")
+}
+
+// TestEngine starts two at once, as two sweeps would.
+func TestEngine(t *testing.T) {
+	if testing.Short() {
+		t.Skip("needs the embedded engine")
+	}
+	t.Setenv("OLLAMA_CONTEXT_LENGTH", "7") // of a user's own server
+	outs := []string{t.TempDir(), t.TempDir()}
+	for _, out := range outs {
+		e, err := StartEngine(t.Context(), engineSource, out, os.Stdout)
+		require.NoError(t, err)
+		t.Cleanup(func() { assert.NoError(t, e.Stop()) })
+		assert.True(t, net.ParseIP(e.Server.URL.Hostname()).IsLoopback())
+		version, err := e.Server.Version(t.Context())
+		require.NoError(t, err)
+		assert.Equal(t, engineVersion, version)
+		m, err := e.Server.Model(t.Context(), TinyModel)
+		require.NoError(t, err)
+		assert.Equal(t, 131072, m.ContextLength)
+
+		a, err := NewAPI(t.Context(), &e.Server, TinyModel, nil, 2)
+		require.NoError(t, err)
+		loaded, err := a.Load(t.Context(), 1024, 64, "warm up")
+		require.NoError(t, err)
+		assert.Equal(t, 1024, loaded.ContextLength)
+		require.NoError(t, a.Close(t.Context()))
+
+		require.NoError(t, e.Stop())
+		requireFree(t, e.Server.URL.Host)
+		assert.NoDirExists(t, e.home)
+		require.Eventually(t, func() bool {
+			return errors.Is(syscall.Kill(-e.process.Pid, 0), syscall.ESRCH)
+		}, 10*time.Second, 20*time.Millisecond, "no process of its group is left")
+	}
+	a, err := os.ReadFile(filepath.Join(outs[0], EngineLog))
+	require.NoError(t, err)
+	assert.Contains(t, string(a), "--ctx-size 1024 --batch-size 64")
+	assert.Contains(t, string(a), "engine: server ended with status 0", "it was asked to end, and did")
+}
+
+// TestEngineEndsWithItsProcess panics with an engine at work.
+func TestEngineEndsWithItsProcess(t *testing.T) {
+	if testing.Short() {
+		t.Skip("needs the embedded engine")
+	}
+	out := os.Getenv("ENGINE_PANIC")
+	if out != "" {
+		_, err := StartEngine(t.Context(), engineSource, out, os.Stdout)
+		require.NoError(t, err)
+		go panic("on purpose")
+		select {}
+	}
+	binary, err := os.Executable()
+	require.NoError(t, err)
+	out = t.TempDir()
+	cmd := exec.Command(binary, "-test.run=^TestEngineEndsWithItsProcess$")
+	cmd.Env = append(os.Environ(), "ENGINE_PANIC="+out)
+	printed, err := cmd.CombinedOutput()
+	require.Error(t, err)
+	require.Contains(t, string(printed), "panic: on purpose")
+	log, err := os.ReadFile(filepath.Join(out, EngineLog))
+	require.NoError(t, err)
+	host := regexp.MustCompile(`Listening on (127\.0\.0\.1:\d+)`).FindSubmatch(log)
+	require.NotNil(t, host)
+	requireFree(t, string(host[1]))
+}
+
+func requireFree(t *testing.T, host string) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		c, err := net.Dial("tcp", host)
+		if err == nil {
+			c.Close()
+		}
+		return err != nil
+	}, 10*time.Second, 20*time.Millisecond, "nobody listens on %s any more", host)
+}

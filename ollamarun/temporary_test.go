@@ -1,0 +1,131 @@
+package ollamarun
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/ollama/ollama/parser"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// goneProcess returns the number of a process that has ended.
+func goneProcess(t *testing.T) int {
+	t.Helper()
+	cmd := exec.Command("true")
+	require.NoError(t, cmd.Run())
+	return cmd.Process.Pid
+}
+
+func TestLeftover(t *testing.T) {
+	gone := goneProcess(t)
+	for name, want := range map[string]bool{
+		fmt.Sprintf("ollama-sweep-tmp-%s-%d-1:latest", machineID(), gone):        true,
+		fmt.Sprintf("ollama-sweep-tmp-%s-%d-1", machineID(), gone):               true,
+		fmt.Sprintf("ollama-sweep-tmp-%s-%d-1:latest", machineID(), os.Getpid()): false, // at work
+		fmt.Sprintf("ollama-sweep-tmp-00000000-%d-1:latest", gone):               false, // of another machine
+		fmt.Sprintf("my/ollama-sweep-tmp-%s-%d-1:latest", machineID(), gone):     false,
+		fmt.Sprintf("ollama-sweep-tmp-%s-%d-1:q4", machineID(), gone):            false,
+		fmt.Sprintf("ollama-sweep-tmp-%s-99999999999999-1:latest", machineID()):  false,
+		"ollama-sweep-tmp": false,
+		"tiny:latest":      false,
+	} {
+		assert.Equal(t, want, leftover(name), name)
+	}
+	assert.False(t, leftover(newTemporaryName()))
+	assert.NotEqual(t, newTemporaryName(), newTemporaryName())
+}
+
+func TestDeleteLeftovers(t *testing.T) {
+	f, s := newFakeServer(t)
+	left := fmt.Sprintf("ollama-sweep-tmp-%s-%d-1:latest", machineID(), goneProcess(t))
+	f.answers["/api/tags"] = say(`{"models":[{"name":"tiny:latest"},{"name":"` + left + `"},{"name":"ollama-sweep-tmp-mine:latest"}]}`)
+	deleted, err := s.DeleteLeftovers(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, []string{left}, deleted)
+	require.Len(t, f.asked, 2)
+	assert.Contains(t, f.asked[1], `DELETE /api/delete {"model":"`+left)
+
+	assert.ErrorContains(t, s.delete(t.Context(), "tiny"), "is not a temporary one of ours")
+	f.answers["/api/delete"] = sayStatus(http.StatusNotFound, `{"error":"model not found"}`)
+	assert.NoError(t, s.delete(t.Context(), left), "gone already")
+	f.answers["/api/delete"] = sayStatus(500, `{"error":"disk"}`)
+	assert.ErrorContains(t, s.delete(t.Context(), left), "deleting "+left+": Model error: disk")
+}
+
+func TestModelfile(t *testing.T) {
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "weights.gguf"), []byte("GGUF"), 0o644))
+	file := filepath.Join(dir, "template")
+	require.NoError(t, os.WriteFile(file, []byte(`# a comment
+FROM ./weights.gguf
+TEMPLATE """{{ .Prompt }}
+end"""
+SYSTEM be brief
+PARAMETER num_ctx 1
+parameter num_batch 2
+PARAMETER stop "a b"
+PARAMETER num_batch 3
+`), 0o644))
+	m, err := ReadModelfile(file)
+	require.NoError(t, err)
+	assert.Equal(t, filepath.Join(dir, "weights.gguf"), m.From(), "relative to the template")
+	assert.Len(t, m.SHA256(), 64)
+	changed := m.WithParameter("num_ctx", 4096).WithParameter("num_batch", 512).WithParameter("num_predict", 7)
+	want := []parser.Command{
+		{Name: "model", Args: filepath.Join(dir, "weights.gguf")},
+		{Name: "template", Args: "{{ .Prompt }}\nend"},
+		{Name: "system", Args: "be brief"},
+		{Name: "stop", Args: "a b"},
+		{Name: "num_ctx", Args: "4096"},
+		{Name: "num_batch", Args: "512"},
+		{Name: "num_predict", Args: "7"},
+	}
+	assert.Equal(t, want, changed.commands, "replaced and added, the rest kept")
+	require.NoError(t, os.WriteFile(file, []byte(changed.String()), 0o644))
+	again, err := ReadModelfile(file)
+	require.NoError(t, err)
+	assert.Equal(t, want, again.commands, "what is written for the command reads the same")
+	assert.Contains(t, m.String(), "PARAMETER num_ctx 1\n", "the template itself is left alone")
+	assert.Equal(t, "FROM nemotron_f\n", FromModel("nemotron_f").String())
+
+	for text, want := range map[string]string{
+		"PARAMETER num_ctx 1\n":      "no FROM line: a template needs a line like `FROM llama3.1:8b`",
+		"FROM x\nNONSENSE here\n":    "command must be one of",
+		"":                           "no FROM line",
+		"FROM x\nMESSAGE robot hi\n": "message role must be one of",
+	} {
+		require.NoError(t, os.WriteFile(file, []byte(text), 0o644))
+		_, err := ReadModelfile(file)
+		assert.ErrorContains(t, err, want, text)
+		assert.ErrorContains(t, err, "modelfile "+file)
+	}
+	_, err = ReadModelfile(filepath.Join(dir, "none"))
+	assert.ErrorContains(t, err, "reading modelfile")
+}
+
+func TestAPICreatesATemplateOnce(t *testing.T) {
+	f, s := newFakeServer(t)
+	m := Modelfile{commands: FromModel("tiny").commands}.WithParameter("mirostat", 1)
+	a, err := NewAPI(t.Context(), s, "", &m, 2)
+	require.NoError(t, err)
+	require.Len(t, f.asked, 1)
+	assert.Contains(t, f.asked[0], `POST /api/create {"model":"ollama-sweep-tmp-`)
+	assert.Contains(t, f.asked[0], `"from":"tiny"`)
+	_, err = a.Load(t.Context(), 2048, 64, "x")
+	require.NoError(t, err)
+	assert.Contains(t, f.asked[1], `"model":"`+a.model)
+	require.NoError(t, a.Close(t.Context()))
+	assert.True(t, strings.HasPrefix(f.asked[len(f.asked)-1], "DELETE /api/delete"))
+
+	f.asked = nil
+	f.answers["/api/create"] = say(`{"error":"pull model manifest: file does not exist"}` + "\n")
+	_, err = NewAPI(t.Context(), s, "", &m, 2)
+	assert.ErrorContains(t, err, `model of the template "tiny": creating it: Model error: pull model manifest: file does not exist`)
+	assert.True(t, strings.HasPrefix(f.asked[1], "DELETE /api/delete"), "what it may have left is deleted")
+}
