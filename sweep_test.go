@@ -295,21 +295,17 @@ func lock(t *testing.T, out string) error {
 	return nil
 }
 
-// benchLines brings bench.txt up to the checkpoint and returns what adds a
-// sample to it and to standard output. The file gets its name only when it is
-// up to date, so that there is never a shorter one than before.
+// benchLines returns what adds a sample to bench.txt and to standard output.
 func benchLines(t *testing.T, out string, cp *sweep.Checkpoint) (func(*sweep.Result, parse.Sample) error, error) {
-	f, err := os.CreateTemp(out, ".bench-*.txt")
+	file, err := report.OpenBenchLog(out, cp)
 	if err != nil {
-		return nil, fmt.Errorf("writing %s: %w", report.BenchFile, err)
+		return nil, err
 	}
-	t.Cleanup(func() { f.Close() })
-	file := report.NewBenchWriter(f, cp.Sweep)
+	t.Cleanup(func() { file.Close() })
 	stdout := report.NewBenchWriter(os.Stdout, cp.Sweep)
-	err = errors.Join(file.Checkpoint(cp), f.Chmod(0o644), os.Rename(f.Name(), filepath.Join(out, report.BenchFile)))
 	return func(r *sweep.Result, s parse.Sample) error {
 		return errors.Join(stdout.Sample(r, s), file.Sample(r, s))
-	}, err
+	}, nil
 }
 
 // deadline is when the run must have come to its end, in time for reports and

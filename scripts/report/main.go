@@ -10,12 +10,9 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
-	"path/filepath"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/report"
-	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 )
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
@@ -37,58 +34,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "report: unexpected argument %q: name the folder with -in\n", flags.Arg(0))
 		return 2
 	}
-	if err := remake(stdout, *in, *out); err != nil {
+	if err := report.Remake(stdout, *in, *out); err != nil {
 		fmt.Fprintln(stderr, "report:", err)
 		return 1
 	}
 	return 0
-}
-
-// remake prints the reports of the checkpoint at in and writes the files.
-func remake(stdout io.Writer, in, out string) error {
-	path, err := checkpointPath(in)
-	if err != nil {
-		return err
-	}
-	cp, err := sweep.Load(path)
-	if err != nil {
-		return err
-	}
-	if out == "" {
-		out = filepath.Dir(path)
-	}
-	if err := report.Print(stdout, cp); err != nil {
-		return err
-	}
-	if err := report.Write(out, cp); err != nil {
-		return err
-	}
-	for _, file := range report.Files(out) {
-		if _, err := fmt.Fprintln(stdout, "Wrote", file); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// checkpointPath returns the checkpoint that in names: the file itself or the
-// one in a folder.
-func checkpointPath(in string) (string, error) {
-	if in == "" {
-		return "", errors.New("no -in: name the out folder of a sweep, or its checkpoint file")
-	}
-	info, err := os.Stat(in)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return "", fmt.Errorf("%s does not exist: run a sweep first, or name its out folder with -in", in)
-	case err != nil:
-		return "", fmt.Errorf("looking for the checkpoint: %w", err)
-	case !info.IsDir():
-		return in, nil
-	}
-	path := filepath.Join(in, sweep.FileName)
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("%s holds no %s: -in names the out folder of a sweep", in, sweep.FileName)
-	}
-	return path, nil
 }

@@ -1,0 +1,54 @@
+package report
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/parse"
+)
+
+func TestBenchLogFollowsTheCheckpoint(t *testing.T) {
+	dir := t.TempDir()
+	cp := &sweep.Checkpoint{Sweep: sweep.Header{Model: "m"}}
+	add := func(batch int) (*sweep.Result, parse.Sample) {
+		rate := 1000.0
+		s := parse.Sample{PromptEvalCount: 1000, PromptEvalDuration: time.Second}
+		cp.Results = append(cp.Results, sweep.Result{NumCtx: 4096, NumBatch: batch, PromptEvalRate: &rate, Samples: []parse.Sample{s}})
+		return &cp.Results[len(cp.Results)-1], s
+	}
+	requireCurrent := func() {
+		t.Helper()
+		var want bytes.Buffer
+		require.NoError(t, WriteBench(&want, cp))
+		got, err := os.ReadFile(filepath.Join(dir, BenchFile))
+		require.NoError(t, err)
+		require.Equal(t, want.String(), string(got))
+	}
+
+	add(1)
+	b, err := OpenBenchLog(dir, cp)
+	require.NoError(t, err)
+	requireCurrent()
+	require.NoError(t, b.Sample(add(2)))
+	requireCurrent()
+	require.NoError(t, Write(dir, cp)) // as from another terminal
+	require.NoError(t, b.Sample(add(3)))
+	requireCurrent()
+	require.NoError(t, os.Remove(filepath.Join(dir, BenchFile)))
+	require.NoError(t, b.Sample(add(4)))
+	requireCurrent()
+	require.NoError(t, b.Close())
+	left, err := filepath.Glob(filepath.Join(dir, ".*"))
+	require.NoError(t, err)
+	assert.Empty(t, left)
+
+	_, err = OpenBenchLog(filepath.Join(dir, "nowhere"), cp)
+	assert.ErrorContains(t, err, `nowhere/bench.txt": `)
+}
