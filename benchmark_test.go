@@ -1,0 +1,100 @@
+package ollamasweep
+
+import (
+	"context"
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/report"
+	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/ollamarun"
+	"github.com/ollama-sweep/ollama-sweep/parse"
+)
+
+// instant answers at once, so that what is left is the harness's own time.
+type instant struct{}
+
+var instantSample = parse.Sample{
+	PromptEvalCount: 7012, PromptEvalDuration: 5680 * time.Millisecond, EvalCount: 2, EvalDuration: 11827633,
+	LoadDuration: 3 * time.Millisecond, TotalDuration: 6 * time.Second,
+}
+
+func (instant) Ready(context.Context) error { return nil }
+func (instant) Load(_ context.Context, numCtx, _ int, _ string) (parse.Loaded, error) {
+	return parse.Loaded{Warmup: instantSample, ContextLength: numCtx, Size: 1 << 34, SizeVRAM: 1 << 34}, nil
+}
+func (instant) Sample(context.Context, string) (parse.Sample, error) { return instantSample, nil }
+func (instant) Unload(context.Context) error                         { return nil }
+
+// benchmarkSweep runs a sweep of b.N cells, whose checkpoint holds others
+// already, and returns how long that took.
+func benchmarkSweep(b *testing.B, runner sweep.Runner, before int) (*sweep.Checkpoint, time.Duration) {
+	dir := b.TempDir()
+	cp := &sweep.Checkpoint{Version: sweep.Version}
+	rate := 1234.56
+	for i := range before {
+		cp.Results = append(cp.Results, sweep.Result{
+			NumCtx: 1 << 20, NumBatch: 1 + i, PromptEvalRate: &rate, Timestamp: time.Now(), Samples: []parse.Sample{instantSample},
+			Warmup: &instantSample, ContextLength: 1 << 20, Size: 1 << 34, SizeVRAM: 1 << 34,
+		})
+	}
+	f, err := os.Create(filepath.Join(dir, sweep.FileName))
+	require.NoError(b, err)
+	require.NoError(b, cp.Encode(f))
+	require.NoError(b, f.Close())
+	store, err := sweep.OpenStore(dir, sweep.Header{}, false, time.Now())
+	require.NoError(b, err)
+	lines, err := report.OpenBenchLog(dir, store.Checkpoint())
+	require.NoError(b, err)
+	defer lines.Close()
+	prompter, err := sweep.NewPrompter(sweep.Prompt{Tokens: 960}, 2)
+	require.NoError(b, err)
+	require.NoError(b, prompter.Size(101, 639)) // as the tiny model's tokenizer counts
+	s := &sweep.Sweep{
+		Runner: runner, Store: store, Prompter: prompter, Repeat: 1, CellTimeout: time.Minute,
+		OnSample: lines.Sample, Log: io.Discard, Now: time.Now,
+	}
+	for i := range b.N {
+		s.Plan = append(s.Plan, sweep.Cell{Ctx: 1024, Batch: 16 + i%512})
+		if i >= 512 {
+			s.Plan[i].Ctx = 1024 + i/512
+		}
+	}
+	begun := time.Now()
+	b.ResetTimer()
+	summary := s.Run(b.Context(), func(_ sweep.Cell, measure func() sweep.Outcome) { measure() })
+	b.StopTimer()
+	require.NoError(b, summary.Usable())
+	require.Equal(b, b.N, summary.Measured)
+	return store.Checkpoint(), time.Since(begun)
+}
+
+// The harness's own time per cell, checkpoint and sync included, with so many
+// cells in the file.
+func BenchmarkCellOf600(b *testing.B)   { benchmarkSweep(b, instant{}, 600) }
+func BenchmarkCellOf10000(b *testing.B) { benchmarkSweep(b, instant{}, 10_000) }
+
+// BenchmarkEmbedded measures real cells. Its overhead is the wall time less the
+// total_duration of every prompt, by Ollama's own clock.
+func BenchmarkEmbedded(b *testing.B) {
+	engine, err := ollamarun.StartEngine(b.Context(), engineSource, b.TempDir(), os.Stderr)
+	require.NoError(b, err)
+	defer engine.Stop()
+	runner, err := ollamarun.NewAPI(b.Context(), &engine.Server, ollamarun.TinyModel, nil, 2)
+	require.NoError(b, err)
+	defer runner.Close(context.Background())
+	cp, wall := benchmarkSweep(b, runner, 0)
+	var served time.Duration
+	for _, r := range cp.Results {
+		served += r.Warmup.TotalDuration
+		for _, s := range r.Samples {
+			served += s.TotalDuration
+		}
+	}
+	b.ReportMetric(float64((wall-served).Microseconds())/1000/float64(b.N), "overhead-ms/cell")
+}
