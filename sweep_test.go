@@ -341,7 +341,21 @@ func (b *bench) report(stdout io.Writer, summary sweep.Summary) error {
 		}
 		fmt.Fprintf(stdout, "files in %s: %s\n", b.config.Out, strings.Join([]string{sweep.FileName, report.TableFile, report.HeatmapFile, report.BenchFile}, ", "))
 	}
-	return summary.Print(stdout)
+	if err := summary.Print(stdout); err != nil {
+		return err
+	}
+	fmt.Fprintln(stdout, b.howToGoOn(summary))
+	return nil
+}
+
+func (b *bench) howToGoOn(summary sweep.Summary) string {
+	switch {
+	case summary.Missing > 0 && b.config.Fresh:
+		return "to go on: the same command without -fresh measures what is missing"
+	case summary.Missing > 0:
+		return "to go on: the same command again measures what is missing"
+	}
+	return "to measure anew: -fresh, which keeps the old checkpoint under another name"
 }
 
 // sayLeftOut names the pairs that are no cells, by num_ctx.

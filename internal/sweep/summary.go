@@ -38,17 +38,12 @@ func (s Summary) Usable() error {
 	return nil
 }
 
-// Print says in a few lines how the run ended and how to go on.
+// Print says in a line or two how the run ended.
 func (s Summary) Print(w io.Writer) error {
 	lines := []string{fmt.Sprintf("%d cells planned: %d measured and %d failed in this run, which took %v; %d have a rate, %d are missing",
 		s.Planned, s.Measured, s.Failed, round(s.Elapsed), s.Stood, s.Missing)}
 	if s.Stop != nil {
 		lines = append(lines, fmt.Sprintf("stopped: %v", s.Stop))
-	}
-	if s.Missing > 0 {
-		lines = append(lines, "to go on: the same command again measures what is missing")
-	} else {
-		lines = append(lines, "to measure anew: the same command with -fresh, which keeps the old checkpoint under another name")
 	}
 	_, err := fmt.Fprintln(w, strings.Join(lines, "\n"))
 	return err
