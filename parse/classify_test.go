@@ -2,6 +2,7 @@ package parse
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -23,6 +24,8 @@ var texts = map[Class][]string{
 		"failed to allocate Metal buffer of size 12884901888",
 		"Insufficient Memory (00000008:kIOGPUCommandBufferCallbackErrorOutOfMemory)",
 		"kIOGPUCommandBufferCallbackErrorOutOfMemory",
+		"llama runner process has terminated: error:failed to allocate buffer, size = 33074.89 MiB",
+		"ggml_vulkan: vk::Device::allocateMemory: ErrorOutOfDeviceMemory",
 		"unable to load full model on GPU",
 		"memory layout cannot be allocated with num_gpu = 49",
 		"the GPU is OOM",
@@ -41,6 +44,8 @@ var texts = map[Class][]string{
 		"ggml_aligned_malloc: insufficient memory (attempted to allocate 2048.00 MB)",
 		"alloc_tensor_range: failed to allocate CPU buffer of size 2147483648",
 		"failed to allocate CUDA_Host buffer of size 4096",
+		"ggml_gallocr_reserve_n: failed to allocate CPU buffer of size 2147483648",
+		"vk::Device::allocateMemory: ErrorOutOfHostMemory",
 		"llama runner process has terminated: signal: killed",
 	},
 	Timeout: {
@@ -56,6 +61,9 @@ var texts = map[Class][]string{
 		"model runner has unexpectedly stopped, this may be due to resource limitations or an internal error, check ollama server logs for details",
 		"an error was encountered while running the model: unexpected EOF",
 		"error reading llm response: unexpected EOF",
+		`POST predict: Post "http://127.0.0.1:35943/completion": EOF`,
+		`do load request: Post "http://127.0.0.1:38187/load": EOF`,
+		`health resp: Get "http://127.0.0.1:38187/health": dial tcp 127.0.0.1:38187: connect: connection refused`,
 		"error reading llm response: read tcp 127.0.0.1:1->127.0.0.1:2: connection reset by peer",
 	},
 	PromptTruncated: {
@@ -65,6 +73,8 @@ var texts = map[Class][]string{
 	ModelError: {
 		"model 'nosuch' not found",
 		"pull model manifest: file does not exist",
+		`pull model manifest: Get "https://registry.ollama.ai/v2/library/nosuch/manifests/latest": dial tcp 127.0.0.1:9: connect: connection refused`,
+		"missing tensor: no output.weight",
 		"this model may be incompatible with your version of Ollama. If you previously pulled this model, try updating it",
 		"kv size must be at least as large as batch size * parallel (16 < 512 * 1)",
 		"there is room for a zoom here",
@@ -80,15 +90,20 @@ var texts = map[Class][]string{
 		"ollama server not responding - could not connect to ollama server, run 'ollama serve' to start it",
 		"could not connect to a running Ollama instance",
 		"dial tcp 127.0.0.1:11434: connect: connection refused",
+		"dial tcp 127.0.0.1:11434: connectex: No connection could be made because the target machine actively refused it.",
+		"dial tcp: lookup gpu.invalid: no such host",
 		`Post "http://127.0.0.1:11434/api/generate": EOF`,
 	},
 }
 
 func TestClassify(t *testing.T) {
 	for class, list := range texts {
-		for _, text := range list {
-			assert.Equal(t, class, Classify(text), text)
-		}
+		t.Run(string(class), func(t *testing.T) {
+			for _, text := range list {
+				assert.Equal(t, class, Classify(text), text)
+				assert.Equal(t, class, Classify(strings.ToUpper(text)), "in capitals: %s", text)
+			}
+		})
 	}
 }
 

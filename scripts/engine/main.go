@@ -1,4 +1,4 @@
-// Command engine writes the model of the embedded engine: a GGUF file of 1.6 MB
+// Command engine writes the model of the embedded engine: a GGUF file of 2 MB
 // whose weights are random, the same bytes every time.
 //
 // Its module is apart from the project's own because it pins the Ollama that

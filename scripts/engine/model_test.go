@@ -1,35 +1,80 @@
 package main
 
 import (
+	"bytes"
 	"crypto/sha256"
-	"fmt"
+	"encoding/binary"
+	"encoding/hex"
+	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/ollama/ollama/fs/ggml"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
-// The model is part of a checkpoint's identity, so its bytes must not change
-// from run to run or from machine to machine.
-const want = "28ac1434608a51b8b6133e8e07abde8214b6ec135ea215144ac3ab527e99868d"
+// golden is the SHA-256 of the file. Whoever changes the model changes it on
+// purpose: figures of another model can't be compared with those of this one.
+const golden = "28ac1434608a51b8b6133e8e07abde8214b6ec135ea215144ac3ab527e99868d"
 
-func TestModelIsTheSameEveryTime(t *testing.T) {
+func written(t *testing.T) []byte {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "tiny.gguf")
+	require.NoError(t, write(file))
+	data, err := os.ReadFile(file)
+	require.NoError(t, err)
+	return data
+}
+
+func TestSameBytesEveryTime(t *testing.T) {
 	for range 2 {
-		file := filepath.Join(t.TempDir(), "tiny.gguf")
-		if err := write(file); err != nil {
-			t.Fatal(err)
+		sum := sha256.Sum256(written(t))
+		assert.Equal(t, golden, hex.EncodeToString(sum[:]))
+	}
+}
+
+func TestWhatOllamaReads(t *testing.T) {
+	data := written(t)
+	model, err := ggml.Decode(bytes.NewReader(data), -1)
+	require.NoError(t, err)
+	kv := model.KV()
+	assert.Equal(t, "llama", kv.Architecture())
+	for _, figure := range []struct {
+		name      string
+		want, got uint64
+	}{
+		{"layers", layers, kv.BlockCount()},
+		{"width", width, kv.EmbeddingLength()},
+		{"trained context", trained, kv.ContextLength()},
+		{"tensors", 3 + 9*layers, uint64(len(model.Tensors().Items()))},
+		{"tokens", 3 + 256, uint64(len(kv.Strings("tokenizer.ggml.tokens")))},
+	} {
+		assert.Equal(t, figure.want, figure.got, figure.name)
+	}
+}
+
+func TestWeights(t *testing.T) {
+	data := written(t)
+	model, err := ggml.Decode(bytes.NewReader(data), -1)
+	require.NoError(t, err)
+	for _, tensor := range model.Tensors().Items() {
+		at := int64(model.Tensors().Offset + tensor.Offset)
+		values := make([]float32, tensor.Elements())
+		section := io.NewSectionReader(bytes.NewReader(data), at, int64(tensor.Size()))
+		require.NoError(t, binary.Read(section, binary.LittleEndian, values), tensor.Name)
+		for i, v := range values {
+			require.LessOrEqual(t, math.Abs(float64(v)), 1.0, "%s[%d]", tensor.Name, i) // nor NaN
 		}
-		data, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := fmt.Sprintf("%x", sha256.Sum256(data)); got != want {
-			t.Fatalf("sha256 is %s, not %s", got, want)
+		if tensor.Name == "output.weight" {
+			assert.Equal(t, make([]float32, 3*width), values[:3*width], "special tokens have no score")
+			assert.NotZero(t, values[3*width])
 		}
 	}
 }
 
-func TestWriteNamesTheFile(t *testing.T) {
-	if err := write(filepath.Join(t.TempDir(), "nowhere", "x")); err == nil {
-		t.Fatal("no error")
-	}
+func TestFileThatCannotBeWritten(t *testing.T) {
+	assert.ErrorIs(t, write(filepath.Join(t.TempDir(), "missing", "tiny.gguf")), os.ErrNotExist)
 }
