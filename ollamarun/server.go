@@ -150,10 +150,8 @@ func (s *Server) failure(ctx context.Context, doing string, err error) error {
 
 // Model is what the server says of a model.
 type Model struct {
-	Digest        string // of the manifest, hexadecimal
-	Quantization  string // such as "Q4_K_M"
-	Architecture  string // such as "llama"
-	ContextLength int    // trained, in tokens; zero when not told
+	Digest       string // of the manifest, hexadecimal
+	Quantization string // such as "Q4_K_M"
 }
 
 // Model describes a model of the server, or fails when it has none of that name.
@@ -162,10 +160,7 @@ func (s *Server) Model(ctx context.Context, name string) (Model, error) {
 	if err != nil {
 		return Model{}, fmt.Errorf("model %q: %w; `ollama list` shows what the server has", name, s.failure(ctx, "asking for it", err))
 	}
-	m := Model{Quantization: show.Details.QuantizationLevel, Architecture: show.Details.Family}
-	if n, ok := show.ModelInfo[m.Architecture+".context_length"].(float64); ok {
-		m.ContextLength = int(n)
-	}
+	m := Model{Quantization: show.Details.QuantizationLevel}
 	list, err := s.client().List(ctx)
 	if err != nil {
 		return Model{}, s.failure(ctx, "listing models", err)

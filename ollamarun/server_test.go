@@ -56,10 +56,8 @@ func TestModel(t *testing.T) {
 	m, err := s.Model(t.Context(), "tiny")
 	require.NoError(t, err)
 	assert.Equal(t, Model{
-		Digest:        "0df5935b21afb06aec4f9d0110175c94619006a83d90407be6b496e6d6c08051",
-		Quantization:  "unknown",
-		Architecture:  "llama",
-		ContextLength: 131072,
+		Digest:       "0df5935b21afb06aec4f9d0110175c94619006a83d90407be6b496e6d6c08051",
+		Quantization: "unknown",
 	}, m)
 }
 

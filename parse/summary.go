@@ -29,7 +29,8 @@ var figure = regexp.MustCompile(`^(total duration|load duration|prompt eval coun
 // the last counts, as it is the one that belongs to the end of the output.
 //
 // The error is a *Failure: of the class of an error text, if there is one, else
-// NoFigures with the line that is wrong or the end of the text.
+// NoFigures with the line that is wrong or the end of the text. Lines are counted
+// as Plain gives them.
 func Summary(stderr []byte) (Sample, error) {
 	text := Plain(stderr)
 	var s Sample
@@ -97,7 +98,9 @@ func tokens(value string) (int, error) {
 }
 
 // ErrorText returns the words of the last `Error: …` line of the command's
-// standard error, without that prefix; empty when there is none.
+// standard error, without that prefix; empty when there is none:
+//
+//	Error: 500 Internal Server Error: llama runner process has terminated: exit status 2
 func ErrorText(stderr []byte) string {
 	words := ""
 	for line := range strings.Lines(Plain(stderr)) {

@@ -46,11 +46,7 @@ type ClassCount struct {
 	Cells int
 }
 
-// NewStats sums up a checkpoint. Best points into it.
-func NewStats(cp *sweep.Checkpoint) Stats {
-	return newGrid(cp).stats()
-}
-
+// stats sums up the grid. Best points into its checkpoint.
 func (g *grid) stats() Stats {
 	var s Stats
 	var rates []float64

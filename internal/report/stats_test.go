@@ -12,7 +12,7 @@ import (
 )
 
 func TestStats(t *testing.T) {
-	s := NewStats(mixed())
+	s := newGrid(mixed()).stats()
 	assert.Equal(t, 14, s.Planned)
 	assert.Equal(t, 8, s.Measured)
 	assert.Equal(t, 4, s.Failed)
@@ -31,7 +31,7 @@ func TestStats(t *testing.T) {
 }
 
 func TestStatsOfOlderTool(t *testing.T) {
-	s := NewStats(olderTool(t))
+	s := newGrid(olderTool(t)).stats()
 	assert.Equal(t, 102, s.Planned)
 	assert.Equal(t, 101, s.Measured)
 	assert.Equal(t, 1, s.Missing)
@@ -42,7 +42,7 @@ func TestStatsOfOlderTool(t *testing.T) {
 func TestStatsOfShrunkPlan(t *testing.T) {
 	cp := planned([]int{1024}, []int{128})
 	add(cp, 2048, 256, 1000)
-	s := NewStats(cp)
+	s := newGrid(cp).stats()
 	assert.Equal(t, 2, s.Planned)
 	assert.Equal(t, 1, s.Measured)
 	assert.Equal(t, 1, s.Missing)
@@ -63,7 +63,7 @@ func TestBestOfEqualRates(t *testing.T) {
 			for _, c := range tt.cells {
 				add(cp, c.Ctx, c.Batch, 1000)
 			}
-			assert.Equal(t, tt.want, NewStats(cp).Best.Cell())
+			assert.Equal(t, tt.want, newGrid(cp).stats().Best.Cell())
 		})
 	}
 }
@@ -90,7 +90,7 @@ func TestStatsText(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var b strings.Builder
-			require.NoError(t, NewStats(tt.cp).Print(&b))
+			require.NoError(t, newGrid(tt.cp).stats().Print(&b))
 			for _, text := range tt.has {
 				assert.Contains(t, b.String(), text)
 			}

@@ -8,25 +8,10 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
-func TestWriteTable(t *testing.T) {
-	for _, tt := range []struct {
-		name string
-		cp   *sweep.Checkpoint
-	}{
-		{"mixed", mixed()},
-		{"older_tool", olderTool(t)},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			var b strings.Builder
-			require.NoError(t, WriteTable(&b, tt.cp))
-			golden(t, tt.name+".csv", b.String())
-		})
-	}
-}
+func TestWriteTable(t *testing.T) { goldens(t, ".csv", WriteTable) }
 
 func TestWriteTableWithOddNames(t *testing.T) {
 	cp := planned([]int{1024}, []int{128})

@@ -30,23 +30,7 @@ func wide() *sweep.Checkpoint {
 	return cp
 }
 
-func TestPrint(t *testing.T) {
-	for _, tt := range []struct {
-		name string
-		cp   *sweep.Checkpoint
-	}{
-		{"mixed", mixed()},
-		{"older_tool", olderTool(t)},
-		{"nothing_measured", planned([]int{512, 1024}, []int{256, 1024})},
-		{"no_cells", planned(nil, nil)},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			var b strings.Builder
-			require.NoError(t, Print(&b, tt.cp))
-			golden(t, tt.name+".txt", b.String())
-		})
-	}
-}
+func TestPrint(t *testing.T) { goldens(t, ".txt", Print) }
 
 func TestPrintKeepsLinesShort(t *testing.T) {
 	cp := wide()

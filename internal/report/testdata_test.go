@@ -3,8 +3,10 @@ package report
 import (
 	"errors"
 	"flag"
+	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -27,6 +29,23 @@ func golden(t *testing.T, name, got string) {
 	want, err := os.ReadFile(path)
 	require.NoError(t, err)
 	assert.Equal(t, string(want), got)
+}
+
+// goldens compares what write makes of whole checkpoints with files of testdata.
+func goldens(t *testing.T, extension string, write func(io.Writer, *sweep.Checkpoint) error) {
+	t.Helper()
+	for name, cp := range map[string]*sweep.Checkpoint{
+		"mixed":            mixed(),
+		"older_tool":       olderTool(t),
+		"nothing_measured": planned([]int{512, 1024}, []int{256, 1024}),
+		"no_cells":         planned(nil, nil),
+	} {
+		t.Run(name, func(t *testing.T) {
+			var b strings.Builder
+			require.NoError(t, write(&b, cp))
+			golden(t, name+extension, b.String())
+		})
+	}
 }
 
 // olderTool is a sweep that an older tool recorded on a real Ollama.

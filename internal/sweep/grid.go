@@ -1,9 +1,6 @@
 package sweep
 
-import (
-	"fmt"
-	"slices"
-)
+import "fmt"
 
 // Cell is one pair of settings to measure.
 type Cell struct {
@@ -51,9 +48,4 @@ func (g Grid) Cells() (plan, leftOut []Cell) {
 		}
 	}
 	return plan, leftOut
-}
-
-// Contains reports whether the cell's values are both on the grid.
-func (g Grid) Contains(c Cell) bool {
-	return slices.Contains(g.Ctx, c.Ctx) && slices.Contains(g.Batch, c.Batch)
 }
