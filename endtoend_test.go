@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -83,9 +84,11 @@ func TestEndToEndHost(t *testing.T) {
 	template := filepath.Join(t.TempDir(), "template")
 	require.NoError(t, os.WriteFile(template, []byte("FROM tiny\nSYSTEM be brief\nPARAMETER num_batch 8\nPARAMETER top_k 5\n"), 0o644))
 	rates := make(map[string][]float64)
+	outs := t.TempDir()
+	var lines []string // of benchmarks, the files of both
 	for _, runner := range []string{sweep.RunnerAPI, sweep.RunnerCLI} {
 		t.Run(runner, func(t *testing.T) {
-			out := t.TempDir()
+			out := filepath.Join(outs, runner)
 			config := writeConfig(t, "model: tiny\nmodelfile: "+template+"\nrunner: "+runner+smallGrid)
 			args := []string{"-config", config, "-out", out, "-host", engine.Server.URL.String(), "-ollama", engine.Ollama}
 			logged := size(t, filepath.Join(home, ollamarun.EngineLog))
@@ -113,6 +116,7 @@ func TestEndToEndHost(t *testing.T) {
 			requireNothingLoaded(t, client)
 			requireWholeSweep(t, out, before, printed)
 			requireColumnOrder(t, filepath.Join(home, ollamarun.EngineLog), logged)
+			lines = append(lines, filepath.Join(out, report.BenchFile))
 			for _, r := range load(t, out).Results {
 				for _, s := range r.Samples {
 					rate, _ := s.PromptEvalRate()
@@ -121,6 +125,13 @@ func TestEndToEndHost(t *testing.T) {
 			}
 		})
 	}
+
+	table := benchstat(t, "-row", "/ctx@num,/batch@num", "-col", ".file", lines[0], lines[1])
+	assert.Regexp(t, `\n512 64 +[\d.]+k? ± ∞ ¹ +[\d.]+k? ± ∞ ¹ `, table, "both sweeps stand side by side")
+	assert.Regexp(t, `\n1024 192 `, table)
+	table = benchstat(t, "-row", "/ctx@num", "-col", "/batch@num", lines[0])
+	assert.Regexp(t, `│ +64 +│ +128 +│ +192 +│`, table)
+	assert.Regexp(t, `\n512 +[\d.]+k? ± ∞ ¹ +[\d.]+k? ± ∞ ¹ `, table)
 
 	// Both are noisy, and the same: their medians lie no further apart than the
 	// samples of one of them do.
@@ -185,7 +196,7 @@ func TestBadInputIsRefusedFirst(t *testing.T) {
 	}
 }
 
-func TestOneSweepAtATimeInAFolder(t *testing.T) {
+func TestOneAtATimeInAFolder(t *testing.T) {
 	out := t.TempDir()
 	require.NoError(t, lock(t, out))
 	printed, code := startSweep(t, "-config", writeConfig(t, "model: m\n"+smallGrid), "-out", out).wait()
@@ -196,7 +207,7 @@ func TestOneSweepAtATimeInAFolder(t *testing.T) {
 // TestOnlyByName runs the tests that are left when all others are skipped: the
 // sweep is not one of them.
 func TestOnlyByName(t *testing.T) {
-	printed, code := startSweep(t, "-test.run=", "-test.v", "-test.skip=EndToEnd|BadInput|OneSweep|OnlyByName").wait()
+	printed, code := startSweep(t, "-test.run=", "-test.v", "-test.skip=EndToEnd|BadInput|OneAtATime|OnlyByName").wait()
 	assert.Zero(t, code, printed)
 	assert.Contains(t, printed, "start it with go test -run Sweep -timeout 0")
 }
@@ -273,12 +284,15 @@ func requireWholeSweep(t *testing.T, out string, before *sweep.Checkpoint, print
 		assert.Equal(t, r.NumCtx, r.ContextLength)
 		assert.Positive(t, r.Size)
 		assert.Positive(t, r.LoadDuration())
+		least := r.LoadDuration()
 		for _, s := range r.Samples {
+			least = min(least, s.LoadDuration)
 			assert.InDelta(t, 400, s.PromptEvalCount, 40)
-			assert.Less(t, s.LoadDuration, r.LoadDuration(), "the load is not part of a sample")
 			assert.Positive(t, s.EvalCount)
 			assert.Positive(t, s.TotalDuration)
 		}
+		assert.Less(t, least, r.LoadDuration(), "the load is not part of the samples")
+		assert.Greater(t, r.LoadDuration(), 100*time.Millisecond, "it is a real load, also where a killed sweep left the cell loaded")
 	}
 	for i, r := range before.Results {
 		assert.Equal(t, r.Samples, cp.Results[i].Samples[:len(r.Samples)], "no sample is measured twice")
@@ -316,6 +330,18 @@ func requireColumnOrder(t *testing.T, log string, offset int64) {
 	}
 	assert.LessOrEqual(t, len(loads), len(smallPlan)+2, "two ends, so two cells at most are loaded again")
 	assert.Equal(t, smallPlan, slices.Compact(loads))
+}
+
+// benchstat returns what the pinned one prints of tokens/s, and expects it to
+// have no objection: it exits with 0 whatever it finds.
+func benchstat(t *testing.T, args ...string) string {
+	t.Helper()
+	cmd := exec.Command("go", append([]string{"tool", "benchstat", "-filter", ".unit:tokens/s"}, args...)...)
+	var stdout, stderr strings.Builder
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	require.NoError(t, cmd.Run(), stderr.String())
+	require.Empty(t, stderr.String())
+	return stdout.String()
 }
 
 func size(t *testing.T, file string) int64 {

@@ -121,10 +121,13 @@ func (e *Engine) start(logFile string) error {
 	cmd.Env = append(withoutOllama(os.Environ()),
 		"HOME="+e.home,
 		"OLLAMA_HOST="+host,
-		"OLLAMA_MODELS="+filepath.Join(e.home, "models"),
+		// Relative to the working folder: the path becomes part of a model's
+		// manifest, whose digest must not depend on where the sweep runs.
+		"OLLAMA_MODELS=models",
 		"OLLAMA_NUM_PARALLEL=1", // else num_ctx is multiplied
 		"OLLAMA_MAX_LOADED_MODELS=1",
 	)
+	cmd.Dir = e.home
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.ExtraFiles = []*os.File{watched}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

@@ -49,6 +49,7 @@ func TestEngine(t *testing.T) {
 	}
 	t.Setenv("OLLAMA_CONTEXT_LENGTH", "7") // of a user's own server
 	outs := []string{t.TempDir(), t.TempDir()}
+	digest := ""
 	for _, out := range outs {
 		e, err := StartEngine(t.Context(), engineSource, out, os.Stdout)
 		require.NoError(t, err)
@@ -59,7 +60,11 @@ func TestEngine(t *testing.T) {
 		assert.Equal(t, engineVersion, version)
 		m, err := e.Server.Model(t.Context(), TinyModel)
 		require.NoError(t, err)
-		assert.Len(t, m.Digest, 64)
+		require.Len(t, m.Digest, 64)
+		if digest == "" {
+			digest = m.Digest
+		}
+		assert.Equal(t, digest, m.Digest, "the same model in whatever folder")
 
 		a, err := NewAPI(t.Context(), &e.Server, TinyModel, nil, 2)
 		require.NoError(t, err)

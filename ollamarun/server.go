@@ -203,7 +203,12 @@ func (s *Server) Loaded(ctx context.Context, name string) (api.ProcessModelRespo
 	return api.ProcessModelResponse{}, false, nil
 }
 
-// Unload frees the memory of a model. It is no error when none is loaded.
+// unloadWait is how long a model may take to go. The server answers before it
+// has, and a request that comes between finds the model still loaded.
+const unloadWait = 2 * time.Second
+
+// Unload frees the memory of a model, under whatever tag it was loaded, and
+// returns when it is gone. It is no error when none is loaded.
 func (s *Server) Unload(ctx context.Context, name string) error {
 	err := s.client().Generate(ctx, &api.GenerateRequest{
 		Model:     name,
@@ -212,5 +217,13 @@ func (s *Server) Unload(ctx context.Context, name string) error {
 	if err != nil {
 		return s.failure(ctx, "unloading "+name, err)
 	}
-	return nil
+	for give := time.Now().Add(unloadWait); time.Now().Before(give); {
+		if _, there, err := s.Loaded(ctx, name); err != nil || !there {
+			return err
+		}
+		if err := sleep(ctx, 20*time.Millisecond); err != nil {
+			return err
+		}
+	}
+	return nil // somebody else's model, or one that is slow to go
 }

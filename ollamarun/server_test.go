@@ -130,9 +130,10 @@ func TestAPIFigures(t *testing.T) {
 	assert.Equal(t, want, got)
 
 	f.answers["/api/generate"] = say(captured(t, "generate-unload.ndjson"))
+	f.answers["/api/ps"] = say(`{"models":[]}`)
+	f.asked = nil
 	require.NoError(t, a.Close(t.Context()))
-	last := f.asked[len(f.asked)-1]
-	assert.Contains(t, last, `"keep_alive":"0s"`)
+	assert.Contains(t, f.asked[0], `"keep_alive":"0s"`)
 	for _, asked := range f.asked {
 		assert.NotContains(t, asked, "/api/delete", "the model is the user's")
 	}

@@ -51,7 +51,7 @@ func leftover(model string) bool {
 	return err == nil && errors.Is(syscall.Kill(pid, 0), syscall.ESRCH)
 }
 
-// DeleteLeftovers deletes the temporary models that crashed sweeps of this
+// DeleteLeftovers unloads and deletes the temporary models that crashed sweeps of this
 // machine left on the server, and returns their names.
 func (s *Server) DeleteLeftovers(ctx context.Context) (deleted []string, err error) {
 	list, err := s.client().List(ctx)
@@ -62,7 +62,9 @@ func (s *Server) DeleteLeftovers(ctx context.Context) (deleted []string, err err
 		if !leftover(m.Name) {
 			continue
 		}
-		if err := s.delete(ctx, m.Name); err != nil {
+		// It can still be loaded, and its runner would serve a model of the same
+		// weights.
+		if err := errors.Join(s.Unload(ctx, m.Name), s.delete(ctx, m.Name)); err != nil {
 			return deleted, err
 		}
 		deleted = append(deleted, m.Name)

@@ -44,12 +44,15 @@ func TestLeftover(t *testing.T) {
 func TestDeleteLeftovers(t *testing.T) {
 	f, s := newFakeServer(t)
 	left := fmt.Sprintf("ollama-sweep-tmp-%s-%d-1:latest", machineID(), goneProcess(t))
+	f.answers["/api/generate"] = say(captured(t, "generate-unload.ndjson"))
+	f.answers["/api/ps"] = say(`{"models":[]}`)
 	f.answers["/api/tags"] = say(`{"models":[{"name":"tiny:latest"},{"name":"` + left + `"},{"name":"ollama-sweep-tmp-mine:latest"}]}`)
 	deleted, err := s.DeleteLeftovers(t.Context())
 	require.NoError(t, err)
 	assert.Equal(t, []string{left}, deleted)
-	require.Len(t, f.asked, 2)
-	assert.Contains(t, f.asked[1], `DELETE /api/delete {"model":"`+left)
+	require.Len(t, f.asked, 4)
+	assert.Contains(t, f.asked[1], `POST /api/generate {"model":"`+left)
+	assert.Contains(t, f.asked[3], `DELETE /api/delete {"model":"`+left)
 
 	assert.ErrorContains(t, s.delete(t.Context(), "tiny"), "is not a temporary one of ours")
 	f.answers["/api/delete"] = sayStatus(http.StatusNotFound, `{"error":"model not found"}`)
@@ -120,6 +123,7 @@ func TestAPICreatesATemplateOnce(t *testing.T) {
 	_, err = a.Load(t.Context(), 2048, 64, "x")
 	require.NoError(t, err)
 	assert.Contains(t, f.asked[1], `"model":"`+a.model)
+	f.answers["/api/ps"] = say(`{"models":[]}`)
 	require.NoError(t, a.Close(t.Context()))
 	assert.True(t, strings.HasPrefix(f.asked[len(f.asked)-1], "DELETE /api/delete"))
 

@@ -84,19 +84,20 @@ const unloadTimeout = 30 * time.Second
 func (s *Sweep) Run(ctx context.Context, each func(c Cell, measure func() Outcome)) Summary {
 	run := &run{Sweep: s, start: s.Now()}
 	run.begin()
+	run.stop = run.unloadFirst(ctx)
 	if !s.Deadline.IsZero() {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithDeadlineCause(ctx, s.Deadline, ErrDeadline)
 		defer cancel()
 	}
 	for i, c := range s.Plan {
+		if run.stop != nil {
+			break
+		}
 		if run.stop = run.mustStop(ctx, c); run.stop != nil {
 			break
 		}
 		each(c, func() Outcome { return run.cell(ctx, i, c) })
-		if run.stop != nil {
-			break
-		}
 	}
 	return run.summary()
 }
@@ -110,6 +111,24 @@ type run struct {
 	failed int             // of these
 	warned bool
 	stop   error
+}
+
+// unloadFirst has the first cell load the model for real, also where somebody
+// else, or this sweep before it was killed, left it in memory with the same
+// settings.
+func (r *run) unloadFirst(ctx context.Context) error {
+	if r.todo == 0 {
+		return nil
+	}
+	err := r.Runner.Unload(ctx)
+	var failure *parse.Failure
+	switch {
+	case ctx.Err() != nil:
+		return stopCause(ctx)
+	case errors.As(err, &failure) && !failure.Class.OfCell():
+		return nil // the first cell waits for the server, which then has nothing loaded
+	}
+	return err
 }
 
 // stands reports whether the checkpoint has all that is wanted of the cell: as

@@ -250,7 +250,7 @@ func TestRunTimesOutACell(t *testing.T) {
 	f.Plan = f.Plan[:1]
 	summary, outcomes := f.run(t.Context())
 	assert.Equal(t, "Timeout or no output: not done within 1ns (cell_timeout)", outcomes[0].Skip)
-	assert.Equal(t, 1, f.fake.unloaded, "the runner is told to unload")
+	assert.Equal(t, 2, f.fake.unloaded, "the runner is told to unload, as at the start")
 	assert.ErrorContains(t, summary.Usable(), "nothing could be measured")
 }
 
