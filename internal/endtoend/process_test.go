@@ -1,12 +1,15 @@
-package ollamasweep
+package endtoend
 
 import (
 	"bufio"
 	"bytes"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -15,7 +18,42 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// sweepProcess is a sweep in a process of its own: this test binary, started as
+// root is the repository's, where `go test -run Sweep` is typed.
+const root = "../.."
+
+// binary is what `go test` builds and runs there.
+var binary string
+
+func TestMain(m *testing.M) {
+	// As in the sweep itself, whose overhead is measured here.
+	debug.SetGCPercent(1000)
+	os.Exit(testWithBinary(m))
+}
+
+func testWithBinary(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "ollama-sweep-endtoend-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	binary = filepath.Join(dir, "sweep.test")
+	build := exec.Command("go", "test", "-c", "-o", binary, fmt.Sprintf("-race=%v", underRaceDetector()), ".")
+	build.Dir = root
+	build.Stderr = os.Stderr
+	if err := build.Run(); err != nil {
+		fmt.Fprintln(os.Stderr, "building the sweep:", err)
+		return 1
+	}
+	return m.Run()
+}
+
+func underRaceDetector() bool {
+	info, _ := debug.ReadBuildInfo()
+	return slices.ContainsFunc(info.Settings, func(s debug.BuildSetting) bool { return s.Key == "-race" && s.Value == "true" })
+}
+
+// sweepProcess is a sweep in a process of its own, started as
 // `go test -run Sweep` starts it.
 type sweepProcess struct {
 	cmd   *exec.Cmd
@@ -31,13 +69,12 @@ type sweepProcess struct {
 // the test ends before it.
 func startSweep(t *testing.T, flags ...string) *sweepProcess {
 	t.Helper()
-	binary, err := os.Executable()
-	require.NoError(t, err)
 	p := &sweepProcess{lines: make(chan string, 10_000), done: make(chan struct{})}
 	if !strings.Contains(strings.Join(flags, " "), "-test.run") {
 		flags = append([]string{"-test.run=^TestSweep$"}, flags...)
 	}
 	p.cmd = exec.Command(binary, append([]string{"-test.timeout=0"}, flags...)...)
+	p.cmd.Dir = root
 	stdout, err := p.cmd.StdoutPipe()
 	require.NoError(t, err)
 	p.cmd.Stderr = p.cmd.Stdout

@@ -1,4 +1,4 @@
-package ollamasweep
+package endtoend
 
 import (
 	"context"
@@ -82,7 +82,7 @@ func BenchmarkCellOf10000(b *testing.B) { benchmarkSweep(b, instant{}, 10_000) }
 // BenchmarkEmbedded measures real cells. Its overhead is the wall time less the
 // total_duration of every prompt, by Ollama's own clock.
 func BenchmarkEmbedded(b *testing.B) {
-	engine, err := ollamarun.StartEngine(b.Context(), engineSource, b.TempDir(), os.Stderr)
+	engine, err := ollamarun.StartEngine(b.Context(), filepath.Join(root, "scripts/engine"), b.TempDir(), os.Stderr)
 	require.NoError(b, err)
 	defer engine.Stop()
 	runner, err := ollamarun.NewAPI(b.Context(), &engine.Server, ollamarun.TinyModel, nil, 2)

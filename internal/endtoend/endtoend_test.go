@@ -1,4 +1,4 @@
-package ollamasweep
+package endtoend
 
 import (
 	"bytes"
@@ -16,10 +16,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gofrs/flock"
 	"github.com/ollama/ollama/api"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/bench"
 	"github.com/ollama-sweep/ollama-sweep/internal/report"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 	"github.com/ollama-sweep/ollama-sweep/ollamarun"
@@ -72,7 +74,7 @@ func TestEndToEndEmbedded(t *testing.T) {
 func TestEndToEndHost(t *testing.T) {
 	needsEngine(t)
 	home := t.TempDir()
-	engine, err := ollamarun.StartEngine(t.Context(), engineSource, home, testLog{t})
+	engine, err := ollamarun.StartEngine(t.Context(), filepath.Join(root, "scripts/engine"), home, testLog{t})
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, engine.Stop()) })
 	client := api.NewClient(engine.Server.URL, http.DefaultClient)
@@ -198,16 +200,15 @@ func TestBadInputIsRefusedFirst(t *testing.T) {
 
 func TestOneAtATimeInAFolder(t *testing.T) {
 	out := t.TempDir()
-	require.NoError(t, lock(t, out))
+	require.NoError(t, flock.New(filepath.Join(out, bench.LockFile)).Lock())
 	printed, code := startSweep(t, "-config", writeConfig(t, "model: m\n"+smallGrid), "-out", out).wait()
 	assert.Equal(t, 1, code)
 	assert.Contains(t, printed, "another sweep is at work in "+out+": wait for it, or use another folder with -out")
 }
 
-// TestOnlyByName runs the tests that are left when all others are skipped: the
-// sweep is not one of them.
+// TestOnlyByName: a plain `go test` does not start a sweep.
 func TestOnlyByName(t *testing.T) {
-	printed, code := startSweep(t, "-test.run=", "-test.v", "-test.skip=EndToEnd|BadInput|OneAtATime|OnlyByName").wait()
+	printed, code := startSweep(t, "-test.run=", "-test.v").wait()
 	assert.Zero(t, code, printed)
 	assert.Contains(t, printed, "start it with go test -run Sweep -timeout 0")
 }

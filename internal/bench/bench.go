@@ -1,0 +1,233 @@
+// Package bench makes all ready that a sweep needs, and clears up after it:
+// config, lock, server or engine, leftovers, identity, checkpoint, runner,
+// benchmark lines, reports. It holds no logic of measuring; it knows which part
+// goes with which.
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/gofrs/flock"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/report"
+	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/ollamarun"
+	"github.com/ollama-sweep/ollama-sweep/parse"
+)
+
+// Options say what to sweep and where to write about it.
+type Options struct {
+	Config       string // file
+	Overrides    *sweep.Overrides
+	EngineSource string    // folder of the embedded engine's module
+	Stdout       io.Writer // benchmark lines, and all else on lines that begin with "# "
+	// Deadline is when the process will be killed, zero for never.
+	Deadline time.Time
+	// Filtered says that Run's caller may pass cells over.
+	Filtered bool
+}
+
+// Bench is a sweep that is ready to run. Make one with Open and end it with
+// Close.
+type Bench struct {
+	config sweep.Config
+	sweep  sweep.Sweep
+	ctx    context.Context // ends with Open's, and with an engine that ends by itself
+	say    io.Writer       // lines for people
+	undo   []func() error  // what Close has to do, the last first
+}
+
+// Open makes all ready, cheap checks first. What can't be used is an error
+// here, before a model is loaded.
+func Open(ctx context.Context, o Options) (*Bench, error) {
+	b := &Bench{ctx: ctx, say: &comments{w: o.Stdout}}
+	if err := b.open(o); err != nil {
+		return nil, errors.Join(err, b.Close())
+	}
+	return b, nil
+}
+
+func (b *Bench) open(o Options) (err error) {
+	if b.config, err = sweep.ReadConfig(o.Config, o.Overrides); err != nil {
+		return err
+	}
+	plan, leftOut := b.config.Plan()
+	prompter, err := sweep.NewPrompter(b.config.Prompt, b.config.NumPredict)
+	if err != nil {
+		return err
+	}
+	subject, err := newSubject(b.config)
+	if err != nil {
+		return err
+	}
+	if err := b.lock(); err != nil {
+		return err
+	}
+	server, err := b.startServer(o)
+	if err != nil {
+		return err
+	}
+	store, err := b.openStore(server, subject, prompter)
+	if err != nil {
+		return err
+	}
+	b.sayLeftOut(leftOut)
+	runner, err := b.startRunner(server, subject)
+	if err != nil {
+		return err
+	}
+	onSample, err := b.benchLines(o.Stdout, store.Checkpoint())
+	if err != nil {
+		return err
+	}
+	b.sweep = sweep.Sweep{
+		Plan:        plan,
+		Runner:      runner,
+		Store:       store,
+		Prompter:    prompter,
+		Repeat:      b.config.Repeat,
+		CellTimeout: b.config.CellTimeout,
+		RetryFailed: b.config.RetryFailed,
+		Deadline:    beforeDeadline(o.Deadline),
+		BudgetEnd:   budgetEnd(b.config.Budget),
+		Filtered:    o.Filtered,
+		OnSample:    onSample,
+		Log:         o.Stdout,
+		Now:         time.Now,
+	}
+	return nil
+}
+
+// Run measures; see sweep.Sweep.Run.
+func (b *Bench) Run(each func(c sweep.Cell, measure func() sweep.Outcome)) sweep.Summary {
+	return b.sweep.Run(b.ctx, each)
+}
+
+// Report writes the reports and says where all is and how to go on.
+func (b *Bench) Report(summary sweep.Summary) error {
+	cp := b.sweep.Store.Checkpoint()
+	if len(cp.Results) > 0 {
+		if err := report.Write(b.config.Out, cp); err != nil {
+			return err
+		}
+		if err := report.Print(b.say, cp); err != nil {
+			return err
+		}
+		fmt.Fprintf(b.say, "files in %s: %s\n", b.config.Out, strings.Join([]string{sweep.FileName, report.TableFile, report.HeatmapFile, report.BenchFile}, ", "))
+	}
+	if err := summary.Print(b.say); err != nil {
+		return err
+	}
+	fmt.Fprintln(b.say, b.howToGoOn(summary))
+	return nil
+}
+
+func (b *Bench) howToGoOn(summary sweep.Summary) string {
+	switch {
+	case summary.Missing > 0 && b.config.Fresh:
+		return "to go on: the same command without -fresh measures what is missing"
+	case summary.Missing > 0:
+		return "to go on: the same command again measures what is missing"
+	}
+	return "to measure anew: -fresh, which keeps the old checkpoint under another name"
+}
+
+// Close unloads the model, deletes what is ours on the server and ends our
+// engine. It needs no context: an interrupted sweep clears up like any other.
+func (b *Bench) Close() error {
+	var errs []error
+	for i := len(b.undo) - 1; i >= 0; i-- {
+		errs = append(errs, b.undo[i]())
+	}
+	b.undo = nil
+	return errors.Join(errs...)
+}
+
+func (b *Bench) atClose(undo func() error) { b.undo = append(b.undo, undo) }
+
+// lock keeps a second sweep out of the out folder for as long as this process
+// lives, and makes the folder.
+func (b *Bench) lock() error {
+	if err := os.MkdirAll(b.config.Out, 0o755); err != nil {
+		return fmt.Errorf("making the out folder: %w", err)
+	}
+	l := flock.New(filepath.Join(b.config.Out, LockFile))
+	locked, err := l.TryLock()
+	if err != nil {
+		return fmt.Errorf("locking the out folder: %w", err)
+	}
+	if !locked {
+		return fmt.Errorf("another sweep is at work in %s: wait for it, or use another folder with -out", b.config.Out)
+	}
+	b.atClose(l.Unlock)
+	return nil
+}
+
+// LockFile is locked in the out folder while a sweep is at work there.
+const LockFile = ".lock"
+
+// openStore asks the server what is swept and opens the checkpoint with that.
+func (b *Bench) openStore(server *ollamarun.Server, subject subject, prompter *sweep.Prompter) (*sweep.Store, error) {
+	header, err := subject.header(b.ctx, server, b.config, prompter)
+	if err != nil {
+		return nil, err
+	}
+	store, err := sweep.OpenStore(b.config.Out, header, b.config.Fresh, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	if store.Note != "" {
+		fmt.Fprintln(b.say, store.Note)
+	}
+	return store, nil
+}
+
+// benchLines returns what adds a sample to bench.txt and to standard output.
+func (b *Bench) benchLines(stdout io.Writer, cp *sweep.Checkpoint) (func(*sweep.Result, parse.Sample) error, error) {
+	file, err := report.OpenBenchLog(b.config.Out, cp)
+	if err != nil {
+		return nil, err
+	}
+	b.atClose(file.Close)
+	lines := report.NewBenchWriter(stdout, cp.Sweep)
+	return func(r *sweep.Result, s parse.Sample) error {
+		return errors.Join(lines.Sample(r, s), file.Sample(r, s))
+	}, nil
+}
+
+// sayLeftOut names the pairs that are no cells, by num_ctx.
+func (b *Bench) sayLeftOut(leftOut []sweep.Cell) {
+	batches := make(map[int][]int)
+	for _, c := range leftOut {
+		batches[c.Ctx] = append(batches[c.Ctx], c.Batch)
+	}
+	for _, ctx := range b.config.Grid().Ctx {
+		if batches[ctx] != nil {
+			fmt.Fprintf(b.say, "left out at num_ctx=%d: num_batch=%s, because servers cap num_batch at num_ctx\n",
+				ctx, strings.Trim(fmt.Sprint(batches[ctx]), "[]"))
+		}
+	}
+}
+
+// beforeDeadline is when the run must have come to its end, in time for reports
+// and clearing up before the process is killed.
+func beforeDeadline(deadline time.Time) time.Time {
+	if deadline.IsZero() {
+		return deadline
+	}
+	return deadline.Add(-min(20*time.Second, time.Until(deadline)/5))
+}
+
+func budgetEnd(budget time.Duration) time.Time {
+	if budget == 0 {
+		return time.Time{}
+	}
+	return time.Now().Add(budget)
+}

@@ -1,0 +1,103 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/ollamarun"
+)
+
+// startServer returns the server to measure on, once it answers and nothing of
+// a crashed sweep is left on it.
+func (b *Bench) startServer(o Options) (*ollamarun.Server, error) {
+	server, err := b.hostOrEngine(o)
+	if err != nil {
+		return nil, err
+	}
+	if err := server.Ready(b.ctx); err != nil {
+		return nil, err
+	}
+	leftovers, err := server.DeleteLeftovers(b.ctx)
+	for _, name := range leftovers {
+		fmt.Fprintf(b.say, "deleted %s, left by a run that was killed\n", name)
+	}
+	return server, err
+}
+
+// hostOrEngine also settles which command the cli runner calls.
+func (b *Bench) hostOrEngine(o Options) (*ollamarun.Server, error) {
+	if b.config.Engine == sweep.EngineEmbedded {
+		return b.startEngine(o)
+	}
+	if b.config.Ollama == "" {
+		b.config.Ollama = "ollama"
+	}
+	host := b.config.Host
+	if host == "" {
+		host = os.Getenv("OLLAMA_HOST")
+	}
+	u, err := ollamarun.ParseHost(host)
+	if err != nil {
+		return nil, err
+	}
+	return &ollamarun.Server{URL: u, Wait: b.config.ServerWait, Log: o.Stdout}, nil
+}
+
+func (b *Bench) startEngine(o Options) (*ollamarun.Server, error) {
+	engine, err := ollamarun.StartEngine(b.ctx, o.EngineSource, b.config.Out, o.Stdout)
+	if err != nil {
+		return nil, err
+	}
+	b.atClose(engine.Stop)
+	ctx, cancel := context.WithCancelCause(b.ctx)
+	go func() {
+		<-engine.Exited()
+		cancel(fmt.Errorf("the embedded engine ended by itself; its log is %s", filepath.Join(b.config.Out, ollamarun.EngineLog)))
+	}()
+	b.ctx = ctx
+	if b.config.Ollama == "" {
+		b.config.Ollama = engine.Ollama
+	}
+	return &engine.Server, nil
+}
+
+// closeTimeout leaves an interrupted run its five seconds.
+const closeTimeout = 4 * time.Second
+
+// closingRunner is a runner that must be closed.
+type closingRunner interface {
+	sweep.Runner
+	Close(context.Context) error
+}
+
+func (b *Bench) startRunner(server *ollamarun.Server, s subject) (sweep.Runner, error) {
+	runner, err := b.newRunner(server, s)
+	if err != nil {
+		return nil, err
+	}
+	b.atClose(func() error {
+		// Not b.ctx, which is over when the sweep was interrupted.
+		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+		defer cancel()
+		if err := runner.Close(ctx); err != nil && server.Reachable(ctx) {
+			return fmt.Errorf("clearing up on the server: %w", err)
+		}
+		return nil // what is left on a server that is gone goes at the next start
+	})
+	return runner, nil
+}
+
+func (b *Bench) newRunner(server *ollamarun.Server, s subject) (closingRunner, error) {
+	if b.config.Runner == sweep.RunnerAPI {
+		return ollamarun.NewAPI(b.ctx, server, s.model, s.template, b.config.NumPredict)
+	}
+	template := ollamarun.FromModel(s.model)
+	if s.template != nil {
+		template = *s.template
+	}
+	return ollamarun.NewCLI(server, b.config.Ollama, template, b.config.NumPredict)
+}

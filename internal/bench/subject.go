@@ -1,0 +1,66 @@
+package bench
+
+import (
+	"context"
+	"path/filepath"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/ollamarun"
+)
+
+// subject is the model to sweep: one of the server's, or a template.
+type subject struct {
+	model    string
+	template *ollamarun.Modelfile
+}
+
+func newSubject(cfg sweep.Config) (subject, error) {
+	if cfg.Engine == sweep.EngineEmbedded && cfg.Model == "" {
+		cfg.Model = ollamarun.TinyModel
+	}
+	if cfg.Modelfile == "" {
+		return subject{model: cfg.Model}, nil
+	}
+	template, err := ollamarun.ReadModelfile(cfg.Modelfile)
+	if err != nil {
+		return subject{}, err
+	}
+	if cfg.Model == "" {
+		cfg.Model = template.From()
+	}
+	return subject{model: cfg.Model, template: &template}, nil
+}
+
+// header says what is swept and on what, as far as the server tells.
+func (s subject) header(ctx context.Context, server *ollamarun.Server, cfg sweep.Config, prompter *sweep.Prompter) (sweep.Header, error) {
+	grid := cfg.Grid()
+	h := sweep.Header{
+		Model:        s.model,
+		PromptSHA256: prompter.SHA256(),
+		NumPredict:   cfg.NumPredict,
+		Runner:       cfg.Runner,
+		NumCtx:       grid.Ctx,
+		NumBatch:     grid.Batch,
+		Shard:        cfg.Shard,
+	}
+	base := s.model
+	if s.template != nil {
+		h.ModelfileSHA256 = s.template.SHA256()
+		base = s.template.From()
+	}
+	if !filepath.IsAbs(base) { // a file is no model of the server's yet
+		model, err := server.Model(ctx, base)
+		if err != nil {
+			return sweep.Header{}, err
+		}
+		h.Digest, h.Quantization = model.Digest, model.Quantization
+	}
+	var err error
+	if h.OllamaVersion, err = server.Version(ctx); err != nil {
+		return sweep.Header{}, err
+	}
+	if cfg.Engine == sweep.EngineHost && server.Local() {
+		h.GPU, h.Driver = ollamarun.GPUs(ctx)
+	}
+	return h, nil
+}
