@@ -73,7 +73,7 @@ var texts = map[Class][]string{
 	ModelError: {
 		"model 'nosuch' not found",
 		"pull model manifest: file does not exist",
-		`pull model manifest: Get "https://registry.ollama.ai/v2/library/nosuch/manifests/latest": dial tcp 127.0.0.1:9: connect: connection refused`,
+		`pull model manifest: Get "https://example.com/v2/library/nosuch/manifests/latest": dial tcp 127.0.0.1:9: connect: connection refused`,
 		"missing tensor: no output.weight",
 		"this model may be incompatible with your version of Ollama. If you previously pulled this model, try updating it",
 		"kv size must be at least as large as batch size * parallel (16 < 512 * 1)",
