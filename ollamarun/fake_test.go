@@ -77,6 +77,9 @@ func (f *fakeServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		body.Write(buf[:n])
 	}
 	f.asked = append(f.asked, body.String())
+	if strings.Contains(body.String(), `"keep_alive":"0s"`) {
+		f.answers["/api/ps"] = say(`{"models":[]}`) // unloaded
+	}
 	f.answers[r.URL.Path](w, r)
 }
 

@@ -130,7 +130,6 @@ func TestAPIFigures(t *testing.T) {
 	assert.Equal(t, want, got)
 
 	f.answers["/api/generate"] = say(captured(t, "generate-unload.ndjson"))
-	f.answers["/api/ps"] = say(`{"models":[]}`)
 	f.asked = nil
 	require.NoError(t, a.Close(t.Context()))
 	assert.Contains(t, f.asked[0], `"keep_alive":"0s"`)

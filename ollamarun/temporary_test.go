@@ -45,7 +45,6 @@ func TestDeleteLeftovers(t *testing.T) {
 	f, s := newFakeServer(t)
 	left := fmt.Sprintf("ollama-sweep-tmp-%s-%d-1:latest", machineID(), goneProcess(t))
 	f.answers["/api/generate"] = say(captured(t, "generate-unload.ndjson"))
-	f.answers["/api/ps"] = say(`{"models":[]}`)
 	f.answers["/api/tags"] = say(`{"models":[{"name":"tiny:latest"},{"name":"` + left + `"},{"name":"ollama-sweep-tmp-mine:latest"}]}`)
 	deleted, err := s.DeleteLeftovers(t.Context())
 	require.NoError(t, err)
@@ -123,7 +122,6 @@ func TestAPICreatesATemplateOnce(t *testing.T) {
 	_, err = a.Load(t.Context(), 2048, 64, "x")
 	require.NoError(t, err)
 	assert.Contains(t, f.asked[1], `"model":"`+a.model)
-	f.answers["/api/ps"] = say(`{"models":[]}`)
 	require.NoError(t, a.Close(t.Context()))
 	assert.True(t, strings.HasPrefix(f.asked[len(f.asked)-1], "DELETE /api/delete"))
 

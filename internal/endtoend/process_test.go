@@ -25,8 +25,7 @@ const root = "../.."
 var binary string
 
 func TestMain(m *testing.M) {
-	// As in the sweep itself, whose overhead is measured here.
-	debug.SetGCPercent(1000)
+	debug.SetGCPercent(1000) // as in the sweep itself, whose overhead is measured here
 	os.Exit(testWithBinary(m))
 }
 
