@@ -52,14 +52,18 @@ kill -KILL 0
 const engineStart = time.Minute
 
 // StartEngine builds the engine from the module in the folder source where
-// needed, starts it and creates TinyModel on it. Its log is engine.log in the
+// needed, once into the user's cache folder, starts it and creates TinyModel on it. Its log is engine.log in the
 // out folder, appended to. Log takes lines that begin with "# ".
 func StartEngine(ctx context.Context, source, out string, log io.Writer) (*Engine, error) {
-	files, err := BuildEngine(ctx, source, log)
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return nil, fmt.Errorf("finding a folder for the embedded engine: %w", err)
+	}
+	files, err := buildEngine(ctx, source, cache, log)
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{Ollama: files.Ollama}
+	e := &Engine{Ollama: files.ollama}
 	if e.home, err = filepath.Abs(filepath.Join(out, "engine")); err != nil {
 		return nil, fmt.Errorf("finding the engine's folder: %w", err)
 	}
@@ -73,7 +77,7 @@ func StartEngine(ctx context.Context, source, out string, log io.Writer) (*Engin
 	if err := e.start(logFile); err != nil {
 		return nil, err
 	}
-	if err := e.prepare(ctx, files.Model); err != nil {
+	if err := e.prepare(ctx, files.model); err != nil {
 		return nil, errors.Join(fmt.Errorf("%w; its log is %s", err, logFile), e.Stop())
 	}
 	return e, nil

@@ -25,20 +25,15 @@ func TestEngineNeedsCompilers(t *testing.T) {
 	require.NoError(t, err)
 	bin := t.TempDir()
 	require.NoError(t, os.Symlink(goFile, filepath.Join(bin, "go")))
-	modules, err := exec.Command("go", "env", "GOCACHE").Output()
-	require.NoError(t, err)
-	t.Setenv("GOCACHE", string(bytes.TrimSpace(modules)))
 	t.Setenv("PATH", bin)
-	t.Setenv("XDG_CACHE_HOME", t.TempDir())
-	t.Setenv("HOME", t.TempDir())
-	_, err = BuildEngine(t.Context(), engineSource, new(bytes.Buffer))
+	_, err = buildEngine(t.Context(), engineSource, t.TempDir(), new(bytes.Buffer))
 	assert.ErrorContains(t, err, `there is no "gcc" here`)
 	assert.ErrorContains(t, err, "apt-get install gcc g++")
 	assert.ErrorContains(t, err, "-engine host -host URL -model NAME")
 }
 
 func TestEngineNeedsItsSource(t *testing.T) {
-	_, err := BuildEngine(t.Context(), t.TempDir(), new(bytes.Buffer))
+	_, err := buildEngine(t.Context(), t.TempDir(), t.TempDir(), new(bytes.Buffer))
 	assert.ErrorContains(t, err, "run in a clone of the repository")
 }
 

@@ -20,54 +20,50 @@ import (
 // engineVersion is the Ollama that scripts/engine pins.
 const engineVersion = "0.10.1"
 
-// EngineFiles are what a build leaves in the cache folder.
-type EngineFiles struct {
-	Ollama string // command and server
-	Model  string // GGUF of the tiny model
+// engineFiles are what a build leaves in the cache folder.
+type engineFiles struct {
+	ollama string // command and server
+	model  string // GGUF of the tiny model
 }
 
-// BuildEngine builds Ollama and generates the tiny model from the Go module in
-// the folder source, unless the user's cache folder has them already. Of two
-// processes at once, one builds and the other waits. Log takes lines that begin
-// with "# " while it works.
-func BuildEngine(ctx context.Context, source string, log io.Writer) (EngineFiles, error) {
+// buildEngine builds Ollama and generates the tiny model from the Go module in
+// the folder source, unless the folder cache has them already. Of two processes
+// at once, one builds and the other waits. Log takes lines that begin with "# "
+// while it works.
+func buildEngine(ctx context.Context, source, cache string, log io.Writer) (engineFiles, error) {
 	env := append(os.Environ(), "CGO_ENABLED=1", "GOWORK=off")
 	key, err := engineKey(ctx, source, env)
 	if err != nil {
-		return EngineFiles{}, err
-	}
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		return EngineFiles{}, fmt.Errorf("finding a folder for the embedded engine: %w", err)
+		return engineFiles{}, err
 	}
 	dir := filepath.Join(cache, "ollama-sweep", "engine-"+engineVersion+"-"+key)
-	files := EngineFiles{Ollama: filepath.Join(dir, "ollama"), Model: filepath.Join(dir, "tiny.gguf")}
+	files := engineFiles{ollama: filepath.Join(dir, "ollama"), model: filepath.Join(dir, "tiny.gguf")}
 	if files.complete() {
 		return files, nil
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return EngineFiles{}, fmt.Errorf("making a folder for the embedded engine: %w", err)
+		return engineFiles{}, fmt.Errorf("making a folder for the embedded engine: %w", err)
 	}
 	fmt.Fprintf(log, "# building the embedded Ollama %s into %s: once, a few minutes\n", engineVersion, dir)
 	defer tick(log, "# still building the embedded Ollama")()
 	lock := flock.New(filepath.Join(dir, "lock"))
 	if _, err := lock.TryLockContext(ctx, time.Second); err != nil {
-		return EngineFiles{}, fmt.Errorf("waiting for another build of the embedded engine: %w", err)
+		return engineFiles{}, fmt.Errorf("waiting for another build of the embedded engine: %w", err)
 	}
 	defer lock.Unlock()
 	if files.complete() {
 		return files, nil
 	}
 	if err := needCompilers(ctx, source, env); err != nil {
-		return EngineFiles{}, err
+		return engineFiles{}, err
 	}
 	begun := time.Now()
 	for _, step := range []struct {
 		file string
 		args []string // all but the file
 	}{
-		{files.Model, []string{"run", ".", "-o"}},
-		{files.Ollama, []string{"build", "-trimpath", "-ldflags", "-s -w -X github.com/ollama/ollama/version.Version=" + engineVersion, "-o"}},
+		{files.model, []string{"run", ".", "-o"}},
+		{files.ollama, []string{"build", "-trimpath", "-ldflags", "-s -w -X github.com/ollama/ollama/version.Version=" + engineVersion, "-o"}},
 	} {
 		part := step.file + ".part"
 		args := append(step.args, part)
@@ -75,18 +71,18 @@ func BuildEngine(ctx context.Context, source string, log io.Writer) (EngineFiles
 			args = append(args, "github.com/ollama/ollama")
 		}
 		if _, err := goCommand(ctx, source, env, args...); err != nil {
-			return EngineFiles{}, fmt.Errorf("building the embedded engine: %w", err)
+			return engineFiles{}, fmt.Errorf("building the embedded engine: %w", err)
 		}
 		if err := os.Rename(part, step.file); err != nil {
-			return EngineFiles{}, fmt.Errorf("building the embedded engine: %w", err)
+			return engineFiles{}, fmt.Errorf("building the embedded engine: %w", err)
 		}
 	}
 	fmt.Fprintf(log, "# built the embedded Ollama in %v\n", time.Since(begun).Round(time.Second))
 	return files, nil
 }
 
-func (f EngineFiles) complete() bool {
-	for _, file := range []string{f.Ollama, f.Model} {
+func (f engineFiles) complete() bool {
+	for _, file := range []string{f.ollama, f.model} {
 		if _, err := os.Stat(file); err != nil {
 			return false
 		}
