@@ -24,18 +24,18 @@ type CLI struct {
 	numPredict int
 	model      string // temporary
 	created    bool
-	dir        string // of the Modelfile, ours alone
+	dir        string // of the Modelfile
 }
 
 // NewCLI returns a runner that calls command ("ollama", or a file), and checks
-// that it is there.
-func NewCLI(s *Server, command string, template Modelfile, numPredict int) (*CLI, error) {
+// that it is there. The folder dir is for its Modelfile alone, since the command
+// takes a file of a model's name beside that for the model; Close removes it.
+func NewCLI(s *Server, command string, template Modelfile, numPredict int, dir string) (*CLI, error) {
 	path, err := exec.LookPath(command)
 	if err != nil {
 		return nil, fmt.Errorf("the cli runner calls the ollama command: %w; name its file with -ollama FILE, or use -runner api, which needs none", err)
 	}
-	dir, err := os.MkdirTemp("", "ollama-sweep-")
-	if err != nil {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("making a folder for the Modelfile: %w", err)
 	}
 	return &CLI{Server: s, command: path, template: template, numPredict: numPredict, model: newTemporaryName(), dir: dir}, nil

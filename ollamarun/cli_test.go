@@ -29,7 +29,7 @@ func newFakeCLI(t *testing.T, fake string) (c *CLI, f *fakeServer, seen string) 
 	t.Setenv("FAKE_SUMMARY", summary)
 	t.Setenv("FAKE_SEEN", seen)
 	f, s := newFakeServer(t)
-	c, err = NewCLI(s, command, FromModel("tiny"), 2)
+	c, err = NewCLI(s, command, FromModel("tiny"), 2, filepath.Join(dir, "modelfile"))
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, c.Close(context.Background())) })
 	return c, f, seen
@@ -85,7 +85,7 @@ func TestCLIClose(t *testing.T) {
 }
 
 func TestCLINeedsItsCommand(t *testing.T) {
-	_, err := NewCLI(&Server{}, filepath.Join(t.TempDir(), "ollama"), FromModel("tiny"), 2)
+	_, err := NewCLI(&Server{}, filepath.Join(t.TempDir(), "ollama"), FromModel("tiny"), 2, t.TempDir())
 	assert.ErrorContains(t, err, "name its file with -ollama FILE, or use -runner api, which needs none")
 }
 

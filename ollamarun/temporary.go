@@ -98,12 +98,17 @@ var warnsOnStdout = []string{
 // create makes a model of the template over the API, sending the files that it
 // names.
 func (s *Server) create(ctx context.Context, name string, m Modelfile) error {
+	// The library would take a file of the current folder for a model of its name.
+	fromModel := !filepath.IsAbs(m.From())
 	f := parser.Modelfile{Commands: slices.DeleteFunc(slices.Clone(m.commands), func(c parser.Command) bool {
-		return slices.Contains(warnsOnStdout, c.Name)
+		return slices.Contains(warnsOnStdout, c.Name) || c.Name == "model" && fromModel
 	})}
 	req, err := f.CreateRequest("")
 	if err != nil {
 		return fmt.Errorf("reading modelfile: %w", err)
+	}
+	if fromModel {
+		req.From = m.From()
 	}
 	req.Model = name
 	if req.Files, err = s.upload(ctx, req.Files); err != nil {

@@ -113,7 +113,9 @@ PARAMETER num_batch 3
 
 func TestAPICreatesATemplateOnce(t *testing.T) {
 	f, s := newFakeServer(t)
-	m := Modelfile{commands: FromModel("tiny").commands}.WithParameter("mirostat", 1)
+	t.Chdir(t.TempDir())
+	require.NoError(t, os.WriteFile("tiny", nil, 0o644), "a file of the model's name means nothing")
+	m := FromModel("tiny").WithParameter("mirostat", 1)
 	a, err := NewAPI(t.Context(), s, "", &m, 2)
 	require.NoError(t, err)
 	require.Len(t, f.asked, 1)

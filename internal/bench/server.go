@@ -99,5 +99,5 @@ func (b *Bench) newRunner(server *ollamarun.Server, s subject) (closingRunner, e
 	if s.template != nil {
 		template = *s.template
 	}
-	return ollamarun.NewCLI(server, b.config.Ollama, template, b.config.NumPredict)
+	return ollamarun.NewCLI(server, b.config.Ollama, template, b.config.NumPredict, filepath.Join(b.config.Out, "modelfile"))
 }
