@@ -120,10 +120,7 @@ func TestEndToEndHost(t *testing.T) {
 			requireColumnOrder(t, filepath.Join(home, ollamarun.EngineLog), logged)
 			lines = append(lines, filepath.Join(out, report.BenchFile))
 			for _, r := range load(t, out).Results {
-				for _, s := range r.Samples {
-					rate, _ := s.PromptEvalRate()
-					rates[runner] = append(rates[runner], rate)
-				}
+				rates[runner] = append(rates[runner], r.SampleRates()...)
 			}
 		})
 	}

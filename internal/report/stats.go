@@ -127,12 +127,7 @@ func (s Stats) Print(w io.Writer) error {
 // interval describes where the true median of a cell lies. It is empty when
 // the samples are too few to say: a finite interval needs six of them.
 func interval(r *sweep.Result) string {
-	var rates []float64
-	for _, s := range r.Samples {
-		if rate, ok := s.PromptEvalRate(); ok {
-			rates = append(rates, rate)
-		}
-	}
+	rates := r.SampleRates()
 	if len(rates) == 0 {
 		return ""
 	}

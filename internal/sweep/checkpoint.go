@@ -118,15 +118,22 @@ func (r *Result) LoadDuration() time.Duration {
 	return 0
 }
 
-// setRate makes PromptEvalRate the median of the samples.
-func (r *Result) setRate() {
-	r.PromptEvalRate = nil
+// SampleRates returns the prompt eval rate of each sample, in tokens per second;
+// none for an older tool's result, which has no samples.
+func (r *Result) SampleRates() []float64 {
 	var rates []float64
 	for _, s := range r.Samples {
 		if v, ok := s.PromptEvalRate(); ok {
 			rates = append(rates, v)
 		}
 	}
+	return rates
+}
+
+// setRate makes PromptEvalRate the median of the samples.
+func (r *Result) setRate() {
+	r.PromptEvalRate = nil
+	rates := r.SampleRates()
 	if r.Failed() || len(rates) == 0 {
 		return
 	}
@@ -270,15 +277,24 @@ func unmarshal(data []byte, v any) error {
 
 // Encode writes the checkpoint with one result per line.
 func (cp *Checkpoint) Encode(w io.Writer) error {
+	lines, err := cp.encodeResults()
+	if err != nil {
+		return err
+	}
+	return encode(w, cp.Sweep, lines)
+}
+
+// encodeResults returns each result as the line that it takes in the file.
+func (cp *Checkpoint) encodeResults() ([][]byte, error) {
 	lines := make([][]byte, len(cp.Results))
 	for i := range cp.Results {
 		line, err := json.Marshal(&cp.Results[i])
 		if err != nil {
-			return fmt.Errorf("encoding result %d: %w", i+1, err)
+			return nil, fmt.Errorf("encoding result %d: %w", i+1, err)
 		}
 		lines[i] = line
 	}
-	return encode(w, cp.Sweep, lines)
+	return lines, nil
 }
 
 // encode frames results that are encoded already, so that a save costs no

@@ -58,12 +58,10 @@ func OpenStore(dir string, h Header, fresh bool, now time.Time) (*Store, error) 
 	}
 	cp.Sweep = h
 	s.cp = cp
+	if s.lines, err = cp.encodeResults(); err != nil {
+		return nil, err
+	}
 	for i := range cp.Results {
-		line, err := json.Marshal(&cp.Results[i])
-		if err != nil {
-			return nil, fmt.Errorf("encoding result %d: %w", i+1, err)
-		}
-		s.lines = append(s.lines, line)
 		s.at[cp.Results[i].Cell()] = i
 	}
 	return s, nil
