@@ -77,12 +77,7 @@ func (c *CLI) Unload(ctx context.Context) error {
 	if !c.created {
 		return nil
 	}
-	err := c.Server.Unload(ctx, c.model)
-	var f *parse.Failure
-	if errors.As(err, &f) && f.Class == parse.ModelError {
-		return nil // not there: its creation failed
-	}
-	return err
+	return c.Server.Unload(ctx, c.model)
 }
 
 // Close unloads and deletes the temporary model.

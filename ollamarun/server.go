@@ -208,14 +208,20 @@ func (s *Server) Loaded(ctx context.Context, name string) (api.ProcessModelRespo
 const unloadWait = 2 * time.Second
 
 // Unload frees the memory of a model, under whatever tag it was loaded, and
-// returns when it is gone. It is no error when none is loaded.
+// returns when it is gone. It is no error when none is loaded, nor when the
+// server has no such model, or one that a failed creation left broken.
 func (s *Server) Unload(ctx context.Context, name string) error {
 	err := s.client().Generate(ctx, &api.GenerateRequest{
 		Model:     name,
 		KeepAlive: &api.Duration{},
 	}, func(api.GenerateResponse) error { return nil })
 	if err != nil {
-		return s.failure(ctx, "unloading "+name, err)
+		err = s.failure(ctx, "unloading "+name, err)
+		var f *parse.Failure
+		if errors.As(err, &f) && f.Class == parse.ModelError {
+			return nil
+		}
+		return err
 	}
 	for give := time.Now().Add(unloadWait); time.Now().Before(give); {
 		if _, there, err := s.Loaded(ctx, name); err != nil || !there {

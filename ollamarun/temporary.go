@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -51,8 +52,8 @@ func leftover(model string) bool {
 	return err == nil && errors.Is(syscall.Kill(pid, 0), syscall.ESRCH)
 }
 
-// DeleteLeftovers unloads and deletes the temporary models that crashed sweeps of this
-// machine left on the server, and returns their names.
+// DeleteLeftovers unloads and deletes the temporary models that crashed sweeps
+// of this machine left on the server, and returns their names.
 func (s *Server) DeleteLeftovers(ctx context.Context) (deleted []string, err error) {
 	list, err := s.client().List(ctx)
 	if err != nil {
@@ -79,7 +80,7 @@ func (s *Server) delete(ctx context.Context, name string) error {
 	}
 	err := s.client().Delete(ctx, &api.DeleteRequest{Model: name})
 	var status api.StatusError
-	if errors.As(err, &status) && status.StatusCode == 404 {
+	if errors.As(err, &status) && status.StatusCode == http.StatusNotFound {
 		return nil
 	}
 	if err != nil {

@@ -53,6 +53,11 @@ func TestDeleteLeftovers(t *testing.T) {
 	assert.Contains(t, f.asked[1], `POST /api/generate {"model":"`+left)
 	assert.Contains(t, f.asked[3], `DELETE /api/delete {"model":"`+left)
 
+	f.answers["/api/generate"] = sayStatus(http.StatusInternalServerError, `{"error":"unable to read the model"}`)
+	deleted, err = s.DeleteLeftovers(t.Context())
+	require.NoError(t, err, "a broken one can't be unloaded, and is deleted all the same")
+	assert.Equal(t, []string{left}, deleted)
+
 	assert.ErrorContains(t, s.delete(t.Context(), "tiny"), "is not a temporary one of ours")
 	f.answers["/api/delete"] = sayStatus(http.StatusNotFound, `{"error":"model not found"}`)
 	assert.NoError(t, s.delete(t.Context(), left), "gone already")
