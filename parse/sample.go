@@ -13,6 +13,16 @@ type Sample struct {
 	EvalDuration       time.Duration `json:"eval_duration_ns,omitempty"`
 	LoadDuration       time.Duration `json:"load_duration_ns,omitempty"`
 	TotalDuration      time.Duration `json:"total_duration_ns,omitempty"`
+
+	// What was seen from outside meanwhile, which is not Ollama's own word.
+
+	// Wall is the time of the whole request, or of the command, by our clock.
+	Wall time.Duration `json:"wall_duration_ns,omitempty"`
+	// GPU is the state of the server's GPUs, where they are this machine's.
+	GPU []GPU `json:"gpu,omitempty"`
+	// Others names models of somebody else that were in the server's memory
+	// when the prompt was read.
+	Others []string `json:"other_models,omitempty"`
 }
 
 // PromptEvalRate returns the prompt's tokens per second of evaluation, and
@@ -36,7 +46,8 @@ func rate(tokens int, d time.Duration) (float64, bool) {
 
 // Loaded is what the server says of a model that it has just brought into
 // memory for a cell. Sizes are in bytes, ContextLength in tokens; zero means
-// that the server did not say (it names the context length since 0.10).
+// that the server did not say (it names the context length since 0.10, and the
+// settings in force only in its log).
 type Loaded struct {
 	// Warmup holds the figures of the short prompt that ended the load. Its
 	// LoadDuration is the load's, its rate is that of a cold runner.
@@ -44,4 +55,6 @@ type Loaded struct {
 	ContextLength int
 	Size          int64
 	SizeVRAM      int64
+	InForce       InForce  // as the server's log says
+	Others        []string // models of somebody else in the server's memory
 }

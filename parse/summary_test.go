@@ -5,6 +5,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"reflect"
 	"testing"
 	"time"
 
@@ -152,7 +153,7 @@ func FuzzSummary(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte) {
 		s, err := Summary(text)
 		if err != nil {
-			if s != (Sample{}) {
+			if !reflect.DeepEqual(s, Sample{}) {
 				t.Fatalf("%+v beside %v", s, err)
 			}
 			return
@@ -165,7 +166,7 @@ func FuzzSummary(f *testing.F) {
 			t.Fatalf("negative figure in %+v", s)
 		}
 		again, err := Summary([]byte(format(s)))
-		if err != nil || again != s {
+		if err != nil || !reflect.DeepEqual(again, s) {
 			t.Fatalf("%+v became %+v, %v", s, again, err)
 		}
 	})
