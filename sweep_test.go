@@ -60,8 +60,8 @@ func TestSweep(t *testing.T) {
 		}
 	})
 
-	summary := b.Run(func(c sweep.Cell, measure func() sweep.Outcome) {
-		t.Run(c.String(), func(t *testing.T) {
+	summary := b.Run(func(name string, measure func() sweep.Outcome) {
+		t.Run(name, func(t *testing.T) {
 			switch outcome := measure(); {
 			case outcome.Err != nil:
 				t.Skip("the sweep stops: " + outcome.Err.Error())

@@ -16,7 +16,8 @@ import (
 type API struct {
 	*Server
 	model      string
-	temporary  bool // model is ours and goes at Close
+	temporary  bool   // model is ours and goes at Close
+	system     string // the model's system prompt
 	numPredict int
 	options    map[string]any // of the load in force
 }
@@ -25,14 +26,19 @@ type API struct {
 // template, which is created at once; template is nil for the model as it is.
 func NewAPI(ctx context.Context, s *Server, model string, template *Modelfile, numPredict int) (*API, error) {
 	a := &API{Server: s, model: model, numPredict: numPredict}
-	if template == nil {
-		return a, nil
+	if template != nil {
+		a.model, a.temporary = newTemporaryName(), true
+		// Each request names these, but for a num_batch that is to be the server's own.
+		if err := s.create(ctx, a.model, template.Without("num_ctx", "num_batch", "num_predict")); err != nil {
+			// A creation that fails can leave a broken model behind.
+			return nil, errors.Join(err, s.delete(context.WithoutCancel(ctx), a.model))
+		}
 	}
-	a.model, a.temporary = newTemporaryName(), true
-	if err := s.create(ctx, a.model, *template); err != nil {
-		// A creation that fails can leave a broken model behind.
-		return nil, errors.Join(err, s.delete(context.WithoutCancel(ctx), a.model))
+	show, err := s.Model(ctx, a.model)
+	if err != nil {
+		return nil, errors.Join(err, a.Close(context.WithoutCancel(ctx)))
 	}
+	a.system = show.System
 	return a, nil
 }
 
@@ -41,41 +47,61 @@ func NewAPI(ctx context.Context, s *Server, model string, template *Modelfile, n
 const keepLoaded = 15 * time.Minute
 
 // Load brings the model into memory with the two settings and ends with the
-// warm-up prompt.
+// warm-up prompt. A numBatch of 0 is the server's own choice.
 func (a *API) Load(ctx context.Context, numCtx, numBatch int, warmup string) (parse.Loaded, error) {
 	// The client library takes 8 MB for each request. They are given back while
 	// the server loads, so that the collector does not run beside a measurement.
 	go runtime.GC()
-	a.options = map[string]any{"num_ctx": numCtx, "num_batch": numBatch, "num_predict": a.numPredict}
-	sample, err := a.Sample(ctx, warmup)
-	if err != nil {
+	if err := a.beforeLoad(ctx, a.model); err != nil {
 		return parse.Loaded{}, err
+	}
+	a.options = map[string]any{"num_ctx": numCtx, "num_batch": numBatch, "num_predict": a.numPredict}
+	if numBatch == 0 {
+		delete(a.options, "num_batch")
+	}
+	sample, err := a.read(ctx, warmup)
+	if err != nil {
+		return parse.Loaded{}, a.explain(err)
 	}
 	return a.loaded(ctx, a.model, sample)
 }
 
-// loaded completes a load with what the server has in memory since.
-func (s *Server) loaded(ctx context.Context, model string, warmup parse.Sample) (parse.Loaded, error) {
-	l := parse.Loaded{Warmup: warmup}
-	m, ok, err := s.Loaded(ctx, model)
-	if err != nil || !ok {
-		return l, err
-	}
-	l.ContextLength, l.Size, l.SizeVRAM = m.ContextLength, m.Size, m.SizeVRAM
-	return l, nil
-}
-
 // Sample has the loaded model read the prompt.
 func (a *API) Sample(ctx context.Context, prompt string) (parse.Sample, error) {
-	// One answer without streaming sends no header until it is done, and one
-	// token a message costs nothing: a stream fails sooner.
-	var final *api.GenerateResponse
-	err := a.client().Generate(ctx, &api.GenerateRequest{
+	if err := a.alone(ctx, a.model); err != nil {
+		return parse.Sample{}, err
+	}
+	begin := time.Now()
+	sample, err := a.read(ctx, prompt)
+	if err != nil {
+		return parse.Sample{}, a.explain(err)
+	}
+	return sample, a.observe(ctx, a.model, &sample, begin)
+}
+
+// noTruncate asks for an error instead of a prompt that is cut; servers before
+// 0.12 don't know of it and pass over it.
+var noTruncate = false
+
+// read sends a prompt and returns the server's figures and the time that it took.
+func (a *API) read(ctx context.Context, prompt string) (parse.Sample, error) {
+	req := &api.GenerateRequest{
 		Model:     a.model,
 		Prompt:    prompt,
 		Options:   a.options,
+		Truncate:  &noTruncate,
 		KeepAlive: &api.Duration{Duration: keepLoaded},
-	}, func(r api.GenerateResponse) error {
+	}
+	if a.system != "" {
+		// It stands before the prompt, so that its start is what must be unlike
+		// that of any prompt before.
+		req.System = prompt[:min(len(prompt), ownStart)] + a.system
+	}
+	// One answer without streaming sends no header until it is done, and one
+	// token a message costs nothing: a stream fails sooner.
+	var final *api.GenerateResponse
+	begin := time.Now()
+	err := a.client().Generate(ctx, req, func(r api.GenerateResponse) error {
 		if r.Done {
 			final = &r
 		}
@@ -94,6 +120,7 @@ func (a *API) Sample(ctx context.Context, prompt string) (parse.Sample, error) {
 		EvalDuration:       final.EvalDuration,
 		LoadDuration:       final.LoadDuration,
 		TotalDuration:      final.TotalDuration,
+		Wall:               time.Since(begin),
 	}, nil
 }
 
@@ -105,6 +132,12 @@ func (s *Server) brokenStream(ctx context.Context) error {
 	}
 	return &parse.Failure{Class: parse.NoFigures, Detail: "the answer ended without the message that holds the figures"}
 }
+
+// ownStart is how many bytes of a prompt are its own, and of no other prompt.
+const ownStart = 32
+
+// Settle unloads the model and waits for its memory to be given back.
+func (a *API) Settle(ctx context.Context) error { return a.settle(ctx, a.model) }
 
 // Unload frees the model's memory.
 func (a *API) Unload(ctx context.Context) error { return a.Server.Unload(ctx, a.model) }

@@ -42,12 +42,17 @@ func NewCLI(s *Server, command string, template Modelfile, numPredict int, dir s
 }
 
 // Load creates the temporary model with the two settings and ends with the
-// warm-up prompt, which brings it into memory.
+// warm-up prompt, which brings it into memory. A numBatch of 0 is the server's
+// own choice.
 func (c *CLI) Load(ctx context.Context, numCtx, numBatch int, warmup string) (parse.Loaded, error) {
-	m := c.template.
-		WithParameter("num_ctx", numCtx).
-		WithParameter("num_batch", numBatch).
-		WithParameter("num_predict", c.numPredict)
+	if err := c.beforeLoad(ctx, c.model); err != nil {
+		return parse.Loaded{}, err
+	}
+	m := c.template.Without("num_batch").WithParameter("num_ctx", numCtx)
+	if numBatch != 0 {
+		m = m.WithParameter("num_batch", numBatch)
+	}
+	m = m.WithParameter("num_predict", c.numPredict)
 	file := filepath.Join(c.dir, "Modelfile")
 	if err := os.WriteFile(file, []byte(m.String()), 0o600); err != nil {
 		return parse.Loaded{}, fmt.Errorf("writing the Modelfile: %w", err)
@@ -56,21 +61,41 @@ func (c *CLI) Load(ctx context.Context, numCtx, numBatch int, warmup string) (pa
 	if _, err := c.run(ctx, "", "create", c.model, "-f", file); err != nil {
 		return parse.Loaded{}, err
 	}
-	sample, err := c.Sample(ctx, warmup)
+	sample, err := c.read(ctx, warmup)
 	if err != nil {
-		return parse.Loaded{}, err
+		return parse.Loaded{}, c.explain(err)
 	}
 	return c.loaded(ctx, c.model, sample)
 }
 
 // Sample has the loaded model read the prompt.
 func (c *CLI) Sample(ctx context.Context, prompt string) (parse.Sample, error) {
+	if err := c.alone(ctx, c.model); err != nil {
+		return parse.Sample{}, err
+	}
+	begin := time.Now()
+	sample, err := c.read(ctx, prompt)
+	if err != nil {
+		return parse.Sample{}, c.explain(err)
+	}
+	return sample, c.observe(ctx, c.model, &sample, begin)
+}
+
+// read has the command send a prompt and returns the figures of its summary and
+// the time that the command took.
+func (c *CLI) read(ctx context.Context, prompt string) (parse.Sample, error) {
+	begin := time.Now()
 	stderr, err := c.run(ctx, prompt, "run", c.model, "--verbose", "--keepalive", keepLoaded.String())
 	if err != nil {
 		return parse.Sample{}, err
 	}
-	return parse.Summary(stderr)
+	sample, err := parse.Summary(stderr)
+	sample.Wall = time.Since(begin)
+	return sample, err
 }
+
+// Settle unloads the model and waits for its memory to be given back.
+func (c *CLI) Settle(ctx context.Context) error { return c.settle(ctx, c.model) }
 
 // Unload frees the model's memory.
 func (c *CLI) Unload(ctx context.Context) error {

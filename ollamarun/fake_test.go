@@ -83,6 +83,18 @@ func (f *fakeServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.answers[r.URL.Path](w, r)
 }
 
+// request returns the first request that was sent to a path.
+func (f *fakeServer) request(t *testing.T, path string) string {
+	t.Helper()
+	for _, asked := range f.asked {
+		if strings.Contains(asked, " "+path+" ") {
+			return asked
+		}
+	}
+	require.Fail(t, "nothing was sent to "+path)
+	return ""
+}
+
 // say answers with these bytes.
 func say(text string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, text) }

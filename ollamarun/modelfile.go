@@ -68,10 +68,26 @@ func (m Modelfile) From() string {
 	return ""
 }
 
+// System returns the template's system prompt, empty where it has none.
+func (m Modelfile) System() string {
+	for _, c := range m.commands {
+		if c.Name == "system" {
+			return c.Args
+		}
+	}
+	return ""
+}
+
+// Without returns the template without the lines of these parameters.
+func (m Modelfile) Without(parameters ...string) Modelfile {
+	m.commands = slices.DeleteFunc(slices.Clone(m.commands), func(c parser.Command) bool { return slices.Contains(parameters, c.Name) })
+	return m
+}
+
 // WithParameter returns the template with one line `PARAMETER name value`,
 // whatever it held of that parameter before.
 func (m Modelfile) WithParameter(name string, value int) Modelfile {
-	m.commands = slices.DeleteFunc(slices.Clone(m.commands), func(c parser.Command) bool { return c.Name == name })
+	m = m.Without(name)
 	m.commands = append(m.commands, parser.Command{Name: name, Args: strconv.Itoa(value)})
 	return m
 }

@@ -23,6 +23,16 @@ type Server struct {
 	Wait time.Duration
 	// Log takes lines that begin with "# " about waiting; nil for silence.
 	Log io.Writer
+
+	// ServerLog and Monitor watch the server while it works, where its log can be
+	// read and its GPUs are this machine's; nil where not.
+	ServerLog *ServerLog
+	Monitor   *GPUMonitor
+	// Exclusive has models of somebody else unloaded.
+	Exclusive bool
+
+	idleMiB   int             // GPU memory in use before the first load
+	strangers map[string]bool // models that stayed when ours was unloaded
 }
 
 // ParseHost reads a host in the forms that OLLAMA_HOST takes: a URL, a host, a
@@ -152,6 +162,8 @@ func (s *Server) failure(ctx context.Context, doing string, err error) error {
 type Model struct {
 	Digest       string // of the manifest, hexadecimal
 	Quantization string // such as "Q4_K_M"
+	System       string // system prompt
+	TrainedCtx   int    // tokens of context that it was trained for; 0 where the server does not say
 }
 
 // Model describes a model of the server, or fails when it has none of that name.
@@ -160,7 +172,11 @@ func (s *Server) Model(ctx context.Context, name string) (Model, error) {
 	if err != nil {
 		return Model{}, fmt.Errorf("model %q: %w; `ollama list` shows what the server has", name, s.failure(ctx, "asking for it", err))
 	}
-	m := Model{Quantization: show.Details.QuantizationLevel}
+	m := Model{Quantization: show.Details.QuantizationLevel, System: show.System}
+	if architecture, ok := show.ModelInfo["general.architecture"].(string); ok {
+		trained, _ := show.ModelInfo[architecture+".context_length"].(float64)
+		m.TrainedCtx = int(trained)
+	}
 	list, err := s.client().List(ctx)
 	if err != nil {
 		return Model{}, s.failure(ctx, "listing models", err)
@@ -182,54 +198,4 @@ func sameModel(a, b string) bool {
 		return strings.ToLower(name)
 	}
 	return full(a) == full(b)
-}
-
-// Loaded returns the server's entry of a model in memory, and false when it has
-// none. Tags made from the same weights share one runner, and the server names
-// the tag that loaded it first: a lone entry is taken whatever its name.
-func (s *Server) Loaded(ctx context.Context, name string) (api.ProcessModelResponse, bool, error) {
-	ps, err := s.client().ListRunning(ctx)
-	if err != nil {
-		return api.ProcessModelResponse{}, false, s.failure(ctx, "asking what is loaded", err)
-	}
-	for _, m := range ps.Models {
-		if sameModel(m.Name, name) {
-			return m, true, nil
-		}
-	}
-	if len(ps.Models) == 1 {
-		return ps.Models[0], true, nil
-	}
-	return api.ProcessModelResponse{}, false, nil
-}
-
-// unloadWait is how long a model may take to go. The server answers before it
-// has, and a request that comes between finds the model still loaded.
-const unloadWait = 2 * time.Second
-
-// Unload frees the memory of a model, under whatever tag it was loaded, and
-// returns when it is gone. It is no error when none is loaded, nor when the
-// server has no such model, or one that a failed creation left broken.
-func (s *Server) Unload(ctx context.Context, name string) error {
-	err := s.client().Generate(ctx, &api.GenerateRequest{
-		Model:     name,
-		KeepAlive: &api.Duration{},
-	}, func(api.GenerateResponse) error { return nil })
-	if err != nil {
-		err = s.failure(ctx, "unloading "+name, err)
-		var f *parse.Failure
-		if errors.As(err, &f) && f.Class == parse.ModelError {
-			return nil
-		}
-		return err
-	}
-	for give := time.Now().Add(unloadWait); time.Now().Before(give); {
-		if _, there, err := s.Loaded(ctx, name); err != nil || !there {
-			return err
-		}
-		if err := sleep(ctx, 20*time.Millisecond); err != nil {
-			return err
-		}
-	}
-	return nil // somebody else's model, or one that is slow to go
 }

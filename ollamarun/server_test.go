@@ -58,6 +58,7 @@ func TestModel(t *testing.T) {
 	assert.Equal(t, Model{
 		Digest:       "0df5935b21afb06aec4f9d0110175c94619006a83d90407be6b496e6d6c08051",
 		Quantization: "unknown",
+		TrainedCtx:   131072,
 	}, m)
 }
 
@@ -94,19 +95,6 @@ func TestReady(t *testing.T) {
 	assert.ErrorIs(t, away.Ready(ctx), gone)
 }
 
-func TestLoadedTakesALoneModelUnderAnotherTag(t *testing.T) {
-	f, s := newFakeServer(t)
-	m, ok, err := s.Loaded(t.Context(), "ollama-sweep-tmp-00000000-1-1")
-	require.NoError(t, err)
-	assert.True(t, ok)
-	assert.Equal(t, 2048, m.ContextLength)
-
-	f.answers["/api/ps"] = say(`{"models":[]}`)
-	_, ok, err = s.Loaded(t.Context(), "tiny")
-	require.NoError(t, err)
-	assert.False(t, ok)
-}
-
 func TestSameModel(t *testing.T) {
 	assert.True(t, sameModel("tiny", "tiny:latest"))
 	assert.True(t, sameModel("host:5000/a/tiny:latest", "host:5000/a/tiny"))
@@ -121,13 +109,25 @@ func TestAPIFigures(t *testing.T) {
 	loaded, err := a.Load(t.Context(), 2048, 64, "warm up")
 	require.NoError(t, err)
 	want := parse.Sample{PromptEvalCount: 21, PromptEvalDuration: 5092533, EvalCount: 2, EvalDuration: 629194, LoadDuration: 260133778, TotalDuration: 267417900}
+	assert.Positive(t, loaded.Warmup.Wall)
+	loaded.Warmup.Wall = 0
 	assert.Equal(t, parse.Loaded{Warmup: want, ContextLength: 2048, Size: 8590592}, loaded)
-	assert.Contains(t, f.asked[0], `"options":{"num_batch":64,"num_ctx":2048,"num_predict":2}`)
-	assert.Contains(t, f.asked[0], `"prompt":"warm up"`)
+	request := f.request(t, "/api/generate")
+	assert.Contains(t, request, `"options":{"num_batch":64,"num_ctx":2048,"num_predict":2}`)
+	assert.Contains(t, request, `"prompt":"warm up"`)
+	assert.Contains(t, request, `"truncate":false`, "an error is wanted where a prompt is too long")
+	assert.Contains(t, request, `"system":""`)
 
 	got, err := a.Sample(t.Context(), "one two three")
 	require.NoError(t, err)
+	assert.Positive(t, got.Wall)
+	got.Wall = 0
 	assert.Equal(t, want, got)
+
+	f.asked = nil
+	_, err = a.Load(t.Context(), 2048, 0, "warm up")
+	require.NoError(t, err)
+	assert.Contains(t, f.request(t, "/api/generate"), `"options":{"num_ctx":2048,"num_predict":2}`, "num_batch is the server's own")
 
 	f.answers["/api/generate"] = say(captured(t, "generate-unload.ndjson"))
 	f.asked = nil

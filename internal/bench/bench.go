@@ -16,6 +16,7 @@ import (
 
 	"github.com/gofrs/flock"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/check"
 	"github.com/ollama-sweep/ollama-sweep/internal/report"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 	"github.com/ollama-sweep/ollama-sweep/ollamarun"
@@ -74,8 +75,11 @@ func (b *Bench) open(o Options) (err error) {
 	if err != nil {
 		return err
 	}
-	store, err := b.openStore(server, subject, prompter)
+	store, known, err := b.openStore(server, subject, prompter)
 	if err != nil {
+		return err
+	}
+	if err := b.watch(server, store); err != nil {
 		return err
 	}
 	b.sayLeftOut(leftOut)
@@ -92,21 +96,28 @@ func (b *Bench) open(o Options) (err error) {
 		Runner:      runner,
 		Store:       store,
 		Prompter:    prompter,
+		Known:       known,
 		Repeat:      b.config.Repeat,
+		Rounds:      b.config.Order == sweep.OrderRound,
 		CellTimeout: b.config.CellTimeout,
 		RetryFailed: b.config.RetryFailed,
-		Deadline:    beforeDeadline(o.Deadline),
-		BudgetEnd:   budgetEnd(b.config.Budget),
-		Filtered:    o.Filtered,
-		OnSample:    onSample,
-		Log:         o.Stdout,
-		Now:         time.Now,
+
+		ReferenceEvery: b.config.ReferenceEvery,
+		Leaders:        b.config.Leaders(),
+		Baseline:       b.config.Baseline,
+
+		Deadline:  beforeDeadline(o.Deadline),
+		BudgetEnd: budgetEnd(b.config.Budget),
+		Filtered:  o.Filtered,
+		OnSample:  onSample,
+		Log:       o.Stdout,
+		Now:       time.Now,
 	}
 	return nil
 }
 
 // Run measures; see sweep.Sweep.Run.
-func (b *Bench) Run(each func(c sweep.Cell, measure func() sweep.Outcome)) sweep.Summary {
+func (b *Bench) Run(each func(name string, measure func() sweep.Outcome)) sweep.Summary {
 	return b.sweep.Run(b.ctx, each)
 }
 
@@ -120,7 +131,7 @@ func (b *Bench) Report(summary sweep.Summary) error {
 		if err := report.Print(b.say, cp); err != nil {
 			return err
 		}
-		fmt.Fprintf(b.say, "files in %s: %s\n", b.config.Out, strings.Join([]string{sweep.FileName, report.TableFile, report.HeatmapFile, report.BenchFile}, ", "))
+		fmt.Fprintf(b.say, "files in %s: %s\n", b.config.Out, strings.Join([]string{sweep.FileName, report.TableFile, report.StatsFile, report.HeatmapFile, report.BenchFile}, ", "))
 	}
 	if err := summary.Print(b.say); err != nil {
 		return err
@@ -174,19 +185,20 @@ func (b *Bench) lock() error {
 const LockFile = ".lock"
 
 // openStore asks the server what is swept and opens the checkpoint with that.
-func (b *Bench) openStore(server *ollamarun.Server, subject subject, prompter *sweep.Prompter) (*sweep.Store, error) {
-	header, err := subject.header(b.ctx, server, b.config, prompter)
+// What it knows besides is for the checks.
+func (b *Bench) openStore(server *ollamarun.Server, subject subject, prompter *sweep.Prompter) (*sweep.Store, check.Evidence, error) {
+	header, known, err := subject.header(b.ctx, server, b.config, prompter)
 	if err != nil {
-		return nil, err
+		return nil, check.Evidence{}, err
 	}
 	store, err := sweep.OpenStore(b.config.Out, header, b.config.Fresh, time.Now())
 	if err != nil {
-		return nil, err
+		return nil, check.Evidence{}, err
 	}
 	if store.Note != "" {
 		fmt.Fprintln(b.say, store.Note)
 	}
-	return store, nil
+	return store, known, nil
 }
 
 // benchLines returns what adds a sample to bench.txt and to standard output.

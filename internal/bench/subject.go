@@ -4,6 +4,7 @@ import (
 	"context"
 	"path/filepath"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/check"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 	"github.com/ollama-sweep/ollama-sweep/ollamarun"
 )
@@ -31,8 +32,9 @@ func newSubject(cfg sweep.Config) (subject, error) {
 	return subject{model: cfg.Model, template: &template}, nil
 }
 
-// header says what is swept and on what, as far as the server tells.
-func (s subject) header(ctx context.Context, server *ollamarun.Server, cfg sweep.Config, prompter *sweep.Prompter) (sweep.Header, error) {
+// header says what is swept and on what, as far as the server tells, and what
+// of that the checks go by.
+func (s subject) header(ctx context.Context, server *ollamarun.Server, cfg sweep.Config, prompter *sweep.Prompter) (sweep.Header, check.Evidence, error) {
 	grid := cfg.Grid()
 	h := sweep.Header{
 		Model:        s.model,
@@ -43,6 +45,7 @@ func (s subject) header(ctx context.Context, server *ollamarun.Server, cfg sweep
 		NumBatch:     grid.Batch,
 		Shard:        cfg.Shard,
 	}
+	known := check.Evidence{NumPredict: cfg.NumPredict, CLI: cfg.Runner == sweep.RunnerCLI, Exclusive: cfg.Exclusive}
 	base := s.model
 	if s.template != nil {
 		h.ModelfileSHA256 = s.template.SHA256()
@@ -51,16 +54,21 @@ func (s subject) header(ctx context.Context, server *ollamarun.Server, cfg sweep
 	if !filepath.IsAbs(base) { // a file is no model of the server's yet
 		model, err := server.Model(ctx, base)
 		if err != nil {
-			return sweep.Header{}, err
+			return sweep.Header{}, check.Evidence{}, err
 		}
 		h.Digest, h.Quantization = model.Digest, model.Quantization
+		known.TrainedCtx, known.System = model.TrainedCtx, len(model.System)
+	}
+	if s.template != nil && s.template.System() != "" {
+		known.System = len(s.template.System())
 	}
 	var err error
 	if h.OllamaVersion, err = server.Version(ctx); err != nil {
-		return sweep.Header{}, err
+		return sweep.Header{}, check.Evidence{}, err
 	}
 	if cfg.Engine == sweep.EngineHost && server.Local() {
 		h.GPU, h.Driver = ollamarun.GPUs(ctx)
 	}
-	return h, nil
+	known.Version, known.GPU = h.OllamaVersion, len(h.GPU) > 0
+	return h, known, nil
 }

@@ -30,6 +30,7 @@ func (instant) Load(_ context.Context, numCtx, _ int, _ string) (parse.Loaded, e
 }
 func (instant) Sample(context.Context, string) (parse.Sample, error) { return instantSample, nil }
 func (instant) Unload(context.Context) error                         { return nil }
+func (instant) Settle(context.Context) error                         { return nil }
 
 // benchmarkSweep runs a sweep of b.N cells, whose checkpoint holds others
 // already, and returns how long that took.
@@ -54,7 +55,7 @@ func benchmarkSweep(b *testing.B, runner sweep.Runner, before int) (*sweep.Check
 	defer lines.Close()
 	prompter, err := sweep.NewPrompter(sweep.Prompt{Tokens: 960}, 2)
 	require.NoError(b, err)
-	require.NoError(b, prompter.Size(101, 639)) // as the tiny model's tokenizer counts
+	prompter.Resize(sweep.Sizing{Fixed: 65, PerWord: 8.4}) // as the tiny model's tokenizer counts
 	s := &sweep.Sweep{
 		Runner: runner, Store: store, Prompter: prompter, Repeat: 1, CellTimeout: time.Minute,
 		OnSample: lines.Sample, Log: io.Discard, Now: time.Now,
@@ -67,7 +68,7 @@ func benchmarkSweep(b *testing.B, runner sweep.Runner, before int) (*sweep.Check
 	}
 	begun := time.Now()
 	b.ResetTimer()
-	summary := s.Run(b.Context(), func(_ sweep.Cell, measure func() sweep.Outcome) { measure() })
+	summary := s.Run(b.Context(), func(_ string, measure func() sweep.Outcome) { measure() })
 	b.StopTimer()
 	require.NoError(b, summary.Usable())
 	require.Equal(b, b.N, summary.Measured)

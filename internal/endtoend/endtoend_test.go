@@ -33,6 +33,7 @@ prompt: {tokens: 400}
 num_ctx: [512, 1024]
 num_batch: {start: 64, end: 192, step: 64}
 repeat: 3
+confirm: 0
 `
 
 var smallPlan = []sweep.Cell{{Ctx: 512, Batch: 64}, {Ctx: 512, Batch: 128}, {Ctx: 512, Batch: 192}, {Ctx: 1024, Batch: 64}, {Ctx: 1024, Batch: 128}, {Ctx: 1024, Batch: 192}}

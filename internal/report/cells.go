@@ -74,6 +74,9 @@ func (m *cellMap) Plot(c draw.Canvas, _ *plot.Plot) {
 				f, best = sansBold(size), area
 			}
 			write(c, f, legible(m.scale.color(*r.PromptEvalRate)), draw.XCenter, middle(area), rateText(*r.PromptEvalRate))
+			if m.spilled(r) {
+				drawSpill(c, area)
+			}
 		case failed:
 			name := oneLine(string(*r.Error))
 			if _, ok := layouts[name]; !ok {
@@ -137,6 +140,23 @@ func (m *cellMap) drawLines(c draw.Canvas) {
 }
 
 func rateText(tokensPerSec float64) string { return strconv.FormatFloat(tokensPerSec, 'f', 1, 64) }
+
+// spillCorner is the length of the sides of a spilled cell's mark, in points.
+const spillCorner = 9
+
+// drawSpill fills a corner of a cell whose model was not in GPU memory as a
+// whole.
+func drawSpill(c draw.Canvas, area vg.Rectangle) {
+	side := min(spillCorner, area.Size().Y/2)
+	corner := area.Max
+	c.SetColor(bestBlue)
+	c.Fill(vg.Path{
+		{Type: vg.MoveComp, Pos: corner},
+		{Type: vg.LineComp, Pos: vg.Point{X: corner.X - side, Y: corner.Y}},
+		{Type: vg.LineComp, Pos: vg.Point{X: corner.X, Y: corner.Y - side}},
+		{Type: vg.CloseComp},
+	})
+}
 
 // drawMissing draws the ground of a cell that is not measured yet.
 func drawMissing(c draw.Canvas, area vg.Rectangle) {

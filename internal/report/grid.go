@@ -4,6 +4,7 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/check"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 )
 
@@ -23,6 +24,8 @@ type grid struct {
 	ctx, batch []int // ascending
 	planned    map[sweep.Cell]bool
 	results    map[sweep.Cell]*sweep.Result
+	gpu        bool // a model was in GPU memory, so that one that is not has spilled
+	cp         *sweep.Checkpoint
 }
 
 func newGrid(cp *sweep.Checkpoint) *grid {
@@ -31,12 +34,15 @@ func newGrid(cp *sweep.Checkpoint) *grid {
 		planned: make(map[sweep.Cell]bool, len(plan)),
 		results: make(map[sweep.Cell]*sweep.Result, len(cp.Results)),
 	}
+	g.cp = cp
+	g.gpu = len(cp.Sweep.GPU) > 0
 	g.ctx, g.batch = cp.Axes()
 	for _, c := range plan {
 		g.planned[c] = true
 	}
 	for i := range cp.Results {
 		g.results[cp.Results[i].Cell()] = &cp.Results[i]
+		g.gpu = g.gpu || cp.Results[i].SizeVRAM > 0
 	}
 	return g
 }
@@ -57,6 +63,19 @@ func (g *grid) at(c sweep.Cell) (state, *sweep.Result) {
 		return leftOut, nil
 	}
 	return notPlanned, nil
+}
+
+// spilled reports whether a part of the cell's model was not in GPU memory.
+func (g *grid) spilled(r *sweep.Result) bool { return check.Spilled(r.Size, r.SizeVRAM, g.gpu) }
+
+// hasSpilled reports whether that is so of any measured cell.
+func (g *grid) hasSpilled() bool {
+	for _, r := range g.results {
+		if !r.Failed() && g.spilled(r) {
+			return true
+		}
+	}
+	return false
 }
 
 // has reports whether any place of the grid is in one of the states.

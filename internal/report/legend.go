@@ -32,6 +32,12 @@ func (g *grid) legend() []legendEntry {
 			drawMark(c, middle(swatch), swatchHeight/2)
 		}})
 	}
+	if g.hasSpilled() {
+		entries = append(entries, legendEntry{"a part of the model was not in GPU memory", func(c draw.Canvas, swatch vg.Rectangle) {
+			stroke(c, draw.LineStyle{Color: gridGrey, Width: 0.5}, swatch)
+			drawSpill(c, swatch)
+		}})
+	}
 	if g.has(missing) {
 		entries = append(entries, legendEntry{"not measured yet", func(c draw.Canvas, swatch vg.Rectangle) {
 			drawMissing(c, swatch)

@@ -18,7 +18,7 @@ func TestLegend(t *testing.T) {
 		want []string
 	}{
 		{"all measured", full(2, 2), nil},
-		{"every state", mixed(), []string{"failed, with the type of error", "not measured yet", "left out: num_batch above num_ctx"}},
+		{"every state", mixed(), []string{"failed, with the type of error", "a part of the model was not in GPU memory", "not measured yet", "left out: num_batch above num_ctx"}},
 		{"a smaller plan", shrunk, []string{"not planned"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -16,6 +16,7 @@ import (
 const (
 	BenchFile   = "bench.txt"
 	TableFile   = "results_table.csv"
+	StatsFile   = "results_stats.csv"
 	HeatmapFile = "heatmap_highlighted.png"
 )
 
@@ -26,6 +27,7 @@ var formats = []struct {
 }{
 	{BenchFile, WriteBench},
 	{TableFile, WriteTable},
+	{StatsFile, WriteStats},
 	{HeatmapFile, WriteHeatmap},
 }
 
@@ -70,6 +72,9 @@ func Print(w io.Writer, cp *sweep.Checkpoint) error {
 	}
 	if err := s.Print(w); err != nil {
 		return fmt.Errorf("printing statistics: %w", err)
+	}
+	if err := printWarnings(w, cp); err != nil {
+		return fmt.Errorf("printing warnings: %w", err)
 	}
 	return nil
 }

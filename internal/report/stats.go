@@ -4,14 +4,13 @@ import (
 	"cmp"
 	"fmt"
 	"io"
-	"math"
 	"slices"
 	"strings"
 
-	"golang.org/x/perf/benchmath"
 	"gonum.org/v1/gonum/stat"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
@@ -35,8 +34,12 @@ type Stats struct {
 	// Best is the cell with the highest rate. Of equal ones it is that with the
 	// largest num_ctx, then that with the smallest num_batch.
 	Best *sweep.Result
-	// OneSample says that no cell was measured more than once, so that nothing
-	// is known of the noise.
+	// Verdict says what the samples can tell of that, nil while no cell is
+	// measured.
+	Verdict *sweep.Verdict
+	// Drift is that of the reference cell, nil where it was not measured again.
+	Drift *verdict.Drift
+	// OneSample says that no cell was measured more than once.
 	OneSample bool
 }
 
@@ -86,6 +89,12 @@ func (g *grid) stats() Stats {
 	}
 	s.Max, s.Min = slices.Max(rates), slices.Min(rates)
 	s.Mean, s.Median = stat.Mean(rates, nil), sweep.Median(rates)
+	if v, ok := g.cp.Verdict(); ok {
+		s.Verdict = &v
+	}
+	if d, ok := g.cp.Drift(); ok {
+		s.Drift = &d
+	}
 	return s
 }
 
@@ -116,25 +125,20 @@ func (s Stats) Print(w io.Writer) error {
 	}
 	fmt.Fprintf(&b, "Rate: max %.2f, min %.2f, mean %.2f, median %.2f tokens/s\n", s.Max, s.Min, s.Mean, s.Median)
 	fmt.Fprintf(&b, "Best: num_ctx=%d, num_batch=%d, rate=%.2f tokens/s%s\n",
-		s.Best.NumCtx, s.Best.NumBatch, *s.Best.PromptEvalRate, interval(s.Best))
-	if s.OneSample {
-		fmt.Fprintln(&b, "  Each cell has one sample: a lone maximum is within noise; `repeat: 6` gives an interval.")
+		s.Best.NumCtx, s.Best.NumBatch, *s.Best.PromptEvalRate, intervalText(s.Best))
+	if s.Verdict != nil {
+		printVerdict(&b, s)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }
 
-// interval describes where the true median of a cell lies. It is empty when
+// intervalText describes where the true median of a cell lies. It is empty when
 // the samples are too few to say: a finite interval needs six of them.
-func interval(r *sweep.Result) string {
-	rates := r.SampleRates()
-	if len(rates) == 0 {
+func intervalText(r *sweep.Result) string {
+	in, ok := verdict.IntervalOf(r.SampleRates())
+	if !ok || !in.Bounded {
 		return ""
 	}
-	sample := benchmath.NewSample(rates, &benchmath.DefaultThresholds)
-	sum := benchmath.AssumeNothing.Summary(sample, 0.95)
-	if math.IsInf(sum.Lo, 0) || math.IsInf(sum.Hi, 0) {
-		return ""
-	}
-	return fmt.Sprintf(" (95 %% interval %.2f to %.2f, %d samples)", sum.Lo, sum.Hi, len(rates))
+	return fmt.Sprintf(" (95 %% interval %.2f to %.2f, %d samples)", in.Low, in.High, in.N)
 }

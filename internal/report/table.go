@@ -11,7 +11,8 @@ import (
 
 // WriteTable writes the rates as CSV: a row for each num_batch, a column for
 // each num_ctx, tokens per second with two decimals. A failed cell holds its
-// error type; one that is not measured, or no cell of the plan, is empty.
+// error type; one that is not measured, or no cell of the plan, is empty. A rate
+// of a model that was not in GPU memory as a whole is followed by "spill".
 func WriteTable(w io.Writer, cp *sweep.Checkpoint) error {
 	g := newGrid(cp)
 	out := csv.NewWriter(w)
@@ -29,6 +30,9 @@ func WriteTable(w io.Writer, cp *sweep.Checkpoint) error {
 			switch at, r := g.at(sweep.Cell{Ctx: ctx, Batch: batch}); at {
 			case measured:
 				text = strconv.FormatFloat(*r.PromptEvalRate, 'f', 2, 64)
+				if g.spilled(r) {
+					text += " spill"
+				}
 			case failed:
 				text = oneLine(string(*r.Error))
 			}

@@ -39,7 +39,7 @@ func shortForm(c parse.Class) string {
 // lines short, and a line for each sign that needs explaining.
 func (g *grid) printTable(w io.Writer, s Stats) error {
 	var b strings.Builder
-	columns, width := g.columns(s.Best)
+	columns, width := g.columns(s)
 	first := max(len("num_batch"), widest(g.batch))
 	perBlock := max(1, (lineWidth-first)/(width+1))
 	for len(columns) > 0 {
@@ -68,8 +68,8 @@ func (g *grid) printTable(w io.Writer, s Stats) error {
 
 // columns returns the text of each num_ctx, its head first and then its cells
 // by num_batch, and the width that holds all of them. Every text ends in the
-// place of the best cell's mark.
-func (g *grid) columns(best *sweep.Result) (columns [][]string, width int) {
+// place of a mark.
+func (g *grid) columns(s Stats) (columns [][]string, width int) {
 	for _, ctx := range g.ctx {
 		column := []string{strconv.Itoa(ctx) + " "}
 		for _, batch := range g.batch {
@@ -78,10 +78,8 @@ func (g *grid) columns(best *sweep.Result) (columns [][]string, width int) {
 			switch {
 			case at == failed:
 				text = shortForm(*r.Error) + " "
-			case at == measured && r == best:
-				text = strconv.FormatFloat(*r.PromptEvalRate, 'f', 1, 64) + "*"
 			case at == measured:
-				text = strconv.FormatFloat(*r.PromptEvalRate, 'f', 1, 64) + " "
+				text = strconv.FormatFloat(*r.PromptEvalRate, 'f', 1, 64) + g.mark(r, s)
 			}
 			column = append(column, text)
 		}
@@ -93,12 +91,36 @@ func (g *grid) columns(best *sweep.Result) (columns [][]string, width int) {
 	return columns, width
 }
 
+// mark returns the sign behind a rate.
+func (g *grid) mark(r *sweep.Result, s Stats) string {
+	switch {
+	case g.spilled(r):
+		return "!"
+	case r == s.Best:
+		return "*"
+	case s.recommends(r.Cell()):
+		return "+"
+	}
+	return " "
+}
+
+// recommends reports whether c is the recommended cell.
+func (s Stats) recommends(c sweep.Cell) bool {
+	return s.Verdict != nil && c == sweep.Cell{Ctx: s.Verdict.Recommended.Ctx, Batch: s.Verdict.Recommended.Batch}
+}
+
 // footnotes explains the signs that occur in the table.
 func (g *grid) footnotes(s Stats) []string {
 	var notes []string
 	add := func(sign, meaning string) { notes = append(notes, fmt.Sprintf("%-5s  %s", sign, meaning)) }
 	if s.Best != nil {
 		add("*", "highest rate; all rates in tokens/s")
+		if !s.recommends(s.Best.Cell()) {
+			add("+", "recommended")
+		}
+	}
+	if g.hasSpilled() {
+		add("!", "a part of the model was not in GPU memory")
 	}
 	failures := slices.Clone(s.Failures)
 	slices.SortFunc(failures, func(a, b ClassCount) int { return strings.Compare(string(a.Class), string(b.Class)) })

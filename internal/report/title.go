@@ -9,6 +9,7 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
 )
 
 // titleLine is a line of the picture's title.
@@ -32,13 +33,25 @@ func (g *grid) title(h sweep.Header, s Stats) []titleLine {
 	best := "BEST: no cell measured"
 	if s.Best != nil {
 		best = fmt.Sprintf("BEST: num_ctx=%d, num_batch=%d, rate=%s tokens/s",
-			s.Best.NumCtx, s.Best.NumBatch, rateText(*s.Best.PromptEvalRate))
+			s.Best.NumCtx, s.Best.NumBatch, rateText(*s.Best.PromptEvalRate)) + titleNotes(s)
 	}
 	return []titleLine{
 		{model, sansBold(16), ink},
 		{ranges, sans(12), ink},
 		{best, sansBold(14), bestBlue},
 	}
+}
+
+// titleNotes says how far the best cell is the best.
+func titleNotes(s Stats) string {
+	var notes string
+	if in, ok := verdict.IntervalOf(s.Best.SampleRates()); ok && in.Bounded {
+		notes = fmt.Sprintf(" (95 %% interval %s–%s)", rateText(in.Low), rateText(in.High))
+	}
+	if v := s.Verdict; v != nil && len(v.Tied) > 0 {
+		notes += fmt.Sprintf("; %d tied within ±%s %%; recommended: %s", len(v.Tied), percent(v.Within), named(v.Recommended))
+	}
+	return notes
 }
 
 // span names a range of ascending values, of which there is one at least.

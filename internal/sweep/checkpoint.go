@@ -28,6 +28,9 @@ type Checkpoint struct {
 	Sweep   Header `json:"sweep"`
 	// Results are in order of measurement, one per cell.
 	Results []Result `json:"results"`
+	// Remeasured holds what was measured beside the plan, in order: the reference
+	// cell, the leading cells again, the baseline.
+	Remeasured []Remeasured `json:"remeasured,omitempty"`
 
 	// OlderTool says that the file was in the form of an older tool, which
 	// names little of the sweep. Such a file is never written again.
@@ -51,6 +54,12 @@ type Header struct {
 	NumBatch        []int     `json:"num_batch,omitempty"`
 	Shard           Shard     `json:"shard,omitzero"` // the part of the grid that is to be measured
 	Started         time.Time `json:"started,omitzero"`
+
+	// Sizing is what was learned of the prompt's length; zero before the first
+	// load.
+	Sizing Sizing `json:"prompt_sizing,omitzero"`
+	// Warnings are about the machine as it was before the first cell.
+	Warnings []string `json:"warnings,omitempty"`
 }
 
 // Differs names the first field in which two headers belong to different
@@ -94,10 +103,39 @@ type Result struct {
 	// Warmup holds the newest load's own short prompt, which is not a sample.
 	Warmup *parse.Sample `json:"warmup,omitempty"`
 
-	ContextLength int      `json:"context_length,omitempty"` // tokens, as the server says
-	Size          int64    `json:"size,omitempty"`           // bytes of the loaded model
-	SizeVRAM      int64    `json:"size_vram,omitempty"`      // bytes of it in GPU memory
-	Warnings      []string `json:"warnings,omitempty"`
+	ContextLength int   `json:"context_length,omitempty"` // tokens, as the server says
+	Size          int64 `json:"size,omitempty"`           // bytes of the loaded model
+	SizeVRAM      int64 `json:"size_vram,omitempty"`      // bytes of it in GPU memory
+	// Settings is SettingsVerified or SettingsAsked, empty where an older tool
+	// measured.
+	Settings string        `json:"settings,omitempty"`
+	InForce  parse.InForce `json:"in_force,omitzero"` // what the server's log says
+	Retries  int           `json:"retries,omitempty"` // tries that failed for want of memory, or crashed
+	Warnings []string      `json:"warnings,omitempty"`
+}
+
+// The values of Result.Settings: num_ctx and num_batch were read from the
+// server's log, or it was not to be read.
+const (
+	SettingsVerified = "verified"
+	SettingsAsked    = "as asked"
+)
+
+// Purpose is why a cell was measured beside the plan.
+type Purpose string
+
+// The purposes.
+const (
+	Reference Purpose = "reference" // the same cell every so often, for the drift
+	Confirm   Purpose = "confirm"   // a leading cell again, in turns with the others
+	Baseline  Purpose = "baseline"  // the server's own num_batch, in turns with the recommended cell
+)
+
+// Remeasured is a load of a cell beside the plan and its samples. A NumBatch of 0
+// is the server's own choice.
+type Remeasured struct {
+	Purpose Purpose `json:"purpose"`
+	Result
 }
 
 // Cell returns the cell that r belongs to.
@@ -228,29 +266,49 @@ func (cp *Checkpoint) check() error {
 	seen := make(map[Cell]bool, len(cp.Results))
 	for i := range cp.Results {
 		r := &cp.Results[i]
-		fail := func(format string, args ...any) error {
-			return fmt.Errorf("result %d (%v): %s", i+1, r.Cell(), fmt.Sprintf(format, args...))
-		}
+		wrong := r.wrong()
 		switch {
-		case r.NumCtx <= 0 || r.NumBatch <= 0:
-			return fail("num_ctx and num_batch must be positive")
+		case r.NumBatch <= 0:
+			wrong = "num_batch must be positive"
 		case seen[r.Cell()]:
-			return fail("the cell stands twice")
-		case r.PromptEvalRate == nil && r.Error == nil:
-			return fail("neither prompt_eval_rate nor error")
-		case r.PromptEvalRate != nil && r.Error != nil:
-			return fail("both prompt_eval_rate and error")
-		case r.PromptEvalRate != nil && !positive(*r.PromptEvalRate):
-			return fail("prompt_eval_rate %v is not a positive number", *r.PromptEvalRate)
+			wrong = "the cell stands twice"
 		}
-		for _, s := range r.Samples {
-			if _, ok := s.PromptEvalRate(); !ok {
-				return fail("a sample without prompt_eval_count and prompt_eval_duration_ns")
-			}
+		if wrong != "" {
+			return fmt.Errorf("result %d (%v): %s", i+1, r.Cell(), wrong)
 		}
 		seen[r.Cell()] = true
 	}
+	for i := range cp.Remeasured {
+		r := &cp.Remeasured[i]
+		wrong := r.wrong()
+		if r.Purpose != Reference && r.Purpose != Confirm && r.Purpose != Baseline {
+			wrong = fmt.Sprintf("purpose %q is not known", r.Purpose)
+		}
+		if wrong != "" {
+			return fmt.Errorf("remeasured %d (%v): %s", i+1, r.Cell(), wrong)
+		}
+	}
 	return nil
+}
+
+// wrong says what no sweep of ours writes of a cell, empty when all is well.
+func (r *Result) wrong() string {
+	switch {
+	case r.NumCtx <= 0 || r.NumBatch < 0:
+		return "num_ctx and num_batch must be positive"
+	case r.PromptEvalRate == nil && r.Error == nil:
+		return "neither prompt_eval_rate nor error"
+	case r.PromptEvalRate != nil && r.Error != nil:
+		return "both prompt_eval_rate and error"
+	case r.PromptEvalRate != nil && !positive(*r.PromptEvalRate):
+		return fmt.Sprintf("prompt_eval_rate %v is not a positive number", *r.PromptEvalRate)
+	}
+	for _, s := range r.Samples {
+		if _, ok := s.PromptEvalRate(); !ok {
+			return "a sample without prompt_eval_count and prompt_eval_duration_ns"
+		}
+	}
+	return ""
 }
 
 func positive(x float64) bool { return x > 0 && !math.IsInf(x, 0) }
@@ -277,46 +335,76 @@ func unmarshal(data []byte, v any) error {
 
 // Encode writes the checkpoint with one result per line.
 func (cp *Checkpoint) Encode(w io.Writer) error {
-	lines, err := cp.encodeResults()
-	if err != nil {
+	var l lines
+	if err := l.take(cp); err != nil {
 		return err
 	}
-	return encode(w, cp.Sweep, lines)
+	return l.encode(w, cp.Sweep)
 }
 
-// encodeResults returns each result as the line that it takes in the file.
-func (cp *Checkpoint) encodeResults() ([][]byte, error) {
-	lines := make([][]byte, len(cp.Results))
+// lines holds each result as the line that it takes in the file, so that a save
+// costs no more than the writing of what did not change.
+type lines struct {
+	results, remeasured [][]byte
+}
+
+func (l *lines) take(cp *Checkpoint) error {
 	for i := range cp.Results {
 		line, err := json.Marshal(&cp.Results[i])
 		if err != nil {
-			return nil, fmt.Errorf("encoding result %d: %w", i+1, err)
+			return fmt.Errorf("encoding result %d: %w", i+1, err)
 		}
-		lines[i] = line
+		l.results = append(l.results, line)
 	}
-	return lines, nil
+	for i := range cp.Remeasured {
+		line, err := json.Marshal(&cp.Remeasured[i])
+		if err != nil {
+			return fmt.Errorf("encoding remeasured %d: %w", i+1, err)
+		}
+		l.remeasured = append(l.remeasured, line)
+	}
+	return nil
 }
 
-// encode frames results that are encoded already, so that a save costs no
-// more than the writing of what did not change.
-func encode(w io.Writer, h Header, lines [][]byte) error {
+func (l *lines) encode(w io.Writer, h Header) error {
 	header, err := json.MarshalIndent(h, "  ", "  ")
 	if err != nil {
 		return fmt.Errorf("encoding header: %w", err)
 	}
-	if _, err := fmt.Fprintf(w, "{\n  \"version\": %d,\n  \"sweep\": %s,\n  \"results\": [", Version, header); err != nil {
+	if _, err := fmt.Fprintf(w, "{\n  \"version\": %d,\n  \"sweep\": %s,\n  \"results\": ", Version, header); err != nil {
 		return err
 	}
-	sep := "\n    "
-	for _, line := range lines {
+	if err := writeList(w, l.results); err != nil {
+		return err
+	}
+	if len(l.remeasured) > 0 {
+		if _, err := io.WriteString(w, ",\n  \"remeasured\": "); err != nil {
+			return err
+		}
+		if err := writeList(w, l.remeasured); err != nil {
+			return err
+		}
+	}
+	_, err = io.WriteString(w, "\n}\n")
+	return err
+}
+
+func writeList(w io.Writer, items [][]byte) error {
+	sep := "[\n    "
+	for _, item := range items {
 		if _, err := io.WriteString(w, sep); err != nil {
 			return err
 		}
-		if _, err := w.Write(line); err != nil {
+		if _, err := w.Write(item); err != nil {
 			return err
 		}
 		sep = ",\n    "
 	}
-	_, err = io.WriteString(w, "\n  ]\n}\n")
+	if len(items) == 0 {
+		sep = "["
+	} else {
+		sep = ""
+	}
+	_, err := io.WriteString(w, sep+"\n  ]")
 	return err
 }

@@ -20,17 +20,24 @@ type Config struct {
 	Model     string `yaml:"model"`     // base model, as `ollama list` shows it
 	Modelfile string `yaml:"modelfile"` // file of a template, or empty
 	Prompt    Prompt `yaml:"prompt"`
-	Runner    string `yaml:"runner"` // RunnerAPI or RunnerCLI
-	Engine    string `yaml:"engine"` // EngineHost or EngineEmbedded
-	Host      string `yaml:"host"`   // URL; empty for OLLAMA_HOST or Ollama's own default
-	Ollama    string `yaml:"ollama"` // command of the cli runner; empty for "ollama", or the embedded engine's own
+	Runner    string `yaml:"runner"`     // RunnerAPI or RunnerCLI
+	Engine    string `yaml:"engine"`     // EngineHost or EngineEmbedded
+	Host      string `yaml:"host"`       // URL; empty for OLLAMA_HOST or Ollama's own default
+	Ollama    string `yaml:"ollama"`     // command of the cli runner; empty for "ollama", or the embedded engine's own
+	ServerLog string `yaml:"server_log"` // file that the server writes its log to, or empty
 
 	NumCtx       Axis `yaml:"num_ctx"`
 	NumBatch     Axis `yaml:"num_batch"`
 	TestRowFirst bool `yaml:"test_row_first"` // all num_ctx of a num_batch before the next num_batch
 
-	NumPredict int `yaml:"num_predict"` // tokens to generate after the prompt
-	Repeat     int `yaml:"repeat"`      // samples per cell
+	NumPredict int    `yaml:"num_predict"` // tokens to generate after the prompt
+	Repeat     int    `yaml:"repeat"`      // samples per cell
+	Order      string `yaml:"order"`       // OrderCell or OrderRound
+
+	ReferenceEvery int  `yaml:"reference_every"` // cells between two measurements of the reference cell; 0 for none
+	Confirm        int  `yaml:"confirm"`         // leading cells to measure again; 0 for none, ConfirmDefault
+	Baseline       bool `yaml:"baseline"`        // measure the server's own num_batch too
+	Exclusive      bool `yaml:"exclusive"`       // have the server and its GPUs to ourselves
 
 	CellTimeout time.Duration `yaml:"cell_timeout"` // for a cell's load and all its samples
 	ServerWait  time.Duration `yaml:"server_wait"`  // for a server that is away to come back
@@ -53,6 +60,16 @@ const (
 	StrategyExhaustive = "exhaustive"
 )
 
+// The values of Config.Order.
+const (
+	OrderCell  = "cell"  // all samples of a cell after one load
+	OrderRound = "round" // one sample of every cell, then the next of every cell
+)
+
+// ConfirmDefault stands for three leading cells where the noise can be known,
+// which takes several samples of a cell, and for none where it can't.
+const ConfirmDefault = -1
+
 // MaxCells is the largest grid that is accepted: at a second a cell, twelve
 // days.
 const MaxCells = 1_000_000
@@ -63,6 +80,8 @@ func defaults() Config {
 		Engine:      EngineHost,
 		NumPredict:  2,
 		Repeat:      1,
+		Order:       OrderCell,
+		Confirm:     ConfirmDefault,
 		CellTimeout: 15 * time.Minute,
 		ServerWait:  10 * time.Minute,
 		Strategy:    StrategyExhaustive,
@@ -83,7 +102,7 @@ func ReadConfig(path string, overrides *Overrides) (Config, error) {
 	if err != nil {
 		return Config{}, fmt.Errorf("config %s: %w", path, err)
 	}
-	for _, file := range []*string{&c.Modelfile, &c.Prompt.File, &c.Out} {
+	for _, file := range []*string{&c.Modelfile, &c.Prompt.File, &c.ServerLog, &c.Out} {
 		if *file != "" && !filepath.IsAbs(*file) {
 			*file = filepath.Join(filepath.Dir(path), *file)
 		}
@@ -169,11 +188,15 @@ func (c *Config) check() (key string, err error) {
 		{"strategy", oneOf(c.Strategy, StrategyExhaustive)},
 		{"model", c.checkModel()},
 		{"modelfile", readable(c.Modelfile)},
+		{"server_log", readable(c.ServerLog)},
 		{"prompt", c.Prompt.check()},
 		{"num_ctx", c.NumCtx.check()},
 		{"num_batch", c.NumBatch.check()},
 		{"num_predict", atLeast(c.NumPredict, 1)},
 		{"repeat", atLeast(c.Repeat, 1)},
+		{"order", oneOf(c.Order, OrderCell, OrderRound)},
+		{"reference_every", atLeast(c.ReferenceEvery, 0)},
+		{"confirm", atLeast(c.Confirm, ConfirmDefault)},
 		{"cell_timeout", positiveDuration(c.CellTimeout)},
 		{"server_wait", positiveDuration(c.ServerWait)},
 		{"budget", c.checkBudget()},
@@ -191,6 +214,17 @@ func (c *Config) checkModel() error {
 		return errors.New("missing: name the model to sweep, as `ollama list` shows it")
 	}
 	return nil
+}
+
+// Leaders returns how many leading cells are to be measured again.
+func (c *Config) Leaders() int {
+	switch {
+	case c.Confirm != ConfirmDefault:
+		return c.Confirm
+	case c.Repeat > 1 || c.ReferenceEvery > 0:
+		return 3
+	}
+	return 0
 }
 
 func (c *Config) checkBudget() error {

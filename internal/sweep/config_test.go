@@ -75,7 +75,7 @@ func TestConfigFlagsOverride(t *testing.T) {
 		Model: "other", Modelfile: "grid_test.go", Prompt: Prompt{File: "config_test.go"}, Runner: RunnerCLI, Engine: EngineEmbedded,
 		Host: "gpu:1", Ollama: "/bin/ollama",
 		NumCtx: Axis{Start: 10240, End: 12288, Step: 1024}, NumBatch: Axis{Start: 64, End: 256, Step: 64},
-		NumPredict: 2, Repeat: 6, CellTimeout: 3 * time.Minute, ServerWait: 10 * time.Minute, Budget: 2 * time.Hour,
+		NumPredict: 2, Repeat: 6, Order: "cell", Confirm: -1, CellTimeout: 3 * time.Minute, ServerWait: 10 * time.Minute, Budget: 2 * time.Hour,
 		Strategy: StrategyExhaustive, Shard: Shard{2, 3}, Out: "there", RetryFailed: true, Fresh: true,
 	}, c)
 }

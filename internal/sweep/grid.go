@@ -1,6 +1,9 @@
 package sweep
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // Cell is one pair of settings to measure.
 type Cell struct {
@@ -48,4 +51,35 @@ func (g Grid) Cells() (plan, leftOut []Cell) {
 		}
 	}
 	return plan, leftOut
+}
+
+// Cells names cells in as few words as it can: those of which every num_ctx has
+// the same num_batch together.
+func Cells(cells []Cell) string {
+	batches := make(map[int][]int)
+	var ctxs []int
+	for _, c := range cells {
+		if batches[c.Ctx] == nil {
+			ctxs = append(ctxs, c.Ctx)
+		}
+		batches[c.Ctx] = append(batches[c.Ctx], c.Batch)
+	}
+	alike := make(map[string][]int)
+	var order []string
+	for _, ctx := range ctxs {
+		key := list(batches[ctx])
+		if alike[key] == nil {
+			order = append(order, key)
+		}
+		alike[key] = append(alike[key], ctx)
+	}
+	var parts []string
+	for _, key := range order {
+		parts = append(parts, fmt.Sprintf("num_ctx=%s with num_batch=%s", list(alike[key]), key))
+	}
+	return strings.Join(parts, "; ")
+}
+
+func list(values []int) string {
+	return strings.ReplaceAll(strings.Trim(fmt.Sprint(values), "[]"), " ", ", ")
 }

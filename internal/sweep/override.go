@@ -65,7 +65,13 @@ func (o *Overrides) Register(flags *flag.FlagSet) {
 	define(o, flags, "prompt", "prompt", "`file` of the prompt", func(s string) (string, error) { return s, nil },
 		func(c *Config, v string) { c.Prompt = Prompt{File: v} })
 	define(o, flags, "shard", "shard", "measure part `I/N` of the grid", ParseShard, func(c *Config, v Shard) { c.Shard = v })
+	text("server-log", "server_log", "`file` that the server writes its log to, which tells the num_batch in force", func(c *Config) *string { return &c.ServerLog })
 	number("repeat", "repeat", "measured prompts per `cell`", func(c *Config) *int { return &c.Repeat })
+	text("order", "order", "`cell`: all samples of a cell after one load; round: one sample of every cell, then the next", func(c *Config) *string { return &c.Order })
+	number("reference-every", "reference_every", "`cells` between two measurements of the reference cell, 0 for none", func(c *Config) *int { return &c.ReferenceEvery })
+	number("confirm", "confirm", "`number` of leading cells to measure again", func(c *Config) *int { return &c.Confirm })
+	yes("baseline", "baseline", "measure the server's own num_batch too", func(c *Config) *bool { return &c.Baseline })
+	yes("exclusive", "exclusive", "unload other models, and refuse a GPU that is busy", func(c *Config) *bool { return &c.Exclusive })
 	duration("cell-timeout", "cell_timeout", "longest `time` for a cell", func(c *Config) *time.Duration { return &c.CellTimeout })
 	duration("budget", "budget", "`time` after which no cell is begun", func(c *Config) *time.Duration { return &c.Budget })
 	yes("retry-failed", "retry_failed", "measure failed cells again", func(c *Config) *bool { return &c.RetryFailed })

@@ -11,12 +11,14 @@ const assumedCell = 5 * time.Second
 
 // begin says what lies ahead, and warns when the time can't be enough.
 func (r *run) begin() {
-	for _, c := range r.Plan {
-		if !r.stands(c) {
+	lacking := make(map[Cell]bool)
+	for _, s := range r.steps() {
+		if !r.stands(s) {
 			r.todo++
+			lacking[s.Cell] = true
 		}
 	}
-	fmt.Fprintf(r.Log, "# %d cells: %d stand in the checkpoint, %d to measure\n", len(r.Plan), len(r.Plan)-r.todo, r.todo)
+	fmt.Fprintf(r.Log, "# %d cells: %d stand in the checkpoint, %d to measure\n", len(r.Plan), len(r.Plan)-len(lacking), len(lacking))
 	perCell, source := r.expected()
 	r.warnOfDeadline(perCell, source)
 }
@@ -32,8 +34,10 @@ func (r *run) expected() (time.Duration, string) {
 		if result.Warmup != nil {
 			d = result.Warmup.TotalDuration
 		}
-		for _, s := range result.Samples {
-			d += s.TotalDuration
+		for i, s := range result.Samples {
+			if i == 0 || !r.Rounds {
+				d += s.TotalDuration
+			}
 		}
 		if d > 0 {
 			known = append(known, d)
@@ -58,15 +62,15 @@ func (r *run) warnOfDeadline(perCell time.Duration, source string) {
 		r.todo, round(perCell), source, round(need), round(left))
 }
 
-// progress tells of a cell that was gone through: the i-th of the plan.
-func (r *run) progress(i int, result Result) {
+// progress tells of a step that was gone through.
+func (r *run) progress(s step, result Result) {
 	what := ""
 	if result.Failed() {
 		what = failureText(result)
 	} else {
 		what = fmt.Sprintf("%.1f tokens/s (load %v)", *result.PromptEvalRate, round(result.LoadDuration()))
 	}
-	line := fmt.Sprintf("# %d/%d %v: %s; elapsed %v", i+1, len(r.Plan), result.Cell(), what, round(r.Now().Sub(r.start)))
+	line := fmt.Sprintf("# %d/%d %s: %s; elapsed %v", s.number, len(r.Plan), s.name, what, round(r.Now().Sub(r.start)))
 	perCell, source := r.expected()
 	if !r.Filtered {
 		line += fmt.Sprintf(", ETA %v", round(time.Duration(r.todo)*perCell))

@@ -1,12 +1,12 @@
 package sweep
 
 import (
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"os"
 	"strings"
 
@@ -50,23 +50,19 @@ func (p Prompt) check() error {
 	return nil
 }
 
-// Prompter makes the prompts of a sweep. Each starts with digits of its own,
-// because a server evaluates a prompt that begins like the last one only in
-// part, yet counts it whole.
+// Prompter makes the prompts of a sweep. Each starts with text of its own,
+// because a server evaluates a prompt that begins like one before only in part,
+// yet counts it whole.
 type Prompter struct {
 	spec       Prompt
 	numPredict int
 	text       string // of the file
-
-	// What the server's tokenizer makes of our words, once it is known.
-	sized   bool
-	fixed   float64 // tokens beside the words
-	perWord float64 // tokens
+	sizing     Sizing
 }
 
 // NewPrompter reads the prompt's file, if it has one.
 func NewPrompter(spec Prompt, numPredict int) (*Prompter, error) {
-	p := &Prompter{spec: spec, numPredict: numPredict, sized: spec.File != ""}
+	p := &Prompter{spec: spec, numPredict: numPredict}
 	if spec.File == "" {
 		return p, nil
 	}
@@ -80,70 +76,80 @@ func NewPrompter(spec Prompt, numPredict int) (*Prompter, error) {
 	return p, nil
 }
 
-// SHA256 identifies what is asked for, apart from each prompt's own digits.
+// SHA256 identifies what is asked for, apart from each prompt's own start.
 func (p *Prompter) SHA256() string {
 	text := p.text
 	if text == "" {
 		text = fmt.Sprintf("tokens=%d fill=%v words=%s", p.spec.Tokens, p.spec.Fill, words)
 	}
-	sum := sha256.Sum256([]byte(text))
+	sum := sha256.Sum256([]byte(ownDigits + text))
 	return hex.EncodeToString(sum[:])
 }
 
-// The lengths of two short prompts in words. The first warms up a loaded model;
-// where a prompt must be sized, the second, longer by once the list of words,
-// tells what a word costs on average.
-const (
-	warmupWords = 8
-	probeWords  = warmupWords + 64
-)
+// mostWarmup bounds the warm-up in tokens: it has to run the code once, not to
+// take a tenth of the cell's time.
+const mostWarmup = 128
 
-// Warmup returns the short prompt that ends a load.
-func (p *Prompter) Warmup() string { return nonce() + ourWords(warmupWords) }
-
-// Probe returns the longer prompt of a sizing.
-func (p *Prompter) Probe() string { return nonce() + ourWords(probeWords) }
-
-// Sized reports whether prompts can be made.
-func (p *Prompter) Sized() bool { return p.sized }
-
-// Size learns the tokenizer from the token counts of the two short prompts.
-func (p *Prompter) Size(warmupTokens, probeTokens int) error {
-	perWord := float64(probeTokens-warmupTokens) / (probeWords - warmupWords)
-	if perWord <= 0 {
-		return fmt.Errorf("the server counts %d tokens in a prompt of %d words and %d in one of %d, so a prompt can't be sized by tokens: name a file as the prompt",
-			warmupTokens, warmupWords, probeTokens, probeWords)
+// Warmup returns the short prompt that ends a load: no longer than one batch,
+// where a batch has room for a word. numBatch is 0 for the server's own.
+func (p *Prompter) Warmup(numBatch int) string {
+	most := mostWarmup
+	if numBatch > 0 {
+		most = min(most, numBatch)
 	}
-	p.fixed = float64(warmupTokens) - warmupWords*perWord
-	p.perWord = perWord
-	p.sized = true
-	return nil
+	if n := p.sizing.words(float64(most)); p.Sized() && n > 0 {
+		return ownStart() + ourWords(n)
+	}
+	return ourWords(1)
 }
 
-// Next returns a prompt for a cell of this num_ctx.
+// Tokens returns how many the next prompt has for a cell of this num_ctx, by
+// the sizing; the server's own count can differ by a few.
+func (p *Prompter) Tokens(numCtx int) int {
+	if p.text != "" {
+		return p.sizing.FileTokens
+	}
+	return int(math.Round(p.sizing.tokens(p.sizing.words(p.target(numCtx)))))
+}
+
+// target is the length asked for, in tokens.
+func (p *Prompter) target(numCtx int) float64 {
+	if p.spec.Fill > 0 {
+		return p.spec.Fill*float64(numCtx) - float64(p.numPredict)
+	}
+	return float64(p.spec.Tokens)
+}
+
+// SameEverywhere reports whether cells of every num_ctx get a prompt of the same
+// length.
+func (p *Prompter) SameEverywhere() bool { return p.spec.Fill == 0 }
+
+// Next returns a prompt for a cell of this num_ctx. It must be sized.
 func (p *Prompter) Next(numCtx int) (string, error) {
 	if p.text != "" {
-		return nonce() + p.text, nil
+		return ownStart() + p.text, nil
 	}
-	target := float64(p.spec.Tokens)
-	if p.spec.Fill > 0 {
-		target = p.spec.Fill*float64(numCtx) - float64(p.numPredict)
-	}
-	n := int(math.Floor((target - p.fixed) / p.perWord))
+	n := p.sizing.words(p.target(numCtx))
 	if n < 1 {
-		return "", fmt.Errorf("a prompt of %.0f tokens has no room for text: the server's template and the prompt's own start take %.0f", target, p.fixed)
+		return "", fmt.Errorf("a prompt of %.0f tokens has no room for text: the server's template and the prompt's own start take %.0f", p.target(numCtx), p.sizing.Fixed)
 	}
-	return nonce() + ourWords(n), nil
+	return ownStart() + ourWords(n), nil
 }
 
-// nonce returns twelve digits, each its own token with the space before it in
-// the vocabularies in use, so that every prompt is of the same length.
-func nonce() string {
-	var digits [12]byte
-	rand.Read(digits[:]) // never fails
+// ownDigits are shuffled for each prompt's own start. Each is a token of its
+// own, or two with the space before it, in the vocabularies in use; and whatever
+// each of them costs, the sum is the same in every order.
+const ownDigits = "0123456789abcdef"
+
+// ownStart returns a text that is unlike that of any other prompt (there are
+// 2·10¹³), and of as many tokens.
+func ownStart() string {
+	digits := []byte(ownDigits)
+	rand.Shuffle(len(digits), func(i, j int) { digits[i], digits[j] = digits[j], digits[i] })
 	var b strings.Builder
 	for _, d := range digits {
-		fmt.Fprintf(&b, "%d ", d%10)
+		b.WriteByte(d)
+		b.WriteByte(' ')
 	}
 	return b.String()
 }

@@ -13,6 +13,10 @@ import (
 // byteTokens counts as a vocabulary of bytes does in which a space is three.
 func byteTokens(prompt string) int { return len(prompt) + 2*strings.Count(prompt, " ") }
 
+func counting(count func(string) int) func(string) (int, error) {
+	return func(prompt string) (int, error) { return count(prompt), nil }
+}
+
 func TestPromptOfTokens(t *testing.T) {
 	for _, count := range []func(string) int{
 		byteTokens,
@@ -22,18 +26,22 @@ func TestPromptOfTokens(t *testing.T) {
 		p, err := NewPrompter(Prompt{Tokens: 960}, 2)
 		require.NoError(t, err)
 		require.False(t, p.Sized())
-		require.NoError(t, p.Size(count(p.Warmup()), count(p.Probe())))
+		require.NoError(t, p.Size(4096, 4096, counting(count)))
 		require.True(t, p.Sized())
 		prompt, err := p.Next(4096)
 		require.NoError(t, err)
 		assert.InDelta(t, 960, count(prompt), 20)
+		assert.InDelta(t, p.Tokens(4096), count(prompt), 20)
+		assert.LessOrEqual(t, count(p.Warmup(256)), mostWarmup+20, "a warm-up is short")
+		assert.LessOrEqual(t, count(p.Warmup(100)), 100+5, "and no longer than one batch")
+		assert.Equal(t, "the", p.Warmup(8), "as far as that can be")
 	}
 }
 
 func TestPromptFillsContext(t *testing.T) {
 	p, err := NewPrompter(Prompt{Fill: 0.5}, 2)
 	require.NoError(t, err)
-	require.NoError(t, p.Size(byteTokens(p.Warmup()), byteTokens(p.Probe())))
+	require.NoError(t, p.Size(1024, 1024, counting(byteTokens)))
 	for _, ctx := range []int{1024, 4096, 65536} {
 		prompt, err := p.Next(ctx)
 		require.NoError(t, err)
@@ -49,7 +57,6 @@ func TestPromptOfAFile(t *testing.T) {
 	require.NoError(t, os.WriteFile(file, []byte("\n some text\n"), 0o644))
 	p, err := NewPrompter(Prompt{File: file}, 2)
 	require.NoError(t, err)
-	assert.True(t, p.Sized())
 	a, err := p.Next(1)
 	require.NoError(t, err)
 	b, err := p.Next(1)
@@ -79,9 +86,29 @@ func TestPromptIdentity(t *testing.T) {
 func TestPromptCantBeSizedByAnOddServer(t *testing.T) {
 	p, err := NewPrompter(Prompt{Tokens: 5}, 2)
 	require.NoError(t, err)
-	assert.ErrorContains(t, p.Size(10, 10), "name a file as the prompt")
+	err = p.Size(1000, 1000, counting(func(string) int { return 10 }))
+	assert.ErrorContains(t, err, "the server counts 10 tokens in a prompt of 2 words and 10 in one of 66")
+	assert.False(t, p.Sized())
 }
 
 func TestPromptWords(t *testing.T) {
-	assert.Len(t, strings.Fields(words), probeWords-warmupWords, "the probe is longer by once the list")
+	assert.Len(t, strings.Fields(words), mostExtra, "a sizing goes once through the list")
+}
+
+// TestOwnStart: every prompt starts in its own way, and costs as much as any.
+func TestOwnStart(t *testing.T) {
+	seen := make(map[string]bool)
+	cost := func(s string) (n int) { // each digit has a price of its own
+		for _, d := range strings.Fields(s) {
+			n += strings.Index(ownDigits, d)
+		}
+		return n
+	}
+	for range 1000 {
+		start := ownStart()
+		assert.False(t, seen[start])
+		seen[start] = true
+		assert.Len(t, start, 2*len(ownDigits))
+		assert.Equal(t, 120, cost(start))
+	}
 }

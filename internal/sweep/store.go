@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/google/renameio/v2"
@@ -19,7 +20,7 @@ import (
 type Store struct {
 	path  string
 	cp    *Checkpoint
-	lines [][]byte // of cp.Results, encoded
+	lines lines
 	at    map[Cell]int
 
 	// Note says what became of an existing file, for the user; empty when there
@@ -55,10 +56,12 @@ func OpenStore(dir string, h Header, fresh bool, now time.Time) (*Store, error) 
 			return nil, fmt.Errorf("checkpoint %q belongs to another sweep: %s; use another -out folder, or start anew with -fresh, which keeps the file under another name", s.path, diff)
 		}
 		h.Started = cp.Sweep.Started
+		h.Sizing = cp.Sweep.Sizing
+		h.Warnings = cp.Sweep.Warnings
 	}
 	cp.Sweep = h
 	s.cp = cp
-	if s.lines, err = cp.encodeResults(); err != nil {
+	if err = s.lines.take(cp); err != nil {
 		return nil, err
 	}
 	for i := range cp.Results {
@@ -124,13 +127,41 @@ func (s *Store) Put(r Result) error {
 	}
 	i, ok := s.at[r.Cell()]
 	if !ok {
-		i = len(s.lines)
+		i = len(s.lines.results)
 		s.at[r.Cell()] = i
-		s.lines = append(s.lines, nil)
+		s.lines.results = append(s.lines.results, nil)
 		s.cp.Results = append(s.cp.Results, Result{})
 	}
-	s.lines[i], s.cp.Results[i] = line, r
+	s.lines.results[i], s.cp.Results[i] = line, r
 	return s.save()
+}
+
+// Remeasure adds what was measured beside the plan, or takes the place of the
+// newest entry where that is the same load with fewer samples, and saves the
+// file.
+func (s *Store) Remeasure(r Remeasured, more bool) error {
+	line, err := json.Marshal(&r)
+	if err != nil {
+		return fmt.Errorf("encoding %s %v: %w", r.Purpose, r.Cell(), err)
+	}
+	if !more {
+		s.lines.remeasured = append(s.lines.remeasured, nil)
+		s.cp.Remeasured = append(s.cp.Remeasured, Remeasured{})
+	}
+	i := len(s.cp.Remeasured) - 1
+	s.lines.remeasured[i], s.cp.Remeasured[i] = line, r
+	return s.save()
+}
+
+// Learn keeps what was learned of the prompt's length, which is saved with the
+// next result.
+func (s *Store) Learn(sizing Sizing) { s.cp.Sweep.Sizing = sizing }
+
+// Warn keeps a warning about the machine, which is saved with the next result.
+func (s *Store) Warn(text string) {
+	if !slices.Contains(s.cp.Sweep.Warnings, text) {
+		s.cp.Sweep.Warnings = append(s.cp.Sweep.Warnings, text)
+	}
 }
 
 // save replaces the file: a temporary file in the same folder, sync, rename,
@@ -148,7 +179,7 @@ func (s *Store) save() (err error) {
 	}
 	defer f.Cleanup()
 	w := bufio.NewWriterSize(f, 1<<20)
-	if err := encode(w, s.cp.Sweep, s.lines); err != nil {
+	if err := s.lines.encode(w, s.cp.Sweep); err != nil {
 		return err
 	}
 	if err := w.Flush(); err != nil {

@@ -58,7 +58,7 @@ func (r *run) summary() Summary {
 		Stop:     r.stop,
 	}
 	for _, c := range r.Plan {
-		if !r.stands(c) {
+		if !r.stands(step{Cell: c, want: r.Repeat}) {
 			sum.Missing++
 		}
 		if result, ok := r.Store.Result(c); ok && !result.Failed() {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/check"
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
@@ -20,11 +21,15 @@ type Runner interface {
 	Ready(ctx context.Context) error
 	// Load brings the model into memory with a pair of settings and ends with
 	// the warm-up prompt.
+	// A numBatch of 0 is the server's own choice.
 	Load(ctx context.Context, numCtx, numBatch int, warmup string) (parse.Loaded, error)
 	// Sample has the loaded model read one prompt.
 	Sample(ctx context.Context, prompt string) (parse.Sample, error)
 	// Unload frees the model's memory.
 	Unload(ctx context.Context) error
+	// Settle unloads the model and returns when its memory is given back, or
+	// after a time in which it should have been.
+	Settle(ctx context.Context) error
 }
 
 // Sweep measures the cells of a plan that its store does not hold yet.
@@ -34,9 +39,18 @@ type Sweep struct {
 	Store    *Store
 	Prompter *Prompter
 
+	// Known is the evidence that is the same for every cell: what is known of the
+	// server, the model and what is asked for.
+	Known check.Evidence
+
 	Repeat      int           // samples per cell
+	Rounds      bool          // one sample of every cell, then the next of every cell
 	CellTimeout time.Duration // for a load and all samples of a cell
 	RetryFailed bool          // measure cells again that failed before
+
+	ReferenceEvery int  // cells between two measurements of the reference cell; 0 for none
+	Leaders        int  // leading cells that are measured again in the end
+	Baseline       bool // measure the server's own num_batch in the end
 
 	// Deadline is when the process will be killed, and BudgetEnd when no cell
 	// shall be begun any more. Zero means never.
@@ -79,47 +93,108 @@ const crashLimit = 3
 const unloadTimeout = 30 * time.Second
 
 // Run calls each for every cell of the plan, in order, until all are done or
-// the sweep must stop. each decides whether to call measure, which measures the
-// cell or says why not; it may do so once.
-func (s *Sweep) Run(ctx context.Context, each func(c Cell, measure func() Outcome)) Summary {
-	run := &run{Sweep: s, start: s.Now()}
+// the sweep must stop; in rounds, for every cell of each round, whose number is
+// part of the name. each decides whether to call measure, which measures the
+// cell or says why not; it may do so once. What is measured beside the plan
+// follows by itself.
+func (s *Sweep) Run(ctx context.Context, each func(name string, measure func() Outcome)) Summary {
+	run := newRun(s)
 	run.begin()
-	run.stop = run.unloadFirst(ctx)
+	run.stop = run.prepare(ctx)
 	if !s.Deadline.IsZero() {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithDeadlineCause(ctx, s.Deadline, ErrDeadline)
 		defer cancel()
 	}
-	for i, c := range s.Plan {
+	for _, step := range run.steps() {
 		if run.stop != nil {
 			break
 		}
-		if run.stop = run.mustStop(ctx, c); run.stop != nil {
+		if run.stop = run.mustStop(ctx, !run.stands(step)); run.stop != nil {
 			break
 		}
-		each(c, func() Outcome { return run.cell(ctx, i, c) })
+		each(step.name, func() Outcome { return run.cell(ctx, step) })
+	}
+	if run.stop == nil && !s.Filtered {
+		run.stop = run.beside(ctx)
 	}
 	return run.summary()
+}
+
+// step is a cell that is to have so many samples.
+type step struct {
+	Cell
+	number int // in the plan, from 1
+	want   int // samples
+	name   string
+}
+
+// steps returns the plan cell by cell, or once for each round.
+func (s *Sweep) steps() []step {
+	var steps []step
+	if !s.Rounds {
+		for i, c := range s.Plan {
+			steps = append(steps, step{c, i + 1, s.Repeat, c.String()})
+		}
+		return steps
+	}
+	for round := 1; round <= s.Repeat; round++ {
+		for i, c := range s.Plan {
+			steps = append(steps, step{c, i + 1, round, fmt.Sprintf("%v/round=%d", c, round)})
+		}
+	}
+	return steps
 }
 
 // run is the state of one Run.
 type run struct {
 	*Sweep
-	start  time.Time
-	todo   int             // cells still to measure
-	spent  []time.Duration // on each cell gone through in this run
-	failed int             // of these
-	warned bool
-	stop   error
+	start     time.Time
+	todo      int             // steps still to measure
+	spent     []time.Duration // on each step gone through in this run
+	failed    int             // of these
+	failedNow map[Cell]bool   // cells
+	warned    bool            // of the deadline
+	said      bool            // which cells are copies
+	gpu       bool            // the server has put a model into GPU memory
+	tokens    map[int]int     // learned count of the prompt's tokens, by num_ctx where it depends on that, else under 0
+	loaded    Cell            // whose load is in force
+	stop      error
+}
+
+func newRun(s *Sweep) *run {
+	r := &run{Sweep: s, start: s.Now(), failedNow: make(map[Cell]bool), tokens: make(map[int]int), gpu: s.Known.GPU}
+	for _, result := range s.Store.Checkpoint().Results {
+		r.gpu = r.gpu || result.SizeVRAM > 0
+		if len(result.Samples) > 0 {
+			r.tokens[r.promptKey(result.NumCtx)] = result.Samples[0].PromptEvalCount
+		}
+	}
+	if sizing := s.Store.Checkpoint().Sweep.Sizing; sizing != (Sizing{}) {
+		s.Prompter.Resize(sizing)
+	}
+	return r
+}
+
+// prepare refuses what is known to be wrong without a load, and clears the
+// memory for the first.
+func (r *run) prepare(ctx context.Context) error {
+	if r.todo == 0 {
+		return nil
+	}
+	if r.Prompter.Sized() {
+		if err := r.Prompter.fits(r.Plan); err != nil {
+			return err
+		}
+		r.sayCopies()
+	}
+	return r.unloadFirst(ctx)
 }
 
 // unloadFirst has the first cell load the model for real, also where somebody
 // else, or this sweep before it was killed, left it in memory with the same
 // settings.
 func (r *run) unloadFirst(ctx context.Context) error {
-	if r.todo == 0 {
-		return nil
-	}
 	err := r.Runner.Unload(ctx)
 	var failure *parse.Failure
 	switch {
@@ -133,12 +208,12 @@ func (r *run) unloadFirst(ctx context.Context) error {
 
 // stands reports whether the checkpoint has all that is wanted of the cell: as
 // many samples as asked for, or an older tool's one rate, or a failure.
-func (s *Sweep) stands(c Cell) bool {
-	r, known := s.Store.Result(c)
-	if !known || r.Failed() {
-		return known && !s.RetryFailed
+func (r *run) stands(s step) bool {
+	result, known := r.Store.Result(s.Cell)
+	if !known || result.Failed() {
+		return known && (!r.RetryFailed || r.failedNow[s.Cell])
 	}
-	return len(r.Samples) == 0 || len(r.Samples) >= s.Repeat
+	return len(result.Samples) == 0 || len(result.Samples) >= s.want
 }
 
 func standsText(r Result) string {
@@ -154,13 +229,13 @@ func failureText(r Result) string {
 	return strings.Join(strings.Fields(f.Error()), " ")
 }
 
-// mustStop says why no further cell can be begun. Cells that need no measuring
-// don't take time, so they are let through.
-func (r *run) mustStop(ctx context.Context, next Cell) error {
+// mustStop says why nothing further can be begun. What needs no measuring takes
+// no time, so it is let through.
+func (r *run) mustStop(ctx context.Context, takesTime bool) error {
 	if ctx.Err() != nil {
 		return stopCause(ctx)
 	}
-	if r.stands(next) {
+	if !takesTime {
 		return nil
 	}
 	now := r.Now()
@@ -182,140 +257,33 @@ func stopCause(ctx context.Context) error {
 	return cause
 }
 
-// cell measures one cell of the plan unless that is done already.
-func (r *run) cell(ctx context.Context, i int, c Cell) Outcome {
-	if r.stands(c) {
-		result, _ := r.Store.Result(c)
+// cell takes a step of the plan unless that is done already.
+func (r *run) cell(ctx context.Context, s step) Outcome {
+	if r.stands(s) {
+		result, _ := r.Store.Result(s.Cell)
 		return Outcome{Skip: standsText(result)}
 	}
 	begun := r.Now()
-	result, err := r.measure(ctx, c)
+	result, _ := r.Store.Result(s.Cell)
+	if result.Failed() {
+		result = Result{}
+	}
+	result.NumCtx, result.NumBatch = s.Ctx, s.Batch
+	err := r.measure(ctx, &task{result: &result, want: s.want, save: r.Store.Put, onSample: r.OnSample})
 	if err != nil {
 		r.stop = err
 		return Outcome{Err: err}
 	}
 	r.spent = append(r.spent, r.Now().Sub(begun))
 	r.todo--
-	r.progress(i, result)
+	r.progress(s, result)
 	if result.Failed() {
 		r.failed++
+		r.failedNow[s.Cell] = true
 		return Outcome{Skip: failureText(result)}
 	}
+	if r.stop = r.reference(ctx); r.stop != nil {
+		return Outcome{Err: r.stop}
+	}
 	return Outcome{}
-}
-
-// measure takes the samples that the cell still lacks. The error is one that
-// ends the sweep; a cell's own failure stands in the result.
-func (r *run) measure(ctx context.Context, c Cell) (Result, error) {
-	result, _ := r.Store.Result(c)
-	if result.Failed() {
-		result = Result{}
-	}
-	result.NumCtx, result.NumBatch = c.Ctx, c.Batch
-	for crashes := 0; ; {
-		err := r.attempt(ctx, &result)
-		if err == nil {
-			return result, nil
-		}
-		var failure *parse.Failure
-		switch {
-		case ctx.Err() != nil:
-			return result, stopCause(ctx)
-		case !errors.As(err, &failure):
-			return result, err
-		case failure.Class.OfCell():
-			return result, r.fail(&result, *failure)
-		}
-		if crashes++; crashes == crashLimit {
-			return result, r.fail(&result, parse.Failure{
-				Class:  parse.RunnerCrashed,
-				Detail: fmt.Sprintf("the server went away %d times under this cell: %s", crashes, failure.Detail),
-			})
-		}
-		fmt.Fprintf(r.Log, "# %v: %s: waiting for it, then measuring the cell again\n", c, failure)
-		if err := r.Runner.Ready(ctx); err != nil {
-			if ctx.Err() != nil {
-				err = stopCause(ctx)
-			}
-			return result, err
-		}
-	}
-}
-
-// attempt loads the cell and samples it until it has enough, within the cell's
-// time.
-func (r *run) attempt(ctx context.Context, result *Result) error {
-	cellCtx, cancel := context.WithTimeout(ctx, r.CellTimeout)
-	defer cancel()
-	err := r.sample(cellCtx, result)
-	if err == nil || cellCtx.Err() == nil || ctx.Err() != nil {
-		return err
-	}
-	// The time is up, whatever the runner made of it. The request is given up,
-	// but a server may go on loading, which would stand in the next cell's way.
-	unloadCtx, cancel := context.WithTimeout(ctx, unloadTimeout)
-	defer cancel()
-	detail := fmt.Sprintf("not done within %v (cell_timeout)", r.CellTimeout)
-	if err := r.Runner.Unload(unloadCtx); err != nil {
-		detail += fmt.Sprintf("; then unloading failed: %v", err)
-	}
-	return &parse.Failure{Class: parse.Timeout, Detail: detail}
-}
-
-func (r *run) sample(ctx context.Context, result *Result) error {
-	loaded, err := r.Runner.Load(ctx, result.NumCtx, result.NumBatch, r.Prompter.Warmup())
-	if err != nil {
-		return err
-	}
-	if !r.Prompter.Sized() {
-		probe, err := r.Runner.Sample(ctx, r.Prompter.Probe())
-		if err != nil {
-			return err
-		}
-		if err := r.Prompter.Size(loaded.Warmup.PromptEvalCount, probe.PromptEvalCount); err != nil {
-			return err
-		}
-	}
-	result.Warmup = &loaded.Warmup
-	result.ContextLength, result.Size, result.SizeVRAM = loaded.ContextLength, loaded.Size, loaded.SizeVRAM
-	for len(result.Samples) < r.Repeat {
-		prompt, err := r.Prompter.Next(result.NumCtx)
-		if err != nil {
-			return err
-		}
-		sample, err := r.Runner.Sample(ctx, prompt)
-		if err != nil {
-			return err
-		}
-		if err := r.keep(result, sample); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// keep saves a sample, and only then tells of it.
-func (r *run) keep(result *Result, sample parse.Sample) error {
-	if _, ok := sample.PromptEvalRate(); !ok {
-		return &parse.Failure{Class: parse.NoFigures, Detail: "the server's answer has no prompt eval count and duration"}
-	}
-	result.Samples = append(result.Samples, sample)
-	result.setRate()
-	result.Timestamp = r.Now()
-	if err := r.Store.Put(*result); err != nil {
-		return err
-	}
-	if r.OnSample == nil {
-		return nil
-	}
-	return r.OnSample(result, sample)
-}
-
-// fail saves the cell as failed. Samples that it had are kept, but no rate: a
-// cell that fails after its third prompt is not one to recommend.
-func (r *run) fail(result *Result, f parse.Failure) error {
-	result.Error, result.Detail = &f.Class, f.Detail
-	result.setRate()
-	result.Timestamp = r.Now()
-	return r.Store.Put(*result)
 }

@@ -29,6 +29,7 @@ type fakeRunner struct {
 	errs     map[Cell][]error
 	readyErr error
 	unloaded int
+	settled  int
 	onSample func()
 }
 
@@ -50,7 +51,7 @@ func (f *fakeRunner) Load(_ context.Context, numCtx, numBatch int, warmup string
 	words := len(strings.Fields(warmup))
 	return parse.Loaded{
 		Warmup:        parse.Sample{PromptEvalCount: 10 + 2*words, PromptEvalDuration: time.Second, LoadDuration: 3 * time.Second, TotalDuration: 4 * time.Second},
-		ContextLength: numCtx, Size: 7, SizeVRAM: 5,
+		ContextLength: numCtx, Size: 7, SizeVRAM: 7,
 	}, pop(f.loadErrs, f.cell)
 }
 
@@ -67,10 +68,13 @@ func (f *fakeRunner) Sample(_ context.Context, prompt string) (parse.Sample, err
 	s := sample(float64(f.cell.Ctx + f.cell.Batch))
 	s.PromptEvalCount = 10 + 2*len(strings.Fields(prompt))
 	s.PromptEvalDuration = time.Duration(float64(s.PromptEvalCount) / float64(f.cell.Ctx+f.cell.Batch) * float64(time.Second))
+	s.TotalDuration = s.LoadDuration + s.PromptEvalDuration + s.EvalDuration
 	return s, nil
 }
 
 func (f *fakeRunner) Unload(context.Context) error { f.unloaded++; return nil }
+
+func (f *fakeRunner) Settle(context.Context) error { f.settled++; return nil }
 
 // fixture is a sweep of a fake server in a folder of its own.
 type fixture struct {
@@ -83,9 +87,10 @@ type fixture struct {
 
 func newFixture(t *testing.T, dir string) *fixture {
 	t.Helper()
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "p"), []byte("once upon a time"), 0o644))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "p"), []byte(strings.Repeat("once upon a time ", 60)), 0o644))
 	prompter, err := NewPrompter(Prompt{File: filepath.Join(dir, "p")}, 2)
 	require.NoError(t, err)
+	prompter.Resize(Sizing{Fixed: 10 + 2*16, PerWord: 2, FileTokens: 522})
 	f := &fixture{dir: dir, fake: &fakeRunner{clock: noon, errs: map[Cell][]error{}, loadErrs: map[Cell][]error{}}}
 	plan, _ := Grid{Ctx: []int{1000, 2000}, Batch: []int{100, 200}}.Cells()
 	f.Sweep = &Sweep{
@@ -108,7 +113,7 @@ func newFixture(t *testing.T, dir string) *fixture {
 // run measures every cell and returns what was said of each.
 func (f *fixture) run(ctx context.Context) (Summary, []Outcome) {
 	var outcomes []Outcome
-	summary := f.Run(ctx, func(_ Cell, measure func() Outcome) { outcomes = append(outcomes, measure()) })
+	summary := f.Run(ctx, func(_ string, measure func() Outcome) { outcomes = append(outcomes, measure()) })
 	return summary, outcomes
 }
 
@@ -139,7 +144,7 @@ func TestRunMeasuresInColumnOrder(t *testing.T) {
 	r := cp.Result(Cell{2000, 100})
 	assert.Equal(t, 2000, r.ContextLength)
 	assert.Equal(t, int64(7), r.Size)
-	assert.Equal(t, int64(5), r.SizeVRAM)
+	assert.Equal(t, int64(7), r.SizeVRAM)
 	assert.Equal(t, 3*time.Second, r.LoadDuration())
 	assert.Equal(t, 2, r.Samples[0].EvalCount)
 }
@@ -204,8 +209,10 @@ func TestRunKeepsFailuresAsData(t *testing.T) {
 	dir := t.TempDir()
 	f := newFixture(t, dir)
 	f.Repeat = 2
-	f.fake.loadErrs[Cell{1000, 200}] = []error{&parse.Failure{Class: parse.OutOfGPUMemory, Detail: "cudaMalloc failed:\n out of memory"}}
-	f.fake.errs[Cell{2000, 100}] = []error{nil, fmt.Errorf("reading: %w", &parse.Failure{Class: parse.RunnerCrashed, Detail: "exit status 2"})}
+	oom := &parse.Failure{Class: parse.OutOfGPUMemory, Detail: "cudaMalloc failed:\n out of memory"}
+	crash := fmt.Errorf("reading: %w", &parse.Failure{Class: parse.RunnerCrashed, Detail: "exit status 2"})
+	f.fake.loadErrs[Cell{1000, 200}] = []error{oom, oom}
+	f.fake.errs[Cell{2000, 100}] = []error{nil, crash, crash}
 	summary, outcomes := f.run(t.Context())
 	require.NoError(t, summary.Usable())
 	assert.Equal(t, "CUDA OOM: cudaMalloc failed: out of memory", outcomes[1].Skip)
@@ -323,8 +330,8 @@ func TestRunStopsWhenTheBudgetIsSpent(t *testing.T) {
 func TestRunOfAFilter(t *testing.T) {
 	f := newFixture(t, t.TempDir())
 	f.Filtered = true
-	summary := f.Run(t.Context(), func(c Cell, measure func() Outcome) {
-		if c == (Cell{2000, 100}) {
+	summary := f.Run(t.Context(), func(name string, measure func() Outcome) {
+		if name == "ctx=2000/batch=100" {
 			measure()
 		}
 	})
@@ -341,7 +348,7 @@ func TestRunSizesPrompts(t *testing.T) {
 	require.NoError(t, err)
 	summary, _ := f.run(t.Context())
 	require.NoError(t, summary.Usable())
-	require.Len(t, f.fake.prompts, 5, "one probe, then a prompt a cell")
+	require.Len(t, f.fake.prompts, 6, "two of the sizing, then a prompt a cell")
 	for _, r := range f.Store.Checkpoint().Results {
 		assert.InDelta(t, 500, r.Samples[0].PromptEvalCount, 2)
 		assert.LessOrEqual(t, r.Samples[0].PromptEvalCount, 500)

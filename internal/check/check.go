@@ -1,0 +1,118 @@
+package check
+
+import (
+	"fmt"
+
+	"github.com/ollama-sweep/ollama-sweep/parse"
+)
+
+// Check is one way in which a figure can be wrong. Each function may be nil.
+type Check struct {
+	Name string
+	// Plan looks at a cell before it is measured: what is found here is known of
+	// many cells at once.
+	Plan func(*Evidence) []Finding
+	// Load looks at a cell that was just loaded, before its first sample.
+	Load func(*Evidence) []Finding
+	// Sample looks at a sample before it counts.
+	Sample func(*Evidence) []Finding
+}
+
+// Table lists all checks. Three of them are procedures for the most part, which
+// the sweep carries out, and have here only what is left to look at: the warm-up,
+// the second try where memory was not given back, and the reference cell.
+var Table = []Check{
+	{Name: "prompt cache", Plan: sharedStart, Sample: promptCache},
+	{Name: "truncation", Sample: truncation},
+	{Name: "num_ctx in force", Load: contextInForce},
+	{Name: "num_batch in force", Plan: batchAsked, Load: batchInForce},
+	{Name: "spill", Load: spill},
+	{Name: "other models", Load: othersLoaded, Sample: othersBeside},
+	{Name: "warm-up", Sample: loadedAnew},
+	{Name: "memory given back", Load: secondTry},
+	{Name: "thermal and power", Sample: throttled},
+	{Name: "drift"}, // over the whole sweep: see Drift
+}
+
+// Evidence is what is known when a check looks. A figure of zero is not known.
+type Evidence struct {
+	Version    string // of the server, such as "0.10.1"
+	CLI        bool   // figures come from the ollama command, whose start takes time of its own
+	GPU        bool   // the server has a GPU, so far as is known
+	Exclusive  bool   // nobody else may use the server
+	NumCtx     int    // asked for, tokens
+	NumBatch   int    // asked for, tokens; 0 for the server's own choice
+	NumPredict int    // tokens
+	TrainedCtx int    // tokens of context that the model was trained for
+	System     int    // bytes of the model's system prompt
+
+	// PromptTokens is what the server must count in the prompt: learned from
+	// samples before, or, where Estimated, reckoned from parts of it.
+	PromptTokens int
+	Estimated    bool
+
+	Retries int          // failed tries of this cell before
+	Loaded  parse.Loaded // the load in force
+	Sample  parse.Sample
+
+	// Ceiling is a rate that the sample can't be above, as far as all samples
+	// before it tell, in tokens per second.
+	Ceiling float64
+}
+
+// Finding is what a check holds against a figure.
+type Finding struct {
+	Check string // name
+	// Class is the failure of the cell, empty for a warning.
+	Class parse.Class
+	// Again says that the sample must not count, but that another may: what was
+	// found comes and goes. Only when it comes again and again it is a failure,
+	// or, without a class, ends the sweep.
+	Again bool
+	Text  string // figures and remedy
+}
+
+func (f Finding) String() string { return f.Check + ": " + f.Text }
+
+// Failure returns the finding as the cell's failure.
+func (f Finding) Failure() *parse.Failure {
+	return &parse.Failure{Class: f.Class, Detail: f.String()}
+}
+
+// Plan returns what is known of a cell before it is measured.
+func Plan(e *Evidence) []Finding {
+	return look(e, func(c Check) func(*Evidence) []Finding { return c.Plan })
+}
+
+// Load returns what is found of a cell that was just loaded.
+func Load(e *Evidence) []Finding {
+	return look(e, func(c Check) func(*Evidence) []Finding { return c.Load })
+}
+
+// Sample returns what is found of a sample.
+func Sample(e *Evidence) []Finding {
+	return look(e, func(c Check) func(*Evidence) []Finding { return c.Sample })
+}
+
+func look(e *Evidence, stage func(Check) func(*Evidence) []Finding) []Finding {
+	var all []Finding
+	for _, c := range Table {
+		check := stage(c)
+		if check == nil {
+			continue
+		}
+		for _, f := range check(e) {
+			f.Check = c.Name
+			all = append(all, f)
+		}
+	}
+	return all
+}
+
+func warn(format string, args ...any) []Finding {
+	return []Finding{{Text: fmt.Sprintf(format, args...)}}
+}
+
+func fail(class parse.Class, format string, args ...any) []Finding {
+	return []Finding{{Class: class, Text: fmt.Sprintf(format, args...)}}
+}

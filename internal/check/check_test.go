@@ -1,0 +1,181 @@
+package check
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ollama-sweep/ollama-sweep/parse"
+)
+
+const second = time.Second
+
+// sound is evidence that nothing can be held against: 3,684 tokens read in 13
+// seconds, as a real server did it.
+func sound() Evidence {
+	return Evidence{
+		Version: "0.13.3", GPU: true, NumCtx: 8192, NumBatch: 512, NumPredict: 2, TrainedCtx: 131072, PromptTokens: 3684,
+		Loaded: parse.Loaded{
+			Warmup:        parse.Sample{PromptEvalCount: 100, PromptEvalDuration: 500 * time.Millisecond, EvalCount: 2, EvalDuration: 11827633, LoadDuration: 8 * second, TotalDuration: 8600 * time.Millisecond, Wall: 8601 * time.Millisecond},
+			ContextLength: 8192, Size: 18e9, SizeVRAM: 18e9,
+		},
+		Sample: parse.Sample{
+			PromptEvalCount: 3684, PromptEvalDuration: 12963530257, EvalCount: 2, EvalDuration: 11827633,
+			LoadDuration: 25883899, TotalDuration: 13003567238, Wall: 13005 * time.Millisecond,
+		},
+		Ceiling: Ceiling(512, nil, Known{Rate: 200, Batch: 100}),
+	}
+}
+
+func TestSoundEvidence(t *testing.T) {
+	e := sound()
+	assert.Empty(t, Plan(&e))
+	assert.Empty(t, Load(&e))
+	assert.Empty(t, Sample(&e))
+	assert.Empty(t, Sample(&Evidence{Sample: parse.Sample{PromptEvalCount: 5, PromptEvalDuration: second}}), "what is not known is not held against a figure")
+	assert.Empty(t, Load(&Evidence{NumCtx: 8192, NumBatch: 512}))
+}
+
+// TestTraps has every way in which a right-looking figure is wrong.
+func TestTraps(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		stage func(*Evidence) []Finding
+		trap  func(*Evidence)
+		check string
+		class parse.Class
+		again bool
+		want  string
+	}{
+		{"out of the cache, as a real server told it: above all that the warm-up allows", Sample, func(e *Evidence) {
+			e.Sample.PromptEvalDuration, e.Sample.EvalCount = 14281514, 0
+			e.Sample.Wall, e.Sample.TotalDuration = 60*time.Millisecond, 55*time.Millisecond
+			e.Loaded.Warmup.EvalCount = 0
+			e.Ceiling = Ceiling(512, nil, Known{Rate: 200, Batch: 512})
+		}, "prompt cache", parse.NoFigures, true, "3684 tokens in 14.281514ms are 257956 tokens/s, but 20000 is the most that the prompts before allow: the prompt came out of a cache"},
+		{"faster than its generated tokens allow", Sample, func(e *Evidence) {
+			e.NumBatch, e.Ceiling = 128, 0
+			e.Sample.PromptEvalDuration, e.Sample.Wall, e.Sample.TotalDuration = 14281514, 60*time.Millisecond, 55*time.Millisecond
+		}, "prompt cache", parse.NoFigures, true, "is the least that the time of a generated token allows"},
+		{"longer than the request", Sample, func(e *Evidence) { e.Sample.Wall = 5 * second }, "prompt cache", parse.NoFigures, true, "but the whole request took 5s by the wall clock"},
+		{"only the last batch timed", Sample, func(e *Evidence) { e.Sample.PromptEvalDuration = 300 * time.Millisecond; e.Sample.TotalDuration = 0 }, "prompt cache", parse.NoFigures, true, "the request took 13.005s by the wall clock, of which load and generation are 37.711532ms: the prompt was not evaluated whole, or only its last batch was timed"},
+		{"the server's own total contradicts", Sample, func(e *Evidence) { e.CLI = true; e.Sample.PromptEvalDuration = 300 * time.Millisecond }, "prompt cache", parse.NoFigures, true, "the server's own total is 13.003567238s"},
+		{"another clock", Sample, func(e *Evidence) { e.Sample.Wall = second; e.Loaded.Warmup.Wall = second / 2 }, "prompt cache", "", false, "its clock can't be checked"},
+		{"a system prompt that can't be told apart", Plan, func(e *Evidence) { e.CLI, e.System = true, 900 }, "prompt cache", "", false, "the model's system prompt (900 bytes) stands before every prompt"},
+		{"cut to num_ctx", Sample, func(e *Evidence) { e.NumCtx, e.Sample.PromptEvalCount = 1024, 1024 }, "truncation", parse.PromptTruncated, false, "the prompt has 3684 tokens and num_ctx=1024 holds no more than 1024 of them: the server read 1024"},
+		{"cut to half", Sample, func(e *Evidence) { e.NumCtx, e.Sample.PromptEvalCount = 3600, 1802 }, "truncation", parse.PromptTruncated, false, "the server read 1802"},
+		{"cut by one", Sample, func(e *Evidence) { e.Sample.PromptEvalCount = 3683 }, "truncation", parse.PromptTruncated, false, "the server read 3683 of the prompt's 3684 tokens"},
+		{"cut, of an estimate", Sample, func(e *Evidence) { e.Estimated = true; e.Sample.PromptEvalCount = 3400 }, "truncation", parse.PromptTruncated, false, "the server read 3400 of the prompt's 3684 tokens"},
+		{"more than before", Sample, func(e *Evidence) { e.Sample.PromptEvalCount = 3700 }, "truncation", parse.NoFigures, false, "counts 3700 tokens in a prompt in which it counted 3684 before"},
+		{"clamped", Load, func(e *Evidence) { e.Loaded.ContextLength = 4096 }, "num_ctx in force", parse.ContextClamped, false, "asked for num_ctx=8192, in force is 4096 (/api/ps)"},
+		{"clamped by the log", Load, func(e *Evidence) { e.Loaded.InForce.NumCtx = 4096 }, "num_ctx in force", parse.ContextClamped, false, "in force is 4096 (the server's log)"},
+		{"clamped and not shown", Load, func(e *Evidence) { e.Version, e.TrainedCtx = "0.10.1", 4096 }, "num_ctx in force", parse.ContextClamped, false, "asked for num_ctx=8192, and the model was trained for 4096"},
+		{"batch above the prompt", Plan, func(e *Evidence) { e.NumBatch = 4096 }, "num_batch in force", "", false, "num_batch is above the prompt's 3684 tokens"},
+		{"batch that the version ignores", Plan, func(e *Evidence) { e.Version, e.NumBatch = "0.13.2", 1024 }, "num_batch in force", "", false, "Ollama 0.13.2 on the llama.cpp runner takes no more than 512 tokens in a pass"},
+		{"batch in force, by the log", Load, func(e *Evidence) { e.NumBatch, e.Loaded.InForce.NumBatch = 1024, 512 }, "num_batch in force", "", false, "asked for num_batch=1024, in force is 512 (the server's log)"},
+		{"spill", Load, func(e *Evidence) { e.Loaded.SizeVRAM = 9e9 }, "spill", "", false, "9.0 of 18.0 GB of the model are in GPU memory"},
+		{"spill of all", Load, func(e *Evidence) { e.Loaded.SizeVRAM = 0 }, "spill", "", false, "0.0 of 18.0 GB"},
+		{"somebody else's model", Load, func(e *Evidence) { e.Loaded.Others = []string{"llama3:8b"} }, "other models", "", false, "also loaded: llama3:8b; a request to it"},
+		{"somebody else's model came", Sample, func(e *Evidence) { e.Sample.Others = []string{"llama3:8b", "x"} }, "other models", "", false, "also loaded: llama3:8b, x"},
+		{"somebody else, though exclusive", Sample, func(e *Evidence) { e.Exclusive, e.Sample.Others = true, []string{"x"} }, "other models", "", true, "loaded again while -exclusive was asked for: x"},
+		{"loaded anew under a sample", Sample, func(e *Evidence) {
+			e.Sample.LoadDuration, e.Sample.TotalDuration, e.Sample.Wall = 7*second, 20*second, 20*second
+		}, "warm-up", "", false, "the model was loaded anew for a sample (7s, at first 8s)"},
+		{"second try", Load, func(e *Evidence) { e.Retries = 1 }, "memory given back", "", false, "loaded at try 2"},
+		{"hot", Sample, func(e *Evidence) {
+			e.Sample.GPU = []parse.GPU{{Index: 0, TemperatureC: 60}, {Index: 1, TemperatureC: 91, PowerW: 349.6, SMClockMHz: 1200, Throttle: []string{"HW thermal slowdown"}}}
+		}, "thermal and power", "", false, "GPU 1 was held back (HW thermal slowdown) at 91 °C, 350 W, SM clock down to 1200 MHz"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			e := sound()
+			test.trap(&e)
+			found := test.stage(&e)
+			require.Len(t, found, 1, "%v", found)
+			assert.Equal(t, test.check, found[0].Check)
+			assert.Equal(t, test.class, found[0].Class)
+			assert.Equal(t, test.again, found[0].Again)
+			assert.Contains(t, found[0].Text, test.want)
+			assert.Contains(t, found[0].String(), test.check+": ")
+		})
+	}
+}
+
+// TestNoTrap has what looks like one of them and is none.
+func TestNoTrap(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		stage func(*Evidence) []Finding
+		alter func(*Evidence)
+	}{
+		{"a model on the CPU of a machine without GPU", Load, func(e *Evidence) { e.GPU = false; e.Loaded.SizeVRAM = 0 }},
+		{"a model of more context on a newer server", Load, func(e *Evidence) { e.Version, e.TrainedCtx = "0.12.0", 4096 }},
+		{"a server from before /api/ps told the context", Load, func(e *Evidence) { e.Loaded.ContextLength = 0 }},
+		{"padding in the log", Load, func(e *Evidence) { e.Loaded.InForce.NumCtx = 8448 }},
+		{"a batch at the limit", Plan, func(e *Evidence) { e.Version = "0.10.1" }},
+		{"a large batch on a newer server", Plan, func(e *Evidence) { e.NumBatch = 2048 }},
+		{"a large batch on an older server", Plan, func(e *Evidence) { e.Version, e.NumBatch = "0.5.6", 2048 }},
+		{"a server from a working tree", Plan, func(e *Evidence) { e.Version, e.NumBatch = "0.0.0", 2048 }},
+		{"an estimate that was a little high", Sample, func(e *Evidence) { e.Estimated = true; e.Sample.PromptEvalCount = 3600 }},
+		{"the command takes its time", Sample, func(e *Evidence) { e.CLI = true; e.Sample.Wall += 900 * time.Millisecond }},
+		{"a short prompt on a busy machine", Sample, func(e *Evidence) {
+			e.Sample = parse.Sample{PromptEvalCount: 3684, PromptEvalDuration: 20 * time.Millisecond, TotalDuration: 30 * time.Millisecond, Wall: 44 * time.Millisecond}
+			e.Loaded.Warmup.EvalCount, e.Ceiling = 0, 0
+		}},
+		{"a fast GPU", Sample, func(e *Evidence) { // 8B on a large one: 25,000 and 150 tokens/s
+			e.NumBatch = 2048
+			e.Sample = parse.Sample{PromptEvalCount: 3684, PromptEvalDuration: 147 * time.Millisecond, EvalCount: 2, EvalDuration: 13 * time.Millisecond, TotalDuration: 165 * time.Millisecond, Wall: 166 * time.Millisecond}
+			e.Ceiling = Ceiling(2048, nil, Known{Rate: 1000, Batch: 128})
+		}},
+		{"small passes on five GPUs at once", Sample, func(e *Evidence) {
+			e.NumBatch = 32
+			e.Sample.PromptEvalDuration = 116 * 6 * time.Millisecond / 5 // one pass of 116 is as a generated token, and five are under way
+			e.Sample.Wall, e.Sample.TotalDuration = e.Sample.PromptEvalDuration+40*time.Millisecond, 0
+		}},
+		{"idle GPU", Sample, func(e *Evidence) { e.Sample.GPU = []parse.GPU{{TemperatureC: 90}} }},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			e := sound()
+			test.alter(&e)
+			assert.Empty(t, test.stage(&e))
+		})
+	}
+}
+
+func TestCeiling(t *testing.T) {
+	assert.Zero(t, Ceiling(512, nil, Known{}))
+	assert.Equal(t, 20000.0, Ceiling(512, nil, Known{Rate: 200, Batch: 512}))
+	assert.Equal(t, 80000.0, Ceiling(512, nil, Known{Rate: 200, Batch: 128}), "four times as many tokens in a pass")
+	assert.Equal(t, 60000.0, Ceiling(64, []Known{{Rate: 3000, Batch: 512}}, Known{Rate: 200, Batch: 64}))
+	assert.Equal(t, 240000.0, Ceiling(512, []Known{{Rate: 3000, Batch: 128}}, Known{}))
+}
+
+func TestRetried(t *testing.T) {
+	for class, want := range map[parse.Class]bool{
+		parse.OutOfGPUMemory: true, parse.ResourceAllocation: true, parse.OutOfSystemMemory: true, parse.RunnerCrashed: true,
+		parse.Timeout: false, parse.PromptTruncated: false, parse.ContextClamped: false, parse.ModelError: false, parse.NoFigures: false,
+	} {
+		assert.Equal(t, want, Retried(class), class)
+	}
+}
+
+func TestDriftNamesFigures(t *testing.T) {
+	assert.Contains(t, Drift(-0.042, 0.008, 6).String(), "drift: the reference cell, measured 6 times, changed by -4.2 % over the sweep, where noise is ±0.8 %")
+}
+
+// TestEveryCheckIsDocumented: the README has a line for each.
+func TestEveryCheckIsDocumented(t *testing.T) {
+	readme, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
+	require.NoError(t, err)
+	seen := make(map[string]bool)
+	for _, c := range Table {
+		assert.False(t, seen[c.Name])
+		seen[c.Name] = true
+		assert.True(t, strings.Contains(string(readme), "**"+c.Name+"**"), c.Name)
+	}
+	assert.Len(t, Table, 10)
+}

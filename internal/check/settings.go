@@ -1,0 +1,63 @@
+package check
+
+import (
+	"golang.org/x/mod/semver"
+
+	"github.com/ollama-sweep/ollama-sweep/parse"
+)
+
+// contextInForce compares the num_ctx that is in force with the one asked for.
+// Servers lower it to what the model was trained for. Before 0.12 they go on to
+// show what was asked for, so that the model's own figure has to tell.
+func contextInForce(e *Evidence) []Finding {
+	const remedy = "leave out the num_ctx above that"
+	shown, logged := e.Loaded.ContextLength, e.Loaded.InForce.NumCtx
+	switch {
+	case shown > 0 && shown != e.NumCtx:
+		return fail(parse.ContextClamped, "asked for num_ctx=%d, in force is %d (/api/ps); %s", e.NumCtx, shown, remedy)
+	case logged > 0 && logged < e.NumCtx:
+		return fail(parse.ContextClamped, "asked for num_ctx=%d, in force is %d (the server's log); %s", e.NumCtx, logged, remedy)
+	case e.TrainedCtx > 0 && e.NumCtx > e.TrainedCtx && before(e.Version, "0.12.0"):
+		return fail(parse.ContextClamped, "asked for num_ctx=%d, and the model was trained for %d, to which this server lowers it; %s", e.NumCtx, e.TrainedCtx, remedy)
+	}
+	return nil
+}
+
+// fixedPass is the size of a pass in the llama.cpp runner of the servers that
+// pass num_batch on without it (n_ubatch).
+const fixedPass = 512
+
+// batchAsked tells of cells that are copies of others whatever the server does.
+func batchAsked(e *Evidence) []Finding {
+	var found []Finding
+	if e.PromptTokens > 0 && e.NumBatch > e.PromptTokens {
+		found = warn("num_batch is above the prompt's %d tokens, so that one pass holds all of it: every such num_batch is a copy of the same cell; use a longer prompt or a smaller num_batch", e.PromptTokens)
+	}
+	if e.NumBatch > fixedPass && !before(e.Version, "0.5.7") && before(e.Version, "0.13.3") && e.Loaded.InForce.NumBatch == 0 {
+		found = append(found, warn("Ollama %s on the llama.cpp runner takes no more than %d tokens in a pass, so that every num_batch above is a copy of %d; update Ollama, or name the server's log with -server-log, which tells", e.Version, fixedPass, fixedPass)...)
+	}
+	return found
+}
+
+// batchInForce compares the num_batch that is in force, which only the server's
+// log shows, with the one asked for.
+func batchInForce(e *Evidence) []Finding {
+	if got := e.Loaded.InForce.NumBatch; got > 0 && got < e.NumBatch {
+		return warn("asked for num_batch=%d, in force is %d (the server's log): a copy of the cell with that; leave it out", e.NumBatch, got)
+	}
+	return nil
+}
+
+// before compares versions such as "0.10.1" or "v0.12.0-rc1"; one that can't be
+// read, like that of a server built from a working tree, is taken as new.
+func before(version, than string) bool {
+	v := "v" + trimV(version)
+	return semver.IsValid(v) && v != "v0.0.0" && semver.Compare(v, "v"+than) < 0
+}
+
+func trimV(version string) string {
+	if len(version) > 0 && version[0] == 'v' {
+		return version[1:]
+	}
+	return version
+}

@@ -1,0 +1,26 @@
+package check
+
+import "github.com/ollama-sweep/ollama-sweep/parse"
+
+// truncation compares the server's count with that of the same prompt before. A
+// server cuts a prompt that is longer than num_ctx without a word: to num_ctx,
+// or, newer ones, to num_ctx/2 + 2.
+func truncation(e *Evidence) []Finding {
+	got, want := e.Sample.PromptEvalCount, e.PromptTokens
+	const remedy = "use a shorter prompt, a larger num_ctx, or {fill: 0.9}, which is sized for each num_ctx"
+	switch {
+	case want == 0:
+		return nil
+	case want > e.NumCtx && got <= e.NumCtx:
+		return fail(parse.PromptTruncated, "the prompt has %d tokens and num_ctx=%d holds no more than %d of them: the server read %d; %s", want, e.NumCtx, e.NumCtx, got, remedy)
+	case e.Estimated && got < want-tolerance(want), !e.Estimated && got < want:
+		return fail(parse.PromptTruncated, "the server read %d of the prompt's %d tokens at num_ctx=%d; %s", got, want, e.NumCtx, remedy)
+	case !e.Estimated && got > want:
+		return fail(parse.NoFigures, "the server counts %d tokens in a prompt in which it counted %d before: figures of two prompts can't be compared; is another model served under the same name?", got, want)
+	}
+	return nil
+}
+
+// tolerance is by how much a count may lie below one that was reckoned from
+// parts of the prompt.
+func tolerance(tokens int) int { return 32 + tokens/20 }

@@ -1,0 +1,110 @@
+package report
+
+import (
+	"encoding/csv"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
+)
+
+// statsColumns heads the file of WriteStats.
+var statsColumns = []string{
+	"num_ctx", "num_batch", "n", "median", "low", "high", "spread", "warnings",
+	"verdict", "settings", "size", "size_vram", "retries", "error",
+}
+
+// WriteStats writes what is known of each cell as CSV, a row for each result in
+// order of num_ctx and num_batch: its samples, their median in tokens per
+// second, the 95 % interval of that (empty below six samples), the spread from
+// the smallest to the largest in percent of the median, the warnings, whether it
+// is best, tied or recommended, whether the settings were verified, the model's
+// bytes in all and in GPU memory, tries that failed, and the type of error.
+func WriteStats(w io.Writer, cp *sweep.Checkpoint) error {
+	g := newGrid(cp)
+	verdicts := cellVerdicts(cp)
+	out := csv.NewWriter(w)
+	rows := [][]string{statsColumns}
+	for _, ctx := range g.ctx {
+		for _, batch := range g.batch {
+			c := sweep.Cell{Ctx: ctx, Batch: batch}
+			if r := g.results[c]; r != nil {
+				rows = append(rows, statsRow(r, verdicts[c]))
+			}
+		}
+	}
+	if err := out.WriteAll(rows); err != nil {
+		return fmt.Errorf("writing statistics: %w", err)
+	}
+	return nil
+}
+
+func statsRow(r *sweep.Result, verdict string) []string {
+	var warnings []string
+	for _, text := range r.Warnings {
+		warnings = append(warnings, oneLine(text))
+	}
+	row := []string{strconv.Itoa(r.NumCtx), strconv.Itoa(r.NumBatch)}
+	row = append(row, sampleColumns(r)...)
+	row = append(row, strings.Join(warnings, " | "), verdict, r.Settings, known(r.Size), "", known(int64(r.Retries)), "")
+	if r.Size > 0 {
+		row[len(row)-3] = strconv.FormatInt(r.SizeVRAM, 10)
+	}
+	if r.Failed() {
+		row[len(row)-1] = oneLine(string(*r.Error))
+	}
+	return row
+}
+
+// sampleColumns returns n, median, low, high and spread.
+func sampleColumns(r *sweep.Result) []string {
+	in, ok := verdict.IntervalOf(r.SampleRates())
+	switch {
+	case ok && !r.Failed():
+	case r.PromptEvalRate != nil: // an older tool's
+		return []string{"1", two(*r.PromptEvalRate), "", "", ""}
+	default:
+		return []string{strconv.Itoa(len(r.Samples)), "", "", "", ""}
+	}
+	columns := []string{strconv.Itoa(in.N), two(in.Median), "", "", ""}
+	if in.Bounded {
+		columns[2], columns[3] = two(in.Low), two(in.High)
+	}
+	if in.N > 1 {
+		columns[4] = two(100 * in.Spread)
+	}
+	return columns
+}
+
+func two(x float64) string { return strconv.FormatFloat(x, 'f', 2, 64) }
+
+// known leaves out a figure that is not known.
+func known(x int64) string {
+	if x == 0 {
+		return ""
+	}
+	return strconv.FormatInt(x, 10)
+}
+
+// cellVerdicts says of the cells that stand out what they are.
+func cellVerdicts(cp *sweep.Checkpoint) map[sweep.Cell]string {
+	says := make(map[sweep.Cell]string)
+	v, ok := cp.Verdict()
+	if !ok {
+		return says
+	}
+	for _, c := range v.Tied {
+		says[sweep.Cell{Ctx: c.Ctx, Batch: c.Batch}] = "tied"
+	}
+	says[sweep.Cell{Ctx: v.Best.Ctx, Batch: v.Best.Batch}] = "best"
+	recommended := sweep.Cell{Ctx: v.Recommended.Ctx, Batch: v.Recommended.Batch}
+	if says[recommended] == "best" {
+		says[recommended] = "best, recommended"
+	} else {
+		says[recommended] = "recommended"
+	}
+	return says
+}

@@ -1,0 +1,150 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/check"
+	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
+)
+
+// verdictLine says in one line how far the best cell is the best:
+//
+//	best 85.6 tokens/s at num_ctx=18432, num_batch=544; 31 cells are tied with it within ±1.6 %; recommended: num_ctx=18432, num_batch=928
+func verdictLine(v *sweep.Verdict) string {
+	line := fmt.Sprintf("best %.1f tokens/s at %s; ", v.Best.Median(), named(v.Best))
+	switch n := len(v.Tied); {
+	case n == 0:
+		line += "no other cell is tied with it"
+	case n == 1:
+		line += fmt.Sprintf("1 cell is tied with it within ±%s %%", percent(v.Within))
+	default:
+		line += fmt.Sprintf("%d cells are tied with it within ±%s %%", n, percent(v.Within))
+	}
+	return line + "; recommended: " + named(v.Recommended)
+}
+
+func named(c verdict.Cell) string { return fmt.Sprintf("num_ctx=%d, num_batch=%d", c.Ctx, c.Batch) }
+
+// percent gives a share one decimal, and rounds up so that it holds.
+func percent(share float64) string { return fmt.Sprintf("%.1f", math.Ceil(1000*share-1e-9)/10) }
+
+// printVerdict says what is recommended, and what that rests on.
+func printVerdict(w io.Writer, s Stats) {
+	v := s.Verdict
+	fmt.Fprintf(w, "Verdict: %s\n", verdictLine(v))
+	note(w, "ties rest on %s%s", v.Basis, noiseText(v))
+	if len(v.Tied) > 0 {
+		note(w, "tied: %s", cellNames(v.Tied))
+	}
+	if len(v.Outliers) > 0 {
+		note(w, "alone above all around them, and so not recommended on one sample: %s", cellNames(v.Outliers))
+	}
+	if s.OneSample {
+		note(w, "Each cell has one sample: a lone maximum is within noise; `repeat: 6` gives an interval, `confirm: 3` measures the leading cells again.")
+	}
+	for _, c := range v.Confirmed {
+		note(w, "measured again: %s", confirmedText(c, v.Confirmed[0]))
+	}
+	if v.Gain != nil {
+		paragraph(w, "", "Gain: "+gainText(v))
+	}
+	if s.Drift != nil {
+		paragraph(w, "", fmt.Sprintf("Drift: the reference cell changed by %+.1f %% over the sweep, measured %d times; noise is ±%s %%", 100*s.Drift.Change, s.Drift.Points, percent(s.Drift.Noise)))
+	}
+}
+
+func note(w io.Writer, format string, args ...any) { paragraph(w, "  ", fmt.Sprintf(format, args...)) }
+
+// paragraph writes text in lines that are no longer than a table's. All but the
+// first are indented further.
+func paragraph(w io.Writer, indent, text string) {
+	line := indent
+	for i, word := range strings.Fields(text) {
+		if i > 0 && utf8.RuneCountInString(line+word) >= lineWidth {
+			fmt.Fprintln(w, strings.TrimRight(line, " "))
+			line = indent + "    "
+		}
+		line += word + " "
+	}
+	fmt.Fprintln(w, strings.TrimRight(line, " "))
+}
+
+func noiseText(v *sweep.Verdict) string {
+	if v.Noise == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (a sample's standard deviation is %.1f %%)", 100*v.Noise)
+}
+
+func cellNames(cells []verdict.Cell) string {
+	list := make([]sweep.Cell, len(cells))
+	for i, c := range cells {
+		list[i] = sweep.Cell{Ctx: c.Ctx, Batch: c.Batch}
+	}
+	return sweep.Cells(list)
+}
+
+func confirmedText(c, first sweep.Confirmed) string {
+	text := fmt.Sprintf("num_ctx=%d, num_batch=%d: ", c.Ctx, c.Batch)
+	if c.Failed || len(c.Rates) == 0 {
+		return text + "failed"
+	}
+	text += fmt.Sprintf("%.1f tokens/s in %d rounds, %.1f before", sweep.Median(c.Rates), len(c.Rates), c.Before)
+	switch {
+	case c.Cell == first.Cell:
+		return text
+	case c.Apart:
+		return text + "; slower than the first"
+	}
+	return text + "; tied with the first"
+}
+
+func gainText(v *sweep.Verdict) string {
+	text := fmt.Sprintf("num_batch=%d is %+.1f %% faster than the server's own choice at num_ctx=%d", v.Recommended.Batch, 100*v.Gain.Ratio, v.Recommended.Ctx)
+	if !v.Gain.Bounded {
+		return text + ", on too few rounds for an interval"
+	}
+	text += fmt.Sprintf(" (95 %% interval %+.1f to %+.1f %%)", 100*v.Gain.Low, 100*v.Gain.High)
+	if v.Gain.Low <= 0 && v.Gain.High >= 0 {
+		text += ": no difference that can be told"
+	}
+	return text
+}
+
+// printWarnings says each kind of warning once, with the cells that have it.
+func printWarnings(w io.Writer, cp *sweep.Checkpoint) error {
+	var b strings.Builder
+	for _, text := range cp.Sweep.Warnings {
+		paragraph(&b, "", "Warning: "+oneLine(text))
+	}
+	var kinds []string
+	cells := make(map[string][]sweep.Cell)
+	first := make(map[string]string)
+	for i := range cp.Results {
+		r := &cp.Results[i]
+		for _, text := range r.Warnings {
+			kind, _, _ := strings.Cut(text, ": ")
+			if cells[kind] == nil {
+				kinds, first[kind] = append(kinds, kind), text
+			}
+			if !slices.Contains(cells[kind], r.Cell()) {
+				cells[kind] = append(cells[kind], r.Cell())
+			}
+		}
+	}
+	for _, kind := range kinds {
+		paragraph(&b, "", "Warning: "+oneLine(first[kind]))
+		note(&b, "in %d cells: %s", len(cells[kind]), sweep.Cells(cells[kind]))
+	}
+	if d, ok := cp.Drift(); ok && d.Significant {
+		paragraph(&b, "", "Warning: "+check.Drift(d.Change, d.Noise, d.Points).String())
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}

@@ -1,0 +1,207 @@
+package sweep
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
+)
+
+const (
+	// mostRounds is how often leading cells and the baseline are measured, in
+	// turns, each time with a load of its own: six samples a side are the least
+	// that have a 95 % interval.
+	mostRounds = 6
+	// leastRounds is from where a difference can be told: below it no test finds
+	// one.
+	leastRounds = 5
+	// referenceSamples is how many prompts a measurement of the reference cell
+	// takes at least: their scatter is what a drift is held against.
+	referenceSamples = 3
+)
+
+// reference measures the reference cell again where its time has come: the
+// first cell of the checkpoint that has a rate, after so many others.
+func (r *run) reference(ctx context.Context) error {
+	cp := r.Store.Checkpoint()
+	cell, ok := cp.ReferenceCell()
+	if r.ReferenceEvery == 0 || !ok || cp.sinceReference() < r.ReferenceEvery {
+		return nil
+	}
+	_, err := r.besideThePlan(ctx, Reference, cell, max(r.Repeat, referenceSamples))
+	return err
+}
+
+// ReferenceCell returns the cell that is measured again every so often, and
+// false while there is none.
+func (cp *Checkpoint) ReferenceCell() (Cell, bool) {
+	for i := range cp.Remeasured {
+		if cp.Remeasured[i].Purpose == Reference {
+			return cp.Remeasured[i].Cell(), true
+		}
+	}
+	for i := range cp.Results {
+		if len(cp.Results[i].Samples) > 0 && !cp.Results[i].Failed() {
+			return cp.Results[i].Cell(), true
+		}
+	}
+	return Cell{}, false
+}
+
+// sinceReference counts the measurements of cells since the last one of the
+// reference cell, or since the sweep began.
+func (cp *Checkpoint) sinceReference() int {
+	last := cp.Sweep.Started
+	for i := range cp.Remeasured {
+		if r := &cp.Remeasured[i]; r.Purpose == Reference && r.Timestamp.After(last) {
+			last = r.Timestamp
+		}
+	}
+	n := 0
+	for i := range cp.Results {
+		if cp.Results[i].Timestamp.After(last) {
+			n++
+		}
+	}
+	return n
+}
+
+// beside measures what comes after the plan: leading cells again, the baseline.
+func (r *run) beside(ctx context.Context) error {
+	if r.Leaders == 0 && !r.Baseline || r.summary().Missing > 0 {
+		return nil
+	}
+	if err := r.confirm(ctx); err != nil {
+		return err
+	}
+	return r.baseline(ctx)
+}
+
+// confirm measures the leading cells again. Where they don't hold what they
+// promised and another cell comes out on top, that one is measured too.
+func (r *run) confirm(ctx context.Context) error {
+	cp := r.Store.Checkpoint()
+	leaders := cp.leaders(r.Leaders)
+	for more := 0; len(leaders) > 0; more++ {
+		if err := r.turns(ctx, Confirm, leaders); err != nil {
+			return err
+		}
+		v, _ := cp.Verdict()
+		top := Cell{v.Recommended.Ctx, v.Recommended.Batch}
+		if slices.Contains(leaders, top) || more == r.Leaders {
+			return nil
+		}
+		leaders = append(leaders, top)
+	}
+	return nil
+}
+
+// leaders returns the cell that the plan's own samples recommend, and after it
+// those with the highest rates.
+func (cp *Checkpoint) leaders(n int) []Cell {
+	cells := cp.rated(false)
+	v, ok := verdict.Judge(cells, cp.referenceRates())
+	if !ok || n == 0 {
+		return nil
+	}
+	slices.SortStableFunc(cells, func(a, b verdict.Cell) int { return -cmp.Compare(a.Median(), b.Median()) })
+	leaders := []Cell{{v.Recommended.Ctx, v.Recommended.Batch}}
+	for _, c := range cells {
+		if cell := (Cell{c.Ctx, c.Batch}); len(leaders) < n && cell != leaders[0] {
+			leaders = append(leaders, cell)
+		}
+	}
+	return leaders
+}
+
+// baseline measures the server's own num_batch at the recommended num_ctx, in
+// turns with the recommended cell.
+func (r *run) baseline(ctx context.Context) error {
+	v, ok := r.Store.Checkpoint().Verdict()
+	if !r.Baseline || !ok {
+		return nil
+	}
+	found := Cell{v.Recommended.Ctx, v.Recommended.Batch}
+	return r.turns(ctx, Baseline, []Cell{found, {Ctx: found.Ctx}})
+}
+
+// turns measures the cells one after the other, round by round, until all that
+// can be told is told. What stands in the checkpoint is not measured again, and
+// a cell that fails is left out from then on.
+func (r *run) turns(ctx context.Context, purpose Purpose, cells []Cell) error {
+	cp := r.Store.Checkpoint()
+	for round := 1; round <= mostRounds; round++ {
+		if round > leastRounds && cp.apart(purpose, cells) {
+			return nil
+		}
+		for _, c := range cells {
+			rates, failed := cp.again(purpose, c)
+			if failed || len(rates) >= round {
+				continue
+			}
+			result, err := r.besideThePlan(ctx, purpose, c, 1)
+			if err != nil {
+				return err
+			}
+			r.besideProgress(purpose, round, result)
+		}
+	}
+	return nil
+}
+
+// apart reports whether every cell differs from the fastest of them.
+func (cp *Checkpoint) apart(purpose Purpose, cells []Cell) bool {
+	if purpose == Baseline {
+		return false // its interval takes all rounds
+	}
+	var all [][]float64
+	for _, c := range cells {
+		if rates, failed := cp.again(purpose, c); !failed {
+			all = append(all, rates)
+		}
+	}
+	slices.SortStableFunc(all, func(a, b []float64) int { return -cmp.Compare(Median(a), Median(b)) })
+	return len(all) < 2 || !slices.Contains(verdict.Differ(all[0], all[1:]), false)
+}
+
+// again returns the rates of the samples that were taken of a cell for the
+// purpose, and whether it failed.
+func (cp *Checkpoint) again(purpose Purpose, c Cell) (rates []float64, failed bool) {
+	for i := range cp.Remeasured {
+		if r := &cp.Remeasured[i]; r.Purpose == purpose && r.Cell() == c {
+			rates = append(rates, r.SampleRates()...)
+			failed = failed || r.Failed()
+		}
+	}
+	return rates, failed
+}
+
+// besideThePlan measures a cell with a load of its own and keeps that beside the
+// plan's results.
+func (r *run) besideThePlan(ctx context.Context, purpose Purpose, c Cell, samples int) (Result, error) {
+	if err := r.mustStop(ctx, true); err != nil {
+		return Result{}, err
+	}
+	result := Result{NumCtx: c.Ctx, NumBatch: c.Batch}
+	saved := false
+	err := r.measure(ctx, &task{result: &result, want: samples, save: func(res Result) error {
+		err := r.Store.Remeasure(Remeasured{purpose, res}, saved)
+		saved = true
+		return err
+	}})
+	return result, err
+}
+
+func (r *run) besideProgress(purpose Purpose, round int, result Result) {
+	what := failureText
+	if !result.Failed() {
+		what = func(result Result) string { return fmt.Sprintf("%.1f tokens/s", *result.PromptEvalRate) }
+	}
+	name := result.Cell().String()
+	if result.NumBatch == 0 {
+		name = fmt.Sprintf("ctx=%d and the server's own num_batch", result.NumCtx)
+	}
+	fmt.Fprintf(r.Log, "# %s, round %d of at most %d, %s: %s\n", purpose, round, mostRounds, name, what(result))
+}

@@ -1,0 +1,308 @@
+package sweep
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/check"
+	"github.com/ollama-sweep/ollama-sweep/parse"
+)
+
+// task is a load to make and the samples to take of it.
+type task struct {
+	result   *Result
+	want     int // samples in the end, those that it has already among them
+	save     func(Result) error
+	onSample func(*Result, parse.Sample) error // may be nil
+}
+
+// refusals is how often a sample may be refused for what comes and goes.
+const refusals = 3
+
+// measure takes the samples that the task still lacks. The error is one that
+// ends the sweep; a cell's own failure stands in the result.
+func (r *run) measure(ctx context.Context, t *task) error {
+	for crashes, tries := 0, 0; ; {
+		err := r.attempt(ctx, t)
+		if err == nil {
+			return nil
+		}
+		r.loaded = Cell{}
+		var failure *parse.Failure
+		switch {
+		case ctx.Err() != nil:
+			return stopCause(ctx)
+		case !errors.As(err, &failure):
+			return err
+		case check.Retried(failure.Class) && tries == 0:
+			tries++
+			if err := r.settle(ctx, t.result, failure); err != nil {
+				return err
+			}
+			continue
+		case failure.Class.OfCell():
+			return t.fail(*failure, r.Now())
+		}
+		if crashes++; crashes == crashLimit {
+			return t.fail(parse.Failure{
+				Class:  parse.RunnerCrashed,
+				Detail: fmt.Sprintf("the server went away %d times under this cell: %s", crashes, failure.Detail),
+			}, r.Now())
+		}
+		fmt.Fprintf(r.Log, "# %v: %s: waiting for it, then measuring the cell again\n", t.result.Cell(), failure)
+		if err := r.Runner.Ready(ctx); err != nil {
+			return r.cause(ctx, err)
+		}
+	}
+}
+
+// settle waits for memory to be given back, so that the second try is a fair one.
+func (r *run) settle(ctx context.Context, result *Result, failure *parse.Failure) error {
+	result.Retries++
+	f := Result{Error: &failure.Class, Detail: failure.Detail}
+	fmt.Fprintf(r.Log, "# %v: %s: waiting for the memory to be given back, then trying once more\n", result.Cell(), failureText(f))
+	err := r.Runner.Settle(ctx)
+	var away *parse.Failure
+	if err == nil || errors.As(err, &away) {
+		return nil // of a server that is away the second try tells
+	}
+	return r.cause(ctx, err)
+}
+
+// cause returns why a context ended where it did, else the error.
+func (r *run) cause(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return stopCause(ctx)
+	}
+	return err
+}
+
+// attempt loads the cell and samples it until it has enough, within the cell's
+// time.
+func (r *run) attempt(ctx context.Context, t *task) error {
+	cellCtx, cancel := context.WithTimeout(ctx, r.CellTimeout)
+	defer cancel()
+	err := r.load(cellCtx, t)
+	if err == nil || cellCtx.Err() == nil || ctx.Err() != nil {
+		return err
+	}
+	// The time is up, whatever the runner made of it. The request is given up,
+	// but a server may go on loading, which would stand in the next cell's way.
+	unloadCtx, cancel := context.WithTimeout(ctx, unloadTimeout)
+	defer cancel()
+	detail := fmt.Sprintf("not done within %v (cell_timeout)", r.CellTimeout)
+	if err := r.Runner.Unload(unloadCtx); err != nil {
+		detail += fmt.Sprintf("; then unloading failed: %v", err)
+	}
+	return &parse.Failure{Class: parse.Timeout, Detail: detail}
+}
+
+// load brings the cell into memory, holds what the server says of it against
+// what was asked for, and goes on to the samples.
+func (r *run) load(ctx context.Context, t *task) error {
+	result := t.result
+	if r.loaded == result.Cell() {
+		// The same settings would not be loaded again.
+		if err := r.Runner.Unload(ctx); err != nil {
+			return err
+		}
+	}
+	loaded, err := r.Runner.Load(ctx, result.NumCtx, result.NumBatch, r.Prompter.Warmup(result.NumBatch))
+	if err != nil {
+		return err
+	}
+	r.loaded = result.Cell()
+	r.gpu = r.gpu || loaded.SizeVRAM > 0
+	result.Warmup = &loaded.Warmup
+	result.ContextLength, result.Size, result.SizeVRAM = loaded.ContextLength, loaded.Size, loaded.SizeVRAM
+	result.InForce, result.Settings = loaded.InForce, SettingsAsked
+	if loaded.InForce.NumBatch > 0 {
+		result.Settings = SettingsVerified
+	}
+	e := r.evidence(result, loaded)
+	if _, err := r.judge(result, check.Load(&e)); err != nil {
+		return err
+	}
+	if err := r.size(ctx, result.NumCtx); err != nil {
+		return err
+	}
+	e = r.evidence(result, loaded) // with the prompt's length
+	for _, f := range check.Plan(&e) {
+		result.warn(f, true)
+	}
+	return r.samples(ctx, t, loaded)
+}
+
+// size learns the tokenizer and the prompt's length, once for the sweep.
+func (r *run) size(ctx context.Context, loaded int) error {
+	if r.Prompter.Sized() {
+		return nil
+	}
+	err := r.Prompter.Size(loaded, smallest(r.Plan), func(prompt string) (int, error) {
+		s, err := r.Runner.Sample(ctx, prompt)
+		return s.PromptEvalCount, err
+	})
+	if err != nil {
+		return err
+	}
+	r.Store.Learn(r.Prompter.sizing)
+	r.sayCopies()
+	return r.Prompter.fits(r.Plan)
+}
+
+// samples has the loaded cell read prompts until it has enough samples.
+func (r *run) samples(ctx context.Context, t *task, loaded parse.Loaded) error {
+	for refused := 0; len(t.result.Samples) < t.want; {
+		prompt, err := r.Prompter.Next(t.result.NumCtx)
+		if err != nil {
+			return err
+		}
+		sample, err := r.Runner.Sample(ctx, prompt)
+		if err != nil {
+			return err
+		}
+		if _, ok := sample.PromptEvalRate(); !ok {
+			return &parse.Failure{Class: parse.NoFigures, Detail: "the server's answer has no prompt eval count and duration"}
+		}
+		e := r.evidence(t.result, loaded)
+		e.Sample = sample
+		e.Ceiling = r.ceiling(t.result, loaded)
+		again, err := r.judge(t.result, check.Sample(&e))
+		if err != nil {
+			return err
+		}
+		if again != nil {
+			if refused++; refused < refusals {
+				fmt.Fprintf(r.Log, "# %v: a sample does not count: %s\n", t.result.Cell(), again)
+				continue
+			}
+			if again.Class == "" {
+				return errors.New(again.String())
+			}
+			return again.Failure()
+		}
+		if err := r.keep(t, sample); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// judge keeps the warnings among the findings with the result. It returns the
+// finding for which the sample does not count, if there is one, and the cell's
+// failure as an error.
+func (r *run) judge(result *Result, found []check.Finding) (again *check.Finding, err error) {
+	for _, f := range found {
+		switch {
+		case f.Again:
+			return &f, nil
+		case f.Class != "":
+			return nil, f.Failure()
+		case result.warn(f, false):
+			fmt.Fprintf(r.Log, "# warning: %v: %s\n", result.Cell(), f)
+		}
+	}
+	return nil, nil
+}
+
+// warn adds the finding to the cell's warnings and reports whether it is new:
+// of each check one is enough, but for those of the plan, which are as they are.
+func (r *Result) warn(f check.Finding, planned bool) bool {
+	known := slices.ContainsFunc(r.Warnings, func(w string) bool {
+		return w == f.String() || !planned && strings.HasPrefix(w, f.Check+": ")
+	})
+	if !known {
+		r.Warnings = append(r.Warnings, f.String())
+	}
+	return !known
+}
+
+// evidence returns what is known of a cell and its load.
+func (r *run) evidence(result *Result, loaded parse.Loaded) check.Evidence {
+	e := r.Known
+	e.NumCtx, e.NumBatch = result.NumCtx, result.NumBatch
+	e.GPU = r.gpu
+	e.Retries = result.Retries
+	e.Loaded = loaded
+	e.PromptTokens = r.tokens[r.promptKey(result.NumCtx)]
+	if e.PromptTokens == 0 && r.Prompter.Sized() {
+		e.PromptTokens, e.Estimated = r.Prompter.Tokens(result.NumCtx), true
+	}
+	return e
+}
+
+// promptKey tells prompts of different lengths apart.
+func (r *run) promptKey(numCtx int) int {
+	if r.Prompter.SameEverywhere() {
+		return 0
+	}
+	return numCtx
+}
+
+// ceiling returns the rate above which a sample of the cell is not believed.
+func (r *run) ceiling(result *Result, loaded parse.Loaded) float64 {
+	var believed []check.Known
+	for _, other := range r.Store.Checkpoint().Results {
+		if other.PromptEvalRate != nil {
+			believed = append(believed, check.Known{Rate: *other.PromptEvalRate, Batch: other.NumBatch})
+		}
+	}
+	first, _ := loaded.Warmup.PromptEvalRate()
+	return check.Ceiling(result.NumBatch, believed, check.Known{Rate: first, Batch: min(result.NumBatch, loaded.Warmup.PromptEvalCount)})
+}
+
+// keep saves a sample, and only then tells of it.
+func (r *run) keep(t *task, sample parse.Sample) error {
+	key := r.promptKey(t.result.NumCtx)
+	if r.tokens[key] == 0 {
+		r.tokens[key] = sample.PromptEvalCount
+	}
+	t.result.Samples = append(t.result.Samples, sample)
+	if err := t.put(r.Now()); err != nil {
+		return err
+	}
+	if t.onSample == nil {
+		return nil
+	}
+	return t.onSample(t.result, sample)
+}
+
+// fail saves the cell as failed. Samples that it had are kept, but no rate: a
+// cell that fails after its third prompt is not one to recommend.
+func (t *task) fail(f parse.Failure, now time.Time) error {
+	t.result.Error, t.result.Detail = &f.Class, f.Detail
+	return t.put(now)
+}
+
+func (t *task) put(now time.Time) error {
+	t.result.setRate()
+	t.result.Timestamp = now
+	return t.save(*t.result)
+}
+
+// sayCopies names once the cells of the plan of which something is known before
+// they are measured.
+func (r *run) sayCopies() {
+	if r.said {
+		return
+	}
+	r.said = true
+	cells := make(map[string][]Cell)
+	var order []string
+	for _, c := range r.Plan {
+		e := r.evidence(&Result{NumCtx: c.Ctx, NumBatch: c.Batch}, parse.Loaded{})
+		for _, f := range check.Plan(&e) {
+			if cells[f.String()] == nil {
+				order = append(order, f.String())
+			}
+			cells[f.String()] = append(cells[f.String()], c)
+		}
+	}
+	for _, text := range order {
+		fmt.Fprintf(r.Log, "# warning: %s: %s\n", Cells(cells[text]), text)
+	}
+}

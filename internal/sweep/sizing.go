@@ -1,0 +1,143 @@
+package sweep
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"unicode"
+)
+
+// Sizing is what the server's tokenizer makes of prompts, learned once for a
+// sweep: Ollama has no way to ask for a count of tokens but to have them read.
+type Sizing struct {
+	Fixed      float64 `json:"fixed"`                 // tokens beside the words: the server's template, and a prompt's own start
+	PerWord    float64 `json:"per_word"`              // tokens, on average over our words
+	FileTokens int     `json:"file_tokens,omitempty"` // of a whole prompt from a file
+}
+
+// words returns how many of our words make a prompt of at most so many tokens.
+func (s Sizing) words(tokens float64) int {
+	if s.PerWord <= 0 {
+		return 0
+	}
+	return max(0, int(math.Floor((tokens-s.Fixed)/s.PerWord)))
+}
+
+func (s Sizing) tokens(words int) float64 { return s.Fixed + float64(words)*s.PerWord }
+
+// Sized reports whether prompts can be made.
+func (p *Prompter) Sized() bool { return p.sizing.PerWord > 0 }
+
+// Resize takes the sizing of an earlier run of the same sweep.
+func (p *Prompter) Resize(s Sizing) { p.sizing = s }
+
+// The shortest prompt of a sizing, in words, and the most that others have
+// beyond it: once the list of words.
+const (
+	leastWords = 2
+	mostExtra  = 64
+)
+
+// Size learns the tokenizer by short prompts, and the length of a file's prompt
+// by reading it in parts. Each prompt of the sizing stays below half of the
+// num_ctx that is loaded, where no server cuts it. count has the server read a
+// prompt and returns its tokens. smallest is the num_ctx that the file's prompt
+// has to fit: one that is far longer is not read to its end.
+func (p *Prompter) Size(loaded, smallest int, count func(prompt string) (int, error)) error {
+	least, err := count(ownStart() + ourWords(leastWords))
+	if err != nil {
+		return err
+	}
+	for extra := mostExtra; extra > 1 && least < loaded/2; extra /= 2 {
+		n, err := count(ownStart() + ourWords(leastWords+extra))
+		if err != nil {
+			return err
+		}
+		if n <= least {
+			return fmt.Errorf("the server counts %d tokens in a prompt of %d words and %d in one of %d, so that nothing can be said of a prompt's length: is something between this program and Ollama?", least, leastWords, n, leastWords+extra)
+		}
+		if n < loaded/2 {
+			s := Sizing{PerWord: float64(n-least) / float64(extra)}
+			s.Fixed = float64(least) - leastWords*s.PerWord
+			if p.text != "" {
+				if s.FileTokens, err = fileTokens(p.text, s.Fixed, loaded, smallest, count); err != nil {
+					return err
+				}
+			}
+			p.sizing = s
+			return nil
+		}
+	}
+	return fmt.Errorf("num_ctx=%d is too small to size a prompt: the server counts %d tokens in one of %d words; use a larger num_ctx", loaded, least, leastWords)
+}
+
+// firstPart is the length in bytes of the first part of a file that is read. A
+// byte is a token in the worst of vocabularies, and a quarter in most.
+const firstPart = 256
+
+// farTooLong is how often a prompt is as long as num_ctx where it is no use to
+// count on.
+const farTooLong = 8
+
+// fileTokens counts the tokens of a prompt from a file, or, of one that is far
+// too long, estimates them from what was read so far.
+func fileTokens(text string, fixed float64, loaded, smallest int, count func(string) (int, error)) (int, error) {
+	sum, size, whole := 0.0, firstPart, len(text)
+	for text != "" {
+		part := cut(text, size)
+		n, err := count(ownStart() + strings.TrimPrefix(part, " "))
+		if err != nil {
+			return 0, err
+		}
+		if n >= loaded/2 && len(part) > 1 {
+			size = len(part) / 2
+			continue
+		}
+		text = text[len(part):]
+		tokens := max(1, float64(n)-fixed)
+		sum += tokens
+		estimate := fixed + sum*float64(whole)/float64(whole-len(text))
+		if estimate > farTooLong*float64(smallest) {
+			return int(math.Round(estimate)), nil
+		}
+		size = max(1, int((0.4*float64(loaded)-fixed)/tokens*float64(len(part))))
+	}
+	return int(math.Round(fixed + sum)), nil
+}
+
+// cut returns the first bytes of the text, at most size of them where there is
+// a place to cut: before a space, so that no word is torn.
+func cut(text string, size int) string {
+	if len(text) <= size {
+		return text
+	}
+	if i := strings.LastIndexFunc(text[:size], unicode.IsSpace); i > 0 {
+		return text[:i]
+	}
+	for i := range text {
+		if i >= size {
+			return text[:i]
+		}
+	}
+	return text
+}
+
+// fits reports, for a file, what is wrong where its prompt is longer than the
+// smallest num_ctx of the plan holds.
+func (p *Prompter) fits(plan []Cell) error {
+	n, least := p.sizing.FileTokens, smallest(plan)
+	if n+p.numPredict <= least {
+		return nil
+	}
+	return fmt.Errorf("prompt %s has %d tokens, which with num_predict %d do not fit the smallest num_ctx %d: the server would cut it without a word; use a shorter text, leave out num_ctx below %d, or use {fill: 0.9}, which is sized for each num_ctx",
+		p.spec.File, n, p.numPredict, least, n+p.numPredict)
+}
+
+// smallest returns the least num_ctx of a plan, of which there is one cell.
+func smallest(plan []Cell) int {
+	least := plan[0].Ctx
+	for _, c := range plan {
+		least = min(least, c.Ctx)
+	}
+	return least
+}

@@ -1,0 +1,195 @@
+package ollamarun
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/ollama-sweep/ollama-sweep/parse"
+)
+
+// GPUMonitor reads the state of this machine's NVIDIA GPUs while it runs. It
+// keeps one nvidia-smi at work for the whole sweep: starting one takes up to a
+// second of the CPU that feeds the GPU. The library behind it, NVML, would need
+// cgo and be loaded into this process; the command is also where containers
+// have it. A nil monitor knows nothing, and costs nothing.
+type GPUMonitor struct {
+	cmd    *exec.Cmd
+	ended  chan struct{} // closed when the command's output has ended
+	mu     sync.Mutex
+	recent []reading // the oldest first
+	news   chan struct{}
+}
+
+type reading struct {
+	at time.Time
+	parse.GPU
+}
+
+const (
+	// readEvery is how often a GPU is read.
+	readEvery = "200" // ms
+	// fresh is how old a reading may be that stands for now. A shorter
+	// measurement than readEvery has none of its own.
+	fresh = time.Second
+	// mostReadings bounds memory: an hour of five GPUs.
+	mostReadings = 100_000
+	// firstReading is how long the command may take until its first line.
+	firstReading = 5 * time.Second
+)
+
+// StartGPUMonitor returns nil where there is no nvidia-smi, or none that finds a
+// GPU. End the monitor with Close.
+func StartGPUMonitor(ctx context.Context) (*GPUMonitor, error) {
+	path, err := exec.LookPath("nvidia-smi")
+	if err != nil {
+		return nil, nil
+	}
+	// Newer drivers have another name for the reasons, very old ones none.
+	const reasons = "clocks_throttle_reasons.active"
+	for _, name := range []string{reasons, "clocks_event_reasons.active", "index"} {
+		m, err := startGPUMonitor(path, strings.Replace(parse.GPUQuery, reasons, name, 1))
+		if err != nil {
+			return nil, err
+		}
+		if m.first(ctx) {
+			return m, nil
+		}
+		if err := m.Close(); err != nil {
+			return nil, err
+		}
+	}
+	return nil, nil
+}
+
+func startGPUMonitor(path, query string) (*GPUMonitor, error) {
+	cmd := exec.Command(path, "--query-gpu="+query, "--format=csv,noheader,nounits", "-lms", readEvery)
+	// Not of the terminal's group: an interrupt ends it by way of Close. Should
+	// this process be killed, its next line finds nobody to read it, and it ends.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	m := &GPUMonitor{cmd: cmd, ended: make(chan struct{}), news: make(chan struct{}, 1)}
+	go m.read(out)
+	return m, nil
+}
+
+// read takes readings until the command ends. What is no reading, such as an
+// error text, is passed over.
+func (m *GPUMonitor) read(out io.Reader) {
+	defer close(m.ended)
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		g, err := parse.GPUReading(withoutReasons(lines.Text()))
+		if err != nil {
+			continue
+		}
+		m.mu.Lock()
+		m.recent = append(m.recent, reading{time.Now(), g})
+		if len(m.recent) > mostReadings {
+			m.recent = slices.Clone(m.recent[mostReadings/2:])
+		}
+		m.mu.Unlock()
+		select {
+		case m.news <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// withoutReasons makes a line of a driver that has no reasons, where the index
+// was asked for in their place, into one that says so.
+func withoutReasons(line string) string {
+	if i := strings.LastIndexByte(line, ','); i >= 0 && !strings.Contains(line[i:], "0x") {
+		return line[:i] + ", [N/A]"
+	}
+	return line
+}
+
+// first reports whether a reading comes in time.
+func (m *GPUMonitor) first(ctx context.Context) bool {
+	select {
+	case <-m.news:
+		return true
+	case <-m.ended:
+		return len(m.since(time.Time{})) > 0
+	case <-time.After(firstReading):
+	case <-ctx.Done():
+	}
+	return false
+}
+
+// since returns the readings from a time on.
+func (m *GPUMonitor) since(begin time.Time) []reading {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	i, _ := slices.BinarySearchFunc(m.recent, begin, func(r reading, t time.Time) int { return r.at.Compare(t) })
+	return slices.Clone(m.recent[i:])
+}
+
+// Between returns the state of each GPU over a span of time that has passed: of
+// the readings in it, or the last one before its end where it is too short to
+// have one. A GPU of which nothing is known then is not among them.
+func (m *GPUMonitor) Between(begin, end time.Time) []parse.GPU {
+	if m == nil {
+		return nil
+	}
+	var within, last []parse.GPU
+	for _, r := range m.since(end.Add(-max(fresh, end.Sub(begin)))) {
+		switch {
+		case r.at.After(end):
+		case r.at.Before(begin):
+			last = slices.DeleteFunc(last, func(g parse.GPU) bool { return g.Index == r.Index })
+			last = append(last, r.GPU)
+		default:
+			within = append(within, r.GPU)
+		}
+	}
+	for _, g := range last {
+		if !slices.ContainsFunc(within, func(w parse.GPU) bool { return w.Index == g.Index }) {
+			within = append(within, g)
+		}
+	}
+	return parse.MergeGPUs(within)
+}
+
+// Now returns the newest reading of each GPU.
+func (m *GPUMonitor) Now() []parse.GPU {
+	now := time.Now()
+	return m.Between(now, now)
+}
+
+// MemoryUsed returns the MiB in use on all GPUs together, and false when that is
+// not known.
+func (m *GPUMonitor) MemoryUsed() (mib int, ok bool) {
+	gpus := m.Now()
+	for _, g := range gpus {
+		mib += g.MemoryMiB
+	}
+	return mib, len(gpus) > 0
+}
+
+// Close ends the command. It may be called more than once.
+func (m *GPUMonitor) Close() error {
+	if m == nil || m.cmd.ProcessState != nil {
+		return nil
+	}
+	m.cmd.Process.Kill() // an error means that it has ended
+	<-m.ended
+	var exit *exec.ExitError
+	if err := m.cmd.Wait(); err != nil && !errors.As(err, &exit) {
+		return err
+	}
+	return nil
+}

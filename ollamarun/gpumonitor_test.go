@@ -1,0 +1,118 @@
+package ollamarun
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ollama-sweep/ollama-sweep/parse"
+)
+
+// How long, and how often, a test looks for what comes by itself.
+const (
+	pollLimit = 10 * time.Second
+	pollEvery = 5 * time.Millisecond
+)
+
+// fakeSMI puts an nvidia-smi on the path that does what the script says.
+func fakeSMI(t *testing.T, script string) {
+	t.Helper()
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "nvidia-smi"), []byte("#!/bin/sh\n"+script), 0o755))
+	sleepPath, err := exec.LookPath("sleep")
+	require.NoError(t, err)
+	t.Setenv("PATH", dir+string(os.PathListSeparator)+filepath.Dir(sleepPath))
+}
+
+// twoGPUs prints readings as the documentation of nvidia-smi has them, the
+// second GPU hot.
+const twoGPUs = `while :; do
+echo "0, 61, 1980, 290.10, 1000, 95, 0x0000000000000000"
+echo "1, 91, 1200, 349.90, 2000, 99, 0x0000000000000060"
+sleep 0.05
+done
+`
+
+func startMonitor(t *testing.T) *GPUMonitor {
+	t.Helper()
+	m, err := StartGPUMonitor(t.Context())
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, m.Close()) })
+	return m
+}
+
+func TestGPUMonitor(t *testing.T) {
+	fakeSMI(t, twoGPUs)
+	m := startMonitor(t)
+	require.NotNil(t, m)
+	want := []parse.GPU{
+		{Index: 0, TemperatureC: 61, SMClockMHz: 1980, PowerW: 290.1, MemoryMiB: 1000, Utilization: 95},
+		{Index: 1, TemperatureC: 91, SMClockMHz: 1200, PowerW: 349.9, MemoryMiB: 2000, Utilization: 99, Throttle: []string{"HW thermal slowdown", "SW thermal slowdown"}},
+	}
+	require.Eventually(t, func() bool { return len(m.Now()) == 2 }, pollLimit, pollEvery)
+	now := time.Now()
+	merged := m.Between(now.Add(-time.Minute), now)
+	assert.ElementsMatch(t, want[1].Throttle, merged[1].Throttle)
+	merged[1].Throttle = want[1].Throttle
+	assert.Equal(t, want, merged)
+	assert.Len(t, m.Between(now, now.Add(time.Microsecond)), 2, "a short measurement has the last reading before it")
+	used, ok := m.MemoryUsed()
+	assert.True(t, ok)
+	assert.Equal(t, 3000, used)
+	assert.Empty(t, m.Between(now.Add(-time.Hour), now.Add(-time.Minute)), "nothing was read then")
+
+	require.NoError(t, m.Close())
+	require.NoError(t, m.Close())
+	require.Error(t, m.cmd.Process.Kill(), "the command has ended")
+}
+
+func TestGPUMonitorOfAnotherDriver(t *testing.T) {
+	for _, field := range []string{"clocks_event_reasons.active", "utilization.gpu,index"} {
+		last := "0x0000000000000004"
+		if strings.HasSuffix(field, "index") {
+			last = "0"
+		}
+		fakeSMI(t, fmt.Sprintf(`case "$1" in *%s)
+while :; do echo "0, 61, 1980, 290.10, 1000, 95, %s"; sleep 0.05; done;;
+esac
+echo 'Field "clocks_throttle_reasons.active" is not a valid field to query.'
+exit 2
+`, field, last))
+		m := startMonitor(t)
+		require.NotNil(t, m, field)
+		gpus := m.Now()
+		require.Len(t, gpus, 1)
+		assert.Equal(t, 1980, gpus[0].SMClockMHz)
+		assert.Equal(t, last != "0", len(gpus[0].Throttle) == 1)
+	}
+}
+
+func TestGPUMonitorWithoutGPU(t *testing.T) {
+	fakeSMI(t, "echo \"NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver. Make sure that the latest NVIDIA driver is installed and running.\"\nexit 9\n")
+	m := startMonitor(t)
+	assert.Nil(t, m)
+	assert.Empty(t, m.Now())
+	assert.Empty(t, m.Between(time.Now(), time.Now()))
+	_, ok := m.MemoryUsed()
+	assert.False(t, ok)
+	assert.NoError(t, m.Close())
+
+	t.Setenv("PATH", t.TempDir())
+	assert.Nil(t, startMonitor(t))
+}
+
+func TestGPUMonitorWhoseCommandEnds(t *testing.T) {
+	fakeSMI(t, "echo \"0, 61, 1980, 290.10, 1000, 95, 0x0000000000000000\"\n")
+	m := startMonitor(t)
+	require.NotNil(t, m)
+	<-m.ended
+	later := time.Now().Add(2 * fresh)
+	assert.Empty(t, m.Between(later, later), "an old reading does not stand for now")
+}

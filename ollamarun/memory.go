@@ -1,0 +1,210 @@
+package ollamarun
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ollama/ollama/api"
+
+	"github.com/ollama-sweep/ollama-sweep/parse"
+)
+
+// Loaded returns the server's entry of a model in memory, with false when it has
+// none, and the names of all other models there. Tags made from the same weights
+// share one runner, and the server names the tag that loaded it first: a lone
+// entry is taken whatever its name, unless it has stayed when ours was unloaded.
+func (s *Server) Loaded(ctx context.Context, name string) (entry api.ProcessModelResponse, ok bool, others []string, err error) {
+	ps, err := s.client().ListRunning(ctx)
+	if err != nil {
+		return entry, false, nil, s.failure(ctx, "asking what is loaded", err)
+	}
+	i := slices.IndexFunc(ps.Models, func(m api.ProcessModelResponse) bool { return sameModel(m.Name, name) })
+	if i < 0 && len(ps.Models) == 1 && !s.strangers[ps.Models[0].Name] {
+		i = 0
+	}
+	for j, m := range ps.Models {
+		if j == i {
+			entry, ok = m, true
+			continue
+		}
+		others = append(others, parse.Plain([]byte(m.Name)))
+	}
+	return entry, ok, others, nil
+}
+
+// loaded completes a load with what the server has in memory since, and with
+// what its log says.
+func (s *Server) loaded(ctx context.Context, model string, warmup parse.Sample) (parse.Loaded, error) {
+	l := parse.Loaded{Warmup: warmup}
+	m, _, others, err := s.Loaded(ctx, model)
+	if err != nil {
+		return l, err
+	}
+	l.ContextLength, l.Size, l.SizeVRAM, l.Others = m.ContextLength, m.Size, m.SizeVRAM, others
+	l.InForce, _, err = s.ServerLog.InForce(ctx)
+	return l, err
+}
+
+// beforeLoad makes room where it has to, and notes what the load is held against.
+func (s *Server) beforeLoad(ctx context.Context, model string) error {
+	if err := s.alone(ctx, model); err != nil {
+		return err
+	}
+	if s.idleMiB == 0 {
+		s.idleMiB, _ = s.Monitor.MemoryUsed()
+	}
+	return s.ServerLog.Mark()
+}
+
+// observe adds to a sample what was seen from outside while the model read it.
+func (s *Server) observe(ctx context.Context, model string, sample *parse.Sample, begin time.Time) (err error) {
+	sample.GPU = s.Monitor.Between(begin, begin.Add(sample.Wall))
+	_, _, sample.Others, err = s.Loaded(ctx, model)
+	return err
+}
+
+// explain gives a crash the class of what the server's log says of it: a runner
+// that could not have its memory can end with no more than a status.
+func (s *Server) explain(err error) error {
+	var f *parse.Failure
+	if err == nil || !errors.As(err, &f) || f.Class != parse.RunnerCrashed {
+		return err
+	}
+	text, readErr := s.ServerLog.Since()
+	if readErr != nil {
+		return errors.Join(err, readErr)
+	}
+	logged, ok := parse.LogFailure(text)
+	if !ok {
+		return err
+	}
+	return &parse.Failure{Class: logged.Class, Detail: fmt.Sprintf("%s (the server's log: %s)", f.Detail, logged.Detail)}
+}
+
+// Pauses while a model goes from memory: the server answers before it has gone,
+// and a request that comes between finds it still loaded.
+const (
+	unloadWait = 2 * time.Second
+	unloadPoll = 20 * time.Millisecond
+)
+
+// Unload frees the memory of a model, under whatever tag it was loaded, and
+// returns when it is gone. It is no error when none is loaded, nor when the
+// server has no such model, or one that a failed creation left broken.
+func (s *Server) Unload(ctx context.Context, name string) error {
+	err := s.client().Generate(ctx, &api.GenerateRequest{
+		Model:     name,
+		KeepAlive: &api.Duration{},
+	}, func(api.GenerateResponse) error { return nil })
+	if err != nil {
+		err = s.failure(ctx, "unloading "+name, err)
+		var f *parse.Failure
+		if errors.As(err, &f) && f.Class == parse.ModelError {
+			return nil
+		}
+		return err
+	}
+	if went, err := s.gone(ctx, name, unloadWait); went || err != nil {
+		return err
+	}
+	if entry, there, _, err := s.Loaded(ctx, name); err == nil && there && !sameModel(entry.Name, name) {
+		if s.strangers == nil {
+			s.strangers = make(map[string]bool)
+		}
+		s.strangers[entry.Name] = true
+	}
+	return nil
+}
+
+// gone waits until the model is not in memory, and reports whether it went.
+func (s *Server) gone(ctx context.Context, name string, wait time.Duration) (bool, error) {
+	for give := time.Now().Add(wait); ; {
+		if _, there, _, err := s.Loaded(ctx, name); err != nil || !there {
+			return err == nil, err
+		}
+		if time.Now().After(give) {
+			return false, nil
+		}
+		if err := sleep(ctx, unloadPoll); err != nil {
+			return false, err
+		}
+	}
+}
+
+const (
+	// settleWait is how long memory may take to be given back.
+	settleWait = time.Minute
+	// settledMiB is how much more GPU memory than before the first load may be in
+	// use when it is: drivers keep some.
+	settledMiB = 512
+)
+
+// settle unloads the model and waits until it is gone and, where the GPUs can be
+// asked, the memory is free again, or until it should have been.
+func (s *Server) settle(ctx context.Context, model string) error {
+	if err := s.Unload(ctx, model); err != nil {
+		return err
+	}
+	give := time.Now().Add(settleWait)
+	if _, err := s.gone(ctx, model, settleWait); err != nil {
+		return err
+	}
+	for {
+		used, known := s.Monitor.MemoryUsed()
+		if !known || s.idleMiB == 0 || used <= s.idleMiB+settledMiB {
+			return nil
+		}
+		if time.Now().After(give) {
+			s.say("GPU memory was not given back within %v: %d MiB are in use, before the first load %d were", settleWait, used, s.idleMiB)
+			return nil
+		}
+		if err := sleep(ctx, time.Second); err != nil {
+			return err
+		}
+	}
+}
+
+func (s *Server) say(format string, args ...any) {
+	if s.Log != nil {
+		fmt.Fprintf(s.Log, "# "+format+"\n", args...)
+	}
+}
+
+// alone unloads all other models where the server is to be ours.
+func (s *Server) alone(ctx context.Context, model string) error {
+	if !s.Exclusive {
+		return nil
+	}
+	ps, err := s.client().ListRunning(ctx)
+	if err != nil {
+		return s.failure(ctx, "asking what is loaded", err)
+	}
+	names := make([]string, 0, len(ps.Models))
+	for _, m := range ps.Models {
+		if !sameModel(m.Name, model) {
+			names = append(names, m.Name)
+		}
+	}
+	for _, name := range names {
+		s.say("unloading %s, as -exclusive asks", parse.Plain([]byte(name)))
+		if err := s.Unload(ctx, name); err != nil {
+			return err
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	if ps, err = s.client().ListRunning(ctx); err != nil {
+		return s.failure(ctx, "asking what is loaded", err)
+	}
+	for _, m := range ps.Models {
+		if slices.Contains(names, m.Name) {
+			return fmt.Errorf("%s stays in the server's memory although -exclusive has it unloaded: stop what uses it, or leave -exclusive out (loaded: %s)", m.Name, strings.Join(names, ", "))
+		}
+	}
+	return nil
+}

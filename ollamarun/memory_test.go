@@ -1,0 +1,180 @@
+package ollamarun
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ollama-sweep/ollama-sweep/parse"
+)
+
+// inMemory answers /api/ps with models of these names.
+func inMemory(t *testing.T, names ...string) http.HandlerFunc {
+	t.Helper()
+	entry := strings.TrimSuffix(strings.TrimPrefix(strings.TrimSpace(captured(t, "ps.json")), `{"models":[`), "]}")
+	var entries []string
+	for _, name := range names {
+		entries = append(entries, strings.ReplaceAll(entry, "tiny:latest", name))
+	}
+	return say(`{"models":[` + strings.Join(entries, ",") + `]}`)
+}
+
+func TestLoadedTakesALoneModelUnderAnotherTag(t *testing.T) {
+	f, s := newFakeServer(t)
+	m, ok, others, err := s.Loaded(t.Context(), "ollama-sweep-tmp-00000000-1-1")
+	require.NoError(t, err)
+	assert.True(t, ok)
+	assert.Empty(t, others)
+	assert.Equal(t, 2048, m.ContextLength)
+
+	f.answers["/api/ps"] = say(`{"models":[]}`)
+	_, ok, _, err = s.Loaded(t.Context(), "tiny")
+	require.NoError(t, err)
+	assert.False(t, ok)
+}
+
+func TestLoadedTellsOthers(t *testing.T) {
+	f, s := newFakeServer(t)
+	f.answers["/api/ps"] = inMemory(t, "llama3.1:8b", "tiny:latest", "qwen3:30b")
+	m, ok, others, err := s.Loaded(t.Context(), "tiny")
+	require.NoError(t, err)
+	assert.True(t, ok)
+	assert.Equal(t, "tiny:latest", m.Name)
+	assert.Equal(t, []string{"llama3.1:8b", "qwen3:30b"}, others)
+
+	a, err := NewAPI(t.Context(), s, "tiny", nil, 2)
+	require.NoError(t, err)
+	loaded, err := a.Load(t.Context(), 2048, 64, "warm up")
+	require.NoError(t, err)
+	assert.Equal(t, others, loaded.Others)
+	sample, err := a.Sample(t.Context(), "one")
+	require.NoError(t, err)
+	assert.Equal(t, others, sample.Others)
+}
+
+// TestUnloadLearnsStrangers: a lone model that stays when ours was unloaded is
+// not ours under another tag.
+func TestUnloadLearnsStrangers(t *testing.T) {
+	f, s := newFakeServer(t)
+	stays := inMemory(t, "llama3.1:8b")
+	f.answers["/api/generate"] = func(w http.ResponseWriter, _ *http.Request) {
+		f.answers["/api/ps"] = stays
+		fmt.Fprint(w, captured(t, "generate-unload.ndjson"))
+	}
+	require.NoError(t, s.Unload(t.Context(), "tiny"))
+	_, ok, others, err := s.Loaded(t.Context(), "tiny")
+	require.NoError(t, err)
+	assert.False(t, ok)
+	assert.Equal(t, []string{"llama3.1:8b"}, others)
+	f.answers["/api/ps"] = inMemory(t, "llama3.1:8b", "tiny:latest")
+	m, ok, _, err := s.Loaded(t.Context(), "tiny")
+	require.NoError(t, err)
+	assert.True(t, ok)
+	assert.Equal(t, "tiny:latest", m.Name)
+}
+
+func TestExclusive(t *testing.T) {
+	f, s := newFakeServer(t)
+	var log bytes.Buffer
+	s.Log, s.Exclusive = &log, true
+	a, err := NewAPI(t.Context(), s, "tiny", nil, 2)
+	require.NoError(t, err)
+	f.answers["/api/ps"] = inMemory(t, "llama3.1:8b", "tiny:latest")
+	generate := f.answers["/api/generate"]
+	f.answers["/api/generate"] = func(w http.ResponseWriter, r *http.Request) {
+		f.answers["/api/ps"] = inMemory(t, "tiny:latest")
+		generate(w, r)
+	}
+	f.asked = nil
+	loaded, err := a.Load(t.Context(), 2048, 64, "warm up")
+	require.NoError(t, err)
+	assert.Empty(t, loaded.Others)
+	assert.Contains(t, f.request(t, "/api/generate"), `"model":"llama3.1:8b"`, "it is unloaded first")
+	assert.Contains(t, log.String(), "# unloading llama3.1:8b, as -exclusive asks\n")
+
+	f.answers["/api/generate"] = func(w http.ResponseWriter, r *http.Request) {
+		f.answers["/api/ps"] = inMemory(t, "llama3.1:8b", "tiny:latest")
+		generate(w, r)
+	}
+	f.answers["/api/ps"] = inMemory(t, "llama3.1:8b", "tiny:latest")
+	_, err = a.Load(t.Context(), 2048, 64, "warm up")
+	assert.ErrorContains(t, err, "llama3.1:8b stays in the server's memory although -exclusive has it unloaded")
+	var failure *parse.Failure
+	assert.NotErrorAs(t, err, &failure, "it is no cell's failure")
+}
+
+// TestSettle waits for the model to go and for the GPU to give its memory back.
+func TestSettle(t *testing.T) {
+	used := filepath.Join(t.TempDir(), "used")
+	require.NoError(t, os.WriteFile(used, []byte("300"), 0o644))
+	fakeSMI(t, `while :; do read used <"`+used+`"; echo "0, 61, 1980, 290.10, $used, 95, 0x0"; sleep 0.02; done`)
+	f, s := newFakeServer(t)
+	s.Monitor = startMonitor(t)
+	require.NotNil(t, s.Monitor)
+	a, err := NewAPI(t.Context(), s, "tiny", nil, 2)
+	require.NoError(t, err)
+	_, err = a.Load(t.Context(), 2048, 64, "warm up")
+	require.NoError(t, err)
+
+	require.NoError(t, os.WriteFile(used, []byte("20000"), 0o644))
+	require.Eventually(t, func() bool { mib, _ := s.Monitor.MemoryUsed(); return mib == 20000 }, pollLimit, pollEvery)
+	settled := make(chan error, 1)
+	f.answers["/api/generate"] = say(captured(t, "generate-unload.ndjson"))
+	go func() { settled <- a.Settle(t.Context()) }()
+	select {
+	case err := <-settled:
+		t.Fatalf("it did not wait for the memory: %v", err)
+	case <-s.Monitor.news:
+	}
+	require.NoError(t, os.WriteFile(used, []byte("500"), 0o644))
+	require.NoError(t, <-settled)
+	mib, _ := s.Monitor.MemoryUsed()
+	assert.LessOrEqual(t, mib, 300+settledMiB)
+}
+
+// TestCrashIsExplained: the log knows more than the exit status.
+func TestCrashIsExplained(t *testing.T) {
+	f, s := newFakeServer(t)
+	path := filepath.Join(t.TempDir(), "server.log")
+	appendTo(t, path, "cudaMalloc failed: out of memory\n")
+	var err error
+	s.ServerLog, err = OpenServerLog(path)
+	require.NoError(t, err)
+	a, err := NewAPI(t.Context(), s, "tiny", nil, 2)
+	require.NoError(t, err)
+	lines := ""
+	f.answers["/api/generate"] = func(w http.ResponseWriter, r *http.Request) {
+		appendTo(t, path, lines)
+		sayStatus(500, `{"error":"llama runner process has terminated: exit status 2"}`)(w, r)
+	}
+	_, err = a.Load(t.Context(), 2048, 64, "warm up")
+	var failure *parse.Failure
+	require.ErrorAs(t, err, &failure)
+	assert.Equal(t, parse.RunnerCrashed, failure.Class, "an older load's words don't count")
+
+	lines = "ggml_backend_cuda_buffer_type_alloc_buffer: allocating 9.00 MiB on device 0: cudaMalloc failed: out of memory\n"
+	_, err = a.Load(t.Context(), 2048, 64, "warm up")
+	require.ErrorAs(t, err, &failure)
+	assert.Equal(t, parse.OutOfGPUMemory, failure.Class)
+	assert.Contains(t, failure.Detail, "exit status 2 (the server's log: ggml_backend_cuda")
+}
+
+// TestSystemPrompt: what stands before every prompt begins in its own way too.
+func TestSystemPrompt(t *testing.T) {
+	f, s := newFakeServer(t)
+	f.answers["/api/show"] = say(strings.Replace(captured(t, "show.json"), "{", `{"system":"Be brief.",`, 1))
+	a, err := NewAPI(t.Context(), s, "tiny", nil, 2)
+	require.NoError(t, err)
+	f.asked = nil
+	start := strings.Repeat("1 ", 16)
+	_, err = a.Sample(t.Context(), start+"once upon a time")
+	require.NoError(t, err)
+	assert.Contains(t, f.request(t, "/api/generate"), `"system":"`+start+`Be brief."`)
+}

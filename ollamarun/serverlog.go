@@ -1,0 +1,102 @@
+package ollamarun
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/ollama-sweep/ollama-sweep/parse"
+)
+
+// ServerLog is the file that a server writes its log to, which is read while it
+// grows. A nil log tells nothing.
+type ServerLog struct {
+	path string
+	from int64 // where the part begins that counts
+	file os.FileInfo
+}
+
+// OpenServerLog returns the log at path, once it can be read.
+func OpenServerLog(path string) (*ServerLog, error) {
+	l := &ServerLog{path: path}
+	if err := l.Mark(); err != nil {
+		return nil, err
+	}
+	if !l.file.Mode().IsRegular() {
+		return nil, fmt.Errorf("server log %s is not a file: name the one that `ollama serve` writes to; for a system service, `journalctl -fu ollama >FILE` makes one", path)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading server log: %w", err)
+	}
+	return l, f.Close()
+}
+
+// Mark has only what is written from now on count.
+func (l *ServerLog) Mark() (err error) {
+	if l == nil {
+		return nil
+	}
+	if l.file, err = os.Stat(l.path); err != nil {
+		return fmt.Errorf("reading server log: %w", err)
+	}
+	l.from = l.file.Size()
+	return nil
+}
+
+// mostLog bounds what is read of a log: the newest 4 MB.
+const mostLog = 4 << 20
+
+// Since returns what was written since Mark, or all of a file that has taken
+// the place of the one of then.
+func (l *ServerLog) Since() ([]byte, error) {
+	if l == nil {
+		return nil, nil
+	}
+	f, err := os.Open(l.path)
+	if err != nil {
+		return nil, fmt.Errorf("reading server log: %w", err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("reading server log: %w", err)
+	}
+	from := l.from
+	if !os.SameFile(info, l.file) || info.Size() < from {
+		from = 0
+	}
+	text, err := io.ReadAll(io.NewSectionReader(f, max(from, info.Size()-mostLog), mostLog))
+	if err != nil {
+		return nil, fmt.Errorf("reading server log: %w", err)
+	}
+	return text, nil
+}
+
+// A log can come later than the answer, as through journalctl.
+const (
+	logWait = 300 * time.Millisecond
+	logPoll = 10 * time.Millisecond
+)
+
+// InForce returns the settings of the newest load since Mark, and false when
+// the log tells of none.
+func (l *ServerLog) InForce(ctx context.Context) (parse.InForce, bool, error) {
+	if l == nil {
+		return parse.InForce{}, false, nil
+	}
+	for give := time.Now().Add(logWait); ; {
+		text, err := l.Since()
+		if err != nil {
+			return parse.InForce{}, false, err
+		}
+		if f, ok := parse.ServerLog(text); ok || time.Now().After(give) {
+			return f, ok, nil
+		}
+		if err := sleep(ctx, logPoll); err != nil {
+			return parse.InForce{}, false, err
+		}
+	}
+}
