@@ -20,17 +20,22 @@ import (
 // fakeRunner answers each sample of a cell with a rate that tells the cell, and
 // takes a second for it. Errors that are set for a cell come first.
 type fakeRunner struct {
-	clock    time.Time
-	cell     Cell
-	loads    []Cell
-	samples  []Cell
-	prompts  []string
-	loadErrs map[Cell][]error
-	errs     map[Cell][]error
-	readyErr error
-	unloaded int
-	settled  int
-	onSample func()
+	clock     time.Time
+	cell      Cell
+	loads     []Cell
+	samples   []Cell
+	prompts   []string
+	loadErrs  map[Cell][]error
+	errs      map[Cell][]error
+	readyErr  error
+	unloaded  int
+	settled   int
+	settleErr error
+	onSample  func()
+
+	rate        func(Cell) float64 // tokens per second, instead of one that tells the cell
+	alterLoaded func(*parse.Loaded)
+	alterSample func(*parse.Sample)
 }
 
 func (f *fakeRunner) now() time.Time { return f.clock }
@@ -49,10 +54,14 @@ func (f *fakeRunner) Load(_ context.Context, numCtx, numBatch int, warmup string
 	f.loads = append(f.loads, f.cell)
 	f.clock = f.clock.Add(4 * time.Second)
 	words := len(strings.Fields(warmup))
-	return parse.Loaded{
+	loaded := parse.Loaded{
 		Warmup:        parse.Sample{PromptEvalCount: 10 + 2*words, PromptEvalDuration: time.Second, LoadDuration: 3 * time.Second, TotalDuration: 4 * time.Second},
 		ContextLength: numCtx, Size: 7, SizeVRAM: 7,
-	}, pop(f.loadErrs, f.cell)
+	}
+	if f.alterLoaded != nil {
+		f.alterLoaded(&loaded)
+	}
+	return loaded, pop(f.loadErrs, f.cell)
 }
 
 func (f *fakeRunner) Sample(_ context.Context, prompt string) (parse.Sample, error) {
@@ -67,14 +76,21 @@ func (f *fakeRunner) Sample(_ context.Context, prompt string) (parse.Sample, err
 	}
 	s := sample(float64(f.cell.Ctx + f.cell.Batch))
 	s.PromptEvalCount = 10 + 2*len(strings.Fields(prompt))
-	s.PromptEvalDuration = time.Duration(float64(s.PromptEvalCount) / float64(f.cell.Ctx+f.cell.Batch) * float64(time.Second))
+	rate := float64(f.cell.Ctx + f.cell.Batch)
+	if f.rate != nil {
+		rate = f.rate(f.cell)
+	}
+	s.PromptEvalDuration = time.Duration(float64(s.PromptEvalCount) / rate * float64(time.Second))
 	s.TotalDuration = s.LoadDuration + s.PromptEvalDuration + s.EvalDuration
+	if f.alterSample != nil {
+		f.alterSample(&s)
+	}
 	return s, nil
 }
 
 func (f *fakeRunner) Unload(context.Context) error { f.unloaded++; return nil }
 
-func (f *fakeRunner) Settle(context.Context) error { f.settled++; return nil }
+func (f *fakeRunner) Settle(context.Context) error { f.settled++; return f.settleErr }
 
 // fixture is a sweep of a fake server in a folder of its own.
 type fixture struct {

@@ -1,0 +1,216 @@
+package sweep
+
+import (
+	"context"
+	"math/rand/v2"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ollama-sweep/ollama-sweep/parse"
+)
+
+// around has the fake server's rates scatter around a speed by a relative
+// standard deviation.
+func around(seed uint64, noise float64, speed func(Cell) float64) func(Cell) float64 {
+	rng := rand.New(rand.NewPCG(seed, 1))
+	return func(c Cell) float64 { return speed(c) * (1 + noise*rng.NormFloat64()) }
+}
+
+func purposes(cp *Checkpoint) (list []Purpose) {
+	for _, r := range cp.Remeasured {
+		list = append(list, r.Purpose)
+	}
+	return list
+}
+
+func TestReferenceCell(t *testing.T) {
+	dir := t.TempDir()
+	f := newFixture(t, dir)
+	f.Plan, _ = Grid{Ctx: []int{1000, 2000, 3000}, Batch: []int{100, 200, 300}}.Cells()
+	f.ReferenceEvery = 3
+	f.Store.Checkpoint().Sweep.Started = noon.Add(-time.Second)
+	f.fake.rate = func(Cell) float64 { // 1 % slower with every minute
+		return 1000 * (1 - f.fake.clock.Sub(noon).Minutes()/100)
+	}
+	summary, _ := f.run(t.Context())
+	require.NoError(t, summary.Usable())
+	cp, err := Load(f.Store.Path())
+	require.NoError(t, err)
+	assert.Equal(t, []Purpose{Reference, Reference, Reference}, purposes(cp))
+	for _, r := range cp.Remeasured {
+		assert.Equal(t, Cell{1000, 100}, r.Cell())
+		assert.Len(t, r.Samples, referenceSamples)
+	}
+	drift, ok := cp.Drift()
+	require.True(t, ok)
+	assert.True(t, drift.Significant)
+	assert.Negative(t, drift.Change)
+	assert.Len(t, f.bench, 9, "what is beside the plan is no benchmark's line")
+
+	// Going on, it counts the cells since the last one.
+	f = newFixture(t, dir)
+	f.ReferenceEvery = 3
+	f.Plan, _ = Grid{Ctx: []int{1000, 2000, 3000, 4000}, Batch: []int{100, 200, 300}}.Cells()
+	f.fake.clock = noon.Add(time.Hour)
+	f.run(t.Context())
+	assert.Len(t, f.Store.Checkpoint().Remeasured, 4)
+}
+
+// TestConfirmFindsTheLuckyOne: the best of the first samples is not the best.
+func TestConfirmFindsTheLuckyOne(t *testing.T) {
+	dir := t.TempDir()
+	lucky := Cell{1000, 100}
+	start := func() *fixture {
+		f := newFixture(t, dir)
+		f.Plan, _ = Grid{Ctx: []int{1000, 2000, 3000}, Batch: []int{100, 200, 300}}.Cells()
+		f.Repeat, f.Leaders = 2, 3
+		noise := around(1, 0.002, func(c Cell) float64 { return 1000 + float64(c.Batch) })
+		f.fake.rate = func(c Cell) float64 {
+			if c == lucky && len(f.Store.Checkpoint().Results) < len(f.Plan) {
+				return 1500
+			}
+			return noise(c)
+		}
+		return f
+	}
+	f := start()
+	ctx, cancel := context.WithCancel(t.Context())
+	f.fake.onSample = func() {
+		if len(f.Store.Checkpoint().Remeasured) == 7 {
+			cancel()
+		}
+	}
+	summary, _ := f.run(ctx)
+	assert.ErrorIs(t, summary.Usable(), ErrInterrupted)
+	assert.Contains(t, f.log.String(), "# confirm, round 1 of at most 6, ctx=1000/batch=100: ")
+	v, ok := f.Store.Checkpoint().Verdict()
+	require.True(t, ok)
+	assert.Equal(t, 1000, v.Best.Ctx, "two rounds say little")
+
+	f = start()
+	summary, _ = f.run(t.Context())
+	require.NoError(t, summary.Usable())
+	assert.NotContains(t, f.log.String(), "round 1 of at most 6, ctx=1000/batch=100", "it goes on where it ended")
+	cp, err := Load(f.Store.Path())
+	require.NoError(t, err)
+	v, _ = cp.Verdict()
+	assert.Equal(t, Cell{3000, 300}, Cell{v.Recommended.Ctx, v.Recommended.Batch})
+	for _, c := range v.Confirmed {
+		assert.GreaterOrEqual(t, len(c.Rates), leastRounds)
+		assert.Equal(t, c.Cell == lucky, c.Before == 1500)
+		if c.Cell == lucky {
+			assert.True(t, c.Apart, "%+v", v.Confirmed)
+		}
+	}
+	loads := len(f.fake.loads)
+	f = start()
+	f.run(t.Context())
+	assert.Positive(t, loads)
+	assert.Empty(t, f.fake.loads, "and a third time all is there")
+}
+
+func TestConfirmEndsEarlyAndLeavesOutFailures(t *testing.T) {
+	f := newFixture(t, t.TempDir())
+	f.Repeat, f.Leaders = 6, 2
+	f.fake.rate = around(3, 0.001, func(c Cell) float64 { return float64(c.Ctx + c.Batch) })
+	f.run(t.Context())
+	cp := f.Store.Checkpoint()
+	assert.Len(t, cp.Remeasured, 2*leastRounds, "five rounds tell them apart")
+
+	f = newFixture(t, t.TempDir())
+	f.Repeat, f.Leaders = 6, 2
+	f.fake.rate = around(3, 0.001, func(c Cell) float64 { return float64(c.Ctx + c.Batch) })
+	f.fake.onSample = func() {
+		if len(f.fake.samples) == 24 {
+			oom := &parse.Failure{Class: parse.OutOfGPUMemory, Detail: "no"}
+			f.fake.loadErrs[Cell{2000, 200}] = []error{oom, oom}
+		}
+	}
+	summary, _ := f.run(t.Context())
+	require.NoError(t, summary.Usable())
+	v, _ := f.Store.Checkpoint().Verdict()
+	assert.Equal(t, Cell{2000, 100}, Cell{v.Recommended.Ctx, v.Recommended.Batch}, "a cell that fails the second time is none to recommend")
+	assert.True(t, v.Confirmed[len(v.Confirmed)-1].Failed)
+}
+
+func TestBaseline(t *testing.T) {
+	f := newFixture(t, t.TempDir())
+	f.Baseline = true
+	f.fake.rate = around(5, 0.005, func(c Cell) float64 {
+		if c.Batch == 0 {
+			return 1800
+		}
+		return 1000 + float64(c.Batch) + float64(c.Ctx)/4
+	})
+	f.Plan, _ = Grid{Ctx: []int{1000, 2000}, Batch: []int{100, 200, 500}}.Cells()
+	summary, _ := f.run(t.Context())
+	require.NoError(t, summary.Usable())
+	cp, err := Load(f.Store.Path())
+	require.NoError(t, err)
+	assert.Len(t, cp.Remeasured, 2*mostRounds)
+	v, _ := cp.Verdict()
+	require.NotNil(t, v.Gain)
+	assert.True(t, v.Gain.Bounded)
+	assert.Equal(t, 0, cp.Remeasured[1].NumBatch)
+	want := (1000+float64(v.Recommended.Batch)+float64(v.Recommended.Ctx)/4)/1800 - 1
+	assert.InDelta(t, want, v.Gain.Ratio, 0.01)
+	assert.LessOrEqual(t, v.Gain.Low, want)
+	assert.GreaterOrEqual(t, v.Gain.High, want)
+	assert.Contains(t, f.log.String(), "# baseline, round 6 of at most 6, ctx=2000 and the server's own num_batch: ")
+}
+
+func TestNothingBesideAnUnfinishedPlan(t *testing.T) {
+	f := newFixture(t, t.TempDir())
+	f.Leaders, f.Baseline, f.Filtered = 3, true, true
+	f.run(t.Context())
+	assert.Empty(t, f.Store.Checkpoint().Remeasured, "a part of the plan was asked for")
+
+	f = newFixture(t, t.TempDir())
+	f.Leaders, f.Baseline = 3, true
+	f.BudgetEnd = noon.Add(12 * time.Second)
+	summary, _ := f.run(t.Context())
+	assert.ErrorIs(t, summary.Stop, ErrBudget)
+	assert.Empty(t, f.Store.Checkpoint().Remeasured)
+}
+
+// TestRecordedSweepReplayed plays a sweep of a real server, of one sample a
+// cell, with its noise.
+func TestRecordedSweepReplayed(t *testing.T) {
+	recorded, err := Load(filepath.Join("..", "report", "testdata", "older_tool.json"))
+	require.NoError(t, err)
+	rates := make(map[Cell]float64)
+	for _, r := range recorded.Results {
+		rates[r.Cell()] = *r.PromptEvalRate
+	}
+	levels := make(map[int]float64) // of a num_batch: its plateau
+	ctxs, batches := recorded.Axes()
+	for _, batch := range batches {
+		var row []float64
+		for _, ctx := range ctxs {
+			if rate, ok := rates[Cell{ctx, batch}]; ok {
+				row = append(row, rate)
+			}
+		}
+		levels[batch] = Median(row)
+	}
+	f := newFixture(t, t.TempDir())
+	f.Plan, _ = Grid{Ctx: ctxs, Batch: batches}.Cells()
+	f.Leaders = 3
+	scatter := around(7, 0.002, func(c Cell) float64 { return levels[c.Batch] })
+	f.fake.rate = func(c Cell) float64 {
+		if rate, ok := rates[c]; ok && len(f.Store.Checkpoint().Results) < len(f.Plan) {
+			return rate
+		}
+		return scatter(c)
+	}
+	summary, _ := f.run(t.Context())
+	require.NoError(t, summary.Usable())
+	v, ok := f.Store.Checkpoint().Verdict()
+	require.True(t, ok)
+	assert.GreaterOrEqual(t, levels[v.Recommended.Batch], 84.0, "%v", v.Recommended)
+	assert.Less(t, rates[Cell{v.Recommended.Ctx, v.Recommended.Batch}]-levels[v.Recommended.Batch], 0.5, "no lone outlier")
+}

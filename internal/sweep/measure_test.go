@@ -1,0 +1,202 @@
+package sweep
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ollama-sweep/ollama-sweep/parse"
+)
+
+func TestRunTriesOnceMoreWhenMemoryIsShort(t *testing.T) {
+	for _, class := range []parse.Class{parse.OutOfGPUMemory, parse.ResourceAllocation, parse.OutOfSystemMemory, parse.RunnerCrashed} {
+		f := newFixture(t, t.TempDir())
+		f.fake.loadErrs[Cell{1000, 200}] = []error{&parse.Failure{Class: class, Detail: "no more"}}
+		f.fake.loadErrs[Cell{2000, 100}] = []error{&parse.Failure{Class: class}, &parse.Failure{Class: class, Detail: "no more"}}
+		summary, _ := f.run(t.Context())
+		require.NoError(t, summary.Usable())
+		assert.Equal(t, 2, f.fake.settled, "the memory is waited for")
+		once, _ := f.Store.Result(Cell{1000, 200})
+		assert.Equal(t, 1, once.Retries)
+		assert.False(t, once.Failed())
+		assert.Contains(t, strings.Join(once.Warnings, "|"), "memory given back: loaded at try 2")
+		twice, _ := f.Store.Result(Cell{2000, 100})
+		assert.Equal(t, class, *twice.Error)
+		assert.Equal(t, 1, twice.Retries)
+		assert.Contains(t, f.log.String(), "# ctx=1000/batch=200: "+string(class)+": no more: waiting for the memory to be given back, then trying once more\n")
+	}
+	f := newFixture(t, t.TempDir())
+	f.fake.loadErrs[Cell{1000, 200}] = []error{&parse.Failure{Class: parse.ModelError, Detail: "no"}}
+	f.run(t.Context())
+	assert.Zero(t, f.fake.settled, "a second try would be no use")
+	assert.Len(t, f.fake.loads, 4)
+}
+
+// TestRunRefusesSamples: what comes and goes is measured again, what stays is
+// the cell's failure.
+func TestRunRefusesSamples(t *testing.T) {
+	f := newFixture(t, t.TempDir())
+	wrong := 2
+	f.fake.alterSample = func(s *parse.Sample) {
+		if s.Wall = s.TotalDuration + time.Millisecond; wrong > 0 {
+			wrong--
+			s.PromptEvalDuration = time.Microsecond
+		}
+	}
+	summary, _ := f.run(t.Context())
+	require.NoError(t, summary.Usable())
+	assert.Zero(t, summary.Failed)
+	assert.Equal(t, 2, strings.Count(f.log.String(), "# ctx=1000/batch=100: a sample does not count: prompt cache: 522 tokens in 1µs are"))
+	assert.Len(t, f.bench, 4)
+
+	f = newFixture(t, t.TempDir())
+	f.fake.alterSample = func(s *parse.Sample) { s.PromptEvalDuration = time.Microsecond }
+	summary, outcomes := f.run(t.Context())
+	assert.Equal(t, 4, summary.Failed)
+	assert.Contains(t, outcomes[0].Skip, "Parse error: prompt cache: 522 tokens in 1µs are 522000000 tokens/s")
+	assert.Len(t, f.fake.samples, 4*refusals)
+	assert.Empty(t, f.bench)
+}
+
+func TestRunChecksEveryCell(t *testing.T) {
+	f := newFixture(t, t.TempDir())
+	f.fake.alterSample = func(s *parse.Sample) {
+		if f.fake.cell.Ctx == 2000 {
+			s.PromptEvalCount = 500
+		}
+	}
+	f.run(t.Context())
+	r, _ := f.Store.Result(Cell{2000, 100})
+	assert.Equal(t, parse.PromptTruncated, *r.Error)
+	assert.Equal(t, "truncation: the server read 500 of the prompt's 522 tokens at num_ctx=2000; use a shorter prompt, a larger num_ctx, or {fill: 0.9}, which is sized for each num_ctx", r.Detail)
+
+	f = newFixture(t, t.TempDir())
+	f.fake.alterLoaded = func(l *parse.Loaded) { l.ContextLength = 1000 }
+	f.run(t.Context())
+	r, _ = f.Store.Result(Cell{2000, 100})
+	assert.Equal(t, parse.ContextClamped, *r.Error)
+	assert.Contains(t, r.Detail, "asked for num_ctx=2000, in force is 1000")
+	assert.Len(t, f.fake.samples, 2, "no prompt is spent on it")
+
+	f = newFixture(t, t.TempDir())
+	f.fake.alterLoaded = func(l *parse.Loaded) {
+		l.SizeVRAM, l.Others = 3, []string{"llama3:8b"}
+		l.InForce = parse.InForce{NumCtx: l.ContextLength, NumBatch: 100, Parallel: 1}
+	}
+	f.run(t.Context())
+	r, _ = f.Store.Result(Cell{2000, 200})
+	assert.False(t, r.Failed(), "a warning fails nothing")
+	require.Len(t, r.Warnings, 3)
+	for i, want := range []string{"num_batch in force: asked for num_batch=200, in force is 100", "spill: ", "other models: also loaded: llama3:8b"} {
+		assert.Contains(t, r.Warnings[i], want)
+	}
+	assert.Equal(t, SettingsVerified, r.Settings)
+	assert.Equal(t, 100, r.InForce.NumBatch)
+	assert.Contains(t, f.log.String(), "# warning: ctx=2000/batch=200: spill: ")
+}
+
+func TestRunEndsWhenItIsNotAlone(t *testing.T) {
+	f := newFixture(t, t.TempDir())
+	f.Known.Exclusive = true
+	f.fake.alterSample = func(s *parse.Sample) { s.Others = []string{"llama3:8b"} }
+	summary, outcomes := f.run(t.Context())
+	assert.ErrorContains(t, summary.Usable(), "other models: loaded again while -exclusive was asked for: llama3:8b; stop what uses it")
+	assert.Len(t, outcomes, 1)
+	_, known := f.Store.Result(Cell{1000, 100})
+	assert.False(t, known, "it is no cell's failure")
+}
+
+// TestRunLearnsThePromptOnce: sizing and count stay with the sweep.
+func TestRunLearnsThePromptOnce(t *testing.T) {
+	dir := t.TempDir()
+	f := newFixture(t, dir)
+	f.Prompter.Resize(Sizing{})
+	f.Plan = f.Plan[:2]
+	_, _ = f.run(t.Context())
+	sized := len(f.fake.prompts) - 2
+	assert.GreaterOrEqual(t, sized, 3)
+	assert.Equal(t, 522, f.Store.Checkpoint().Sweep.Sizing.FileTokens)
+
+	f = newFixture(t, dir)
+	f.Prompter.Resize(Sizing{})
+	_, _ = f.run(t.Context())
+	assert.Len(t, f.fake.prompts, 2, "it goes on without sizing again")
+}
+
+func TestRunRefusesAPromptThatDoesNotFit(t *testing.T) {
+	dir := t.TempDir()
+	f := newFixture(t, dir)
+	f.Prompter.Resize(Sizing{})
+	f.Plan = append([]Cell{{256, 100}}, f.Plan...)
+	summary, outcomes := f.run(t.Context())
+	assert.ErrorContains(t, summary.Usable(), "has 522 tokens, which with num_predict 2 do not fit the smallest num_ctx 256")
+	assert.Len(t, outcomes, 1)
+	assert.Empty(t, f.Store.Checkpoint().Results)
+
+	// Where it is known already, nothing is loaded for that.
+	f = newFixture(t, dir)
+	f.Plan = append([]Cell{{256, 100}}, f.Plan...)
+	summary, _ = f.run(t.Context())
+	assert.ErrorContains(t, summary.Usable(), "do not fit the smallest num_ctx 256")
+	assert.Empty(t, f.fake.loads)
+}
+
+func TestRunNamesCopiesOnce(t *testing.T) {
+	f := newFixture(t, t.TempDir())
+	f.Plan, _ = Grid{Ctx: []int{1000, 2000}, Batch: []int{100, 600, 700}}.Cells()
+	f.run(t.Context())
+	assert.Equal(t, 1, strings.Count(f.log.String(), "# warning: num_ctx=1000, 2000 with num_batch=600, 700: num_batch in force: num_batch is above the prompt's 522 tokens"))
+	assert.Equal(t, 1, strings.Count(f.log.String(), "is above the prompt's"))
+	r, _ := f.Store.Result(Cell{2000, 700})
+	require.Len(t, r.Warnings, 1)
+	assert.Contains(t, r.Warnings[0], "num_batch is above the prompt's 522 tokens")
+}
+
+func TestRunUnloadsBetweenTwoLoadsOfACell(t *testing.T) {
+	f := newFixture(t, t.TempDir())
+	f.Plan = f.Plan[:1]
+	f.Repeat, f.Rounds = 3, true
+	f.run(t.Context())
+	assert.Equal(t, []Cell{{1000, 100}, {1000, 100}, {1000, 100}}, f.fake.loads)
+	assert.Equal(t, 1+2, f.fake.unloaded)
+}
+
+func TestRunInRounds(t *testing.T) {
+	dir := t.TempDir()
+	f := newFixture(t, dir)
+	f.Repeat, f.Rounds = 2, true
+	f.fake.loadErrs[Cell{1000, 200}] = []error{&parse.Failure{Class: parse.ModelError, Detail: "no"}}
+	f.RetryFailed = true
+	var names []string
+	summary := f.Run(t.Context(), func(name string, measure func() Outcome) {
+		names = append(names, name)
+		if name != "ctx=2000/batch=200/round=2" {
+			measure()
+		}
+	})
+	require.NoError(t, summary.Usable())
+	assert.Equal(t, []string{
+		"ctx=1000/batch=100/round=1", "ctx=1000/batch=200/round=1", "ctx=2000/batch=100/round=1", "ctx=2000/batch=200/round=1",
+		"ctx=1000/batch=100/round=2", "ctx=1000/batch=200/round=2", "ctx=2000/batch=100/round=2", "ctx=2000/batch=200/round=2",
+	}, names)
+	assert.Equal(t, []Cell{{1000, 100}, {2000, 100}, {2000, 200}, {1000, 100}, {2000, 100}}, f.fake.samples)
+	assert.Equal(t, 5, len(f.fake.loads)-1, "a cell that failed is not tried in every round")
+	assert.Equal(t, 1, summary.Missing)
+
+	f = newFixture(t, dir)
+	f.Repeat, f.Rounds = 2, true
+	f.run(t.Context())
+	assert.Equal(t, []Cell{{2000, 200}}, f.fake.samples, "it goes on where it ended")
+}
+
+func TestRunEndsWithAnErrorOfSettling(t *testing.T) {
+	f := newFixture(t, t.TempDir())
+	f.fake.loadErrs[Cell{1000, 100}] = []error{&parse.Failure{Class: parse.OutOfGPUMemory}}
+	f.fake.settleErr = errors.New("disk on fire")
+	summary, _ := f.run(t.Context())
+	assert.EqualError(t, summary.Usable(), "disk on fire")
+}
