@@ -124,7 +124,9 @@ type Known struct {
 
 // Ceiling returns the rate above which a sample of batches of this size is not
 // believed, zero when nothing is known. A pass of more tokens takes no less
-// time, so that the rate grows with the batch at most in proportion.
+// time, so that the rate grows with the batch at most in proportion. Prompts of
+// batches that are much smaller say little, and count only where there are no
+// others; the warm-up is of the same load, and counts always.
 func Ceiling(batch int, believed []Known, warmup Known) float64 {
 	scaled := func(k Known, factor float64) float64 {
 		if k.Batch > 0 && batch > k.Batch {
@@ -132,9 +134,20 @@ func Ceiling(batch int, believed []Known, warmup Known) float64 {
 		}
 		return k.Rate * factor
 	}
-	ceiling := scaled(warmup, aboveWarmup)
+	var alike, smaller float64
 	for _, k := range believed {
-		ceiling = max(ceiling, scaled(k, aboveBelieved))
+		if bound := scaled(k, aboveBelieved); 4*k.Batch >= batch {
+			alike = max(alike, bound)
+		} else {
+			smaller = max(smaller, bound)
+		}
 	}
-	return ceiling
+	if alike == 0 {
+		alike = smaller
+	}
+	first := scaled(warmup, aboveWarmup)
+	if alike == 0 || first == 0 {
+		return max(alike, first)
+	}
+	return min(alike, first)
 }

@@ -150,7 +150,9 @@ func TestCeiling(t *testing.T) {
 	assert.Zero(t, Ceiling(512, nil, Known{}))
 	assert.Equal(t, 20000.0, Ceiling(512, nil, Known{Rate: 200, Batch: 512}))
 	assert.Equal(t, 80000.0, Ceiling(512, nil, Known{Rate: 200, Batch: 128}), "four times as many tokens in a pass")
-	assert.Equal(t, 60000.0, Ceiling(64, []Known{{Rate: 3000, Batch: 512}}, Known{Rate: 200, Batch: 64}))
+	assert.Equal(t, 20000.0, Ceiling(64, []Known{{Rate: 3000, Batch: 512}}, Known{Rate: 200, Batch: 64}), "the warm-up is of the same load")
+	assert.Equal(t, 60000.0, Ceiling(64, []Known{{Rate: 3000, Batch: 512}, {Rate: 10, Batch: 64}}, Known{Rate: 2000, Batch: 64}), "a cell that is slow for reasons of its own says nothing of others")
+	assert.Equal(t, 60000.0, Ceiling(512, []Known{{Rate: 3000, Batch: 512}, {Rate: 2900, Batch: 8}}, Known{}), "nor does one of small batches")
 	assert.Equal(t, 240000.0, Ceiling(512, []Known{{Rate: 3000, Batch: 128}}, Known{}))
 }
 

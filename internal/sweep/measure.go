@@ -144,6 +144,9 @@ func (r *run) size(ctx context.Context, loaded int) error {
 	}
 	err := r.Prompter.Size(loaded, smallest(r.Plan), func(prompt string) (int, error) {
 		s, err := r.Runner.Sample(ctx, prompt)
+		if rate, ok := s.PromptEvalRate(); ok {
+			r.probes = append(r.probes, check.Known{Rate: rate, Batch: min(r.loaded.Batch, s.PromptEvalCount)})
+		}
 		return s.PromptEvalCount, err
 	})
 	if err != nil {
@@ -245,7 +248,7 @@ func (r *run) promptKey(numCtx int) int {
 
 // ceiling returns the rate above which a sample of the cell is not believed.
 func (r *run) ceiling(result *Result, loaded parse.Loaded) float64 {
-	var believed []check.Known
+	believed := slices.Clone(r.probes)
 	for _, other := range r.Store.Checkpoint().Results {
 		if other.PromptEvalRate != nil {
 			believed = append(believed, check.Known{Rate: *other.PromptEvalRate, Batch: other.NumBatch})

@@ -159,6 +159,7 @@ type run struct {
 	gpu       bool            // the server has put a model into GPU memory
 	tokens    map[int]int     // learned count of the prompt's tokens, by num_ctx where it depends on that, else under 0
 	loaded    Cell            // whose load is in force
+	probes    []check.Known   // the prompts of the sizing
 	stop      error
 }
 

@@ -1,0 +1,155 @@
+package endtoend
+
+import (
+	"encoding/csv"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/check"
+	"github.com/ollama-sweep/ollama-sweep/internal/report"
+	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/ollamarun"
+	"github.com/ollama-sweep/ollama-sweep/parse"
+)
+
+// TestTrapPromptCache sends a real server the same prompt twice, which no sweep
+// does, and holds the second answer against what is known.
+func TestTrapPromptCache(t *testing.T) {
+	needsEngine(t)
+	engine, err := ollamarun.StartEngine(t.Context(), filepath.Join(root, "scripts/engine"), t.TempDir(), testLog{t})
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, engine.Stop()) })
+	runner, err := ollamarun.NewAPI(t.Context(), &engine.Server, ollamarun.TinyModel, nil, 2)
+	require.NoError(t, err)
+	loaded, err := runner.Load(t.Context(), 2048, 128, "the old mill by the river had stood empty")
+	require.NoError(t, err)
+	warm, _ := loaded.Warmup.PromptEvalRate()
+	var believed []check.Known
+	evidence := func(sample parse.Sample) check.Evidence {
+		return check.Evidence{
+			Version: "0.10.1", NumCtx: 2048, NumBatch: 128, PromptTokens: sample.PromptEvalCount, Loaded: loaded, Sample: sample,
+			Ceiling: check.Ceiling(128, believed, check.Known{Rate: warm, Batch: min(128, loaded.Warmup.PromptEvalCount)}),
+		}
+	}
+	prompt := strings.Repeat("many years later ", 75)
+	first, err := runner.Sample(t.Context(), prompt)
+	require.NoError(t, err)
+	e := evidence(first)
+	assert.Empty(t, check.Sample(&e))
+	rate, _ := first.PromptEvalRate()
+	believed = append(believed, check.Known{Rate: rate, Batch: 128})
+	second, err := runner.Sample(t.Context(), prompt)
+	require.NoError(t, err)
+	assert.Equal(t, first.PromptEvalCount, second.PromptEvalCount, "it is counted whole")
+	e = evidence(second)
+	found := check.Sample(&e)
+	require.Len(t, found, 1)
+	assert.Equal(t, "prompt cache", found[0].Check)
+	assert.Contains(t, found[0].Text, "the prompt came out of a cache")
+}
+
+// TestTrapTruncation has a file that is longer than the smallest num_ctx, first
+// in front of the whole sweep and then, behind its back, in one cell.
+func TestTrapTruncation(t *testing.T) {
+	needsEngine(t)
+	out := t.TempDir()
+	prompt := filepath.Join(t.TempDir(), "p")
+	require.NoError(t, os.WriteFile(prompt, []byte(strings.Repeat("once upon a time ", 60)), 0o644))
+	config := writeConfig(t, "engine: embedded\nprompt: "+prompt+"\nnum_ctx: [1024, 2048]\nnum_batch: [64, 128]\n")
+	printed, code := startSweep(t, "-config", config, "-out", out).wait()
+	assert.Equal(t, 1, code)
+	// 60 times 13 letters and 4 spaces, of which the last is cut off; a start of 16
+	// digits and spaces, and two tokens of the model's own: 60·25 - 3 + 64 + …
+	assert.Regexp(t, `prompt .*/p has 15[5-7]\d tokens, which with num_predict 2 do not fit the smallest num_ctx 1024`, printed)
+	assert.NoFileExists(t, filepath.Join(out, sweep.FileName))
+	assert.NotContains(t, printed, "Benchmark")
+
+	printed, code = startSweep(t, "-config", config, "-out", out, "-ctx-start", "2048", "-ctx-end", "4096", "-ctx-step", "2048").wait()
+	require.Zero(t, code, printed)
+	cp := load(t, out)
+	require.Len(t, cp.Results, 4)
+	count := cp.Results[0].Samples[0].PromptEvalCount
+	assert.InDelta(t, cp.Sweep.Sizing.FileTokens, count, 4, "the count in parts is right")
+	for _, r := range cp.Results {
+		assert.Equal(t, count, r.Samples[0].PromptEvalCount, "and comes back in every cell")
+	}
+	printed, code = startSweep(t, "-config", config, "-out", out).wait()
+	assert.Equal(t, 1, code)
+	assert.Contains(t, printed, "do not fit the smallest num_ctx 1024", "now it is known without a load")
+	assert.Len(t, load(t, out).Results, 4)
+}
+
+// TestTrapSettings asks for more than the model and this version can do: they
+// lower num_ctx and num_batch, and /api/ps says nothing of it.
+func TestTrapSettings(t *testing.T) {
+	needsEngine(t)
+	out := t.TempDir()
+	config := writeConfig(t, "engine: embedded\nprompt: {tokens: 900}\nnum_ctx: [2048, 131080]\nnum_batch: [64, 512, 1024, 2048]\n")
+	printed, code := startSweep(t, "-config", config, "-out", out).wait()
+	require.Zero(t, code, printed)
+	cp := load(t, out)
+	require.Len(t, cp.Results, 8)
+	for _, r := range cp.Results {
+		if r.NumCtx == 131080 {
+			require.NotNil(t, r.Error, r.Cell())
+			assert.Equal(t, parse.ContextClamped, *r.Error)
+			assert.Contains(t, r.Detail, "asked for num_ctx=131080, in force is 131072")
+			continue
+		}
+		assert.Nil(t, r.Error, r.Detail)
+		assert.Equal(t, sweep.SettingsVerified, r.Settings)
+		assert.Equal(t, min(512, r.NumBatch), r.InForce.NumBatch)
+		assert.Equal(t, r.NumBatch > 512, strings.Contains(strings.Join(r.Warnings, "|"), "in force is 512 (the server's log)"), r.Warnings)
+	}
+	assert.Contains(t, printed, "# warning: num_ctx=2048, 131080 with num_batch=1024, 2048: num_batch in force: num_batch is above the prompt's")
+	assert.NotContains(t, printed, "spill", "there is no GPU to spill from")
+	table, err := os.ReadFile(filepath.Join(out, report.TableFile))
+	require.NoError(t, err)
+	assert.Contains(t, string(table), "Context clamped")
+}
+
+// TestSecondLooks confirms, measures the baseline and the reference cell, in
+// rounds, and is ended in between.
+func TestSecondLooks(t *testing.T) {
+	needsEngine(t)
+	out := t.TempDir()
+	config := writeConfig(t, "engine: embedded\nprompt: {tokens: 300}\nnum_ctx: [1024, 2048]\nnum_batch: [8, 64, 512]\nrepeat: 2\norder: round\nreference_every: 4\nconfirm: 2\nbaseline: true\n")
+	args := []string{"-config", config, "-out", out}
+	p := startSweep(t, args...)
+	p.await(t, "# confirm, round 2")
+	p.signal(t, os.Interrupt)
+	before := load(t, out)
+	printed, code := startSweep(t, append(args, "-test.v")...).wait()
+	require.Zero(t, code, printed)
+	assert.Contains(t, printed, "=== RUN   TestSweep/ctx=1024/batch=8/round=2")
+	cp := load(t, out)
+	assert.Equal(t, before.Results, cp.Results)
+	assert.Equal(t, before.Remeasured, cp.Remeasured[:len(before.Remeasured)], "nothing is measured twice")
+	count := make(map[sweep.Purpose]int)
+	for _, r := range cp.Remeasured {
+		count[r.Purpose]++
+		assert.Greater(t, r.LoadDuration(), 100*time.Millisecond, "%s %v has a load of its own", r.Purpose, r.Cell())
+	}
+	assert.Equal(t, 3, count[sweep.Reference], "after four of twelve measurements each")
+	assert.GreaterOrEqual(t, count[sweep.Confirm], 2*5)
+	assert.Equal(t, 12, count[sweep.Baseline])
+	for _, text := range []string{
+		"# Verdict: best ", "; recommended: num_ctx=", "#   measured again: num_ctx=", "# Gain: num_batch=", "faster than the server's own choice at num_ctx=", "95 % interval", "# Drift: the reference cell changed by ",
+	} {
+		assert.Contains(t, strings.Join(strings.Fields(strings.ReplaceAll(printed, "\n# ", " ")), " "), strings.Join(strings.Fields(strings.TrimPrefix(text, "# ")), " "))
+	}
+	f, err := os.Open(filepath.Join(out, report.StatsFile))
+	require.NoError(t, err)
+	defer f.Close()
+	rows, err := csv.NewReader(f).ReadAll()
+	require.NoError(t, err)
+	require.Len(t, rows, 7)
+	assert.Equal(t, "num_ctx,num_batch,n,median,low,high,spread,warnings", strings.Join(rows[0][:8], ","))
+	assert.Equal(t, "2", rows[1][2])
+}
