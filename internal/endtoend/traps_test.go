@@ -153,3 +153,63 @@ func TestSecondLooks(t *testing.T) {
 	assert.Equal(t, "num_ctx,num_batch,n,median,low,high,spread,warnings", strings.Join(rows[0][:8], ","))
 	assert.Equal(t, "2", rows[1][2])
 }
+
+// TestThermal has a GPU that is hot and held back, and busy before the sweep. It
+// is a script that prints what the documentation of nvidia-smi says: the server
+// is real, and on the CPU.
+func TestThermal(t *testing.T) {
+	needsEngine(t)
+	engine, err := ollamarun.StartEngine(t.Context(), filepath.Join(root, "scripts/engine"), t.TempDir(), testLog{t})
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, engine.Stop()) })
+	bin := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(bin, "nvidia-smi"), []byte(`#!/bin/sh
+case "$1" in *name*) echo "NVIDIA H100 80GB HBM3, 550.54.14"; exit;; esac
+while :; do echo "0, 93, 1095, 699.80, 70000, 87, 0x0000000000000040"; sleep 0.05; done
+`), 0o755))
+	t.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH"))
+	out := t.TempDir()
+	config := writeConfig(t, "model: tiny\nprompt: {tokens: 300}\nnum_ctx: [1024]\nnum_batch: [64, 128]\n")
+	args := []string{"-config", config, "-out", out, "-host", engine.Server.URL.String()}
+
+	printed, code := startSweep(t, append(args, "-exclusive")...).wait()
+	assert.Equal(t, 1, code)
+	assert.Contains(t, printed, "GPU 0 is busy before the sweep starts (87 %, 70000 MiB in use): rates will be too low; stop what uses it, or leave -exclusive out")
+	assert.NotContains(t, printed, "Benchmark")
+
+	printed, code = startSweep(t, args...).wait()
+	require.Zero(t, code, printed)
+	assert.Contains(t, printed, "# warning: other models: GPU 0 is busy before the sweep starts")
+	assert.Contains(t, printed, "gpu: NVIDIA H100 80GB HBM3\ndriver: 550.54.14\n")
+	cp := load(t, out)
+	require.Len(t, cp.Results, 2)
+	assert.Len(t, cp.Sweep.Warnings, 1)
+	for _, r := range cp.Results {
+		assert.Equal(t, []parse.GPU{{TemperatureC: 93, SMClockMHz: 1095, PowerW: 699.8, MemoryMiB: 70000, Utilization: 87, Throttle: []string{"HW thermal slowdown"}}}, r.Samples[0].GPU)
+		require.Len(t, r.Warnings, 2)
+		assert.Contains(t, r.Warnings[0], "spill: 0.0 of 0.0 GB of the model are in GPU memory", "the engine is on the CPU of a machine that has a GPU, it seems")
+		assert.Contains(t, r.Warnings[1], "thermal and power: GPU 0 was held back (HW thermal slowdown) at 93 °C, 700 W, SM clock down to 1095 MHz")
+		assert.Equal(t, sweep.SettingsAsked, r.Settings, "this server's log was not named")
+	}
+	assert.Contains(t, printed, "# Warning: thermal and power: GPU 0 was held back")
+	table, err := os.ReadFile(filepath.Join(out, report.TableFile))
+	require.NoError(t, err)
+	assert.Contains(t, string(table), " spill\n")
+}
+
+// TestServerLogOfTheUser reads the log of a server that is not ours.
+func TestServerLogOfTheUser(t *testing.T) {
+	needsEngine(t)
+	home := t.TempDir()
+	engine, err := ollamarun.StartEngine(t.Context(), filepath.Join(root, "scripts/engine"), home, testLog{t})
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, engine.Stop()) })
+	out := t.TempDir()
+	config := writeConfig(t, "model: tiny\nprompt: {tokens: 300}\nnum_ctx: [1024]\nnum_batch: [64, 128]\n")
+	printed, code := startSweep(t, "-config", config, "-out", out, "-host", engine.Server.URL.String(), "-server-log", filepath.Join(home, ollamarun.EngineLog)).wait()
+	require.Zero(t, code, printed)
+	for _, r := range load(t, out).Results {
+		assert.Equal(t, sweep.SettingsVerified, r.Settings)
+		assert.Equal(t, parse.InForce{NumCtx: r.NumCtx, NumBatch: r.NumBatch, Parallel: 1}, r.InForce)
+	}
+}

@@ -141,14 +141,18 @@ func (m *cellMap) drawLines(c draw.Canvas) {
 
 func rateText(tokensPerSec float64) string { return strconv.FormatFloat(tokensPerSec, 'f', 1, 64) }
 
-// spillCorner is the length of the sides of a spilled cell's mark, in points.
-const spillCorner = 9
+// The sides of a spilled cell's mark, and its distance from the cell's edges,
+// which leaves the best cell's outline apart from it; in points.
+const (
+	spillCorner = 9
+	spillInset  = 3
+)
 
 // drawSpill fills a corner of a cell whose model was not in GPU memory as a
 // whole.
 func drawSpill(c draw.Canvas, area vg.Rectangle) {
 	side := min(spillCorner, area.Size().Y/2)
-	corner := area.Max
+	corner := area.Max.Sub(vg.Point{X: spillInset, Y: spillInset})
 	c.SetColor(bestBlue)
 	c.Fill(vg.Path{
 		{Type: vg.MoveComp, Pos: corner},

@@ -43,6 +43,23 @@ func TestWriteHeatmap(t *testing.T) {
 	}
 }
 
+// TestHeatmapMarksSpill: the mark is there, also in the best cell.
+func TestHeatmapMarksSpill(t *testing.T) {
+	blue := func(vram int64) int {
+		cp := full(3, 3)
+		for i := range cp.Results {
+			cp.Results[i].Size, cp.Results[i].SizeVRAM = 18e9, vram
+		}
+		var b bytes.Buffer
+		require.NoError(t, WriteHeatmap(&b, cp))
+		img, err := png.Decode(&b)
+		require.NoError(t, err)
+		return colorsIn(img, img.Bounds())[bestBlue]
+	}
+	mark := spillCorner * spillCorner / 2 * (300 / 72.0) * (300 / 72.0) // dots
+	assert.InEpsilon(t, 10*mark, blue(17e9)-blue(18e9), 0.35, "nine cells and the legend, less the blurred edges")
+}
+
 // TestHeatmapSize takes the sizes that users tuned, in inches.
 func TestHeatmapSize(t *testing.T) {
 	for _, tt := range []struct {

@@ -32,7 +32,7 @@ func verdictLine(v *sweep.Verdict) string {
 func named(c verdict.Cell) string { return fmt.Sprintf("num_ctx=%d, num_batch=%d", c.Ctx, c.Batch) }
 
 // percent gives a share one decimal, and rounds up so that it holds.
-func percent(share float64) string { return fmt.Sprintf("%.1f", math.Ceil(1000*share-1e-9)/10) }
+func percent(share float64) string { return fmt.Sprintf("%.1f", max(0, math.Ceil(1000*share-1e-9)/10)) }
 
 // printVerdict says what is recommended, and what that rests on.
 func printVerdict(w io.Writer, s Stats) {
@@ -55,7 +55,7 @@ func printVerdict(w io.Writer, s Stats) {
 		paragraph(w, "", "Gain: "+gainText(v))
 	}
 	if s.Drift != nil {
-		paragraph(w, "", fmt.Sprintf("Drift: the reference cell changed by %+.1f %% over the sweep, measured %d times; noise is ±%s %%", 100*s.Drift.Change, s.Drift.Points, percent(s.Drift.Noise)))
+		paragraph(w, "", fmt.Sprintf("Drift: the reference cell changed by %+.1f %% over the sweep, measured %d times; noise is ±%.1f %%", 100*s.Drift.Change, s.Drift.Points, 100*s.Drift.Noise))
 	}
 }
 
@@ -65,7 +65,10 @@ func note(w io.Writer, format string, args ...any) { paragraph(w, "  ", fmt.Spri
 // first are indented further.
 func paragraph(w io.Writer, indent, text string) {
 	line := indent
-	for i, word := range strings.Fields(text) {
+	// A figure stays with its sign.
+	const glue = "\uE000"
+	for i, word := range strings.Fields(strings.ReplaceAll(text, " %", glue+"%")) {
+		word = strings.ReplaceAll(word, glue, " ")
 		if i > 0 && utf8.RuneCountInString(line+word) >= lineWidth {
 			fmt.Fprintln(w, strings.TrimRight(line, " "))
 			line = indent + "    "
@@ -140,7 +143,7 @@ func printWarnings(w io.Writer, cp *sweep.Checkpoint) error {
 	}
 	for _, kind := range kinds {
 		paragraph(&b, "", "Warning: "+oneLine(first[kind]))
-		note(&b, "in %d cells: %s", len(cells[kind]), sweep.Cells(cells[kind]))
+		note(&b, "in %s", sweep.Cells(cells[kind]))
 	}
 	if d, ok := cp.Drift(); ok && d.Significant {
 		paragraph(&b, "", "Warning: "+check.Drift(d.Change, d.Noise, d.Points).String())

@@ -24,7 +24,7 @@ const (
 func (b Basis) String() string {
 	switch b {
 	case MannWhitney:
-		return "Mann–Whitney test of each cell's samples against the best's, Benjamini–Hochberg at 5 %"
+		return "a Mann–Whitney test of each cell's samples against the best's, Benjamini–Hochberg at 5 %"
 	case Repeats:
 		return "the scatter of repeated samples"
 	case Reference:
