@@ -12,6 +12,7 @@ import (
 
 	"github.com/ollama-sweep/ollama-sweep/internal/report"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
 	"github.com/ollama-sweep/ollama-sweep/ollamarun"
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
@@ -31,6 +32,9 @@ func (instant) Load(_ context.Context, numCtx, _ int, _ string) (parse.Loaded, e
 func (instant) Sample(context.Context, string) (parse.Sample, error) { return instantSample, nil }
 func (instant) Unload(context.Context) error                         { return nil }
 func (instant) Settle(context.Context) error                         { return nil }
+
+// tinySizing is what the tiny model's tokenizer makes of prompts.
+var tinySizing = sweep.Sizing{Fixed: 63.84375, PerWord: 6.578125}
 
 // benchmarkSweep runs a sweep of b.N cells, whose checkpoint holds others
 // already, and returns how long that took.
@@ -55,7 +59,7 @@ func benchmarkSweep(b *testing.B, runner sweep.Runner, before int) (*sweep.Check
 	defer lines.Close()
 	prompter, err := sweep.NewPrompter(sweep.Prompt{Tokens: 960}, 2)
 	require.NoError(b, err)
-	prompter.Resize(sweep.Sizing{Fixed: 65, PerWord: 8.4}) // as the tiny model's tokenizer counts
+	prompter.Resize(tinySizing)
 	s := &sweep.Sweep{
 		Runner: runner, Store: store, Prompter: prompter, Repeat: 1, CellTimeout: time.Minute,
 		OnSample: lines.Sample, Log: io.Discard, Now: time.Now,
@@ -98,4 +102,73 @@ func BenchmarkEmbedded(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64((wall-served).Microseconds())/1000/float64(b.N), "overhead-ms/cell")
+}
+
+// repeats is how many samples of one cell the spread is taken of.
+const repeats = 30
+
+// BenchmarkSpread measures one cell again and again: as a sweep does, with a
+// load for each sample, without a warm-up, and with the same prompt each time.
+func BenchmarkSpread(b *testing.B) {
+	engine, err := ollamarun.StartEngine(b.Context(), filepath.Join(root, "scripts/engine"), b.TempDir(), os.Stderr)
+	require.NoError(b, err)
+	defer engine.Stop()
+	runner, err := ollamarun.NewAPI(b.Context(), &engine.Server, ollamarun.TinyModel, nil, 2)
+	require.NoError(b, err)
+	defer runner.Close(context.Background())
+	prompter, err := sweep.NewPrompter(sweep.Prompt{Tokens: 960}, 2)
+	require.NoError(b, err)
+	prompter.Resize(tinySizing)
+	load := func(prompt string) parse.Sample {
+		require.NoError(b, runner.Unload(b.Context()))
+		loaded, err := runner.Load(b.Context(), 2048, 64, prompt)
+		require.NoError(b, err)
+		return loaded.Warmup
+	}
+	next := func() string {
+		prompt, err := prompter.Next(2048)
+		require.NoError(b, err)
+		return prompt
+	}
+	read := func(prompt string) parse.Sample {
+		s, err := runner.Sample(b.Context(), prompt)
+		require.NoError(b, err)
+		return s
+	}
+	same := next()
+	for _, way := range []struct {
+		name   string
+		sample func(i int) parse.Sample
+	}{
+		{"as-a-sweep", func(i int) parse.Sample {
+			if i == 0 {
+				load(prompter.Warmup(64))
+			}
+			return read(next())
+		}},
+		{"a-load-each", func(int) parse.Sample { load(prompter.Warmup(64)); return read(next()) }},
+		{"no-warm-up", func(int) parse.Sample { return load(next()) }},
+		{"same-prompt", func(i int) parse.Sample {
+			if i == 0 {
+				load(prompter.Warmup(64))
+			}
+			return read(same)
+		}},
+	} {
+		b.Run(way.name, func(b *testing.B) {
+			var in verdict.Interval
+			for b.Loop() {
+				var rates []float64
+				for i := range repeats {
+					rate, ok := way.sample(i).PromptEvalRate()
+					require.True(b, ok)
+					rates = append(rates, rate)
+				}
+				in, _ = verdict.IntervalOf(rates)
+			}
+			b.ReportMetric(in.Median, "tokens/s")
+			b.ReportMetric(100*in.Spread, "spread-%")
+			b.ReportMetric(100*(in.High-in.Low)/in.Median, "interval-%")
+		})
+	}
 }
