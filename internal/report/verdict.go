@@ -43,7 +43,7 @@ func printVerdict(w io.Writer, s Stats) {
 		note(w, "tied: %s", cellNames(v.Tied))
 	}
 	if len(v.Outliers) > 0 {
-		note(w, "alone above all around them, and so not recommended on one sample: %s", cellNames(v.Outliers))
+		note(w, "higher than what is around them lets expect, and so not recommended on one sample: %s", cellNames(v.Outliers))
 	}
 	if s.OneSample {
 		note(w, "Each cell has one sample: a lone maximum is within noise; `repeat: 6` gives an interval, `confirm: 3` measures the leading cells again.")

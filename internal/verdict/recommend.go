@@ -15,9 +15,13 @@ const repeated = 3
 
 func (s *surface) lone(i int) bool { return len(s.cells[i].Rates) < repeated }
 
-// above reports whether cell i stands alone above all around it.
+// above reports whether cell i stands above what its neighbours, or its row and
+// its column, lead to expect. One of the two is enough: on the recorded sweep,
+// drawn anew 1,000 times, to ask for both let 51 lucky samples be recommended,
+// and so 2. A peak of a single cell is taken for luck with that; three samples
+// of it settle the matter.
 func (s *surface) above(i int) bool {
-	return s.lone(i) && s.logs[i]-math.Max(s.local[i], s.additive[i]) > outlying*s.scale
+	return s.lone(i) && s.logs[i]-math.Min(s.local[i], s.additive[i]) > outlying*s.scale
 }
 
 // below reports whether cell i stands alone below all around it.
@@ -68,7 +72,7 @@ func (s *surface) recommend(candidates []int) Cell {
 func (s *surface) settled(candidates []int) []int {
 	var kept []int
 	for _, i := range candidates {
-		if s.logs[i]-math.Min(s.local[i], s.additive[i]) <= outlying*s.scale && !s.below(i) {
+		if !s.above(i) && !s.below(i) {
 			kept = append(kept, i)
 		}
 	}

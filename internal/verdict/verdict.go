@@ -23,8 +23,9 @@ type Verdict struct {
 	// among cells that merely could not be compared, the largest context may
 	// be many times slower.
 	Recommended Cell
-	// Outliers are those of Best and Tied that stand alone above all around
-	// them, ordered by Ctx, then Batch; only where cells have single samples.
+	// Outliers are those of Best and Tied that stand above what their
+	// neighbours, or their row and column, lead to expect, ordered by Ctx, then
+	// Batch; only where cells have single samples.
 	Outliers []Cell
 	Basis    Basis
 	// Noise is the relative standard deviation of one sample, 0 where it was
