@@ -109,5 +109,5 @@ func TestRecordedReplayed(t *testing.T) {
 	}
 	// Of 101 samples 15 are that high. Where three of them meet, they are a
 	// plateau of their own by all that single samples can tell.
-assert.LessOrEqual(t, lucky, 10, "of 1,000")
+	assert.LessOrEqual(t, lucky, 10, "of 1,000")
 }
