@@ -136,7 +136,9 @@ func (s *Server) gone(ctx context.Context, name string, wait time.Duration) (boo
 }
 
 const (
-	// settleWait is how long memory may take to be given back.
+	// goneWait is how long a model may take to go, and settleWait how long its
+	// memory to be given back.
+	goneWait   = 20 * time.Second
 	settleWait = time.Minute
 	// settledMiB is how much more GPU memory than before the first load may be in
 	// use when it is: drivers keep some.
@@ -150,7 +152,7 @@ func (s *Server) settle(ctx context.Context, model string) error {
 		return err
 	}
 	give := time.Now().Add(settleWait)
-	if _, err := s.gone(ctx, model, settleWait); err != nil {
+	if _, err := s.gone(ctx, model, goneWait); err != nil {
 		return err
 	}
 	for {

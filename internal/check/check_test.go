@@ -71,6 +71,8 @@ func TestTraps(t *testing.T) {
 		{"cut to half", Sample, func(e *Evidence) { e.NumCtx, e.Sample.PromptEvalCount = 3600, 1802 }, "truncation", parse.PromptTruncated, false, "the server read 1802"},
 		{"cut by one", Sample, func(e *Evidence) { e.Sample.PromptEvalCount = 3683 }, "truncation", parse.PromptTruncated, false, "the server read 3683 of the prompt's 3684 tokens"},
 		{"cut, of an estimate", Sample, func(e *Evidence) { e.Estimated = true; e.Sample.PromptEvalCount = 3400 }, "truncation", parse.PromptTruncated, false, "the server read 3400 of the prompt's 3684 tokens"},
+		{"cut, of a length that nobody knows", Sample, func(e *Evidence) { e.PromptTokens, e.NumCtx = 0, 3684 }, "truncation", parse.PromptTruncated, false, "the server read 3684 tokens at num_ctx=3684, which is just what it leaves of a longer prompt"},
+		{"the same, to half", Sample, func(e *Evidence) { e.PromptTokens, e.NumCtx = 0, 7364 }, "truncation", parse.PromptTruncated, false, "the server read 3684 tokens at num_ctx=7364"},
 		{"more than before", Sample, func(e *Evidence) { e.Sample.PromptEvalCount = 3700 }, "truncation", parse.NoFigures, false, "counts 3700 tokens in a prompt in which it counted 3684 before"},
 		{"clamped", Load, func(e *Evidence) { e.Loaded.ContextLength = 4096 }, "num_ctx in force", parse.ContextClamped, false, "asked for num_ctx=8192, in force is 4096 (/api/ps)"},
 		{"clamped by the log", Load, func(e *Evidence) { e.Loaded.InForce.NumCtx = 4096 }, "num_ctx in force", parse.ContextClamped, false, "in force is 4096 (the server's log)"},

@@ -9,6 +9,8 @@ func truncation(e *Evidence) []Finding {
 	got, want := e.Sample.PromptEvalCount, e.PromptTokens
 	const remedy = "use a shorter prompt, a larger num_ctx, or {fill: 0.9}, which is sized for each num_ctx"
 	switch {
+	case want == 0 && (got == e.NumCtx || got == e.NumCtx/2+2):
+		return fail(parse.PromptTruncated, "the server read %d tokens at num_ctx=%d, which is just what it leaves of a longer prompt; %s", got, e.NumCtx, remedy)
 	case want == 0:
 		return nil
 	case want > e.NumCtx && got <= e.NumCtx:

@@ -84,15 +84,21 @@ func benchmarkSweep(b *testing.B, runner sweep.Runner, before int) (*sweep.Check
 func BenchmarkCellOf600(b *testing.B)   { benchmarkSweep(b, instant{}, 600) }
 func BenchmarkCellOf10000(b *testing.B) { benchmarkSweep(b, instant{}, 10_000) }
 
+// tinyRunner runs on an engine of its own, for as long as the benchmark.
+func tinyRunner(b *testing.B) *ollamarun.API {
+	engine, err := ollamarun.StartEngine(b.Context(), filepath.Join(root, "scripts/engine"), b.TempDir(), os.Stderr)
+	require.NoError(b, err)
+	b.Cleanup(func() { require.NoError(b, engine.Stop()) })
+	runner, err := ollamarun.NewAPI(b.Context(), &engine.Server, ollamarun.TinyModel, nil, 2)
+	require.NoError(b, err)
+	b.Cleanup(func() { require.NoError(b, runner.Close(context.Background())) })
+	return runner
+}
+
 // BenchmarkEmbedded measures real cells. Its overhead is the wall time less the
 // total_duration of every prompt, by Ollama's own clock.
 func BenchmarkEmbedded(b *testing.B) {
-	engine, err := ollamarun.StartEngine(b.Context(), filepath.Join(root, "scripts/engine"), b.TempDir(), os.Stderr)
-	require.NoError(b, err)
-	defer engine.Stop()
-	runner, err := ollamarun.NewAPI(b.Context(), &engine.Server, ollamarun.TinyModel, nil, 2)
-	require.NoError(b, err)
-	defer runner.Close(context.Background())
+	runner := tinyRunner(b)
 	cp, wall := benchmarkSweep(b, runner, 0)
 	var served time.Duration
 	for _, r := range cp.Results {
@@ -110,12 +116,7 @@ const repeats = 30
 // BenchmarkSpread measures one cell again and again: as a sweep does, with a
 // load for each sample, without a warm-up, and with the same prompt each time.
 func BenchmarkSpread(b *testing.B) {
-	engine, err := ollamarun.StartEngine(b.Context(), filepath.Join(root, "scripts/engine"), b.TempDir(), os.Stderr)
-	require.NoError(b, err)
-	defer engine.Stop()
-	runner, err := ollamarun.NewAPI(b.Context(), &engine.Server, ollamarun.TinyModel, nil, 2)
-	require.NoError(b, err)
-	defer runner.Close(context.Background())
+	runner := tinyRunner(b)
 	prompter, err := sweep.NewPrompter(sweep.Prompt{Tokens: 960}, 2)
 	require.NoError(b, err)
 	prompter.Resize(tinySizing)

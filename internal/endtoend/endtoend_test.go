@@ -24,6 +24,7 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/bench"
 	"github.com/ollama-sweep/ollama-sweep/internal/report"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
 	"github.com/ollama-sweep/ollama-sweep/ollamarun"
 )
 
@@ -138,7 +139,7 @@ func TestEndToEndHost(t *testing.T) {
 	spread := func(v []float64) float64 { return slices.Max(v) - slices.Min(v) }
 	require.Len(t, rates[sweep.RunnerAPI], 18)
 	require.Len(t, rates[sweep.RunnerCLI], 18)
-	viaAPI, viaCLI := sweep.Median(rates[sweep.RunnerAPI]), sweep.Median(rates[sweep.RunnerCLI])
+	viaAPI, viaCLI := verdict.Median(rates[sweep.RunnerAPI]), verdict.Median(rates[sweep.RunnerCLI])
 	t.Logf("medians: api %.1f, cli %.1f tokens/s", viaAPI, viaCLI)
 	assert.LessOrEqual(t, math.Abs(viaAPI-viaCLI), max(spread(rates[sweep.RunnerAPI]), spread(rates[sweep.RunnerCLI])))
 }

@@ -88,7 +88,7 @@ func (g *grid) stats() Stats {
 		return s
 	}
 	s.Max, s.Min = slices.Max(rates), slices.Min(rates)
-	s.Mean, s.Median = stat.Mean(rates, nil), sweep.Median(rates)
+	s.Mean, s.Median = stat.Mean(rates, nil), verdict.Median(rates)
 	if v, ok := g.cp.Verdict(); ok {
 		s.Verdict = &v
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
@@ -84,7 +85,7 @@ func add(cp *sweep.Checkpoint, ctx, batch int, rates ...float64) *sweep.Result {
 		})
 	}
 	if len(rates) > 0 {
-		median := sweep.Median(rates)
+		median := verdict.Median(rates)
 		r.PromptEvalRate = &median
 	}
 	cp.Results = append(cp.Results, r)

@@ -98,7 +98,7 @@ func confirmedText(c, first sweep.Confirmed) string {
 	if c.Failed || len(c.Rates) == 0 {
 		return text + "failed"
 	}
-	text += fmt.Sprintf("%.1f tokens/s in %d rounds, %.1f before", sweep.Median(c.Rates), len(c.Rates), c.Before)
+	text += fmt.Sprintf("%.1f tokens/s in %d rounds, %.1f before", verdict.Median(c.Rates), len(c.Rates), c.Before)
 	switch {
 	case c.Cell == first.Cell:
 		return text

@@ -162,7 +162,7 @@ func (cp *Checkpoint) apart(purpose Purpose, cells []Cell) bool {
 			all = append(all, rates)
 		}
 	}
-	slices.SortStableFunc(all, func(a, b []float64) int { return -cmp.Compare(Median(a), Median(b)) })
+	slices.SortStableFunc(all, func(a, b []float64) int { return -cmp.Compare(verdict.Median(a), verdict.Median(b)) })
 	return len(all) < 2 || !slices.Contains(verdict.Differ(all[0], all[1:]), false)
 }
 

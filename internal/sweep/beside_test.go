@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
@@ -195,7 +196,7 @@ func TestRecordedSweepReplayed(t *testing.T) {
 				row = append(row, rate)
 			}
 		}
-		levels[batch] = Median(row)
+		levels[batch] = verdict.Median(row)
 	}
 	f := newFixture(t, t.TempDir())
 	f.Plan, _ = Grid{Ctx: ctxs, Batch: batches}.Cells()

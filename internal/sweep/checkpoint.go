@@ -10,8 +10,7 @@ import (
 	"slices"
 	"time"
 
-	"golang.org/x/perf/benchmath"
-
+	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
@@ -175,15 +174,8 @@ func (r *Result) setRate() {
 	if r.Failed() || len(rates) == 0 {
 		return
 	}
-	median := Median(rates)
+	median := verdict.Median(rates)
 	r.PromptEvalRate = &median
-}
-
-// Median returns the middle of the values, of which there is at least one; it
-// leaves their order alone.
-func Median(values []float64) float64 {
-	s := benchmath.NewSample(slices.Clone(values), &benchmath.DefaultThresholds)
-	return benchmath.AssumeNothing.Summary(s, 0.95).Center
 }
 
 // Result returns what is known of the cell, or nil.

@@ -166,12 +166,6 @@ func TestLoadNamesTheFile(t *testing.T) {
 	assert.ErrorContains(t, err, file)
 }
 
-func TestMedianOfEven(t *testing.T) {
-	values := []float64{4, 1, 3, 2}
-	assert.Equal(t, 2.5, Median(values))
-	assert.Equal(t, []float64{4, 1, 3, 2}, values, "the caller's order is left alone")
-}
-
 func FuzzDecode(f *testing.F) {
 	var buf bytes.Buffer
 	if err := wholeCheckpoint().Encode(&buf); err != nil {

@@ -149,6 +149,12 @@ func (r *run) size(ctx context.Context, loaded int) error {
 		}
 		return s.PromptEvalCount, err
 	})
+	var unsizable unsizable
+	if errors.As(err, &unsizable) && r.Prompter.text != "" {
+		fmt.Fprintf(r.Log, "# warning: truncation: the prompt's length is not known before its first sample: %s\n", unsizable)
+		r.Prompter.Resize(Sizing{Uncounted: true})
+		err = nil
+	}
 	if err != nil {
 		return err
 	}

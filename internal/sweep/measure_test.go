@@ -127,6 +127,19 @@ func TestRunLearnsThePromptOnce(t *testing.T) {
 	assert.Len(t, f.fake.prompts, 2, "it goes on without sizing again")
 }
 
+// TestRunOfAServerWhoseCountsMakeNoSense: a file's prompt is sent all the same.
+func TestRunOfAServerWhoseCountsMakeNoSense(t *testing.T) {
+	f := newFixture(t, t.TempDir())
+	f.Prompter.Resize(Sizing{})
+	f.fake.alterSample = func(s *parse.Sample) { s.PromptEvalCount = 400 }
+	summary, _ := f.run(t.Context())
+	require.NoError(t, summary.Usable())
+	assert.Zero(t, summary.Failed)
+	assert.Contains(t, f.log.String(), "# warning: truncation: the prompt's length is not known before its first sample: the server counts 400 tokens in a prompt of 2 words and 400 in one of 66")
+	assert.Equal(t, 1, strings.Count(f.log.String(), "is not known before"))
+	assert.Len(t, f.fake.prompts, 2+4)
+}
+
 func TestRunRefusesAPromptThatDoesNotFit(t *testing.T) {
 	dir := t.TempDir()
 	f := newFixture(t, dir)

@@ -13,6 +13,9 @@ type Sizing struct {
 	Fixed      float64 `json:"fixed"`                 // tokens beside the words: the server's template, and a prompt's own start
 	PerWord    float64 `json:"per_word"`              // tokens, on average over our words
 	FileTokens int     `json:"file_tokens,omitempty"` // of a whole prompt from a file
+	// Uncounted says that a file's prompt could not be counted beforehand, so
+	// that its first sample has to tell.
+	Uncounted bool `json:"uncounted,omitempty"`
 }
 
 // words returns how many of our words make a prompt of at most so many tokens.
@@ -26,7 +29,7 @@ func (s Sizing) words(tokens float64) int {
 func (s Sizing) tokens(words int) float64 { return s.Fixed + float64(words)*s.PerWord }
 
 // Sized reports whether prompts can be made.
-func (p *Prompter) Sized() bool { return p.sizing.PerWord > 0 }
+func (p *Prompter) Sized() bool { return p.sizing.PerWord > 0 || p.sizing.Uncounted }
 
 // Resize takes the sizing of an earlier run of the same sweep.
 func (p *Prompter) Resize(s Sizing) { p.sizing = s }
@@ -42,7 +45,8 @@ const (
 // by reading it in parts. Each prompt of the sizing stays below half of the
 // num_ctx that is loaded, where no server cuts it. count has the server read a
 // prompt and returns its tokens. smallest is the num_ctx that the file's prompt
-// has to fit: one that is far longer is not read to its end.
+// has to fit: one that is far longer is not read to its end. A server whose counts
+// make no sense is an error of kind unsizable.
 func (p *Prompter) Size(loaded, smallest int, count func(prompt string) (int, error)) error {
 	least, err := count(ownStart() + ourWords(leastWords))
 	if err != nil {
@@ -54,7 +58,7 @@ func (p *Prompter) Size(loaded, smallest int, count func(prompt string) (int, er
 			return err
 		}
 		if n <= least {
-			return fmt.Errorf("the server counts %d tokens in a prompt of %d words and %d in one of %d, so that nothing can be said of a prompt's length: is something between this program and Ollama?", least, leastWords, n, leastWords+extra)
+			return unsizable(fmt.Sprintf("the server counts %d tokens in a prompt of %d words and %d in one of %d, so that nothing can be said of a prompt's length: is something between this program and Ollama?", least, leastWords, n, leastWords+extra))
 		}
 		if n < loaded/2 {
 			s := Sizing{PerWord: float64(n-least) / float64(extra)}
@@ -68,8 +72,14 @@ func (p *Prompter) Size(loaded, smallest int, count func(prompt string) (int, er
 			return nil
 		}
 	}
-	return fmt.Errorf("num_ctx=%d is too small to size a prompt: the server counts %d tokens in one of %d words; use a larger num_ctx", loaded, least, leastWords)
+	return unsizable(fmt.Sprintf("num_ctx=%d is too small to size a prompt: the server counts %d tokens in one of %d words; use a larger num_ctx", loaded, least, leastWords))
 }
+
+// unsizable says why nothing can be known of a prompt's length before it is
+// sent. A file's prompt can be sent all the same.
+type unsizable string
+
+func (u unsizable) Error() string { return string(u) }
 
 // firstPart is the length in bytes of the first part of a file that is read. A
 // byte is a token in the worst of vocabularies, and a quarter in most.

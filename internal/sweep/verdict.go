@@ -1,6 +1,7 @@
 package sweep
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
@@ -118,16 +119,12 @@ func (cp *Checkpoint) confirmed() []Confirmed {
 	}
 	slices.SortStableFunc(all, func(a, b Confirmed) int {
 		switch {
-		case a.Failed != b.Failed && a.Failed:
+		case a.Failed && !b.Failed:
 			return 1
-		case a.Failed != b.Failed:
+		case b.Failed && !a.Failed:
 			return -1
-		case Median(a.Rates) > Median(b.Rates):
-			return -1
-		case Median(a.Rates) < Median(b.Rates):
-			return 1
 		}
-		return 0
+		return -cmp.Compare(verdict.Median(a.Rates), verdict.Median(b.Rates))
 	})
 	var rivals [][]float64
 	for _, c := range all[min(1, len(all)):] {

@@ -13,10 +13,10 @@ type Cell struct {
 }
 
 // Median is the median rate in tokens per second, 0 for a cell without samples.
-func (c Cell) Median() float64 { return median(c.Rates) }
+func (c Cell) Median() float64 { return Median(c.Rates) }
 
-// median is 0 for no values.
-func median(values []float64) float64 {
+// Median is 0 for no values.
+func Median(values []float64) float64 {
 	sorted := slices.Sorted(slices.Values(values))
 	n := len(sorted)
 	switch {

@@ -48,7 +48,7 @@ func DriftOf(points []Point) (Drift, bool) {
 	}
 	logs := make([]float64, len(points))
 	for i, p := range points {
-		logs[i] = math.Log(median(p.Rates))
+		logs[i] = math.Log(Median(p.Rates))
 	}
 	start, slope := stat.LinearRegression(shares, logs, nil, false)
 

@@ -33,7 +33,7 @@ func GainOf(a, b []float64) (Gain, bool) {
 	cut := lowestRank(len(a), len(b))
 	at := max(cut, 1) - 1
 	return Gain{
-		Ratio:   math.Expm1(median(diffs)),
+		Ratio:   math.Expm1(Median(diffs)),
 		Low:     math.Expm1(diffs[at]),
 		High:    math.Expm1(diffs[len(diffs)-1-at]),
 		Bounded: cut > 0,

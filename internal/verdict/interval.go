@@ -29,7 +29,7 @@ func IntervalOf(rates []float64) (Interval, bool) {
 	sample := benchmath.NewSample(rates, &benchmath.DefaultThresholds)
 	sum := benchmath.AssumeNothing.Summary(sample, 1-alpha)
 	least, most := slices.Min(rates), slices.Max(rates)
-	in := Interval{Median: median(rates), Low: least, High: most, N: len(rates)}
+	in := Interval{Median: Median(rates), Low: least, High: most, N: len(rates)}
 	in.Spread = (most - least) / in.Median
 	if !math.IsInf(sum.Lo, 0) && !math.IsInf(sum.Hi, 0) {
 		in.Low, in.High, in.Bounded = sum.Lo, sum.Hi, true

@@ -37,7 +37,7 @@ func subtractMedians(values []float64, lines [][]int) float64 {
 		for i, at := range line {
 			picked[i] = values[at]
 		}
-		m := median(picked)
+		m := Median(picked)
 		for _, at := range line {
 			values[at] -= m
 		}
@@ -77,9 +77,9 @@ func (s *surface) theilSen(cells []int, place int) float64 {
 			slopes = append(slopes, (s.logs[cells[b]]-s.logs[cells[a]])/float64(b-a))
 		}
 	}
-	slope := median(slopes)
+	slope := Median(slopes)
 	for a, i := range cells {
 		heights = append(heights, s.logs[i]+slope*float64(place-a))
 	}
-	return median(heights)
+	return Median(heights)
 }

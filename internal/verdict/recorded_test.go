@@ -59,7 +59,7 @@ func rowMedians(cells []Cell) map[int]float64 {
 	}
 	medians := map[int]float64{}
 	for batch, r := range rates {
-		medians[batch] = median(r)
+		medians[batch] = Median(r)
 	}
 	return medians
 }

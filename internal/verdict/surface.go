@@ -60,7 +60,7 @@ func axis(cells []Cell, setting func(Cell) int) []int {
 func (s *surface) expect() {
 	s.local = make([]float64, len(s.cells))
 	for i := range s.cells {
-		s.local[i] = median(s.neighbourhood(i))
+		s.local[i] = Median(s.neighbourhood(i))
 	}
 	if len(s.rows) == 1 || len(s.columns) == 1 {
 		s.additive = s.trend()
@@ -106,7 +106,7 @@ func (s *surface) robustScale(expected []float64) float64 {
 	for i, v := range s.logs {
 		deviations[i] = math.Abs(v - expected[i])
 	}
-	return math.Max(1.4826*median(deviations), floor)
+	return math.Max(1.4826*Median(deviations), floor)
 }
 
 // scatter is the plain standard deviation around what was expected, by

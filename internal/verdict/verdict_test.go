@@ -179,6 +179,12 @@ func TestDrift(t *testing.T) {
 	assert.True(t, d.Significant)
 }
 
+func TestMedianOfEven(t *testing.T) {
+	values := []float64{4, 1, 3, 2}
+	assert.Equal(t, 2.5, Median(values))
+	assert.Equal(t, []float64{4, 1, 3, 2}, values, "the caller's order is left alone")
+}
+
 func TestInterval(t *testing.T) {
 	_, ok := IntervalOf(nil)
 	assert.False(t, ok)
