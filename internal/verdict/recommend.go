@@ -49,12 +49,15 @@ func (s *surface) margin(comparisons int) float64 {
 // recommend picks from the candidates, indexes of cells, the one to prefer
 // among those on the best plateau: cells that neither stand alone above their
 // surroundings, where a lone sample was lucky, nor below, where the plateau
-// isn't theirs. When all candidates do, it picks from all cells instead, which
-// always leaves some: no more than half can deviate by three scales.
+// isn't theirs. When all candidates do, it picks from all cells instead, and of
+// a surface on which no cell is like those around it from the candidates as they
+// are.
 func (s *surface) recommend(candidates []int) Cell {
-	candidates = s.settled(candidates)
-	if len(candidates) == 0 {
-		candidates = s.settled(indexes(len(s.cells)))
+	for _, from := range [][]int{candidates, indexes(len(s.cells))} {
+		if kept := s.settled(from); len(kept) > 0 {
+			candidates = kept
+			break
+		}
 	}
 	best := math.Inf(-1)
 	for _, i := range candidates {
