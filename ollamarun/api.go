@@ -80,7 +80,7 @@ func (a *API) Sample(ctx context.Context, prompt string) (parse.Sample, error) {
 }
 
 // noTruncate asks for an error instead of a prompt that is cut; servers before
-// 0.12 don't know of it and pass over it.
+// 0.12.6 don't know of it and pass over it.
 var noTruncate = false
 
 // read sends a prompt and returns the server's figures and the time that it took.

@@ -18,18 +18,23 @@ type ServerLog struct {
 	file os.FileInfo
 }
 
-// OpenServerLog returns the log at path, once it can be read.
+// howToLog says what a server's log is.
+const howToLog = "name the one that `ollama serve` writes to; for a system service, `journalctl -fu ollama >FILE` makes one"
+
+// OpenServerLog returns the log at path, of which what is written from now on
+// counts. The error of a path that is no file, or can't be read, says what to
+// name instead.
 func OpenServerLog(path string) (*ServerLog, error) {
 	l := &ServerLog{path: path}
 	if err := l.Mark(); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %s", err, howToLog)
 	}
 	if !l.file.Mode().IsRegular() {
-		return nil, fmt.Errorf("server log %s is not a file: name the one that `ollama serve` writes to; for a system service, `journalctl -fu ollama >FILE` makes one", path)
+		return nil, fmt.Errorf("server log %s is not a file: %s", path, howToLog)
 	}
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("reading server log: %w", err)
+		return nil, fmt.Errorf("reading server log: %w: %s", err, howToLog)
 	}
 	return l, f.Close()
 }
@@ -50,7 +55,9 @@ func (l *ServerLog) Mark() (err error) {
 const mostLog = 4 << 20
 
 // Since returns what was written since Mark, or all of a file that has taken
-// the place of the one of then.
+// the place of the one of then, or that has been cut. Of more than mostLog bytes
+// it is the newest. A file that has been cut and is longer again than it was at
+// Mark can't be told from one that grew.
 func (l *ServerLog) Since() ([]byte, error) {
 	if l == nil {
 		return nil, nil
@@ -82,7 +89,9 @@ const (
 )
 
 // InForce returns the settings of the newest load since Mark, and false when
-// the log tells of none.
+// the log tells of none. It returns as soon as the log has that load up to its
+// end, since the first lines alone can tell a larger num_batch than is in force,
+// and after logWait at the latest, with what there is.
 func (l *ServerLog) InForce(ctx context.Context) (parse.InForce, bool, error) {
 	if l == nil {
 		return parse.InForce{}, false, nil
@@ -92,7 +101,7 @@ func (l *ServerLog) InForce(ctx context.Context) (parse.InForce, bool, error) {
 		if err != nil {
 			return parse.InForce{}, false, err
 		}
-		if f, ok := parse.ServerLog(text); ok || time.Now().After(give) {
+		if f, ok := parse.ServerLog(text); ok && parse.ServerLogEnded(text) || time.Now().After(give) {
 			return f, ok, nil
 		}
 		if err := sleep(ctx, logPoll); err != nil {

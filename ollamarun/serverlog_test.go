@@ -1,9 +1,12 @@
 package ollamarun
 
 import (
+	"context"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -12,7 +15,24 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
-const loadLine = `msg="starting llama server" cmd="ollama runner --ctx-size 1024 --batch-size 64 --parallel 1"` + "\n"
+const (
+	loadLine = `msg="starting llama server" cmd="ollama runner --ctx-size 1024 --batch-size 1024 --parallel 1"` + "\n"
+	passLine = "llama_context: n_ubatch      = 512\n"
+	endLine  = `msg="llama runner started in 0.25 seconds"` + "\n"
+)
+
+// waitForLog runs a test on a log at a path, with time that does not pass by
+// itself.
+func waitForLog(t *testing.T, test func(t *testing.T, path string, l *ServerLog)) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "server.log")
+	appendTo(t, path, "before "+loadLine+endLine)
+	synctest.Test(t, func(t *testing.T) {
+		l, err := OpenServerLog(path)
+		require.NoError(t, err)
+		test(t, path, l)
+	})
+}
 
 func appendTo(t *testing.T, path, text string) {
 	t.Helper()
@@ -24,51 +44,116 @@ func appendTo(t *testing.T, path, text string) {
 }
 
 func TestServerLog(t *testing.T) {
+	waitForLog(t, func(t *testing.T, path string, l *ServerLog) {
+		begin := time.Now()
+		_, ok, err := l.InForce(t.Context())
+		require.NoError(t, err)
+		assert.False(t, ok, "what stood there before does not count")
+		assert.LessOrEqual(t, time.Since(begin), logWait+2*logPoll)
+
+		appendTo(t, path, loadLine+passLine+endLine)
+		begin = time.Now()
+		f, ok, err := l.InForce(t.Context())
+		require.NoError(t, err)
+		assert.True(t, ok)
+		assert.Equal(t, parse.InForce{NumCtx: 1024, NumBatch: 512, Parallel: 1}, f)
+		assert.Zero(t, time.Since(begin), "a log that has it all is not waited for")
+	})
+}
+
+// TestServerLogLate has a log that comes in parts, later than the answer.
+func TestServerLogLate(t *testing.T) {
+	waitForLog(t, func(t *testing.T, path string, l *ServerLog) {
+		go func() {
+			for _, line := range []string{loadLine, passLine, endLine} {
+				time.Sleep(50 * time.Millisecond)
+				appendTo(t, path, line)
+			}
+		}()
+		f, ok, err := l.InForce(t.Context())
+		require.NoError(t, err)
+		assert.True(t, ok)
+		assert.Equal(t, 512, f.NumBatch, "the command's 1024 is not the whole of it")
+	})
+}
+
+// TestServerLogUnended has a load whose last line never comes.
+func TestServerLogUnended(t *testing.T) {
+	waitForLog(t, func(t *testing.T, path string, l *ServerLog) {
+		appendTo(t, path, loadLine)
+		begin := time.Now()
+		f, ok, err := l.InForce(t.Context())
+		require.NoError(t, err)
+		assert.True(t, ok)
+		assert.Equal(t, 1024, f.NumBatch)
+		assert.LessOrEqual(t, time.Since(begin), logWait+2*logPoll)
+	})
+}
+
+func TestServerLogCanceled(t *testing.T) {
+	waitForLog(t, func(t *testing.T, path string, l *ServerLog) {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		_, _, err := l.InForce(ctx)
+		assert.ErrorIs(t, err, context.Canceled)
+	})
+}
+
+// TestServerLogRotated has a new file in the place of the old, one that was cut,
+// and none.
+func TestServerLogRotated(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "server.log")
 	appendTo(t, path, "before "+loadLine)
 	l, err := OpenServerLog(path)
 	require.NoError(t, err)
-	_, ok, err := l.InForce(t.Context())
-	require.NoError(t, err)
-	assert.False(t, ok, "what stood there before does not count")
-
-	// A line that comes late.
-	go func() {
-		time.Sleep(50 * time.Millisecond)
-		appendTo(t, path, loadLine)
-	}()
-	f, ok, err := l.InForce(t.Context())
-	require.NoError(t, err)
-	assert.True(t, ok)
-	assert.Equal(t, parse.InForce{NumCtx: 1024, NumBatch: 64, Parallel: 1}, f)
-
-	// A new file in the place of the old, and one that was cut.
-	require.NoError(t, l.Mark())
 	require.NoError(t, os.Rename(path, path+".1"))
-	appendTo(t, path, loadLine)
+	appendTo(t, path, strings.Repeat(loadLine, 3))
 	text, err := l.Since()
 	require.NoError(t, err)
-	assert.Equal(t, loadLine, string(text))
-	appendTo(t, path, loadLine)
+	assert.Equal(t, strings.Repeat(loadLine, 3), string(text), "of a new file that is longer than the old")
+
 	require.NoError(t, l.Mark())
 	require.NoError(t, os.Truncate(path, int64(len(loadLine))))
 	text, err = l.Since()
 	require.NoError(t, err)
 	assert.Equal(t, loadLine, string(text))
 
+	require.NoError(t, l.Mark())
+	require.NoError(t, os.Truncate(path, 0))
+	text, err = l.Since()
+	require.NoError(t, err)
+	assert.Empty(t, text)
+
 	require.NoError(t, os.Remove(path))
 	_, _, err = l.InForce(t.Context())
 	assert.ErrorContains(t, err, "reading server log")
 }
 
+// TestServerLogLong reads no more than the newest of a log.
+func TestServerLogLong(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "server.log")
+	appendTo(t, path, "")
+	l, err := OpenServerLog(path)
+	require.NoError(t, err)
+	appendTo(t, path, strings.Repeat("x", mostLog)+"\n"+loadLine)
+	text, err := l.Since()
+	require.NoError(t, err)
+	assert.Len(t, text, mostLog)
+	assert.True(t, strings.HasSuffix(string(text), loadLine))
+}
+
 func TestServerLogThatIsNone(t *testing.T) {
 	_, err := OpenServerLog(filepath.Join(t.TempDir(), "nowhere"))
 	assert.ErrorContains(t, err, "reading server log")
+	assert.ErrorContains(t, err, "journalctl")
 	_, err = OpenServerLog(t.TempDir())
 	assert.ErrorContains(t, err, "is not a file: name the one that `ollama serve` writes to")
 
 	var none *ServerLog
 	require.NoError(t, none.Mark())
+	text, err := none.Since()
+	require.NoError(t, err)
+	assert.Empty(t, text)
 	_, ok, err := none.InForce(t.Context())
 	require.NoError(t, err)
 	assert.False(t, ok)

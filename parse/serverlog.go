@@ -14,54 +14,102 @@ type InForce struct {
 	Parallel int `json:"parallel,omitempty"`  // sequences
 }
 
-// start matches the line with which a load begins:
+// start matches the line with which the load of a model begins:
 //
 //	msg="starting llama server" cmd="/usr/bin/ollama runner --model … --ctx-size 1024 --batch-size 8 --threads 1 --parallel 1 --port 34927"
+//	msg="starting runner" cmd="/usr/bin/ollama runner --ollama-engine --model … --port 39109"
 //	msg="starting llama-server" cmd="/usr/lib/ollama/llama-server --model … -c 8192 -np 1 … -b 512 -ub 512 …"
-//	msg=load request="{Operation:commit LoraPath:[] Parallel:1 BatchSize:512 FlashAttention:false KvSize:4096 …}"
+//	msg="starting mlx runner subprocess" model=qwen3:4b port=40001
 //
-// The first is that of the versions up to 0.11, the second from 0.30 on; in
-// between the third tells what the command does not. Several loads of the third
-// kind can stand in the log, of which the last is the one that was made.
-var start = regexp.MustCompile(`(?:starting llama[ -]server|starting runner|msg=load)"?\s.*`)
+// The first is that of the versions up to 0.11.4, the second of those up to
+// 0.24, the third from 0.30 on, the fourth of the MLX runner, which has neither
+// setting. A runner that is started without --model only looks for GPUs.
+var start = regexp.MustCompile(`msg="starting (?:llama[ -]server|runner|mlx runner subprocess)"?\s.*`)
 
-// settings match the figures of such a line, in their several spellings.
+// commit matches the line that tells the settings where the command does not.
+// Other operations than commit only try what fits into memory.
+//
+//	msg=load request="{Operation:commit LoraPath:[] Parallel:1 BatchSize:512 FlashAttention:false KvSize:4096 …}"
+var commit = regexp.MustCompile(`msg=load request="?\{Operation:commit .*`)
+
+// settings match the figures of such lines, in their several spellings.
 var (
-	ctxSize   = regexp.MustCompile(`(?:(?:--ctx-size|-c)[ =]|KvSize:)(\d+)`)
-	batchSize = regexp.MustCompile(`(?:(?:--batch-size|-b)[ =]|BatchSize:)(\d+)`)
-	passSize  = regexp.MustCompile(`(?:--ubatch-size|-ub)[ =](\d+)`)
-	parallel  = regexp.MustCompile(`(?:(?:--parallel|-np)[ =]|Parallel:)(\d+)`)
+	ctxSize   = regexp.MustCompile(` (?:(?:--ctx-size|-c)[ =]|KvSize:)(\d+)`)
+	batchSize = regexp.MustCompile(` (?:(?:--batch-size|-b)[ =]|BatchSize:)(\d+)`)
+	passSize  = regexp.MustCompile(` (?:--ubatch-size|-ub)[ =](\d+)`)
+	parallel  = regexp.MustCompile(` (?:(?:--parallel|-np)[ =]|Parallel:)(\d+)`)
 )
 
 // physical matches what llama.cpp says of its own passes after a load. Its
-// n_batch is no help: small ones are raised to 64, and the runner goes on to
-// pass fewer tokens.
+// n_batch is no help: small ones are raised to 64, it is multiplied by the
+// number of sequences, and the runner goes on to pass fewer tokens.
 //
 //	llama_context: n_ubatch      = 512
 //	llama_new_context_with_model: n_ubatch   = 512
 var physical = regexp.MustCompile(`(?:llama_context|llama_new_context_with_model): n_ubatch +=[ ]*(\d+)`)
 
+// started matches the line with which a load ends:
+//
+//	msg="llama runner started in 0.25 seconds"
+//	msg="llama-server started in 1.50 seconds"
+var started = regexp.MustCompile(`(?:llama runner|llama-server) started in \d`)
+
 // ServerLog reads the settings of the newest load in a part of a server's log,
 // and returns false when it tells of none.
 func ServerLog(text []byte) (InForce, bool) {
-	var f InForce
-	found := false
+	l := newestLoad(text)
+	return l.settings, l.settings != InForce{}
+}
+
+// ServerLogEnded reports whether the newest load in a part of a server's log is
+// there up to the line that ends it. Before that ServerLog may know less than
+// the server will tell.
+func ServerLogEnded(text []byte) bool { return newestLoad(text).ended }
+
+// load is what a log says of one load.
+type load struct {
+	settings InForce
+	passes   bool // llama.cpp has said what it passes
+	ended    bool
+}
+
+func newestLoad(text []byte) load {
+	var l load
 	for line := range strings.Lines(Plain(text)) {
-		switch load := start.FindString(line); {
-		case load != "":
-			next := InForce{NumCtx: number(ctxSize, load), NumBatch: least(number(batchSize, load), number(passSize, load)), Parallel: number(parallel, load)}
-			if next == (InForce{}) {
-				break // a start whose settings come with a line of their own
+		if begin := start.FindString(line); begin != "" {
+			if settings := settingsOf(begin); settings != (InForce{}) || loadsModel(begin) {
+				l = load{settings: settings}
 			}
-			if next.Parallel > 1 {
-				next.NumCtx /= next.Parallel
-			}
-			f, found = next, true
-		case found:
-			f.NumBatch = least(f.NumBatch, number(physical, line))
+			continue
 		}
+		if request := commit.FindString(line); request != "" {
+			l = load{settings: settingsOf(request)}
+			continue
+		}
+		// The first is of the model's own context: a draft model has another.
+		if pass := number(physical, line); pass > 0 && !l.passes && l.settings != (InForce{}) {
+			l.settings.NumBatch, l.passes = least(l.settings.NumBatch, pass), true
+		}
+		l.ended = l.ended || started.MatchString(line)
 	}
-	return f, found
+	return l
+}
+
+// loadsModel tells a start that loads a model from one that looks for GPUs.
+func loadsModel(start string) bool {
+	return strings.Contains(start, " --model ") || strings.Contains(start, "mlx runner")
+}
+
+func settingsOf(line string) InForce {
+	f := InForce{
+		NumCtx:   number(ctxSize, line),
+		NumBatch: least(number(batchSize, line), number(passSize, line)),
+		Parallel: number(parallel, line),
+	}
+	if f.Parallel > 1 {
+		f.NumCtx /= f.Parallel // the log has that of all sequences together
+	}
+	return f
 }
 
 // number returns the last figure that the pattern finds, 0 for none and for
@@ -86,16 +134,49 @@ func least(a, b int) int {
 	return min(a, b)
 }
 
+// harmless matches lines of a load without fault whose words are those of a
+// failure, here up to 0.5.1:
+//
+//	llm_load_tensors:  CUDA_Host buffer size =   281.81 MiB
+var harmless = regexp.MustCompile(`buffer size += `)
+
+// unnamed matches lines that follow another that names the memory, and that
+// name none or repeat it:
+//
+//	llama_init_from_model: failed to initialize the context: failed to allocate compute pp buffers
+//	msg="Load failed" … error="llama-server reported out-of-memory during startup: …"
+var unnamed = regexp.MustCompile(`failed to allocate compute|reported out-of-memory`)
+
+// killer matches what systemd says in the journal of a service:
+//
+//	ollama.service: A process of this unit has been killed by the OOM killer.
+//	ollama.service: Failed with result 'oom-kill'.
+var killer = regexp.MustCompile(`OOM killer|oom-kill`)
+
+// mostDetail bounds the words of a failure, in bytes.
+const mostDetail = 500
+
 // LogFailure returns the newest line of a server's log that tells of memory that
-// could not be had, and false when none does. A runner that dies of it can show
-// over the API as no more than an exit status.
+// could not be had, and false when none does, or when the load went on after it.
+// A runner that dies of it can show over the API as no more than an exit status.
 func LogFailure(text []byte) (*Failure, bool) {
 	var found *Failure
 	for line := range strings.Lines(Plain(text)) {
 		line = strings.TrimSpace(line)
-		switch class := Classify(line); class {
+		switch {
+		case strings.Contains(line, goesOn), started.MatchString(line):
+			found = nil
+			continue
+		case harmless.MatchString(line), found != nil && unnamed.MatchString(line):
+			continue
+		}
+		class := Classify(line)
+		if killer.MatchString(line) {
+			class = OutOfSystemMemory
+		}
+		switch class {
 		case OutOfGPUMemory, OutOfSystemMemory, ResourceAllocation:
-			found = &Failure{Class: class, Detail: line}
+			found = &Failure{Class: class, Detail: lastBytes(line, mostDetail)}
 		}
 	}
 	return found, found != nil

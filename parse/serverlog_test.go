@@ -1,6 +1,8 @@
 package parse
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -18,9 +20,47 @@ func TestServerLogCaptured(t *testing.T) {
 		got, ok := ServerLog(captured(t, file))
 		assert.True(t, ok, file)
 		assert.Equal(t, want, got, file)
+		assert.True(t, ServerLogEnded(captured(t, file)), file)
 	}
 	_, ok := ServerLog(captured(t, "run.stderr"))
 	assert.False(t, ok)
+}
+
+// TestServerLogFormats reads files that were not captured: they follow Ollama's
+// source (llm/server.go and LoadRequest of 0.12.6 and 0.24.0, llm/llama_server.go
+// of 0.30.0) and that of the llama.cpp in it, since those versions can't be had
+// here.
+func TestServerLogFormats(t *testing.T) {
+	for file, want := range map[string]InForce{
+		"ollama-0.12.6-format.log":        {NumCtx: 4096, NumBatch: 512, Parallel: 2}, // num_batch 1024, n_ubatch fixed; behind journald
+		"ollama-0.24.0-engine-format.log": {NumCtx: 4096, NumBatch: 256, Parallel: 2},
+		"ollama-0.30.0-format.log":        {NumCtx: 1024, NumBatch: 2048, Parallel: 2}, // num_batch 4096, lowered to the num_ctx of both sequences
+	} {
+		text, err := os.ReadFile(filepath.Join("testdata", file))
+		require.NoError(t, err)
+		got, ok := ServerLog(text)
+		assert.True(t, ok, file)
+		assert.Equal(t, want, got, file)
+		assert.True(t, ServerLogEnded(text), file)
+		_, ok = LogFailure(text)
+		assert.False(t, ok, file)
+	}
+}
+
+// TestServerLogGrows reads a log line by line, as it comes.
+func TestServerLogGrows(t *testing.T) {
+	lines := strings.SplitAfter(string(captured(t, "load-2048-1024.log")), "\n")
+	text := lines[0]
+	got, ok := ServerLog([]byte(text))
+	require.True(t, ok)
+	assert.Equal(t, InForce{2048, 1024, 1}, got, "of the command alone")
+	for _, line := range lines[1 : len(lines)-2] {
+		text += line
+		assert.False(t, ServerLogEnded([]byte(text)))
+	}
+	text = strings.Join(lines, "")
+	assert.True(t, ServerLogEnded([]byte(text)))
+	assert.False(t, ServerLogEnded([]byte(text+text[:len(lines[0])])), "the end of the load before")
 }
 
 // TestServerLogForms has lines of other versions, as they stand in reports of
@@ -41,6 +81,10 @@ time=2025-11-10T17:37:38.396-05:00 level=INFO source=runner.go:1189 msg=load req
 		{"from 0.30 on", `time=2026-05-01T10:00:00Z level=INFO msg="starting llama-server" ` + strings.TrimPrefix(server, "starting llama-server  "), InForce{8192, 1024, 1}},
 		{"long flags", `msg="starting llama-server" cmd="llama-server --ctx-size 4096 --parallel 2 --batch-size 512 --ubatch-size 128"`, InForce{2048, 128, 2}},
 		{"behind journald, coloured, CRLF", "Jan 21 16:45:51 host ollama[123]: \x1b[32m" + old + "\x1b[0m\r\n", InForce{2048, 512, 4}},
+		{"a draft model has a context of its own", old + "\nllama_context: n_ubatch      = 512\nllama_context: n_ubatch      = 64\n", InForce{2048, 512, 4}},
+		{"a runner that looks for GPUs", old + "\n" + `msg="starting runner" cmd="/usr/bin/ollama runner --ollama-engine --port 39109"`, InForce{2048, 512, 4}},
+		{"no batch in the command", `msg="starting llama-server" cmd="llama-server --model /m/sha256-1 -c 8192 -np 1"` + "\nllama_context: n_ubatch              = 512", InForce{8192, 512, 1}},
+		{"a folder named like a flag", `msg="starting llama-server" cmd="/m-c 3/llama-server --model /m-b 7/sha256-1 -c 8192 -np 1 -b 512 -ub 512"`, InForce{8192, 512, 1}},
 		{"the newest of two", old + "\n" + strings.Replace(old, "--batch-size 512", "--batch-size 64", 1), InForce{2048, 64, 4}},
 		{"too large a figure", `msg="starting llama server" cmd="ollama runner --ctx-size 99999999999999999999 --batch-size 64"`, InForce{0, 64, 0}},
 	} {
@@ -50,35 +94,68 @@ time=2025-11-10T17:37:38.396-05:00 level=INFO source=runner.go:1189 msg=load req
 			assert.Equal(t, test.want, got)
 		})
 	}
-	for _, text := range []string{"", "llama_context: n_ubatch      = 512", `msg="starting runner" cmd="ollama runner --ollama-engine --port 1"`, `msg="loaded runners" count=1`} {
+	for _, text := range []string{
+		"",
+		"llama_context: n_ubatch      = 512",
+		`msg="starting runner" cmd="ollama runner --ollama-engine --port 1"`,
+		`msg="loaded runners" count=1`,
+		engine[:strings.Index(engine, "Operation:commit")], // it only tried
+		old + "\n" + `msg="starting runner" cmd="/usr/bin/ollama runner --ollama-engine --model /m/sha256-38cd --port 39109"`, // not yet told
+		old + "\n" + `msg="starting mlx runner subprocess" model=qwen3:4b port=40001`,
+		`msg=load request="{Operation:close LoraPath:[] Parallel:0 BatchSize:0 FlashAttention:Disabled KvSize:0}"`,
+	} {
 		_, ok := ServerLog([]byte(text))
 		assert.False(t, ok, text)
 	}
 }
 
 func TestLogFailure(t *testing.T) {
-	f, ok := LogFailure([]byte("ggml_backend_cuda_buffer_type_alloc_buffer: allocating 99.00 MiB on device 0: cudaMalloc failed: out of memory\nllama_context: n_ubatch = 5\n"))
-	require.True(t, ok)
-	assert.Equal(t, OutOfGPUMemory, f.Class)
-	assert.Contains(t, f.Detail, "allocating 99.00 MiB on device 0")
-	f, ok = LogFailure([]byte("cudaMalloc failed: out of memory\nCUDA error: the resource allocation failed\n  in function cublas_handle at ggml-cuda/common.cuh\n"))
-	require.True(t, ok)
-	assert.Equal(t, ResourceAllocation, f.Class, "the newest counts")
-	_, ok = LogFailure([]byte("compute buffer allocation failed, retrying without pipeline parallelism\nsource=sched.go:1 msg=\"loaded runners\" count=1\n"))
-	assert.False(t, ok)
-	_, ok = LogFailure(captured(t, "load-2048-1024.log"))
-	assert.False(t, ok)
+	const gpu = "ggml_backend_cuda_buffer_type_alloc_buffer: allocating 99.00 MiB on device 0: cudaMalloc failed: out of memory\n"
+	for _, test := range []struct {
+		name, text string
+		class      Class
+		detail     string
+	}{
+		{"the captured one", string(captured(t, "load-no-memory.log")), OutOfSystemMemory, "ggml_gallocr_reserve_n: failed to allocate CPU buffer of size 1343232000"},
+		{"of a GPU", gpu + "llama_context: n_ubatch = 5\n", OutOfGPUMemory, "allocating 99.00 MiB on device 0"},
+		{"the newest counts", gpu + "CUDA error: the resource allocation failed\n  in function cublas_handle at ggml-cuda/common.cuh\n", ResourceAllocation, "the resource allocation failed"},
+		{"what names no memory, alone", "graph_reserve: failed to allocate compute buffers\n", OutOfGPUMemory, "graph_reserve"},
+		{"again, after a load", gpu + "msg=\"llama-server started in 1.50 seconds\"\nggml_aligned_malloc: insufficient memory (attempted to allocate 9.00 MB)\n", OutOfSystemMemory, "ggml_aligned_malloc"},
+		{"by the kernel", "Nov 23 09:38:55 host systemd[1]: ollama.service: A process of this unit has been killed by the OOM killer.\n", OutOfSystemMemory, "killed by the OOM killer"},
+		{"long", strings.Repeat("x", 5000) + " " + gpu, OutOfGPUMemory, "cudaMalloc failed"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			f, ok := LogFailure([]byte(test.text))
+			require.True(t, ok)
+			assert.Equal(t, test.class, f.Class)
+			assert.Contains(t, f.Detail, test.detail)
+			assert.LessOrEqual(t, len(f.Detail), mostDetail)
+		})
+	}
+	for name, text := range map[string]string{
+		"a load that went on":       gpu + "graph_reserve: failed to allocate compute buffers\ncompute buffer allocation failed, retrying without pipeline parallelism\nmsg=\"loaded runners\" count=1\n",
+		"a load that was repeated":  gpu + `msg="llama-server load failed; reducing automatic context and retrying once" error="llama-server reported out-of-memory during startup: x"` + "\n" + `msg="llama-server started in 1.50 seconds"`,
+		"page-locked memory in use": "llm_load_tensors:  CUDA_Host buffer size =   281.81 MiB\n",
+		"a load without fault":      string(captured(t, "load-2048-1024.log")),
+		"nothing":                   "",
+	} {
+		_, ok := LogFailure([]byte(text))
+		assert.False(t, ok, name)
+	}
 }
 
 func FuzzServerLog(f *testing.F) {
 	f.Add(captured(f, "load-parallel.log"))
-	f.Add([]byte(`msg=load request="{Parallel:1 BatchSize:512 KvSize:4096}"`))
+	f.Add(captured(f, "load-no-memory.log"))
+	f.Add([]byte(`msg=load request="{Operation:commit Parallel:1 BatchSize:512 KvSize:4096}"`))
+	f.Add([]byte(`msg="starting llama-server" cmd="llama-server --model m -c 8192 -np 0 -b 512 -ub 256"`))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		got, ok := ServerLog(text)
 		if min(got.NumCtx, got.NumBatch, got.Parallel) < 0 || !ok && got != (InForce{}) {
 			t.Fatalf("%+v, %v", got, ok)
 		}
-		if f, ok := LogFailure(text); ok != (f != nil) {
+		ServerLogEnded(text)
+		if f, ok := LogFailure(text); ok != (f != nil) || ok && f.Detail == "" {
 			t.Fatalf("%+v, %v", f, ok)
 		}
 	})

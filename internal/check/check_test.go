@@ -115,7 +115,7 @@ func TestNoTrap(t *testing.T) {
 		alter func(*Evidence)
 	}{
 		{"a model on the CPU of a machine without GPU", Load, func(e *Evidence) { e.GPU = false; e.Loaded.SizeVRAM = 0 }},
-		{"a model of more context on a newer server", Load, func(e *Evidence) { e.Version, e.TrainedCtx = "0.12.0", 4096 }},
+		{"a model of more context on a newer server", Load, func(e *Evidence) { e.Version, e.TrainedCtx = "0.15.5", 4096 }},
 		{"a server from before /api/ps told the context", Load, func(e *Evidence) { e.Loaded.ContextLength = 0 }},
 		{"padding in the log", Load, func(e *Evidence) { e.Loaded.InForce.NumCtx = 8448 }},
 		{"a batch at the limit", Plan, func(e *Evidence) { e.Version = "0.10.1" }},

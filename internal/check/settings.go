@@ -7,7 +7,7 @@ import (
 )
 
 // contextInForce compares the num_ctx that is in force with the one asked for.
-// Servers lower it to what the model was trained for. Before 0.12 they go on to
+// Servers lower it to what the model was trained for. Before 0.15.5 they go on to
 // show what was asked for, so that the model's own figure has to tell.
 func contextInForce(e *Evidence) []Finding {
 	const remedy = "leave out the num_ctx above that"
@@ -17,7 +17,7 @@ func contextInForce(e *Evidence) []Finding {
 		return fail(parse.ContextClamped, "asked for num_ctx=%d, in force is %d (/api/ps); %s", e.NumCtx, shown, remedy)
 	case logged > 0 && logged < e.NumCtx:
 		return fail(parse.ContextClamped, "asked for num_ctx=%d, in force is %d (the server's log); %s", e.NumCtx, logged, remedy)
-	case e.TrainedCtx > 0 && e.NumCtx > e.TrainedCtx && before(e.Version, "0.12.0"):
+	case e.TrainedCtx > 0 && e.NumCtx > e.TrainedCtx && before(e.Version, "0.15.5"):
 		return fail(parse.ContextClamped, "asked for num_ctx=%d, and the model was trained for %d, to which this server lowers it; %s", e.NumCtx, e.TrainedCtx, remedy)
 	}
 	return nil
