@@ -3,10 +3,9 @@ package ollamarun
 import (
 	"bufio"
 	"context"
-	"errors"
-	"io"
 	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -21,11 +20,12 @@ import (
 // cgo and be loaded into this process; the command is also where containers
 // have it. A nil monitor knows nothing, and costs nothing.
 type GPUMonitor struct {
-	cmd    *exec.Cmd
-	ended  chan struct{} // closed when the command's output has ended
-	mu     sync.Mutex
-	recent []reading // the oldest first
-	news   chan struct{}
+	path, query string
+	stop        context.CancelFunc
+	ended       chan struct{} // closed when there is nothing more to read
+	mu          sync.Mutex
+	recent      []reading // the oldest first
+	news        chan struct{}
 }
 
 type reading struct {
@@ -34,8 +34,9 @@ type reading struct {
 }
 
 const (
-	// readEvery is how often a GPU is read.
-	readEvery = "200" // ms
+	// readEvery is how often a GPU is read, and how long a command that has
+	// ended by itself is left alone before the next.
+	readEvery = 200 * time.Millisecond
 	// fresh is how old a reading may be that stands for now. A shorter
 	// measurement than readEvery has none of its own.
 	fresh = time.Second
@@ -47,64 +48,65 @@ const (
 
 // StartGPUMonitor returns nil where there is no nvidia-smi, or none that finds a
 // GPU. End the monitor with Close.
-func StartGPUMonitor(ctx context.Context) (*GPUMonitor, error) {
+func StartGPUMonitor(ctx context.Context) *GPUMonitor {
 	path, err := exec.LookPath("nvidia-smi")
 	if err != nil {
-		return nil, nil
+		return nil
 	}
 	// Newer drivers have another name for the reasons, very old ones none.
 	const reasons = "clocks_throttle_reasons.active"
 	for _, name := range []string{reasons, "clocks_event_reasons.active", "index"} {
-		m, err := startGPUMonitor(path, strings.Replace(parse.GPUQuery, reasons, name, 1))
-		if err != nil {
-			return nil, err
-		}
+		m := &GPUMonitor{path: path, query: strings.Replace(parse.GPUQuery, reasons, name, 1), ended: make(chan struct{}), news: make(chan struct{}, 1)}
+		watching, stop := context.WithCancel(context.WithoutCancel(ctx))
+		m.stop = stop
+		go m.watch(watching)
 		if m.first(ctx) {
-			return m, nil
+			return m
 		}
-		if err := m.Close(); err != nil {
-			return nil, err
-		}
+		m.Close()
 	}
-	return nil, nil
+	return nil
 }
 
-func startGPUMonitor(path, query string) (*GPUMonitor, error) {
-	cmd := exec.Command(path, "--query-gpu="+query, "--format=csv,noheader,nounits", "-lms", readEvery)
+// watch keeps the command at work. One that ends after it has read something is
+// started again: a driver can be reset in the middle of a day.
+func (m *GPUMonitor) watch(ctx context.Context) {
+	defer close(m.ended)
+	for m.run(ctx) > 0 && sleep(ctx, readEvery) == nil {
+	}
+}
+
+// run takes readings until the command ends, and returns how many. What is no
+// reading, such as an error text, is passed over.
+func (m *GPUMonitor) run(ctx context.Context) (readings int) {
+	cmd := exec.CommandContext(ctx, m.path, "--query-gpu="+m.query, "--format=csv,noheader,nounits", "-lms", strconv.FormatInt(readEvery.Milliseconds(), 10))
 	// Not of the terminal's group: an interrupt ends it by way of Close. Should
 	// this process be killed, its next line finds nobody to read it, and it ends.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
+	if err != nil || cmd.Start() != nil {
+		return 0
 	}
-	if err := cmd.Start(); err != nil {
-		return nil, err
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		if g, err := parse.GPUReading(withoutReasons(lines.Text())); err == nil {
+			m.add(g)
+			readings++
+		}
 	}
-	m := &GPUMonitor{cmd: cmd, ended: make(chan struct{}), news: make(chan struct{}, 1)}
-	go m.read(out)
-	return m, nil
+	cmd.Wait() // how it ended does not matter: it is over
+	return readings
 }
 
-// read takes readings until the command ends. What is no reading, such as an
-// error text, is passed over.
-func (m *GPUMonitor) read(out io.Reader) {
-	defer close(m.ended)
-	for lines := bufio.NewScanner(out); lines.Scan(); {
-		g, err := parse.GPUReading(withoutReasons(lines.Text()))
-		if err != nil {
-			continue
-		}
-		m.mu.Lock()
-		m.recent = append(m.recent, reading{time.Now(), g})
-		if len(m.recent) > mostReadings {
-			m.recent = slices.Clone(m.recent[mostReadings/2:])
-		}
-		m.mu.Unlock()
-		select {
-		case m.news <- struct{}{}:
-		default:
-		}
+func (m *GPUMonitor) add(g parse.GPU) {
+	m.mu.Lock()
+	m.recent = append(m.recent, reading{time.Now(), g})
+	if len(m.recent) > mostReadings {
+		m.recent = slices.Clone(m.recent[mostReadings/2:])
+	}
+	m.mu.Unlock()
+	select {
+	case m.news <- struct{}{}:
+	default:
 	}
 }
 
@@ -182,14 +184,10 @@ func (m *GPUMonitor) MemoryUsed() (mib int, ok bool) {
 
 // Close ends the command. It may be called more than once.
 func (m *GPUMonitor) Close() error {
-	if m == nil || m.cmd.ProcessState != nil {
+	if m == nil {
 		return nil
 	}
-	m.cmd.Process.Kill() // an error means that it has ended
+	m.stop()
 	<-m.ended
-	var exit *exec.ExitError
-	if err := m.cmd.Wait(); err != nil && !errors.As(err, &exit) {
-		return err
-	}
 	return nil
 }

@@ -42,8 +42,7 @@ done
 
 func startMonitor(t *testing.T) *GPUMonitor {
 	t.Helper()
-	m, err := StartGPUMonitor(t.Context())
-	require.NoError(t, err)
+	m := StartGPUMonitor(t.Context())
 	t.Cleanup(func() { assert.NoError(t, m.Close()) })
 	return m
 }
@@ -70,7 +69,7 @@ func TestGPUMonitor(t *testing.T) {
 
 	require.NoError(t, m.Close())
 	require.NoError(t, m.Close())
-	require.Error(t, m.cmd.Process.Kill(), "the command has ended")
+	<-m.ended
 }
 
 func TestGPUMonitorOfAnotherDriver(t *testing.T) {
@@ -108,10 +107,17 @@ func TestGPUMonitorWithoutGPU(t *testing.T) {
 	assert.Nil(t, startMonitor(t))
 }
 
+// TestGPUMonitorWhoseCommandEnds: it is started again, and given up once it
+// reads nothing.
 func TestGPUMonitorWhoseCommandEnds(t *testing.T) {
-	fakeSMI(t, "echo \"0, 61, 1980, 290.10, 1000, 95, 0x0000000000000000\"\n")
+	gone := filepath.Join(t.TempDir(), "gone")
+	fakeSMI(t, `[ -e "`+gone+`" ] || echo "0, 61, 1980, 290.10, 1000, 95, 0x0000000000000000"
+`)
 	m := startMonitor(t)
 	require.NotNil(t, m)
+	begin := time.Now()
+	require.Eventually(t, func() bool { return len(m.since(begin)) >= 2 }, pollLimit, pollEvery)
+	require.NoError(t, os.WriteFile(gone, nil, 0o644))
 	<-m.ended
 	later := time.Now().Add(2 * fresh)
 	assert.Empty(t, m.Between(later, later), "an old reading does not stand for now")

@@ -27,9 +27,7 @@ func (b *Bench) watch(server *ollamarun.Server, store *sweep.Store) (err error) 
 	if b.config.Engine == sweep.EngineEmbedded || !server.Local() {
 		return nil
 	}
-	if server.Monitor, err = ollamarun.StartGPUMonitor(b.ctx); err != nil {
-		return err
-	}
+	server.Monitor = ollamarun.StartGPUMonitor(b.ctx)
 	b.atClose(server.Monitor.Close)
 	for _, gpu := range server.Monitor.Now() {
 		if gpu.Utilization < busyPercent {
