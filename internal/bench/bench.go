@@ -82,6 +82,7 @@ func (b *Bench) open(o Options) (err error) {
 	if err := b.watch(server, store); err != nil {
 		return err
 	}
+	known.Log = server.ServerLog != nil
 	b.sayLeftOut(leftOut)
 	runner, err := b.startRunner(server, subject)
 	if err != nil {
@@ -214,17 +215,10 @@ func (b *Bench) benchLines(stdout io.Writer, cp *sweep.Checkpoint) (func(*sweep.
 	}, nil
 }
 
-// sayLeftOut names the pairs that are no cells, by num_ctx.
+// sayLeftOut names the pairs that are no cells.
 func (b *Bench) sayLeftOut(leftOut []sweep.Cell) {
-	batches := make(map[int][]int)
-	for _, c := range leftOut {
-		batches[c.Ctx] = append(batches[c.Ctx], c.Batch)
-	}
-	for _, ctx := range b.config.Grid().Ctx {
-		if batches[ctx] != nil {
-			fmt.Fprintf(b.say, "left out at num_ctx=%d: num_batch=%s, because servers cap num_batch at num_ctx\n",
-				ctx, strings.Trim(fmt.Sprint(batches[ctx]), "[]"))
-		}
+	if len(leftOut) > 0 {
+		fmt.Fprintf(b.say, "left out: %s, because servers cap num_batch at num_ctx\n", sweep.Cells(leftOut))
 	}
 }
 

@@ -39,6 +39,7 @@ type Evidence struct {
 	Version    string // of the server, such as "0.10.1"
 	CLI        bool   // figures come from the ollama command, whose start takes time of its own
 	GPU        bool   // the server has a GPU, so far as is known
+	Log        bool   // the server's log can be read
 	Exclusive  bool   // nobody else may use the server
 	NumCtx     int    // asked for, tokens
 	NumBatch   int    // asked for, tokens; 0 for the server's own choice

@@ -120,6 +120,9 @@ func TestNoTrap(t *testing.T) {
 		{"padding in the log", Load, func(e *Evidence) { e.Loaded.InForce.NumCtx = 8448 }},
 		{"a batch at the limit", Plan, func(e *Evidence) { e.Version = "0.10.1" }},
 		{"a large batch on a newer server", Plan, func(e *Evidence) { e.NumBatch = 2048 }},
+		{"a version that ignores it, whose log will tell", Plan, func(e *Evidence) {
+			e.Version, e.NumBatch, e.Log, e.Loaded = "0.13.2", 2048, true, parse.Loaded{}
+		}},
 		{"a large batch on an older server", Plan, func(e *Evidence) { e.Version, e.NumBatch = "0.5.6", 2048 }},
 		{"a server from a working tree", Plan, func(e *Evidence) { e.Version, e.NumBatch = "0.0.0", 2048 }},
 		{"an estimate that was a little high", Sample, func(e *Evidence) { e.Estimated = true; e.Sample.PromptEvalCount = 3600 }},

@@ -33,7 +33,8 @@ func batchAsked(e *Evidence) []Finding {
 	if e.PromptTokens > 0 && e.NumBatch > e.PromptTokens {
 		found = warn("num_batch is above the prompt's %d tokens, so that one pass holds all of it: every such num_batch is a copy of the same cell; use a longer prompt or a smaller num_batch", e.PromptTokens)
 	}
-	if e.NumBatch > fixedPass && !before(e.Version, "0.5.7") && before(e.Version, "0.13.3") && e.Loaded.InForce.NumBatch == 0 {
+	logTells := e.Loaded.InForce.NumBatch > 0 || e.Log && e.Loaded.Warmup.PromptEvalCount == 0 // or will, once the cell is loaded
+	if e.NumBatch > fixedPass && !before(e.Version, "0.5.7") && before(e.Version, "0.13.3") && !logTells {
 		found = append(found, warn("Ollama %s on the llama.cpp runner takes no more than %d tokens in a pass, so that every num_batch above is a copy of %d; update Ollama, or name the server's log with -server-log, which tells", e.Version, fixedPass, fixedPass)...)
 	}
 	return found
