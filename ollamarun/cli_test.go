@@ -11,11 +11,12 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/ollamatest"
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
 // newFakeCLI returns a runner whose command is this test binary.
-func newFakeCLI(t *testing.T, fake string) (c *CLI, f *fakeServer, seen string) {
+func newFakeCLI(t *testing.T, fake string) (c *CLI, f *ollamatest.Server, seen string) {
 	t.Helper()
 	binary, err := os.Executable()
 	require.NoError(t, err)
@@ -75,15 +76,15 @@ func TestCLIHangs(t *testing.T) {
 func TestCLIClose(t *testing.T) {
 	c, f, _ := newFakeCLI(t, "")
 	require.NoError(t, c.Close(t.Context()))
-	assert.Empty(t, f.asked, "nothing was created, so there is nothing to delete")
+	assert.Empty(t, f.Asked(), "nothing was created, so there is nothing to delete")
 	assert.NoDirExists(t, c.dir)
 
 	c, f, _ = newFakeCLI(t, "")
 	_, err := c.Load(t.Context(), 4096, 128, "warm up")
 	require.NoError(t, err)
-	f.answers["/api/generate"] = sayStatus(404, `{"error":"model not found"}`)
+	f.Answers["/api/generate"] = ollamatest.SayStatus(404, `{"error":"model not found"}`)
 	require.NoError(t, c.Close(t.Context()))
-	assert.Contains(t, f.asked[len(f.asked)-1], "DELETE /api/delete")
+	assert.Contains(t, f.Asked()[len(f.Asked())-1], "DELETE /api/delete")
 }
 
 func TestCLINeedsItsCommand(t *testing.T) {

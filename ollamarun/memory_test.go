@@ -12,18 +12,19 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/ollamatest"
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
 // inMemory answers /api/ps with models of these names.
 func inMemory(t *testing.T, names ...string) http.HandlerFunc {
 	t.Helper()
-	entry := strings.TrimSuffix(strings.TrimPrefix(strings.TrimSpace(captured(t, "ps.json")), `{"models":[`), "]}")
+	entry := strings.TrimSuffix(strings.TrimPrefix(strings.TrimSpace(ollamatest.Captured("ps.json")), `{"models":[`), "]}")
 	var entries []string
 	for _, name := range names {
 		entries = append(entries, strings.ReplaceAll(entry, "tiny:latest", name))
 	}
-	return say(`{"models":[` + strings.Join(entries, ",") + `]}`)
+	return ollamatest.Say(`{"models":[` + strings.Join(entries, ",") + `]}`)
 }
 
 func TestLoadedTakesALoneModelUnderAnotherTag(t *testing.T) {
@@ -34,7 +35,7 @@ func TestLoadedTakesALoneModelUnderAnotherTag(t *testing.T) {
 	assert.Empty(t, others)
 	assert.Equal(t, 2048, m.ContextLength)
 
-	f.answers["/api/ps"] = say(`{"models":[]}`)
+	f.Answers["/api/ps"] = ollamatest.Say(`{"models":[]}`)
 	_, ok, _, err = s.Loaded(t.Context(), "tiny")
 	require.NoError(t, err)
 	assert.False(t, ok)
@@ -42,7 +43,7 @@ func TestLoadedTakesALoneModelUnderAnotherTag(t *testing.T) {
 
 func TestLoadedTellsOthers(t *testing.T) {
 	f, s := newFakeServer(t)
-	f.answers["/api/ps"] = inMemory(t, "llama3.1:8b", "tiny:latest", "qwen3:30b")
+	f.Answers["/api/ps"] = inMemory(t, "llama3.1:8b", "tiny:latest", "qwen3:30b")
 	m, ok, others, err := s.Loaded(t.Context(), "tiny")
 	require.NoError(t, err)
 	assert.True(t, ok)
@@ -64,16 +65,16 @@ func TestLoadedTellsOthers(t *testing.T) {
 func TestUnloadLearnsStrangers(t *testing.T) {
 	f, s := newFakeServer(t)
 	stays := inMemory(t, "llama3.1:8b")
-	f.answers["/api/generate"] = func(w http.ResponseWriter, _ *http.Request) {
-		f.answers["/api/ps"] = stays
-		fmt.Fprint(w, captured(t, "generate-unload.ndjson"))
+	f.Answers["/api/generate"] = func(w http.ResponseWriter, _ *http.Request) {
+		f.Answers["/api/ps"] = stays
+		fmt.Fprint(w, ollamatest.Captured("generate-unload.ndjson"))
 	}
 	require.NoError(t, s.Unload(t.Context(), "tiny"))
 	_, ok, others, err := s.Loaded(t.Context(), "tiny")
 	require.NoError(t, err)
 	assert.False(t, ok)
 	assert.Equal(t, []string{"llama3.1:8b"}, others)
-	f.answers["/api/ps"] = inMemory(t, "llama3.1:8b", "tiny:latest")
+	f.Answers["/api/ps"] = inMemory(t, "llama3.1:8b", "tiny:latest")
 	m, ok, _, err := s.Loaded(t.Context(), "tiny")
 	require.NoError(t, err)
 	assert.True(t, ok)
@@ -86,24 +87,24 @@ func TestExclusive(t *testing.T) {
 	s.Log, s.Exclusive = &log, true
 	a, err := NewAPI(t.Context(), s, "tiny", nil, 2)
 	require.NoError(t, err)
-	f.answers["/api/ps"] = inMemory(t, "llama3.1:8b", "tiny:latest")
-	generate := f.answers["/api/generate"]
-	f.answers["/api/generate"] = func(w http.ResponseWriter, r *http.Request) {
-		f.answers["/api/ps"] = inMemory(t, "tiny:latest")
+	f.Answers["/api/ps"] = inMemory(t, "llama3.1:8b", "tiny:latest")
+	generate := f.Answers["/api/generate"]
+	f.Answers["/api/generate"] = func(w http.ResponseWriter, r *http.Request) {
+		f.Answers["/api/ps"] = inMemory(t, "tiny:latest")
 		generate(w, r)
 	}
-	f.asked = nil
+	f.Forget()
 	loaded, err := a.Load(t.Context(), 2048, 64, "warm up")
 	require.NoError(t, err)
 	assert.Empty(t, loaded.Others)
-	assert.Contains(t, f.request(t, "/api/generate"), `"model":"llama3.1:8b"`, "it is unloaded first")
+	assert.Contains(t, f.AskedOf(t, "/api/generate"), `"model":"llama3.1:8b"`, "it is unloaded first")
 	assert.Contains(t, log.String(), "# unloading llama3.1:8b, as -exclusive asks\n")
 
-	f.answers["/api/generate"] = func(w http.ResponseWriter, r *http.Request) {
-		f.answers["/api/ps"] = inMemory(t, "llama3.1:8b", "tiny:latest")
+	f.Answers["/api/generate"] = func(w http.ResponseWriter, r *http.Request) {
+		f.Answers["/api/ps"] = inMemory(t, "llama3.1:8b", "tiny:latest")
 		generate(w, r)
 	}
-	f.answers["/api/ps"] = inMemory(t, "llama3.1:8b", "tiny:latest")
+	f.Answers["/api/ps"] = inMemory(t, "llama3.1:8b", "tiny:latest")
 	_, err = a.Load(t.Context(), 2048, 64, "warm up")
 	assert.ErrorContains(t, err, "llama3.1:8b stays in the server's memory although -exclusive has it unloaded")
 	var failure *parse.Failure
@@ -126,7 +127,7 @@ func TestSettle(t *testing.T) {
 	require.NoError(t, os.WriteFile(used, []byte("20000"), 0o644))
 	require.Eventually(t, func() bool { mib, _ := s.Monitor.MemoryUsed(); return mib == 20000 }, pollLimit, pollEvery)
 	settled := make(chan error, 1)
-	f.answers["/api/generate"] = say(captured(t, "generate-unload.ndjson"))
+	f.Answers["/api/generate"] = ollamatest.Say(ollamatest.Captured("generate-unload.ndjson"))
 	go func() { settled <- a.Settle(t.Context()) }()
 	select {
 	case err := <-settled:
@@ -150,9 +151,9 @@ func TestCrashIsExplained(t *testing.T) {
 	a, err := NewAPI(t.Context(), s, "tiny", nil, 2)
 	require.NoError(t, err)
 	lines := ""
-	f.answers["/api/generate"] = func(w http.ResponseWriter, r *http.Request) {
+	f.Answers["/api/generate"] = func(w http.ResponseWriter, r *http.Request) {
 		appendTo(t, path, lines)
-		sayStatus(500, `{"error":"llama runner process has terminated: exit status 2"}`)(w, r)
+		ollamatest.SayStatus(500, `{"error":"llama runner process has terminated: exit status 2"}`)(w, r)
 	}
 	_, err = a.Load(t.Context(), 2048, 64, "warm up")
 	var failure *parse.Failure
@@ -169,12 +170,12 @@ func TestCrashIsExplained(t *testing.T) {
 // TestSystemPrompt: what stands before every prompt begins in its own way too.
 func TestSystemPrompt(t *testing.T) {
 	f, s := newFakeServer(t)
-	f.answers["/api/show"] = say(strings.Replace(captured(t, "show.json"), "{", `{"system":"Be brief.",`, 1))
+	f.Answers["/api/show"] = ollamatest.Say(strings.Replace(ollamatest.Captured("show.json"), "{", `{"system":"Be brief.",`, 1))
 	a, err := NewAPI(t.Context(), s, "tiny", nil, 2)
 	require.NoError(t, err)
-	f.asked = nil
+	f.Forget()
 	start := strings.Repeat("1 ", 16)
 	_, err = a.Sample(t.Context(), start+"once upon a time")
 	require.NoError(t, err)
-	assert.Contains(t, f.request(t, "/api/generate"), `"system":"`+start+`Be brief."`)
+	assert.Contains(t, f.AskedOf(t, "/api/generate"), `"system":"`+start+`Be brief."`)
 }

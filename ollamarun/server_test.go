@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/ollamatest"
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
@@ -66,11 +67,11 @@ func TestReady(t *testing.T) {
 	f, s := newFakeServer(t)
 	require.NoError(t, s.Ready(t.Context()))
 
-	version := f.answers["/api/version"]
+	version := f.Answers["/api/version"]
 	tries := 0
-	f.answers["/api/version"] = func(w http.ResponseWriter, r *http.Request) {
+	f.Answers["/api/version"] = func(w http.ResponseWriter, r *http.Request) {
 		if tries++; tries == 1 {
-			sayStatus(http.StatusServiceUnavailable, `{"error":"server busy, please try again.  maximum pending requests exceeded"}`)(w, r)
+			ollamatest.SayStatus(http.StatusServiceUnavailable, `{"error":"server busy, please try again.  maximum pending requests exceeded"}`)(w, r)
 			return
 		}
 		version(w, r)
@@ -112,7 +113,7 @@ func TestAPIFigures(t *testing.T) {
 	assert.Positive(t, loaded.Warmup.Wall)
 	loaded.Warmup.Wall = 0
 	assert.Equal(t, parse.Loaded{Warmup: want, ContextLength: 2048, Size: 8590592}, loaded)
-	request := f.request(t, "/api/generate")
+	request := f.AskedOf(t, "/api/generate")
 	assert.Contains(t, request, `"options":{"num_batch":64,"num_ctx":2048,"num_predict":2}`)
 	assert.Contains(t, request, `"prompt":"warm up"`)
 	assert.Contains(t, request, `"truncate":false`, "an error is wanted where a prompt is too long")
@@ -124,22 +125,22 @@ func TestAPIFigures(t *testing.T) {
 	got.Wall = 0
 	assert.Equal(t, want, got)
 
-	f.asked = nil
+	f.Forget()
 	_, err = a.Load(t.Context(), 2048, 0, "warm up")
 	require.NoError(t, err)
-	assert.Contains(t, f.request(t, "/api/generate"), `"options":{"num_ctx":2048,"num_predict":2}`, "num_batch is the server's own")
+	assert.Contains(t, f.AskedOf(t, "/api/generate"), `"options":{"num_ctx":2048,"num_predict":2}`, "num_batch is the server's own")
 
-	f.answers["/api/generate"] = say(captured(t, "generate-unload.ndjson"))
-	f.asked = nil
+	f.Answers["/api/generate"] = ollamatest.Say(ollamatest.Captured("generate-unload.ndjson"))
+	f.Forget()
 	require.NoError(t, a.Close(t.Context()))
-	assert.Contains(t, f.asked[0], `"keep_alive":"0s"`)
-	for _, asked := range f.asked {
+	assert.Contains(t, f.Asked()[0], `"keep_alive":"0s"`)
+	for _, asked := range f.Asked() {
 		assert.NotContains(t, asked, "/api/delete", "the model is the user's")
 	}
 }
 
 func TestAPIFaults(t *testing.T) {
-	stream := captured(t, "generate.ndjson")
+	stream := ollamatest.Captured("generate.ndjson")
 	firstLine, _, _ := strings.Cut(stream, "\n")
 	for _, test := range []struct {
 		name   string
@@ -147,20 +148,20 @@ func TestAPIFaults(t *testing.T) {
 		class  parse.Class
 		detail string
 	}{
-		{"an error with a status", sayStatus(500, `{"error":"llama runner process has terminated: cudaMalloc failed: out of memory"}`), parse.OutOfGPUMemory, "llama runner process has terminated: cudaMalloc failed: out of memory"},
-		{"an error in a stream of 200", say(firstLine + "\n" + `{"error":"model runner has unexpectedly stopped, this may be due to resource limitations"}` + "\n"), parse.RunnerCrashed, "model runner has unexpectedly stopped, this may be due to resource limitations"},
-		{"control codes in the words", sayStatus(500, `{"error":"bad \u001b[31mmodel\u0007"}`), parse.ModelError, "bad model"},
-		{"a model that is gone", sayStatus(404, `{"error":"model 'tiny' not found"}`), parse.ModelError, "model 'tiny' not found"},
-		{"busy", sayStatus(503, `{"error":"server busy, please try again.  maximum pending requests exceeded"}`), parse.ServerBusy, "server busy, please try again.  maximum pending requests exceeded"},
-		{"busy in other words", sayStatus(503, `{"error":"try later"}`), parse.ServerBusy, "try later"},
-		{"no final message", say(firstLine + "\n"), parse.NoFigures, "the answer ended without the message that holds the figures"},
-		{"broken off", breakOff(firstLine + "\n"), parse.NoFigures, "the answer ended without the message that holds the figures"},
+		{"an error with a status", ollamatest.SayStatus(500, `{"error":"llama runner process has terminated: cudaMalloc failed: out of memory"}`), parse.OutOfGPUMemory, "llama runner process has terminated: cudaMalloc failed: out of memory"},
+		{"an error in a stream of 200", ollamatest.Say(firstLine + "\n" + `{"error":"model runner has unexpectedly stopped, this may be due to resource limitations"}` + "\n"), parse.RunnerCrashed, "model runner has unexpectedly stopped, this may be due to resource limitations"},
+		{"control codes in the words", ollamatest.SayStatus(500, `{"error":"bad \u001b[31mmodel\u0007"}`), parse.ModelError, "bad model"},
+		{"a model that is gone", ollamatest.SayStatus(404, `{"error":"model 'tiny' not found"}`), parse.ModelError, "model 'tiny' not found"},
+		{"busy", ollamatest.SayStatus(503, `{"error":"server busy, please try again.  maximum pending requests exceeded"}`), parse.ServerBusy, "server busy, please try again.  maximum pending requests exceeded"},
+		{"busy in other words", ollamatest.SayStatus(503, `{"error":"try later"}`), parse.ServerBusy, "try later"},
+		{"no final message", ollamatest.Say(firstLine + "\n"), parse.NoFigures, "the answer ended without the message that holds the figures"},
+		{"broken off", ollamatest.BreakOff(firstLine + "\n"), parse.NoFigures, "the answer ended without the message that holds the figures"},
 		{"closed at once", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, parse.ServerAway, ": EOF"},
-		{"no JSON", say("<html>hello</html>\n"), parse.ModelError, "<html>hello</html>"},
+		{"no JSON", ollamatest.Say("<html>hello</html>\n"), parse.ModelError, "<html>hello</html>"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			f, s := newFakeServer(t)
-			f.answers["/api/generate"] = test.answer
+			f.Answers["/api/generate"] = test.answer
 			a, err := NewAPI(t.Context(), s, "tiny", nil, 2)
 			require.NoError(t, err)
 			_, err = a.Sample(t.Context(), "x")
@@ -176,8 +177,8 @@ func TestAPIFaults(t *testing.T) {
 // of the cell when nobody answers afterwards.
 func TestAPIBrokenStreamOfAServerThatIsGone(t *testing.T) {
 	f, s := newFakeServer(t)
-	f.answers["/api/generate"] = breakOff("")
-	f.answers["/api/version"] = func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
+	f.Answers["/api/generate"] = ollamatest.BreakOff("")
+	f.Answers["/api/version"] = func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
 	a, err := NewAPI(t.Context(), s, "tiny", nil, 2)
 	require.NoError(t, err)
 	_, err = a.Sample(t.Context(), "x")
@@ -190,7 +191,7 @@ func TestAPIGivesUpWithTheContext(t *testing.T) {
 	f, s := newFakeServer(t)
 	ctx, cancel := context.WithCancelCause(t.Context())
 	enough := errors.New("enough")
-	f.answers["/api/generate"] = func(_ http.ResponseWriter, r *http.Request) { cancel(enough); <-r.Context().Done() }
+	f.Answers["/api/generate"] = func(_ http.ResponseWriter, r *http.Request) { cancel(enough); <-r.Context().Done() }
 	a, err := NewAPI(ctx, s, "tiny", nil, 2)
 	require.NoError(t, err)
 	_, err = a.Sample(ctx, "x")

@@ -12,6 +12,8 @@ import (
 	"github.com/ollama/ollama/parser"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/ollamatest"
 )
 
 // goneProcess returns the number of a process that has ended.
@@ -44,24 +46,24 @@ func TestLeftover(t *testing.T) {
 func TestDeleteLeftovers(t *testing.T) {
 	f, s := newFakeServer(t)
 	left := fmt.Sprintf("ollama-sweep-tmp-%s-%d-1:latest", machineID(), goneProcess(t))
-	f.answers["/api/generate"] = say(captured(t, "generate-unload.ndjson"))
-	f.answers["/api/tags"] = say(`{"models":[{"name":"tiny:latest"},{"name":"` + left + `"},{"name":"ollama-sweep-tmp-mine:latest"}]}`)
+	f.Answers["/api/generate"] = ollamatest.Say(ollamatest.Captured("generate-unload.ndjson"))
+	f.Answers["/api/tags"] = ollamatest.Say(`{"models":[{"name":"tiny:latest"},{"name":"` + left + `"},{"name":"ollama-sweep-tmp-mine:latest"}]}`)
 	deleted, err := s.DeleteLeftovers(t.Context())
 	require.NoError(t, err)
 	assert.Equal(t, []string{left}, deleted)
-	require.Len(t, f.asked, 4)
-	assert.Contains(t, f.asked[1], `POST /api/generate {"model":"`+left)
-	assert.Contains(t, f.asked[3], `DELETE /api/delete {"model":"`+left)
+	require.Len(t, f.Asked(), 4)
+	assert.Contains(t, f.Asked()[1], `POST /api/generate {"model":"`+left)
+	assert.Contains(t, f.Asked()[3], `DELETE /api/delete {"model":"`+left)
 
-	f.answers["/api/generate"] = sayStatus(http.StatusInternalServerError, `{"error":"unable to read the model"}`)
+	f.Answers["/api/generate"] = ollamatest.SayStatus(http.StatusInternalServerError, `{"error":"unable to read the model"}`)
 	deleted, err = s.DeleteLeftovers(t.Context())
 	require.NoError(t, err, "a broken one can't be unloaded, and is deleted all the same")
 	assert.Equal(t, []string{left}, deleted)
 
 	assert.ErrorContains(t, s.delete(t.Context(), "tiny"), "is not a temporary one of ours")
-	f.answers["/api/delete"] = sayStatus(http.StatusNotFound, `{"error":"model not found"}`)
+	f.Answers["/api/delete"] = ollamatest.SayStatus(http.StatusNotFound, `{"error":"model not found"}`)
 	assert.NoError(t, s.delete(t.Context(), left), "gone already")
-	f.answers["/api/delete"] = sayStatus(500, `{"error":"disk"}`)
+	f.Answers["/api/delete"] = ollamatest.SayStatus(500, `{"error":"disk"}`)
 	assert.ErrorContains(t, s.delete(t.Context(), left), "deleting "+left+": Model error: disk")
 }
 
@@ -123,18 +125,18 @@ func TestAPICreatesATemplateOnce(t *testing.T) {
 	m := FromModel("tiny").WithParameter("mirostat", 1)
 	a, err := NewAPI(t.Context(), s, "", &m, 2)
 	require.NoError(t, err)
-	assert.Contains(t, f.asked[0], `POST /api/create {"model":"ollama-sweep-tmp-`)
-	assert.Contains(t, f.asked[0], `"from":"tiny"`)
+	assert.Contains(t, f.Asked()[0], `POST /api/create {"model":"ollama-sweep-tmp-`)
+	assert.Contains(t, f.Asked()[0], `"from":"tiny"`)
 	_, err = a.Load(t.Context(), 2048, 64, "x")
 	require.NoError(t, err)
-	assert.Contains(t, f.request(t, "/api/generate"), `"model":"`+a.model)
-	assert.NotContains(t, strings.Join(f.asked[1:], " "), "/api/create")
+	assert.Contains(t, f.AskedOf(t, "/api/generate"), `"model":"`+a.model)
+	assert.NotContains(t, strings.Join(f.Asked()[1:], " "), "/api/create")
 	require.NoError(t, a.Close(t.Context()))
-	assert.True(t, strings.HasPrefix(f.asked[len(f.asked)-1], "DELETE /api/delete"))
+	assert.True(t, strings.HasPrefix(f.Asked()[len(f.Asked())-1], "DELETE /api/delete"))
 
-	f.asked = nil
-	f.answers["/api/create"] = say(`{"error":"pull model manifest: file does not exist"}` + "\n")
+	f.Forget()
+	f.Answers["/api/create"] = ollamatest.Say(`{"error":"pull model manifest: file does not exist"}` + "\n")
 	_, err = NewAPI(t.Context(), s, "", &m, 2)
 	assert.ErrorContains(t, err, `model of the template "tiny": creating it: Model error: pull model manifest: file does not exist`)
-	assert.True(t, strings.HasPrefix(f.asked[1], "DELETE /api/delete"), "what it may have left is deleted")
+	assert.True(t, strings.HasPrefix(f.Asked()[1], "DELETE /api/delete"), "what it may have left is deleted")
 }

@@ -1,0 +1,170 @@
+package ollamatest
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+type requestKey struct{}
+
+func withRequest(ctx context.Context, r Request) context.Context {
+	return context.WithValue(ctx, requestKey{}, r)
+}
+
+// settings are what a model is loaded with.
+type settings struct {
+	Model    string
+	NumCtx   int `json:"num_ctx"`
+	NumBatch int `json:"num_batch"`
+}
+
+// simulation is what a server has and does.
+type simulation struct {
+	mu     sync.Mutex
+	models []string // with tags
+	loaded settings // zero for nothing
+	loads  int
+}
+
+// loadTime is how long a load takes.
+const loadTime = 3 * time.Millisecond
+
+// Simulate has the server keep models, load and unload them, and read prompts:
+// a token for each byte, at a rate that follows from the settings alone, in
+// the time that it says. So a sweep gets the same figures each time.
+func (s *Server) Simulate() {
+	s.simulated = true
+	sim := &simulation{models: []string{"tiny:latest"}}
+	s.Answers["/api/tags"] = sim.tags
+	s.Answers["/api/show"] = sim.show
+	s.Answers["/api/ps"] = sim.ps
+	s.Answers["/api/generate"] = sim.generate
+	s.Answers["/api/create"] = sim.create
+	s.Answers["/api/delete"] = sim.delete
+}
+
+// TokensPerSec is the rate at which a prompt is read with these settings.
+func TokensPerSec(numCtx, numBatch int) int { return 50_000 + numCtx%977 + 7*(numBatch%541) }
+
+// body decodes what was asked.
+func body(r *http.Request, v any) {
+	asked := r.Context().Value(requestKey{}).(Request)
+	json.Unmarshal([]byte(asked.Body), v) // what does not parse asks for nothing
+}
+
+func tagged(model string) string {
+	if strings.Contains(model, ":") {
+		return model
+	}
+	return model + ":latest"
+}
+
+// has reports whether the server has the model, and answers where it has not.
+func (sim *simulation) has(w http.ResponseWriter, model string) bool {
+	if slices.Contains(sim.models, tagged(model)) {
+		return true
+	}
+	SayStatus(http.StatusNotFound, strings.Replace(Captured("generate-missing.json"), "nosuch", model, 1))(w, nil)
+	return false
+}
+
+func (sim *simulation) tags(w http.ResponseWriter, r *http.Request) {
+	sim.mu.Lock()
+	defer sim.mu.Unlock()
+	one := between(Captured("tags.json"), `{"models":[`, `]}`)
+	var all []string
+	for _, m := range sim.models {
+		all = append(all, strings.ReplaceAll(one, "tiny:latest", m))
+	}
+	Say(`{"models":[`+strings.Join(all, ",")+`]}`)(w, r)
+}
+
+func (sim *simulation) show(w http.ResponseWriter, r *http.Request) {
+	sim.mu.Lock()
+	defer sim.mu.Unlock()
+	var asked struct{ Model string }
+	body(r, &asked)
+	if sim.has(w, asked.Model) {
+		Say(Captured("show.json"))(w, r)
+	}
+}
+
+func (sim *simulation) ps(w http.ResponseWriter, r *http.Request) {
+	sim.mu.Lock()
+	defer sim.mu.Unlock()
+	if sim.loaded == (settings{}) {
+		Say(`{"models":[]}`)(w, r)
+		return
+	}
+	Say(strings.NewReplacer("tiny:latest", tagged(sim.loaded.Model), `"context_length":2048`, fmt.Sprintf(`"context_length":%d`, sim.loaded.NumCtx)).Replace(Captured("ps.json")))(w, r)
+}
+
+func (sim *simulation) create(w http.ResponseWriter, r *http.Request) {
+	sim.mu.Lock()
+	defer sim.mu.Unlock()
+	var asked struct{ Model, From string }
+	body(r, &asked)
+	if sim.has(w, asked.From) {
+		sim.models = append(sim.models, tagged(asked.Model))
+		Say(`{"status":"success"}`+"\n")(w, r)
+	}
+}
+
+func (sim *simulation) delete(w http.ResponseWriter, r *http.Request) {
+	sim.mu.Lock()
+	defer sim.mu.Unlock()
+	var asked struct{ Model string }
+	body(r, &asked)
+	if sim.has(w, asked.Model) {
+		sim.models = slices.DeleteFunc(sim.models, func(m string) bool { return m == tagged(asked.Model) })
+		Say("")(w, r)
+	}
+}
+
+func (sim *simulation) generate(w http.ResponseWriter, r *http.Request) {
+	sim.mu.Lock()
+	defer sim.mu.Unlock()
+	var asked struct {
+		Model, Prompt string
+		Options       settings
+		KeepAlive     any `json:"keep_alive"`
+	}
+	body(r, &asked)
+	if !sim.has(w, asked.Model) {
+		return
+	}
+	if asked.Prompt == "" {
+		sim.loaded = settings{}
+		Say(Captured("generate-unload.ndjson"))(w, r)
+		return
+	}
+	want := asked.Options
+	want.Model = asked.Model
+	load := 50 * time.Microsecond
+	if want != sim.loaded {
+		load, sim.loaded, sim.loads = loadTime, want, sim.loads+1
+	}
+	tokens := min(len(asked.Prompt), want.NumCtx)
+	read := time.Duration(tokens) * time.Second / time.Duration(TokensPerSec(want.NumCtx, want.NumBatch))
+	const generated = 629194 * time.Nanosecond // as captured
+	time.Sleep(load + read + generated)
+	Say(strings.NewReplacer(
+		`"total_duration":267417900`, fmt.Sprintf(`"total_duration":%d`, load+read+generated),
+		`"load_duration":260133778`, fmt.Sprintf(`"load_duration":%d`, load),
+		`"prompt_eval_count":21`, fmt.Sprintf(`"prompt_eval_count":%d`, tokens),
+		`"prompt_eval_duration":5092533`, fmt.Sprintf(`"prompt_eval_duration":%d`, read),
+	).Replace(Captured("generate.ndjson")))(w, r)
+}
+
+// between returns what stands between two marks.
+func between(text, before, after string) string {
+	_, text, _ = strings.Cut(text, before)
+	text, _, _ = strings.Cut(text, after)
+	return text
+}

@@ -1,0 +1,60 @@
+package ollamatest
+
+import (
+	"io"
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// ask sends a request and returns the answer's body.
+func ask(t *testing.T, s *Server, method, path, body string) string {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, s.URL.JoinPath(path).String(), strings.NewReader(body))
+	require.NoError(t, err)
+	answer, err := http.DefaultClient.Do(req)
+	require.NoError(t, err)
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	require.NoError(t, err)
+	return string(text)
+}
+
+// TestSimulateInTheRealBytes: what is simulated differs from what was captured
+// in figures alone.
+func TestSimulateInTheRealBytes(t *testing.T) {
+	figures := regexp.MustCompile(`[0-9]+`)
+	alike := func(captured, got string) {
+		t.Helper()
+		assert.Equal(t, figures.ReplaceAllString(captured, "0"), figures.ReplaceAllString(got, "0"))
+	}
+	s := New(t)
+	s.Simulate()
+	alike(Captured("generate.ndjson"), ask(t, s, "POST", "/api/generate", `{"model":"tiny","prompt":"hello","options":{"num_ctx":64,"num_batch":8}}`))
+	loaded := ask(t, s, "GET", "/api/ps", "")
+	alike(Captured("ps.json"), loaded)
+	assert.Contains(t, loaded, `"context_length":64`)
+	alike(Captured("generate-unload.ndjson"), ask(t, s, "POST", "/api/generate", `{"model":"tiny","prompt":"","keep_alive":"0s"}`))
+	assert.Equal(t, `{"models":[]}`, ask(t, s, "GET", "/api/ps", ""))
+	alike(Captured("generate-missing.json"), ask(t, s, "POST", "/api/generate", `{"model":"nosuch","prompt":"hello"}`))
+
+	alike(Captured("tags.json"), ask(t, s, "GET", "/api/tags", ""))
+	ask(t, s, "POST", "/api/create", `{"model":"other","from":"tiny"}`)
+	assert.Contains(t, ask(t, s, "GET", "/api/tags", ""), `"other:latest"`)
+	ask(t, s, "DELETE", "/api/delete", `{"model":"other"}`)
+	assert.NotContains(t, ask(t, s, "GET", "/api/tags", ""), `"other:latest"`)
+}
+
+// TestStopAndStart: the port is free in between, and the same afterwards.
+func TestStopAndStart(t *testing.T) {
+	s := New(t)
+	s.Stop()
+	_, err := http.Get(s.URL.String())
+	assert.ErrorContains(t, err, "connection refused")
+	require.NoError(t, s.Start())
+	assert.JSONEq(t, Captured("version.json"), ask(t, s, "GET", "/api/version", ""))
+}
