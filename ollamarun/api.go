@@ -61,7 +61,7 @@ func (a *API) Load(ctx context.Context, numCtx, numBatch int, warmup string) (pa
 	}
 	sample, err := a.read(ctx, warmup)
 	if err != nil {
-		return parse.Loaded{}, a.explain(err)
+		return parse.Loaded{}, a.explain(ctx, a.model, err)
 	}
 	return a.loaded(ctx, a.model, sample)
 }
@@ -74,7 +74,7 @@ func (a *API) Sample(ctx context.Context, prompt string) (parse.Sample, error) {
 	begin := time.Now()
 	sample, err := a.read(ctx, prompt)
 	if err != nil {
-		return parse.Sample{}, a.explain(err)
+		return parse.Sample{}, a.explain(ctx, a.model, err)
 	}
 	return sample, a.observe(ctx, a.model, &sample, begin)
 }
@@ -100,20 +100,27 @@ func (a *API) read(ctx context.Context, prompt string) (parse.Sample, error) {
 	// One answer without streaming sends no header until it is done, and one
 	// token a message costs nothing: a stream fails sooner.
 	var final *api.GenerateResponse
+	var w wire
 	begin := time.Now()
-	err := a.client().Generate(ctx, req, func(r api.GenerateResponse) error {
+	err := a.clientOn(&w).Generate(ctx, req, func(r api.GenerateResponse) error {
 		if r.Done {
 			final = &r
 		}
 		return nil
 	})
-	if err != nil {
+	switch {
+	case ctx.Err() == nil && w.broken != nil && final == nil:
+		// The library does not report it, or takes half a line for the server's words.
+		return parse.Sample{}, &parse.Failure{Class: parse.ServerAway, Detail: "the answer broke off: " + words(w.broken.Error())}
+	case err != nil:
 		return parse.Sample{}, a.failure(ctx, "reading a prompt", err)
+	case final == nil && ctx.Err() != nil:
+		return parse.Sample{}, context.Cause(ctx)
+	case final == nil:
+		return parse.Sample{}, &parse.Failure{Class: parse.NoFigures, Detail: "the answer ended without the message that holds the figures"}
 	}
-	if final == nil {
-		return parse.Sample{}, a.brokenStream(ctx)
-	}
-	return parse.Sample{
+	a.busy = busy{}
+	sample := parse.Sample{
 		PromptEvalCount:    final.PromptEvalCount,
 		PromptEvalDuration: final.PromptEvalDuration,
 		EvalCount:          final.EvalCount,
@@ -121,16 +128,8 @@ func (a *API) read(ctx context.Context, prompt string) (parse.Sample, error) {
 		LoadDuration:       final.LoadDuration,
 		TotalDuration:      final.TotalDuration,
 		Wall:               time.Since(begin),
-	}, nil
-}
-
-// brokenStream says why a stream ended without its final message, which the
-// client library does not report: the server is gone, or it gave up.
-func (s *Server) brokenStream(ctx context.Context) error {
-	if _, err := s.Version(ctx); err != nil {
-		return err
 	}
-	return &parse.Failure{Class: parse.NoFigures, Detail: "the answer ended without the message that holds the figures"}
+	return sample, sample.Check()
 }
 
 // ownStart is how many bytes of a prompt are its own, and of no other prompt.

@@ -1,12 +1,14 @@
 package ollamarun
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"time"
@@ -28,17 +30,60 @@ type CLI struct {
 }
 
 // NewCLI returns a runner that calls command ("ollama", or a file), and checks
-// that it is there. The folder dir is for its Modelfile alone, since the command
+// that it is there and is what it should be. The folder dir is for its Modelfile alone, since the command
 // takes a file of a model's name beside that for the model; Close removes it.
-func NewCLI(s *Server, command string, template Modelfile, numPredict int, dir string) (*CLI, error) {
+func NewCLI(ctx context.Context, s *Server, command string, template Modelfile, numPredict int, dir string) (*CLI, error) {
+	const instead = "name its file with -ollama FILE, or use -runner api, which needs none"
+	if s.User != nil {
+		return nil, errors.New("the ollama command can't send the user and the password of -host: use -runner api")
+	}
 	path, err := exec.LookPath(command)
 	if err != nil {
-		return nil, fmt.Errorf("the cli runner calls the ollama command: %w; name its file with -ollama FILE, or use -runner api, which needs none", err)
+		return nil, fmt.Errorf("the cli runner calls the ollama command: %w; %s", err, instead)
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	c := &CLI{Server: s, command: path, template: template, numPredict: numPredict, model: newTemporaryName(), dir: dir}
+	if err := c.checkCommand(ctx); err != nil {
+		return nil, fmt.Errorf("%w; %s", err, instead)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("making a folder for the Modelfile: %w", err)
 	}
-	return &CLI{Server: s, command: path, template: template, numPredict: numPredict, model: newTemporaryName(), dir: dir}, nil
+	return c, nil
+}
+
+// ownVersion matches what `ollama --version` says of itself:
+//
+//	ollama version is 0.10.1
+//	Warning: client version is 0.9.0
+//
+// The first line is the server's version, and the second one is there when the
+// command's own is another.
+var ownVersion = regexp.MustCompile(`(?m)^(?:Warning: client|ollama) version is (\S+)$`)
+
+// checkCommand returns an error when the command is no ollama, and warns of one
+// of another version than the server's.
+func (c *CLI) checkCommand(ctx context.Context) error {
+	limited, cancel := c.soon(ctx)
+	defer cancel()
+	cmd := c.prepare(limited, "--version")
+	var out tail
+	cmd.Stdout, cmd.Stderr = &out, &out
+	err := cmd.Run()
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if limited.Err() != nil {
+		return fmt.Errorf("%s --version did not end within %v", c.command, cmp.Or(c.answerTime, answerTime))
+	}
+	versions := ownVersion.FindAllStringSubmatch(parse.Plain(out), -1)
+	if err != nil || len(versions) == 0 {
+		return fmt.Errorf("%s is not the ollama command: with --version it says %q (%v)", c.command, oneLine(string(out)), cmd.ProcessState)
+	}
+	server, err := c.Version(ctx)
+	if own := versions[len(versions)-1][1]; err == nil && own != server {
+		c.say("warning: the ollama command is of version %s and the server of %s: it may lack what the server needs", own, server)
+	}
+	return nil
 }
 
 // Load creates the temporary model with the two settings and ends with the
@@ -59,11 +104,11 @@ func (c *CLI) Load(ctx context.Context, numCtx, numBatch int, warmup string) (pa
 	}
 	c.created = true // a creation that fails can leave a broken model behind
 	if _, err := c.run(ctx, "", "create", c.model, "-f", file); err != nil {
-		return parse.Loaded{}, err
+		return parse.Loaded{}, c.explain(ctx, c.template.From(), err)
 	}
 	sample, err := c.read(ctx, warmup)
 	if err != nil {
-		return parse.Loaded{}, c.explain(err)
+		return parse.Loaded{}, c.explain(ctx, c.template.From(), err)
 	}
 	return c.loaded(ctx, c.model, sample)
 }
@@ -76,7 +121,7 @@ func (c *CLI) Sample(ctx context.Context, prompt string) (parse.Sample, error) {
 	begin := time.Now()
 	sample, err := c.read(ctx, prompt)
 	if err != nil {
-		return parse.Sample{}, c.explain(err)
+		return parse.Sample{}, c.explain(ctx, c.template.From(), err)
 	}
 	return sample, c.observe(ctx, c.model, &sample, begin)
 }
@@ -90,6 +135,9 @@ func (c *CLI) read(ctx context.Context, prompt string) (parse.Sample, error) {
 		return parse.Sample{}, err
 	}
 	sample, err := parse.Summary(stderr)
+	if err == nil {
+		c.busy = busy{}
+	}
 	sample.Wall = time.Since(begin)
 	return sample, err
 }
@@ -115,22 +163,16 @@ func (c *CLI) Close(ctx context.Context) error {
 }
 
 // interruptGrace is how long the command has to end after an interrupt.
-const interruptGrace = 3 * time.Second
+const interruptGrace = 1500 * time.Millisecond
 
 // run calls the command and returns what it printed on standard error, where
 // summary and errors stand. What the model says on standard output is of no use
 // here and can contain anything.
 func (c *CLI) run(ctx context.Context, stdin string, args ...string) (stderr []byte, err error) {
 	var out tail
-	cmd := exec.CommandContext(ctx, c.command, args...)
-	cmd.Env = append(os.Environ(), "OLLAMA_HOST="+c.URL.String())
+	cmd := c.prepare(ctx, args...)
 	cmd.Stdin = strings.NewReader(stdin)
 	cmd.Stderr = &out
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
-	cmd.WaitDelay = interruptGrace
-	// In a group of its own, so that an interrupt from the keyboard reaches it
-	// by way of ctx alone and the model is still there to be cleared up.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	err = cmd.Run()
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
@@ -142,10 +184,25 @@ func (c *CLI) run(ctx context.Context, stdin string, args ...string) (stderr []b
 	case !errors.As(err, &exit):
 		return nil, fmt.Errorf("calling %s %s: %w", c.command, args[0], err)
 	}
-	if text := parse.ErrorText(out); text != "" {
+	if status, ok := exit.Sys().(syscall.WaitStatus); ok && status.Signal() == syscall.SIGKILL {
+		return nil, &parse.Failure{Class: parse.OutOfSystemMemory, Detail: fmt.Sprintf("ollama %s was killed, as the system does with a process when memory runs out", args[0])}
+	}
+	if text := words(parse.ErrorText(out)); text != "" {
 		return nil, &parse.Failure{Class: parse.Classify(text), Detail: text}
 	}
 	return nil, &parse.Failure{Class: parse.NoFigures, Detail: fmt.Sprintf("ollama %s: %v, without an error text", args[0], exit)}
+}
+
+// prepare returns a call of the command that ends with ctx.
+func (c *CLI) prepare(ctx context.Context, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, c.command, args...)
+	cmd.Env = append(os.Environ(), "OLLAMA_HOST="+c.URL.String())
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = interruptGrace
+	// In a group of its own, so that an interrupt from the keyboard reaches it
+	// by way of ctx alone and the model is still there to be cleared up.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	return cmd
 }
 
 // tail keeps the last bytes written to it, of which there are at most

@@ -1,6 +1,7 @@
 package ollamarun
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"os"
@@ -30,7 +31,7 @@ func newFakeCLI(t *testing.T, fake string) (c *CLI, f *ollamatest.Server, seen s
 	t.Setenv("FAKE_SUMMARY", summary)
 	t.Setenv("FAKE_SEEN", seen)
 	f, s := newFakeServer(t)
-	c, err = NewCLI(s, command, FromModel("tiny"), 2, filepath.Join(dir, "modelfile"))
+	c, err = NewCLI(t.Context(), s, command, FromModel("tiny"), 2, filepath.Join(dir, "modelfile"))
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, c.Close(context.Background())) })
 	return c, f, seen
@@ -56,6 +57,7 @@ func TestCLIFaults(t *testing.T) {
 	for fake, want := range map[string]parse.Failure{
 		"no summary": {Class: parse.NoFigures, Detail: `no prompt eval count and duration in the summary: ""`},
 		"error":      {Class: parse.OutOfGPUMemory, Detail: "500 Internal Server Error: llama runner process has terminated: cudaMalloc failed: out of memory"},
+		"killed":     {Class: parse.OutOfSystemMemory, Detail: "ollama run was killed, as the system does with a process when memory runs out"},
 		"no words":   {Class: parse.NoFigures, Detail: "ollama run: exit status 3, without an error text"},
 	} {
 		c, _, _ := newFakeCLI(t, fake)
@@ -75,6 +77,7 @@ func TestCLIHangs(t *testing.T) {
 
 func TestCLIClose(t *testing.T) {
 	c, f, _ := newFakeCLI(t, "")
+	f.Forget()
 	require.NoError(t, c.Close(t.Context()))
 	assert.Empty(t, f.Asked(), "nothing was created, so there is nothing to delete")
 	assert.NoDirExists(t, c.dir)
@@ -88,8 +91,25 @@ func TestCLIClose(t *testing.T) {
 }
 
 func TestCLINeedsItsCommand(t *testing.T) {
-	_, err := NewCLI(&Server{}, filepath.Join(t.TempDir(), "ollama"), FromModel("tiny"), 2, t.TempDir())
+	_, err := NewCLI(t.Context(), &Server{}, filepath.Join(t.TempDir(), "ollama"), FromModel("tiny"), 2, t.TempDir())
 	assert.ErrorContains(t, err, "name its file with -ollama FILE, or use -runner api, which needs none")
+}
+
+// TestCLIChecksItsCommand before anything is measured with it.
+func TestCLIChecksItsCommand(t *testing.T) {
+	var log bytes.Buffer
+	c, _, _ := newFakeCLI(t, "")
+	c.Log, c.answerTime = &log, 500*time.Millisecond
+	require.NoError(t, c.checkCommand(t.Context()))
+	assert.Empty(t, log.String())
+
+	t.Setenv("FAKE", "other version")
+	require.NoError(t, c.checkCommand(t.Context()))
+	assert.Equal(t, "# warning: the ollama command is of version 0.5.4 and the server of 0.10.1: it may lack what the server needs\n", log.String())
+	t.Setenv("FAKE", "no ollama")
+	assert.EqualError(t, c.checkCommand(t.Context()), c.command+` is not the ollama command: with --version it says "GNU coreutils" (exit status 0)`)
+	t.Setenv("FAKE", "hanging version")
+	assert.EqualError(t, c.checkCommand(t.Context()), c.command+" --version did not end within 500ms")
 }
 
 func TestTailKeepsTheEnd(t *testing.T) {

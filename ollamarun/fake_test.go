@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -22,6 +23,9 @@ func TestMain(m *testing.M) {
 
 // fakeCommand plays an ollama command that the real one is only in trouble.
 func fakeCommand(args []string) int {
+	if args[0] == "--version" {
+		return fakeVersion()
+	}
 	if args[0] == "create" {
 		modelfile, _ := os.ReadFile(args[3])
 		os.WriteFile(os.Getenv("FAKE_SEEN"), modelfile, 0o600)
@@ -35,6 +39,9 @@ func fakeCommand(args []string) int {
 		return 1
 	case "no words":
 		return 3
+	case "killed":
+		syscall.Kill(os.Getpid(), syscall.SIGKILL)
+		time.Sleep(time.Minute)
 	case "hang":
 		time.Sleep(time.Minute)
 	case "megabytes":
@@ -47,6 +54,21 @@ func fakeCommand(args []string) int {
 		fmt.Println("prompt eval count:    1 token(s)\nprompt eval duration: 1ns")
 		summary, _ := os.ReadFile(os.Getenv("FAKE_SUMMARY"))
 		os.Stderr.Write(summary)
+	}
+	return 0
+}
+
+// fakeVersion plays `ollama --version`, which says the server's version first.
+func fakeVersion() int {
+	switch os.Getenv("FAKE") {
+	case "other version":
+		fmt.Print("ollama version is 0.10.1\nWarning: client version is 0.5.4\n")
+	case "no ollama":
+		fmt.Print("GNU coreutils\n")
+	case "hanging version":
+		time.Sleep(time.Minute)
+	default:
+		fmt.Print("ollama version is 0.10.1\n")
 	}
 	return 0
 }

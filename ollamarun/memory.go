@@ -1,6 +1,7 @@
 package ollamarun
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,22 +19,33 @@ import (
 // share one runner, and the server names the tag that loaded it first: a lone
 // entry is taken whatever its name, unless it has stayed when ours was unloaded.
 func (s *Server) Loaded(ctx context.Context, name string) (entry api.ProcessModelResponse, ok bool, others []string, err error) {
-	ps, err := s.client().ListRunning(ctx)
+	ps, err := s.running(ctx)
 	if err != nil {
-		return entry, false, nil, s.failure(ctx, "asking what is loaded", err)
+		return entry, false, nil, err
 	}
-	i := slices.IndexFunc(ps.Models, func(m api.ProcessModelResponse) bool { return sameModel(m.Name, name) })
-	if i < 0 && len(ps.Models) == 1 && !s.strangers[ps.Models[0].Name] {
+	i := slices.IndexFunc(ps, func(m api.ProcessModelResponse) bool { return sameModel(m.Name, name) })
+	if i < 0 && len(ps) == 1 && !s.strangers[ps[0].Name] {
 		i = 0
 	}
-	for j, m := range ps.Models {
+	for j, m := range ps {
 		if j == i {
 			entry, ok = m, true
 			continue
 		}
-		others = append(others, parse.Plain([]byte(m.Name)))
+		others = append(others, oneLine(m.Name))
 	}
 	return entry, ok, others, nil
+}
+
+// running returns what the server has in memory.
+func (s *Server) running(ctx context.Context) ([]api.ProcessModelResponse, error) {
+	ctx, cancel := s.soon(ctx)
+	defer cancel()
+	ps, err := s.client().ListRunning(ctx)
+	if err != nil {
+		return nil, s.failure(ctx, "asking what is loaded", err)
+	}
+	return ps.Models, nil
 }
 
 // loaded completes a load with what the server has in memory since, and with
@@ -44,7 +56,8 @@ func (s *Server) loaded(ctx context.Context, model string, warmup parse.Sample) 
 	if err != nil {
 		return l, err
 	}
-	l.ContextLength, l.Size, l.SizeVRAM, l.Others = m.ContextLength, m.Size, m.SizeVRAM, others
+	// A negative figure says no more than none does.
+	l.ContextLength, l.Size, l.SizeVRAM, l.Others = max(0, m.ContextLength), max(0, m.Size), max(0, m.SizeVRAM), others
 	l.InForce, _, err = s.ServerLog.InForce(ctx)
 	return l, err
 }
@@ -68,10 +81,25 @@ func (s *Server) observe(ctx context.Context, model string, sample *parse.Sample
 }
 
 // explain gives a crash the class of what the server's log says of it: a runner
-// that could not have its memory can end with no more than a status.
-func (s *Server) explain(err error) error {
+// that could not have its memory can end with no more than a status. Where base,
+// the model that all cells are made of, is gone from the server, that is the
+// error, and no cell's failure.
+func (s *Server) explain(ctx context.Context, base string, err error) error {
 	var f *parse.Failure
-	if err == nil || !errors.As(err, &f) || f.Class != parse.RunnerCrashed {
+	if err == nil || !errors.As(err, &f) {
+		return err
+	}
+	switch f.Class {
+	case parse.ServerBusy:
+		if s.busy.times == 0 {
+			s.busy.since = time.Now()
+		}
+		s.busy.times++
+		return err
+	case parse.ModelError:
+		return cmp.Or(s.lost(ctx, base), err)
+	case parse.RunnerCrashed:
+	default:
 		return err
 	}
 	text, readErr := s.ServerLog.Since()
@@ -96,6 +124,8 @@ const (
 // returns when it is gone. It is no error when none is loaded, nor when the
 // server has no such model, or one that a failed creation left broken.
 func (s *Server) Unload(ctx context.Context, name string) error {
+	ctx, cancel := s.soon(ctx)
+	defer cancel()
 	err := s.client().Generate(ctx, &api.GenerateRequest{
 		Model:     name,
 		KeepAlive: &api.Duration{},
@@ -181,18 +211,18 @@ func (s *Server) alone(ctx context.Context, model string) error {
 	if !s.Exclusive {
 		return nil
 	}
-	ps, err := s.client().ListRunning(ctx)
+	ps, err := s.running(ctx)
 	if err != nil {
-		return s.failure(ctx, "asking what is loaded", err)
+		return err
 	}
-	names := make([]string, 0, len(ps.Models))
-	for _, m := range ps.Models {
+	names := make([]string, 0, len(ps))
+	for _, m := range ps {
 		if !sameModel(m.Name, model) {
 			names = append(names, m.Name)
 		}
 	}
 	for _, name := range names {
-		s.say("unloading %s, as -exclusive asks", parse.Plain([]byte(name)))
+		s.say("unloading %s, as -exclusive asks", oneLine(name))
 		if err := s.Unload(ctx, name); err != nil {
 			return err
 		}
@@ -200,12 +230,12 @@ func (s *Server) alone(ctx context.Context, model string) error {
 	if len(names) == 0 {
 		return nil
 	}
-	if ps, err = s.client().ListRunning(ctx); err != nil {
-		return s.failure(ctx, "asking what is loaded", err)
+	if ps, err = s.running(ctx); err != nil {
+		return err
 	}
-	for _, m := range ps.Models {
+	for _, m := range ps {
 		if slices.Contains(names, m.Name) {
-			return fmt.Errorf("%s stays in the server's memory although -exclusive has it unloaded: stop what uses it, or leave -exclusive out (loaded: %s)", m.Name, strings.Join(names, ", "))
+			return fmt.Errorf("%s stays in the server's memory although -exclusive has it unloaded: stop what uses it, or leave -exclusive out (loaded: %s)", oneLine(m.Name), oneLine(strings.Join(names, ", ")))
 		}
 	}
 	return nil

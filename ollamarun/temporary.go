@@ -55,9 +55,11 @@ func leftover(model string) bool {
 // DeleteLeftovers unloads and deletes the temporary models that crashed sweeps
 // of this machine left on the server, and returns their names.
 func (s *Server) DeleteLeftovers(ctx context.Context) (deleted []string, err error) {
-	list, err := s.client().List(ctx)
+	listing, cancel := s.soon(ctx)
+	defer cancel()
+	list, err := s.client().List(listing)
 	if err != nil {
-		return nil, s.failure(ctx, "listing models", err)
+		return nil, s.failure(listing, "listing models", err)
 	}
 	for _, m := range list.Models {
 		if !leftover(m.Name) {
@@ -78,6 +80,8 @@ func (s *Server) delete(ctx context.Context, name string) error {
 	if !temporaryName.MatchString(name) {
 		return fmt.Errorf("model %q is not a temporary one of ours, so it is not deleted", name)
 	}
+	ctx, cancel := s.soon(ctx)
+	defer cancel()
 	err := s.client().Delete(ctx, &api.DeleteRequest{Model: name})
 	var status api.StatusError
 	if errors.As(err, &status) && status.StatusCode == http.StatusNotFound {

@@ -1,6 +1,9 @@
 package parse
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // Sample holds the figures that Ollama reports for one prompt, in the form of
 // the final message of /api/generate: counts in tokens, durations in
@@ -23,6 +26,27 @@ type Sample struct {
 	// Others names models of somebody else that were in the server's memory
 	// when the prompt was read.
 	Others []string `json:"other_models,omitempty"`
+}
+
+// Check returns a *Failure of class NoFigures where a figure is negative, which
+// no server means.
+func (s Sample) Check() error {
+	for _, f := range []struct {
+		name  string
+		value int64
+	}{
+		{"prompt_eval_count", int64(s.PromptEvalCount)},
+		{"prompt_eval_duration", int64(s.PromptEvalDuration)},
+		{"eval_count", int64(s.EvalCount)},
+		{"eval_duration", int64(s.EvalDuration)},
+		{"load_duration", int64(s.LoadDuration)},
+		{"total_duration", int64(s.TotalDuration)},
+	} {
+		if f.value < 0 {
+			return &Failure{NoFigures, fmt.Sprintf("a negative figure: %s is %d", f.name, f.value)}
+		}
+	}
+	return nil
 }
 
 // PromptEvalRate returns the prompt's tokens per second of evaluation, and

@@ -40,11 +40,11 @@ func (b *Bench) hostOrEngine(o Options) (*ollamarun.Server, error) {
 	if host == "" {
 		host = os.Getenv("OLLAMA_HOST")
 	}
-	u, err := ollamarun.ParseHost(host)
+	u, user, err := ollamarun.ParseHost(host)
 	if err != nil {
 		return nil, err
 	}
-	return &ollamarun.Server{URL: u, Wait: b.config.ServerWait, Log: o.Stdout}, nil
+	return &ollamarun.Server{URL: u, User: user, Wait: b.config.ServerWait, Log: o.Stdout}, nil
 }
 
 func (b *Bench) startEngine(o Options) (*ollamarun.Server, error) {
@@ -93,11 +93,14 @@ func (b *Bench) startRunner(server *ollamarun.Server, s subject) (sweep.Runner, 
 
 func (b *Bench) newRunner(server *ollamarun.Server, s subject) (closingRunner, error) {
 	if b.config.Runner == sweep.RunnerAPI {
-		return ollamarun.NewAPI(b.ctx, server, s.model, s.template, b.config.NumPredict)
+		// A template's weights may have to be sent.
+		ctx, cancel := context.WithTimeoutCause(b.ctx, b.config.CellTimeout, fmt.Errorf("making the model of the template took longer than %v (cell_timeout)", b.config.CellTimeout))
+		defer cancel()
+		return ollamarun.NewAPI(ctx, server, s.model, s.template, b.config.NumPredict)
 	}
 	template := ollamarun.FromModel(s.model)
 	if s.template != nil {
 		template = *s.template
 	}
-	return ollamarun.NewCLI(server, b.config.Ollama, template, b.config.NumPredict, filepath.Join(b.config.Out, "modelfile"))
+	return ollamarun.NewCLI(b.ctx, server, b.config.Ollama, template, b.config.NumPredict, filepath.Join(b.config.Out, "modelfile"))
 }

@@ -47,7 +47,10 @@ func (r *run) measure(ctx context.Context, t *task) error {
 		case failure.Class.OfCell():
 			return t.fail(*failure, r.Now())
 		}
-		if crashes++; crashes == crashLimit {
+		if failure.Class == parse.ServerAway {
+			crashes++
+		}
+		if crashes == crashLimit {
 			return t.fail(parse.Failure{
 				Class:  parse.RunnerCrashed,
 				Detail: fmt.Sprintf("the server went away %d times under this cell: %s", crashes, failure.Detail),
