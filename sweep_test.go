@@ -8,12 +8,9 @@ package ollamasweep
 import (
 	"context"
 	"flag"
-	"fmt"
 	"os"
-	"os/signal"
 	"runtime/debug"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/bench"
@@ -43,7 +40,9 @@ func TestSweep(t *testing.T) {
 		t.Skip("measures a real Ollama for seconds to days; start it with go test -run Sweep -timeout 0")
 	}
 	deadline, _ := t.Deadline()
-	b, err := bench.Open(interruptible(t), bench.Options{
+	ctx, release := bench.Interruptible(context.Background(), os.Stdout)
+	t.Cleanup(release)
+	b, err := bench.Open(ctx, bench.Options{
 		Config:       *configFile,
 		Overrides:    &overrides,
 		EngineSource: "scripts/engine",
@@ -77,20 +76,4 @@ func TestSweep(t *testing.T) {
 	if err := summary.Usable(); err != nil {
 		t.Error(err)
 	}
-}
-
-// interruptible returns a context that ends with the first SIGINT or SIGTERM.
-// The second one finds no handler and ends the process at once.
-func interruptible(t *testing.T) context.Context {
-	ctx, cancel := context.WithCancelCause(context.Background())
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	go func() {
-		got := <-signals
-		signal.Stop(signals)
-		fmt.Printf("# %v: saving and clearing up; once more ends at once\n", got)
-		cancel(fmt.Errorf("%w by a signal (%v)", sweep.ErrInterrupted, got))
-	}()
-	t.Cleanup(func() { signal.Stop(signals); cancel(nil) })
-	return ctx
 }

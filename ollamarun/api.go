@@ -142,10 +142,4 @@ func (a *API) Settle(ctx context.Context) error { return a.settle(ctx, a.model) 
 func (a *API) Unload(ctx context.Context) error { return a.Server.Unload(ctx, a.model) }
 
 // Close unloads the model, and deletes it if it is a temporary one.
-func (a *API) Close(ctx context.Context) error {
-	err := a.Unload(ctx)
-	if a.temporary {
-		err = errors.Join(err, a.delete(ctx, a.model))
-	}
-	return err
-}
+func (a *API) Close(ctx context.Context) error { return a.Server.close(ctx, a.model, a.temporary) }

@@ -157,13 +157,13 @@ func (c *CLI) Unload(ctx context.Context) error {
 func (c *CLI) Close(ctx context.Context) error {
 	err := os.RemoveAll(c.dir)
 	if c.created {
-		err = errors.Join(err, c.Unload(ctx), c.delete(ctx, c.model))
+		err = errors.Join(err, c.Server.close(ctx, c.model, true))
 	}
 	return err
 }
 
 // interruptGrace is how long the command has to end after an interrupt.
-const interruptGrace = 1500 * time.Millisecond
+const interruptGrace = time.Second
 
 // run calls the command and returns what it printed on standard error, where
 // summary and errors stand. What the model says on standard output is of no use

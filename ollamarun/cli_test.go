@@ -87,7 +87,7 @@ func TestCLIClose(t *testing.T) {
 	require.NoError(t, err)
 	f.Answers["/api/generate"] = ollamatest.SayStatus(404, `{"error":"model not found"}`)
 	require.NoError(t, c.Close(t.Context()))
-	assert.Contains(t, f.Asked()[len(f.Asked())-1], "DELETE /api/delete")
+	assert.Contains(t, f.AskedOf(t, "/api/delete"), "DELETE ")
 }
 
 func TestCLINeedsItsCommand(t *testing.T) {

@@ -42,7 +42,7 @@ type Engine struct {
 const supervise = `
 "$0" serve </dev/null 3<&- &
 server=$!
-{ cat <&3; kill -TERM $server; sleep 5; kill -KILL 0; } >/dev/null 2>&1 &
+{ cat <&3; kill -TERM $server; sleep 1; kill -KILL 0; } >/dev/null 2>&1 &
 wait $server
 echo "engine: server ended with status $?"
 kill -KILL 0
@@ -52,8 +52,9 @@ kill -KILL 0
 const engineStart = time.Minute
 
 // StartEngine builds the engine from the module in the folder source where
-// needed, once into the user's cache folder, starts it and creates TinyModel on it. Its log is engine.log in the
-// out folder, appended to. Log takes lines that begin with "# ".
+// needed, once into the user's cache folder, starts it and creates TinyModel on
+// it. Its log is engine.log in the out folder, appended to. Log takes lines that
+// begin with "# ".
 func StartEngine(ctx context.Context, source, out string, log io.Writer) (*Engine, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
@@ -70,7 +71,7 @@ func StartEngine(ctx context.Context, source, out string, log io.Writer) (*Engin
 	if err := os.RemoveAll(e.home); err != nil { // of a run that was killed
 		return nil, fmt.Errorf("clearing the engine's folder: %w", err)
 	}
-	if err := os.MkdirAll(e.home, 0o755); err != nil {
+	if err := os.MkdirAll(e.home, 0o700); err != nil {
 		return nil, fmt.Errorf("making the engine's folder: %w", err)
 	}
 	logFile := filepath.Join(out, EngineLog)
@@ -111,7 +112,7 @@ func (e *Engine) start(logFile string) error {
 		return fmt.Errorf("finding a port for the embedded engine: %w", err)
 	}
 	host := net.JoinHostPort("127.0.0.1", port)
-	log, err := os.OpenFile(logFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	log, err := os.OpenFile(logFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return fmt.Errorf("opening the engine's log: %w", err)
 	}
@@ -174,8 +175,8 @@ func withoutOllama(env []string) []string {
 // Exited is closed when the engine has ended, by Stop or by itself.
 func (e *Engine) Exited() <-chan struct{} { return e.exited }
 
-// stopTimeout covers the supervisor's own five seconds.
-const stopTimeout = 8 * time.Second
+// stopTimeout covers the second that the supervisor gives the server.
+const stopTimeout = 1500 * time.Millisecond
 
 // Stop ends the engine and all it started, and removes its models. It may be
 // called more than once.

@@ -124,18 +124,7 @@ const (
 // returns when it is gone. It is no error when none is loaded, nor when the
 // server has no such model, or one that a failed creation left broken.
 func (s *Server) Unload(ctx context.Context, name string) error {
-	ctx, cancel := s.soon(ctx)
-	defer cancel()
-	err := s.client().Generate(ctx, &api.GenerateRequest{
-		Model:     name,
-		KeepAlive: &api.Duration{},
-	}, func(api.GenerateResponse) error { return nil })
-	if err != nil {
-		err = s.failure(ctx, "unloading "+name, err)
-		var f *parse.Failure
-		if errors.As(err, &f) && f.Class == parse.ModelError {
-			return nil
-		}
+	if err := s.release(ctx, name); err != nil {
 		return err
 	}
 	if went, err := s.gone(ctx, name, unloadWait); went || err != nil {
@@ -148,6 +137,42 @@ func (s *Server) Unload(ctx context.Context, name string) error {
 		s.strangers[entry.Name] = true
 	}
 	return nil
+}
+
+// release asks for the memory of a model.
+func (s *Server) release(ctx context.Context, name string) error {
+	ctx, cancel := s.soon(ctx)
+	defer cancel()
+	err := s.client().Generate(ctx, &api.GenerateRequest{
+		Model:     name,
+		KeepAlive: &api.Duration{},
+	}, func(api.GenerateResponse) error { return nil })
+	if err == nil {
+		return nil
+	}
+	err = s.failure(ctx, "unloading "+name, err)
+	var f *parse.Failure
+	if errors.As(err, &f) && f.Class == parse.ModelError {
+		return nil
+	}
+	return err
+}
+
+// close unloads the model and deletes it if it is a temporary one. It waits last
+// for the model to go: a large one can take longer than an interrupted run has.
+func (s *Server) close(ctx context.Context, model string, temporary bool) error {
+	err := s.release(ctx, model)
+	if temporary {
+		err = errors.Join(err, s.delete(ctx, model))
+	}
+	if err != nil {
+		return err
+	}
+	_, err = s.gone(ctx, model, unloadWait)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return nil // it is on its way
+	}
+	return err
 }
 
 // gone waits until the model is not in memory, and reports whether it went.

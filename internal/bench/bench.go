@@ -42,17 +42,24 @@ type Bench struct {
 	sweep  sweep.Sweep
 	ctx    context.Context // ends with Open's, and with an engine that ends by itself
 	say    io.Writer       // lines for people
-	undo   []func() error  // what Close has to do, the last first
+	undo   []func() error  // what clearing up has to do, the last first
+	locked *flock.Flock    // of the out folder, until Close
+	failed error           // of clearing up after the run
 }
 
 // Open makes all ready, cheap checks first. What can't be used is an error
 // here, before a model is loaded.
 func Open(ctx context.Context, o Options) (*Bench, error) {
 	b := &Bench{ctx: ctx, say: &comments{w: o.Stdout}}
-	if err := b.open(o); err != nil {
-		return nil, errors.Join(err, b.Close())
+	err := b.open(o)
+	if err == nil {
+		return b, nil
 	}
-	return b, nil
+	err = errors.Join(err, b.Close())
+	if errors.Is(err, sweep.ErrInterrupted) {
+		fmt.Fprintln(b.say, "stopped before the first cell. To go on: the same command again")
+	}
+	return nil, err
 }
 
 func (b *Bench) open(o Options) (err error) {
@@ -117,9 +124,15 @@ func (b *Bench) open(o Options) (err error) {
 	return nil
 }
 
-// Run measures; see sweep.Sweep.Run.
+// Run measures (see sweep.Sweep.Run) and clears up at once, since reports of many
+// cells take a while and an interrupted run has none.
 func (b *Bench) Run(each func(name string, measure func() sweep.Outcome)) sweep.Summary {
-	return b.sweep.Run(b.ctx, each)
+	summary := b.sweep.Run(b.ctx, each)
+	b.failed = b.clearUp()
+	if errors.Is(summary.Stop, sweep.ErrInterrupted) {
+		fmt.Fprintln(b.say, "all is saved and cleared up. "+b.howToGoOn(summary))
+	}
+	return summary
 }
 
 // Report writes the reports and says where all is and how to go on.
@@ -151,9 +164,19 @@ func (b *Bench) howToGoOn(summary sweep.Summary) string {
 	return "to measure anew: -fresh, which keeps the old checkpoint under another name"
 }
 
-// Close unloads the model, deletes what is ours on the server and ends our
-// engine. It needs no context: an interrupted sweep clears up like any other.
+// Close clears up where Run has not, and gives the out folder free.
 func (b *Bench) Close() error {
+	err := errors.Join(b.failed, b.clearUp())
+	b.failed = nil
+	if b.locked != nil {
+		err = errors.Join(err, b.locked.Unlock())
+	}
+	return err
+}
+
+// clearUp unloads the model, deletes what is ours on the server and ends our
+// engine. It needs no context: an interrupted sweep clears up like any other.
+func (b *Bench) clearUp() error {
 	var errs []error
 	for i := len(b.undo) - 1; i >= 0; i-- {
 		errs = append(errs, b.undo[i]())
@@ -162,7 +185,7 @@ func (b *Bench) Close() error {
 	return errors.Join(errs...)
 }
 
-func (b *Bench) atClose(undo func() error) { b.undo = append(b.undo, undo) }
+func (b *Bench) atEnd(undo func() error) { b.undo = append(b.undo, undo) }
 
 // lock keeps a second sweep out of the out folder for as long as this process
 // lives, and makes the folder.
@@ -178,7 +201,7 @@ func (b *Bench) lock() error {
 	if !locked {
 		return fmt.Errorf("another sweep is at work in %s: wait for it, or use another folder with -out", b.config.Out)
 	}
-	b.atClose(l.Unlock)
+	b.locked = l
 	return nil
 }
 
@@ -208,7 +231,7 @@ func (b *Bench) benchLines(stdout io.Writer, cp *sweep.Checkpoint) (func(*sweep.
 	if err != nil {
 		return nil, err
 	}
-	b.atClose(file.Close)
+	b.atEnd(file.Close)
 	lines := report.NewBenchWriter(stdout, cp.Sweep)
 	return func(r *sweep.Result, s parse.Sample) error {
 		return errors.Join(lines.Sample(r, s), file.Sample(r, s))

@@ -52,7 +52,7 @@ func (b *Bench) startEngine(o Options) (*ollamarun.Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	b.atClose(engine.Stop)
+	b.atEnd(engine.Stop)
 	ctx, cancel := context.WithCancelCause(b.ctx)
 	go func() {
 		<-engine.Exited()
@@ -65,8 +65,9 @@ func (b *Bench) startEngine(o Options) (*ollamarun.Server, error) {
 	return &engine.Server, nil
 }
 
-// closeTimeout leaves an interrupted run its five seconds.
-const closeTimeout = 4 * time.Second
+// closeTimeout leaves the command and the engine their parts of the five seconds
+// in which an interrupted run ends.
+const closeTimeout = 2500 * time.Millisecond
 
 // closingRunner is a runner that must be closed.
 type closingRunner interface {
@@ -79,14 +80,19 @@ func (b *Bench) startRunner(server *ollamarun.Server, s subject) (sweep.Runner, 
 	if err != nil {
 		return nil, err
 	}
-	b.atClose(func() error {
+	b.atEnd(func() error {
 		// Not b.ctx, which is over when the sweep was interrupted.
 		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 		defer cancel()
-		if err := runner.Close(ctx); err != nil && server.Reachable(ctx) {
+		err := runner.Close(ctx)
+		switch {
+		case err == nil:
+			return nil
+		case server.Reachable(ctx):
 			return fmt.Errorf("clearing up on the server: %w", err)
 		}
-		return nil // what is left on a server that is gone goes at the next start
+		fmt.Fprintln(b.say, "the server does not answer: what is left on it goes at the next start")
+		return nil
 	})
 	return runner, nil
 }

@@ -28,7 +28,7 @@ func (b *Bench) watch(server *ollamarun.Server, store *sweep.Store) (err error) 
 		return nil
 	}
 	server.Monitor = ollamarun.StartGPUMonitor(b.ctx)
-	b.atClose(server.Monitor.Close)
+	b.atEnd(server.Monitor.Close)
 	for _, gpu := range server.Monitor.Now() {
 		if gpu.Utilization < busyPercent {
 			continue
