@@ -57,7 +57,7 @@ func Open(ctx context.Context, o Options) (*Bench, error) {
 	}
 	err = errors.Join(err, b.Close())
 	if errors.Is(err, sweep.ErrInterrupted) {
-		fmt.Fprintln(b.say, "stopped before the first cell. To go on: the same command again")
+		fmt.Fprintln(b.say, "stopped before the first pair was measured; to go on: the same command again")
 	}
 	return nil, err
 }
@@ -130,7 +130,7 @@ func (b *Bench) Run(each func(name string, measure func() sweep.Outcome)) sweep.
 	summary := b.sweep.Run(b.ctx, each)
 	b.failed = b.clearUp()
 	if errors.Is(summary.Stop, sweep.ErrInterrupted) {
-		fmt.Fprintln(b.say, "all is saved and cleared up. "+b.howToGoOn(summary))
+		fmt.Fprintln(b.say, "all is saved and cleared up; "+b.howToGoOn(summary))
 	}
 	return summary
 }

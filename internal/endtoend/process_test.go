@@ -60,8 +60,25 @@ type sweepProcess struct {
 	done  chan struct{}
 	err   error // once done
 
-	mu     sync.Mutex
-	output bytes.Buffer
+	output lockedBuffer
+}
+
+// lockedBuffer may be read while it is written.
+type lockedBuffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
 }
 
 // startSweep starts a sweep with the flags of the test binary. It is killed when
@@ -96,18 +113,12 @@ func startSweep(t *testing.T, flags ...string) *sweepProcess {
 func (p *sweepProcess) read(r io.Reader) {
 	defer close(p.lines)
 	for lines := bufio.NewScanner(r); lines.Scan(); {
-		p.mu.Lock()
-		p.output.WriteString(lines.Text() + "\n")
-		p.mu.Unlock()
+		fmt.Fprintln(&p.output, lines.Text())
 		p.lines <- lines.Text()
 	}
 }
 
-func (p *sweepProcess) printed() string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.output.String()
-}
+func (p *sweepProcess) printed() string { return p.output.String() }
 
 // await returns when a line that begins so was printed.
 func (p *sweepProcess) await(t *testing.T, prefix string) {
@@ -123,6 +134,16 @@ func (p *sweepProcess) await(t *testing.T, prefix string) {
 		case <-timeout:
 			t.Fatalf("no line %q in time:\n%s", prefix, p.printed())
 		}
+	}
+}
+
+// reach returns once the channel is closed.
+func (p *sweepProcess) reach(t *testing.T, c <-chan struct{}) {
+	t.Helper()
+	select {
+	case <-c:
+	case <-p.done:
+		t.Fatalf("the sweep ended too soon:\n%s", p.printed())
 	}
 }
 

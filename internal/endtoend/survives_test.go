@@ -38,7 +38,7 @@ func simulated(t *testing.T, out, config string) (*ollamatest.Server, []string) 
 	t.Helper()
 	s := ollamatest.New(t)
 	s.Simulate()
-	file := writeConfig(t, "model: tiny\nhost: "+s.URL.String()+"\nserver_wait: 30s\nconfirm: 0\n"+config)
+	file := writeConfig(t, "model: tiny\nhost: "+s.URL.String()+"\nserver_wait: 30s\n"+config)
 	return s, []string{"-config", file, "-out", out}
 }
 
@@ -46,7 +46,7 @@ func simulated(t *testing.T, out, config string) (*ollamatest.Server, []string) 
 // with it, and compares what it comes to with a sweep that nobody disturbed.
 func TestSurvivesKill(t *testing.T) {
 	columns, kills := inFull(120, 12), inFull(220, 20)
-	grid := fmt.Sprintf("prompt: {tokens: 300}\nnum_ctx: {start: 1024, end: %d, step: 16}\nnum_batch: {start: 64, end: 512, step: 64}\nrepeat: 2\n", 1024+16*(columns-1))
+	grid := fmt.Sprintf("prompt: {tokens: 300}\nnum_ctx: {start: 1024, end: %d, step: 16}\nnum_batch: {start: 64, end: 512, step: 64}\nrepeat: 2\nconfirm: 0\n", 1024+16*(columns-1))
 
 	whole := t.TempDir()
 	_, args := simulated(t, whole, grid)

@@ -1,0 +1,233 @@
+package endtoend
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/ollama/ollama/api"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/ollamatest"
+	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+)
+
+// endsWithin is the time in which an interrupted sweep is gone, with all that
+// it started.
+const endsWithin = 5 * time.Second
+
+// TestSurvivesSignals interrupts sweeps of a template, whose temporary model has
+// to go, in every state of a server. The first load and the sizing take four
+// prompts, each pair a load and three samples.
+func TestSurvivesSignals(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		fault http.HandlerFunc // in answer to the prompt from which on it is played
+		from  int              // that prompt
+		saved int              // samples
+	}{
+		{"in a load", ollamatest.Hang(""), 1, 0},
+		{"before the first sample", ollamatest.Hang(""), 5, 0},
+		{"in a sample, before the header", ollamatest.Hang(""), 14, 7},
+		{"in a sample, in the stream", ollamatest.Hang(`{"model":"tiny","created_at":"2026-11-23T07:06:01.599962147Z","response":"H","done":false}` + "\n"), 14, 7},
+		{"waiting for a server that is busy", ollamatest.SayStatus(503, `{"error":"server busy, please try again.  maximum pending requests exceeded"}`), 14, 7},
+	} {
+		for _, s := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
+			t.Run(fmt.Sprint(test.name, " ", s), func(t *testing.T) {
+				out := t.TempDir()
+				template := filepath.Join(t.TempDir(), "template")
+				require.NoError(t, os.WriteFile(template, []byte("FROM tiny\nPARAMETER top_k 5\n"), 0o644))
+				server, args := simulated(t, out, "modelfile: "+template+"\n"+smallGrid)
+				client := api.NewClient(server.URL, http.DefaultClient)
+				prompts, reached := 0, make(chan struct{})
+				server.Fault = func(r ollamatest.Request) http.HandlerFunc {
+					if r.Path != "/api/generate" || !strings.Contains(r.Body, `"num_ctx"`) {
+						return nil
+					}
+					if prompts++; prompts < test.from {
+						return nil
+					}
+					if prompts == test.from {
+						close(reached)
+					}
+					return test.fault
+				}
+				p := startSweep(t, args...)
+				p.reach(t, reached)
+				took := p.signal(t, s)
+				printed, code := p.wait()
+				assert.Equal(t, 1, code)
+				assert.Less(t, took, endsWithin)
+				assert.Contains(t, printed, fmt.Sprintf("# interrupted by a signal (%v): saving and clearing up; once more ends at once\n", s))
+				assert.Contains(t, printed, "# all is saved and cleared up; to go on: the same command again")
+				assert.Len(t, models(t, client), 1, "the temporary model is deleted")
+				requireNothingLoaded(t, client)
+				if test.saved == 0 {
+					assert.NoFileExists(t, filepath.Join(out, sweep.FileName))
+					return
+				}
+				saved := 0
+				for _, r := range load(t, out).Results {
+					saved += len(r.Samples)
+					assert.False(t, r.Failed(), "an interrupt is no failure of a pair")
+				}
+				assert.Equal(t, test.saved, saved)
+			})
+		}
+	}
+}
+
+// TestSurvivesSignalsOfAHangingServer: a server that answers nothing any more
+// delays the end, and does not prevent it.
+func TestSurvivesSignalsOfAHangingServer(t *testing.T) {
+	server, args := simulated(t, t.TempDir(), smallGrid)
+	hanging := make(chan struct{})
+	prompts := 0
+	server.Fault = func(r ollamatest.Request) http.HandlerFunc {
+		if strings.Contains(r.Body, `"num_ctx"`) {
+			if prompts++; prompts == 14 {
+				close(hanging)
+			}
+		}
+		if prompts >= 14 {
+			return ollamatest.Hang("")
+		}
+		return nil
+	}
+	p := startSweep(t, args...)
+	p.reach(t, hanging)
+	assert.Less(t, p.signal(t, syscall.SIGINT), endsWithin)
+	printed, code := p.wait()
+	assert.Equal(t, 1, code)
+	assert.Contains(t, printed, "# the server does not answer: what is left on it goes at the next start\n")
+
+	p = startSweep(t, args...) // it waits for the server, which takes a second signal
+	time.Sleep(time.Second)
+	require.NoError(t, p.cmd.Process.Signal(syscall.SIGINT))
+	p.await(t, "# interrupted by a signal")
+	_, code = p.wait()
+	assert.Equal(t, 1, code)
+	assert.Contains(t, p.printed(), "# stopped before the first pair was measured; to go on: the same command again\n")
+}
+
+// TestSurvivesASecondSignal ends at once what would clear up.
+func TestSurvivesASecondSignal(t *testing.T) {
+	out := t.TempDir()
+	server, args := simulated(t, out, smallGrid)
+	unloading := make(chan struct{})
+	server.Fault = func(r ollamatest.Request) http.HandlerFunc {
+		if len(server.Asked()) > 20 && strings.Contains(r.Body, `"keep_alive":"0s"`) {
+			close(unloading)
+			return ollamatest.Hang("")
+		}
+		return nil
+	}
+	p := startSweep(t, args...)
+	p.await(t, "# 1/6 ")
+	require.NoError(t, p.cmd.Process.Signal(syscall.SIGINT))
+	p.reach(t, unloading)
+	took := p.signal(t, syscall.SIGTERM)
+	assert.Less(t, took, time.Second)
+	status := p.cmd.ProcessState.Sys().(syscall.WaitStatus)
+	assert.True(t, status.Signaled() && status.Signal() == syscall.SIGTERM, "the signal itself ends it")
+	assert.NotEmpty(t, load(t, out).Results)
+}
+
+// TestSurvivesAClosedOutput: a reader that goes away, as of `| head`, ends the
+// sweep in good order.
+func TestSurvivesAClosedOutput(t *testing.T) {
+	out := t.TempDir()
+	server, args := simulated(t, out, smallGrid)
+	cmd := exec.Command(binary, append([]string{"-test.run=^TestSweep$", "-test.timeout=0"}, args...)...)
+	cmd.Dir = root
+	stdout, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+	line := make([]byte, 10)
+	_, err = stdout.Read(line)
+	require.NoError(t, err)
+	require.NoError(t, stdout.Close())
+	require.Error(t, cmd.Wait())
+	assert.True(t, cmd.ProcessState.Exited(), "%v", cmd.ProcessState)
+	requireNothingLoaded(t, api.NewClient(server.URL, http.DefaultClient))
+}
+
+// TestSurvivesUnderGoTest sends the signals as a user of `go test` does, on a
+// real engine: Ctrl-C goes to every process of the terminal, `kill` and
+// `timeout` to the go command alone.
+func TestSurvivesUnderGoTest(t *testing.T) {
+	needsEngine(t)
+	for _, test := range []struct {
+		name   string
+		signal syscall.Signal
+		group  bool
+		want   string
+	}{
+		{"Ctrl-C", syscall.SIGINT, true, "# interrupted by a signal (interrupt): "},
+		{"SIGTERM to go", syscall.SIGTERM, false, "# interrupted because the go command has ended: "},
+		{"SIGKILL to go", syscall.SIGKILL, false, "# interrupted because the go command has ended: "},
+		{"the terminal closes", syscall.SIGHUP, true, "# interrupted by a signal (hangup): "},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			out := t.TempDir()
+			config := writeConfig(t, "engine: embedded\n"+smallGrid)
+			cmd := exec.Command("go", "test", "-run", "Sweep", "-timeout", "0", "-config", config, "-out", out)
+			cmd.Dir = root
+			cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+			var printed lockedBuffer
+			cmd.Stdout, cmd.Stderr = &printed, &printed
+			// The test binary has the output too, and can outlive the go command.
+			require.NoError(t, cmd.Start())
+			t.Cleanup(func() { syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) })
+			require.Eventually(t, func() bool { return strings.Contains(printed.String(), "# 1/6 ") }, 10*time.Minute, 20*time.Millisecond)
+			begun, to := time.Now(), cmd.Process.Pid
+			if test.group {
+				to = -to
+			}
+			require.NoError(t, syscall.Kill(to, test.signal))
+			cmd.Wait() // until nobody has the output any more
+			assert.Less(t, time.Since(begun), endsWithin)
+			assert.Contains(t, printed.String(), test.want)
+			assert.Contains(t, printed.String(), "# all is saved and cleared up; to go on: the same command again")
+			requireEngineGone(t, out)
+			assert.NotEmpty(t, load(t, out).Results)
+		})
+	}
+}
+
+// TestSurvivesAStoppedEngine ends an engine that can't end itself.
+func TestSurvivesAStoppedEngine(t *testing.T) {
+	needsEngine(t)
+	out := t.TempDir()
+	p := startSweep(t, "-config", writeConfig(t, "engine: embedded\n"+smallGrid), "-out", out)
+	p.await(t, "# 1/6 ")
+	children, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", p.cmd.Process.Pid))
+	require.NoError(t, err)
+	if len(children) == 0 {
+		t.Skip("the children of a process are not known here")
+	}
+	stopped := 0
+	for _, file := range children {
+		pids, err := os.ReadFile(file)
+		require.NoError(t, err)
+		for _, field := range strings.Fields(string(pids)) {
+			pid, err := strconv.Atoi(field)
+			require.NoError(t, err)
+			require.NoError(t, syscall.Kill(-pid, syscall.SIGSTOP), "each leads a group of its own")
+			stopped++
+		}
+	}
+	require.NotZero(t, stopped)
+	assert.Less(t, p.signal(t, syscall.SIGTERM), endsWithin)
+	requireEngineGone(t, out)
+	assert.NoDirExists(t, filepath.Join(out, "engine"))
+}
