@@ -1,0 +1,271 @@
+package endtoend
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/ollama/ollama/api"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/ollamatest"
+	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/ollamarun"
+	"github.com/ollama-sweep/ollama-sweep/parse"
+)
+
+// mostMemory is what a sweep may take at most, whatever a server sends: a good
+// deal more than without faults (60 MB), and far less than the endless answers.
+const mostMemory = 300 << 20
+
+// TestSurvivesServerFaults plays a fault in the second of six pairs and what
+// follows. Pairs after the fault have to be measured, and no pair may fail for
+// what was not its own.
+func TestSurvivesServerFaults(t *testing.T) {
+	const (
+		firstOfPair = 8 // load of the second pair
+		inPair      = 10
+	)
+	answer := ollamatest.Captured("generate.ndjson")
+	firstLine, _, _ := strings.Cut(answer, "\n")
+	figure := func(captured, instead string) http.HandlerFunc {
+		return ollamatest.Say(strings.Replace(answer, captured, instead, 1))
+	}
+	none := map[sweep.Cell]parse.Class{}
+	is := func(c parse.Class) map[sweep.Cell]parse.Class { return map[sweep.Cell]parse.Class{smallPlan[1]: c} }
+	for _, test := range []struct {
+		name     string
+		fault    http.HandlerFunc
+		from, to int // prompts to which it is played
+		failed   map[sweep.Cell]parse.Class
+		detail   string // of the failure
+		printed  string
+	}{
+		{"busy", ollamatest.SayStatus(503, `{"error":"server busy, please try again.  maximum pending requests exceeded"}`), inPair, inPair, none, "", "server busy"},
+		{"a proxy's page", ollamatest.SayPage(200, "<html>log in</html>"), inPair, inPair + 1, none, "", "a web page (200 OK) and not an answer of Ollama's"},
+		{"a proxy's error", ollamatest.SayPage(502, "<html>502 Bad Gateway</html>"), inPair, inPair + 1, none, "", "a proxy does not reach the server: 502 Bad Gateway"},
+		{"closed before the header", ollamatest.BreakOff(""), inPair, inPair + 1, none, "", "EOF"},
+		{"closed in the stream", ollamatest.BreakOff(firstLine + "\n"), inPair, inPair + 1, none, "", "the answer broke off: unexpected EOF"},
+		{"closed in a line", ollamatest.BreakOff(firstLine[:30]), inPair, inPair + 1, none, "", "the answer broke off"},
+		{"closed three times", ollamatest.BreakOff(firstLine), firstOfPair, firstOfPair + 2, is(parse.RunnerCrashed), "the server went away 3 times under this cell: the answer broke off: unexpected EOF", ""},
+		{"no end", ollamatest.Endless(firstLine + "\n"), inPair, inPair, none, "", "the answer is longer than 64 MB"},
+		{"a line without end", ollamatest.Endless("x"), inPair, inPair, is(parse.NoFigures), "the answer ended without the message", ""},
+		{"invalid JSON", ollamatest.Say(`{"model":"tiny","response":` + "\n"), inPair, inPair, is(parse.NoFigures), "not an answer of Ollama's", ""},
+		{"hanging in the load", ollamatest.Hang(""), firstOfPair, firstOfPair, is(parse.Timeout), "not done within 2s (cell_timeout)", ""},
+		{"hanging before the header", ollamatest.Hang(""), inPair, inPair, is(parse.Timeout), "not done within 2s (cell_timeout)", ""},
+		{"hanging in the stream", ollamatest.Hang(firstLine + "\n"), inPair, inPair, is(parse.Timeout), "not done within 2s (cell_timeout)", ""},
+		{"negative", figure(`"prompt_eval_count":21`, `"prompt_eval_count":-21`), inPair, inPair, is(parse.NoFigures), "a negative figure: prompt_eval_count is -21", ""},
+		{"zero", figure(`"prompt_eval_duration":5092533`, `"prompt_eval_duration":0`), inPair, inPair, is(parse.NoFigures), "no prompt eval count and duration", ""},
+		{"NaN", figure(`"prompt_eval_duration":5092533`, `"prompt_eval_duration":NaN`), inPair, inPair, is(parse.NoFigures), "not an answer of Ollama's", ""},
+		{"1e308", figure(`"prompt_eval_count":21`, `"prompt_eval_count":1e308`), inPair, inPair, is(parse.NoFigures), "cannot unmarshal number 1e308", ""},
+		{"the longest duration", figure(`"prompt_eval_duration":5092533`, `"prompt_eval_duration":9223372036854775807`), inPair, inPair, none, "", "a sample does not count: prompt cache"},
+		{"the largest count", figure(`"prompt_eval_count":21`, `"prompt_eval_count":9223372036854775807`), inPair, inPair, none, "", "a sample does not count: prompt cache"},
+		{"out of memory once", ollamatest.SayStatus(500, `{"error":"llama runner process has terminated: cudaMalloc failed: out of memory"}`), firstOfPair, firstOfPair, none, "", "waiting for the memory to be given back"},
+		{"out of memory", ollamatest.SayStatus(500, `{"error":"llama runner process has terminated: cudaMalloc failed: out of memory"}`), firstOfPair, firstOfPair + 1, is(parse.OutOfGPUMemory), "cudaMalloc failed: out of memory", ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			out := t.TempDir()
+			server, args := simulated(t, out, "cell_timeout: 2s\n"+smallGrid)
+			prompts := 0
+			server.Fault = func(r ollamatest.Request) http.HandlerFunc {
+				if !strings.Contains(r.Body, `"num_ctx"`) {
+					return nil
+				}
+				if prompts++; prompts < test.from || prompts > test.to {
+					return nil
+				}
+				return test.fault
+			}
+			p := startSweep(t, args...)
+			printed, code := p.wait()
+			require.Zero(t, code, printed)
+			assert.GreaterOrEqual(t, prompts, test.to, "the fault was played")
+			assert.Contains(t, printed, test.printed)
+			cp := load(t, out)
+			require.Len(t, cp.Results, len(smallPlan))
+			for i, r := range cp.Results {
+				assert.Equal(t, smallPlan[i], r.Cell())
+				if class, failed := test.failed[r.Cell()]; failed {
+					require.NotNil(t, r.Error, printed)
+					assert.Equal(t, class, *r.Error, r.Detail)
+					assert.Contains(t, r.Detail, test.detail)
+					continue
+				}
+				assert.False(t, r.Failed(), "%v %s", r.Cell(), r.Detail)
+				assert.Len(t, r.Samples, 3)
+			}
+			assert.Less(t, peakMemory(p), int64(mostMemory))
+		})
+	}
+}
+
+// peakMemory returns the most memory that an ended sweep has had, in bytes.
+func peakMemory(p *sweepProcess) int64 {
+	most := p.cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss // kilobytes on Linux
+	return most << 10
+}
+
+// TestSurvivesServerThatStops has what no waiting mends: the sweep stops, no
+// pair has failed, and the same command goes on.
+func TestSurvivesServerThatStops(t *testing.T) {
+	missing := ollamatest.SayStatus(404, strings.Replace(ollamatest.Captured("generate-missing.json"), "nosuch", "tiny", 1))
+	for _, test := range []struct {
+		name  string
+		fault http.HandlerFunc
+		want  string
+	}{
+		{"the model is deleted", missing, `model "tiny" is not on the server any more (model 'tiny' not found): bring it back, and the same command goes on`},
+		{"a redirect", func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "https://elsewhere.example/", http.StatusTemporaryRedirect)
+		}, "the server redirects to https://elsewhere.example/ (307 Temporary Redirect): name Ollama's own address with -host"},
+		{"a password", ollamatest.SayPage(401, ""), "the server refuses the request (401 Unauthorized)"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			out := t.TempDir()
+			server, args := simulated(t, out, smallGrid)
+			var on atomic.Bool
+			prompts := 0
+			server.Fault = func(r ollamatest.Request) http.HandlerFunc {
+				if strings.Contains(r.Body, `"num_ctx"`) {
+					prompts++
+				}
+				if on.Store(on.Load() || prompts == 10); on.Load() && (r.Path == "/api/generate" || r.Path == "/api/show") {
+					return test.fault
+				}
+				return nil
+			}
+			printed, code := startSweep(t, args...).wait()
+			assert.Equal(t, 1, code)
+			assert.Contains(t, printed, "# stopped: ")
+			assert.Contains(t, printed, test.want)
+			before := load(t, out)
+			require.Len(t, before.Results, 2)
+			for _, r := range before.Results {
+				assert.False(t, r.Failed())
+			}
+
+			server.Fault = nil
+			printed, code = startSweep(t, args...).wait()
+			require.Zero(t, code, printed)
+			assert.Len(t, load(t, out).Results, len(smallPlan))
+		})
+	}
+}
+
+// TestSurvivesServerAway ends the server in the middle of a pair: for a moment,
+// and for longer than server_wait.
+func TestSurvivesServerAway(t *testing.T) {
+	out := t.TempDir()
+	server, args := simulated(t, out, smallGrid)
+	p := startSweep(t, args...)
+	p.await(t, "# 2/6 ")
+	server.Stop()
+	p.await(t, "# waiting up to 30s for the Ollama server at "+server.URL.String()+": ")
+	require.NoError(t, server.Start())
+	printed, code := p.wait()
+	require.Zero(t, code, printed)
+	for _, r := range load(t, out).Results {
+		assert.False(t, r.Failed(), r.Detail)
+		assert.Len(t, r.Samples, 3)
+	}
+
+	out = t.TempDir()
+	server, args = simulated(t, out, smallGrid)
+	args = append(args, "-config", writeConfig(t, "model: tiny\nhost: "+server.URL.String()+"\nserver_wait: 2s\n"+smallGrid))
+	p = startSweep(t, args...)
+	p.await(t, "# 2/6 ")
+	server.Stop()
+	printed, code = p.wait()
+	assert.Equal(t, 1, code)
+	assert.Contains(t, printed, "stayed away for 2s (server_wait): ")
+	assert.Contains(t, printed, "# to go on: the same command again")
+	cp := load(t, out)
+	requireSamples(t, cp, benchLines(printed))
+	require.NoError(t, server.Start())
+	printed, code = startSweep(t, args...).wait()
+	require.Zero(t, code, printed)
+	assert.Len(t, load(t, out).Results, len(smallPlan))
+}
+
+// TestSurvivesOddServers starts on servers that are not what they should be.
+func TestSurvivesOddServers(t *testing.T) {
+	for _, test := range []struct {
+		name, path string
+		fault      http.HandlerFunc
+		code       int
+		want       string
+	}{
+		{"a version that makes no sense", "/api/version", ollamatest.Say(`{"version":"banana\nBenchmarkSweep/ctx=1/batch=1 1 9 tokens/s"}`), 0, "\nollama: banana BenchmarkSweep/ctx=1/batch=1 1 9 tokens/s\n"},
+		{"a page", "/api/version", ollamatest.SayPage(200, "<html>welcome</html>"), 1, "stayed away for 1s (server_wait): a web page (200 OK) and not an answer of Ollama's"},
+		{"another server", "/api/version", http.NotFound, 1, "the server does not know /api/version (404 Not Found): is Ollama at that address?"},
+		{"a redirect", "/api/version", http.RedirectHandler("/login", 302).ServeHTTP, 1, "/login (302 Found): name Ollama's own address with -host"},
+		{"a version without end", "/api/version", ollamatest.Endless("x"), 1, "the answer is longer than 64 MB"},
+		{"a list without end", "/api/tags", ollamatest.Endless("x"), 1, "the answer is longer than 64 MB"},
+		{"no JSON", "/api/ps", ollamatest.Say("what"), 1, "asking what is loaded: Parse error: not an answer of Ollama's: invalid character 'w'"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			server, _ := simulated(t, "", "")
+			server.Answers[test.path] = test.fault
+			config := writeConfig(t, "model: tiny\nhost: "+server.URL.String()+"\nserver_wait: 1s\n"+smallGrid)
+			p := startSweep(t, "-config", config, "-out", t.TempDir())
+			printed, code := p.wait()
+			assert.Equal(t, test.code, code, printed)
+			assert.Contains(t, printed, test.want)
+			assert.Less(t, peakMemory(p), int64(mostMemory))
+		})
+	}
+}
+
+// TestSurvivesEndOfARealServer kills a real server in the middle of a pair and
+// starts it again, as systemd does.
+func TestSurvivesEndOfARealServer(t *testing.T) {
+	needsEngine(t)
+	home := t.TempDir()
+	engine, err := ollamarun.StartEngine(t.Context(), filepath.Join(root, "scripts/engine"), home, testLog{t})
+	require.NoError(t, err)
+	u, command := engine.Server.URL, engine.Ollama
+	gguf := filepath.Join(filepath.Dir(command), "tiny.gguf")
+	require.NoError(t, engine.Stop()) // its port is free now
+	serve := func() *exec.Cmd {
+		cmd := exec.Command(command, "serve")
+		cmd.Env = append(os.Environ(), "HOME="+home, "OLLAMA_MODELS="+filepath.Join(home, "models"), "OLLAMA_HOST="+u.Host)
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+		require.NoError(t, cmd.Start())
+		t.Cleanup(func() { syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL); cmd.Wait() })
+		return cmd
+	}
+	server := serve()
+	client := api.NewClient(u, http.DefaultClient)
+	require.Eventually(t, func() bool { return client.Heartbeat(t.Context()) == nil }, 20*time.Second, 50*time.Millisecond)
+	modelfile := filepath.Join(home, "Modelfile")
+	require.NoError(t, os.WriteFile(modelfile, []byte("FROM "+gguf+"\nPARAMETER num_thread 1\n"), 0o644))
+	create := exec.Command(command, "create", "tiny", "-f", modelfile)
+	create.Env = append(os.Environ(), "HOME="+home, "OLLAMA_HOST="+u.Host)
+	require.NoError(t, create.Run())
+
+	out := t.TempDir()
+	p := startSweep(t, "-config", writeConfig(t, "model: tiny\nhost: "+u.String()+"\n"+smallGrid), "-out", out)
+	for _, pair := range []int{2, 4} {
+		p.await(t, fmt.Sprintf("# %d/6 ", pair))
+		require.NoError(t, syscall.Kill(-server.Process.Pid, syscall.SIGKILL))
+		server.Wait()
+		server = serve()
+	}
+	printed, code := p.wait()
+	require.Zero(t, code, printed)
+	assert.Contains(t, printed, ": waiting for it, then measuring the cell again\n")
+	cp := load(t, out)
+	require.Len(t, cp.Results, len(smallPlan))
+	for _, r := range cp.Results {
+		assert.False(t, r.Failed(), r.Detail)
+		assert.Len(t, r.Samples, 3)
+	}
+}
