@@ -28,7 +28,13 @@ const (
 
 // OfCell reports whether c is a failure of the cell that was being measured,
 // and not a condition of the server.
-func (c Class) OfCell() bool { return c != ServerBusy && c != ServerAway }
+func (c Class) OfCell() bool {
+	switch c {
+	case OutOfGPUMemory, ResourceAllocation, OutOfSystemMemory, Timeout, NoFigures, RunnerCrashed, PromptTruncated, ContextClamped, ModelError:
+		return true
+	}
+	return false
+}
 
 // Failure is a measurement that failed, with the server's own words.
 type Failure struct {

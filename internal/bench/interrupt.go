@@ -28,6 +28,8 @@ func Interruptible(ctx context.Context, say io.Writer) (_ context.Context, relea
 	// Taken for good: without a handler the next line would end the process.
 	unread := make(chan os.Signal, 1)
 	signal.Notify(unread, syscall.SIGPIPE)
+	// Where files have a limit, the write is to fail, and not the process.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGXFSZ)
 	orphaned := make(chan struct{})
 	if underGoTest() {
 		go watchParent(ctx, orphaned)

@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
@@ -214,6 +215,13 @@ func (cp *Checkpoint) Plan() []Cell {
 // Load reads the checkpoint file at path, in this form or an older tool's. An
 // error names the file and, where it can, the line or the result that is wrong.
 func Load(path string) (*Checkpoint, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading checkpoint: %w", err)
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("checkpoint %q is not a file (%v)", path, info.Mode().Type())
+	}
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("reading checkpoint: %w", err)
@@ -247,7 +255,7 @@ func Decode(data []byte) (*Checkpoint, error) {
 		return nil, fmt.Errorf("version %d is not known here, only %d: use the release that wrote it", *form.Version, Version)
 	}
 	cp := new(Checkpoint)
-	if err := unmarshal(data, cp); err != nil {
+	if err := unmarshalKnown(data, cp); err != nil {
 		return nil, err
 	}
 	return cp, cp.check()
@@ -294,13 +302,35 @@ func (r *Result) wrong() string {
 		return "both prompt_eval_rate and error"
 	case r.PromptEvalRate != nil && !positive(*r.PromptEvalRate):
 		return fmt.Sprintf("prompt_eval_rate %v is not a positive number", *r.PromptEvalRate)
+	case r.Failed() && !r.Error.OfCell():
+		return fmt.Sprintf("error %q is no class of a failed cell", *r.Error)
+	case r.ContextLength < 0 || r.Size < 0 || r.SizeVRAM < 0 || r.Retries < 0:
+		return "a negative figure"
+	case !r.Failed() && r.ContextLength > 0 && r.ContextLength < r.NumCtx:
+		return fmt.Sprintf("context_length is %d, and such a cell is no measured one", r.ContextLength)
 	}
 	for _, s := range r.Samples {
 		if _, ok := s.PromptEvalRate(); !ok {
 			return "a sample without prompt_eval_count and prompt_eval_duration_ns"
 		}
+		if err := s.Check(); err != nil {
+			return err.Error()
+		}
 	}
-	return ""
+	return r.wrongRate()
+}
+
+// wrongRate tells of a rate that does not follow from the samples: a digit of
+// one of them is another than was written.
+func (r *Result) wrongRate() string {
+	if r.Failed() || len(r.Samples) == 0 {
+		return ""
+	}
+	median := verdict.Median(r.SampleRates())
+	if math.Abs(*r.PromptEvalRate-median) <= 1e-9*median {
+		return ""
+	}
+	return fmt.Sprintf("prompt_eval_rate is %v, and the median of its samples %v: one of them was changed", *r.PromptEvalRate, median)
 }
 
 func positive(x float64) bool { return x > 0 && !math.IsInf(x, 0) }
@@ -323,6 +353,22 @@ func unmarshal(data []byte, v any) error {
 	}
 	offset = min(offset, int64(len(data)))
 	return fmt.Errorf("line %d: %w", 1+bytes.Count(data[:offset], []byte("\n")), err)
+}
+
+// unmarshalKnown is unmarshal for one JSON value all of whose keys have to be
+// known: a key that is misspelt would be a figure that is lost.
+func unmarshalKnown(data []byte, v any) error {
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields()
+	err := d.Decode(v)
+	if err == nil {
+		return nil
+	}
+	if _, key, ok := strings.Cut(err.Error(), "unknown field "); ok { // in quotes
+		at := max(0, bytes.Index(data, []byte(key)))
+		return fmt.Errorf("line %d: the key %s is not known here", 1+bytes.Count(data[:at], []byte("\n")), key)
+	}
+	return unmarshal(data, v) // which names the line
 }
 
 // Encode writes the checkpoint with one result per line.

@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/google/renameio/v2"
@@ -31,7 +33,11 @@ type Store struct {
 // OpenStore reads the checkpoint in the folder, or begins one. A file that
 // belongs to another sweep than the header's is refused and left as it is. An
 // older tool's is copied beside itself before the sweep goes on in this form.
-// With fresh an existing file is put aside under a name with the time in it.
+// With fresh an existing file is put aside under a name with the time in it. A
+// link stays one, and the file that it names is the checkpoint. A folder that
+// can't take the file is an error before anything is measured.
+//
+// The caller holds the folder's lock.
 func OpenStore(dir string, h Header, fresh bool, now time.Time) (*Store, error) {
 	s := &Store{path: filepath.Join(dir, FileName), at: make(map[Cell]int)}
 	if fresh {
@@ -39,12 +45,14 @@ func OpenStore(dir string, h Header, fresh bool, now time.Time) (*Store, error) 
 			return nil, err
 		}
 	}
+	if err := s.follow(); err != nil {
+		return nil, err
+	}
 	cp, err := Load(s.path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		h.Started = now
-		s.cp = &Checkpoint{Version: Version, Sweep: h}
-		return s, nil
+		cp = &Checkpoint{Version: Version}
 	case err != nil:
 		return nil, fmt.Errorf("%w; mend or move the file, or start anew with -fresh, which keeps it under another name", err)
 	case cp.OlderTool:
@@ -67,16 +75,37 @@ func OpenStore(dir string, h Header, fresh bool, now time.Time) (*Store, error) 
 	for i := range cp.Results {
 		s.at[cp.Results[i].Cell()] = i
 	}
-	return s, nil
+	return s, s.try()
+}
+
+// follow has the store work on the file that a link names. A link to nothing is
+// no sweep that has not begun: its disk may not be mounted.
+func (s *Store) follow() error {
+	info, err := os.Lstat(s.path)
+	if err != nil || info.Mode()&fs.ModeSymlink == 0 {
+		return nil // Load tells
+	}
+	target, err := filepath.EvalSymlinks(s.path)
+	if err != nil {
+		return fmt.Errorf("checkpoint %q is a link to a file that is not there (%w): mount its disk, or remove the link to begin anew", s.path, err)
+	}
+	s.path = target
+	return nil
 }
 
 func (s *Store) putAside(now time.Time) error {
-	aside := s.path[:len(s.path)-len(".json")] + now.Format("-20060102-150405.000") + ".json"
-	err := os.Rename(s.path, aside)
-	if errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Lstat(s.path); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	if err != nil {
+	stem := s.path[:len(s.path)-len(".json")] + now.Format("-20060102-150405.000")
+	aside := stem + ".json"
+	for i := 2; ; i++ {
+		if _, err := os.Lstat(aside); errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		aside = fmt.Sprintf("%s-%d.json", stem, i)
+	}
+	if err := os.Rename(s.path, aside); err != nil {
 		return fmt.Errorf("putting the checkpoint aside: %w", err)
 	}
 	s.Note = "the checkpoint that stood there is now " + aside
@@ -167,31 +196,67 @@ func (s *Store) Warn(text string) {
 // save replaces the file: a temporary file in the same folder, sync, rename,
 // and a sync of the folder, without which a power cut can undo the rename.
 func (s *Store) save() (err error) {
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("saving checkpoint %q: %w", s.path, err)
-		}
-	}()
-	dir := filepath.Dir(s.path)
-	f, err := renameio.NewPendingFile(s.path, renameio.WithTempDir(dir), renameio.WithPermissions(0o644))
+	defer s.named(&err)
+	f, err := s.write()
 	if err != nil {
 		return err
 	}
 	defer f.Cleanup()
-	w := bufio.NewWriterSize(f, 1<<20)
-	if err := s.lines.encode(w, s.cp.Sweep); err != nil {
-		return err
-	}
-	if err := w.Flush(); err != nil {
-		return err
-	}
 	if err := f.CloseAtomicallyReplace(); err != nil {
 		return err
 	}
-	d, err := os.Open(dir)
+	d, err := os.Open(filepath.Dir(s.path))
 	if err != nil {
 		return err
 	}
 	defer d.Close()
 	return d.Sync()
+}
+
+// try finds out whether the file could be saved, without doing it, and removes
+// what a killed sweep left of its saves.
+func (s *Store) try() (err error) {
+	defer s.named(&err)
+	entries, err := os.ReadDir(filepath.Dir(s.path))
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		digits, ours := strings.CutPrefix(e.Name(), "."+filepath.Base(s.path))
+		if _, err := strconv.ParseUint(digits, 10, 64); !ours || err != nil {
+			continue
+		}
+		if err := os.Remove(filepath.Join(filepath.Dir(s.path), e.Name())); err != nil {
+			return err
+		}
+	}
+	f, err := s.write()
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Cleanup())
+}
+
+func (s *Store) named(err *error) {
+	if *err != nil {
+		*err = fmt.Errorf("saving checkpoint %q: %w; what was saved before is whole", s.path, *err)
+	}
+}
+
+// write returns a temporary file that holds all.
+func (s *Store) write() (_ *renameio.PendingFile, err error) {
+	f, err := renameio.NewPendingFile(s.path, renameio.WithTempDir(filepath.Dir(s.path)), renameio.WithPermissions(0o644))
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			f.Cleanup()
+		}
+	}()
+	w := bufio.NewWriterSize(f, 1<<20)
+	if err := s.lines.encode(w, s.cp.Sweep); err != nil {
+		return nil, err
+	}
+	return f, w.Flush()
 }
