@@ -202,7 +202,7 @@ func (b *Bench) lock() error {
 		return fmt.Errorf("another sweep is at work in %s: wait for it, or use another folder with -out", b.config.Out)
 	}
 	b.locked = l
-	return nil
+	return clearSaves(b.config.Out)
 }
 
 // LockFile is locked in the out folder while a sweep is at work there.

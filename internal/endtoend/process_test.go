@@ -88,12 +88,19 @@ func startSweep(t *testing.T, flags ...string) *sweepProcess {
 	// Results of tests are cached by the files that they look at.
 	_, err := os.Stat(filepath.Join(root, "sweep_test.go"))
 	require.NoError(t, err)
+	return startProgram(t, binary, func(cmd *exec.Cmd) { cmd.Dir = root }, flags...)
+}
+
+// startProgram does the same with a program that is elsewhere, and in other
+// circumstances.
+func startProgram(t *testing.T, program string, as func(*exec.Cmd), flags ...string) *sweepProcess {
+	t.Helper()
 	p := &sweepProcess{lines: make(chan string, 10_000), done: make(chan struct{})}
 	if !strings.Contains(strings.Join(flags, " "), "-test.run") {
 		flags = append([]string{"-test.run=^TestSweep$"}, flags...)
 	}
-	p.cmd = exec.Command(binary, append([]string{"-test.timeout=0"}, flags...)...)
-	p.cmd.Dir = root
+	p.cmd = exec.Command(program, append([]string{"-test.timeout=0"}, flags...)...)
+	as(p.cmd)
 	stdout, err := p.cmd.StdoutPipe()
 	require.NoError(t, err)
 	p.cmd.Stderr = p.cmd.Stdout

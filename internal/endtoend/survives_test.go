@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/bench"
 	"github.com/ollama-sweep/ollama-sweep/internal/ollamatest"
 	"github.com/ollama-sweep/ollama-sweep/internal/report"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
@@ -76,6 +77,9 @@ func TestSurvivesKill(t *testing.T) {
 
 	printed, code = startSweep(t, args...).wait()
 	require.Zero(t, code, printed)
+	hidden, err := filepath.Glob(filepath.Join(out, ".*"))
+	require.NoError(t, err)
+	assert.Equal(t, []string{filepath.Join(out, bench.LockFile)}, hidden, "no unfinished save stays")
 	assert.Equal(t, withoutTimes(t, whole, sweep.FileName), withoutTimes(t, out, sweep.FileName), "the finished file is that of a sweep that was never killed, but for times")
 	assert.Equal(t, withoutTimes(t, whole, report.BenchFile), withoutTimes(t, out, report.BenchFile))
 	for _, file := range []string{report.TableFile, report.StatsFile, report.HeatmapFile} {

@@ -1,10 +1,12 @@
 package report
 
 import (
-	"errors"
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"github.com/google/renameio/v2"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 	"github.com/ollama-sweep/ollama-sweep/parse"
@@ -29,21 +31,24 @@ func OpenBenchLog(dir string, cp *sweep.Checkpoint) (*BenchLog, error) {
 
 // renew writes a file with all that the checkpoint holds, which takes its name
 // only then: there is never a shorter one than before.
-func (b *BenchLog) renew() error {
+func (b *BenchLog) renew() (err error) {
 	b.Close()
-	f, err := os.CreateTemp(filepath.Dir(b.path), ".bench-*")
-	if err != nil {
-		return fmt.Errorf("saving %q: %w", b.path, err)
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("saving %q: %w", b.path, err)
+		}
+	}()
+	var text bytes.Buffer
+	b.lines = NewBenchWriter(&text, b.cp.Sweep)
+	if err := b.lines.Checkpoint(b.cp); err != nil {
+		return err
 	}
-	b.file, b.lines = f, NewBenchWriter(f, b.cp.Sweep)
-	err = errors.Join(b.lines.Checkpoint(b.cp), f.Chmod(0o644))
-	if err == nil {
-		err = os.Rename(f.Name(), b.path)
+	if err := renameio.WriteFile(b.path, text.Bytes(), 0o644); err != nil {
+		return err
 	}
-	if err != nil {
-		return errors.Join(fmt.Errorf("saving %q: %w", b.path, err), os.Remove(f.Name()))
-	}
-	return nil
+	b.file, err = os.OpenFile(b.path, os.O_APPEND|os.O_WRONLY, 0)
+	b.lines.w = b.file
+	return err
 }
 
 // Sample adds the line of a sample of r that the checkpoint holds already.

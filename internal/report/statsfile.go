@@ -49,12 +49,12 @@ func statsRow(r *sweep.Result, verdict string) []string {
 	}
 	row := []string{strconv.Itoa(r.NumCtx), strconv.Itoa(r.NumBatch)}
 	row = append(row, sampleColumns(r)...)
-	row = append(row, strings.Join(warnings, " | "), verdict, r.Settings, known(r.Size), "", known(int64(r.Retries)), "")
+	row = append(row, csvText(strings.Join(warnings, " | ")), verdict, csvText(r.Settings), known(r.Size), "", known(int64(r.Retries)), "")
 	if r.Size > 0 {
 		row[len(row)-3] = strconv.FormatInt(r.SizeVRAM, 10)
 	}
 	if r.Failed() {
-		row[len(row)-1] = oneLine(string(*r.Error))
+		row[len(row)-1] = csvText(string(*r.Error))
 	}
 	return row
 }

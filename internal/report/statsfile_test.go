@@ -60,6 +60,27 @@ func TestWriteStats(t *testing.T) {
 	}
 }
 
+// TestCSVText: no spreadsheet takes a server's words for a formula.
+func TestCSVText(t *testing.T) {
+	for text, want := range map[string]string{
+		"CUDA OOM":               "CUDA OOM",
+		`=HYPERLINK("http://x")`: `'=HYPERLINK("http://x")`,
+		"+1":                     "'+1",
+		"-1+cmd|' /C calc'!A0":   "'-1+cmd|' /C calc'!A0",
+		"@SUM(A1)":               "'@SUM(A1)",
+		"\t=1":                   "'=1",
+		"\r\n=1":                 "'=1",
+		"":                       "",
+	} {
+		assert.Equal(t, want, csvText(text))
+	}
+	cp := decided()
+	cp.Results[4].Warnings = []string{"=1+1"}
+	var b strings.Builder
+	require.NoError(t, WriteStats(&b, cp))
+	assert.Contains(t, b.String(), ",'=1+1,")
+}
+
 func TestPrintVerdict(t *testing.T) {
 	var b strings.Builder
 	require.NoError(t, Print(&b, decided()))

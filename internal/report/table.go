@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 )
@@ -34,7 +35,7 @@ func WriteTable(w io.Writer, cp *sweep.Checkpoint) error {
 					text += " spill"
 				}
 			case failed:
-				text = oneLine(string(*r.Error))
+				text = csvText(string(*r.Error))
 			}
 			row = append(row, text)
 		}
@@ -47,4 +48,14 @@ func WriteTable(w io.Writer, cp *sweep.Checkpoint) error {
 		return fmt.Errorf("writing table: %w", err)
 	}
 	return nil
+}
+
+// csvText returns text for a cell of a CSV file. A spreadsheet takes what begins
+// like a formula for one; an apostrophe makes it text.
+func csvText(text string) string {
+	text = oneLine(text)
+	if text != "" && strings.ContainsRune("=+-@", rune(text[0])) {
+		return "'" + text
+	}
+	return text
 }

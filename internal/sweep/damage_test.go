@@ -175,19 +175,6 @@ func TestStoreFreshKeepsWhatIsAside(t *testing.T) {
 	assert.Len(t, aside, 2)
 }
 
-// TestStoreClearsKilledSaves removes temporary files of saves, and no others.
-func TestStoreClearsKilledSaves(t *testing.T) {
-	dir := t.TempDir()
-	for _, name := range []string{"." + FileName + "2718281828", "." + FileName + ".mine", "notes"} {
-		require.NoError(t, os.WriteFile(filepath.Join(dir, name), nil, 0o644))
-	}
-	openStore(t, dir, Header{})
-	entries, err := os.ReadDir(dir)
-	require.NoError(t, err)
-	require.Len(t, entries, 2)
-	assert.Equal(t, "."+FileName+".mine", entries[0].Name())
-}
-
 // TestStoreTriesFirst: a folder that takes no file is told before anything is
 // measured.
 func TestStoreTriesFirst(t *testing.T) {

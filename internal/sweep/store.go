@@ -9,8 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/google/renameio/v2"
@@ -36,8 +34,6 @@ type Store struct {
 // With fresh an existing file is put aside under a name with the time in it. A
 // link stays one, and the file that it names is the checkpoint. A folder that
 // can't take the file is an error before anything is measured.
-//
-// The caller holds the folder's lock.
 func OpenStore(dir string, h Header, fresh bool, now time.Time) (*Store, error) {
 	s := &Store{path: filepath.Join(dir, FileName), at: make(map[Cell]int)}
 	if fresh {
@@ -213,23 +209,9 @@ func (s *Store) save() (err error) {
 	return d.Sync()
 }
 
-// try finds out whether the file could be saved, without doing it, and removes
-// what a killed sweep left of its saves.
+// try finds out whether the file could be saved, without doing it.
 func (s *Store) try() (err error) {
 	defer s.named(&err)
-	entries, err := os.ReadDir(filepath.Dir(s.path))
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		digits, ours := strings.CutPrefix(e.Name(), "."+filepath.Base(s.path))
-		if _, err := strconv.ParseUint(digits, 10, 64); !ours || err != nil {
-			continue
-		}
-		if err := os.Remove(filepath.Join(filepath.Dir(s.path), e.Name())); err != nil {
-			return err
-		}
-	}
 	f, err := s.write()
 	if err != nil {
 		return err

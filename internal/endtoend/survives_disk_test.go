@@ -1,0 +1,125 @@
+package endtoend
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/ollamatest"
+	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+)
+
+// manyCells is a sweep whose checkpoint grows to 250 kB.
+const manyCells = "prompt: {tokens: 300}\nnum_ctx: {start: 1024, end: 2048, step: 16}\nnum_batch: {start: 64, end: 512, step: 64}\n"
+
+// requireStoppedByTheDisk checks a sweep that could not save any more.
+func requireStoppedByTheDisk(t *testing.T, server *ollamatest.Server, out, printed string, code int, reason string) {
+	t.Helper()
+	assert.Equal(t, 1, code)
+	assert.Regexp(t, `saving (checkpoint )?"`+out+`/[^"]+": .*`+reason, printed, "file and reason are named")
+	cp := load(t, out)
+	assert.NotEmpty(t, cp.Results)
+	requireSamples(t, cp, benchLines(printed))
+	hidden, err := filepath.Glob(filepath.Join(out, "."+sweep.FileName+"*"))
+	require.NoError(t, err)
+	assert.Empty(t, hidden, "no unfinished save stays")
+	samples := 0
+	for _, r := range cp.Results {
+		samples += len(r.Samples)
+	}
+	asked := 0
+	for _, r := range server.Asked() {
+		if strings.Contains(r, `"num_ctx"`) {
+			asked++
+		}
+	}
+	assert.LessOrEqual(t, asked, 2*samples+6, "nothing more is measured: a load and a prompt for each, the sizing, and those that were not kept")
+}
+
+// TestSurvivesAFileSizeLimit has a limit as `ulimit -f` sets it.
+func TestSurvivesAFileSizeLimit(t *testing.T) {
+	out := t.TempDir()
+	server, args := simulated(t, out, manyCells)
+	limited := func(blocks string) (string, int) {
+		cmd := exec.Command("sh", append([]string{"-c", `ulimit -f "$1"; shift; exec "$@"`, "sh", blocks, binary, "-test.run=^TestSweep$", "-test.timeout=0"}, args...)...)
+		cmd.Dir = root
+		printed, _ := cmd.CombinedOutput()
+		return string(printed), cmd.ProcessState.ExitCode()
+	}
+	printed, code := limited("40") // of 512 bytes, or of 1024 in some shells
+	requireStoppedByTheDisk(t, server, out, printed, code, "file too large")
+
+	before := load(t, out)
+	server.Forget()
+	printed, code = limited("4")
+	assert.Equal(t, 1, code)
+	assert.Contains(t, printed, "file too large; what was saved before is whole")
+	assert.NotContains(t, strings.Join(server.Asked(), "\n"), `"num_ctx"`, "it is known before the first load")
+	assert.Equal(t, before, load(t, out))
+}
+
+// TestSurvivesAReadOnlyFolder takes the right to write away while a sweep runs.
+func TestSurvivesAReadOnlyFolder(t *testing.T) {
+	base, err := os.MkdirTemp("", "ollama-sweep-readonly-") // unlike t.TempDir, below nothing that is ours alone
+	require.NoError(t, err)
+	t.Cleanup(func() { os.RemoveAll(base) })
+	require.NoError(t, os.Chmod(base, 0o755))
+	out := filepath.Join(base, "out")
+	require.NoError(t, os.Mkdir(out, 0o755))
+	server, args := simulated(t, out, manyCells)
+	config, err := os.ReadFile(args[1])
+	require.NoError(t, err)
+	args[1] = filepath.Join(base, "my.yaml")
+	require.NoError(t, os.WriteFile(args[1], config, 0o644))
+
+	program := filepath.Join(base, "sweep.test")
+	require.NoError(t, os.Link(binary, program))
+	run := func() *sweepProcess {
+		return startProgram(t, program, func(cmd *exec.Cmd) {
+			cmd.Dir = base
+			if os.Geteuid() == 0 { // whom no right stops
+				const nobody = 65534
+				require.NoError(t, os.Chown(out, nobody, nobody))
+				cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+			}
+		}, args...)
+	}
+	p := run()
+	p.await(t, "# 3/")
+	require.NoError(t, os.Chmod(out, 0o555))
+	printed, code := p.wait()
+	requireStoppedByTheDisk(t, server, out, printed, code, "permission denied")
+
+	server.Forget()
+	printed, code = run().wait()
+	assert.Equal(t, 1, code)
+	assert.Contains(t, printed, "permission denied")
+	assert.NotContains(t, strings.Join(server.Asked(), "\n"), `"num_ctx"`, "it is known before the first load")
+	require.NoError(t, os.Chmod(out, 0o755))
+}
+
+// TestSurvivesAFullDisk has a disk of 100 kB in a namespace of its own.
+func TestSurvivesAFullDisk(t *testing.T) {
+	if err := exec.Command("unshare", "-Urm", "true").Run(); err != nil {
+		t.Skip("no disk of one's own can be made here: unshare: ", err)
+	}
+	out := t.TempDir()
+	server, args := simulated(t, out, manyCells)
+	kept := t.TempDir()
+	cmd := exec.Command("unshare", append([]string{"-Urm", "sh", "-c",
+		`kept=$1; out=$2; shift 2; mount -t tmpfs -o size=100k none "$out" || exit 99; "$@"; code=$?; cp -a "$out/." "$kept"; exit $code`,
+		"sh", kept, out, binary, "-test.run=^TestSweep$", "-test.timeout=0"}, args...)...)
+	cmd.Dir = root
+	text, _ := cmd.CombinedOutput()
+	if cmd.ProcessState.ExitCode() == 99 {
+		t.Skip("no disk of one's own can be made here: ", string(text))
+	}
+	printed := strings.ReplaceAll(string(text), out, kept)
+	requireStoppedByTheDisk(t, server, kept, printed, cmd.ProcessState.ExitCode(), "no space left on device")
+}
