@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -39,6 +40,8 @@ type Options struct {
 // Close.
 type Bench struct {
 	config sweep.Config
+	host   *url.URL      // of the server, without what follows
+	user   *url.Userinfo // nil where it wants none
 	sweep  sweep.Sweep
 	ctx    context.Context // ends with Open's, and with an engine that ends by itself
 	say    io.Writer       // lines for people
@@ -73,6 +76,9 @@ func (b *Bench) open(o Options) (err error) {
 	}
 	subject, err := newSubject(b.config)
 	if err != nil {
+		return err
+	}
+	if b.host, b.user, err = b.parseHost(); err != nil {
 		return err
 	}
 	if err := b.lock(); err != nil {

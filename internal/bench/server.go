@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
 	"time"
@@ -36,15 +37,19 @@ func (b *Bench) hostOrEngine(o Options) (*ollamarun.Server, error) {
 	if b.config.Ollama == "" {
 		b.config.Ollama = "ollama"
 	}
-	host := b.config.Host
-	if host == "" {
-		host = os.Getenv("OLLAMA_HOST")
+	return &ollamarun.Server{URL: b.host, User: b.user, Wait: b.config.ServerWait, Log: o.Stdout}, nil
+}
+
+// parseHost reads the server's address from the config, or the environment.
+func (b *Bench) parseHost() (*url.URL, *url.Userinfo, error) {
+	if b.config.Host != "" || b.config.Engine == sweep.EngineEmbedded {
+		return ollamarun.ParseHost(b.config.Host)
 	}
-	u, user, err := ollamarun.ParseHost(host)
+	u, user, err := ollamarun.ParseHost(os.Getenv("OLLAMA_HOST"))
 	if err != nil {
-		return nil, err
+		err = fmt.Errorf("OLLAMA_HOST: %w", err)
 	}
-	return &ollamarun.Server{URL: u, User: user, Wait: b.config.ServerWait, Log: o.Stdout}, nil
+	return u, user, err
 }
 
 func (b *Bench) startEngine(o Options) (*ollamarun.Server, error) {

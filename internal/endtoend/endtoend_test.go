@@ -22,6 +22,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/bench"
+	"github.com/ollama-sweep/ollama-sweep/internal/ollamatest"
 	"github.com/ollama-sweep/ollama-sweep/internal/report"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
@@ -174,18 +175,25 @@ func TestEndToEndFailure(t *testing.T) {
 
 // TestBadInputIsRefusedFirst ends before a server is asked for anything.
 func TestBadInputIsRefusedFirst(t *testing.T) {
-	good := "model: m\nhost: 127.0.0.1:1\nserver_wait: 1ms" + smallGrid
+	server := ollamatest.New(t)
+	good := "model: m\nhost: " + server.URL.String() + smallGrid
+	empty, binary := filepath.Join(t.TempDir(), "empty"), filepath.Join(t.TempDir(), "binary")
+	require.NoError(t, os.WriteFile(empty, []byte(" \n"), 0o644))
+	require.NoError(t, os.WriteFile(binary, []byte("once \xff upon"), 0o644))
 	for _, test := range []struct {
 		name, config string
 		flags        []string
 		want         string
 	}{
-		{"config", "model: m\nnum_ctxx: 1\n", nil, `line 2: unknown key "num_ctxx"`},
+		{"config", good + "num_ctxx: 1\n", nil, `unknown key "num_ctxx"`},
 		{"no config", "", []string{"-config", "nowhere.yaml"}, "reading config: open nowhere.yaml: no such file or directory (name one with -config FILE)"},
 		{"host", good, []string{"-host", "ftp://x"}, `host "ftp://x": the scheme must be http or https`},
 		{"template", good, []string{"-modelfile", "go.sum"}, "modelfile go.sum: "},
-		{"server away", good, nil, "the Ollama server at http://127.0.0.1:1 stayed away for 1ms (server_wait)"},
+		{"template without FROM", good, []string{"-modelfile", empty}, "modelfile " + empty + ": no FROM line: a template needs a line like `FROM llama3.1:8b`"},
+		{"empty prompt", good, []string{"-prompt", empty}, "prompt " + empty + " is empty: put a long text in it, or use {tokens: 8192}"},
+		{"prompt is no text", good, []string{"-prompt", binary}, "prompt " + binary + " is not a text in UTF-8, and a server would be sent another: convert it, or use {tokens: 8192}"},
 		{"flag", good, []string{"-shard", "9/4"}, `invalid value "9/4" for flag -shard: 9/4: the first number counts from 1 to the second`},
+		{"unknown flag", good, []string{"-num-ctx", "9"}, "flag provided but not defined: -num-ctx"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			out := t.TempDir()
@@ -193,8 +201,12 @@ func TestBadInputIsRefusedFirst(t *testing.T) {
 			assert.NotZero(t, code)
 			assert.Contains(t, printed, test.want)
 			assert.NoFileExists(t, filepath.Join(out, sweep.FileName))
+			assert.Empty(t, server.Asked(), "nothing is asked of the server")
 		})
 	}
+	printed, code := startSweep(t, "-config", writeConfig(t, "model: m\nhost: 127.0.0.1:1\nserver_wait: 1ms"+smallGrid), "-out", t.TempDir()).wait()
+	assert.Equal(t, 1, code)
+	assert.Contains(t, printed, "the Ollama server at http://127.0.0.1:1 stayed away for 1ms (server_wait)")
 }
 
 func TestOneAtATimeInAFolder(t *testing.T) {

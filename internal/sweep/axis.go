@@ -3,6 +3,7 @@ package sweep
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	"gopkg.in/yaml.v3"
@@ -11,49 +12,41 @@ import (
 // Axis holds the values of one setting: a range whose end is included where a
 // step lands on it, or a list.
 type Axis struct {
-	Start int `yaml:"start"`
-	End   int `yaml:"end"`
-	Step  int `yaml:"step"`
+	Start, End, Step int
 
-	List []int `yaml:"-"` // not empty: the values themselves
+	List []int // not empty: the values themselves
 }
+
+// axisForm is how an axis is written.
+const axisForm = "{start: N, end: N, step: N} or a list [N, N, …]"
 
 // UnmarshalYAML reads `{start: 128, end: 2048, step: 128}`, `[128, 256, 512]`
 // or `512`.
-func (a *Axis) UnmarshalYAML(n *yaml.Node) error {
+func (a *Axis) UnmarshalYAML(n *yaml.Node) (err error) {
 	*a = Axis{}
 	switch n.Kind {
 	case yaml.ScalarNode:
-		var v int
-		if err := n.Decode(&v); err != nil {
-			return err
+		a.List = []int{0}
+		if n.ShortTag() != "!!int" {
+			return expected(axisForm, n)
 		}
-		a.List = []int{v}
-		return nil
+		return decodeValue(n, &a.List[0])
 	case yaml.SequenceNode:
-		return n.Decode(&a.List)
-	}
-	if err := onlyKeys(n, "start", "end", "step"); err != nil {
+		a.List, err = decodeList(n)
 		return err
 	}
-	type plain Axis
-	return n.Decode((*plain)(a))
+	return mapping(n, map[string]any{"start": &a.Start, "end": &a.End, "step": &a.Step}, axisForm)
 }
 
-// onlyKeys refuses keys of a mapping that are not among the known ones.
-func onlyKeys(n *yaml.Node, known ...string) error {
-	if n.Kind != yaml.MappingNode {
-		return fmt.Errorf("line %d: expected a mapping with %v", n.Line, known)
-	}
-	for i := 0; i < len(n.Content); i += 2 {
-		if key := n.Content[i]; !slices.Contains(known, key.Value) {
-			return fmt.Errorf("line %d: unknown key %q; known are %v", key.Line, key.Value, known)
-		}
-	}
-	return nil
-}
+// largest is the largest value that a server takes, which are 32 bits wide there.
+const largest = math.MaxInt32
 
 func (a Axis) check() error {
+	for _, v := range append(slices.Clone(a.List), a.End) {
+		if v > largest {
+			return fmt.Errorf("%d is not a value that a server takes, the most is %d", v, largest)
+		}
+	}
 	if len(a.List) > 0 {
 		if least := slices.Min(a.List); least < 1 {
 			return fmt.Errorf("%d is not a value that a server takes, the least is 1", least)
@@ -62,25 +55,31 @@ func (a Axis) check() error {
 	}
 	switch {
 	case a.Start == 0 && a.End == 0 && a.Step == 0:
-		return errors.New("missing: write {start: N, end: N, step: N} or a list [N, N, …]")
+		return errors.New("missing: write " + axisForm)
 	case a.Start < 1:
-		return fmt.Errorf("start %d is not a value that a server takes, the least is 1", a.Start)
+		return fmt.Errorf("start %d is not a value that a server takes, the least is 1: write %s", a.Start, axisForm)
 	case a.Step < 1:
-		return fmt.Errorf("step %d must be 1 or more", a.Step)
+		return fmt.Errorf("step %d must be 1 or more: write %s", a.Step, axisForm)
 	case a.End < a.Start:
-		return fmt.Errorf("end %d is below start %d", a.End, a.Start)
-	case (a.End-a.Start)/a.Step >= MaxCells:
-		return fmt.Errorf("step %d makes more than %d values", a.Step, MaxCells)
+		return fmt.Errorf("end %d is below start %d: write the smaller one first", a.End, a.Start)
 	}
 	return nil
+}
+
+// count returns how many values there are at most, of an axis that is checked.
+func (a Axis) count() int {
+	if len(a.List) > 0 {
+		return len(a.List)
+	}
+	return (a.End-a.Start)/a.Step + 1
 }
 
 // Values returns the values, ascending and each once.
 func (a Axis) Values() []int {
 	values := slices.Clone(a.List)
 	if len(values) == 0 {
-		for v := a.Start; v <= a.End; v += a.Step {
-			values = append(values, v)
+		for i := range a.count() {
+			values = append(values, a.Start+i*a.Step)
 		}
 	}
 	slices.Sort(values)

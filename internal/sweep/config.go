@@ -3,15 +3,13 @@ package sweep
 import (
 	"errors"
 	"fmt"
-	"io"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
-	"gopkg.in/yaml.v3"
+	"github.com/ollama/ollama/types/model"
 )
 
 // Config says what to sweep. Load it with ReadConfig, which fills in the
@@ -74,6 +72,9 @@ const ConfirmDefault = -1
 // days.
 const MaxCells = 1_000_000
 
+// MaxSamples is the most samples of all cells together that are accepted.
+const MaxSamples = 10_000_000
+
 func defaults() Config {
 	return Config{
 		Runner:      RunnerAPI,
@@ -100,7 +101,7 @@ func ReadConfig(path string, overrides *Overrides) (Config, error) {
 	c := defaults()
 	lines, err := c.decode(data)
 	if err != nil {
-		return Config{}, fmt.Errorf("config %s: %w", path, err)
+		return Config{}, positioned(path, err)
 	}
 	for _, file := range []*string{&c.Modelfile, &c.Prompt.File, &c.ServerLog, &c.Out} {
 		if *file != "" && !filepath.IsAbs(*file) {
@@ -111,57 +112,29 @@ func ReadConfig(path string, overrides *Overrides) (Config, error) {
 		return Config{}, err
 	}
 	if c.Out == "" {
-		c.Out = filepath.Join("results", strings.TrimSuffix(filepath.Base(path), filepath.Ext(path))+c.Shard.suffix())
-	}
-	if key, err := c.check(); err != nil {
-		if line := lines[key]; line > 0 && !overrides.touch(key) {
-			return Config{}, fmt.Errorf("config %s:%d: %s: %w", path, line, key, err)
+		name := strings.TrimSuffix(filepath.Base(path), filepath.Ext(path))
+		if name == "" || name == "." || name == ".." {
+			return Config{}, fmt.Errorf("config %s: there is no name in it for the out folder: call the file my.yaml, or name the folder with -out", path)
 		}
-		return Config{}, fmt.Errorf("config %s: %s: %w", path, key, err)
+		c.Out = filepath.Join("results", name+c.Shard.suffix())
 	}
-	return c, nil
+	key, err := c.check()
+	if err == nil {
+		return c, nil
+	}
+	if flags := overrides.flags(key); flags != "" {
+		return Config{}, fmt.Errorf("%s: %w", flags, err)
+	}
+	return Config{}, positioned(path, &lineError{lines[key], key, err})
 }
 
-// decode reads the YAML into c and returns the line of each key.
-func (c *Config) decode(data []byte) (lines map[string]int, err error) {
-	dec := yaml.NewDecoder(strings.NewReader(string(data)))
-	var doc yaml.Node
-	if err := dec.Decode(&doc); errors.Is(err, io.EOF) {
-		return nil, errors.New("the file is empty")
-	} else if err != nil {
-		return nil, err
+// positioned puts the file and, where it is known, the line before an error.
+func positioned(path string, err error) error {
+	var at *lineError
+	if errors.As(err, &at) && at.line > 0 {
+		return fmt.Errorf("config %s:%d: %w", path, at.line, err)
 	}
-	if err := dec.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
-		return nil, errors.New("more than one YAML document")
-	}
-	top := doc.Content[0]
-	if top.Kind != yaml.MappingNode {
-		return nil, fmt.Errorf("line %d: expected `key: value` lines", top.Line)
-	}
-	lines = make(map[string]int)
-	for i := 0; i < len(top.Content); i += 2 {
-		lines[top.Content[i].Value] = top.Content[i].Line
-	}
-	known := configKeys()
-	for _, key := range slices.SortedFunc(maps.Keys(lines), func(a, b string) int { return lines[a] - lines[b] }) {
-		if !slices.Contains(known, key) {
-			return nil, fmt.Errorf("line %d: unknown key %q; known are %s", lines[key], key, strings.Join(known, ", "))
-		}
-	}
-	return lines, top.Decode(c)
-}
-
-// configKeys returns the keys of the YAML, as their order in Config.
-func configKeys() []string {
-	var n yaml.Node
-	if err := n.Encode(Config{}); err != nil {
-		panic(err) // of a struct of ours, which the tests encode
-	}
-	var keys []string
-	for i := 0; i < len(n.Content); i += 2 {
-		keys = append(keys, n.Content[i].Value)
-	}
-	return keys
+	return fmt.Errorf("config %s: %w", path, err)
 }
 
 // check returns the first key whose value makes no sense, with the reason and
@@ -171,7 +144,7 @@ func (c *Config) check() (key string, err error) {
 		if slices.Contains(values, value) {
 			return nil
 		}
-		return fmt.Errorf("%q is not one of %s", value, strings.Join(values, ", "))
+		return fmt.Errorf("%q is not known: write %s", value, strings.Join(values, " or "))
 	}
 	atLeast := func(value, least int) error {
 		if value >= least {
@@ -213,6 +186,9 @@ func (c *Config) checkModel() error {
 	if c.Model == "" && c.Modelfile == "" && c.Engine == EngineHost {
 		return errors.New("missing: name the model to sweep, as `ollama list` shows it")
 	}
+	if c.Model != "" && !model.ParseName(c.Model).IsValid() {
+		return fmt.Errorf("%q is no model's name: write it as `ollama list` shows it, like llama3.1:8b; a file goes into a modelfile's FROM", c.Model)
+	}
 	return nil
 }
 
@@ -235,15 +211,20 @@ func (c *Config) checkBudget() error {
 }
 
 func (c *Config) checkGrid() (key string, err error) {
-	g := c.Grid()
-	if n := len(g.Ctx) * len(g.Batch); n > MaxCells {
-		return "num_ctx", fmt.Errorf("%d × %d are %d cells, and %d is the most: use larger steps", len(g.Ctx), len(g.Batch), n, MaxCells)
+	// Before the values themselves, of which there may be too many to hold.
+	ctxs, batches := c.NumCtx.count(), c.NumBatch.count()
+	if n := ctxs * batches; n > MaxCells {
+		return "num_ctx", fmt.Errorf("%d values by %d of num_batch are %d cells, and %d is the most: use larger steps", ctxs, batches, n, MaxCells)
 	}
+	if n := ctxs * batches; c.Repeat > MaxSamples/n {
+		return "repeat", fmt.Errorf("%d samples of %d cells are too many, and %d in all is the most", c.Repeat, n, MaxSamples)
+	}
+	g := c.Grid()
 	if least := g.Ctx[0]; least <= c.NumPredict {
-		return "num_ctx", fmt.Errorf("%d leaves no room for a prompt beside num_predict %d", least, c.NumPredict)
+		return "num_ctx", fmt.Errorf("%d leaves no room for a prompt beside num_predict %d: use a larger num_ctx", least, c.NumPredict)
 	}
 	if plan, _ := g.Cells(); len(plan) == 0 {
-		return "num_batch", fmt.Errorf("every num_batch is above every num_ctx, so no cell is left")
+		return "num_batch", fmt.Errorf("every num_batch is above every num_ctx, so no cell is left: use one of at most %d", slices.Max(g.Ctx))
 	}
 	if c.Prompt.Tokens+c.NumPredict > g.Ctx[0] {
 		return "prompt", fmt.Errorf("%d tokens and num_predict %d do not fit the smallest num_ctx %d: use fewer, or {fill: 0.9}", c.Prompt.Tokens, c.NumPredict, g.Ctx[0])
@@ -275,7 +256,7 @@ func (c *Config) Plan() (plan, leftOut []Cell) {
 
 func positiveDuration(d time.Duration) error {
 	if d <= 0 {
-		return fmt.Errorf("%v is not a duration above zero, like 15m", d)
+		return fmt.Errorf("%v is not above zero: write a duration like 15m", d)
 	}
 	return nil
 }
@@ -285,11 +266,15 @@ func readable(file string) error {
 		return nil
 	}
 	info, err := os.Stat(file)
-	if err != nil {
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return fmt.Errorf("there is no file %s: names in a config are relative to its folder, those of flags to the current one", file)
+	case err != nil:
 		return err
-	}
-	if info.IsDir() {
+	case info.IsDir():
 		return fmt.Errorf("%s is a folder, not a file", file)
+	case !info.Mode().IsRegular():
+		return fmt.Errorf("%s is no regular file", file)
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -41,7 +42,7 @@ type relativeError struct{ text string }
 func (e relativeError) Error() string { return e.text }
 
 func errorWithout(err error, dir string) error {
-	return relativeError{strings.ReplaceAll(err.Error(), dir, "")}
+	return relativeError{strings.NewReplacer(dir, "", strings.TrimSuffix(dir, string(filepath.Separator)), "FOLDER").Replace(err.Error())}
 }
 
 const wholeConfig = `model: nemotron_f
@@ -86,53 +87,183 @@ func TestConfigShardHasItsOwnFolder(t *testing.T) {
 	assert.Equal(t, filepath.Join("results", "my-2of3"), c.Out)
 }
 
+// TestConfigErrors has each error whole: what is wrong, where, what to write
+// instead.
 func TestConfigErrors(t *testing.T) {
-	const grid = "num_ctx: [4096]\nnum_batch: [512]\n"
+	const good = "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\n"
 	for _, test := range []struct {
 		name, text string
 		flags      []string
 		want       string
 	}{
-		{name: "empty", want: "config my.yaml: the file is empty"},
-		{name: "not a mapping", text: "- 1\n", want: "config my.yaml: line 1: expected `key: value` lines"},
-		{name: "two documents", text: wholeConfig + "---\nmodel: x\n", want: "config my.yaml: more than one YAML document"},
-		{name: "unknown key", text: "model: m\nnum_ctxx: 3\n", want: `config my.yaml: line 2: unknown key "num_ctxx"; known are model, modelfile,`},
-		{name: "unknown key of a range", text: "model: m\nnum_ctx: {start: 1, stop: 2}\n", want: `line 2: unknown key "stop"; known are [start end step]`},
-		{name: "unknown key of the prompt", text: "prompt: {token: 1}\n", want: `line 1: unknown key "token"; known are [tokens fill]`},
-		{name: "wrong type", text: "model: m\nrepeat: many\n", want: "line 2: cannot unmarshal !!str `many` into int"},
-		{name: "bad duration", text: "cell_timeout: 15x\n", want: "line 1: cannot unmarshal !!str `15x` into time.Duration"},
-		{name: "no model", text: "prompt: p\n" + grid, want: "config my.yaml: model: missing: name the model to sweep"},
-		{name: "no prompt", text: "model: m\n" + grid, want: "config my.yaml: prompt: missing: name a file, or {tokens: 8192}"},
-		{name: "prompt file is missing", text: "model: m\nprompt: nowhere\n" + grid, want: "config my.yaml:2: prompt: stat nowhere: no such file"},
-		{name: "fill is one", text: "model: m\nprompt: {fill: 1}\n" + grid, want: "config my.yaml:2: prompt: fill 1 must lie above 0 and below 1"},
-		{name: "fill is not a number", text: "model: m\nprompt: {fill: .nan}\n" + grid, want: "config my.yaml:2: prompt: fill NaN must lie"},
-		{name: "prompt too long", text: "model: m\nprompt: {tokens: 4095}\n" + grid, want: "config my.yaml:2: prompt: 4095 tokens and num_predict 2 do not fit the smallest num_ctx 4096"},
-		{name: "no num_batch", text: "model: m\nprompt: p\nnum_ctx: 4096\n", want: "config my.yaml: num_batch: missing: write {start: N, end: N, step: N} or a list"},
-		{name: "step zero", text: "model: m\nprompt: p\nnum_ctx: {start: 1024, end: 2048}\nnum_batch: 8\n", want: "config my.yaml:3: num_ctx: step 0 must be 1 or more"},
-		{name: "start above end", text: "model: m\nprompt: p\nnum_ctx: {start: 4096, end: 2048, step: 1}\nnum_batch: 8\n", want: "config my.yaml:3: num_ctx: end 2048 is below start 4096"},
-		{name: "negative in a list", text: "model: m\nprompt: p\nnum_ctx: [4096, -1]\nnum_batch: 8\n", want: "config my.yaml:3: num_ctx: -1 is not a value that a server takes"},
-		{name: "too many values", text: "model: m\nprompt: p\nnum_ctx: {start: 1, end: 1000001, step: 1}\nnum_batch: 8\n", want: "num_ctx: step 1 makes more than 1000000 values"},
-		{name: "too many cells", text: "model: m\nprompt: p\nnum_ctx: {start: 3, end: 2003, step: 1}\nnum_batch: {start: 1, end: 1000, step: 1}\n", want: "config my.yaml:3: num_ctx: 2001 × 1000 are 2001000 cells, and 1000000 is the most"},
-		{name: "no valid cell", text: "model: m\nprompt: p\nnum_ctx: 64\nnum_batch: 128\n", want: "config my.yaml:4: num_batch: every num_batch is above every num_ctx"},
-		{name: "no room", text: "model: m\nprompt: p\nnum_ctx: 2\nnum_batch: 1\n", want: "config my.yaml:3: num_ctx: 2 leaves no room for a prompt beside num_predict 2"},
-		{name: "runner", text: wholeConfig + "runner: curl\n", want: `config my.yaml:5: runner: "curl" is not one of api, cli`},
-		{name: "strategy", text: wholeConfig, flags: []string{"-strategy", "best"}, want: `config my.yaml: strategy: "best" is not one of exhaustive`},
-		{name: "num_predict", text: wholeConfig + "num_predict: 0\n", want: "config my.yaml:5: num_predict: 0 is too small, the least is 1"},
-		{name: "repeat", text: wholeConfig, flags: []string{"-repeat", "0"}, want: "config my.yaml: repeat: 0 is too small, the least is 1"},
-		{name: "cell_timeout", text: wholeConfig + "cell_timeout: -1s\n", want: "config my.yaml:5: cell_timeout: -1s is not a duration above zero"},
-		{name: "budget", text: wholeConfig + "budget: -1s\n", want: "config my.yaml:5: budget: -1s is not a duration above zero"},
-		{name: "shard", text: wholeConfig + "shard: 5/4\n", want: "line 5: shard: 5/4: the first number counts from 1 to the second"},
-		{name: "modelfile is a folder", text: wholeConfig + "modelfile: .\n", want: "is a folder, not a file"},
-		{name: "flag of a list", text: "model: m\nprompt: p\n" + grid, flags: []string{"-ctx-start", "1"}, want: "-ctx-start: num_ctx is a list in the config: to use a range, give start, end and step together"},
-		{name: "flag no number", text: wholeConfig, flags: []string{"-repeat", "x"}, want: `invalid value "x" for flag -repeat`},
+		{"empty", "", nil, `config my.yaml: the file is empty: see testdata/demo.yaml for an example`},
+		{"only a comment", "# nothing\n", nil, `config my.yaml: the file is empty: see testdata/demo.yaml for an example`},
+		{"a list", "- a\n", nil, "config my.yaml:1: expected lines like `model: llama3.1:8b`"},
+		{"a text", "just text\n", nil, "config my.yaml:1: expected lines like `model: llama3.1:8b`"},
+		{"two colons", "a: b: c\n", nil, "config my.yaml: not YAML: mapping values are not allowed in this context; expected lines like `model: llama3.1:8b`"},
+		{"a tab", "model: m\n\tprompt: p\n", nil, `config my.yaml:2: a tab at the line's start: YAML wants spaces there`},
+		{"two documents", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\n---\nmodel: n\n", nil, `config my.yaml: more than one YAML document: a config has no line ---`},
+		{"binary", "\x00\x01\xff", nil, "config my.yaml: not YAML: control characters are not allowed; expected lines like `model: llama3.1:8b`"},
+		{"not closed", "model: [m\n", nil, "config my.yaml:1: not YAML: did not find expected ',' or ']'; expected lines like `model: llama3.1:8b`"},
+		{"unknown key", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nnum_ctxx: 1\n", nil, `config my.yaml:5: unknown key "num_ctxx"; known are model, modelfile, prompt, runner, engine, host, ollama, server_log, num_ctx, num_batch, test_row_first, num_predict, repeat, order, reference_every, confirm, baseline, exclusive, cell_timeout, server_wait, budget, strategy, shard, out, retry_failed, fresh`},
+		{"key twice", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nmodel: n\n", nil, `config my.yaml:5: model: stands in line 1 already`},
+		{"no value", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nrepeat:\n", nil, `config my.yaml:5: repeat: has no value: give one, or leave the key out`},
+		{"null", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nhost: ~\n", nil, `config my.yaml:5: host: has no value: give one, or leave the key out`},
+		{"text for a number", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nrepeat: many\n", nil, `config my.yaml:5: repeat: expected a whole number like 8, and this is "many"`},
+		{"part of a number", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nrepeat: 1.5\n", nil, `config my.yaml:5: repeat: expected a whole number like 8, and this is "1.5"`},
+		{"exponent", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nrepeat: 1e9\n", nil, `config my.yaml:5: repeat: expected a whole number like 8, and this is "1e9"`},
+		{"number in quotes", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nrepeat: '3'\n", nil, `config my.yaml:5: repeat: expected a whole number like 8, and this is "3"`},
+		{"true for a number", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nrepeat: true\n", nil, `config my.yaml:5: repeat: expected a whole number like 8, and this is "true"`},
+		{"list for a number", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nrepeat: [1]\n", nil, `config my.yaml:5: repeat: expected a whole number like 8, and this is a list`},
+		{"mapping for a number", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nrepeat: {a: 1}\n", nil, `config my.yaml:5: repeat: expected a whole number like 8, and this is a mapping`},
+		{"too large for any number", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nrepeat: 99999999999999999999\n", nil, `config my.yaml:5: repeat: expected a whole number like 8, and this is "99999999999999999999"`},
+		{"repeat zero", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nrepeat: 0\n", nil, `config my.yaml:5: repeat: 0 is too small, the least is 1`},
+		{"repeat negative", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nrepeat: -1\n", nil, `config my.yaml:5: repeat: -1 is too small, the least is 1`},
+		{"repeat huge", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nrepeat: 1000000000\n", nil, `config my.yaml:5: repeat: 1000000000 samples of 1 cells are too many, and 10000000 in all is the most`},
+		{"list for a text", "model: [m]\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\n", nil, `config my.yaml:1: model: expected a text, and this is a list`},
+		{"mapping for a text", "model: {a: 1}\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\n", nil, `config my.yaml:1: model: expected a text, and this is a mapping`},
+		{"a path for a model", "model: ../../etc/passwd\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\n", nil, "config my.yaml:1: model: \"../../etc/passwd\" is no model's name: write it as `ollama list` shows it, like llama3.1:8b; a file goes into a modelfile's FROM"},
+		{"an absolute path for a model", "model: /models/m.gguf\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\n", nil, "config my.yaml:1: model: \"/models/m.gguf\" is no model's name: write it as `ollama list` shows it, like llama3.1:8b; a file goes into a modelfile's FROM"},
+		{"a space in a model", "model: llama 3\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\n", nil, "config my.yaml:1: model: \"llama 3\" is no model's name: write it as `ollama list` shows it, like llama3.1:8b; a file goes into a modelfile's FROM"},
+		{"no model", "prompt: p\nnum_ctx: [4096]\nnum_batch: [512]\n", nil, "config my.yaml: model: missing: name the model to sweep, as `ollama list` shows it"},
+		{"no num_ctx", "model: m\nprompt: p\nnum_batch: [512]\n", nil, `config my.yaml: num_ctx: missing: write {start: N, end: N, step: N} or a list [N, N, …]`},
+		{"no num_batch", "model: m\nprompt: p\nnum_ctx: 4096\n", nil, `config my.yaml: num_batch: missing: write {start: N, end: N, step: N} or a list [N, N, …]`},
+		{"empty list", "model: m\nprompt: p\nnum_ctx: []\nnum_batch: [512]\n", nil, `config my.yaml:3: num_ctx: missing: write {start: N, end: N, step: N} or a list [N, N, …]`},
+		{"zero in a list", "model: m\nprompt: p\nnum_ctx: [0]\nnum_batch: [512]\n", nil, `config my.yaml:3: num_ctx: 0 is not a value that a server takes, the least is 1`},
+		{"negative in a list", "model: m\nprompt: p\nnum_ctx: [4096, -1]\nnum_batch: [512]\n", nil, `config my.yaml:3: num_ctx: -1 is not a value that a server takes, the least is 1`},
+		{"text in a list", "model: m\nprompt: p\nnum_ctx: [4096, a]\nnum_batch: [512]\n", nil, `config my.yaml:3: num_ctx: value 2: expected a whole number like 8, and this is "a"`},
+		{"list in a list", "model: m\nprompt: p\nnum_ctx: [[4096]]\nnum_batch: [512]\n", nil, `config my.yaml:3: num_ctx: value 1: expected a whole number like 8, and this is a list`},
+		{"text for a range", "model: m\nprompt: p\nnum_ctx: all\nnum_batch: [512]\n", nil, `config my.yaml:3: num_ctx: expected {start: N, end: N, step: N} or a list [N, N, …], and this is "all"`},
+		{"unknown key of a range", "model: m\nprompt: p\nnum_ctx: {start: 1024, end: 2048, stop: 3}\nnum_batch: [512]\n", nil, `config my.yaml:3: num_ctx: unknown key "stop": expected {start: N, end: N, step: N} or a list [N, N, …]`},
+		{"key of a range twice", "model: m\nprompt: p\nnum_ctx: {start: 1024, start: 2048, step: 3}\nnum_batch: [512]\n", nil, `config my.yaml:3: num_ctx: start stands there twice`},
+		{"text in a range", "model: m\nprompt: p\nnum_ctx: {start: a, end: 2048, step: 3}\nnum_batch: [512]\n", nil, `config my.yaml:3: num_ctx: start: expected a whole number like 8, and this is "a"`},
+		{"no step", "model: m\nprompt: p\nnum_ctx: {start: 1024, end: 2048}\nnum_batch: [512]\n", nil, `config my.yaml:3: num_ctx: step 0 must be 1 or more: write {start: N, end: N, step: N} or a list [N, N, …]`},
+		{"step zero", "model: m\nprompt: p\nnum_ctx: {start: 1024, end: 2048, step: 0}\nnum_batch: [512]\n", nil, `config my.yaml:3: num_ctx: step 0 must be 1 or more: write {start: N, end: N, step: N} or a list [N, N, …]`},
+		{"step negative", "model: m\nprompt: p\nnum_ctx: {start: 1024, end: 2048, step: -5}\nnum_batch: [512]\n", nil, `config my.yaml:3: num_ctx: step -5 must be 1 or more: write {start: N, end: N, step: N} or a list [N, N, …]`},
+		{"no start", "model: m\nprompt: p\nnum_ctx: {end: 2048, step: 5}\nnum_batch: [512]\n", nil, `config my.yaml:3: num_ctx: start 0 is not a value that a server takes, the least is 1: write {start: N, end: N, step: N} or a list [N, N, …]`},
+		{"start above end", "model: m\nprompt: p\nnum_ctx: {start: 4096, end: 2048, step: 1}\nnum_batch: [512]\n", nil, `config my.yaml:3: num_ctx: end 2048 is below start 4096: write the smaller one first`},
+		{"end huge", "model: m\nprompt: p\nnum_ctx: {start: 1024, end: 9223372036854775807, step: 1}\nnum_batch: [512]\n", nil, `config my.yaml:3: num_ctx: 9223372036854775807 is not a value that a server takes, the most is 2147483647`},
+		{"start and step huge", "model: m\nprompt: p\nnum_ctx: {start: 4611686018427387904, end: 9223372036854775807, step: 4611686018427387903}\nnum_batch: [512]\n", nil, `config my.yaml:3: num_ctx: 9223372036854775807 is not a value that a server takes, the most is 2147483647`},
+		{"too large for a server", "model: m\nprompt: p\nnum_ctx: [2147483648]\nnum_batch: [512]\n", nil, `config my.yaml:3: num_ctx: 2147483648 is not a value that a server takes, the most is 2147483647`},
+		{"too many values", "model: m\nprompt: p\nnum_ctx: {start: 4096, end: 2147483647, step: 1}\nnum_batch: [512]\n", nil, `config my.yaml:3: num_ctx: 2147479552 values by 1 of num_batch are 2147479552 cells, and 1000000 is the most: use larger steps`},
+		{"too many cells", "model: m\nprompt: p\nnum_ctx: {start: 3, end: 2003, step: 1}\nnum_batch: {start: 1, end: 1000, step: 1}\n", nil, `config my.yaml:3: num_ctx: 2001 values by 1000 of num_batch are 2001000 cells, and 1000000 is the most: use larger steps`},
+		{"no cell", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [8192]\n", nil, `config my.yaml:4: num_batch: every num_batch is above every num_ctx, so no cell is left: use one of at most 4096`},
+		{"no room", "model: m\nprompt: p\nnum_ctx: 2\nnum_batch: [512]\n", nil, `config my.yaml:3: num_ctx: 2 leaves no room for a prompt beside num_predict 2: use a larger num_ctx`},
+		{"num_ctx below num_predict", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nnum_predict: 5000\n", nil, `config my.yaml:3: num_ctx: 4096 leaves no room for a prompt beside num_predict 5000: use a larger num_ctx`},
+		{"no prompt", "model: m\nnum_ctx: [4096]\nnum_batch: [512]\n", nil, `config my.yaml: prompt: missing: write a file's name, {tokens: 8192}, or {fill: 0.9} of num_ctx`},
+		{"prompt file is missing", "model: m\nprompt: nowhere\nnum_ctx: [4096]\nnum_batch: [512]\n", nil, `config my.yaml:2: prompt: there is no file nowhere: names in a config are relative to its folder, those of flags to the current one`},
+		{"prompt is a folder", "model: m\nprompt: .\nnum_ctx: [4096]\nnum_batch: [512]\n", nil, `config my.yaml:2: prompt: FOLDER is a folder, not a file`},
+		{"no tokens", "model: m\nprompt: {tokens: 0}\nnum_ctx: [4096]\nnum_batch: [512]\n", nil, `config my.yaml:2: prompt: missing: write a file's name, {tokens: 8192}, or {fill: 0.9} of num_ctx`},
+		{"negative tokens", "model: m\nprompt: {tokens: -5}\nnum_ctx: [4096]\nnum_batch: [512]\n", nil, `config my.yaml:2: prompt: tokens -5 must be 1 or more, like 8192`},
+		{"part of a token", "model: m\nprompt: {tokens: 7.5}\nnum_ctx: [4096]\nnum_batch: [512]\n", nil, `config my.yaml:2: prompt: tokens: expected a whole number like 8, and this is "7.5"`},
+		{"fill above one", "model: m\nprompt: {fill: 1.5}\nnum_ctx: [4096]\nnum_batch: [512]\n", nil, `config my.yaml:2: prompt: fill 1.5 must lie above 0 and below 1, like 0.9`},
+		{"fill is one", "model: m\nprompt: {fill: 1}\nnum_ctx: [4096]\nnum_batch: [512]\n", nil, `config my.yaml:2: prompt: fill 1 must lie above 0 and below 1, like 0.9`},
+		{"fill is no number", "model: m\nprompt: {fill: .nan}\nnum_ctx: [4096]\nnum_batch: [512]\n", nil, `config my.yaml:2: prompt: fill NaN must lie above 0 and below 1, like 0.9`},
+		{"fill without end", "model: m\nprompt: {fill: .inf}\nnum_ctx: [4096]\nnum_batch: [512]\n", nil, `config my.yaml:2: prompt: fill +Inf must lie above 0 and below 1, like 0.9`},
+		{"fill is a text", "model: m\nprompt: {fill: much}\nnum_ctx: [4096]\nnum_batch: [512]\n", nil, `config my.yaml:2: prompt: fill: expected a number like 0.9, and this is "much"`},
+		{"tokens and fill", "model: m\nprompt: {tokens: 5, fill: 0.5}\nnum_ctx: [4096]\nnum_batch: [512]\n", nil, `config my.yaml:2: prompt: tokens and fill exclude each other: leave one out`},
+		{"unknown key of a prompt", "model: m\nprompt: {words: 5}\nnum_ctx: [4096]\nnum_batch: [512]\n", nil, `config my.yaml:2: prompt: unknown key "words": expected a file's name, {tokens: 8192}, or {fill: 0.9} of num_ctx`},
+		{"list for a prompt", "model: m\nprompt: [p]\nnum_ctx: [4096]\nnum_batch: [512]\n", nil, `config my.yaml:2: prompt: expected a file's name, {tokens: 8192}, or {fill: 0.9} of num_ctx, and this is a list`},
+		{"prompt too long", "model: m\nprompt: {tokens: 4095}\nnum_ctx: [4096]\nnum_batch: [512]\n", nil, `config my.yaml:2: prompt: 4095 tokens and num_predict 2 do not fit the smallest num_ctx 4096: use fewer, or {fill: 0.9}`},
+		{"modelfile is missing", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nmodelfile: nowhere\n", nil, `config my.yaml:5: modelfile: there is no file nowhere: names in a config are relative to its folder, those of flags to the current one`},
+		{"server_log is a folder", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nserver_log: .\n", nil, `config my.yaml:5: server_log: FOLDER is a folder, not a file`},
+		{"num_predict", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nnum_predict: 0\n", nil, `config my.yaml:5: num_predict: 0 is too small, the least is 1`},
+		{"duration without a unit", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\ncell_timeout: 15\n", nil, `config my.yaml:5: cell_timeout: expected a duration like 15m or 90s, and this is "15"`},
+		{"no duration", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\ncell_timeout: soon\n", nil, `config my.yaml:5: cell_timeout: expected a duration like 15m or 90s, and this is "soon"`},
+		{"duration is a list", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\ncell_timeout: [15m]\n", nil, `config my.yaml:5: cell_timeout: expected a duration like 15m or 90s, and this is a list`},
+		{"negative duration", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\ncell_timeout: -1m\n", nil, `config my.yaml:5: cell_timeout: -1m0s is not above zero: write a duration like 15m`},
+		{"no time to wait", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nserver_wait: 0s\n", nil, `config my.yaml:5: server_wait: 0s is not above zero: write a duration like 15m`},
+		{"negative budget", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nbudget: -1h\n", nil, `config my.yaml:5: budget: -1h0m0s is not above zero: write a duration like 15m`},
+		{"budget huge", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nbudget: 9999999999h\n", nil, `config my.yaml:5: budget: expected a duration like 15m or 90s, and this is "9999999999h"`},
+		{"shard 5/4", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nshard: 5/4\n", nil, `config my.yaml:5: shard: 5/4: the first number counts from 1 to the second`},
+		{"shard 0/4", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nshard: 0/4\n", nil, `config my.yaml:5: shard: 0/4: the first number counts from 1 to the second`},
+		{"shard x", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nshard: x\n", nil, `config my.yaml:5: shard: "x" is not of the form I/N, like 2/4`},
+		{"shard -1/2", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nshard: -1/2\n", nil, `config my.yaml:5: shard: -1/2: the first number counts from 1 to the second`},
+		{"shard a list", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nshard: [1, 2]\n", nil, `config my.yaml:5: shard: expected a text like 2/4, and this is a list`},
+		{"runner", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nrunner: curl\n", nil, `config my.yaml:5: runner: "curl" is not known: write api or cli`},
+		{"engine", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nengine: cloud\n", nil, `config my.yaml:5: engine: "cloud" is not known: write host or embedded`},
+		{"strategy", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nstrategy: guess\n", nil, `config my.yaml:5: strategy: "guess" is not known: write exhaustive`},
+		{"order", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\norder: random\n", nil, `config my.yaml:5: order: "random" is not known: write cell or round`},
+		{"confirm", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nconfirm: -2\n", nil, `config my.yaml:5: confirm: -2 is too small, the least is -1`},
+		{"reference_every", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nreference_every: -1\n", nil, `config my.yaml:5: reference_every: -1 is too small, the least is 0`},
+		{"yes for true", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nexclusive: yes\n", nil, `config my.yaml:5: exclusive: expected true or false, and this is "yes"`},
+		{"number for true", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nbaseline: 1\n", nil, `config my.yaml:5: baseline: expected true or false, and this is "1"`},
+		{"list for true", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nfresh: [true]\n", nil, `config my.yaml:5: fresh: expected true or false, and this is a list`},
+		{"flag no number", good, []string{"-repeat", "x"}, `invalid value "x" for flag -repeat: expected a whole number like 8, and this is "x"`},
+		{"flag out of range", good, []string{"-repeat", "0"}, `-repeat: 0 is too small, the least is 1`},
+		{"flag of a list", good, []string{"-ctx-start", "1"}, `-ctx-start: num_ctx is a list in the config: to use a range, give start, end and step together`},
+		{"flag step zero", good, []string{"-batch-start", "1", "-batch-end", "9", "-batch-step", "0"}, `-batch-start -batch-end -batch-step: step 0 must be 1 or more: write {start: N, end: N, step: N} or a list [N, N, …]`},
+		{"flag shard", good, []string{"-shard", "5/4"}, `invalid value "5/4" for flag -shard: 5/4: the first number counts from 1 to the second`},
+		{"flag duration", good, []string{"-cell-timeout", "15"}, `invalid value "15" for flag -cell-timeout: expected a duration like 15m or 90s, and this is "15"`},
+		{"flag negative duration", good, []string{"-budget", "-1s"}, `-budget: -1s is not above zero: write a duration like 15m`},
+		{"flag for true", good, []string{"-fresh=maybe"}, `invalid boolean value "maybe" for -fresh: expected true or false, and this is "maybe"`},
+		{"flag modelfile", good, []string{"-modelfile", "nowhere"}, `-modelfile: there is no file nowhere: names in a config are relative to its folder, those of flags to the current one`},
+		{"flag prompt", good, []string{"-prompt", "nowhere"}, `-prompt: there is no file nowhere: names in a config are relative to its folder, those of flags to the current one`},
+		{"flag engine", good, []string{"-engine", "x"}, `-engine: "x" is not known: write host or embedded`},
+		{"flag model", good, []string{"-model", "a b"}, "-model: \"a b\" is no model's name: write it as `ollama list` shows it, like llama3.1:8b; a file goes into a modelfile's FROM"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			_, err := readConfig(t, test.text, test.flags...)
-			assert.ErrorContains(t, err, test.want)
+			assert.EqualError(t, err, test.want)
 		})
 	}
 	_, err := ReadConfig(filepath.Join(t.TempDir(), "none.yaml"), new(Overrides))
 	assert.ErrorContains(t, err, "name one with -config FILE")
+	for _, name := range []string{".yaml", "..yaml", "...yaml"} {
+		file := filepath.Join(t.TempDir(), name)
+		require.NoError(t, os.WriteFile(file, []byte("model: m\nprompt: {fill: 0.5}\nnum_ctx: [4096]\nnum_batch: [512]\n"), 0o644))
+		_, err := ReadConfig(file, new(Overrides))
+		assert.ErrorContains(t, err, "there is no name in it for the out folder: call the file my.yaml, or name the folder with -out")
+	}
+}
+
+// TestConfigForms reads what YAML has more than one form for.
+func TestConfigForms(t *testing.T) {
+	c, err := readConfig(t, "model: &name 7b\nprompt: \"p\"\nnum_ctx: 4096\nnum_batch:\n  - 8\n  - 16\nhost: *name\nfresh: True\nbaseline: FALSE\nbudget: 1h30m\n")
+	require.NoError(t, err)
+	assert.Equal(t, "7b", c.Model)
+	assert.Equal(t, "7b", c.Host)
+	assert.Equal(t, []int{8, 16}, c.NumBatch.Values())
+	assert.True(t, c.Fresh)
+	assert.False(t, c.Baseline)
+	assert.Equal(t, 90*time.Minute, c.Budget)
+}
+
+// FuzzReadConfig: what is refused has an error of one line, and what is accepted
+// a plan.
+func FuzzReadConfig(f *testing.F) {
+	f.Add([]byte(wholeConfig))
+	f.Add([]byte("model: m\nprompt: {fill: 0.5}\nnum_ctx: {start: 8192, end: 12288, step: 2048}\nnum_batch: 512\nbudget: 3h\nshard: 2/3\nfresh: true\n"))
+	f.Add([]byte("a: &a [1, 1]\nb: &b [*a, *a]\nc: [*b, *b]\n"))
+	dir := f.TempDir()
+	f.Fuzz(func(t *testing.T, text []byte) {
+		file := filepath.Join(dir, "my.yaml")
+		require.NoError(t, os.WriteFile(file, text, 0o644))
+		c, err := ReadConfig(file, new(Overrides))
+		if err != nil {
+			if strings.ContainsFunc(err.Error(), unicode.IsControl) {
+				t.Fatalf("%q", err)
+			}
+			return
+		}
+		plan, _ := c.Plan()
+		if len(plan) > MaxCells || len(plan) == 0 && c.Shard == (Shard{}) {
+			t.Fatalf("%d cells", len(plan))
+		}
+		for _, cell := range plan {
+			if cell.Ctx < 1 || cell.Batch < 1 || !cell.Valid() {
+				t.Fatalf("%v", cell)
+			}
+		}
+	})
+}
+
+// TestModelNames takes what servers take.
+func TestModelNames(t *testing.T) {
+	for _, name := range []string{"llama3.1:8b", "nemotron_f", "hf.co/user/model-GGUF:Q4_K_M", "registry.example:5000/team/model:tag", "Qwen3-30B"} {
+		_, err := readConfig(t, wholeConfig, "-model", name)
+		assert.NoError(t, err)
+	}
 }
 
 // TestShippedConfigs reads the configs that users start from.

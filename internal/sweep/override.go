@@ -3,7 +3,9 @@ package sweep
 import (
 	"flag"
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -26,21 +28,24 @@ func (o *Overrides) Register(flags *flag.FlagSet) {
 			func(c *Config, v string) { *field(c) = v })
 	}
 	number := func(name, key, usage string, field func(*Config) *int) {
-		define(o, flags, name, key, usage, strconv.Atoi, func(c *Config, v int) { *field(c) = v })
+		define(o, flags, name, key, usage, wholeNumber, func(c *Config, v int) { *field(c) = v })
 	}
 	duration := func(name, key, usage string, field func(*Config) *time.Duration) {
-		define(o, flags, name, key, usage, time.ParseDuration, func(c *Config, v time.Duration) { *field(c) = v })
+		define(o, flags, name, key, usage, parseDuration, func(c *Config, v time.Duration) { *field(c) = v })
 	}
 	yes := func(name, key, usage string, field func(*Config) *bool) {
 		flags.BoolFunc(name, usage, func(s string) error {
 			v, err := strconv.ParseBool(s)
+			if err != nil {
+				err = fmt.Errorf("expected true or false, and this is %q", s)
+			}
 			o.edits = append(o.edits, edit{name, key, func(c *Config) error { *field(c) = v; return nil }})
 			return err
 		})
 	}
 	bound := func(name, key, usage string, axis func(*Config) *Axis, field func(*Axis) *int) {
 		flags.Func(name, usage, func(s string) error {
-			v, err := strconv.Atoi(s)
+			v, err := wholeNumber(s)
 			o.edits = append(o.edits, edit{name, key, func(c *Config) error {
 				a := axis(c)
 				if len(a.List) > 0 && !o.all(key) {
@@ -109,13 +114,15 @@ func (o *Overrides) all(key string) bool {
 	return len(given) == 3
 }
 
-func (o *Overrides) touch(key string) bool {
+// flags names the flags that were given for a key, empty when none was.
+func (o *Overrides) flags(key string) string {
+	var given []string
 	for _, e := range o.edits {
-		if e.key == key {
-			return true
+		if name := "-" + e.flag; e.key == key && !slices.Contains(given, name) {
+			given = append(given, name)
 		}
 	}
-	return false
+	return strings.Join(given, " ")
 }
 
 func (o *Overrides) apply(c *Config) error {

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"strings"
+	"unicode/utf8"
 
 	"gopkg.in/yaml.v3"
 )
@@ -16,36 +17,35 @@ import (
 // Prompt says what is sent in each measurement: the text of a file, or a text
 // of our own of so many tokens, or one that fills so much of num_ctx.
 type Prompt struct {
-	File   string  `yaml:"-"`
-	Tokens int     `yaml:"tokens"` // tokens, the server's template included
-	Fill   float64 `yaml:"fill"`   // part of num_ctx, above 0 and below 1
+	File   string
+	Tokens int     // the server's template included
+	Fill   float64 // part of num_ctx, above 0 and below 1
 }
+
+// promptForm is how a prompt is written.
+const promptForm = "a file's name, {tokens: 8192}, or {fill: 0.9} of num_ctx"
 
 // UnmarshalYAML reads a file name, `{tokens: 8192}` or `{fill: 0.9}`.
 func (p *Prompt) UnmarshalYAML(n *yaml.Node) error {
 	*p = Prompt{}
 	if n.Kind == yaml.ScalarNode {
-		return n.Decode(&p.File)
+		return decodeValue(n, &p.File)
 	}
-	if err := onlyKeys(n, "tokens", "fill"); err != nil {
-		return err
-	}
-	type plain Prompt
-	return n.Decode((*plain)(p))
+	return mapping(n, map[string]any{"tokens": &p.Tokens, "fill": &p.Fill}, promptForm)
 }
 
 func (p Prompt) check() error {
 	switch {
 	case p == Prompt{}:
-		return errors.New("missing: name a file, or {tokens: 8192}, or {fill: 0.9} of num_ctx")
+		return errors.New("missing: write " + promptForm)
 	case p.File != "":
 		return readable(p.File)
 	case p.Tokens != 0 && p.Fill != 0:
-		return errors.New("tokens and fill exclude each other")
+		return errors.New("tokens and fill exclude each other: leave one out")
 	case p.Tokens < 0:
-		return fmt.Errorf("tokens %d must be 1 or more", p.Tokens)
+		return fmt.Errorf("tokens %d must be 1 or more, like 8192", p.Tokens)
 	case p.Tokens == 0 && (!(p.Fill > 0) || p.Fill >= 1):
-		return fmt.Errorf("fill %v must lie above 0 and below 1", p.Fill)
+		return fmt.Errorf("fill %v must lie above 0 and below 1, like 0.9", p.Fill)
 	}
 	return nil
 }
@@ -69,6 +69,9 @@ func NewPrompter(spec Prompt, numPredict int) (*Prompter, error) {
 	text, err := os.ReadFile(spec.File)
 	if err != nil {
 		return nil, fmt.Errorf("reading prompt: %w", err)
+	}
+	if !utf8.Valid(text) {
+		return nil, fmt.Errorf("prompt %s is not a text in UTF-8, and a server would be sent another: convert it, or use {tokens: 8192}", spec.File)
 	}
 	if p.text = strings.TrimSpace(string(text)); p.text == "" {
 		return nil, fmt.Errorf("prompt %s is empty: put a long text in it, or use {tokens: 8192}", spec.File)

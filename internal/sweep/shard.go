@@ -40,12 +40,9 @@ func (sh *Shard) UnmarshalText(text []byte) (err error) {
 	return err
 }
 
-// UnmarshalYAML names the line of an error.
+// UnmarshalYAML reads the form of ParseShard.
 func (sh *Shard) UnmarshalYAML(n *yaml.Node) error {
-	if err := sh.UnmarshalText([]byte(n.Value)); err != nil {
-		return fmt.Errorf("line %d: shard: %w", n.Line, err)
-	}
-	return nil
+	return scalar(n, sh, "a text like 2/4", ParseShard)
 }
 
 func (sh Shard) check() error {
