@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -344,4 +345,49 @@ func TestAPIGivesUpWithTheContext(t *testing.T) {
 	require.NoError(t, err)
 	_, err = a.Sample(ctx, "x")
 	assert.ErrorIs(t, err, enough, "the cause is the caller's own")
+}
+
+// FuzzAPIStream has a server answer a prompt, and the question what is loaded,
+// with anything.
+func FuzzAPIStream(f *testing.F) {
+	f.Add(ollamatest.Captured("generate.ndjson"), 200)
+	f.Add(ollamatest.Captured("generate-unload.ndjson"), 200)
+	f.Add(ollamatest.Captured("generate-missing.json"), 404)
+	f.Add(ollamatest.Captured("ps.json"), 200)
+	f.Add(`{"error":"llama runner process has terminated: cudaMalloc failed: out of memory"}`, 500)
+	f.Add(`{"done":true,"prompt_eval_count":1e308}`, 200)
+	f.Add("<html>", 502)
+	server := ollamatest.New(f)
+	s := &Server{URL: server.URL, answerTime: 5 * time.Second}
+	a, err := NewAPI(f.Context(), s, "tiny", nil, 2)
+	require.NoError(f, err)
+	f.Fuzz(func(t *testing.T, body string, status int) {
+		if status < 200 || status > 599 {
+			return
+		}
+		server.Answers["/api/generate"] = ollamatest.SayStatus(status, body)
+		server.Answers["/api/ps"] = ollamatest.SayStatus(status, body)
+		sample, err := a.read(t.Context(), "x")
+		if err == nil {
+			require.NoError(t, sample.Check())
+		}
+		requireBounded(t, err)
+		loaded, err := s.loaded(t.Context(), "tiny", sample)
+		requireBounded(t, err)
+		if err == nil && (loaded.Size < 0 || loaded.SizeVRAM < 0 || loaded.ContextLength < 0) {
+			t.Fatalf("%+v", loaded)
+		}
+	})
+}
+
+// requireBounded expects the words of an error to be short, and fit to be shown.
+func requireBounded(t *testing.T, err error) {
+	t.Helper()
+	if err == nil {
+		return
+	}
+	text := strings.ReplaceAll(err.Error(), "\n", " ")
+	if len(text) > mostWords+500 || strings.ContainsFunc(text, unicode.IsControl) {
+		t.Fatalf("%d bytes: %q", len(text), text)
+	}
 }
