@@ -48,6 +48,34 @@ func (s *Server) running(ctx context.Context) ([]api.ProcessModelResponse, error
 	return ps.Models, nil
 }
 
+// Company is what the server has in memory before a sweep.
+type Company struct {
+	Sweeps []string // temporary models of other sweeps that are at work
+	Ours   bool     // the model itself, or one that a killed sweep made
+	Others []string
+}
+
+// Company tells who else may be at work on the server: other models in memory,
+// and the temporary ones of sweeps whose process lives or is another machine's.
+func (s *Server) Company(ctx context.Context, model string) (Company, error) {
+	var c Company
+	loaded, err := s.running(ctx)
+	if err != nil {
+		return c, err
+	}
+	for _, m := range loaded {
+		switch name := oneLine(m.Name); {
+		case temporaryName.MatchString(m.Name) && !leftover(m.Name):
+			c.Sweeps = append(c.Sweeps, name)
+		case sameModel(m.Name, model), leftover(m.Name):
+			c.Ours = true
+		default:
+			c.Others = append(c.Others, name)
+		}
+	}
+	return c, nil
+}
+
 // loaded completes a load with what the server has in memory since, and with
 // what its log says.
 func (s *Server) loaded(ctx context.Context, model string, warmup parse.Sample) (parse.Loaded, error) {

@@ -92,7 +92,7 @@ func (b *Bench) open(o Options) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := b.watch(server, store); err != nil {
+	if err := b.watch(server, subject.model, store); err != nil {
 		return err
 	}
 	known.Log = server.ServerLog != nil

@@ -1,8 +1,10 @@
 package bench
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 	"github.com/ollama-sweep/ollama-sweep/ollamarun"
@@ -13,7 +15,7 @@ const busyPercent = 10
 
 // watch has the server's log and its GPUs looked at from now on, where that can
 // be done, and says where a GPU is not idle before the first load.
-func (b *Bench) watch(server *ollamarun.Server, store *sweep.Store) (err error) {
+func (b *Bench) watch(server *ollamarun.Server, model string, store *sweep.Store) (err error) {
 	log := b.config.ServerLog
 	if log == "" && b.config.Engine == sweep.EngineEmbedded {
 		log = filepath.Join(b.config.Out, ollamarun.EngineLog)
@@ -24,6 +26,9 @@ func (b *Bench) watch(server *ollamarun.Server, store *sweep.Store) (err error) 
 		}
 	}
 	server.Exclusive = b.config.Exclusive
+	if err := b.sayCompany(server, model, store); err != nil {
+		return err
+	}
 	if b.config.Engine == sweep.EngineEmbedded || !server.Local() {
 		return nil
 	}
@@ -39,6 +44,30 @@ func (b *Bench) watch(server *ollamarun.Server, store *sweep.Store) (err error) 
 		}
 		fmt.Fprintln(b.say, "warning: "+text)
 		store.Warn(text)
+	}
+	return nil
+}
+
+// sayCompany tells of others that are at work on the server before the first
+// load. What is in memory beside the samples is told of with each of them.
+func (b *Bench) sayCompany(server *ollamarun.Server, model string, store *sweep.Store) error {
+	company, err := server.Company(b.ctx, model)
+	if err != nil {
+		return err
+	}
+	if len(company.Sweeps) > 0 {
+		text := fmt.Sprintf("other models: another sweep is at work on this server (%s): both will read too low; wait for it", strings.Join(company.Sweeps, ", "))
+		if b.config.Exclusive {
+			return errors.New(text + ", or leave -exclusive out")
+		}
+		fmt.Fprintln(b.say, "warning: "+text)
+		store.Warn(text)
+	}
+	if company.Ours {
+		fmt.Fprintln(b.say, "warning: other models: the model is in the server's memory already: where no sweep was killed just now, somebody else is at work on this server, and rates will be too low")
+	}
+	if len(company.Others) > 0 {
+		fmt.Fprintf(b.say, "warning: other models: %s in the server's memory before the sweep starts: what uses it makes rates too low\n", strings.Join(company.Others, ", "))
 	}
 	return nil
 }

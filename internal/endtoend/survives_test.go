@@ -171,3 +171,34 @@ func requireGrown(t *testing.T, cp *sweep.Checkpoint, seen map[sweep.Cell][]pars
 	}
 	require.Equal(t, total, have, "none is lost")
 }
+
+// TestSurvivesAnotherSweep: two in one folder can't be, two on one server are
+// told of.
+func TestSurvivesAnotherSweep(t *testing.T) {
+	out := t.TempDir()
+	template := filepath.Join(t.TempDir(), "template")
+	require.NoError(t, os.WriteFile(template, []byte("FROM tiny\n"), 0o644))
+	_, args := simulated(t, out, "modelfile: "+template+"\n"+manyCells)
+	first := startSweep(t, args...)
+	first.await(t, "# 1/")
+
+	printed, code := startSweep(t, args...).wait()
+	assert.Equal(t, 1, code)
+	assert.Contains(t, printed, "another sweep is at work in "+out+": wait for it, or use another folder with -out")
+
+	args[3] = t.TempDir()
+	second := startSweep(t, args...)
+	second.await(t, "# warning: other models: another sweep is at work on this server (ollama-sweep-tmp-")
+	second.await(t, "# 1/")
+	second.signal(t, syscall.SIGINT)
+	assert.Contains(t, load(t, args[3]).Sweep.Warnings[0], "other models: another sweep is at work on this server (ollama-sweep-tmp-")
+	printed, code = startSweep(t, append(args, "-exclusive")...).wait()
+	assert.Equal(t, 1, code)
+	assert.Contains(t, printed, "wait for it, or leave -exclusive out")
+
+	first.signal(t, syscall.SIGKILL) // its lock dies with it
+	p := startSweep(t, append(args, "-out", out)...)
+	p.await(t, "# deleted ollama-sweep-tmp-")
+	p.await(t, "BenchmarkSweep/")
+	p.signal(t, syscall.SIGINT)
+}
