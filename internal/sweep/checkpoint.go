@@ -100,7 +100,8 @@ type Result struct {
 	Detail string       `json:"detail,omitempty"` // the server's own words
 
 	Samples []parse.Sample `json:"samples,omitempty"`
-	// Warmup holds the newest load's own short prompt, which is not a sample.
+	// Warmup holds the first load's own short prompt, which is not a sample. Later
+	// loads, of other rounds or after an end in between, differ in nothing but time.
 	Warmup *parse.Sample `json:"warmup,omitempty"`
 
 	ContextLength int   `json:"context_length,omitempty"` // tokens, as the server says
@@ -144,7 +145,7 @@ func (r *Result) Cell() Cell { return Cell{r.NumCtx, r.NumBatch} }
 // Failed reports whether the cell could not be measured.
 func (r *Result) Failed() bool { return r.Error != nil }
 
-// LoadDuration returns the newest load's duration: the warm-up's own, or the
+// LoadDuration returns the first load's duration: the warm-up's own, or the
 // first sample's where a load had no warm-up; zero when not known.
 func (r *Result) LoadDuration() time.Duration {
 	switch {

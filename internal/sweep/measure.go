@@ -120,7 +120,9 @@ func (r *run) load(ctx context.Context, t *task) error {
 	}
 	r.loaded = result.Cell()
 	r.gpu = r.gpu || loaded.SizeVRAM > 0
-	result.Warmup = &loaded.Warmup
+	if result.Warmup == nil {
+		result.Warmup = &loaded.Warmup
+	}
 	result.ContextLength, result.Size, result.SizeVRAM = loaded.ContextLength, loaded.Size, loaded.SizeVRAM
 	result.InForce, result.Settings = loaded.InForce, SettingsAsked
 	if loaded.InForce.NumBatch > 0 {
