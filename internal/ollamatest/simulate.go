@@ -29,18 +29,20 @@ type simulation struct {
 	mu     sync.Mutex
 	models []string // with tags
 	loaded settings // zero for nothing
-	loads  int
+	clock  time.Duration
 }
 
 // loadTime is how long a load takes.
 const loadTime = 3 * time.Millisecond
 
 // Simulate has the server keep models, load and unload them, and read prompts:
-// a token for each byte, at a rate that follows from the settings alone, in
-// the time that it says. So a sweep gets the same figures each time.
-func (s *Server) Simulate() {
+// a token for each byte, at a rate that follows from the settings alone. So a
+// sweep gets the same figures each time. By a clock of 1 all takes the time that
+// the server says. A clock of 100 says a hundred times as much: a busy machine
+// can't hold such an answer up for so long that its figures are refused.
+func (s *Server) Simulate(clock int) {
 	s.simulated = true
-	sim := &simulation{models: []string{"tiny:latest"}}
+	sim := &simulation{clock: time.Duration(clock), models: []string{"tiny:latest"}}
 	s.Answers["/api/tags"] = sim.tags
 	s.Answers["/api/show"] = sim.show
 	s.Answers["/api/ps"] = sim.ps
@@ -49,8 +51,9 @@ func (s *Server) Simulate() {
 	s.Answers["/api/delete"] = sim.delete
 }
 
-// TokensPerSec is the rate at which a prompt is read with these settings.
-func TokensPerSec(numCtx, numBatch int) int { return 50_000 + numCtx%977 + 7*(numBatch%541) }
+// tokensPerSec is the rate at which a prompt is read with these settings, by a
+// clock of 1.
+func tokensPerSec(numCtx, numBatch int) int { return 50_000 + numCtx%977 + 7*(numBatch%541) }
 
 // body decodes what was asked.
 func body(r *http.Request, v any) {
@@ -130,6 +133,9 @@ func (sim *simulation) delete(w http.ResponseWriter, r *http.Request) {
 func (sim *simulation) generate(w http.ResponseWriter, r *http.Request) {
 	sim.mu.Lock()
 	defer sim.mu.Unlock()
+	if r.Context().Err() != nil {
+		return // the client has gone, and so loads nothing
+	}
 	var asked struct {
 		Model, Prompt string
 		Options       settings
@@ -148,17 +154,19 @@ func (sim *simulation) generate(w http.ResponseWriter, r *http.Request) {
 	want.Model = asked.Model
 	load := 50 * time.Microsecond
 	if want != sim.loaded {
-		load, sim.loaded, sim.loads = loadTime, want, sim.loads+1
+		load, sim.loaded = loadTime, want
 	}
 	tokens := min(len(asked.Prompt), want.NumCtx)
-	read := time.Duration(tokens) * time.Second / time.Duration(TokensPerSec(want.NumCtx, want.NumBatch))
-	const generated = 629194 * time.Nanosecond // as captured
+	read := time.Duration(tokens) * time.Second / time.Duration(tokensPerSec(want.NumCtx, want.NumBatch))
+	generated := 629194 * time.Nanosecond // as captured
 	time.Sleep(load + read + generated)
+	load, read, generated = load*sim.clock, read*sim.clock, generated*sim.clock
 	Say(strings.NewReplacer(
 		`"total_duration":267417900`, fmt.Sprintf(`"total_duration":%d`, load+read+generated),
 		`"load_duration":260133778`, fmt.Sprintf(`"load_duration":%d`, load),
 		`"prompt_eval_count":21`, fmt.Sprintf(`"prompt_eval_count":%d`, tokens),
 		`"prompt_eval_duration":5092533`, fmt.Sprintf(`"prompt_eval_duration":%d`, read),
+		`"eval_duration":629194`, fmt.Sprintf(`"eval_duration":%d`, generated),
 	).Replace(Captured("generate.ndjson")))(w, r)
 }
 

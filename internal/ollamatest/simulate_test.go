@@ -33,7 +33,7 @@ func TestSimulateInTheRealBytes(t *testing.T) {
 		assert.Equal(t, figures.ReplaceAllString(captured, "0"), figures.ReplaceAllString(got, "0"))
 	}
 	s := New(t)
-	s.Simulate()
+	s.Simulate(1)
 	alike(Captured("generate.ndjson"), ask(t, s, "POST", "/api/generate", `{"model":"tiny","prompt":"hello","options":{"num_ctx":64,"num_batch":8}}`))
 	loaded := ask(t, s, "GET", "/api/ps", "")
 	alike(Captured("ps.json"), loaded)
