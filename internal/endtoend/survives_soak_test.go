@@ -1,0 +1,90 @@
+package endtoend
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/ollamatest"
+	"github.com/ollama-sweep/ollama-sweep/internal/report"
+	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/ollamarun"
+)
+
+// state is what a process holds at a moment of a soak.
+type state struct {
+	cells, heapKB, files, goroutines int
+	perCell                          time.Duration // since the state before
+}
+
+func (s state) String() string {
+	return fmt.Sprintf("%6d cells: heap %6d kB, %2d files, %2d goroutines, %v a cell", s.cells, s.heapKB, s.files, s.goroutines, s.perCell.Round(10*time.Microsecond))
+}
+
+// TestSurvivesSoak measures many thousand cells in one process: heap, open files
+// and goroutines stay as they are, but for what the checkpoint itself holds. The
+// time of a cell, which grows with the checkpoint that is saved after it, is
+// logged: benchmarks hold it against the harness's own.
+func TestSurvivesSoak(t *testing.T) {
+	cells := inFull(20_000, 600)
+	server := ollamatest.New(t)
+	server.Simulate(1)
+	dir := t.TempDir()
+	store, err := sweep.OpenStore(dir, sweep.Header{Model: "tiny"}, false, time.Now())
+	require.NoError(t, err)
+	lines, err := report.OpenBenchLog(dir, store.Checkpoint())
+	require.NoError(t, err)
+	defer lines.Close()
+	prompter, err := sweep.NewPrompter(sweep.Prompt{Tokens: 100}, 2)
+	require.NoError(t, err)
+	runner, err := ollamarun.NewAPI(t.Context(), &ollamarun.Server{URL: server.URL}, "tiny", nil, 2)
+	require.NoError(t, err)
+	s := &sweep.Sweep{
+		Runner: runner, Store: store, Prompter: prompter, Repeat: 1, CellTimeout: time.Minute,
+		OnSample: lines.Sample, Log: io.Discard, Now: time.Now,
+	}
+	for i := range cells {
+		s.Plan = append(s.Plan, sweep.Cell{Ctx: 1024 + i/64, Batch: 8 + i%64})
+	}
+
+	var states []state
+	measured, since := 0, time.Now()
+	summary := s.Run(t.Context(), func(_ string, measure func() sweep.Outcome) {
+		measure()
+		if measured++; measured%(cells/10) != 0 {
+			return
+		}
+		now := stateOf(t, measured)
+		now.perCell = time.Since(since) / time.Duration(cells/10)
+		states = append(states, now)
+		t.Log(now)
+		since = time.Now()
+	})
+	require.NoError(t, summary.Usable())
+	require.Equal(t, cells, summary.Measured)
+
+	first, last := states[0], states[len(states)-1]
+	assert.LessOrEqual(t, last.files, first.files+2, "open files")
+	assert.LessOrEqual(t, last.goroutines, first.goroutines+2, "goroutines")
+	// A result takes 1.5 kB: as itself, and as its line of the file.
+	const perResult, slack = 3, 16 << 10 // kB
+	assert.Less(t, last.heapKB-first.heapKB, perResult*(last.cells-first.cells)+slack, "heap beside the checkpoint's own")
+}
+
+func stateOf(t *testing.T, cells int) state {
+	t.Helper()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	s := state{cells: cells, heapKB: int(m.HeapAlloc >> 10), goroutines: runtime.NumGoroutine()}
+	if open, err := os.ReadDir("/proc/self/fd"); err == nil { // 0 where there is none
+		s.files = len(open)
+	}
+	return s
+}
