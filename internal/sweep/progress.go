@@ -70,7 +70,7 @@ func (r *run) progress(s step, result Result) {
 	} else {
 		what = fmt.Sprintf("%.1f tokens/s (load %v)", *result.PromptEvalRate, round(result.LoadDuration()))
 	}
-	line := fmt.Sprintf("# %d/%d %s: %s; elapsed %v", s.number, len(r.Plan), s.name, what, round(r.Now().Sub(r.start)))
+	line := fmt.Sprintf("# %d/%d %s: %s; elapsed %v", s.number, len(r.Plan), s.name, what, round(r.since(r.start)))
 	perCell, source := r.expected()
 	if !r.Filtered {
 		line += fmt.Sprintf(", ETA %v", round(time.Duration(r.todo)*perCell))
@@ -78,6 +78,10 @@ func (r *run) progress(s step, result Result) {
 	fmt.Fprintln(r.Log, line)
 	r.warnOfDeadline(perCell, source)
 }
+
+// since returns the time that has gone by, which by a clock that was set back is
+// none. Clocks of the system tell it right whatever happens to the date.
+func (r *run) since(t time.Time) time.Duration { return max(0, r.Now().Sub(t)) }
 
 // mean returns the arithmetic mean, zero of nothing.
 func mean(ds []time.Duration) time.Duration {

@@ -54,7 +54,7 @@ func (r *run) summary() Summary {
 		Planned:  len(r.Plan),
 		Measured: len(r.spent) - r.failed,
 		Failed:   r.failed,
-		Elapsed:  r.Now().Sub(r.start),
+		Elapsed:  r.since(r.start),
 		Stop:     r.stop,
 	}
 	for _, c := range r.Plan {

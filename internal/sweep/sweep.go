@@ -151,7 +151,7 @@ type run struct {
 	*Sweep
 	start     time.Time
 	todo      int             // steps still to measure
-	spent     []time.Duration // on each step gone through in this run
+	spent     []time.Duration // on each step gone through in this run, without the time that a server was away or the machine slept
 	failed    int             // of these
 	failedNow map[Cell]bool   // cells
 	warned    bool            // of the deadline
@@ -275,7 +275,7 @@ func (r *run) cell(ctx context.Context, s step) Outcome {
 		r.stop = err
 		return Outcome{Err: err}
 	}
-	r.spent = append(r.spent, r.Now().Sub(begun))
+	r.spent = append(r.spent, min(r.since(begun), r.CellTimeout))
 	r.todo--
 	r.progress(s, result)
 	if result.Failed() {

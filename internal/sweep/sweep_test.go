@@ -343,6 +343,24 @@ func TestRunStopsWhenTheBudgetIsSpent(t *testing.T) {
 	assert.Equal(t, 2, summary.Measured)
 }
 
+// TestRunOnAClockThatJumps: by a day forth and two days back, as a machine that
+// slept and one whose date was wrong have it.
+func TestRunOnAClockThatJumps(t *testing.T) {
+	f := newFixture(t, t.TempDir())
+	jumps := []time.Duration{24 * time.Hour, -48 * time.Hour, 0, 0}
+	f.fake.onSample = func() { f.fake.clock = f.fake.clock.Add(jumps[len(f.fake.samples)-1]) }
+	summary, _ := f.run(t.Context())
+	require.NoError(t, summary.Usable())
+	assert.Equal(t, 4, summary.Measured)
+	assert.Zero(t, summary.Elapsed)
+	assert.Equal(t, `# 4 cells: 0 stand in the checkpoint, 4 to measure
+# 1/4 ctx=1000/batch=100: 1100.0 tokens/s (load 3s); elapsed 24h0m5s, ETA 3m0s
+# 2/4 ctx=1000/batch=200: 1200.0 tokens/s (load 3s); elapsed 0s, ETA 1m0s
+# 3/4 ctx=2000/batch=100: 2100.0 tokens/s (load 3s); elapsed 0s, ETA 21.7s
+# 4/4 ctx=2000/batch=200: 2200.0 tokens/s (load 3s); elapsed 0s, ETA 0s
+`, f.log.String())
+}
+
 func TestRunOfAFilter(t *testing.T) {
 	f := newFixture(t, t.TempDir())
 	f.Filtered = true
