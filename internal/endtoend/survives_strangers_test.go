@@ -1,0 +1,195 @@
+package endtoend
+
+import (
+	"encoding/hex"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+)
+
+// TestSurvivesUntold: what a host's password and the environment hold is in no
+// file and in no line, also when the server goes away.
+func TestSurvivesUntold(t *testing.T) {
+	const secret = "hunter2-hunter2"
+	out := t.TempDir()
+	server, _ := simulated(t, out, "")
+	var sent []string
+	generate := server.Answers["/api/generate"]
+	server.Answers["/api/generate"] = func(w http.ResponseWriter, r *http.Request) {
+		user, password, _ := r.BasicAuth()
+		sent = append(sent, user+" "+password)
+		generate(w, r)
+	}
+	config := writeConfig(t, "model: tiny\nserver_wait: 1s\nhost: http://somebody:"+secret+"@"+server.URL.Host+"\n"+manyCells)
+	t.Setenv("OLLAMA_API_KEY", secret)
+	p := startSweep(t, "-config", config, "-out", out)
+	p.await(t, "# 3/")
+	server.Stop()
+	printed, code := p.wait()
+	assert.Equal(t, 1, code)
+	assert.Equal(t, []string{"somebody " + secret}, slices.Compact(sent), "the server is told")
+	assert.Contains(t, printed, "stayed away for 1s")
+	assert.NotContains(t, printed, secret)
+	assert.NotContains(t, printed, "somebody")
+	require.NoError(t, filepath.WalkDir(out, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		assert.NotContains(t, string(text), secret, path)
+		assert.NotContains(t, string(text), "somebody", path)
+		return err
+	}))
+}
+
+// TestSurvivesHostileNames: what a server calls its models and says in errors is
+// data, on the terminal, in files and for benchstat.
+func TestSurvivesHostileNames(t *testing.T) {
+	const hostile = `=HYPERLINK(\"http://x\")\u001b[2J\u001b]0;owned\u0007<script>alert(1)</script>../../../etc\nBenchmarkSweep/ctx=9/batch=9 1 9 tokens/s`
+	out := t.TempDir()
+	server, args := simulated(t, out, smallGrid)
+	loaded := server.Answers["/api/ps"]
+	server.Answers["/api/ps"] = func(w http.ResponseWriter, r *http.Request) {
+		var b strings.Builder
+		loaded(&intoBuilder{ResponseWriter: w, b: &b}, r)
+		fmt.Fprint(w, strings.Replace(b.String(), `{"models":[{`, `{"models":[{"name":"`+hostile+`","model":"x","size":1,"digest":"x"},{`, 1))
+	}
+	failing := 0
+	generate := server.Answers["/api/generate"]
+	server.Answers["/api/generate"] = func(w http.ResponseWriter, r *http.Request) {
+		if failing++; failing == 8 {
+			w.WriteHeader(http.StatusInternalServerError)
+			fmt.Fprint(w, `{"error":"`+hostile+`"}`)
+			return
+		}
+		generate(w, r)
+	}
+	printed, code := startSweep(t, args...).wait()
+	require.Zero(t, code, printed)
+	failed := 0
+	for _, r := range load(t, out).Results {
+		if r.Failed() {
+			failed++
+			assert.Contains(t, r.Detail, "HYPERLINK", "the server's words are kept")
+		}
+	}
+	assert.Equal(t, 1, failed)
+	files := map[string]string{"standard output": printed}
+	for _, name := range []string{sweep.FileName, "results_table.csv", "results_stats.csv", "bench.txt"} {
+		text, err := os.ReadFile(filepath.Join(out, name))
+		require.NoError(t, err)
+		files[name] = string(text)
+	}
+	for name, text := range files {
+		assert.NotContains(t, text, "\x1b", name)
+		assert.NotContains(t, text, "\x07", name)
+		assert.NotContains(t, text, "\nBenchmarkSweep/ctx=9", name)
+		for cell := range strings.FieldsFuncSeq(text, func(r rune) bool { return r == ',' || r == '\n' }) {
+			if strings.HasSuffix(name, ".csv") {
+				assert.False(t, strings.HasPrefix(strings.Trim(cell, `"`), "="), "%s: %s", name, cell)
+			}
+		}
+	}
+}
+
+// intoBuilder keeps an answer's body back.
+type intoBuilder struct {
+	http.ResponseWriter
+	b *strings.Builder
+}
+
+func (w *intoBuilder) WriteHeader(int)             {}
+func (w *intoBuilder) Write(p []byte) (int, error) { return w.b.Write(p) }
+
+// TestSurvivesAlone: the engine and what it starts listen on loopback alone, and
+// their files are for the user alone.
+func TestSurvivesAlone(t *testing.T) {
+	needsEngine(t)
+	out := t.TempDir()
+	p := startSweep(t, "-config", writeConfig(t, "engine: embedded\n"+smallGrid), "-out", out)
+	p.await(t, "# 1/6 ")
+	info, err := os.Stat(filepath.Join(out, "engine"))
+	require.NoError(t, err)
+	assert.Equal(t, os.FileMode(0o700), info.Mode().Perm())
+
+	listening := listeners(t, descendants(t, p.cmd.Process.Pid))
+	p.signal(t, syscall.SIGTERM)
+	if len(listening) == 0 {
+		t.Skip("who listens where is not known here")
+	}
+	for _, ip := range listening {
+		assert.True(t, ip.IsLoopback(), "%v", ip)
+	}
+}
+
+// descendants returns a process and all that it started, as far as /proc tells.
+func descendants(t *testing.T, pid int) []int {
+	t.Helper()
+	all := []int{pid}
+	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+	require.NoError(t, err)
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			continue // it has ended
+		}
+		for _, field := range strings.Fields(string(text)) {
+			var child int
+			fmt.Sscan(field, &child)
+			all = append(all, descendants(t, child)...)
+		}
+	}
+	return all
+}
+
+// listeners returns the addresses on which these processes listen, by
+// /proc/net/tcp:
+//
+//	sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+//	 0: 0100007F:2CAA 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 55861 …
+func listeners(t *testing.T, pids []int) []net.IP {
+	t.Helper()
+	ours := make(map[string]bool)
+	for _, pid := range pids {
+		files, err := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
+		require.NoError(t, err)
+		for _, file := range files {
+			if socket, err := os.Readlink(file); err == nil {
+				ours[socket] = true
+			}
+		}
+	}
+	var found []net.IP
+	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
+		text, err := os.ReadFile(table)
+		if err != nil {
+			continue
+		}
+		for line := range strings.Lines(string(text)) {
+			fields := strings.Fields(line)
+			if len(fields) < 10 || fields[3] != "0A" || !ours["socket:["+fields[9]+"]"] {
+				continue
+			}
+			address, _, _ := strings.Cut(fields[1], ":")
+			bytes, err := hex.DecodeString(address)
+			require.NoError(t, err)
+			for i := 0; i < len(bytes); i += 4 { // words of the machine's own order
+				slices.Reverse(bytes[i : i+4])
+			}
+			found = append(found, net.IP(bytes))
+		}
+	}
+	return found
+}
