@@ -1,0 +1,97 @@
+package endtoend
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ollama-sweep/ollama-sweep/parse"
+)
+
+// command plays `ollama` in a shell, with a token for each byte: the tenth
+// `ollama run` does what is put in, all others print a summary in the real form.
+const command = `#!/bin/sh
+case $1 in
+--version) echo "ollama version is 0.10.1" ;;
+run)
+	echo x >>COUNT
+	if [ $(wc -l <COUNT) -eq 10 ]; then
+		FAULT
+	fi
+	tokens=$(wc -c)
+	sleep 0.1
+	printf 'total duration:       %dµs\nload duration:        1ms\nprompt eval count:    %d token(s)\nprompt eval duration: %dµs\neval count:           2 token(s)\neval duration:        1ms\n' $((40 * tokens + 2000)) $tokens $((40 * tokens)) >&2 ;;
+esac
+`
+
+// TestSurvivesCommandFaults has the ollama command fail in the second pair, after
+// the load and the sizing of the first.
+func TestSurvivesCommandFaults(t *testing.T) {
+	for _, test := range []struct {
+		name, fault string
+		class       parse.Class
+		detail      string
+	}{
+		{"no summary", "exit 0", parse.NoFigures, "no prompt eval count and duration in the summary"},
+		{"no words", "exit 3", parse.NoFigures, "ollama run: exit status 3, without an error text"},
+		{"out of memory", `echo "Error: 500 Internal Server Error: llama runner process has terminated: cudaMalloc failed: out of memory" >&2; exit 1`, parse.OutOfGPUMemory, ""},
+		{"hanging", "sleep 60", parse.Timeout, "not done within 3s (cell_timeout)"},
+		{"hanging and deaf", "trap '' INT TERM; sleep 60", parse.Timeout, "not done within 3s (cell_timeout)"},
+		{"killed", "kill -KILL $$", parse.OutOfSystemMemory, ""},
+		{"megabytes", "yes '⠙ ' | head -c 30000000 >&2", "", ""},
+		{"megabytes from the model", "yes 'prompt eval count: 1 token(s)' | head -c 30000000", "", ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			dir, out := t.TempDir(), t.TempDir()
+			file := filepath.Join(dir, "ollama")
+			text := strings.NewReplacer("COUNT", filepath.Join(dir, "count"), "FAULT", test.fault).Replace(command)
+			require.NoError(t, os.WriteFile(file, []byte(text), 0o755))
+			_, args := simulated(t, out, "runner: cli\ncell_timeout: 3s\nollama: "+file+"\nprompt: {fill: 0.5}\nnum_ctx: [2048, 4096]\nnum_batch: [64, 128]\nrepeat: 2\nconfirm: 0\n")
+			begun := time.Now()
+			p := startSweep(t, args...)
+			printed, code := p.wait()
+			require.Zero(t, code, printed)
+			assert.Less(t, time.Since(begun), 30*time.Second)
+			assert.Less(t, peakMemory(p), int64(mostMemory))
+			cp := load(t, out)
+			require.Len(t, cp.Results, 4)
+			failed := 0
+			for _, r := range cp.Results {
+				if !r.Failed() {
+					continue
+				}
+				failed++
+				assert.Equal(t, test.class, *r.Error)
+				assert.Contains(t, r.Detail, test.detail)
+			}
+			switch test.class {
+			case parse.OutOfGPUMemory, parse.OutOfSystemMemory:
+				assert.Zero(t, failed, "the second try takes it")
+				assert.Contains(t, printed, "waiting for the memory to be given back")
+			case "":
+				assert.Zero(t, failed, printed)
+			default:
+				assert.Equal(t, 1, failed, printed)
+			}
+			assert.NoDirExists(t, filepath.Join(out, "modelfile"))
+		})
+	}
+
+	printed, code := startSweep(t, "-config", writeConfig(t, "model: tiny\n"+smallGrid), "-runner", "cli", "-ollama", "/nowhere/ollama", "-out", t.TempDir(), "-host", simulatedHost(t)).wait()
+	assert.Equal(t, 1, code)
+	assert.Contains(t, printed, "name its file with -ollama FILE, or use -runner api, which needs none")
+	printed, code = startSweep(t, "-config", writeConfig(t, "model: tiny\n"+smallGrid), "-runner", "cli", "-ollama", "/bin/true", "-out", t.TempDir(), "-host", simulatedHost(t)).wait()
+	assert.Equal(t, 1, code)
+	assert.Contains(t, printed, `/bin/true is not the ollama command: with --version it says "`)
+}
+
+func simulatedHost(t *testing.T) string {
+	t.Helper()
+	server, _ := simulated(t, "", "")
+	return server.URL.String()
+}
