@@ -52,18 +52,8 @@ func benchmarkSweep(b *testing.B, runner sweep.Runner, before int) (*sweep.Check
 	require.NoError(b, err)
 	require.NoError(b, cp.Encode(f))
 	require.NoError(b, f.Close())
-	store, err := sweep.OpenStore(dir, sweep.Header{}, false, time.Now())
-	require.NoError(b, err)
-	lines, err := report.OpenBenchLog(dir, store.Checkpoint())
-	require.NoError(b, err)
-	defer lines.Close()
-	prompter, err := sweep.NewPrompter(sweep.Prompt{Tokens: 960}, 2)
-	require.NoError(b, err)
-	prompter.Resize(tinySizing)
-	s := &sweep.Sweep{
-		Runner: runner, Store: store, Prompter: prompter, Repeat: 1, CellTimeout: time.Minute,
-		OnSample: lines.Sample, Log: io.Discard, Now: time.Now,
-	}
+	s := sweepIn(b, dir, runner, 960)
+	s.Prompter.Resize(tinySizing)
 	for i := range b.N {
 		s.Plan = append(s.Plan, sweep.Cell{Ctx: 1024, Batch: 16 + i%512})
 		if i >= 512 {
@@ -76,7 +66,24 @@ func benchmarkSweep(b *testing.B, runner sweep.Runner, before int) (*sweep.Check
 	b.StopTimer()
 	require.NoError(b, summary.Usable())
 	require.Equal(b, b.N, summary.Measured)
-	return store.Checkpoint(), time.Since(begun)
+	return s.Store.Checkpoint(), time.Since(begun)
+}
+
+// sweepIn returns a sweep in this process, in a folder and still without cells,
+// of prompts of so many tokens.
+func sweepIn(t testing.TB, dir string, runner sweep.Runner, tokens int) *sweep.Sweep {
+	t.Helper()
+	store, err := sweep.OpenStore(dir, sweep.Header{}, false, time.Now())
+	require.NoError(t, err)
+	lines, err := report.OpenBenchLog(dir, store.Checkpoint())
+	require.NoError(t, err)
+	t.Cleanup(func() { lines.Close() })
+	prompter, err := sweep.NewPrompter(sweep.Prompt{Tokens: tokens}, 2)
+	require.NoError(t, err)
+	return &sweep.Sweep{
+		Runner: runner, Store: store, Prompter: prompter, Repeat: 1, CellTimeout: time.Minute,
+		OnSample: lines.Sample, Log: io.Discard, Now: time.Now,
+	}
 }
 
 // The harness's own time per cell, checkpoint and sync included, with so many

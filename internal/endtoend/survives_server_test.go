@@ -206,7 +206,7 @@ func TestSurvivesOddServers(t *testing.T) {
 		{"a version that makes no sense", "/api/version", ollamatest.Say(`{"version":"banana\nBenchmarkSweep/ctx=1/batch=1 1 9 tokens/s"}`), 0, "\nollama: banana BenchmarkSweep/ctx=1/batch=1 1 9 tokens/s\n"},
 		{"a page", "/api/version", ollamatest.SayPage(200, "<html>welcome</html>"), 1, "stayed away for 1s (server_wait): a web page (200 OK) and not an answer of Ollama's"},
 		{"another server", "/api/version", http.NotFound, 1, "the server does not know /api/version (404 Not Found): is Ollama at that address?"},
-		{"a redirect", "/api/version", http.RedirectHandler("/login", 302).ServeHTTP, 1, "/login (302 Found): name Ollama's own address with -host"},
+		{"a redirect", "/api/version", http.RedirectHandler("/login", http.StatusFound).ServeHTTP, 1, "/login (302 Found): name Ollama's own address with -host"},
 		{"a version without end", "/api/version", ollamatest.Endless("x"), 1, "the answer is longer than 64 MB"},
 		{"a list without end", "/api/tags", ollamatest.Endless("x"), 1, "the answer is longer than 64 MB"},
 		{"no JSON", "/api/ps", ollamatest.Say("what"), 1, "asking what is loaded: Parse error: not an answer of Ollama's: invalid character 'w'"},

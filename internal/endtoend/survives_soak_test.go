@@ -2,7 +2,6 @@ package endtoend
 
 import (
 	"fmt"
-	"io"
 	"os"
 	"runtime"
 	"testing"
@@ -12,7 +11,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/ollamatest"
-	"github.com/ollama-sweep/ollama-sweep/internal/report"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 	"github.com/ollama-sweep/ollama-sweep/ollamarun"
 )
@@ -35,20 +33,9 @@ func TestSurvivesSoak(t *testing.T) {
 	cells := inFull(20_000, 600)
 	server := ollamatest.New(t)
 	server.Simulate(1)
-	dir := t.TempDir()
-	store, err := sweep.OpenStore(dir, sweep.Header{Model: "tiny"}, false, time.Now())
-	require.NoError(t, err)
-	lines, err := report.OpenBenchLog(dir, store.Checkpoint())
-	require.NoError(t, err)
-	defer lines.Close()
-	prompter, err := sweep.NewPrompter(sweep.Prompt{Tokens: 100}, 2)
-	require.NoError(t, err)
 	runner, err := ollamarun.NewAPI(t.Context(), &ollamarun.Server{URL: server.URL}, "tiny", nil, 2)
 	require.NoError(t, err)
-	s := &sweep.Sweep{
-		Runner: runner, Store: store, Prompter: prompter, Repeat: 1, CellTimeout: time.Minute,
-		OnSample: lines.Sample, Log: io.Discard, Now: time.Now,
-	}
+	s := sweepIn(t, t.TempDir(), runner, 100)
 	for i := range cells {
 		s.Plan = append(s.Plan, sweep.Cell{Ctx: 1024 + i/64, Batch: 8 + i%64})
 	}
