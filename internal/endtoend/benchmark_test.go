@@ -41,7 +41,7 @@ var tinySizing = sweep.Sizing{Fixed: 63.84375, PerWord: 6.578125}
 func benchmarkSweep(b *testing.B, runner sweep.Runner, before int) (*sweep.Checkpoint, time.Duration) {
 	dir := b.TempDir()
 	cp := &sweep.Checkpoint{Version: sweep.Version}
-	rate := 1234.56
+	rate, _ := instantSample.PromptEvalRate()
 	for i := range before {
 		cp.Results = append(cp.Results, sweep.Result{
 			NumCtx: 1 << 20, NumBatch: 1 + i, PromptEvalRate: &rate, Timestamp: time.Now(), Samples: []parse.Sample{instantSample},
