@@ -1,0 +1,189 @@
+package ollamarun
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/ollamatest"
+	"github.com/ollama-sweep/ollama-sweep/parse"
+)
+
+func TestAPIFigures(t *testing.T) {
+	f, s := newFakeServer(t)
+	a, err := NewAPI(t.Context(), s, "tiny", nil, 2)
+	require.NoError(t, err)
+	loaded, err := a.Load(t.Context(), 2048, 64, "warm up")
+	require.NoError(t, err)
+	want := parse.Sample{PromptEvalCount: 21, PromptEvalDuration: 5092533, EvalCount: 2, EvalDuration: 629194, LoadDuration: 260133778, TotalDuration: 267417900}
+	assert.Positive(t, loaded.Warmup.Wall)
+	loaded.Warmup.Wall = 0
+	assert.Equal(t, parse.Loaded{Warmup: want, ContextLength: 2048, Size: 8590592}, loaded)
+	request := f.AskedOf(t, "/api/generate")
+	assert.Contains(t, request, `"options":{"num_batch":64,"num_ctx":2048,"num_predict":2}`)
+	assert.Contains(t, request, `"prompt":"warm up"`)
+	assert.Contains(t, request, `"truncate":false`, "an error is wanted where a prompt is too long")
+	assert.Contains(t, request, `"system":""`)
+
+	got, err := a.Sample(t.Context(), "one two three")
+	require.NoError(t, err)
+	assert.Positive(t, got.Wall)
+	got.Wall = 0
+	assert.Equal(t, want, got)
+
+	f.Forget()
+	_, err = a.Load(t.Context(), 2048, 0, "warm up")
+	require.NoError(t, err)
+	assert.Contains(t, f.AskedOf(t, "/api/generate"), `"options":{"num_ctx":2048,"num_predict":2}`, "num_batch is the server's own")
+
+	f.Answers["/api/generate"] = ollamatest.Say(ollamatest.Captured("generate-unload.ndjson"))
+	f.Forget()
+	require.NoError(t, a.Close(t.Context()))
+	assert.Contains(t, f.Asked()[0], `"keep_alive":"0s"`)
+	for _, asked := range f.Asked() {
+		assert.NotContains(t, asked, "/api/delete", "the model is the user's")
+	}
+}
+
+func TestAPIFaults(t *testing.T) {
+	stream := ollamatest.Captured("generate.ndjson")
+	firstLine, _, _ := strings.Cut(stream, "\n")
+	for _, test := range []struct {
+		name   string
+		answer http.HandlerFunc
+		class  parse.Class
+		detail string
+	}{
+		{"an error with a status", ollamatest.SayStatus(500, `{"error":"llama runner process has terminated: cudaMalloc failed: out of memory"}`), parse.OutOfGPUMemory, "llama runner process has terminated: cudaMalloc failed: out of memory"},
+		{"an error in a stream of 200", ollamatest.Say(firstLine + "\n" + `{"error":"model runner has unexpectedly stopped, this may be due to resource limitations"}` + "\n"), parse.RunnerCrashed, "model runner has unexpectedly stopped, this may be due to resource limitations"},
+		{"control codes in the words", ollamatest.SayStatus(500, `{"error":"bad \u001b[31mmodel\u0007"}`), parse.ModelError, "bad model"},
+		{"a model that is gone", ollamatest.SayStatus(404, `{"error":"model 'tiny' not found"}`), parse.ModelError, "model 'tiny' not found"},
+		{"busy", ollamatest.SayStatus(503, `{"error":"server busy, please try again.  maximum pending requests exceeded"}`), parse.ServerBusy, "server busy, please try again.  maximum pending requests exceeded"},
+		{"busy in other words", ollamatest.SayStatus(503, `{"error":"try later"}`), parse.ServerBusy, "try later"},
+		{"no final message", ollamatest.Say(firstLine + "\n"), parse.NoFigures, "the answer ended without the message that holds the figures"},
+		{"broken off after a message", ollamatest.BreakOff(firstLine + "\n"), parse.ServerAway, "the answer broke off: unexpected EOF"},
+		{"broken off in a message", ollamatest.BreakOff(firstLine[:40]), parse.ServerAway, "the answer broke off: unexpected EOF"},
+		{"ended in a message", ollamatest.Say(firstLine[:40]), parse.NoFigures, "not an answer of Ollama's: " + firstLine[:40]},
+		{"closed before the header", ollamatest.BreakOff(""), parse.ServerAway, ": EOF"},
+		{"no JSON", ollamatest.Say("<html>hello</html>\n"), parse.NoFigures, "not an answer of Ollama's: <html>hello</html>"},
+		{"a proxy's page", ollamatest.SayPage(200, "<html>please log in</html>"), parse.ServerAway, "a web page (200 OK) and not an answer of Ollama's: is there a proxy in between?"},
+		{"a proxy's error", ollamatest.SayPage(502, "<html>502 Bad Gateway</html>"), parse.ServerAway, "a proxy does not reach the server: 502 Bad Gateway"},
+		{"no word", ollamatest.SayStatus(500, ""), parse.ServerAway, "an answer without a word: 500 Internal Server Error"},
+		{"no end", ollamatest.Endless(firstLine + "\n"), parse.ServerAway, "the answer broke off: the answer is longer than 64 MB"},
+		{"a line without end", ollamatest.Endless("x"), parse.NoFigures, "the answer ended without"},
+		{"an error without end", ollamatest.SayStatus(500, `{"error":"`+strings.Repeat("CUDA error: out of memory ", 200_000)+`"}`), parse.OutOfGPUMemory, "CUDA error: out of memory CUDA"},
+		{"negative", figures(`"prompt_eval_count":21`, `"prompt_eval_count":-21`), parse.NoFigures, "a negative figure: prompt_eval_count is -21"},
+		{"negative duration", figures(`"eval_duration":629194`, `"eval_duration":-1`), parse.NoFigures, "a negative figure: eval_duration is -1"},
+		{"1e308", figures(`"prompt_eval_duration":5092533`, `"prompt_eval_duration":1e308`), parse.NoFigures, "cannot unmarshal number 1e308"},
+		{"NaN", figures(`"prompt_eval_duration":5092533`, `"prompt_eval_duration":NaN`), parse.NoFigures, "not an answer of Ollama's"},
+		{"a text", figures(`"prompt_eval_count":21`, `"prompt_eval_count":"many"`), parse.NoFigures, "cannot unmarshal string"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			f, s := newFakeServer(t)
+			f.Answers["/api/generate"] = test.answer
+			a, err := NewAPI(t.Context(), s, "tiny", nil, 2)
+			require.NoError(t, err)
+			_, err = a.Sample(t.Context(), "x")
+			var failure *parse.Failure
+			require.ErrorAs(t, err, &failure)
+			assert.Equal(t, test.class, failure.Class)
+			assert.Contains(t, failure.Detail, test.detail)
+			assert.LessOrEqual(t, len(failure.Detail), mostWords+100, "what is kept of the server's words is bounded")
+		})
+	}
+}
+
+// figures answers with a real answer in which one figure is another.
+func figures(captured, instead string) http.HandlerFunc {
+	return ollamatest.Say(strings.Replace(ollamatest.Captured("generate.ndjson"), captured, instead, 1))
+}
+
+// TestAPIWrongServer: what no waiting mends ends the sweep, and no cell fails.
+func TestAPIWrongServer(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		answer http.HandlerFunc
+		want   string
+	}{
+		{"redirect", func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Location", "https://user:secret@elsewhere/login")
+			w.WriteHeader(http.StatusFound)
+		}, "the server redirects to https://elsewhere/login (302 Found): name Ollama's own address with -host"},
+		{"password", ollamatest.SayPage(401, "<html>who are you</html>"), "the server refuses the request (401 Unauthorized): where it wants a user and a password, give them as -host http://USER:PASSWORD@…"},
+		{"another server", http.NotFound, "the server does not know /api/generate (404 Not Found): is Ollama at that address?"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			f, s := newFakeServer(t)
+			f.Answers["/api/generate"] = test.answer
+			a, err := NewAPI(t.Context(), s, "tiny", nil, 2)
+			require.NoError(t, err)
+			_, err = a.Sample(t.Context(), "x")
+			require.ErrorContains(t, err, test.want)
+			var failure *parse.Failure
+			assert.NotErrorAs(t, err, &failure)
+		})
+	}
+}
+
+func TestAPIGivesUpWithTheContext(t *testing.T) {
+	f, s := newFakeServer(t)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	enough := errors.New("enough")
+	f.Answers["/api/generate"] = func(_ http.ResponseWriter, r *http.Request) { cancel(enough); <-r.Context().Done() }
+	a, err := NewAPI(ctx, s, "tiny", nil, 2)
+	require.NoError(t, err)
+	_, err = a.Sample(ctx, "x")
+	assert.ErrorIs(t, err, enough, "the cause is the caller's own")
+}
+
+// FuzzAPIStream has a server answer a prompt, and the question what is loaded,
+// with anything.
+func FuzzAPIStream(f *testing.F) {
+	f.Add(ollamatest.Captured("generate.ndjson"), 200)
+	f.Add(ollamatest.Captured("generate-unload.ndjson"), 200)
+	f.Add(ollamatest.Captured("generate-missing.json"), 404)
+	f.Add(ollamatest.Captured("ps.json"), 200)
+	f.Add(`{"error":"llama runner process has terminated: cudaMalloc failed: out of memory"}`, 500)
+	f.Add(`{"done":true,"prompt_eval_count":1e308}`, 200)
+	f.Add("<html>", 502)
+	server := ollamatest.New(f)
+	s := &Server{URL: server.URL, answerTime: 5 * time.Second}
+	a, err := NewAPI(f.Context(), s, "tiny", nil, 2)
+	require.NoError(f, err)
+	f.Fuzz(func(t *testing.T, body string, status int) {
+		if status < 200 || status > 599 {
+			return
+		}
+		server.Answers["/api/generate"] = ollamatest.SayStatus(status, body)
+		server.Answers["/api/ps"] = ollamatest.SayStatus(status, body)
+		sample, err := a.read(t.Context(), "x")
+		if err == nil {
+			require.NoError(t, sample.Check())
+		}
+		requireBounded(t, err)
+		loaded, err := s.loaded(t.Context(), "tiny", sample)
+		requireBounded(t, err)
+		if err == nil && (loaded.Size < 0 || loaded.SizeVRAM < 0 || loaded.ContextLength < 0) {
+			t.Fatalf("%+v", loaded)
+		}
+	})
+}
+
+// requireBounded expects the words of an error to be short, and fit to be shown.
+func requireBounded(t *testing.T, err error) {
+	t.Helper()
+	if err == nil {
+		return
+	}
+	text := strings.ReplaceAll(err.Error(), "\n", " ")
+	if len(text) > mostWords+500 || strings.ContainsFunc(text, unicode.IsControl) {
+		t.Fatalf("%d bytes: %q", len(text), text)
+	}
+}

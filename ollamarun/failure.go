@@ -1,0 +1,87 @@
+package ollamarun
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/ollama/ollama/api"
+
+	"github.com/ollama-sweep/ollama-sweep/parse"
+)
+
+// failure gives an error of the client its class. The end of the context is
+// passed on as its cause, since it says nothing of the server.
+func (s *Server) failure(ctx context.Context, doing string, err error) error {
+	if ctx.Err() != nil {
+		if f := new(parse.Failure); errors.As(context.Cause(ctx), &f) {
+			return fmt.Errorf("%s: %w", doing, f)
+		}
+		return context.Cause(ctx)
+	}
+	var (
+		known     *parse.Failure
+		wrong     *wrongServer
+		status    api.StatusError
+		transport *url.Error
+	)
+	text := words(err.Error())
+	class := parse.Classify(text)
+	switch {
+	case errors.As(err, &known):
+		return fmt.Errorf("%s: %w", doing, known)
+	case errors.As(err, &wrong):
+		return fmt.Errorf("%s at %s: %w", doing, s.URL, wrong)
+	case errors.As(err, &status):
+		text = words(status.ErrorMessage)
+		class = parse.Classify(text)
+		if status.StatusCode == http.StatusServiceUnavailable && class == parse.ModelError {
+			class = parse.ServerBusy
+		}
+	case errors.As(err, &transport):
+		class = parse.ServerAway
+	case notAMessage(err):
+		class, text = parse.NoFigures, "not an answer of Ollama's: "+text
+	}
+	return fmt.Errorf("%s: %w", doing, &parse.Failure{Class: class, Detail: text})
+}
+
+// notAMessage reports whether an answer could not be decoded. A line that is no
+// JSON comes as an error whose text is that line, as the server's own words do.
+func notAMessage(err error) bool {
+	var (
+		syntax *json.SyntaxError
+		kind   *json.UnmarshalTypeError
+		date   *time.ParseError
+	)
+	if errors.As(err, &syntax) || errors.As(err, &kind) || errors.As(err, &date) {
+		return true
+	}
+	text := strings.TrimSpace(err.Error())
+	return strings.HasPrefix(text, "{") || strings.HasPrefix(text, "[") || strings.HasPrefix(text, "<")
+}
+
+// mostWords is how many bytes of what a server or a command says are kept.
+const mostWords = 2000
+
+// words returns what a server says as text that can be shown and kept.
+func words(text string) string {
+	return cut(parse.Plain([]byte(cut(text, 8*mostWords))), mostWords)
+}
+
+// oneLine is words for what ought to be a name or a version.
+func oneLine(text string) string {
+	return cut(strings.Join(strings.Fields(words(text)), " "), 200)
+}
+
+func cut(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	return strings.ToValidUTF8(text[:most], "") + "…"
+}

@@ -1,0 +1,64 @@
+package ollamarun
+
+import (
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+)
+
+// ParseHost reads a host in the forms that OLLAMA_HOST takes: a URL, a host, a
+// port or both. Without a port it is Ollama's own, or the scheme's where one is
+// named. Empty is Ollama's own address. A user and a password, as proxies want
+// them, are kept apart from the URL.
+func ParseHost(s string) (*url.URL, *url.Userinfo, error) {
+	s = strings.TrimSpace(s)
+	shown := withoutUser(s)
+	port := "11434"
+	scheme, rest, named := strings.Cut(s, "://")
+	switch {
+	case !named:
+		scheme, rest = "http", s
+	case scheme == "http":
+		port = "80"
+	case scheme == "https":
+		port = "443"
+	default:
+		return nil, nil, fmt.Errorf("host %q: the scheme must be http or https", shown)
+	}
+	u, err := url.Parse(scheme + "://" + rest)
+	if err != nil {
+		return nil, nil, fmt.Errorf("host %q is not a URL like http://127.0.0.1:11434", shown)
+	}
+	if u.RawQuery != "" || u.Fragment != "" {
+		return nil, nil, fmt.Errorf("host %q: a URL like http://127.0.0.1:11434 ends before ? and #", u.Scheme+"://"+u.Host+u.Path)
+	}
+	host := u.Hostname()
+	if host == "" {
+		host = "127.0.0.1"
+	}
+	if u.Port() != "" {
+		port = u.Port()
+	}
+	if _, err := net.LookupPort("tcp", port); err != nil {
+		return nil, nil, fmt.Errorf("host %q: %q is not a port", shown, port)
+	}
+	u.Host = net.JoinHostPort(host, port)
+	user := u.User
+	u.User = nil
+	return u, user, nil
+}
+
+// withoutUser returns a host without what stands before its last @, which may be
+// a password, also where the rest makes no sense.
+func withoutUser(host string) string {
+	at := strings.LastIndexByte(host, '@')
+	if at < 0 {
+		return host
+	}
+	scheme, _, named := strings.Cut(host[:at], "://")
+	if !named {
+		return host[at+1:]
+	}
+	return scheme + "://" + host[at+1:]
+}

@@ -1,0 +1,76 @@
+package ollamarun
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/ollamatest"
+)
+
+func TestReady(t *testing.T) {
+	f, s := newFakeServer(t)
+	require.NoError(t, s.Ready(t.Context()))
+
+	version := f.Answers["/api/version"]
+	tries := 0
+	f.Answers["/api/version"] = func(w http.ResponseWriter, r *http.Request) {
+		if tries++; tries == 1 {
+			ollamatest.SayStatus(http.StatusServiceUnavailable, `{"error":"server busy, please try again.  maximum pending requests exceeded"}`)(w, r)
+			return
+		}
+		version(w, r)
+	}
+	var log bytes.Buffer
+	s.Wait, s.Log = time.Minute, &log
+	require.NoError(t, s.Ready(t.Context()))
+	assert.Equal(t, 2, tries)
+	assert.Contains(t, log.String(), "# waiting up to 1m0s for the Ollama server at "+s.URL.String()+": server busy")
+
+	nobody, _, err := ParseHost("127.0.0.1:1")
+	require.NoError(t, err)
+	away := &Server{URL: nobody}
+	err = away.Ready(t.Context())
+	assert.ErrorContains(t, err, "the Ollama server at http://127.0.0.1:1 stayed away for 0s (server_wait): ")
+	assert.ErrorContains(t, err, "connection refused; start it with `ollama serve`")
+
+	away.Wait = time.Minute
+	ctx, cancel := context.WithCancelCause(t.Context())
+	gone := errors.New("enough")
+	cancel(gone)
+	assert.ErrorIs(t, away.Ready(ctx), gone)
+}
+
+// TestBusyIsWaitedFor: only a prompt can tell that a server is not busy any
+// more, so the pauses grow from prompt to prompt.
+func TestBusyIsWaitedFor(t *testing.T) {
+	f, s := newFakeServer(t)
+	var log bytes.Buffer
+	s.Wait, s.Log = time.Minute, &log
+	a, err := NewAPI(t.Context(), s, "tiny", nil, 2)
+	require.NoError(t, err)
+	generate := f.Answers["/api/generate"]
+	f.Answers["/api/generate"] = ollamatest.SayStatus(503, `{"error":"server busy, please try again.  maximum pending requests exceeded"}`)
+	_, err = a.Sample(t.Context(), "x")
+	require.Error(t, err)
+	begun := time.Now()
+	require.NoError(t, s.Ready(t.Context()))
+	assert.GreaterOrEqual(t, time.Since(begun), pauses[0])
+	assert.Contains(t, log.String(), "# waiting up to 1m0s for the Ollama server at "+s.URL.String()+": it is busy\n")
+	_, err = a.Sample(t.Context(), "x")
+	require.Error(t, err)
+	assert.Equal(t, 2, s.busy.times)
+	s.Wait = pauses[1]
+	assert.ErrorContains(t, s.Ready(t.Context()), "stayed away for 1s (server_wait): it is busy")
+
+	f.Answers["/api/generate"] = generate
+	_, err = a.Sample(t.Context(), "x")
+	require.NoError(t, err)
+	assert.Zero(t, s.busy)
+}
