@@ -7,11 +7,13 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -25,6 +27,9 @@ const root = "../.."
 var binary string
 
 func TestMain(m *testing.M) {
+	// Where nohup has it ignored, the sweeps that are started would too: a handler
+	// here gives them the default.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	debug.SetGCPercent(1000) // as in the sweep itself, whose overhead is measured here
 	os.Exit(testWithBinary(m))
 }
