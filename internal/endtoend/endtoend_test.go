@@ -47,24 +47,24 @@ func TestEndToEndEmbedded(t *testing.T) {
 	config, out := writeConfig(t, "engine: embedded\n"+smallGrid), t.TempDir()
 	args := []string{"-config", config, "-out", out}
 
-	p := startSweep(t, args...)
+	p := startRaced(t, args...)
 	p.await(t, "# 3/6 ")
 	p.signal(t, syscall.SIGKILL)
 	requireEngineGone(t, out)
 	before := load(t, out)
 	require.GreaterOrEqual(t, len(before.Results), 3)
 
-	printed, code := startSweep(t, args...).wait()
+	printed, code := startRaced(t, args...).wait()
 	require.Zero(t, code, printed)
 	requireEngineGone(t, out)
 	requireWholeSweep(t, out, before, printed)
 
-	printed, code = startSweep(t, args...).wait()
+	printed, code = startRaced(t, args...).wait()
 	require.Zero(t, code, printed)
 	assert.Contains(t, printed, "# 6 cells: 6 stand in the checkpoint, 0 to measure")
 	assert.NotContains(t, printed, "BenchmarkSweep")
 
-	printed, code = startSweep(t, append(args, "-test.run=Sweep/ctx=1024/batch=128$", "-fresh", "-repeat", "1", "-test.v")...).wait()
+	printed, code = startRaced(t, append(args, "-test.run=Sweep/ctx=1024/batch=128$", "-fresh", "-repeat", "1", "-test.v")...).wait()
 	require.Zero(t, code, printed)
 	assert.Contains(t, printed, "=== RUN   TestSweep/ctx=1024/batch=128\n")
 	assert.NotContains(t, printed, "=== RUN   TestSweep/ctx=512", "one cell is asked for")
@@ -98,7 +98,7 @@ func TestEndToEndHost(t *testing.T) {
 			args := []string{"-config", config, "-out", out, "-host", engine.Server.URL.String(), "-ollama", engine.Ollama}
 			logged := size(t, filepath.Join(home, ollamarun.EngineLog))
 
-			p := startSweep(t, args...)
+			p := startRaced(t, args...)
 			p.await(t, "# 1/6 ")
 			took := p.signal(t, syscall.SIGINT)
 			printed, code := p.wait()
@@ -108,13 +108,13 @@ func TestEndToEndHost(t *testing.T) {
 			assert.Equal(t, users, models(t, client), "an interrupt clears up:\n%s", printed)
 			requireNothingLoaded(t, client)
 
-			p = startSweep(t, args...)
+			p = startRaced(t, args...)
 			p.await(t, "# 3/6 ")
 			p.signal(t, syscall.SIGKILL)
 			before := load(t, out)
 			assert.Greater(t, len(models(t, client)), len(users), "a killed sweep can't clear up")
 
-			printed, code = startSweep(t, args...).wait()
+			printed, code = startRaced(t, args...).wait()
 			require.Zero(t, code, printed)
 			assert.Contains(t, printed, "# deleted ollama-sweep-tmp-")
 			assert.Equal(t, users, models(t, client), "the next one does")

@@ -23,8 +23,9 @@ import (
 // root is the repository's, where `go test -run Sweep` is typed.
 const root = "../.."
 
-// binary is what `go test` builds and runs there.
-var binary string
+// binary is what `go test` builds and runs there, and raced the same with the
+// race detector where these tests have it. With it, every picture takes seconds.
+var binary, raced string
 
 func TestMain(m *testing.M) {
 	// Where nohup has it ignored, the sweeps that are started would too: a handler
@@ -41,13 +42,15 @@ func testWithBinary(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
-	binary = filepath.Join(dir, "sweep.test")
-	build := exec.Command("go", "test", "-c", "-o", binary, fmt.Sprintf("-race=%v", underRaceDetector()), ".")
-	build.Dir = root
-	build.Stderr = os.Stderr
-	if err := build.Run(); err != nil {
-		fmt.Fprintln(os.Stderr, "building the sweep:", err)
-		return 1
+	binary, raced = filepath.Join(dir, "sweep.test"), filepath.Join(dir, "raced.test")
+	for file, race := range map[string]bool{binary: false, raced: underRaceDetector()} {
+		build := exec.Command("go", "test", "-c", "-o", file, fmt.Sprintf("-race=%v", race), ".")
+		build.Dir = root
+		build.Stderr = os.Stderr
+		if err := build.Run(); err != nil {
+			fmt.Fprintln(os.Stderr, "building the sweep:", err)
+			return 1
+		}
 	}
 	return m.Run()
 }
@@ -94,6 +97,12 @@ func startSweep(t *testing.T, flags ...string) *sweepProcess {
 	_, err := os.Stat(filepath.Join(root, "sweep_test.go"))
 	require.NoError(t, err)
 	return startProgram(t, binary, func(cmd *exec.Cmd) { cmd.Dir = root }, flags...)
+}
+
+// startRaced starts one under the race detector, where these tests have it.
+func startRaced(t *testing.T, flags ...string) *sweepProcess {
+	t.Helper()
+	return startProgram(t, raced, func(cmd *exec.Cmd) { cmd.Dir = root }, flags...)
 }
 
 // startProgram does the same with a program that is elsewhere, and in other

@@ -7,7 +7,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -57,7 +56,7 @@ func TestSurvivesServerFaults(t *testing.T) {
 		{"closed in a line", ollamatest.BreakOff(firstLine[:30]), inPair, inPair + 1, none, "", "the answer broke off"},
 		{"closed three times", ollamatest.BreakOff(firstLine), firstOfPair, firstOfPair + 2, is(parse.RunnerCrashed), "the server went away 3 times under this cell: the answer broke off: unexpected EOF", ""},
 		{"no end", ollamatest.Endless(firstLine + "\n"), inPair, inPair, none, "", "the answer is longer than 64 MB"},
-		{"a line without end", ollamatest.Endless("x"), inPair, inPair, is(parse.NoFigures), "the answer ended without the message", ""},
+		{"a line without end", ollamatest.Endless(strings.Repeat("x", 1<<16)), inPair, inPair, is(parse.NoFigures), "the answer ended without the message", ""},
 		{"invalid JSON", ollamatest.Say(`{"model":"tiny","response":` + "\n"), inPair, inPair, is(parse.NoFigures), "not an answer of Ollama's", ""},
 		{"hanging in the load", ollamatest.Hang(""), firstOfPair, firstOfPair, is(parse.Timeout), "not done within 2s (cell_timeout)", ""},
 		{"hanging before the header", ollamatest.Hang(""), inPair, inPair, is(parse.Timeout), "not done within 2s (cell_timeout)", ""},
@@ -75,7 +74,7 @@ func TestSurvivesServerFaults(t *testing.T) {
 			out := t.TempDir()
 			server, args := simulated(t, out, "cell_timeout: 2s\n"+smallGrid)
 			prompts := 0
-			server.Fault = func(r ollamatest.Request) http.HandlerFunc {
+			server.Play(func(r ollamatest.Request) http.HandlerFunc {
 				if !strings.Contains(r.Body, `"num_ctx"`) {
 					return nil
 				}
@@ -83,10 +82,11 @@ func TestSurvivesServerFaults(t *testing.T) {
 					return nil
 				}
 				return test.fault
-			}
+			})
 			p := startSweep(t, args...)
 			printed, code := p.wait()
 			require.Zero(t, code, printed)
+			server.Play(nil)
 			assert.GreaterOrEqual(t, prompts, test.to, "the fault was played")
 			assert.Contains(t, printed, test.printed)
 			cp := load(t, out)
@@ -131,17 +131,16 @@ func TestSurvivesServerThatStops(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			out := t.TempDir()
 			server, args := simulated(t, out, smallGrid)
-			var on atomic.Bool
-			prompts := 0
-			server.Fault = func(r ollamatest.Request) http.HandlerFunc {
+			on, prompts := false, 0
+			server.Play(func(r ollamatest.Request) http.HandlerFunc {
 				if strings.Contains(r.Body, `"num_ctx"`) {
 					prompts++
 				}
-				if on.Store(on.Load() || prompts == 10); on.Load() && (r.Path == "/api/generate" || r.Path == "/api/show") {
+				if on = on || prompts == 10; on && (r.Path == "/api/generate" || r.Path == "/api/show") {
 					return test.fault
 				}
 				return nil
-			}
+			})
 			printed, code := startSweep(t, args...).wait()
 			assert.Equal(t, 1, code)
 			assert.Contains(t, printed, "# stopped: ")
@@ -152,7 +151,7 @@ func TestSurvivesServerThatStops(t *testing.T) {
 				assert.False(t, r.Failed())
 			}
 
-			server.Fault = nil
+			server.Play(nil)
 			printed, code = startSweep(t, args...).wait()
 			require.Zero(t, code, printed)
 			assert.Len(t, load(t, out).Results, len(smallPlan))
@@ -207,13 +206,18 @@ func TestSurvivesOddServers(t *testing.T) {
 		{"a page", "/api/version", ollamatest.SayPage(200, "<html>welcome</html>"), 1, "stayed away for 1s (server_wait): a web page (200 OK) and not an answer of Ollama's"},
 		{"another server", "/api/version", http.NotFound, 1, "the server does not know /api/version (404 Not Found): is Ollama at that address?"},
 		{"a redirect", "/api/version", http.RedirectHandler("/login", http.StatusFound).ServeHTTP, 1, "/login (302 Found): name Ollama's own address with -host"},
-		{"a version without end", "/api/version", ollamatest.Endless("x"), 1, "the answer is longer than 64 MB"},
-		{"a list without end", "/api/tags", ollamatest.Endless("x"), 1, "the answer is longer than 64 MB"},
+		{"a version without end", "/api/version", ollamatest.Endless(strings.Repeat("x", 1<<16)), 1, "the answer is longer than 64 MB"},
+		{"a list without end", "/api/tags", ollamatest.Endless(strings.Repeat("x", 1<<16)), 1, "the answer is longer than 64 MB"},
 		{"no JSON", "/api/ps", ollamatest.Say("what"), 1, "asking what is loaded: Parse error: not an answer of Ollama's: invalid character 'w'"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			server, _ := simulated(t, "", "")
-			server.Answers[test.path] = test.fault
+			server.Play(func(r ollamatest.Request) http.HandlerFunc {
+				if r.Path == test.path {
+					return test.fault
+				}
+				return nil
+			})
 			config := writeConfig(t, "model: tiny\nhost: "+server.URL.String()+"\nserver_wait: 1s\n"+smallGrid)
 			p := startSweep(t, "-config", config, "-out", t.TempDir())
 			printed, code := p.wait()

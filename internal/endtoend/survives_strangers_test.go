@@ -10,12 +10,14 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/ollamatest"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 )
 
@@ -25,13 +27,21 @@ func TestSurvivesUntold(t *testing.T) {
 	const secret = "hunter2-hunter2"
 	out := t.TempDir()
 	server, _ := simulated(t, out, "")
+	var mu sync.Mutex
 	var sent []string
 	generate := server.Answers["/api/generate"]
-	server.Answers["/api/generate"] = func(w http.ResponseWriter, r *http.Request) {
-		user, password, _ := r.BasicAuth()
-		sent = append(sent, user+" "+password)
-		generate(w, r)
-	}
+	server.Play(func(r ollamatest.Request) http.HandlerFunc {
+		if r.Path != "/api/generate" {
+			return nil
+		}
+		return func(w http.ResponseWriter, r *http.Request) {
+			user, password, _ := r.BasicAuth()
+			mu.Lock()
+			sent = append(sent, user+" "+password)
+			mu.Unlock()
+			generate(w, r)
+		}
+	})
 	config := writeConfig(t, "model: tiny\nserver_wait: 1s\nhost: http://somebody:"+secret+"@"+server.URL.Host+"\n"+manyCells)
 	t.Setenv("OLLAMA_API_KEY", secret)
 	p := startSweep(t, "-config", config, "-out", out)
@@ -39,7 +49,9 @@ func TestSurvivesUntold(t *testing.T) {
 	server.Stop()
 	printed, code := p.wait()
 	assert.Equal(t, 1, code)
+	mu.Lock()
 	assert.Equal(t, []string{"somebody " + secret}, slices.Compact(sent), "the server is told")
+	mu.Unlock()
 	assert.Contains(t, printed, "stayed away for 1s")
 	assert.NotContains(t, printed, secret)
 	assert.NotContains(t, printed, "somebody")
@@ -61,21 +73,22 @@ func TestSurvivesHostileNames(t *testing.T) {
 	out := t.TempDir()
 	server, args := simulated(t, out, smallGrid)
 	loaded := server.Answers["/api/ps"]
-	server.Answers["/api/ps"] = func(w http.ResponseWriter, r *http.Request) {
-		var b strings.Builder
-		loaded(&intoBuilder{ResponseWriter: w, b: &b}, r)
-		fmt.Fprint(w, strings.Replace(b.String(), `{"models":[{`, `{"models":[{"name":"`+hostile+`","model":"x","size":1,"digest":"x"},{`, 1))
-	}
-	failing := 0
-	generate := server.Answers["/api/generate"]
-	server.Answers["/api/generate"] = func(w http.ResponseWriter, r *http.Request) {
-		if failing++; failing == 8 {
-			w.WriteHeader(http.StatusInternalServerError)
-			fmt.Fprint(w, `{"error":"`+hostile+`"}`)
-			return
+	prompts := 0
+	server.Play(func(r ollamatest.Request) http.HandlerFunc {
+		switch {
+		case r.Path == "/api/ps":
+			return func(w http.ResponseWriter, r *http.Request) {
+				var b strings.Builder
+				loaded(&intoBuilder{ResponseWriter: w, b: &b}, r)
+				fmt.Fprint(w, strings.Replace(b.String(), `{"models":[{`, `{"models":[{"name":"`+hostile+`","model":"x","size":1,"digest":"x"},{`, 1))
+			}
+		case r.Path == "/api/generate":
+			if prompts++; prompts == 8 {
+				return ollamatest.SayStatus(http.StatusInternalServerError, `{"error":"`+hostile+`"}`)
+			}
 		}
-		generate(w, r)
-	}
+		return nil
+	})
 	printed, code := startSweep(t, args...).wait()
 	require.Zero(t, code, printed)
 	failed := 0

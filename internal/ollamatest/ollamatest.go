@@ -34,13 +34,12 @@ func Captured(name string) string {
 type Server struct {
 	URL *url.URL
 	// Answers are by path, the captured ones to begin with. A test may put others
-	// in while no request is under way.
+	// in while no request is under way; one whose client is another process has to
+	// do it before that starts, with Play.
 	Answers map[string]http.HandlerFunc
-	// Fault, where it is set, is asked before each answer and may give another in
-	// its place.
-	Fault func(Request) http.HandlerFunc
 
 	mu        sync.Mutex
+	fault     func(Request) http.HandlerFunc
 	asked     []string
 	http      *http.Server
 	listener  net.Listener
@@ -108,11 +107,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !s.simulated && strings.Contains(request.Body, `"keep_alive":"0s"`) {
 		s.Answers["/api/ps"] = Say(`{"models":[]}`) // unloaded
 	}
-	if s.Fault != nil {
-		if answer := s.Fault(request); answer != nil {
-			answer(w, r)
-			return
-		}
+	if answer := s.faulty(request); answer != nil {
+		answer(w, r.WithContext(withRequest(r.Context(), request)))
+		return
 	}
 	answer, ok := s.Answers[request.Path]
 	if !ok {
@@ -120,6 +117,23 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	answer(w, r.WithContext(withRequest(r.Context(), request)))
+}
+
+// Play has fault asked before each answer, which may give another in its place,
+// or nil. It is asked for one request at a time; nil plays nothing any more.
+func (s *Server) Play(fault func(Request) http.HandlerFunc) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fault = fault
+}
+
+func (s *Server) faulty(r Request) http.HandlerFunc {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.fault == nil {
+		return nil
+	}
+	return s.fault(r)
 }
 
 // Asked returns the requests so far, the first thousand at most, each as

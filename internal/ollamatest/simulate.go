@@ -41,6 +41,8 @@ const loadTime = 3 * time.Millisecond
 // the server says. A clock of 100 says a hundred times as much: a busy machine
 // can't hold such an answer up for so long that its figures are refused.
 func (s *Server) Simulate(clock int) {
+	s.mu.Lock() // which every request takes before it is answered
+	defer s.mu.Unlock()
 	s.simulated = true
 	sim := &simulation{clock: time.Duration(clock), models: []string{"tiny:latest"}}
 	s.Answers["/api/tags"] = sim.tags
