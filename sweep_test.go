@@ -40,13 +40,13 @@ func TestSweep(t *testing.T) {
 		t.Skip("measures a real Ollama for seconds to days; start it with go test -run Sweep -timeout 0")
 	}
 	deadline, _ := t.Deadline()
-	ctx, release := bench.Interruptible(context.Background(), os.Stdout)
+	ctx, stdout, release := bench.Interruptible(context.Background(), os.Stdout)
 	t.Cleanup(release)
 	b, err := bench.Open(ctx, bench.Options{
 		Config:       *configFile,
 		Overrides:    &overrides,
 		EngineSource: "scripts/engine",
-		Stdout:       os.Stdout,
+		Stdout:       stdout,
 		Deadline:     deadline,
 		Filtered:     strings.Contains(pattern, "/"),
 	})

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -14,22 +15,22 @@ import (
 )
 
 // Interruptible returns a context that ends when the sweep is to stop in good
-// order: with SIGINT, SIGTERM or SIGHUP, when nobody reads standard output any
-// more, and when the go command that runs the test is gone, which passes on no
-// signal but those of the keyboard. The second signal finds no handler and ends
-// the process at once. What takes a line when that happens is say.
-func Interruptible(ctx context.Context, say io.Writer) (_ context.Context, release func()) {
+// order: with SIGINT, SIGTERM or SIGHUP, when nobody reads what is written to
+// the writer, which passes it on to stdout, and when the go command that runs
+// the test is gone, which passes on no signal but those of the keyboard. A line
+// on stdout says so. The second signal finds no handler and ends the process at
+// once.
+func Interruptible(ctx context.Context, stdout io.Writer) (_ context.Context, out io.Writer, release func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	if !signal.Ignored(syscall.SIGHUP) { // as nohup has it
 		signal.Notify(signals, syscall.SIGHUP)
 	}
-	// Taken for good: without a handler the next line would end the process.
-	unread := make(chan os.Signal, 1)
-	signal.Notify(unread, syscall.SIGPIPE)
-	// Where files have a limit, the write is to fail, and not the process.
-	signal.Notify(make(chan os.Signal, 1), syscall.SIGXFSZ)
+	// The write is to fail, and not the process. The signals themselves tell
+	// nothing: a connection that a server closes comes with SIGPIPE too.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE, syscall.SIGXFSZ)
+	unread := make(chan struct{}, 1)
 	orphaned := make(chan struct{})
 	if underGoTest() {
 		go watchParent(ctx, orphaned)
@@ -47,10 +48,27 @@ func Interruptible(ctx context.Context, say io.Writer) (_ context.Context, relea
 			return
 		}
 		signal.Stop(signals)
-		fmt.Fprintf(say, "# interrupted %s: saving and clearing up; once more ends at once\n", why)
+		fmt.Fprintf(stdout, "# interrupted %s: saving and clearing up; once more ends at once\n", why)
 		cancel(fmt.Errorf("%w %s", sweep.ErrInterrupted, why))
 	}()
-	return ctx, func() { signal.Stop(signals); cancel(nil) }
+	return ctx, &heard{stdout, unread}, func() { signal.Stop(signals); cancel(nil) }
+}
+
+// heard tells when what is written has no reader any more.
+type heard struct {
+	io.Writer
+	unread chan<- struct{}
+}
+
+func (h *heard) Write(p []byte) (int, error) {
+	n, err := h.Writer.Write(p)
+	if errors.Is(err, syscall.EPIPE) {
+		select {
+		case h.unread <- struct{}{}:
+		default: // it is known
+		}
+	}
+	return n, err
 }
 
 // underGoTest reports whether the go command runs this test, by a flag that it
