@@ -99,7 +99,7 @@ func TestCLINeedsItsCommand(t *testing.T) {
 func TestCLIChecksItsCommand(t *testing.T) {
 	var log bytes.Buffer
 	c, _, _ := newFakeCLI(t, "")
-	c.Log, c.answerTime = &log, 500*time.Millisecond
+	c.Log = &log
 	require.NoError(t, c.checkCommand(t.Context()))
 	assert.Empty(t, log.String())
 
@@ -109,6 +109,7 @@ func TestCLIChecksItsCommand(t *testing.T) {
 	t.Setenv("FAKE", "no ollama")
 	assert.EqualError(t, c.checkCommand(t.Context()), c.command+` is not the ollama command: with --version it says "GNU coreutils" (exit status 0)`)
 	t.Setenv("FAKE", "hanging version")
+	c.answerTime = 500 * time.Millisecond
 	assert.EqualError(t, c.checkCommand(t.Context()), c.command+" --version did not end within 500ms")
 }
 

@@ -64,15 +64,18 @@ func TestHangingAnswers(t *testing.T) {
 		"/api/tags":    func() error { _, err := s.DeleteLeftovers(t.Context()); return err },
 	} {
 		for name, answer := range map[string]http.HandlerFunc{"before the header": ollamatest.Hang(""), "in the body": ollamatest.Hang(`{"mod`)} {
-			kept := f.Answers[path]
-			f.Answers[path] = answer
+			f.Play(func(r ollamatest.Request) http.HandlerFunc {
+				if r.Path == path {
+					return answer
+				}
+				return nil
+			})
 			var failure *parse.Failure
 			require.ErrorAs(t, ask(), &failure, "%s %s", path, name)
 			assert.Equal(t, parse.Failure{Class: parse.ServerAway, Detail: "no answer within 50ms"}, *failure)
-			f.Answers[path] = kept
 		}
 	}
-	f.Answers["/api/ps"] = ollamatest.Endless(" ")
+	f.Play(func(ollamatest.Request) http.HandlerFunc { return ollamatest.Endless(strings.Repeat(" ", 1<<16)) })
 	_, err = s.running(t.Context())
 	assert.Error(t, err, "an answer without end is not read into memory")
 }
