@@ -1,6 +1,7 @@
 package endtoend
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -217,8 +218,12 @@ func TestSurvivesAStoppedEngine(t *testing.T) {
 	if len(started) == 0 {
 		t.Skip("the children of a process are not known here")
 	}
-	for _, pid := range started {
-		require.NoError(t, syscall.Kill(pid, syscall.SIGSTOP))
+	for i, pid := range started {
+		err := syscall.Kill(pid, syscall.SIGSTOP)
+		if i > 0 && errors.Is(err, syscall.ESRCH) {
+			continue // a runner, which ends with its cell; the first is the server
+		}
+		require.NoError(t, err)
 	}
 	assert.Less(t, p.signal(t, syscall.SIGTERM), endsWithin)
 	requireEngineGone(t, out)
