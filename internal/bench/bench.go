@@ -19,6 +19,7 @@ import (
 
 	"github.com/ollama-sweep/ollama-sweep/internal/check"
 	"github.com/ollama-sweep/ollama-sweep/internal/report"
+	"github.com/ollama-sweep/ollama-sweep/internal/search"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 	"github.com/ollama-sweep/ollama-sweep/ollamarun"
 	"github.com/ollama-sweep/ollama-sweep/parse"
@@ -111,6 +112,8 @@ func (b *Bench) open(o Options) (err error) {
 		Store:       store,
 		Prompter:    prompter,
 		Known:       known,
+		Strategy:    strategy(b.config),
+		Prune:       b.config.Prune,
 		Repeat:      b.config.Repeat,
 		Rounds:      b.config.Order == sweep.OrderRound,
 		CellTimeout: b.config.CellTimeout,
@@ -120,14 +123,26 @@ func (b *Bench) open(o Options) (err error) {
 		Leaders:        b.config.Leaders(),
 		Baseline:       b.config.Baseline,
 
-		Deadline:  beforeDeadline(o.Deadline),
-		BudgetEnd: budgetEnd(b.config.Budget),
-		Filtered:  o.Filtered,
-		OnSample:  onSample,
-		Log:       o.Stdout,
-		Now:       time.Now,
+		Deadline:    beforeDeadline(o.Deadline),
+		BudgetEnd:   budgetEnd(b.config.Budget.Time),
+		BudgetCells: b.config.Budget.Cells,
+		Filtered:    o.Filtered,
+		OnSample:    onSample,
+		Log:         o.Stdout,
+		Now:         time.Now,
 	}
 	return nil
+}
+
+// strategy returns what decides on cells.
+func strategy(c sweep.Config) sweep.Strategy {
+	switch c.Strategy {
+	case sweep.StrategyBest:
+		return &search.Best{Tolerance: float64(c.Tolerance), Repeat: c.Repeat}
+	case sweep.StrategyFrontier:
+		return &search.Frontier{Tolerance: float64(c.Tolerance), Repeat: c.Repeat}
+	}
+	return sweep.Exhaustive{Repeat: c.Repeat, Rounds: c.Order == sweep.OrderRound}
 }
 
 // Run measures (see sweep.Sweep.Run) and clears up at once, since reports of many
@@ -161,11 +176,18 @@ func (b *Bench) Report(summary sweep.Summary) error {
 }
 
 func (b *Bench) howToGoOn(summary sweep.Summary) string {
+	goesOn := "measures what is missing"
+	if summary.Search {
+		goesOn = "goes on with the search"
+	}
 	switch {
 	case summary.Missing > 0 && b.config.Fresh:
-		return "to go on: the same command without -fresh measures what is missing"
+		return "to go on: the same command without -fresh " + goesOn
 	case summary.Missing > 0:
-		return "to go on: the same command again measures what is missing"
+		return "to go on: the same command again " + goesOn
+	}
+	if summary.Search && summary.PassedOver > 0 {
+		return "to measure the other cells too: -strategy exhaustive; to measure anew: -fresh, which keeps the old checkpoint under another name"
 	}
 	return "to measure anew: -fresh, which keeps the old checkpoint under another name"
 }

@@ -44,6 +44,10 @@ func (s subject) header(ctx context.Context, server *ollamarun.Server, cfg sweep
 		NumCtx:       grid.Ctx,
 		NumBatch:     grid.Batch,
 		Shard:        cfg.Shard,
+		Prune:        cfg.Prune,
+	}
+	if cfg.Searches() {
+		h.Strategy = cfg.Strategy
 	}
 	known := check.Evidence{NumPredict: cfg.NumPredict, CLI: cfg.Runner == sweep.RunnerCLI, Exclusive: cfg.Exclusive}
 	base := s.model

@@ -57,6 +57,8 @@ func (m *cellMap) Plot(c draw.Canvas, _ *plot.Plot) {
 			fill(c, failedTint, area)
 		case missing:
 			drawMissing(c, area)
+		case pruned:
+			drawPruned(c, area)
 		default:
 			fill(c, blankGrey, area)
 		}
@@ -86,6 +88,7 @@ func (m *cellMap) Plot(c draw.Canvas, _ *plot.Plot) {
 			layouts[name].draw(c, area)
 		}
 	})
+	m.drawPicks(c)
 	if best != (vg.Rectangle{}) {
 		stroke(c, draw.LineStyle{Color: bestBlue, Width: outline}, best)
 	}
@@ -162,20 +165,46 @@ func drawSpill(c draw.Canvas, area vg.Rectangle) {
 	})
 }
 
+// drawPicks marks the cells that a search holds for the fastest of their num_ctx,
+// also those that it did not measure.
+func (m *cellMap) drawPicks(c draw.Canvas) {
+	picks := m.picks()
+	for row, batch := range m.batch {
+		for column, ctx := range m.ctx {
+			area := m.cell(c.Rectangle, column, row)
+			if picks[sweep.Cell{Ctx: ctx, Batch: batch}] && area.Max.Y >= m.from && area.Min.Y <= m.to {
+				drawPick(c, area)
+			}
+		}
+	}
+}
+
+// drawPick draws a line under what stands in a cell.
+func drawPick(c draw.Canvas, area vg.Rectangle) {
+	const inset, thick = 4, 2.5
+	c.SetLineStyle(draw.LineStyle{Color: bestBlue, Width: thick})
+	strokeLine(c, area.Min.X+inset, area.Min.Y+inset, area.Max.X-inset, area.Min.Y+inset)
+}
+
 // drawMissing draws the ground of a cell that is not measured yet.
-func drawMissing(c draw.Canvas, area vg.Rectangle) {
-	fill(c, missingGrey, area)
+func drawMissing(c draw.Canvas, area vg.Rectangle) { hatch(c, missingGrey, hatchGrey, area) }
+
+// drawPruned draws that of one that was passed over for want of memory.
+func drawPruned(c draw.Canvas, area vg.Rectangle) { hatch(c, failedTint, hatchGrey, area) }
+
+func hatch(c draw.Canvas, ground, strokes color.Color, area vg.Rectangle) {
+	fill(c, ground, area)
 	const distance = 7 // points between strokes, measured along the edge
 	clip := draw.Canvas{Canvas: c.Canvas, Rectangle: area}
 	size := area.Size()
-	var strokes [][]vg.Point
+	var lines [][]vg.Point
 	for d := vg.Length(distance) / 2; d < size.X+size.Y; d += distance {
-		strokes = append(strokes, []vg.Point{
+		lines = append(lines, []vg.Point{
 			{X: area.Min.X + d, Y: area.Min.Y},
 			{X: area.Min.X + d - size.Y, Y: area.Max.Y},
 		})
 	}
-	clip.StrokeLines(draw.LineStyle{Color: hatchGrey, Width: 0.7}, clip.ClipLinesXY(strokes...)...)
+	clip.StrokeLines(draw.LineStyle{Color: strokes, Width: 0.7}, clip.ClipLinesXY(lines...)...)
 }
 
 // drawFailedBorder draws the red dashes inside of a failed cell's edges.

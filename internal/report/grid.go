@@ -14,7 +14,8 @@ type state int
 const (
 	notPlanned state = iota // both values are on an axis, but nobody asked for the pair
 	leftOut                 // num_batch is above num_ctx
-	missing                 // planned, and not measured yet
+	missing                 // planned, and not measured yet or not by the search
+	pruned                  // planned, and passed over because it needs more memory than a cell that ran out of it
 	failed
 	measured
 )
@@ -23,6 +24,7 @@ const (
 type grid struct {
 	ctx, batch []int // ascending
 	planned    map[sweep.Cell]bool
+	pruned     map[sweep.Cell]sweep.Cell // each with the cell that ran out of memory
 	results    map[sweep.Cell]*sweep.Result
 	gpu        bool // a model was in GPU memory, so that one that is not has spilled
 	cp         *sweep.Checkpoint
@@ -35,6 +37,7 @@ func newGrid(cp *sweep.Checkpoint) *grid {
 		results: make(map[sweep.Cell]*sweep.Result, len(cp.Results)),
 	}
 	g.cp = cp
+	g.pruned = cp.Pruned()
 	g.gpu = len(cp.Sweep.GPU) > 0
 	g.ctx, g.batch = cp.Axes()
 	for _, c := range plan {
@@ -57,6 +60,8 @@ func (g *grid) at(c sweep.Cell) (state, *sweep.Result) {
 		return failed, r
 	case r != nil && r.PromptEvalRate != nil:
 		return measured, r
+	case g.planned[c] && g.pruned[c] != sweep.Cell{}:
+		return pruned, nil
 	case g.planned[c]:
 		return missing, nil
 	case !c.Valid():
@@ -64,6 +69,20 @@ func (g *grid) at(c sweep.Cell) (state, *sweep.Result) {
 	}
 	return notPlanned, nil
 }
+
+// missingText says what became of the missing cells.
+func (g *grid) missingText() string {
+	switch s := g.cp.Sweep.Search; {
+	case s == nil:
+		return "not measured yet"
+	case s.Done:
+		return "the search did without it"
+	}
+	return "not measured by the search yet"
+}
+
+// prunedText says what became of the pruned cells.
+const prunedText = "pruned: needs at least the memory of a cell that ran out of it"
 
 // spilled reports whether a part of the cell's model was not in GPU memory.
 func (g *grid) spilled(r *sweep.Result) bool { return check.Spilled(r.Size, r.SizeVRAM, g.gpu) }

@@ -176,3 +176,20 @@ func BenchmarkHeatmap(b *testing.B) {
 		})
 	}
 }
+
+// TestHeatmapMarksPicks: cells that a search holds for the fastest are marked, also
+// those that it did not measure.
+func TestHeatmapMarksPicks(t *testing.T) {
+	blue := func(picks int) int {
+		cp := searched()
+		cp.Sweep.Search.Columns = cp.Sweep.Search.Columns[:picks]
+		var b bytes.Buffer
+		require.NoError(t, WriteHeatmap(&b, cp))
+		img, err := png.Decode(&b)
+		require.NoError(t, err)
+		return colorsIn(img, img.Bounds())[bestBlue]
+	}
+	one, two, three := blue(1), blue(2), blue(3)
+	assert.InEpsilon(t, two-one, three-two, 0.1)
+	assert.Greater(t, three-two, 10000)
+}

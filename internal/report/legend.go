@@ -39,9 +39,21 @@ func (g *grid) legend() []legendEntry {
 		}})
 	}
 	if g.has(missing) {
-		entries = append(entries, legendEntry{"not measured yet", func(c draw.Canvas, swatch vg.Rectangle) {
+		entries = append(entries, legendEntry{g.missingText(), func(c draw.Canvas, swatch vg.Rectangle) {
 			drawMissing(c, swatch)
 			stroke(c, draw.LineStyle{Color: gridGrey, Width: 0.5}, swatch)
+		}})
+	}
+	if g.has(pruned) {
+		entries = append(entries, legendEntry{prunedText, func(c draw.Canvas, swatch vg.Rectangle) {
+			drawPruned(c, swatch)
+			stroke(c, draw.LineStyle{Color: gridGrey, Width: 0.5}, swatch)
+		}})
+	}
+	if len(g.picks()) > 0 {
+		entries = append(entries, legendEntry{"held for the fastest of its num_ctx", func(c draw.Canvas, swatch vg.Rectangle) {
+			stroke(c, draw.LineStyle{Color: gridGrey, Width: 0.5}, swatch)
+			drawPick(c, swatch)
 		}})
 	}
 	if reason := g.blankReason(); reason != "" {

@@ -17,10 +17,11 @@ import (
 // Stats counts a sweep's cells and sums up their rates.
 type Stats struct {
 	// Planned cells are those of the plan and any other that has a result. Each
-	// is measured, failed or missing.
+	// is measured, failed, pruned or missing.
 	Planned  int
 	Measured int
 	Failed   int
+	Pruned   int // passed over because another cell ran out of memory
 	Missing  int
 	// LeftOut counts the pairs of the axes whose num_batch is above num_ctx:
 	// they are no cells of their own and not among the planned.
@@ -41,6 +42,10 @@ type Stats struct {
 	Drift *verdict.Drift
 	// OneSample says that no cell was measured more than once.
 	OneSample bool
+	// Search is what the search has found, nil without one.
+	Search *sweep.Answer
+
+	ofColumn map[sweep.Cell]bool // held for the fastest of their num_ctx
 }
 
 // ClassCount says how many cells failed in the same way.
@@ -70,13 +75,16 @@ func (g *grid) stats() Stats {
 				classes[*r.Error]++
 			case missing:
 				s.Missing++
+			case pruned:
+				s.Pruned++
 			case leftOut:
 				s.LeftOut++
 			}
 		}
 	}
 	s.Measured = len(rates)
-	s.Planned = s.Measured + s.Failed + s.Missing
+	s.Planned = s.Measured + s.Failed + s.Pruned + s.Missing
+	s.Search, s.ofColumn = g.cp.Sweep.Search, g.picks()
 	for class, n := range classes {
 		s.Failures = append(s.Failures, ClassCount{class, n})
 	}
@@ -98,6 +106,30 @@ func (g *grid) stats() Stats {
 	return s
 }
 
+// rest counts the planned cells that are neither measured nor failed.
+func (s Stats) rest() string {
+	text := fmt.Sprintf("%d missing", s.Missing)
+	if s.Search != nil {
+		text = fmt.Sprintf("%d not measured by the search", s.Missing)
+	}
+	if s.Pruned > 0 {
+		text = fmt.Sprintf("%d pruned, ", s.Pruned) + text
+	}
+	return text
+}
+
+// picks returns the cells that a search holds for the fastest of their num_ctx.
+func (g *grid) picks() map[sweep.Cell]bool {
+	if g.cp.Sweep.Search == nil {
+		return nil
+	}
+	picks := make(map[sweep.Cell]bool)
+	for _, c := range g.cp.Sweep.Search.Columns {
+		picks[c.Cell()] = true
+	}
+	return picks
+}
+
 // better reports whether a is to be named before b. Both are measured.
 func better(a, b *sweep.Result) bool {
 	return cmp.Or(
@@ -111,7 +143,7 @@ func better(a, b *sweep.Result) bool {
 // benchmark format, so that they may stand among benchmark lines.
 func (s Stats) Print(w io.Writer) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "Cells: %d planned, %d measured, %d failed, %d missing\n", s.Planned, s.Measured, s.Failed, s.Missing)
+	fmt.Fprintf(&b, "Cells: %d planned, %d measured, %d failed, %s\n", s.Planned, s.Measured, s.Failed, s.rest())
 	for _, f := range s.Failures {
 		fmt.Fprintf(&b, "  %d failed: %s\n", f.Cells, oneLine(string(f.Class)))
 	}

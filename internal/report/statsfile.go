@@ -21,11 +21,11 @@ var statsColumns = []string{
 // order of num_ctx and num_batch: its samples, their median in tokens per
 // second, the 95 % interval of that (empty below six samples), the spread from
 // the smallest to the largest in percent of the median, the warnings, whether it
-// is best, tied or recommended, whether the settings were verified, the model's
+// is best, tied, recommended or held for the fastest of its num_ctx, whether the settings were verified, the model's
 // bytes in all and in GPU memory, tries that failed, and the type of error.
 func WriteStats(w io.Writer, cp *sweep.Checkpoint) error {
 	g := newGrid(cp)
-	verdicts := cellVerdicts(cp)
+	verdicts := g.verdicts()
 	out := csv.NewWriter(w)
 	rows := [][]string{statsColumns}
 	for _, ctx := range g.ctx {
@@ -89,22 +89,29 @@ func known(x int64) string {
 	return strconv.FormatInt(x, 10)
 }
 
-// cellVerdicts says of the cells that stand out what they are.
-func cellVerdicts(cp *sweep.Checkpoint) map[sweep.Cell]string {
+// verdicts says of the cells that stand out what they are.
+func (g *grid) verdicts() map[sweep.Cell]string {
 	says := make(map[sweep.Cell]string)
-	v, ok := cp.Verdict()
+	v, ok := g.cp.Verdict()
 	if !ok {
 		return says
 	}
-	for _, c := range v.Tied {
-		says[sweep.Cell{Ctx: c.Ctx, Batch: c.Batch}] = "tied"
+	is := func(c sweep.Cell, what string) {
+		if says[c] != "" {
+			what = says[c] + ", " + what
+		}
+		says[c] = what
 	}
-	says[sweep.Cell{Ctx: v.Best.Ctx, Batch: v.Best.Batch}] = "best"
-	recommended := sweep.Cell{Ctx: v.Recommended.Ctx, Batch: v.Recommended.Batch}
-	if says[recommended] == "best" {
-		says[recommended] = "best, recommended"
-	} else {
-		says[recommended] = "recommended"
+	best, recommended := sweep.Cell{Ctx: v.Best.Ctx, Batch: v.Best.Batch}, sweep.Cell{Ctx: v.Recommended.Ctx, Batch: v.Recommended.Batch}
+	is(best, "best")
+	is(recommended, "recommended")
+	for _, c := range v.Tied {
+		if cell := (sweep.Cell{Ctx: c.Ctx, Batch: c.Batch}); cell != best && cell != recommended {
+			is(cell, "tied")
+		}
+	}
+	for c := range g.picks() {
+		is(c, "fastest of its num_ctx")
 	}
 	return says
 }

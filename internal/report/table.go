@@ -12,7 +12,9 @@ import (
 
 // WriteTable writes the rates as CSV: a row for each num_batch, a column for
 // each num_ctx, tokens per second with two decimals. A failed cell holds its
-// error type; one that is not measured, or no cell of the plan, is empty. A rate
+// error type; one that needs more memory than a cell that ran out of it, and was
+// passed over for that, "pruned"; one that is not measured, or no cell of the
+// plan, is empty. A rate
 // of a model that was not in GPU memory as a whole is followed by "spill".
 func WriteTable(w io.Writer, cp *sweep.Checkpoint) error {
 	g := newGrid(cp)
@@ -36,6 +38,8 @@ func WriteTable(w io.Writer, cp *sweep.Checkpoint) error {
 				}
 			case failed:
 				text = csvText(string(*r.Error))
+			case pruned:
+				text = "pruned"
 			}
 			row = append(row, text)
 		}

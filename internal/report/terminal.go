@@ -74,12 +74,14 @@ func (g *grid) columns(s Stats) (columns [][]string, width int) {
 		column := []string{strconv.Itoa(ctx) + " "}
 		for _, batch := range g.batch {
 			at, r := g.at(sweep.Cell{Ctx: ctx, Batch: batch})
-			text := map[state]string{missing: "· ", leftOut: "- ", notPlanned: "- "}[at]
+			text := map[state]string{missing: "· ", pruned: "~ ", leftOut: "- ", notPlanned: "- "}[at]
 			switch {
 			case at == failed:
 				text = shortForm(*r.Error) + " "
 			case at == measured:
 				text = strconv.FormatFloat(*r.PromptEvalRate, 'f', 1, 64) + g.mark(r, s)
+			case s.ofColumn[sweep.Cell{Ctx: ctx, Batch: batch}]:
+				text = strings.TrimSpace(text) + "^"
 			}
 			column = append(column, text)
 		}
@@ -100,6 +102,8 @@ func (g *grid) mark(r *sweep.Result, s Stats) string {
 		return "*"
 	case s.recommends(r.Cell()):
 		return "+"
+	case s.ofColumn[r.Cell()]:
+		return "^"
 	}
 	return " "
 }
@@ -119,6 +123,9 @@ func (g *grid) footnotes(s Stats) []string {
 			add("+", "recommended")
 		}
 	}
+	if len(s.ofColumn) > 0 {
+		add("^", "held for the fastest of its num_ctx")
+	}
 	if g.hasSpilled() {
 		add("!", "a part of the model was not in GPU memory")
 	}
@@ -128,7 +135,10 @@ func (g *grid) footnotes(s Stats) []string {
 		add(shortForm(f.Class), oneLine(string(f.Class)))
 	}
 	if s.Missing > 0 {
-		add("·", "not measured yet")
+		add("·", g.missingText())
+	}
+	if s.Pruned > 0 {
+		add("~", prunedText)
 	}
 	if text := g.blankReason(); text != "" {
 		add("-", text)

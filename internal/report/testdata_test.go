@@ -40,6 +40,8 @@ func goldens(t *testing.T, extension string, write func(io.Writer, *sweep.Checkp
 		"older_tool":       olderTool(t),
 		"nothing_measured": planned([]int{512, 1024}, []int{256, 1024}),
 		"no_cells":         planned(nil, nil),
+		"searched":         searched(),
+		"pruned":           prunedSweep(),
 	} {
 		t.Run(name, func(t *testing.T) {
 			var b strings.Builder
@@ -130,6 +132,39 @@ func mixed() *sweep.Checkpoint {
 	class := parse.RunnerCrashed // after its first sample
 	broken.PromptEvalRate, broken.Error = nil, &class
 	add(cp, 2048, 384, 1250)
+	return cp
+}
+
+// searched is a search for the fastest num_batch of every num_ctx that has come to
+// its end: of 1536 it recommends a cell that it did not measure.
+func searched() *sweep.Checkpoint {
+	cp := planned([]int{512, 1024, 1536}, []int{128, 256, 384, 512})
+	cp.Sweep.Strategy = sweep.StrategyFrontier
+	add(cp, 512, 512, 1000)
+	add(cp, 512, 128, 1250)
+	add(cp, 1024, 256, 1600, 1600)
+	add(cp, 1024, 512, 2000)
+	addFailed(cp, 1536, 512, parse.OutOfGPUMemory)
+	cp.Sweep.Search = &sweep.Answer{
+		Best: sweep.Cell{Ctx: 1024, Batch: 256}, Rate: 1605.5, Low: 1580.2, High: 1631.9, Chance: 0.0312, Done: true,
+		Why: "measuring another cell would gain 0.019 % per num_ctx on average",
+		Columns: []sweep.ColumnAnswer{
+			{NumCtx: 512, NumBatch: 128, Rate: 1250, Loss: 0.001}, {NumCtx: 1024, NumBatch: 256, Rate: 1605.5}, {NumCtx: 1536, NumBatch: 256, Rate: 1590, Loss: 0.02},
+		},
+	}
+	return cp
+}
+
+// prunedSweep is a sweep with -prune in its middle.
+func prunedSweep() *sweep.Checkpoint {
+	cp := planned([]int{512, 1024, 1536}, []int{128, 256, 384})
+	cp.Sweep.Prune = true
+	add(cp, 512, 128, 1000)
+	add(cp, 512, 256, 1250)
+	addFailed(cp, 512, 384, parse.ResourceAllocation)
+	add(cp, 1024, 128, 1000)
+	addFailed(cp, 1024, 256, parse.OutOfGPUMemory)
+	cp.Results[len(cp.Results)-1].Retries = 1
 	return cp
 }
 

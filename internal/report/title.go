@@ -48,7 +48,13 @@ func titleNotes(s Stats) string {
 	if in, ok := verdict.IntervalOf(s.Best.SampleRates()); ok && in.Bounded {
 		notes = fmt.Sprintf(" (95 %% interval %s–%s)", rateText(in.Low), rateText(in.High))
 	}
-	if v := s.Verdict; v != nil && len(v.Tied) > 0 {
+	switch v := s.Verdict; {
+	case v == nil:
+	case v.Search != nil && v.Recommended.Ctx == s.Best.NumCtx && v.Recommended.Batch == s.Best.NumBatch:
+		notes += "; recommended by the search"
+	case v.Search != nil:
+		notes += "; recommended by the search: " + named(v.Recommended)
+	case len(v.Tied) > 0:
 		notes += fmt.Sprintf("; %d tied within ±%s %%; recommended: %s", len(v.Tied), percent(v.Within), named(v.Recommended))
 	}
 	return notes

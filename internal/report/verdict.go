@@ -37,6 +37,44 @@ func percent(share float64) string { return fmt.Sprintf("%.1f", max(0, math.Ceil
 // printVerdict says what is recommended, and what that rests on.
 func printVerdict(w io.Writer, s Stats) {
 	v := s.Verdict
+	if v.Search != nil {
+		printSearch(w, v)
+	} else {
+		printTies(w, s)
+	}
+	for _, c := range v.Confirmed {
+		note(w, "measured again: %s", confirmedText(c, v.Confirmed[0]))
+	}
+	if v.Gain != nil {
+		paragraph(w, "", "Gain: "+gainText(v))
+	}
+	if s.Drift != nil {
+		paragraph(w, "", fmt.Sprintf("Drift: the reference cell changed by %+.1f %% over the sweep, measured %d times; noise is ±%.1f %%", 100*s.Drift.Change, s.Drift.Points, 100*s.Drift.Noise))
+	}
+}
+
+// printSearch says what a search has found, and how sure that is.
+func printSearch(w io.Writer, v *sweep.Verdict) {
+	a := v.Search
+	fmt.Fprintf(w, "Verdict: the search recommends %s\n", named(v.Recommended))
+	note(w, "it believes in %.1f tokens/s there (95 %% interval %.1f to %.1f); the chance that the likeliest of the cells not measured is faster by more than the tolerance is %s %%",
+		a.Rate, a.Low, a.High, percent(a.Chance))
+	state := "it goes on: "
+	if a.Done {
+		state = "it has ended: "
+	}
+	note(w, "%s%s", state, oneLine(a.Why))
+	if len(a.Columns) > 0 {
+		note(w, "fastest num_batch of each num_ctx, as far as it knows:")
+		for _, c := range a.Columns {
+			fmt.Fprintf(w, "  %8d %6d  %.1f tokens/s; another is expected to be %.1f %% faster at most\n", c.NumCtx, c.NumBatch, c.Rate, 100*c.Loss)
+		}
+	}
+}
+
+// printTies says what is recommended where every cell was measured.
+func printTies(w io.Writer, s Stats) {
+	v := s.Verdict
 	fmt.Fprintf(w, "Verdict: %s\n", verdictLine(v))
 	note(w, "ties rest on %s%s", v.Basis, noiseText(v))
 	if len(v.Tied) > 0 {
@@ -47,15 +85,6 @@ func printVerdict(w io.Writer, s Stats) {
 	}
 	if s.OneSample {
 		note(w, "Each cell has one sample: a lone maximum is within noise; `repeat: 6` gives an interval, `confirm: 3` measures the leading cells again.")
-	}
-	for _, c := range v.Confirmed {
-		note(w, "measured again: %s", confirmedText(c, v.Confirmed[0]))
-	}
-	if v.Gain != nil {
-		paragraph(w, "", "Gain: "+gainText(v))
-	}
-	if s.Drift != nil {
-		paragraph(w, "", fmt.Sprintf("Drift: the reference cell changed by %+.1f %% over the sweep, measured %d times; noise is ±%.1f %%", 100*s.Drift.Change, s.Drift.Points, 100*s.Drift.Noise))
 	}
 }
 

@@ -98,16 +98,20 @@ func (r *run) confirm(ctx context.Context) error {
 	return nil
 }
 
-// leaders returns the cell that the plan's own samples recommend, and after it
-// those with the highest rates.
+// leaders returns the cell that the search has found, or that the plan's own
+// samples recommend, and after it those with the highest rates.
 func (cp *Checkpoint) leaders(n int) []Cell {
 	cells := cp.rated(false)
 	v, ok := verdict.Judge(cells, cp.referenceRates())
 	if !ok || n == 0 {
 		return nil
 	}
+	first := Cell{v.Recommended.Ctx, v.Recommended.Batch}
+	if s := cp.Sweep.Search; s != nil && s.Best != (Cell{}) {
+		first = s.Best
+	}
 	slices.SortStableFunc(cells, func(a, b verdict.Cell) int { return -cmp.Compare(a.Median(), b.Median()) })
-	leaders := []Cell{{v.Recommended.Ctx, v.Recommended.Batch}}
+	leaders := []Cell{first}
 	for _, c := range cells {
 		if cell := (Cell{c.Ctx, c.Batch}); len(leaders) < n && cell != leaders[0] {
 			leaders = append(leaders, cell)
@@ -181,7 +185,7 @@ func (cp *Checkpoint) again(purpose Purpose, c Cell) (rates []float64, failed bo
 // besideThePlan measures a cell with a load of its own and keeps that beside the
 // plan's results.
 func (r *run) besideThePlan(ctx context.Context, purpose Purpose, c Cell, samples int) (Result, error) {
-	if err := r.mustStop(ctx, true); err != nil {
+	if err := r.timeUp(ctx); err != nil {
 		return Result{}, err
 	}
 	result := Result{NumCtx: c.Ctx, NumBatch: c.Batch}

@@ -55,6 +55,13 @@ type Header struct {
 	Shard           Shard     `json:"shard,omitzero"` // the part of the grid that is to be measured
 	Started         time.Time `json:"started,omitzero"`
 
+	// Strategy is that of a search, empty for every cell; Prune says that cells
+	// which need more memory than one that ran out of it are passed over.
+	Strategy string `json:"strategy,omitempty"`
+	Prune    bool   `json:"prune,omitempty"`
+	// Search is what the search has found as far as it has come; nil without one.
+	Search *Answer `json:"search,omitempty"`
+
 	// Sizing is what was learned of the prompt's length; zero before the first
 	// load.
 	Sizing Sizing `json:"prompt_sizing,omitzero"`
@@ -63,9 +70,9 @@ type Header struct {
 }
 
 // Differs names the first field in which two headers belong to different
-// sweeps, with both values, and is empty when they belong together. The grid
-// and the start may differ: a sweep can grow. So may what an older tool did not
-// write down.
+// sweeps, with both values, and is empty when they belong together. The grid, the
+// strategy and the start may differ: a sweep can grow, and other's search goes on
+// with what any sweep began. So may what an older tool did not write down.
 func (h Header) Differs(other Header) string {
 	for _, f := range []struct{ name, a, b string }{
 		{"model", h.Model, other.Model},
@@ -79,6 +86,9 @@ func (h Header) Differs(other Header) string {
 		{"driver", h.Driver, other.Driver},
 		{"shard", h.Shard.String(), other.Shard.String()},
 	} {
+		if f.name == "shard" && other.Strategy != "" {
+			continue // what another shard knows is of use to a search
+		}
 		if f.a != f.b {
 			return fmt.Sprintf("%s is %q there and %q here", f.name, f.a, f.b)
 		}
@@ -190,6 +200,35 @@ func (cp *Checkpoint) Result(c Cell) *Result {
 	return nil
 }
 
+// Known returns what a strategy is told of the results.
+func (cp *Checkpoint) Known() map[Cell]Known {
+	known := make(map[Cell]Known, len(cp.Results))
+	for i := range cp.Results {
+		known[cp.Results[i].Cell()] = cp.Results[i].known()
+	}
+	return known
+}
+
+func (r *Result) known() Known {
+	switch {
+	case r.Failed():
+		// Out of memory is tried twice before it is a failure.
+		return Known{Failed: true, Memory: *r.Error == parse.OutOfGPUMemory && r.Retries > 0}
+	case len(r.Samples) == 0:
+		return Known{Rates: []float64{*r.PromptEvalRate}, Closed: true} // an older tool's
+	}
+	return Known{Rates: r.SampleRates(), Size: r.Size, SizeVRAM: r.SizeVRAM}
+}
+
+// Pruned returns the cells that were passed over because they need at least the
+// memory of one that failed for want of it, each with that one.
+func (cp *Checkpoint) Pruned() map[Cell]Cell {
+	if !cp.Sweep.Prune {
+		return nil
+	}
+	return pruned(cp.Plan(), cp.Known())
+}
+
 // Axes returns every num_ctx and every num_batch that was planned or
 // measured, ascending.
 func (cp *Checkpoint) Axes() (ctx, batch []int) {
@@ -278,6 +317,9 @@ func (cp *Checkpoint) check() error {
 			return fmt.Errorf("result %d (%v): %s", i+1, r.Cell(), wrong)
 		}
 		seen[r.Cell()] = true
+	}
+	if s := cp.Sweep.Search; s != nil && s.Best != (Cell{}) && !seen[s.Best] {
+		return fmt.Errorf("search: best is %v, of which there is no result", s.Best)
 	}
 	for i := range cp.Remeasured {
 		r := &cp.Remeasured[i]

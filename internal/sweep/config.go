@@ -39,11 +39,13 @@ type Config struct {
 
 	CellTimeout time.Duration `yaml:"cell_timeout"` // for a cell's load and all its samples
 	ServerWait  time.Duration `yaml:"server_wait"`  // for a server that is away to come back
-	Budget      time.Duration `yaml:"budget"`       // for the whole run; zero for no limit
+	Budget      Budget        `yaml:"budget"`       // for the whole run; zero for no limit
 
-	Strategy string `yaml:"strategy"` // StrategyExhaustive
-	Shard    Shard  `yaml:"shard"`    // the part of the grid to measure; zero for all
-	Out      string `yaml:"out"`      // folder; empty for results/ and the config's base name
+	Strategy  string    `yaml:"strategy"`  // StrategyExhaustive, StrategyBest or StrategyFrontier
+	Tolerance Tolerance `yaml:"tolerance"` // of a search
+	Prune     bool      `yaml:"prune"`     // pass over what needs more memory than a cell that ran out of it
+	Shard     Shard     `yaml:"shard"`     // the part of the grid to measure; zero for all
+	Out       string    `yaml:"out"`       // folder; empty for results/ and the config's base name
 
 	RetryFailed bool `yaml:"retry_failed"` // measure failed cells again
 	Fresh       bool `yaml:"fresh"`        // put an existing checkpoint aside and start anew
@@ -55,7 +57,9 @@ const (
 	RunnerCLI          = "cli"
 	EngineHost         = "host"
 	EngineEmbedded     = "embedded"
-	StrategyExhaustive = "exhaustive"
+	StrategyExhaustive = "exhaustive" // every cell
+	StrategyBest       = "best"       // search for the fastest cell
+	StrategyFrontier   = "frontier"   // search for the fastest num_batch of every num_ctx
 )
 
 // The values of Config.Order.
@@ -86,6 +90,7 @@ func defaults() Config {
 		CellTimeout: 15 * time.Minute,
 		ServerWait:  10 * time.Minute,
 		Strategy:    StrategyExhaustive,
+		Tolerance:   0.01,
 	}
 }
 
@@ -158,7 +163,8 @@ func (c *Config) check() (key string, err error) {
 	}{
 		{"runner", oneOf(c.Runner, RunnerAPI, RunnerCLI)},
 		{"engine", oneOf(c.Engine, EngineHost, EngineEmbedded)},
-		{"strategy", oneOf(c.Strategy, StrategyExhaustive)},
+		{"strategy", oneOf(c.Strategy, StrategyExhaustive, StrategyBest, StrategyFrontier)},
+		{"tolerance", c.Tolerance.check()},
 		{"model", c.checkModel()},
 		{"modelfile", readable(c.Modelfile)},
 		{"server_log", readable(c.ServerLog)},
@@ -168,11 +174,12 @@ func (c *Config) check() (key string, err error) {
 		{"num_predict", atLeast(c.NumPredict, 1)},
 		{"repeat", atLeast(c.Repeat, 1)},
 		{"order", oneOf(c.Order, OrderCell, OrderRound)},
+		{"order", c.checkOrder()},
 		{"reference_every", atLeast(c.ReferenceEvery, 0)},
 		{"confirm", atLeast(c.Confirm, ConfirmDefault)},
 		{"cell_timeout", positiveDuration(c.CellTimeout)},
 		{"server_wait", positiveDuration(c.ServerWait)},
-		{"budget", c.checkBudget()},
+		{"budget", c.Budget.check()},
 		{"shard", c.Shard.check()},
 	} {
 		if v.err != nil {
@@ -203,11 +210,14 @@ func (c *Config) Leaders() int {
 	return 0
 }
 
-func (c *Config) checkBudget() error {
-	if c.Budget == 0 {
-		return nil
+// Searches reports whether a search decides which cells to measure.
+func (c *Config) Searches() bool { return c.Strategy != StrategyExhaustive }
+
+func (c *Config) checkOrder() error {
+	if c.Searches() && c.Order == OrderRound {
+		return fmt.Errorf("rounds go over every cell, and strategy %s measures few: use order: cell, or strategy: exhaustive", c.Strategy)
 	}
-	return positiveDuration(c.Budget)
+	return nil
 }
 
 func (c *Config) checkGrid() (key string, err error) {

@@ -68,7 +68,7 @@ func TestConfigDefaults(t *testing.T) {
 
 func TestConfigFlagsOverride(t *testing.T) {
 	c, err := readConfig(t, wholeConfig, "-model", "other", "-host", "gpu:1", "-engine", "embedded", "-runner", "cli",
-		"-ollama", "/bin/ollama", "-repeat", "6", "-strategy", "exhaustive", "-cell-timeout", "3m", "-budget", "2h",
+		"-ollama", "/bin/ollama", "-repeat", "6", "-strategy", "exhaustive", "-tolerance", "2%", "-prune", "-cell-timeout", "3m", "-budget", "2h",
 		"-shard", "2/3", "-retry-failed", "-fresh", "-out", "there", "-ctx-start", "10240", "-ctx-step", "1024",
 		"-batch-start", "64", "-batch-end", "256", "-batch-step", "64", "-prompt", "config_test.go", "-modelfile", "grid_test.go")
 	require.NoError(t, err)
@@ -76,7 +76,7 @@ func TestConfigFlagsOverride(t *testing.T) {
 		Model: "other", Modelfile: "grid_test.go", Prompt: Prompt{File: "config_test.go"}, Runner: RunnerCLI, Engine: EngineEmbedded,
 		Host: "gpu:1", Ollama: "/bin/ollama",
 		NumCtx: Axis{Start: 10240, End: 12288, Step: 1024}, NumBatch: Axis{Start: 64, End: 256, Step: 64},
-		NumPredict: 2, Repeat: 6, Order: "cell", Confirm: -1, CellTimeout: 3 * time.Minute, ServerWait: 10 * time.Minute, Budget: 2 * time.Hour,
+		NumPredict: 2, Repeat: 6, Order: "cell", Confirm: -1, CellTimeout: 3 * time.Minute, ServerWait: 10 * time.Minute, Budget: Budget{Time: 2 * time.Hour}, Tolerance: 0.02, Prune: true,
 		Strategy: StrategyExhaustive, Shard: Shard{2, 3}, Out: "there", RetryFailed: true, Fresh: true,
 	}, c)
 }
@@ -105,7 +105,7 @@ func TestConfigErrors(t *testing.T) {
 		{"two documents", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\n---\nmodel: n\n", nil, `config my.yaml: more than one YAML document: a config has no line ---`},
 		{"binary", "\x00\x01\xff", nil, "config my.yaml: not YAML: control characters are not allowed; expected lines like `model: llama3.1:8b`"},
 		{"not closed", "model: [m\n", nil, "config my.yaml:1: not YAML: did not find expected ',' or ']'; expected lines like `model: llama3.1:8b`"},
-		{"unknown key", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nnum_ctxx: 1\n", nil, `config my.yaml:5: unknown key "num_ctxx"; known are model, modelfile, prompt, runner, engine, host, ollama, server_log, num_ctx, num_batch, test_row_first, num_predict, repeat, order, reference_every, confirm, baseline, exclusive, cell_timeout, server_wait, budget, strategy, shard, out, retry_failed, fresh`},
+		{"unknown key", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nnum_ctxx: 1\n", nil, `config my.yaml:5: unknown key "num_ctxx"; known are model, modelfile, prompt, runner, engine, host, ollama, server_log, num_ctx, num_batch, test_row_first, num_predict, repeat, order, reference_every, confirm, baseline, exclusive, cell_timeout, server_wait, budget, strategy, tolerance, prune, shard, out, retry_failed, fresh`},
 		{"key twice", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nmodel: n\n", nil, `config my.yaml:5: model: stands in line 1 already`},
 		{"no value", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nrepeat:\n", nil, `config my.yaml:5: repeat: has no value: give one, or leave the key out`},
 		{"null", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nhost: ~\n", nil, `config my.yaml:5: host: has no value: give one, or leave the key out`},
@@ -174,7 +174,7 @@ func TestConfigErrors(t *testing.T) {
 		{"negative duration", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\ncell_timeout: -1m\n", nil, `config my.yaml:5: cell_timeout: -1m0s is not above zero: write a duration like 15m`},
 		{"no time to wait", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nserver_wait: 0s\n", nil, `config my.yaml:5: server_wait: 0s is not above zero: write a duration like 15m`},
 		{"negative budget", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nbudget: -1h\n", nil, `config my.yaml:5: budget: -1h0m0s is not above zero: write a duration like 15m`},
-		{"budget huge", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nbudget: 9999999999h\n", nil, `config my.yaml:5: budget: expected a duration like 15m or 90s, and this is "9999999999h"`},
+		{"budget huge", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nbudget: 9999999999h\n", nil, `config my.yaml:5: budget: expected a duration like 2h, or a number of cells like 40cells, and this is "9999999999h"`},
 		{"shard 5/4", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nshard: 5/4\n", nil, `config my.yaml:5: shard: 5/4: the first number counts from 1 to the second`},
 		{"shard 0/4", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nshard: 0/4\n", nil, `config my.yaml:5: shard: 0/4: the first number counts from 1 to the second`},
 		{"shard x", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nshard: x\n", nil, `config my.yaml:5: shard: "x" is not of the form I/N, like 2/4`},
@@ -182,7 +182,13 @@ func TestConfigErrors(t *testing.T) {
 		{"shard a list", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nshard: [1, 2]\n", nil, `config my.yaml:5: shard: expected a text like 2/4, and this is a list`},
 		{"runner", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nrunner: curl\n", nil, `config my.yaml:5: runner: "curl" is not known: write api or cli`},
 		{"engine", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nengine: cloud\n", nil, `config my.yaml:5: engine: "cloud" is not known: write host or embedded`},
-		{"strategy", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nstrategy: guess\n", nil, `config my.yaml:5: strategy: "guess" is not known: write exhaustive`},
+		{"strategy", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nstrategy: guess\n", nil, `config my.yaml:5: strategy: "guess" is not known: write exhaustive or best or frontier`},
+		{"strategy with rounds", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\norder: round\nstrategy: best\n", nil, `config my.yaml:5: order: rounds go over every cell, and strategy best measures few: use order: cell, or strategy: exhaustive`},
+		{"budget of no cells", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nbudget: 0cells\n", nil, `config my.yaml:5: budget: expected a number of cells like 40cells, and this is "0cells"`},
+		{"budget a list", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nbudget: [2h]\n", nil, `config my.yaml:5: budget: expected a duration like 2h, or a number of cells like 40cells, and this is a list`},
+		{"tolerance of words", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\ntolerance: some\n", nil, `config my.yaml:5: tolerance: expected a share like 1%, and this is "some"`},
+		{"tolerance of nothing", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\ntolerance: 0\n", nil, `config my.yaml:5: tolerance: it must lie from 0.01% to 50%: write 1% for a difference that doesn't matter to you`},
+		{"tolerance not in percent", good, []string{"-tolerance", "1"}, `-tolerance: it must lie from 0.01% to 50%: write 1% for a difference that doesn't matter to you`},
 		{"order", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\norder: random\n", nil, `config my.yaml:5: order: "random" is not known: write cell or round`},
 		{"confirm", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nconfirm: -2\n", nil, `config my.yaml:5: confirm: -2 is too small, the least is -1`},
 		{"reference_every", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nreference_every: -1\n", nil, `config my.yaml:5: reference_every: -1 is too small, the least is 0`},
@@ -226,7 +232,7 @@ func TestConfigForms(t *testing.T) {
 	assert.Equal(t, []int{8, 16}, c.NumBatch.Values())
 	assert.True(t, c.Fresh)
 	assert.False(t, c.Baseline)
-	assert.Equal(t, 90*time.Minute, c.Budget)
+	assert.Equal(t, Budget{Time: 90 * time.Minute}, c.Budget)
 }
 
 // FuzzReadConfig: what is refused has an error of one line, and what is accepted

@@ -1,18 +1,24 @@
 package sweep
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 )
 
 // Cell is one pair of settings to measure.
 type Cell struct {
-	Ctx   int // num_ctx: tokens of context allocated
-	Batch int // num_batch: tokens per forward pass
+	Ctx   int `json:"num_ctx"`   // tokens of context allocated
+	Batch int `json:"num_batch"` // tokens per forward pass
 }
 
 // String names the cell as its subtest and its benchmark line do.
 func (c Cell) String() string { return fmt.Sprintf("ctx=%d/batch=%d", c.Ctx, c.Batch) }
+
+// compare orders cells by num_ctx, then num_batch.
+func (c Cell) compare(other Cell) int {
+	return cmp.Or(cmp.Compare(c.Ctx, other.Ctx), cmp.Compare(c.Batch, other.Batch))
+}
 
 // Valid reports whether the cell can be measured as it stands. Servers cap
 // num_batch at num_ctx, so that a larger one would be a copy of another cell.

@@ -15,7 +15,8 @@ import (
 // task is a load to make and the samples to take of it.
 type task struct {
 	result   *Result
-	want     int // samples in the end, those that it has already among them
+	want     int  // samples in the end, those that it has already among them
+	goesOn   bool // with the load in force, which is the cell's
 	save     func(Result) error
 	onSample func(*Result, parse.Sample) error // may be nil
 }
@@ -108,6 +109,9 @@ func (r *run) attempt(ctx context.Context, t *task) error {
 // what was asked for, and goes on to the samples.
 func (r *run) load(ctx context.Context, t *task) error {
 	result := t.result
+	if t.goesOn && r.loaded == result.Cell() {
+		return r.samples(ctx, t, r.loadedAs)
+	}
 	if r.loaded == result.Cell() {
 		// The same settings would not be loaded again.
 		if err := r.Runner.Unload(ctx); err != nil {
@@ -118,7 +122,7 @@ func (r *run) load(ctx context.Context, t *task) error {
 	if err != nil {
 		return err
 	}
-	r.loaded = result.Cell()
+	r.loaded, r.loadedAs = result.Cell(), loaded
 	r.gpu = r.gpu || loaded.SizeVRAM > 0
 	if result.Warmup == nil {
 		result.Warmup = &loaded.Warmup

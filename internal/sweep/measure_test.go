@@ -194,7 +194,7 @@ func TestRunInRounds(t *testing.T) {
 	require.NoError(t, summary.Usable())
 	assert.Equal(t, []string{
 		"ctx=1000/batch=100/round=1", "ctx=1000/batch=200/round=1", "ctx=2000/batch=100/round=1", "ctx=2000/batch=200/round=1",
-		"ctx=1000/batch=100/round=2", "ctx=1000/batch=200/round=2", "ctx=2000/batch=100/round=2", "ctx=2000/batch=200/round=2",
+		"ctx=1000/batch=100/round=2", "ctx=2000/batch=100/round=2", "ctx=2000/batch=200/round=2",
 	}, names)
 	assert.Equal(t, []Cell{{1000, 100}, {2000, 100}, {2000, 200}, {1000, 100}, {2000, 100}}, f.fake.samples)
 	assert.Equal(t, 5, len(f.fake.loads)-1, "a cell that failed is not tried in every round")

@@ -65,7 +65,9 @@ func (o *Overrides) Register(flags *flag.FlagSet) {
 	text("runner", "runner", "`api` for options with each request, cli for ollama create and ollama run", func(c *Config) *string { return &c.Runner })
 	text("ollama", "ollama", "`file` of the command that the cli runner calls", func(c *Config) *string { return &c.Ollama })
 	text("modelfile", "modelfile", "`file` of the Modelfile template", func(c *Config) *string { return &c.Modelfile })
-	text("strategy", "strategy", "`exhaustive`: every cell", func(c *Config) *string { return &c.Strategy })
+	text("strategy", "strategy", "`exhaustive` for every cell, best to search for the fastest, frontier for the fastest num_batch of every num_ctx", func(c *Config) *string { return &c.Strategy })
+	define(o, flags, "tolerance", "tolerance", "difference in rate that is not worth another cell to a search, like `1%`", ParseTolerance, func(c *Config, v Tolerance) { c.Tolerance = v })
+	yes("prune", "prune", "pass over what needs more memory than a cell that ran out of it", func(c *Config) *bool { return &c.Prune })
 	text("out", "out", "`folder` of checkpoint and reports (default results/ and the config's base name)", func(c *Config) *string { return &c.Out })
 	define(o, flags, "prompt", "prompt", "`file` of the prompt", func(s string) (string, error) { return s, nil },
 		func(c *Config, v string) { c.Prompt = Prompt{File: v} })
@@ -78,7 +80,7 @@ func (o *Overrides) Register(flags *flag.FlagSet) {
 	yes("baseline", "baseline", "measure the server's own num_batch too", func(c *Config) *bool { return &c.Baseline })
 	yes("exclusive", "exclusive", "unload other models, and refuse a GPU that is busy", func(c *Config) *bool { return &c.Exclusive })
 	duration("cell-timeout", "cell_timeout", "longest `time` for a cell", func(c *Config) *time.Duration { return &c.CellTimeout })
-	duration("budget", "budget", "`time` after which no cell is begun", func(c *Config) *time.Duration { return &c.Budget })
+	define(o, flags, "budget", "budget", "`2h or 40cells`, after which no cell is begun", ParseBudget, func(c *Config, v Budget) { c.Budget = v })
 	yes("retry-failed", "retry_failed", "measure failed cells again", func(c *Config) *bool { return &c.RetryFailed })
 	yes("fresh", "fresh", "put an existing checkpoint aside and start anew", func(c *Config) *bool { return &c.Fresh })
 

@@ -2,6 +2,7 @@ package sweep
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -9,18 +10,29 @@ import (
 // one GPU. It only serves to warn of a time limit that is far too short.
 const assumedCell = 5 * time.Second
 
-// begin says what lies ahead, and warns when the time can't be enough.
-func (r *run) begin() {
-	lacking := make(map[Cell]bool)
-	for _, s := range r.steps() {
-		if !r.stands(s) {
-			r.todo++
-			lacking[s.Cell] = true
+// begin asks the strategy for its first choice and says what lies ahead, and
+// warns when the time can't be enough.
+func (r *run) begin() Choice {
+	choice := r.next()
+	lacking := 0
+	for _, c := range r.Plan {
+		if r.state.Known[c].open(r.Repeat) {
+			lacking++
 		}
 	}
-	fmt.Fprintf(r.Log, "# %d cells: %d stand in the checkpoint, %d to measure\n", len(r.Plan), len(r.Plan)-len(lacking), len(lacking))
+	pruned := ""
+	if len(r.pruned) > 0 {
+		pruned = fmt.Sprintf(", %d are pruned", len(r.pruned))
+	}
+	stand := len(r.Plan) - lacking - len(r.pruned)
+	if choice.Answer != nil {
+		fmt.Fprintf(r.Log, "# %d cells: %d stand in the checkpoint%s; the search measures as many more as it takes\n", len(r.Plan), stand, pruned)
+		return choice
+	}
+	fmt.Fprintf(r.Log, "# %d cells: %d stand in the checkpoint%s, %d to measure\n", len(r.Plan), stand, pruned, lacking)
 	perCell, source := r.expected()
 	r.warnOfDeadline(perCell, source)
+	return choice
 }
 
 // expected returns the time to expect for a cell, and what that rests on.
@@ -50,7 +62,7 @@ func (r *run) expected() (time.Duration, string) {
 }
 
 func (r *run) warnOfDeadline(perCell time.Duration, source string) {
-	if r.warned || r.Filtered || r.Deadline.IsZero() {
+	if r.warned || r.Filtered || !r.counts || r.Deadline.IsZero() {
 		return
 	}
 	left, need := r.Deadline.Sub(r.Now()), time.Duration(r.todo)*perCell
@@ -70,13 +82,31 @@ func (r *run) progress(s step, result Result) {
 	} else {
 		what = fmt.Sprintf("%.1f tokens/s (load %v)", *result.PromptEvalRate, round(result.LoadDuration()))
 	}
-	line := fmt.Sprintf("# %d/%d %s: %s; elapsed %v", s.number, len(r.Plan), s.name, what, round(r.since(r.start)))
+	line := fmt.Sprintf("# %d/%d %s: %s; elapsed %v", r.number(s.Cell), len(r.Plan), s.name, what, round(r.since(r.start)))
 	perCell, source := r.expected()
-	if !r.Filtered {
+	switch {
+	case !r.counts:
+		line += "; " + s.why
+	case !r.Filtered:
 		line += fmt.Sprintf(", ETA %v", round(time.Duration(r.todo)*perCell))
 	}
 	fmt.Fprintln(r.Log, line)
 	r.warnOfDeadline(perCell, source)
+}
+
+// number is the cell's place in the plan or, in a search, how many cells are
+// known with it.
+func (r *run) number(c Cell) int {
+	if r.counts {
+		return slices.Index(r.Plan, c) + 1
+	}
+	n := 0
+	for _, c := range r.Plan {
+		if k := r.state.Known[c]; k.Failed || len(k.Rates) > 0 {
+			n++
+		}
+	}
+	return n
 }
 
 // since returns the time that has gone by, which by a clock that was set back is

@@ -62,6 +62,9 @@ func OpenStore(dir string, h Header, fresh bool, now time.Time) (*Store, error) 
 		h.Started = cp.Sweep.Started
 		h.Sizing = cp.Sweep.Sizing
 		h.Warnings = cp.Sweep.Warnings
+		if h.Strategy == cp.Sweep.Strategy {
+			h.Search = cp.Sweep.Search
+		}
 	}
 	cp.Sweep = h
 	s.cp = cp
@@ -188,6 +191,12 @@ func (s *Store) Warn(text string) {
 		s.cp.Sweep.Warnings = append(s.cp.Sweep.Warnings, text)
 	}
 }
+
+// Found keeps what a search has found, which is saved with the next result.
+func (s *Store) Found(a *Answer) { s.cp.Sweep.Search = a }
+
+// Save saves what is kept for the next result, where there will be none.
+func (s *Store) Save() error { return s.save() }
 
 // save replaces the file: a temporary file in the same folder, sync, rename,
 // and a sync of the folder, without which a power cut can undo the rename.

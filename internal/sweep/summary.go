@@ -15,6 +15,11 @@ type Summary struct {
 	Failed   int // cells that failed in this run
 	Stood    int // cells of the plan that stood in the checkpoint with a rate, now or before
 	Missing  int // cells of the plan that still lack samples
+	Pruned   int // cells of the plan that were passed over for want of memory
+	// Search says that a search decided which cells to measure, and PassedOver how
+	// many it did not; they are missing only as long as it has not come to its end.
+	Search     bool
+	PassedOver int
 
 	Elapsed time.Duration
 
@@ -40,8 +45,17 @@ func (s Summary) Usable() error {
 
 // Print says in a line or two how the run ended.
 func (s Summary) Print(w io.Writer) error {
-	lines := []string{fmt.Sprintf("%d cells planned: %d measured and %d failed in this run, which took %v; %d have a rate, %d are missing",
-		s.Planned, s.Measured, s.Failed, round(s.Elapsed), s.Stood, s.Missing)}
+	line := fmt.Sprintf("%d cells planned: %d measured and %d failed in this run, which took %v; %d have a rate, ",
+		s.Planned, s.Measured, s.Failed, round(s.Elapsed), s.Stood)
+	if s.Pruned > 0 {
+		line += fmt.Sprintf("%d are pruned, ", s.Pruned)
+	}
+	if s.Search && s.Missing == 0 {
+		line += fmt.Sprintf("the search did without %d", s.PassedOver)
+	} else {
+		line += fmt.Sprintf("%d are missing", s.Missing)
+	}
+	lines := []string{line}
 	if s.Stop != nil {
 		lines = append(lines, fmt.Sprintf("stopped: %v", s.Stop))
 	}
@@ -57,13 +71,25 @@ func (r *run) summary() Summary {
 		Elapsed:  r.since(r.start),
 		Stop:     r.stop,
 	}
+	sum.Search = r.Store.Checkpoint().Sweep.Search != nil
 	for _, c := range r.Plan {
-		if !r.stands(step{Cell: c, want: r.Repeat}) {
+		result, known := r.Store.Result(c)
+		_, pruned := r.pruned[c]
+		switch {
+		case pruned:
+			sum.Pruned++
+		case !known:
+			sum.PassedOver++
+			sum.Missing++
+		case result.known().open(r.Repeat) || result.Failed() && r.RetryFailed && !r.failedNow[c]:
 			sum.Missing++
 		}
-		if result, ok := r.Store.Result(c); ok && !result.Failed() {
+		if known && !result.Failed() {
 			sum.Stood++
 		}
+	}
+	if sum.Search && r.done {
+		sum.Missing = 0
 	}
 	return sum
 }

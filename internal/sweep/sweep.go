@@ -43,6 +43,8 @@ type Sweep struct {
 	// server, the model and what is asked for.
 	Known check.Evidence
 
+	Strategy    Strategy      // which cells, in which order; nil for Exhaustive
+	Prune       bool          // pass over what needs more memory than a cell that ran out of it
 	Repeat      int           // samples per cell
 	Rounds      bool          // one sample of every cell, then the next of every cell
 	CellTimeout time.Duration // for a load and all samples of a cell
@@ -55,6 +57,7 @@ type Sweep struct {
 	// Deadline is when the process will be killed, and BudgetEnd when no cell
 	// shall be begun any more. Zero means never.
 	Deadline, BudgetEnd time.Time
+	BudgetCells         int // of the plan to load in this run; 0 for any number
 
 	// Filtered says that the caller may pass cells over, so that how many are
 	// still to come is not known.
@@ -92,66 +95,50 @@ const crashLimit = 3
 // unloadTimeout bounds the clearing up after a cell that hung.
 const unloadTimeout = 30 * time.Second
 
-// Run calls each for every cell of the plan, in order, until all are done or
-// the sweep must stop; in rounds, for every cell of each round, whose number is
-// part of the name. each decides whether to call measure, which measures the
-// cell or says why not; it may do so once. What is measured beside the plan
-// follows by itself.
+// Run calls each for every cell of the plan that stands in the checkpoint, and
+// then for those that the strategy wants, until it wants no more or the sweep
+// must stop. A cell's name tells further samples of it apart: in rounds by the
+// round's number, in a search by how many it is to have. each decides whether to
+// call measure, which measures the cell or says why not; it may do so once. What
+// is measured beside the plan follows by itself.
 func (s *Sweep) Run(ctx context.Context, each func(name string, measure func() Outcome)) Summary {
 	run := newRun(s)
-	run.begin()
-	run.stop = run.prepare(ctx)
+	choice := run.begin()
+	if len(choice.Cells) > 0 {
+		run.stop = run.prepare(ctx)
+	}
 	if !s.Deadline.IsZero() {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithDeadlineCause(ctx, s.Deadline, ErrDeadline)
 		defer cancel()
 	}
-	for _, step := range run.steps() {
-		if run.stop != nil {
-			break
-		}
-		if run.stop = run.mustStop(ctx, !run.stands(step)); run.stop != nil {
-			break
-		}
-		each(step.name, func() Outcome { return run.cell(ctx, step) })
+	run.tellStanding(each)
+	for run.stop == nil && len(choice.Cells) > 0 {
+		run.take(ctx, choice, each)
+		choice = run.next()
 	}
+	run.done = len(choice.Cells) == 0
 	if run.stop == nil && !s.Filtered {
 		run.stop = run.beside(ctx)
 	}
+	if err := run.keepAnswer(choice.Answer); err != nil && run.stop == nil {
+		run.stop = err
+	}
 	return run.summary()
-}
-
-// step is a cell that is to have so many samples.
-type step struct {
-	Cell
-	number int // in the plan, from 1
-	want   int // samples
-	name   string
-}
-
-// steps returns the plan cell by cell, or once for each round.
-func (s *Sweep) steps() []step {
-	var steps []step
-	if !s.Rounds {
-		for i, c := range s.Plan {
-			steps = append(steps, step{c, i + 1, s.Repeat, c.String()})
-		}
-		return steps
-	}
-	for round := 1; round <= s.Repeat; round++ {
-		for i, c := range s.Plan {
-			steps = append(steps, step{c, i + 1, round, fmt.Sprintf("%v/round=%d", c, round)})
-		}
-	}
-	return steps
 }
 
 // run is the state of one Run.
 type run struct {
 	*Sweep
 	start     time.Time
-	todo      int             // steps still to measure
-	spent     []time.Duration // on each step gone through in this run, without the time that a server was away or the machine slept
+	strategy  Strategy
+	state     State
+	named     map[string]bool // the names that each was called with
+	pruned    map[Cell]Cell   // cells that are passed over, and the failed one each needs more memory than
+	todo      int             // loads of the plan still to come, where the strategy counts them
+	counts    bool            // the strategy counts them
+	done      bool            // the strategy wants nothing more
+	spent     []time.Duration // on each load of the plan in this run, without the time that a server was away or the machine slept
 	failed    int             // of these
 	failedNow map[Cell]bool   // cells
 	warned    bool            // of the deadline
@@ -159,30 +146,42 @@ type run struct {
 	gpu       bool            // the server has put a model into GPU memory
 	tokens    map[int]int     // learned count of the prompt's tokens, by num_ctx where it depends on that, else under 0
 	loaded    Cell            // whose load is in force
+	loadedAs  parse.Loaded    // what the server said of it
 	probes    []check.Known   // the prompts of the sizing
 	stop      error
 }
 
 func newRun(s *Sweep) *run {
-	r := &run{Sweep: s, start: s.Now(), failedNow: make(map[Cell]bool), tokens: make(map[int]int), gpu: s.Known.GPU}
-	for _, result := range s.Store.Checkpoint().Results {
+	r := &run{Sweep: s, start: s.Now(), named: make(map[string]bool), failedNow: make(map[Cell]bool), tokens: make(map[int]int), gpu: s.Known.GPU}
+	cp := s.Store.Checkpoint()
+	for _, result := range cp.Results {
 		r.gpu = r.gpu || result.SizeVRAM > 0
 		if len(result.Samples) > 0 {
 			r.tokens[r.promptKey(result.NumCtx)] = result.Samples[0].PromptEvalCount
 		}
 	}
-	if sizing := s.Store.Checkpoint().Sweep.Sizing; sizing != (Sizing{}) {
+	if sizing := cp.Sweep.Sizing; sizing != (Sizing{}) {
 		s.Prompter.Resize(sizing)
 	}
+	r.strategy = s.Strategy
+	if r.strategy == nil {
+		r.strategy = Exhaustive{Repeat: s.Repeat, Rounds: s.Rounds}
+	}
+	r.state = State{Plan: s.Plan, Known: cp.Known()}
+	if s.RetryFailed {
+		for _, c := range s.Plan {
+			if r.state.Known[c].Failed {
+				delete(r.state.Known, c)
+			}
+		}
+	}
+	r.prune()
 	return r
 }
 
 // prepare refuses what is known to be wrong without a load, and clears the
 // memory for the first.
 func (r *run) prepare(ctx context.Context) error {
-	if r.todo == 0 {
-		return nil
-	}
 	if r.Prompter.Sized() {
 		if err := r.Prompter.fits(r.Plan); err != nil {
 			return err
@@ -207,16 +206,6 @@ func (r *run) unloadFirst(ctx context.Context) error {
 	return err
 }
 
-// stands reports whether the checkpoint has all that is wanted of the cell: as
-// many samples as asked for, or an older tool's one rate, or a failure.
-func (r *run) stands(s step) bool {
-	result, known := r.Store.Result(s.Cell)
-	if !known || result.Failed() {
-		return known && (!r.RetryFailed || r.failedNow[s.Cell])
-	}
-	return len(result.Samples) == 0 || len(result.Samples) >= s.want
-}
-
 func standsText(r Result) string {
 	if r.Failed() {
 		return fmt.Sprintf("failed on %s: %s (-retry-failed measures it again)", r.Timestamp.Format(time.DateOnly), failureText(r))
@@ -230,14 +219,18 @@ func failureText(r Result) string {
 	return strings.Join(strings.Fields(f.Error()), " ")
 }
 
-// mustStop says why nothing further can be begun. What needs no measuring takes
-// no time, so it is let through.
-func (r *run) mustStop(ctx context.Context, takesTime bool) error {
+// mustStop says why the step can't be begun.
+func (r *run) mustStop(ctx context.Context, s step) error {
+	if r.BudgetCells > 0 && len(r.spent) >= r.BudgetCells && !r.goesOn(s) {
+		return ErrBudget
+	}
+	return r.timeUp(ctx)
+}
+
+// timeUp says why nothing further can be begun.
+func (r *run) timeUp(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return stopCause(ctx)
-	}
-	if !takesTime {
-		return nil
 	}
 	now := r.Now()
 	if !r.BudgetEnd.IsZero() && now.After(r.BudgetEnd) {
@@ -256,35 +249,4 @@ func stopCause(ctx context.Context) error {
 		return ErrInterrupted
 	}
 	return cause
-}
-
-// cell takes a step of the plan unless that is done already.
-func (r *run) cell(ctx context.Context, s step) Outcome {
-	if r.stands(s) {
-		result, _ := r.Store.Result(s.Cell)
-		return Outcome{Skip: standsText(result)}
-	}
-	begun := r.Now()
-	result, _ := r.Store.Result(s.Cell)
-	if result.Failed() {
-		result = Result{}
-	}
-	result.NumCtx, result.NumBatch = s.Ctx, s.Batch
-	err := r.measure(ctx, &task{result: &result, want: s.want, save: r.Store.Put, onSample: r.OnSample})
-	if err != nil {
-		r.stop = err
-		return Outcome{Err: err}
-	}
-	r.spent = append(r.spent, min(r.since(begun), r.CellTimeout))
-	r.todo--
-	r.progress(s, result)
-	if result.Failed() {
-		r.failed++
-		r.failedNow[s.Cell] = true
-		return Outcome{Skip: failureText(result)}
-	}
-	if r.stop = r.reference(ctx); r.stop != nil {
-		return Outcome{Err: r.stop}
-	}
-	return Outcome{}
 }

@@ -10,6 +10,9 @@ import (
 // Verdict is what a checkpoint's samples can tell.
 type Verdict struct {
 	verdict.Verdict
+	// Search is what the search has found that decided which cells to measure, nil
+	// without one.
+	Search *Answer
 	// Confirmed are the leading cells that were measured again, the fastest
 	// first.
 	Confirmed []Confirmed
@@ -32,11 +35,13 @@ type Confirmed struct {
 // samples count and not the first ones: the highest of many rates is high by
 // luck too. It returns false while nothing is measured.
 func (cp *Checkpoint) Verdict() (Verdict, bool) {
-	judged, ok := verdict.Judge(cp.rated(true), cp.referenceRates())
+	cells := cp.rated(true)
+	judged, ok := verdict.Judge(cells, cp.referenceRates())
 	if !ok {
 		return Verdict{}, false
 	}
 	v := Verdict{Verdict: judged, Confirmed: cp.confirmed()}
+	v.follow(cp.Sweep.Search, cells)
 	v.heed()
 	best := Cell{v.Recommended.Ctx, v.Recommended.Batch}
 	found, _ := cp.again(Baseline, best)
@@ -45,6 +50,28 @@ func (cp *Checkpoint) Verdict() (Verdict, bool) {
 		v.Gain = &gain
 	}
 	return v, true
+}
+
+// follow recommends what a search has found: it knows of the cells around more
+// than the few samples tell by themselves. Tied are then the cells that were
+// measured again.
+func (v *Verdict) follow(found *Answer, cells []verdict.Cell) {
+	if found == nil {
+		return
+	}
+	i := slices.IndexFunc(cells, func(c verdict.Cell) bool { return found.Best == Cell{c.Ctx, c.Batch} })
+	if i < 0 {
+		return
+	}
+	v.Search, v.Recommended = found, cells[i]
+	v.Tied, v.Outliers = nil, nil
+	for _, c := range v.Confirmed {
+		best := Cell{v.Best.Ctx, v.Best.Batch}
+		i := slices.IndexFunc(cells, func(other verdict.Cell) bool { return c.Cell == Cell{other.Ctx, other.Batch} })
+		if i >= 0 && c.Cell != best {
+			v.Tied = append(v.Tied, cells[i])
+		}
+	}
 }
 
 // heed leaves out of the ties what measuring again told apart.

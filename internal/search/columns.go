@@ -1,0 +1,226 @@
+package search
+
+import (
+	"cmp"
+	"math"
+	"slices"
+
+	"gonum.org/v1/gonum/floats"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+)
+
+// columns are the cells of each num_ctx of the plan and what is believed of them.
+// What decides is the difference of a rival to the pick, in which the effect of
+// num_ctx cancels.
+type columns struct {
+	*view
+	believed     []*beliefs // of all cells, by posterior
+	mean, square []float64  // of each cell's log rate, and of its square
+	works        []float64  // probability that the cell has a rate
+	picks        []column
+}
+
+// column is the alive cells of one num_ctx.
+type column struct {
+	numCtx int
+	cells  []int
+	pick   int     // the cell to recommend; -1 where none can work
+	rivals []int   // cells that may be better than the pick, the likeliest first
+	loss   float64 // by how much the likeliest is expected to be, in log rate
+}
+
+// mostRivals is how many rivals of a pick are thought of.
+const mostRivals = 3
+
+func newColumns(v *view) *columns {
+	n := len(v.cells)
+	c := &columns{view: v, mean: make([]float64, n), square: make([]float64, n), works: make([]float64, n)}
+	all := make([]int, n)
+	for i := range all {
+		all[i] = i
+	}
+	for _, p := range v.m.posts {
+		b := v.m.beliefs(p, all)
+		c.believed = append(c.believed, b)
+		for i := range all {
+			c.mean[i] += p.weight * b.mean[i]
+			c.square[i] += p.weight * (b.mean[i]*b.mean[i] + b.variance[i])
+		}
+	}
+	of := make(map[int]int) // index in picks, by that of num_ctx
+	for i := range v.planned {
+		if _, ok := of[v.ctx[i]]; !ok {
+			of[v.ctx[i]] = len(c.picks)
+			c.picks = append(c.picks, column{numCtx: v.cells[i].Ctx})
+		}
+	}
+	for _, i := range v.alive {
+		c.works[i] = 1
+		if v.of[i] == nil {
+			c.works[i] = v.feas.works(i)
+		}
+		if k, ok := of[v.ctx[i]]; ok {
+			c.picks[k].cells = append(c.picks[k].cells, i)
+		}
+	}
+	for k := range c.picks {
+		c.pick(&c.picks[k])
+	}
+	return c
+}
+
+// pick chooses the cell with the highest expected rate, and its rivals.
+func (c *columns) pick(col *column) {
+	col.pick = -1
+	var most float64
+	for _, i := range col.cells {
+		if rate := c.works[i] * math.Exp(c.mean[i]-c.m.level); rate > most {
+			col.pick, most = i, rate
+		}
+	}
+	if col.pick < 0 {
+		return
+	}
+	hopes := make(map[int]float64)
+	for _, i := range col.cells {
+		if i == col.pick {
+			continue
+		}
+		for k, p := range c.m.posts {
+			b := c.believed[k]
+			hopes[i] += p.weight * c.works[i] * expectedGain(b.mean[i]-b.mean[col.pick], b.spread(i, col.pick))
+		}
+		col.rivals = append(col.rivals, i)
+	}
+	slices.SortStableFunc(col.rivals, func(a, b int) int { return cmp.Compare(hopes[b], hopes[a]) })
+	col.rivals = col.rivals[:min(mostRivals, len(col.rivals))]
+	if len(col.rivals) > 0 {
+		col.loss = hopes[col.rivals[0]]
+	}
+}
+
+// gains returns, by cell, how much better the picks together are expected to be
+// once the cell is measured, in log rate; zero for cells not to be measured.
+func (c *columns) gains() []float64 {
+	gains := make([]float64, len(c.cells))
+	var asked []int
+	for _, i := range c.alive {
+		if c.asked(i) || c.again(i) {
+			asked = append(asked, i)
+		}
+	}
+	for k, p := range c.m.posts {
+		for _, col := range c.picks {
+			for i, g := range c.told(p, c.believed[k], col, asked) {
+				gains[i] += p.weight * c.works[i] * g
+			}
+		}
+	}
+	c.addFeasible(gains, asked)
+	return gains
+}
+
+// leastGain is what is not worth thinking about, in log rate.
+const leastGain = 1e-5
+
+// told returns by how much one column's pick is expected to be better once each
+// of the cells is measured: the knowledge gradient. A rival takes the pick's
+// place when what is measured moves their difference across zero.
+func (c *columns) told(p *posterior, b *beliefs, col column, asked []int) map[int]float64 {
+	gains := make(map[int]float64)
+	noise := p.k.noise * p.k.noise
+	for _, r := range col.rivals {
+		behind := -math.Abs(b.mean[r] - b.mean[col.pick])
+		if c.works[r]*expectedGain(behind, b.spread(r, col.pick)) < leastGain {
+			continue
+		}
+		row := make([]float64, len(b.rows[r]))
+		floats.SubTo(row, b.rows[r], b.rows[col.pick])
+		for _, i := range asked {
+			moves := math.Abs(p.k.at(r, i)-p.k.at(col.pick, i)-floats.Dot(row, b.rows[i])) / math.Sqrt(b.variance[i]+noise)
+			if -behind < 5*moves { // else nothing that can be told in figures
+				gains[i] = max(gains[i], c.works[r]*expectedGain(behind, moves))
+			}
+		}
+	}
+	return gains
+}
+
+// addFeasible adds how much better the picks are expected to be once it is known
+// whether the cell works.
+func (c *columns) addFeasible(gains []float64, asked []int) {
+	if len(c.failed) == 0 {
+		return
+	}
+	for _, i := range asked {
+		works := c.works[i]
+		if c.of[i] != nil || works > 0.98 || works < 0.03 {
+			continue // as good as known
+		}
+		for _, col := range c.picks {
+			now, good, bad := c.expected(col, i)
+			gains[i] += works*good + (1-works)*bad - now
+		}
+	}
+}
+
+// expected returns the column's expected rate in parts of its highest: now, once
+// the cell is known to work, and once it is known to fail.
+func (c *columns) expected(col column, cell int) (now, good, bad float64) {
+	top := math.Inf(-1)
+	for _, j := range col.cells {
+		top = max(top, c.mean[j])
+	}
+	for _, j := range col.cells {
+		rate, ifGood, ifBad := math.Exp(c.mean[j]-top), c.works[j], c.works[j]
+		if c.feas.needs(cell, j) {
+			ifGood = max(ifGood, dominating)
+		}
+		if c.feas.needs(j, cell) && c.of[j] == nil {
+			ifBad = min(ifBad, dominated)
+		}
+		now, good, bad = max(now, rate*c.works[j]), max(good, rate*ifGood), max(bad, rate*ifBad)
+	}
+	return now, good, bad
+}
+
+// hopeless is the probability to work below which a pick is not worth naming.
+const hopeless = 0.05
+
+// answer is the columns' picks, and the measured cell with the highest belief.
+func (c *columns) answer(tolerance float64) *sweep.Answer {
+	best := -1
+	for _, o := range c.obs {
+		if best < 0 || c.mean[o.cell] > c.mean[best] {
+			best = o.cell
+		}
+	}
+	a := &sweep.Answer{Best: c.cells[best]}
+	a.Rate, a.Low, a.High = interval(c.mean[best], c.square[best])
+	for _, i := range c.alive {
+		if c.of[i] == nil {
+			a.Chance = max(a.Chance, c.works[i]*c.chance(i, best, math.Log1p(tolerance)))
+		}
+	}
+	for _, col := range c.picks {
+		if col.pick < 0 || c.works[col.pick] < hopeless {
+			continue
+		}
+		cell := c.cells[col.pick]
+		a.Columns = append(a.Columns, sweep.ColumnAnswer{NumCtx: cell.Ctx, NumBatch: cell.Batch, Rate: math.Exp(c.mean[col.pick]), Loss: col.loss})
+	}
+	slices.SortFunc(a.Columns, func(a, b sweep.ColumnAnswer) int { return cmp.Compare(a.NumCtx, b.NumCtx) })
+	return a
+}
+
+// chance is the probability that cell i's log rate is above cell j's by more than
+// the margin.
+func (c *columns) chance(i, j int, margin float64) float64 {
+	var sum float64
+	for k, p := range c.m.posts {
+		b := c.believed[k]
+		sum += p.weight * normalCDF((b.mean[i]-b.mean[j]-margin)/b.spread(i, j))
+	}
+	return sum
+}

@@ -1,0 +1,58 @@
+package search
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+)
+
+// square is a plan of n values of num_ctx and of num_batch.
+func square(n int) []sweep.Cell {
+	var plan []sweep.Cell
+	for ctx := range n {
+		for batch := range n {
+			plan = append(plan, sweep.Cell{Ctx: 10000 * (ctx + 1), Batch: 100 * (batch + 1)})
+		}
+	}
+	return plan
+}
+
+// feasible is what a search makes of failures and rates.
+func feasible(known map[sweep.Cell]sweep.Known) func(ctx, batch int) float64 {
+	var s searcher
+	v := s.look(sweep.State{Plan: square(10), Known: known})
+	return func(ctx, batch int) float64 { return v.feas.works(v.index[sweep.Cell{Ctx: ctx, Batch: batch}]) }
+}
+
+func TestFeasibility(t *testing.T) {
+	works := feasible(nil)
+	assert.Equal(t, 1.0, works(100000, 1000), "nothing failed")
+
+	known := map[sweep.Cell]sweep.Known{
+		{Ctx: 80000, Batch: 500}: {Failed: true, Memory: true},
+		{Ctx: 40000, Batch: 500}: {Rates: []float64{7}},
+	}
+	works = feasible(known)
+	assert.Equal(t, dominated, works(90000, 500))
+	assert.Equal(t, dominated, works(80000, 600))
+	assert.Equal(t, dominating, works(40000, 400))
+	assert.InDelta(t, 0.5, works(60000, 500), 0.01, "half way between what worked and what failed")
+	assert.Greater(t, works(50000, 500), works(70000, 500))
+	assert.Greater(t, works(80000, 100), works(80000, 400))
+
+	known[sweep.Cell{Ctx: 100000, Batch: 1000}] = sweep.Known{Rates: []float64{7}}
+	works = feasible(known)
+	assert.Greater(t, works(90000, 900), 0.5, "dominance does not hold here")
+	assert.Less(t, works(80000, 600), 0.5, "but what is near a failure likely fails")
+}
+
+func TestFeasibilityOfOtherFailures(t *testing.T) {
+	works := feasible(map[sweep.Cell]sweep.Known{
+		{Ctx: 50000, Batch: 500}: {Failed: true},
+		{Ctx: 10000, Batch: 100}: {Rates: []float64{7}},
+	})
+	assert.Greater(t, works(100000, 1000), 0.3, "a timeout tells nothing of all larger cells")
+	assert.Less(t, works(50000, 600), 0.2, "only of near ones")
+}

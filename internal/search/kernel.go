@@ -1,0 +1,170 @@
+package search
+
+import (
+	"math"
+	"math/rand/v2"
+)
+
+// shape is one idea of what a surface of rates looks like: how much of the
+// logarithm of a rate varies with what, as standard deviations, and over which
+// distances.
+type shape struct {
+	smooth, octaves     float64 // smoothly with log2 num_batch, over so many octaves
+	jumps               float64 // in jumps from one num_batch to the next that stay
+	perBatch            float64 // from one num_batch to the next, alike for all num_ctx
+	perPower            float64 // with the largest power of two that divides num_batch
+	perCtx, ctxLength   float64 // with num_ctx, over a share of the largest
+	logCtx, ctxOctaves  float64 // smoothly with log2 num_ctx, over so many octaves
+	memory, memoryRange float64 // with the pressure on memory
+	batchWeight         float64 // of num_batch in the pressure, against 1 of num_ctx
+	product             float64 // of num_batch times num_ctx in the pressure
+	rough               float64 // with both together
+	noise               float64 // of one sample
+
+	z        []float64 // as distances from the prior's medians
+	logPrior float64
+}
+
+// prior is what is believed of shapes before anything was measured: each figure
+// is log-normal, with this median and this standard deviation of the logarithm.
+var prior = []struct {
+	figure         func(*shape) *float64
+	median, spread float64
+}{
+	{func(h *shape) *float64 { return &h.smooth }, 0.3, 1},
+	{func(h *shape) *float64 { return &h.octaves }, 3, 0.5},
+	{func(h *shape) *float64 { return &h.jumps }, 0.03, 1.2},
+	{func(h *shape) *float64 { return &h.perBatch }, 0.008, 1},
+	{func(h *shape) *float64 { return &h.perPower }, 0.01, 1},
+	{func(h *shape) *float64 { return &h.perCtx }, 0.05, 1.2},
+	{func(h *shape) *float64 { return &h.ctxLength }, 1, 0.7},
+	{func(h *shape) *float64 { return &h.logCtx }, 0.03, 1.2},
+	{func(h *shape) *float64 { return &h.ctxOctaves }, 2, 0.5},
+	{func(h *shape) *float64 { return &h.memory }, 0.15, 1.2},
+	{func(h *shape) *float64 { return &h.memoryRange }, 0.3, 0.7},
+	{func(h *shape) *float64 { return &h.batchWeight }, 0.15, 0.8},
+	{func(h *shape) *float64 { return &h.product }, 0.15, 0.8},
+	{func(h *shape) *float64 { return &h.rough }, 0.006, 0.8},
+	{func(h *shape) *float64 { return &h.noise }, 0.012, 0.5},
+}
+
+// newShape makes a shape of its figures' distances from the median, in standard
+// deviations.
+func newShape(z []float64) shape {
+	h := shape{z: z}
+	for i, p := range prior {
+		*p.figure(&h) = p.median * math.Exp(p.spread*z[i])
+		h.logPrior -= z[i] * z[i] / 2
+	}
+	return h
+}
+
+// shapes draws n ideas of surfaces. They are the same ones every time.
+func shapes(n int) []shape {
+	rng := rand.New(rand.NewPCG(1, 2))
+	drawn := make([]shape, n)
+	for i := range drawn {
+		drawn[i] = near(rng, make([]float64, len(prior)), 1)
+	}
+	return drawn
+}
+
+// near draws a shape around another.
+func near(rng *rand.Rand, z []float64, spread float64) shape {
+	moved := make([]float64, len(z))
+	for i := range z {
+		moved[i] = z[i] + spread*rng.NormFloat64()
+	}
+	return newShape(moved)
+}
+
+// kernel is the covariance that a shape gives to the cells of a space, but for
+// the noise.
+type kernel struct {
+	shape
+	s              *space
+	batch, ctx     [][]float64 // by index of the two num_batch, num_ctx
+	roughB, roughC [][]float64
+	up, down       []float64 // of each cell: e to the pressure on memory, and to its negative
+	spill          []float64 // of each cell: the share of the model that is not in GPU memory; nil where that is not known
+}
+
+// constant is the variance of the level of all rates around the mean of what
+// was measured.
+const constant = 1
+
+const (
+	roughOctaves = 0.7
+	roughCtx     = 0.15
+	// perSpill is by how much the log rate differs between a model that is wholly
+	// in GPU memory and one that is not at all, as a standard deviation.
+	perSpill = 2
+)
+
+func newKernel(s *space, h shape, m *memory) *kernel {
+	k := &kernel{shape: h, s: s}
+	k.batch = table(len(s.batchs), func(i, j int) float64 {
+		v := h.smooth * h.smooth * matern32(math.Abs(s.x[i]-s.x[j])/h.octaves)
+		v += h.jumps * h.jumps * math.Exp(-math.Abs(s.x[i]-s.x[j])/2)
+		if i == j {
+			v += h.perBatch * h.perBatch
+		}
+		if s.power[i] == s.power[j] {
+			v += h.perPower * h.perPower
+		}
+		return v
+	})
+	k.ctx = table(len(s.ctxs), func(i, j int) float64 {
+		return h.perCtx*h.perCtx*math.Exp(-math.Abs(s.c[i]-s.c[j])/h.ctxLength) +
+			h.logCtx*h.logCtx*matern32(math.Abs(s.cx[i]-s.cx[j])/h.ctxOctaves)
+	})
+	k.roughB = table(len(s.batchs), func(i, j int) float64 {
+		return h.rough * h.rough * math.Exp(-math.Abs(s.x[i]-s.x[j])/roughOctaves)
+	})
+	k.roughC = table(len(s.ctxs), func(i, j int) float64 { return math.Exp(-math.Abs(s.c[i]-s.c[j]) / roughCtx) })
+	k.press(m)
+	return k
+}
+
+// press works out the pressure on memory, by what sizes tell where they do.
+func (k *kernel) press(m *memory) {
+	weight, product := k.batchWeight, k.product
+	k.spill = nil
+	if m != nil {
+		weight, product, k.spill = m.batchWeight, m.product, m.spill
+	}
+	k.up, k.down = make([]float64, len(k.s.cells)), make([]float64, len(k.s.cells))
+	for i := range k.s.cells {
+		c, b := k.s.c[k.s.ctx[i]], k.s.b[k.s.batch[i]]
+		k.up[i] = math.Exp(min((c+weight*b+product*c*b)/k.memoryRange, 300))
+		k.down[i] = 1 / k.up[i]
+	}
+}
+
+// at is the covariance of two cells.
+func (k *kernel) at(i, j int) float64 {
+	bi, bj, ci, cj := k.s.batch[i], k.s.batch[j], k.s.ctx[i], k.s.ctx[j]
+	v := constant + k.batch[bi][bj] + k.ctx[ci][cj] + k.roughB[bi][bj]*k.roughC[ci][cj] +
+		k.memory*k.memory*min(k.up[i]*k.down[j], k.up[j]*k.down[i]) // e to the negative distance
+	if k.spill != nil {
+		v += perSpill * perSpill * k.spill[i] * k.spill[j]
+	}
+	return v
+}
+
+func table(n int, at func(i, j int) float64) [][]float64 {
+	t := make([][]float64, n)
+	for i := range t {
+		t[i] = make([]float64, n)
+		for j := range i + 1 {
+			t[i][j] = at(i, j)
+			t[j][i] = t[i][j]
+		}
+	}
+	return t
+}
+
+func matern32(d float64) float64 {
+	d *= math.Sqrt(3)
+	return (1 + d) * math.Exp(-d)
+}

@@ -1,0 +1,91 @@
+package search
+
+import (
+	"math"
+
+	"gonum.org/v1/gonum/mat"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+)
+
+// memory is what the sizes that the server tells of loaded models say of those
+// that were not loaded: a size grows linearly with num_ctx (the KV cache), with
+// num_batch and with their product (the compute buffers).
+type memory struct {
+	// batchWeight and product take the place of a shape's.
+	batchWeight, product float64
+	spill                []float64 // of each cell: the share that does not fit the GPUs' memory
+}
+
+// newMemory fits the sizes by least squares. It returns nil where they are too
+// few, or don't grow with num_ctx.
+func newMemory(s *space, known map[sweep.Cell]sweep.Known) *memory {
+	var cells []int
+	var room float64 // in GPU memory, in bytes, as far as a model filled it; 0 where none did
+	for i, c := range s.cells {
+		k := known[c]
+		if k.Size <= 0 || len(k.Rates) == 0 {
+			continue
+		}
+		cells = append(cells, i)
+		if k.SizeVRAM > 0 && k.SizeVRAM < k.Size {
+			room = max(room, float64(k.SizeVRAM))
+		}
+	}
+	if len(cells) < 4 {
+		return nil
+	}
+	// A little of each coefficient is held against it, so that values that did not
+	// vary yet have none.
+	const terms, ridge = 4, 1e-3
+	a, b := mat.NewDense(len(cells)+terms, terms, nil), mat.NewVecDense(len(cells)+terms, nil)
+	largest := 0.0
+	for _, i := range cells {
+		largest = max(largest, float64(known[s.cells[i]].Size))
+	}
+	for row, i := range cells {
+		a.SetRow(row, s.needs(i))
+		b.SetVec(row, float64(known[s.cells[i]].Size)/largest)
+	}
+	for t := 1; t < terms; t++ {
+		a.Set(len(cells)+t, t, ridge)
+	}
+	var x mat.VecDense
+	if x.SolveVec(a, b) != nil || x.AtVec(1) < 1e-3 {
+		return nil
+	}
+	limit := func(v float64) float64 { return min(max(v/x.AtVec(1), 0), 10) }
+	m := &memory{batchWeight: limit(x.AtVec(2)), product: limit(x.AtVec(3)), spill: make([]float64, len(s.cells))}
+	if room == 0 {
+		return m
+	}
+	for i := range s.cells {
+		size := largest * mat.Dot(mat.NewVecDense(terms, s.needs(i)), &x)
+		m.spill[i] = math.Max(0, 1-room/size)
+	}
+	for _, i := range cells {
+		k := known[s.cells[i]]
+		m.spill[i] = 1 - float64(k.SizeVRAM)/float64(k.Size)
+	}
+	return m
+}
+
+// needs returns what the size of a cell's model is a linear function of.
+func (s *space) needs(i int) []float64 {
+	c, b := s.c[s.ctx[i]], s.b[s.batch[i]]
+	return []float64{1, c, b, c * b}
+}
+
+// equal reports whether two are as good as the same.
+func (m *memory) equal(other *memory) bool {
+	if m == nil || other == nil {
+		return m == other
+	}
+	const near = 1e-6
+	for i := range m.spill {
+		if math.Abs(m.spill[i]-other.spill[i]) > near {
+			return false
+		}
+	}
+	return math.Abs(m.batchWeight-other.batchWeight) < near && math.Abs(m.product-other.product) < near
+}

@@ -1,0 +1,310 @@
+package search
+
+import (
+	"cmp"
+	"math"
+	"math/rand/v2"
+	"slices"
+
+	"gonum.org/v1/gonum/blas"
+	"gonum.org/v1/gonum/blas/blas64"
+	"gonum.org/v1/gonum/mat"
+	"gonum.org/v1/gonum/stat/distuv"
+)
+
+// measured is the samples of one cell: logarithms of rates.
+type measured struct {
+	cell   int
+	logs   []float64
+	weight []float64 // of each: the probability that it is no outlier
+}
+
+func (o *measured) equal(other *measured) bool {
+	return o.cell == other.cell && slices.Equal(o.logs, other.logs)
+}
+
+// mean is the weighted mean of a cell's samples and how many full ones it is
+// worth.
+func (o *measured) mean() (mean, n float64) {
+	for i, v := range o.logs {
+		mean += o.weight[i] * v
+		n += o.weight[i]
+	}
+	return mean / n, n
+}
+
+// posterior is what one shape makes of what was measured.
+type posterior struct {
+	k       *kernel
+	weight  float64 // the probability of the shape
+	chol    mat.Cholesky
+	alpha   []float64
+	noise   []float64 // variance of each measured cell's mean
+	loglik  float64   // logarithm of the shape's probability, but for a constant
+	nowhere bool      // it can't be worked out in floating point
+}
+
+// model is what is believed of a surface: the most probable shapes, each with
+// what it makes of what was measured.
+type model struct {
+	s      *space
+	memory *memory
+	all    []*measured
+	obs    []*measured // those that count
+	level  float64     // median of the logs
+	posts  []*posterior
+}
+
+const (
+	drawnShapes = 256
+	keptShapes  = 8
+	// nearShapes is how many shapes are drawn around those kept, once for each of
+	// the spreads, in standard deviations of the prior.
+	nearShapes = 40
+	// mostMeasured is how many cells count; the time taken grows with its cube.
+	mostMeasured = 192
+	// mostForShapes is how many of them count for the choice of shapes.
+	mostForShapes = 64
+	// An outlier is held to be as rare as this, and to be low by up to outlierLow
+	// of the rate's logarithm.
+	outlierProb = 0.03
+	outlierLow  = 0.22
+)
+
+var nearSpreads = []float64{0.5, 0.3}
+
+func newModel(s *space, kernels []*kernel, memory *memory, all []*measured) *model {
+	m := &model{s: s, memory: memory, all: all, obs: fastest(s, all, mostForShapes)}
+	var logs []float64
+	for _, o := range all {
+		o.weight = make([]float64, len(o.logs))
+		for i := range o.weight {
+			o.weight[i] = 1
+		}
+		logs = append(logs, o.logs...)
+	}
+	slices.Sort(logs)
+	m.level = logs[len(logs)/2]
+	best := m.best(kernels)
+	for range 3 {
+		if !m.reweigh(best) {
+			break
+		}
+		best = m.fit(best.k)
+	}
+	for _, k := range kernels {
+		m.posts = append(m.posts, m.fit(k))
+	}
+	m.keep()
+	m.refine()
+	m.useAll()
+	m.weigh()
+	return m
+}
+
+// fastest returns the n cells that tell most: the fastest of every num_ctx before
+// the next of every num_ctx.
+func fastest(s *space, all []*measured, n int) []*measured {
+	if len(all) <= n {
+		return all
+	}
+	sorted := slices.Clone(all)
+	slices.SortStableFunc(sorted, func(a, b *measured) int { return cmp.Compare(slices.Max(b.logs), slices.Max(a.logs)) })
+	rank := make(map[int]int) // within the num_ctx, by cell
+	seen := make(map[int]int) // by num_ctx
+	for _, o := range sorted {
+		rank[o.cell] = seen[s.ctx[o.cell]]
+		seen[s.ctx[o.cell]]++
+	}
+	slices.SortStableFunc(sorted, func(a, b *measured) int { return cmp.Compare(rank[a.cell], rank[b.cell]) })
+	return sorted[:n]
+}
+
+// refine looks for more probable shapes near those that are.
+func (m *model) refine() {
+	rng := rand.New(rand.NewPCG(3, uint64(len(m.obs))))
+	for _, spread := range nearSpreads {
+		parents := len(m.posts)
+		for i := range nearShapes {
+			p := m.posts[i%parents]
+			m.posts = append(m.posts, m.fit(newKernel(m.s, near(rng, p.k.z, spread), m.memory)))
+		}
+		m.keep()
+	}
+}
+
+// useAll has more cells count than for the choice of shapes, where there are.
+func (m *model) useAll() {
+	obs := fastest(m.s, m.all, mostMeasured)
+	if len(obs) == len(m.obs) {
+		return
+	}
+	m.obs = obs
+	m.reweigh(m.fit(m.posts[0].k))
+	for i, p := range m.posts {
+		m.posts[i] = m.fit(p.k)
+	}
+	m.keep()
+}
+
+func (m *model) best(kernels []*kernel) *posterior {
+	var best *posterior
+	for _, k := range kernels {
+		if p := m.fit(k); best == nil || p.loglik > best.loglik {
+			best = p
+		}
+	}
+	return best
+}
+
+// keep leaves the most probable shapes, the most probable first.
+func (m *model) keep() {
+	m.posts = slices.DeleteFunc(m.posts, func(p *posterior) bool { return p.nowhere })
+	slices.SortStableFunc(m.posts, func(a, b *posterior) int { return cmp.Compare(b.loglik, a.loglik) })
+	m.posts = m.posts[:min(keptShapes, len(m.posts))]
+}
+
+// weigh works out the shapes' probabilities.
+func (m *model) weigh() {
+	var sum float64
+	for _, p := range m.posts {
+		p.weight = math.Exp(p.loglik - m.posts[0].loglik)
+		sum += p.weight
+	}
+	for _, p := range m.posts {
+		p.weight /= sum
+	}
+}
+
+// fit works out what a shape makes of what was measured: regression by a
+// Gaussian process as in Rasmussen and Williams, Gaussian Processes for Machine
+// Learning, algorithm 2.1.
+func (m *model) fit(k *kernel) *posterior {
+	n := len(m.obs)
+	p := &posterior{k: k, noise: make([]float64, n)}
+	a := mat.NewSymDense(n, nil)
+	y := mat.NewVecDense(n, nil)
+	var within float64 // what the scatter within cells says of the noise
+	for i, o := range m.obs {
+		mean, count := o.mean()
+		y.SetVec(i, mean-m.level)
+		p.noise[i] = k.noise * k.noise / count
+		for j := range i + 1 {
+			v := k.at(o.cell, m.obs[j].cell)
+			if i == j {
+				v += p.noise[i]
+			}
+			a.SetSym(i, j, v)
+		}
+		for l, v := range o.logs {
+			if len(o.logs) > 1 {
+				within -= o.weight[l] * (v - mean) * (v - mean) / (2 * k.noise * k.noise)
+			}
+		}
+		within -= (count - 1) * math.Log(k.noise)
+	}
+	var alpha mat.VecDense
+	if !p.chol.Factorize(a) || p.chol.SolveVecTo(&alpha, y) != nil {
+		p.nowhere, p.loglik = true, math.Inf(-1)
+		return p
+	}
+	p.alpha = alpha.RawVector().Data
+	p.loglik = -0.5*mat.Dot(y, &alpha) - 0.5*p.chol.LogDet() + within + k.logPrior
+	return p
+}
+
+// reweigh says anew which samples are outliers: those below what all others, of
+// the same cell and of other cells, lead to expect. It reports whether any weight
+// changed by much.
+func (m *model) reweigh(p *posterior) bool {
+	if len(m.obs) < 4 || p.nowhere {
+		return false
+	}
+	var inv mat.SymDense
+	if err := p.chol.InverseTo(&inv); err != nil {
+		return false
+	}
+	var changed bool
+	noise := p.k.noise * p.k.noise
+	for i, o := range m.obs {
+		mean, _ := o.mean()
+		// What the other cells lead to expect, by leaving this one out.
+		without := mean - m.level - p.alpha[i]/inv.At(i, i)
+		variance := max(1/inv.At(i, i)-p.noise[i], 1e-8)
+		for l, v := range o.logs {
+			precision, at := 1/variance, without/variance
+			for other, v := range o.logs {
+				if other != l {
+					precision += o.weight[other] / noise
+					at += o.weight[other] * (v - m.level) / noise
+				}
+			}
+			w := regular(v-m.level-at/precision, math.Sqrt(noise+1/precision))
+			changed = changed || math.Abs(w-o.weight[l]) > 0.05
+			o.weight[l] = w
+		}
+	}
+	return changed
+}
+
+// regular is the probability that a sample is no outlier, by its distance to what
+// was expected and that expectation's standard deviation. It is never so low that
+// the sample has no weight at all.
+func regular(distance, sd float64) float64 {
+	good := (1 - outlierProb) * normalPDF(distance/sd) / sd
+	bad := outlierProb * (normalCDF((distance+outlierLow)/sd) - normalCDF(distance/sd)) / outlierLow
+	if good+bad == 0 {
+		return 0.01
+	}
+	return max(good/(good+bad), 0.01)
+}
+
+// beliefs is what one shape makes of cells: the mean and the covariance of their
+// true log rates. Cells go by their place in the list asked for.
+type beliefs struct {
+	k        *kernel
+	cells    []int
+	mean     []float64
+	variance []float64
+	rows     [][]float64 // of each cell: its covariances to what was measured, over their Cholesky factor
+}
+
+func (m *model) beliefs(p *posterior, cells []int) *beliefs {
+	b := &beliefs{k: p.k, cells: cells, mean: make([]float64, len(cells)), variance: make([]float64, len(cells)), rows: make([][]float64, len(cells))}
+	solved := mat.NewDense(len(m.obs), len(cells), nil)
+	for c := range cells {
+		b.mean[c] = m.level
+	}
+	for i, o := range m.obs {
+		row := solved.RawRowView(i)
+		for c, cell := range cells {
+			row[c] = p.k.at(o.cell, cell)
+			b.mean[c] += row[c] * p.alpha[i]
+		}
+	}
+	var u mat.TriDense
+	p.chol.UTo(&u)
+	blas64.Trsm(blas.Left, blas.Trans, 1, u.RawTriangular(), solved.RawMatrix())
+	for c, cell := range cells {
+		b.rows[c] = mat.Col(nil, c, solved)
+		b.variance[c] = p.k.at(cell, cell)
+		for _, v := range b.rows[c] {
+			b.variance[c] -= v * v
+		}
+		b.variance[c] = max(b.variance[c], 1e-10)
+	}
+	return b
+}
+
+// spread is the standard deviation of the difference of two cells.
+func (b *beliefs) spread(i, j int) float64 {
+	covariance := b.k.at(b.cells[i], b.cells[j])
+	other := b.rows[j]
+	for n, x := range b.rows[i] {
+		covariance -= x * other[n]
+	}
+	return math.Sqrt(max(b.variance[i]+b.variance[j]-2*covariance, 1e-12))
+}
+
+func normalCDF(z float64) float64 { return distuv.UnitNormal.CDF(z) }
+func normalPDF(z float64) float64 { return distuv.UnitNormal.Prob(z) }

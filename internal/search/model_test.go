@@ -1,0 +1,120 @@
+package search
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+)
+
+// saturating is a rate that rises with num_batch and falls a little with num_ctx.
+func saturating(c sweep.Cell) float64 {
+	return 1000 / (1 + 200/float64(c.Batch)) * (1 - float64(c.Ctx)/2e6)
+}
+
+// believed returns the mean and the standard deviation that the model has of a
+// cell's log rate.
+func believed(m *model, cell int) (mean, sd float64) {
+	var square float64
+	for _, p := range m.posts {
+		b := m.beliefs(p, []int{cell})
+		mean += p.weight * b.mean[0]
+		square += p.weight * (b.mean[0]*b.mean[0] + b.variance[0])
+	}
+	return mean, math.Sqrt(square - mean*mean)
+}
+
+func TestModelLearnsASurface(t *testing.T) {
+	plan := square(10)
+	rng := rand.New(rand.NewPCG(1, 1))
+	known := make(map[sweep.Cell]sweep.Known)
+	for _, i := range []int{0, 4, 9, 25, 48, 61, 90, 99} {
+		known[plan[i]] = sweep.Known{Rates: []float64{saturating(plan[i]) * math.Exp(0.01*rng.NormFloat64())}}
+	}
+	var s searcher
+	v := s.look(sweep.State{Plan: plan, Known: known})
+	require.Len(t, v.m.posts, keptShapes)
+	var weight float64
+	for _, p := range v.m.posts {
+		weight += p.weight
+	}
+	assert.InDelta(t, 1, weight, 1e-9)
+	within := 0
+	for i, c := range plan {
+		mean, sd := believed(v.m, i)
+		assert.InDelta(t, math.Log(saturating(c)), mean, 0.15, c)
+		if math.Abs(mean-math.Log(saturating(c))) < 2*sd {
+			within++
+		}
+	}
+	assert.GreaterOrEqual(t, within, 90, "cells of 100 that lie within two standard deviations")
+	_, near := believed(v.m, 4)
+	_, far := believed(v.m, 30)
+	assert.Less(t, near, far, "of what was measured more is known")
+}
+
+func TestModelPassesOverAnOutlier(t *testing.T) {
+	plan := square(10)
+	known := make(map[sweep.Cell]sweep.Known)
+	for i, c := range plan {
+		if i%6 == 0 {
+			known[c] = sweep.Known{Rates: []float64{saturating(c)}}
+		}
+	}
+	slow := plan[48]
+	known[slow] = sweep.Known{Rates: []float64{0.85 * saturating(slow)}}
+	var s searcher
+	v := s.look(sweep.State{Plan: plan, Known: known})
+	assert.Less(t, v.of[48].weight[0], 0.2)
+	for _, o := range v.obs {
+		if o.cell != 48 {
+			assert.Greater(t, o.weight[0], 0.8, plan[o.cell])
+		}
+	}
+	mean, _ := believed(v.m, 48)
+	assert.InDelta(t, math.Log(saturating(slow)), mean, 0.05)
+}
+
+// TestModelOfManyCells has more cells known than count, of which those count that
+// may be the fastest.
+func TestModelOfManyCells(t *testing.T) {
+	plan := square(20)
+	known := make(map[sweep.Cell]sweep.Known)
+	for _, c := range plan {
+		known[c] = sweep.Known{Rates: []float64{saturating(c)}}
+	}
+	var s searcher
+	v := s.look(sweep.State{Plan: plan, Known: known})
+	assert.Len(t, v.m.obs, mostMeasured)
+	assert.Len(t, v.m.all, 400)
+	fastest := make(map[int]bool)
+	for _, o := range v.m.obs {
+		fastest[o.cell] = true
+	}
+	for i, c := range plan {
+		if c.Batch == 2000 {
+			assert.True(t, fastest[i], "%v, the fastest of its num_ctx", c)
+		}
+	}
+}
+
+func TestModelIsKeptWhileItHolds(t *testing.T) {
+	plan := square(5)
+	known := map[sweep.Cell]sweep.Known{plan[0]: {Rates: []float64{5}}, plan[9]: {Rates: []float64{7}}}
+	var s searcher
+	first := s.look(sweep.State{Plan: plan, Known: known}).m
+	known[plan[3]] = sweep.Known{Closed: true}
+	assert.Same(t, first, s.look(sweep.State{Plan: plan, Known: known}).m)
+	known[plan[9]] = sweep.Known{Rates: []float64{7, 8}}
+	assert.NotSame(t, first, s.look(sweep.State{Plan: plan, Known: known}).m)
+}
+
+func TestExpectedGain(t *testing.T) {
+	assert.InDelta(t, 1/math.Sqrt(2*math.Pi), expectedGain(0, 1), 1e-12)
+	assert.InDelta(t, 3, expectedGain(3, 0.1), 1e-9)
+	assert.InDelta(t, 0, expectedGain(-3, 0.1), 1e-9)
+}

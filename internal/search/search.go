@@ -1,0 +1,167 @@
+package search
+
+import (
+	"cmp"
+	"math"
+	"slices"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+)
+
+// searcher is what the strategies share: the surface that they believe in. It is
+// kept from one question to the next as long as it holds.
+type searcher struct {
+	s       *space
+	kernels []*kernel // of the drawn shapes
+	memory  *memory   // that these were made with
+	m       *model    // of the latest question
+}
+
+// view is what one look at the state gives.
+type view struct {
+	*space
+	st     sweep.State
+	obs    []*measured
+	of     map[int]*measured // by cell
+	failed []int             // cells
+	alive  []int             // cells that have a rate or may get one
+	feas   *feasibility
+	m      *model // nil while fewer than two cells have a rate
+}
+
+func (b *searcher) look(st sweep.State) *view {
+	if cells := inAndOutside(st); b.s == nil || !slices.Equal(b.s.cells, cells) {
+		*b = searcher{s: newSpace(cells, len(st.Plan))}
+		for _, h := range shapes(drawnShapes) {
+			b.kernels = append(b.kernels, newKernel(b.s, h, nil))
+		}
+	}
+	v := &view{space: b.s, st: st, of: make(map[int]*measured)}
+	f := &feasibility{s: b.s}
+	for i, c := range v.cells {
+		k := st.Known[c]
+		switch {
+		case k.Failed:
+			v.failed = append(v.failed, i)
+			f.failed = append(f.failed, failure{i, k.Memory})
+		case len(k.Rates) > 0:
+			o := &measured{cell: i}
+			for _, r := range k.Rates {
+				o.logs = append(o.logs, math.Log(r))
+			}
+			v.obs = append(v.obs, o)
+			v.of[i] = o
+			f.worked = append(f.worked, i)
+			v.alive = append(v.alive, i)
+		case !k.Closed:
+			v.alive = append(v.alive, i)
+		}
+	}
+	if m := newMemory(b.s, st.Known); !m.equal(b.memory) {
+		b.memory, b.m = m, nil
+		for _, k := range b.kernels {
+			k.press(m)
+		}
+	}
+	f.memory = b.memory
+	f.settle()
+	v.feas = f
+	if len(v.obs) < 2 {
+		return v
+	}
+	if b.m == nil || !slices.EqualFunc(b.m.all, v.obs, (*measured).equal) {
+		b.m = newModel(b.s, b.kernels, b.memory, v.obs)
+	}
+	v.m = b.m
+	return v
+}
+
+// inAndOutside returns the plan's cells and, behind them, others that something
+// is known of.
+func inAndOutside(st sweep.State) []sweep.Cell {
+	cells := slices.Clone(st.Plan)
+	in := make(map[sweep.Cell]bool, len(cells))
+	for _, c := range cells {
+		in[c] = true
+	}
+	for c := range st.Known {
+		if !in[c] {
+			cells = append(cells, c)
+		}
+	}
+	slices.SortFunc(cells[len(st.Plan):], func(a, b sweep.Cell) int {
+		return cmp.Or(cmp.Compare(a.Ctx, b.Ctx), cmp.Compare(a.Batch, b.Batch))
+	})
+	return cells
+}
+
+// asked reports whether the cell may be measured for the first time.
+func (v *view) asked(i int) bool {
+	_, known := v.st.Known[v.cells[i]]
+	return !known
+}
+
+// again reports whether one more sample of the cell costs no load and may be of
+// use.
+func (v *view) again(i int) bool {
+	o := v.of[i]
+	return o != nil && v.cells[i] == v.st.Loaded && !v.st.Known[v.cells[i]].Closed && len(o.logs) < mostSamples
+}
+
+// mostSamples is from where a search takes no more samples of a cell.
+const mostSamples = 4
+
+// place is a point of the grid as shares of the two axes.
+type place struct{ ctx, batch float64 }
+
+// first returns the first cell of a design that is not known yet, and where all
+// are and still too few have a rate the one that is likeliest to have one; false
+// when there is none to ask for.
+func (v *view) first(design []place) (int, bool) {
+	for _, p := range design {
+		ctx := v.ctxs[int(math.Round(p.ctx*float64(len(v.ctxs)-1)))]
+		batch := v.batchs[int(math.Round(p.batch*float64(len(v.batchs)-1)))]
+		if i, ok := v.index[sweep.Cell{Ctx: ctx, Batch: batch}]; ok && i < v.planned && v.asked(i) {
+			return i, true
+		}
+	}
+	if v.m != nil {
+		return 0, false
+	}
+	best, chance := -1, -1.0
+	for _, i := range v.alive {
+		if v.asked(i) && v.feas.works(i) > chance {
+			best, chance = i, v.feas.works(i)
+		}
+	}
+	return best, best >= 0
+}
+
+// fewest is the answer where fewer than two cells have a rate.
+func (v *view) fewest() *sweep.Answer {
+	a := new(sweep.Answer)
+	if len(v.obs) > 0 {
+		a.Best = v.cells[v.obs[0].cell]
+		a.Rate = v.st.Known[a.Best].Rates[0]
+		a.Low, a.High = a.Rate, a.Rate
+	}
+	return a
+}
+
+// choose is the choice of one cell.
+func (v *view) choose(i, samples int, why string, a *sweep.Answer) sweep.Choice {
+	a.Why = why
+	return sweep.Choice{Cells: []sweep.Cell{v.cells[i]}, Samples: samples, Why: why, Answer: a}
+}
+
+// done is the choice of none.
+func done(why string, a *sweep.Answer) sweep.Choice {
+	a.Done, a.Why = true, why
+	return sweep.Choice{Why: why, Answer: a}
+}
+
+const (
+	firstLook = "a first look at the grid"
+	onceMore  = "once more, while it is loaded"
+	noneLeft  = "no other cell is left"
+)

@@ -1,0 +1,55 @@
+package search
+
+import (
+	"math"
+	"math/bits"
+	"slices"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+)
+
+// space is cells in the coordinates that the model thinks in.
+type space struct {
+	cells   []sweep.Cell // those of the plan first
+	planned int          // how many of the cells are of the plan
+	index   map[sweep.Cell]int
+	ctxs    []int // ascending
+	batchs  []int // ascending
+
+	ctx, batch []int     // of each cell: index into ctxs and batchs
+	c          []float64 // of each of ctxs: as a share of the largest
+	cx         []float64 // of each of ctxs: log2
+	b          []float64 // of each of batchs: as a share of the largest
+	x          []float64 // of each of batchs: log2
+	power      []int     // of each of batchs: the largest power of two that divides it
+}
+
+func newSpace(cells []sweep.Cell, planned int) *space {
+	s := &space{cells: cells, planned: planned, index: make(map[sweep.Cell]int, len(cells))}
+	for _, c := range cells {
+		s.ctxs = append(s.ctxs, c.Ctx)
+		s.batchs = append(s.batchs, c.Batch)
+	}
+	s.ctxs, s.batchs = unique(s.ctxs), unique(s.batchs)
+	for i, c := range cells {
+		s.index[c] = i
+		ctx, _ := slices.BinarySearch(s.ctxs, c.Ctx)
+		batch, _ := slices.BinarySearch(s.batchs, c.Batch)
+		s.ctx, s.batch = append(s.ctx, ctx), append(s.batch, batch)
+	}
+	for _, v := range s.ctxs {
+		s.c = append(s.c, float64(v)/float64(s.ctxs[len(s.ctxs)-1]))
+		s.cx = append(s.cx, math.Log2(float64(v)))
+	}
+	for _, v := range s.batchs {
+		s.b = append(s.b, float64(v)/float64(s.batchs[len(s.batchs)-1]))
+		s.x = append(s.x, math.Log2(float64(v)))
+		s.power = append(s.power, bits.TrailingZeros(uint(v)))
+	}
+	return s
+}
+
+func unique(values []int) []int {
+	slices.Sort(values)
+	return slices.Compact(values)
+}

@@ -1,0 +1,204 @@
+package sweep
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/ollama-sweep/ollama-sweep/parse"
+)
+
+// step is a cell that is to have so many samples.
+type step struct {
+	Cell
+	want   int // samples
+	reload bool
+	name   string
+	why    string
+}
+
+// each is the caller's of Run.
+type each func(name string, measure func() Outcome)
+
+// next asks the strategy, and keeps what it has found with the next sample.
+func (r *run) next() Choice {
+	r.state.Loaded = r.loaded
+	choice := r.strategy.Next(r.state)
+	if choice.Answer != nil {
+		r.Store.Found(choice.Answer)
+	}
+	r.todo, r.counts = choice.Left, choice.Left > 0
+	return choice
+}
+
+// tellStanding names the cells of the plan that need no measuring.
+func (r *run) tellStanding(each each) {
+	first := r.Repeat
+	if r.Rounds {
+		first = 1
+	}
+	for want := first; want <= r.Repeat; want++ {
+		for _, c := range r.Plan {
+			if known, ok := r.state.Known[c]; !ok || known.open(want) {
+				continue
+			}
+			if result, ok := r.Store.Result(c); ok {
+				each(r.name(c, want), func() Outcome { return Outcome{Skip: standsText(result)} })
+			}
+		}
+	}
+	r.tellPruned(each)
+}
+
+// tellPruned names the cells that are newly passed over for want of memory, and
+// reports whether there are any.
+func (r *run) tellPruned(each each) (any bool) {
+	for _, c := range r.Plan {
+		by, ok := r.pruned[c]
+		if !ok || r.named[c.String()] {
+			continue
+		}
+		any = true
+		each(r.name(c, 0), func() Outcome {
+			return Outcome{Skip: fmt.Sprintf("pruned: it needs at least the memory of %v, which failed twice in a row: %s", by, parse.OutOfGPUMemory)}
+		})
+	}
+	return any
+}
+
+// name names a cell that is to have so many samples, each time differently.
+func (r *run) name(c Cell, want int) string {
+	name := c.String()
+	switch {
+	case r.Rounds && want > 0:
+		return fmt.Sprintf("%v/round=%d", c, want)
+	case r.named[name]:
+		return fmt.Sprintf("%v/samples=%d", c, want)
+	}
+	r.named[name] = true
+	return name
+}
+
+// take goes through the cells of a choice, but for those behind one after which
+// the strategy has to be asked again.
+func (r *run) take(ctx context.Context, choice Choice, each each) {
+	for _, c := range choice.Cells {
+		s := step{Cell: c, want: choice.Samples, reload: choice.Reload, why: choice.Why}
+		if r.stop = r.mustStop(ctx, s); r.stop != nil {
+			return
+		}
+		s.name = r.name(c, s.want)
+		called := false
+		each(s.name, func() Outcome { called = true; return r.cell(ctx, s) })
+		if r.stop != nil {
+			return
+		}
+		if !called {
+			known := r.state.Known[c]
+			known.Closed = true
+			r.state.Known[c] = known
+			r.todo--
+		}
+		r.prune()
+		if r.tellPruned(each) {
+			return
+		}
+	}
+}
+
+// goesOn reports whether the step's samples follow on those of the load in force.
+func (r *run) goesOn(s step) bool { return r.loaded == s.Cell && !s.reload }
+
+// cell takes a step.
+func (r *run) cell(ctx context.Context, s step) Outcome {
+	begun := r.Now()
+	result, _ := r.Store.Result(s.Cell)
+	if result.Failed() {
+		result = Result{}
+	}
+	result.NumCtx, result.NumBatch = s.Ctx, s.Batch
+	goesOn := r.goesOn(s)
+	err := r.measure(ctx, &task{result: &result, want: s.want, goesOn: goesOn, save: r.Store.Put, onSample: r.OnSample})
+	if err != nil {
+		r.stop = err
+		return Outcome{Err: err}
+	}
+	r.state.Known[s.Cell] = result.known()
+	if !goesOn {
+		r.spent = append(r.spent, min(r.since(begun), r.CellTimeout))
+		r.todo--
+	}
+	r.progress(s, result)
+	if result.Failed() {
+		r.failed++
+		r.failedNow[s.Cell] = true
+		return Outcome{Skip: failureText(result)}
+	}
+	if r.stop = r.reference(ctx); r.stop != nil {
+		return Outcome{Err: r.stop}
+	}
+	return Outcome{}
+}
+
+// prune closes the cells that need more memory than one that ran out of it, and
+// opens those that were held for such before another cell worked.
+func (r *run) prune() {
+	if !r.Prune {
+		return
+	}
+	for c := range r.pruned {
+		delete(r.state.Known, c)
+	}
+	r.pruned = pruned(r.Plan, r.state.Known)
+	for c := range r.pruned {
+		r.state.Known[c] = Known{Closed: true}
+	}
+}
+
+// pruned returns the cells of the plan of which nothing is known but that they
+// need at least the memory, by both settings, of a cell that failed for want of
+// it, with that cell. A failure counts for nothing once a cell worked that needs
+// as much: servers don't always take more memory for larger settings.
+func pruned(plan []Cell, known map[Cell]Known) map[Cell]Cell {
+	needs := func(c, than Cell) bool { return c.Ctx >= than.Ctx && c.Batch >= than.Batch }
+	var out []Cell
+	for c, k := range known {
+		if k.Memory {
+			out = append(out, c)
+		}
+	}
+	for c, k := range known {
+		if len(k.Rates) > 0 {
+			out = slices.DeleteFunc(out, func(failed Cell) bool { return needs(c, failed) })
+		}
+	}
+	slices.SortFunc(out, Cell.compare)
+	by := make(map[Cell]Cell)
+	for _, c := range plan {
+		if _, ok := known[c]; ok {
+			continue
+		}
+		if i := slices.IndexFunc(out, func(failed Cell) bool { return needs(c, failed) }); i >= 0 {
+			by[c] = out[i]
+		}
+	}
+	return by
+}
+
+// keepAnswer saves what the search has found, with how it ended.
+func (r *run) keepAnswer(a *Answer) error {
+	if a == nil || r.stop != nil && !inGoodOrder(r.stop) || len(r.Store.Checkpoint().Results) == 0 {
+		return nil
+	}
+	if !r.done && r.stop != nil {
+		a.Why = "stopped: " + r.stop.Error()
+	}
+	r.Store.Found(a)
+	return r.Store.Save()
+}
+
+// inGoodOrder reports whether a stop leaves all that was measured usable.
+func inGoodOrder(stop error) bool {
+	return errors.Is(stop, ErrInterrupted) || errors.Is(stop, ErrDeadline) || errors.Is(stop, ErrBudget)
+}
