@@ -1,0 +1,109 @@
+package simulate
+
+import (
+	"math"
+	"math/rand/v2"
+	"slices"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+)
+
+// Random measures cells at random, as many as a search is to take: 4 % of the
+// plan, and at least 25.
+type Random struct{ Seed uint64 }
+
+// Next implements [sweep.Strategy].
+func (r Random) Next(s sweep.State) sweep.Choice {
+	n := max(25, int(math.Ceil(0.04*float64(len(s.Plan)))))
+	order := rand.New(rand.NewPCG(r.Seed, 2)).Perm(len(s.Plan))
+	choice := sweep.Choice{Samples: 1}
+	for _, i := range order[:min(n, len(order))] {
+		if _, known := s.Known[s.Plan[i]]; !known {
+			choice.Cells = append(choice.Cells, s.Plan[i])
+		}
+	}
+	if len(choice.Cells) == 0 {
+		return end("as many cells as asked for", s)
+	}
+	return choice
+}
+
+// end is the choice of no further cell; of those measured, the one with the
+// highest rate is the answer.
+func end(why string, s sweep.State) sweep.Choice {
+	best, _ := highest(s)
+	return sweep.Choice{Why: why, Answer: &sweep.Answer{Best: best}}
+}
+
+// Golden looks for the best num_batch of the smallest num_ctx, and then for the
+// best num_ctx of that, each by golden sections of the list: what somebody does
+// who holds the rate for unimodal.
+type Golden struct{}
+
+// Next implements [sweep.Strategy].
+func (g Golden) Next(s sweep.State) sweep.Choice {
+	if next := g.walk(s); next != (sweep.Cell{}) {
+		return sweep.Choice{Cells: []sweep.Cell{next}, Samples: 1, Why: "golden section"}
+	}
+	return end("both lines are searched", s)
+}
+
+// walk goes through the search again, to the first cell that is not known.
+func (g Golden) walk(s sweep.State) (unknown sweep.Cell) {
+	var ctxs, batches []int
+	for _, c := range s.Plan {
+		ctxs, batches = append(ctxs, c.Ctx), append(batches, c.Batch)
+	}
+	slices.Sort(ctxs)
+	slices.Sort(batches)
+	ctxs, batches = slices.Compact(ctxs), slices.Compact(batches)
+	rate := func(c sweep.Cell) float64 {
+		known, ok := s.Known[c]
+		switch {
+		case !slices.Contains(s.Plan, c), ok && known.Failed:
+			return 0
+		case !ok && unknown == sweep.Cell{}:
+			unknown = c
+		case ok:
+			return known.Rates[0]
+		}
+		return 0
+	}
+	batch := section(len(batches), func(i int) float64 {
+		if unknown != (sweep.Cell{}) {
+			return 0
+		}
+		return rate(sweep.Cell{Ctx: ctxs[0], Batch: batches[i]})
+	})
+	section(len(ctxs), func(i int) float64 {
+		if unknown != (sweep.Cell{}) {
+			return 0
+		}
+		return rate(sweep.Cell{Ctx: ctxs[i], Batch: batches[batch]})
+	})
+	return unknown
+}
+
+// section returns the place of the highest of n values by golden sections.
+func section(n int, value func(int) float64) int {
+	low, high := 0, n-1
+	for high-low > 2 {
+		width := int(math.Round(float64(high-low) / math.Phi))
+		left, right := high-width, low+width
+		if left == right {
+			right++
+		}
+		if value(left) >= value(right) {
+			high = right
+		} else {
+			low = left
+		}
+	}
+	best := low
+	for i := low; i <= high; i++ {
+		if value(i) > value(best) {
+			best = i
+		}
+	}
+	return best
+}

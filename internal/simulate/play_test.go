@@ -1,0 +1,107 @@
+package simulate
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+)
+
+// list is a strategy that wants what stands in it, and then recommends a cell.
+type list struct {
+	choices []sweep.Choice
+	answer  *sweep.Answer
+	next    int
+}
+
+func (l *list) Next(sweep.State) sweep.Choice {
+	if l.next == len(l.choices) {
+		return sweep.Choice{Why: "the end", Answer: l.answer}
+	}
+	l.next++
+	return l.choices[l.next-1]
+}
+
+func TestPlayCounts(t *testing.T) {
+	a, b, c, d := sweep.Cell{Ctx: 1, Batch: 1}, sweep.Cell{Ctx: 1, Batch: 2}, sweep.Cell{Ctx: 2, Batch: 1}, sweep.Cell{Ctx: 2, Batch: 2}
+	s := &Surface{Plan: []sweep.Cell{a, b, c, d}, Rates: map[sweep.Cell]float64{a: 80, b: 100, c: 90}}
+	one := func(c sweep.Cell, samples int, reload bool) sweep.Choice {
+		return sweep.Choice{Cells: []sweep.Cell{c}, Samples: samples, Reload: reload}
+	}
+	answer := &sweep.Answer{Best: c, Columns: []sweep.ColumnAnswer{{NumCtx: 1, NumBatch: 1}, {NumCtx: 2, NumBatch: 2}}}
+	run := Play(s, &list{choices: []sweep.Choice{
+		one(a, 1, false), // 1
+		one(a, 3, false), // two more prompts: 0.5
+		one(d, 1, false), // fails: 1
+		one(a, 4, false), // loaded anew: 1
+		one(a, 5, true),  // and again, as it wants: 1
+	}, answer: answer}, 1)
+	run.Thought = 0
+	assert.InDelta(t, 0.1, run.Regret, 1e-9)
+	assert.InDelta(t, 0.2, run.Columns[0], 1e-9)
+	assert.Equal(t, 1.0, run.Columns[1], "a recommended cell that fails has lost all")
+	run.Regret, run.Columns = 0, nil
+	assert.Equal(t, Run{Cost: 4.5, Share: 4.5 / 4, Measured: 1, Failed: 1, Samples: 5, Steps: 6, Why: "the end"}, run)
+}
+
+func TestPlayWithoutAnAnswer(t *testing.T) {
+	a, b, c := sweep.Cell{Ctx: 1, Batch: 1}, sweep.Cell{Ctx: 1, Batch: 2}, sweep.Cell{Ctx: 2, Batch: 1}
+	s := &Surface{Plan: []sweep.Cell{a, b, c}, Rates: map[sweep.Cell]float64{a: 80, b: 100}}
+	run := Play(s, sweep.Exhaustive{Repeat: 2}, 1)
+	assert.Equal(t, 0.0, run.Regret, "the highest rate is taken for the best")
+	assert.Equal(t, []float64{0}, run.Columns, "and so for each num_ctx that has a rate at all")
+	assert.Equal(t, 3.5, run.Cost)
+	run = Play(s, &list{answer: new(sweep.Answer)}, 1)
+	assert.Equal(t, 1.0, run.Regret, "no recommendation at all")
+	assert.Empty(t, run.Columns)
+}
+
+func TestRandom(t *testing.T) {
+	s := Generate(1, 1)[0]
+	run := Play(s, Random{3}, 1)
+	assert.Equal(t, 25, run.Measured+run.Failed)
+	assert.Equal(t, 25.0, run.Cost)
+	assert.Empty(t, run.Columns)
+	small := &Surface{Plan: s.Plan[:7], Rates: s.Rates}
+	assert.Equal(t, 7.0, Play(small, Random{3}, 1).Cost)
+}
+
+// TestGolden has golden sections find the top of a hill, and miss one of two.
+func TestGolden(t *testing.T) {
+	hill := &Surface{Rates: make(map[sweep.Cell]float64)}
+	for ctx := range 30 {
+		for batch := range 30 {
+			c := sweep.Cell{Ctx: ctx + 1, Batch: batch + 1}
+			hill.Plan = append(hill.Plan, c)
+			hill.Rates[c] = 1e4 - float64((ctx-9)*(ctx-9)+(batch-21)*(batch-21))
+		}
+	}
+	run := Play(hill, Golden{}, 1)
+	assert.Equal(t, 0.0, run.Regret)
+	assert.Less(t, run.Cost, 25.0)
+	for _, c := range hill.Plan {
+		if c.Batch < 4 {
+			hill.Rates[c] *= 2
+		}
+	}
+	assert.Greater(t, Play(hill, Golden{}, 1).Regret, 0.4)
+
+	one := sweep.Cell{Ctx: 1, Batch: 1}
+	single := &Surface{Plan: []sweep.Cell{one}, Rates: map[sweep.Cell]float64{one: 5}}
+	assert.Equal(t, 1.0, Play(single, Golden{}, 1).Cost)
+}
+
+func TestScore(t *testing.T) {
+	s := score("all", "best", []Run{
+		{Cost: 10, Share: 0.1, Regret: 0.01, Columns: []float64{0, 0.5}, Steps: 10, Thought: 100e6},
+		{Cost: 30, Share: 0.2, Regret: 0.03, Columns: []float64{0, 0.1}, Failed: 2, Steps: 10, Thought: 300e6},
+	})
+	assert.InDelta(t, 15, s.Share, 1e-9)
+	assert.InDelta(t, 15, s.Columns.Mean, 1e-9)
+	s.Share, s.Columns.Mean = 0, 0
+	assert.Equal(t, Score{
+		Surfaces: "all", Strategy: "best", Runs: 2, Cells: 20, MaxCells: 30, Failed: 1, Mean: 2, Median: 1, P95: 3, Worst: 3, Over2: 50,
+		Columns: &ColumnScore{P95: 50, WorstP95: 50}, ThoughtMS: 20,
+	}, s)
+}

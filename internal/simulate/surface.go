@@ -1,0 +1,211 @@
+package simulate
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+)
+
+// Surface is the true rates of a plan's cells and how noisy a measurement is.
+type Surface struct {
+	Name  string
+	Plan  []sweep.Cell
+	Rates map[sweep.Cell]float64 // in tokens per second; without the cells that fail
+	Sizes map[sweep.Cell]Size    // of loaded models, where they are known
+
+	Noise       float64 // standard deviation of the logarithm of a sample's rate
+	OutlierProb float64 // probability that a sample is slow for reasons of its own
+	OutlierLow  float64 // of its true rate, the least that such a sample has
+}
+
+// Size is the bytes of a loaded model, and of it in GPU memory.
+type Size struct{ All, VRAM int64 }
+
+// surfaceFile is a surface as its file has it.
+type surfaceFile struct {
+	Name        string       `json:"name"`
+	NumCtx      []int        `json:"num_ctx"`
+	NumBatch    []int        `json:"num_batch"`
+	TrueRate    [][]*float64 `json:"true_rate"` // by num_ctx, then num_batch; null for a cell that fails
+	Size        [][]int64    `json:"size"`      // the same, in bytes; may be left out
+	SizeVRAM    [][]int64    `json:"size_vram"` // the same
+	Noise       float64      `json:"noise"`
+	OutlierProb float64      `json:"outlier_prob"`
+	OutlierLow  float64      `json:"outlier_low"`
+}
+
+// Read reads a surface's file, or a sweep's checkpoint, whose medians it takes
+// for the truth and whose scatter for the noise.
+func Read(file string) (*Surface, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	var s *Surface
+	var kind map[string]json.RawMessage
+	if json.Unmarshal(data, &kind) == nil && kind["true_rate"] != nil {
+		s, err = decode(data)
+	} else {
+		s, err = recorded(file)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	if s.Name == "" {
+		s.Name = strings.TrimSuffix(filepath.Base(file), filepath.Ext(file))
+	}
+	return s, nil
+}
+
+func decode(data []byte) (*Surface, error) {
+	var g surfaceFile
+	if err := json.Unmarshal(data, &g); err != nil {
+		return nil, err
+	}
+	return g.surface()
+}
+
+func (g *surfaceFile) surface() (*Surface, error) {
+	switch {
+	case !ascending(g.NumCtx):
+		return nil, errors.New("num_ctx must be positive and ascending")
+	case !ascending(g.NumBatch):
+		return nil, errors.New("num_batch must be positive and ascending")
+	case len(g.TrueRate) != len(g.NumCtx):
+		return nil, fmt.Errorf("true_rate has %d rows for %d num_ctx", len(g.TrueRate), len(g.NumCtx))
+	case !(g.Noise >= 0) || !(g.OutlierProb >= 0 && g.OutlierProb <= 1) || !(g.OutlierLow >= 0 && g.OutlierLow <= 1):
+		return nil, errors.New("noise must not be negative, and outlier_prob and outlier_low must be from 0 to 1")
+	}
+	for _, sizes := range [][][]int64{g.Size, g.SizeVRAM} {
+		if sizes != nil && !g.holds(sizes) {
+			return nil, errors.New("size and size_vram must have the rows and columns of true_rate")
+		}
+	}
+	s := &Surface{Name: g.Name, Rates: make(map[sweep.Cell]float64), Sizes: make(map[sweep.Cell]Size), Noise: g.Noise, OutlierProb: g.OutlierProb, OutlierLow: g.OutlierLow}
+	for i, ctx := range g.NumCtx {
+		if len(g.TrueRate[i]) != len(g.NumBatch) {
+			return nil, fmt.Errorf("true_rate of num_ctx %d has %d rates for %d num_batch", ctx, len(g.TrueRate[i]), len(g.NumBatch))
+		}
+		for j, batch := range g.NumBatch {
+			c := sweep.Cell{Ctx: ctx, Batch: batch}
+			if !c.Valid() {
+				continue
+			}
+			s.Plan = append(s.Plan, c)
+			if rate := g.TrueRate[i][j]; rate != nil {
+				if !(*rate > 0) {
+					return nil, fmt.Errorf("true_rate of %v must be positive", c)
+				}
+				s.Rates[c] = *rate
+			}
+			if g.Size != nil && g.SizeVRAM != nil {
+				s.Sizes[c] = Size{g.Size[i][j], g.SizeVRAM[i][j]}
+			}
+		}
+	}
+	return s, s.check()
+}
+
+// holds reports whether there is a size for each cell of the grid.
+func (g *surfaceFile) holds(sizes [][]int64) bool {
+	return len(sizes) == len(g.NumCtx) && !slices.ContainsFunc(sizes, func(row []int64) bool { return len(row) != len(g.NumBatch) })
+}
+
+func ascending(values []int) bool {
+	for i, v := range values {
+		if v <= 0 || i > 0 && v <= values[i-1] {
+			return false
+		}
+	}
+	return len(values) > 0
+}
+
+func (s *Surface) check() error {
+	if len(s.Rates) == 0 {
+		return errors.New("no cell has a rate, so there is nothing to find")
+	}
+	return nil
+}
+
+// recorded makes a surface of a sweep's checkpoint, without the cells that were
+// not measured.
+func recorded(file string) (*Surface, error) {
+	cp, err := sweep.Load(file)
+	if err != nil {
+		return nil, err
+	}
+	s := &Surface{Name: filepath.Base(filepath.Dir(file)), Rates: make(map[sweep.Cell]float64), Sizes: make(map[sweep.Cell]Size)}
+	for _, c := range cp.Plan() {
+		switch r := cp.Result(c); {
+		case r == nil:
+			continue
+		case !r.Failed():
+			s.Rates[c], s.Sizes[c] = *r.PromptEvalRate, Size{r.Size, r.SizeVRAM}
+		}
+		s.Plan = append(s.Plan, c)
+	}
+	if v, ok := cp.Verdict(); ok {
+		s.Noise = v.Noise
+	}
+	return s, s.check()
+}
+
+// Best returns the highest true rate.
+func (s *Surface) Best() float64 {
+	var best float64
+	for _, rate := range s.Rates {
+		best = max(best, rate)
+	}
+	return best
+}
+
+// grid names the size of the grid that the plan's cells are of.
+func (s *Surface) grid() string {
+	ctxs, batches := make(map[int]bool), make(map[int]bool)
+	for _, c := range s.Plan {
+		ctxs[c.Ctx], batches[c.Batch] = true, true
+	}
+	return fmt.Sprintf("%d x %d", len(ctxs), len(batches))
+}
+
+// column is the highest true rate of one num_ctx.
+type column struct {
+	ctx  int
+	best float64
+}
+
+// columns returns those of all num_ctx that have any, in the plan's order.
+func (s *Surface) columns() []column {
+	var all []column
+	at := make(map[int]int)
+	for _, c := range s.Plan {
+		rate := s.Rates[c]
+		if rate == 0 {
+			continue
+		}
+		i, ok := at[c.Ctx]
+		if !ok {
+			i, at[c.Ctx] = len(all), len(all)
+			all = append(all, column{ctx: c.Ctx})
+		}
+		all[i].best = max(all[i].best, rate)
+	}
+	return all
+}
+
+// sample draws one measurement of a cell that works.
+func (s *Surface) sample(c sweep.Cell, rng *rand.Rand) float64 {
+	rate := s.Rates[c] * math.Exp(s.Noise*rng.NormFloat64())
+	if rng.Float64() < s.OutlierProb {
+		rate *= s.OutlierLow + (1-s.OutlierLow)*rng.Float64()
+	}
+	return rate
+}

@@ -1,0 +1,123 @@
+package simulate
+
+import (
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+)
+
+func TestReadSurface(t *testing.T) {
+	s, err := Read(filepath.Join("testdata", "memory-39x16.json"))
+	require.NoError(t, err)
+	assert.Equal(t, "memory-39x16", s.Name)
+	assert.Equal(t, "39 x 16", s.grid())
+	assert.Len(t, s.Plan, 39*16)
+	assert.Less(t, len(s.Rates), len(s.Plan), "some cells fail")
+	assert.Equal(t, 82.86, s.Rates[sweep.Cell{Ctx: 32768, Batch: 128}])
+	assert.Equal(t, 296.47, s.Best())
+	assert.Equal(t, column{32768, 296.47}, s.columns()[0])
+	assert.Positive(t, s.Noise)
+}
+
+// TestReadCheckpoint takes a sweep's medians for the truth.
+func TestReadCheckpoint(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "my")
+	require.NoError(t, os.Mkdir(dir, 0o755))
+	file := filepath.Join(dir, sweep.FileName)
+	require.NoError(t, os.WriteFile(file, []byte(`{"version": 1, "sweep": {"model": "m", "num_ctx": [1000, 2000], "num_batch": [100, 200]}, "results": [
+		{"num_ctx": 1000, "num_batch": 100, "prompt_eval_rate": 90, "error": null},
+		{"num_ctx": 1000, "num_batch": 200, "prompt_eval_rate": 95, "error": null},
+		{"num_ctx": 2000, "num_batch": 200, "prompt_eval_rate": null, "error": "CUDA OOM"}]}`), 0o644))
+	s, err := Read(file)
+	require.NoError(t, err)
+	assert.Equal(t, "my", s.Name)
+	assert.Equal(t, []sweep.Cell{{Ctx: 1000, Batch: 100}, {Ctx: 1000, Batch: 200}, {Ctx: 2000, Batch: 200}}, s.Plan, "a cell without a result is none that could be played on")
+	assert.Equal(t, map[sweep.Cell]float64{{Ctx: 1000, Batch: 100}: 90, {Ctx: 1000, Batch: 200}: 95}, s.Rates)
+}
+
+func TestReadRefuses(t *testing.T) {
+	for _, test := range []struct{ name, text, want string }{
+		{"nothing", ``, "the file is empty"},
+		{"no JSON", `{`, "unexpected end of JSON input"},
+		{"another file", `{"a": 1}`, `no "version": this is not a sweep's checkpoint`},
+		{"no axis", `{"true_rate": [[1]]}`, "num_ctx must be positive and ascending"},
+		{"an axis that falls", `{"num_ctx": [2, 1], "num_batch": [1], "true_rate": [[1], [1]]}`, "num_ctx must be positive and ascending"},
+		{"an axis of zeros", `{"num_ctx": [1], "num_batch": [0], "true_rate": [[1]]}`, "num_batch must be positive and ascending"},
+		{"rows", `{"num_ctx": [1, 2], "num_batch": [1], "true_rate": [[1]]}`, "true_rate has 1 rows for 2 num_ctx"},
+		{"columns", `{"num_ctx": [1], "num_batch": [1], "true_rate": [[1, 2]]}`, "true_rate of num_ctx 1 has 2 rates for 1 num_batch"},
+		{"a rate of nothing", `{"num_ctx": [1], "num_batch": [1], "true_rate": [[0]]}`, "true_rate of ctx=1/batch=1 must be positive"},
+		{"no rate", `{"num_ctx": [1], "num_batch": [1], "true_rate": [[null]]}`, "no cell has a rate, so there is nothing to find"},
+		{"noise", `{"num_ctx": [1], "num_batch": [1], "true_rate": [[1]], "noise": -1}`, "noise must not be negative, and outlier_prob and outlier_low must be from 0 to 1"},
+		{"outliers", `{"num_ctx": [1], "num_batch": [1], "true_rate": [[1]], "outlier_prob": 2}`, "noise must not be negative, and outlier_prob and outlier_low must be from 0 to 1"},
+		{"sizes", `{"num_ctx": [1], "num_batch": [1], "true_rate": [[1]], "size": [[1, 2]]}`, "size and size_vram must have the rows and columns of true_rate"},
+		{"a text", `{"num_ctx": [1], "num_batch": [1], "true_rate": [["1"]]}`, "cannot unmarshal string"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "s.json")
+			require.NoError(t, os.WriteFile(file, []byte(test.text), 0o644))
+			_, err := Read(file)
+			assert.ErrorContains(t, err, test.want)
+			assert.ErrorContains(t, err, file)
+		})
+	}
+	_, err := Read("no such file")
+	assert.ErrorIs(t, err, os.ErrNotExist)
+}
+
+func FuzzDecode(f *testing.F) {
+	f.Add([]byte(`{"num_ctx": [1, 8], "num_batch": [1, 2], "true_rate": [[1, 2], [3, null]], "noise": 0.01}`))
+	f.Add([]byte(`{"num_ctx": [1], "num_batch": [9], "true_rate": [[1e999]]}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		s, err := decode(data)
+		if err != nil {
+			return
+		}
+		assert.False(t, math.IsNaN(s.Best()) || math.IsInf(s.Best(), 0))
+		run := Play(s, sweep.Exhaustive{Repeat: 1}, 1)
+		assert.Equal(t, float64(len(s.Plan)), run.Cost)
+		assert.False(t, math.IsNaN(run.Regret))
+	})
+}
+
+func TestSample(t *testing.T) {
+	c := sweep.Cell{Ctx: 1, Batch: 1}
+	s := &Surface{Rates: map[sweep.Cell]float64{c: 100}, OutlierProb: 0.25, OutlierLow: 0.8}
+	rng := rand.New(rand.NewPCG(1, 1))
+	slow := 0
+	for range 10000 {
+		v := s.sample(c, rng)
+		assert.True(t, v >= 80 && v <= 100)
+		if v < 100 {
+			slow++
+		}
+	}
+	assert.InDelta(t, 2500, slow, 150)
+}
+
+// TestGenerate has the same surfaces every time, and each kind's own trap.
+func TestGenerate(t *testing.T) {
+	surfaces, again := Generate(40, 7), Generate(40, 7)
+	assert.Equal(t, surfaces, again)
+	assert.NotEqual(t, surfaces[0].Rates, Generate(1, 8)[0].Rates)
+	grids := make(map[string]bool)
+	for i, s := range surfaces {
+		kind := Kinds[i%len(Kinds)]
+		grids[s.grid()] = true
+		if kind != "oom" && kind != "band" {
+			assert.Len(t, s.Rates, len(s.Plan), s.Name)
+		}
+		if kind == "small" {
+			for _, c := range s.Plan {
+				assert.GreaterOrEqual(t, s.Rates[sweep.Cell{Ctx: c.Ctx, Batch: s.Plan[0].Batch}]*1.2, s.Rates[c], s.Name)
+			}
+		}
+	}
+	assert.Greater(t, len(grids), 2)
+}

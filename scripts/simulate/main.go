@@ -1,0 +1,78 @@
+// Command simulate plays search strategies on response surfaces whose true rates
+// are known, and on what a sweep recorded: would the search have found it?
+//
+//	go run ./scripts/simulate -strategy best,frontier results/my/benchmark_results.json
+//
+// A strategy sees only noisy measurements of the cells that it asks for. Golden
+// sections, random cells and the exhaustive sweep always stand beside it.
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/simulate"
+)
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+// run is the command with its arguments and streams. It returns the exit code:
+// 2 for arguments that can't be understood, 1 for what could not be done.
+func run(args []string, stdout, stderr io.Writer) int {
+	flags := flag.NewFlagSet("simulate", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.Usage = func() {
+		fmt.Fprintln(stderr, "usage: simulate [flags] FILE…\nA file is a surface or a sweep's checkpoint.")
+		flags.PrintDefaults()
+	}
+	strategies := flags.String("strategy", "best", "`names` out of "+strings.Join(simulate.Strategies, ", ")+", with commas between them")
+	seeds := flags.Int("seeds", 20, "`plays` of each strategy on each surface")
+	generated := flags.Int("generated", 0, "`number` of surfaces to draw beside those of the files")
+	draw := flags.Uint64("draw", 1, "`seed` of the drawn surfaces")
+	tolerance := flags.Float64("tolerance", 0.01, "difference in rate that is not worth another cell; 0.01 is 1 %")
+	hide := flags.Bool("hide-sizes", false, "don't tell the searches the sizes of loaded models, where these are known")
+	asJSON := flags.Bool("json", false, "print JSON for programs")
+	switch err := flags.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		return 0
+	case err != nil:
+		return 2
+	}
+	o := simulate.Options{Strategies: strings.Split(*strategies, ","), Seeds: *seeds, Tolerance: *tolerance, HideSizes: *hide}
+	if err := o.Check(); err != nil {
+		fmt.Fprintln(stderr, "simulate:", err)
+		return 2
+	}
+	if flags.NArg() == 0 && *generated < 1 {
+		fmt.Fprintln(stderr, "simulate: nothing to play on: name files, or draw surfaces with -generated N")
+		return 2
+	}
+	surfaces := simulate.Generate(*generated, *draw)
+	for _, file := range flags.Args() {
+		s, err := simulate.Read(file)
+		if err != nil {
+			fmt.Fprintln(stderr, "simulate:", err)
+			return 1
+		}
+		surfaces = append(surfaces, s)
+	}
+	if err := write(stdout, simulate.Compare(surfaces, o), *asJSON); err != nil {
+		fmt.Fprintln(stderr, "simulate:", err)
+		return 1
+	}
+	return 0
+}
+
+func write(w io.Writer, c simulate.Comparison, asJSON bool) error {
+	if !asJSON {
+		return c.Print(w)
+	}
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	return e.Encode(c)
+}

@@ -1,0 +1,73 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"os"
+	"path/filepath"
+	"regexp"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/simulate"
+)
+
+var update = flag.Bool("update", false, "rewrite the goldens")
+
+const surface = "../../internal/simulate/testdata/saturating-12x8.json"
+
+// thinking is the last column, which is different every time.
+var thinking = regexp.MustCompile(`(?m) +\d+\.\d$`)
+
+func TestTable(t *testing.T) {
+	var stdout, stderr bytes.Buffer
+	require.Equal(t, 0, run([]string{"-strategy", "golden", "-seeds", "3", "-generated", "2", surface}, &stdout, &stderr))
+	assert.Empty(t, stderr.String())
+	got := thinking.ReplaceAllString(stdout.String(), "")
+	golden := filepath.Join("testdata", "table.golden")
+	if *update {
+		require.NoError(t, os.WriteFile(golden, []byte(got), 0o644))
+	}
+	want, err := os.ReadFile(golden)
+	require.NoError(t, err)
+	assert.Equal(t, string(want), got)
+}
+
+func TestJSON(t *testing.T) {
+	var stdout, stderr bytes.Buffer
+	require.Equal(t, 0, run([]string{"-json", "-strategy", "golden", "-seeds", "1", surface}, &stdout, &stderr))
+	var c simulate.Comparison
+	d := json.NewDecoder(&stdout)
+	d.DisallowUnknownFields()
+	require.NoError(t, d.Decode(&c))
+	require.Len(t, c.Surfaces, 3, "golden, random and exhaustive, each once")
+	assert.Equal(t, c.Surfaces[0].Mean, c.Overall[0].Mean)
+	assert.Equal(t, 96.0, c.Surfaces[2].Cells)
+}
+
+func TestBadArguments(t *testing.T) {
+	for _, test := range []struct {
+		args []string
+		code int
+		want string
+	}{
+		{nil, 2, "simulate: nothing to play on: name files, or draw surfaces with -generated N\n"},
+		{[]string{"-strategy", "guess", surface}, 2, "simulate: strategy \"guess\" is not known: give some of best, frontier, golden, random, exhaustive\n"},
+		{[]string{"-seeds", "0", surface}, 2, "simulate: 0 seeds play nothing: give 1 or more\n"},
+		{[]string{"-tolerance", "-1", surface}, 2, "simulate: tolerance -1 must lie above 0 and below 1, like 0.01\n"},
+		{[]string{"-generated", "-1"}, 2, "simulate: nothing to play on: name files, or draw surfaces with -generated N\n"},
+		{[]string{"none.json"}, 1, "simulate: open none.json: no such file or directory\n"},
+		{[]string{"-h"}, 0, ""},
+		{[]string{"-nonsense"}, 2, ""},
+	} {
+		var stdout, stderr bytes.Buffer
+		assert.Equal(t, test.code, run(test.args, &stdout, &stderr), test.args)
+		if test.want != "" {
+			assert.Equal(t, test.want, stderr.String())
+		}
+		assert.Empty(t, stdout.String())
+	}
+}
