@@ -55,7 +55,7 @@ func (b *Best) Next(st sweep.State) sweep.Choice {
 	next, gain := -1, 0.0
 	for j, i := range v.alive {
 		h := hopes[j]
-		if v.again(i) && h.gain > b.Tolerance*sampleWorth {
+		if v.again(i) && (h.gain > b.Tolerance*sampleWorth || v.suspect(i)) {
 			return v.choose(i, len(v.of[i].logs)+1, onceMore, answer)
 		}
 		if g := h.gain * v.feas.works(i); v.asked(i) && g > gain {

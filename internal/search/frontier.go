@@ -55,7 +55,7 @@ func (f *Frontier) Next(st sweep.State) sweep.Choice {
 		}
 	}
 	switch {
-	case again > f.Tolerance*columnAgain && again > gain*againShare:
+	case loaded >= 0 && (v.suspect(loaded) || again > f.Tolerance*columnAgain && again > gain*againShare):
 		return v.choose(loaded, len(v.of[loaded].logs)+1, onceMore, answer)
 	case next < 0:
 		return done(noneLeft, answer)

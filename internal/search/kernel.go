@@ -13,7 +13,7 @@ type shape struct {
 	jumps               float64 // in jumps from one num_batch to the next that stay
 	perBatch            float64 // from one num_batch to the next, alike for all num_ctx
 	perPower            float64 // with the largest power of two that divides num_batch
-	perCtx, ctxLength   float64 // with num_ctx, over a share of the largest
+	perCtx, ctxLength   float64 // smoothly with num_ctx, over a share of the largest
 	logCtx, ctxOctaves  float64 // smoothly with log2 num_ctx, over so many octaves
 	memory, memoryRange float64 // with the pressure on memory
 	batchWeight         float64 // of num_batch in the pressure, against 1 of num_ctx
@@ -115,7 +115,7 @@ func newKernel(s *space, h shape, m *memory) *kernel {
 		return v
 	})
 	k.ctx = table(len(s.ctxs), func(i, j int) float64 {
-		return h.perCtx*h.perCtx*math.Exp(-math.Abs(s.c[i]-s.c[j])/h.ctxLength) +
+		return h.perCtx*h.perCtx*matern32(math.Abs(s.c[i]-s.c[j])/h.ctxLength) +
 			h.logCtx*h.logCtx*matern32(math.Abs(s.cx[i]-s.cx[j])/h.ctxOctaves)
 	})
 	k.roughB = table(len(s.batchs), func(i, j int) float64 {

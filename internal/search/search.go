@@ -108,6 +108,17 @@ func (v *view) again(i int) bool {
 	return o != nil && v.cells[i] == v.st.Loaded && !v.st.Known[v.cells[i]].Closed && len(o.logs) < mostSamples
 }
 
+// suspect reports whether one of the cell's samples may well be an outlier, so that
+// another tells more than its gain lets expect: what was passed over for a slow
+// sample is not looked at again.
+func (v *view) suspect(i int) bool {
+	return slices.Min(v.of[i].weight) < suspected
+}
+
+// suspected is the probability to be no outlier below which a sample is checked by
+// another.
+const suspected = 0.9
+
 // mostSamples is from where a search takes no more samples of a cell.
 const mostSamples = 4
 
