@@ -49,13 +49,16 @@ func (b *Best) Next(st sweep.State) sweep.Choice {
 	}
 	hopes := b.hopes(v)
 	answer := b.answer(v, hopes)
+	if i, ok := v.suspect(); ok {
+		return v.choose(i, len(v.of[i].logs)+1, onceMore, answer)
+	}
 	if i, ok := v.first(bestDesign); ok {
 		return v.choose(i, max(b.Repeat, 1), firstLook, answer)
 	}
 	next, gain := -1, 0.0
 	for j, i := range v.alive {
 		h := hopes[j]
-		if v.again(i) && (h.gain > b.Tolerance*sampleWorth || v.suspect(i)) {
+		if v.again(i) && h.gain > b.Tolerance*sampleWorth {
 			return v.choose(i, len(v.of[i].logs)+1, onceMore, answer)
 		}
 		if g := h.gain * v.feas.works(i); v.asked(i) && g > gain {

@@ -42,6 +42,9 @@ func (f *Frontier) Next(st sweep.State) sweep.Choice {
 	}
 	c := newColumns(v)
 	answer := c.answer(f.Tolerance)
+	if i, ok := v.suspect(); ok {
+		return v.choose(i, len(v.of[i].logs)+1, onceMore, answer)
+	}
 	if i, ok := v.first(frontierDesign); ok {
 		return v.choose(i, max(f.Repeat, 1), firstLook, answer)
 	}
@@ -55,7 +58,7 @@ func (f *Frontier) Next(st sweep.State) sweep.Choice {
 		}
 	}
 	switch {
-	case loaded >= 0 && (v.suspect(loaded) || again > f.Tolerance*columnAgain && again > gain*againShare):
+	case again > f.Tolerance*columnAgain && again > gain*againShare:
 		return v.choose(loaded, len(v.of[loaded].logs)+1, onceMore, answer)
 	case next < 0:
 		return done(noneLeft, answer)

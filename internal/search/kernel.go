@@ -11,6 +11,8 @@ import (
 type shape struct {
 	smooth, octaves     float64 // smoothly with log2 num_batch, over so many octaves
 	jumps               float64 // in jumps from one num_batch to the next that stay
+	step                float64 // once, from one num_batch to the next
+	stepAt              float64 // where that is, as a share of the octaves of num_batch
 	perBatch            float64 // from one num_batch to the next, alike for all num_ctx
 	perPower            float64 // with the largest power of two that divides num_batch
 	perCtx, ctxLength   float64 // smoothly with num_ctx, over a share of the largest
@@ -34,6 +36,8 @@ var prior = []struct {
 	{func(h *shape) *float64 { return &h.smooth }, 0.3, 1},
 	{func(h *shape) *float64 { return &h.octaves }, 3, 0.5},
 	{func(h *shape) *float64 { return &h.jumps }, 0.03, 1.2},
+	{func(h *shape) *float64 { return &h.step }, 0.2, 0.5},
+	{func(h *shape) *float64 { return &h.stepAt }, 0.5, 1},
 	{func(h *shape) *float64 { return &h.perBatch }, 0.008, 1},
 	{func(h *shape) *float64 { return &h.perPower }, 0.01, 1},
 	{func(h *shape) *float64 { return &h.perCtx }, 0.05, 1.2},
@@ -85,8 +89,9 @@ type kernel struct {
 	s              *space
 	batch, ctx     [][]float64 // by index of the two num_batch, num_ctx
 	roughB, roughC [][]float64
-	up, down       []float64 // of each cell: e to the pressure on memory, and to its negative
-	spill          []float64 // of each cell: the share of the model that is not in GPU memory; nil where that is not known
+	fall           [][]float64 // by index of the two num_batch: how alike a want of memory slows both
+	up, down       []float64   // of each cell: e to the pressure on memory, and to its negative
+	spill          []float64   // of each cell: the share of the model that is not in GPU memory; nil where that is not known
 }
 
 // constant is the variance of the level of all rates around the mean of what
@@ -96,6 +101,10 @@ const constant = 1
 const (
 	roughOctaves = 0.7
 	roughCtx     = 0.15
+	// fallOctaves is over how many octaves of num_batch a want of memory slows the
+	// cells alike: where each pass takes long, what is moved out of the GPU is a
+	// smaller part of it.
+	fallOctaves = 6
 	// perSpill is by how much the log rate differs between a model that is wholly
 	// in GPU memory and one that is not at all, as a standard deviation.
 	perSpill = 2
@@ -103,9 +112,13 @@ const (
 
 func newKernel(s *space, h shape, m *memory) *kernel {
 	k := &kernel{shape: h, s: s}
+	stepAt := s.x[0] + h.stepAt*(s.x[len(s.x)-1]-s.x[0])
 	k.batch = table(len(s.batchs), func(i, j int) float64 {
 		v := h.smooth * h.smooth * matern32(math.Abs(s.x[i]-s.x[j])/h.octaves)
 		v += h.jumps * h.jumps * math.Exp(-math.Abs(s.x[i]-s.x[j])/2)
+		if s.x[i] > stepAt && s.x[j] > stepAt {
+			v += h.step * h.step
+		}
 		if i == j {
 			v += h.perBatch * h.perBatch
 		}
@@ -122,6 +135,10 @@ func newKernel(s *space, h shape, m *memory) *kernel {
 		return h.rough * h.rough * math.Exp(-math.Abs(s.x[i]-s.x[j])/roughOctaves)
 	})
 	k.roughC = table(len(s.ctxs), func(i, j int) float64 { return math.Exp(-math.Abs(s.c[i]-s.c[j]) / roughCtx) })
+	k.fall = table(len(s.batchs), func(i, j int) float64 {
+		d := (s.x[i] - s.x[j]) / fallOctaves
+		return math.Exp(-d * d / 2)
+	})
 	k.press(m)
 	return k
 }
@@ -145,7 +162,7 @@ func (k *kernel) press(m *memory) {
 func (k *kernel) at(i, j int) float64 {
 	bi, bj, ci, cj := k.s.batch[i], k.s.batch[j], k.s.ctx[i], k.s.ctx[j]
 	v := constant + k.batch[bi][bj] + k.ctx[ci][cj] + k.roughB[bi][bj]*k.roughC[ci][cj] +
-		k.memory*k.memory*min(k.up[i]*k.down[j], k.up[j]*k.down[i]) // e to the negative distance
+		k.memory*k.memory*k.fall[bi][bj]*min(k.up[i]*k.down[j], k.up[j]*k.down[i]) // e to the negative distance
 	if k.spill != nil {
 		v += perSpill * perSpill * k.spill[i] * k.spill[j]
 	}

@@ -57,7 +57,10 @@ type model struct {
 
 const (
 	drawnShapes = 256
-	keptShapes  = 8
+	keptShapes  = 12
+	// forOutliers is how many of the drawn shapes are tried for a first idea of which
+	// samples are outliers.
+	forOutliers = 64
 	// nearShapes is how many shapes are drawn around those kept, once for each of
 	// the spreads, in standard deviations of the prior.
 	nearShapes = 40
@@ -85,7 +88,7 @@ func newModel(s *space, kernels []*kernel, memory *memory, all []*measured) *mod
 	}
 	slices.Sort(logs)
 	m.level = logs[len(logs)/2]
-	best := m.best(kernels)
+	best := m.best(kernels[:min(forOutliers, len(kernels))])
 	for range 3 {
 		if !m.reweigh(best) {
 			break

@@ -108,11 +108,12 @@ func (v *view) again(i int) bool {
 	return o != nil && v.cells[i] == v.st.Loaded && !v.st.Known[v.cells[i]].Closed && len(o.logs) < mostSamples
 }
 
-// suspect reports whether one of the cell's samples may well be an outlier, so that
-// another tells more than its gain lets expect: what was passed over for a slow
+// suspect returns the loaded cell where one of its samples may well be an outlier, so
+// that another tells more than its gain lets expect: what was passed over for a slow
 // sample is not looked at again.
-func (v *view) suspect(i int) bool {
-	return slices.Min(v.of[i].weight) < suspected
+func (v *view) suspect() (int, bool) {
+	i, ok := v.index[v.st.Loaded]
+	return i, ok && v.again(i) && slices.Min(v.of[i].weight) < suspected
 }
 
 // suspected is the probability to be no outlier below which a sample is checked by
