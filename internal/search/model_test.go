@@ -97,6 +97,7 @@ func TestOutlierIsMeasuredAgain(t *testing.T) {
 		choice := strategy.Next(st)
 		assert.Equal(t, []sweep.Cell{plan[48]}, choice.Cells)
 		assert.Equal(t, 2, choice.Samples)
+		assert.Equal(t, choice, strategy.Next(st), "asked once more")
 
 		st.Known[plan[48]] = known[plan[48]]
 		assert.NotEqual(t, []sweep.Cell{plan[48]}, strategy.Next(st).Cells, "as fast as expected")

@@ -72,7 +72,10 @@ func (b *searcher) look(st sweep.State) *view {
 	if b.m == nil || !slices.EqualFunc(b.m.all, v.obs, (*measured).equal) {
 		b.m = newModel(b.s, b.kernels, b.memory, v.obs)
 	}
-	v.m = b.m
+	v.m, v.obs = b.m, b.m.all // of a kept model too, with the samples' weights
+	for _, o := range v.obs {
+		v.of[o.cell] = o
+	}
 	return v
 }
 
