@@ -160,13 +160,14 @@ func (b *Bench) Run(each func(name string, measure func() sweep.Outcome)) sweep.
 func (b *Bench) Report(summary sweep.Summary) error {
 	cp := b.sweep.Store.Checkpoint()
 	if len(cp.Results) > 0 {
-		if err := report.Write(b.config.Out, cp); err != nil {
+		files, err := report.Write(b.config.Out, cp)
+		if err != nil {
 			return err
 		}
 		if err := report.Print(b.say, cp); err != nil {
 			return err
 		}
-		fmt.Fprintf(b.say, "files in %s: %s\n", b.config.Out, strings.Join([]string{sweep.FileName, report.TableFile, report.StatsFile, report.HeatmapFile, report.BenchFile}, ", "))
+		fmt.Fprintf(b.say, "files in %s: %s\n", b.config.Out, strings.Join(append([]string{sweep.FileName}, files...), ", "))
 	}
 	if err := summary.Print(b.say); err != nil {
 		return err

@@ -19,7 +19,7 @@ func clearSaves(dir string) error {
 		return fmt.Errorf("looking into the out folder: %w", err)
 	}
 	for _, e := range entries {
-		for _, file := range append(report.Files(""), sweep.FileName) {
+		for _, file := range append(report.Files(), sweep.FileName) {
 			digits, ours := strings.CutPrefix(e.Name(), "."+file)
 			if _, err := strconv.ParseUint(digits, 10, 64); !ours || err != nil {
 				continue

@@ -52,7 +52,7 @@ func (s subject) header(ctx context.Context, server *ollamarun.Server, cfg sweep
 	known := check.Evidence{NumPredict: cfg.NumPredict, CLI: cfg.Runner == sweep.RunnerCLI, Exclusive: cfg.Exclusive}
 	base := s.model
 	if s.template != nil {
-		h.ModelfileSHA256 = s.template.SHA256()
+		h.ModelfileSHA256, h.Modelfile = s.template.SHA256(), s.template.String()
 		base = s.template.From()
 	}
 	if !filepath.IsAbs(base) { // a file is no model of the server's yet

@@ -38,7 +38,8 @@ func TestBenchLogFollowsTheCheckpoint(t *testing.T) {
 	requireCurrent()
 	require.NoError(t, b.Sample(add(2)))
 	requireCurrent()
-	require.NoError(t, Write(dir, cp)) // as from another terminal
+	_, err = Write(dir, cp) // as from another terminal
+	require.NoError(t, err)
 	require.NoError(t, b.Sample(add(3)))
 	requireCurrent()
 	require.NoError(t, os.Remove(filepath.Join(dir, BenchFile)))

@@ -84,6 +84,9 @@ func (g *grid) missingText() string {
 // prunedText says what became of the pruned cells.
 const prunedText = "pruned: needs at least the memory of a cell that ran out of it"
 
+// spilledText says what became of the cells of which spilled tells.
+const spilledText = "a part of the model was not in GPU memory"
+
 // spilled reports whether a part of the cell's model was not in GPU memory.
 func (g *grid) spilled(r *sweep.Result) bool { return check.Spilled(r.Size, r.SizeVRAM, g.gpu) }
 

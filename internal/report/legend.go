@@ -33,7 +33,7 @@ func (g *grid) legend() []legendEntry {
 		}})
 	}
 	if g.hasSpilled() {
-		entries = append(entries, legendEntry{"a part of the model was not in GPU memory", func(c draw.Canvas, swatch vg.Rectangle) {
+		entries = append(entries, legendEntry{spilledText, func(c draw.Canvas, swatch vg.Rectangle) {
 			stroke(c, draw.LineStyle{Color: gridGrey, Width: 0.5}, swatch)
 			drawSpill(c, swatch)
 		}})

@@ -29,11 +29,12 @@ func Remake(stdout io.Writer, in, out string) error {
 	if err := Print(stdout, cp); err != nil {
 		return err
 	}
-	if err := Write(out, cp); err != nil {
+	files, err := Write(out, cp)
+	if err != nil {
 		return err
 	}
-	for _, file := range Files(out) {
-		if _, err := fmt.Fprintln(stdout, "Wrote", file); err != nil {
+	for _, file := range files {
+		if _, err := fmt.Fprintln(stdout, "Wrote", filepath.Join(out, file)); err != nil {
 			return err
 		}
 	}

@@ -2,8 +2,10 @@ package report
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -18,6 +20,11 @@ const (
 	TableFile   = "results_table.csv"
 	StatsFile   = "results_stats.csv"
 	HeatmapFile = "heatmap_highlighted.png"
+
+	FrontierFile    = "frontier.csv"
+	ModelfileFile   = "best.Modelfile"
+	OptionsFile     = "best_options.json"
+	EnvironmentFile = "best.env"
 )
 
 // formats lists the files in the order in which they are made.
@@ -29,34 +36,47 @@ var formats = []struct {
 	{TableFile, WriteTable},
 	{StatsFile, WriteStats},
 	{HeatmapFile, WriteHeatmap},
+	{FrontierFile, WriteFrontier},
+	{ModelfileFile, WriteModelfile},
+	{OptionsFile, WriteOptions},
+	{EnvironmentFile, WriteEnvironment},
 }
 
-// Write makes all report files of the checkpoint in dir, which it creates where
-// it is missing. A file is replaced as a whole or left as it was.
-func Write(dir string, cp *sweep.Checkpoint) error {
+// Write makes the report files of the checkpoint in dir, which it creates where
+// it is missing, and returns their names. A file is replaced as a whole or left as it
+// was. Those that hold advice are not there as long as no cell has a rate.
+func Write(dir string, cp *sweep.Checkpoint) (files []string, err error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return fmt.Errorf("creating report folder: %w", err)
+		return nil, fmt.Errorf("creating report folder: %w", err)
 	}
 	for _, f := range formats {
 		var buf bytes.Buffer
-		if err := f.write(&buf, cp); err != nil {
-			return err
-		}
 		path := filepath.Join(dir, f.file)
-		if err := renameio.WriteFile(path, buf.Bytes(), 0o644); err != nil {
-			return fmt.Errorf("saving %q: %w", path, err)
+		err := f.write(&buf, cp)
+		if errors.Is(err, errNothing) {
+			if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return nil, fmt.Errorf("removing what no longer holds: %w", err)
+			}
+			continue
 		}
+		if err != nil {
+			return nil, err
+		}
+		if err := renameio.WriteFile(path, buf.Bytes(), 0o644); err != nil {
+			return nil, fmt.Errorf("saving %q: %w", path, err)
+		}
+		files = append(files, f.file)
 	}
-	return nil
+	return files, nil
 }
 
-// Files returns the paths of the files that Write makes in dir.
-func Files(dir string) []string {
-	var paths []string
+// Files returns the names of all files that Write can make.
+func Files() []string {
+	var names []string
 	for _, f := range formats {
-		paths = append(paths, filepath.Join(dir, f.file))
+		names = append(names, f.file)
 	}
-	return paths
+	return names
 }
 
 // Print writes the table and the statistics for a terminal. No line starts
@@ -72,6 +92,11 @@ func Print(w io.Writer, cp *sweep.Checkpoint) error {
 	}
 	if err := s.Print(w); err != nil {
 		return fmt.Errorf("printing statistics: %w", err)
+	}
+	if a := g.advise(s.Verdict); a != nil {
+		if err := a.print(w, s); err != nil {
+			return fmt.Errorf("printing advice: %w", err)
+		}
 	}
 	if err := printWarnings(w, cp); err != nil {
 		return fmt.Errorf("printing warnings: %w", err)

@@ -13,10 +13,10 @@ import (
 
 func TestWrite(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "not", "there")
-	require.NoError(t, Write(dir, mixed()))
-	names, err := filepath.Glob(filepath.Join(dir, "*"))
+	files, err := Write(dir, mixed())
 	require.NoError(t, err)
-	assert.ElementsMatch(t, Files(dir), names, "and no temporary file")
+	assert.Equal(t, Files(), files)
+	assert.ElementsMatch(t, files, namesIn(t, dir), "and no temporary file")
 	for name, head := range map[string]string{
 		BenchFile: "goos: ", TableFile: "num_batch,512,", HeatmapFile: "\x89PNG",
 	} {
@@ -26,20 +26,45 @@ func TestWrite(t *testing.T) {
 	}
 }
 
+// TestWriteWithoutRates: advice of an earlier state of the checkpoint goes.
+func TestWriteWithoutRates(t *testing.T) {
+	dir := t.TempDir()
+	_, err := Write(dir, mixed())
+	require.NoError(t, err)
+	files, err := Write(dir, planned([]int{512}, []int{128}))
+	require.NoError(t, err)
+	assert.Equal(t, []string{BenchFile, TableFile, StatsFile, HeatmapFile, FrontierFile}, files)
+	assert.ElementsMatch(t, files, namesIn(t, dir))
+}
+
+func namesIn(t *testing.T, dir string) []string {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names
+}
+
 func TestWriteErrors(t *testing.T) {
 	dir := t.TempDir()
 	t.Run("a file is in the way", func(t *testing.T) {
 		path := filepath.Join(dir, "file")
 		require.NoError(t, os.WriteFile(path, nil, 0o644))
-		assert.ErrorContains(t, Write(filepath.Join(path, "out"), mixed()), "creating report folder: ")
+		_, err := Write(filepath.Join(path, "out"), mixed())
+		assert.ErrorContains(t, err, "creating report folder: ")
 	})
 	t.Run("a folder is in the way", func(t *testing.T) {
 		path := filepath.Join(dir, BenchFile)
 		require.NoError(t, os.Mkdir(path, 0o755))
-		assert.ErrorContains(t, Write(dir, mixed()), fmt.Sprintf("saving %q: ", path))
+		_, err := Write(dir, mixed())
+		assert.ErrorContains(t, err, fmt.Sprintf("saving %q: ", path))
 	})
 	t.Run("nothing to draw", func(t *testing.T) {
-		assert.ErrorContains(t, Write(t.TempDir(), planned(nil, nil)), "drawing heatmap: ")
+		_, err := Write(t.TempDir(), planned(nil, nil))
+		assert.ErrorContains(t, err, "drawing heatmap: ")
 	})
 }
 
@@ -49,7 +74,8 @@ func BenchmarkReport(b *testing.B) {
 		b.Run(fmt.Sprintf("cells=%d", size.X*size.Y), func(b *testing.B) {
 			dir := b.TempDir()
 			for b.Loop() {
-				require.NoError(b, Write(dir, cp))
+				_, err := Write(dir, cp)
+				require.NoError(b, err)
 			}
 		})
 	}

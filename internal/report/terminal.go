@@ -127,7 +127,7 @@ func (g *grid) footnotes(s Stats) []string {
 		add("^", "held for the fastest of its num_ctx")
 	}
 	if g.hasSpilled() {
-		add("!", "a part of the model was not in GPU memory")
+		add("!", spilledText)
 	}
 	failures := slices.Clone(s.Failures)
 	slices.SortFunc(failures, func(a, b ClassCount) int { return strings.Compare(string(a.Class), string(b.Class)) })

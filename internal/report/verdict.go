@@ -36,56 +36,83 @@ func percent(share float64) string { return fmt.Sprintf("%.1f", max(0, math.Ceil
 
 // printVerdict says what is recommended, and what that rests on.
 func printVerdict(w io.Writer, s Stats) {
-	v := s.Verdict
-	if v.Search != nil {
-		printSearch(w, v)
-	} else {
-		printTies(w, s)
+	texts := s.verdictTexts()
+	fmt.Fprintf(w, "Verdict: %s\n", texts[0])
+	for _, text := range texts[1:] {
+		note(w, "%s", text)
 	}
-	for _, c := range v.Confirmed {
-		note(w, "measured again: %s", confirmedText(c, v.Confirmed[0]))
-	}
-	if v.Gain != nil {
-		paragraph(w, "", "Gain: "+gainText(v))
-	}
-	if s.Drift != nil {
-		paragraph(w, "", fmt.Sprintf("Drift: the reference cell changed by %+.1f %% over the sweep, measured %d times; noise is ±%.1f %%", 100*s.Drift.Change, s.Drift.Points, 100*s.Drift.Noise))
-	}
-}
-
-// printSearch says what a search has found, and how sure that is.
-func printSearch(w io.Writer, v *sweep.Verdict) {
-	a := v.Search
-	fmt.Fprintf(w, "Verdict: the search recommends %s\n", named(v.Recommended))
-	note(w, "it believes in %.1f tokens/s there (95 %% interval %.1f to %.1f); the chance that the likeliest of the cells not measured is faster by more than the tolerance is %s %%",
-		a.Rate, a.Low, a.High, percent(a.Chance))
-	state := "it goes on: "
-	if a.Done {
-		state = "it has ended: "
-	}
-	note(w, "%s%s", state, oneLine(a.Why))
-	if len(a.Columns) > 0 {
+	if a := s.Verdict.Search; a != nil && len(a.Columns) > 0 {
 		note(w, "fastest num_batch of each num_ctx, as far as it knows:")
 		for _, c := range a.Columns {
 			fmt.Fprintf(w, "  %8d %6d  %.1f tokens/s; another is expected to be %.1f %% faster at most\n", c.NumCtx, c.NumBatch, c.Rate, 100*c.Loss)
 		}
 	}
+	for _, text := range s.confirmedTexts() {
+		note(w, "%s", text)
+	}
+	for _, text := range s.gainAndDrift() {
+		paragraph(w, "", text)
+	}
 }
 
-// printTies says what is recommended where every cell was measured.
-func printTies(w io.Writer, s Stats) {
+// verdictTexts says what is recommended, and then what that rests on. There must
+// be a verdict.
+func (s Stats) verdictTexts() []string {
+	if s.Verdict.Search != nil {
+		return searchTexts(s.Verdict)
+	}
+	return s.tieTexts()
+}
+
+// searchTexts says what a search has found, and how sure that is.
+func searchTexts(v *sweep.Verdict) []string {
+	a := v.Search
+	state := "it goes on: "
+	if a.Done {
+		state = "it has ended: "
+	}
+	return []string{
+		"the search recommends " + named(v.Recommended),
+		fmt.Sprintf("it believes in %.1f tokens/s there (95 %% interval %.1f to %.1f); the chance that the likeliest of the cells not measured is faster by more than the tolerance is %s %%",
+			a.Rate, a.Low, a.High, percent(a.Chance)),
+		state + oneLine(a.Why),
+	}
+}
+
+// tieTexts says what is recommended where every cell was measured.
+func (s Stats) tieTexts() []string {
 	v := s.Verdict
-	fmt.Fprintf(w, "Verdict: %s\n", verdictLine(v))
-	note(w, "ties rest on %s%s", v.Basis, noiseText(v))
+	texts := []string{verdictLine(v), fmt.Sprintf("ties rest on %s%s", v.Basis, noiseText(v))}
 	if len(v.Tied) > 0 {
-		note(w, "tied: %s", cellNames(v.Tied))
+		texts = append(texts, "tied: "+cellNames(v.Tied))
 	}
 	if len(v.Outliers) > 0 {
-		note(w, "higher than what is around them lets expect, and so not recommended on one sample: %s", cellNames(v.Outliers))
+		texts = append(texts, "higher than what is around them lets expect, and so not recommended on one sample: "+cellNames(v.Outliers))
 	}
 	if s.OneSample {
-		note(w, "Each cell has one sample: a lone maximum is within noise; `repeat: 6` gives an interval, `confirm: 3` measures the leading cells again.")
+		texts = append(texts, "Each cell has one sample: a lone maximum is within noise; `repeat: 6` gives an interval, `confirm: 3` measures the leading cells again.")
 	}
+	return texts
+}
+
+// confirmedTexts says what measuring the leading cells again came to.
+func (s Stats) confirmedTexts() []string {
+	var texts []string
+	for _, c := range s.Verdict.Confirmed {
+		texts = append(texts, "measured again: "+confirmedText(c, s.Verdict.Confirmed[0]))
+	}
+	return texts
+}
+
+func (s Stats) gainAndDrift() []string {
+	var texts []string
+	if s.Verdict.Gain != nil {
+		texts = append(texts, "Gain: "+gainText(s.Verdict))
+	}
+	if s.Drift != nil {
+		texts = append(texts, fmt.Sprintf("Drift: the reference cell changed by %+.1f %% over the sweep, measured %d times; noise is ±%.1f %%", 100*s.Drift.Change, s.Drift.Points, 100*s.Drift.Noise))
+	}
+	return texts
 }
 
 func note(w io.Writer, format string, args ...any) { paragraph(w, "  ", fmt.Sprintf(format, args...)) }
@@ -149,33 +176,46 @@ func gainText(v *sweep.Verdict) string {
 	return text
 }
 
-// printWarnings says each kind of warning once, with the cells that have it.
-func printWarnings(w io.Writer, cp *sweep.Checkpoint) error {
-	var b strings.Builder
+// warning is a kind of warning, with the cells that have it; none where it is
+// about the sweep.
+type warning struct {
+	text  string
+	cells []sweep.Cell
+}
+
+// warnings returns each kind of warning once.
+func warnings(cp *sweep.Checkpoint) []warning {
+	var all []warning
 	for _, text := range cp.Sweep.Warnings {
-		paragraph(&b, "", "Warning: "+oneLine(text))
+		all = append(all, warning{text: oneLine(text)})
 	}
-	var kinds []string
-	cells := make(map[string][]sweep.Cell)
-	first := make(map[string]string)
+	at := make(map[string]int) // by kind, in all
 	for i := range cp.Results {
 		r := &cp.Results[i]
 		for _, text := range r.Warnings {
 			kind, _, _ := strings.Cut(text, ": ")
-			if cells[kind] == nil {
-				kinds, first[kind] = append(kinds, kind), text
+			if _, ok := at[kind]; !ok {
+				at[kind] = len(all)
+				all = append(all, warning{text: oneLine(text)})
 			}
-			if !slices.Contains(cells[kind], r.Cell()) {
-				cells[kind] = append(cells[kind], r.Cell())
+			if w := &all[at[kind]]; !slices.Contains(w.cells, r.Cell()) {
+				w.cells = append(w.cells, r.Cell())
 			}
 		}
 	}
-	for _, kind := range kinds {
-		paragraph(&b, "", "Warning: "+oneLine(first[kind]))
-		note(&b, "in %s", sweep.Cells(cells[kind]))
-	}
 	if d, ok := cp.Drift(); ok && d.Significant {
-		paragraph(&b, "", "Warning: "+check.Drift(d.Change, d.Noise, d.Points).String())
+		all = append(all, warning{text: check.Drift(d.Change, d.Noise, d.Points).String()})
+	}
+	return all
+}
+
+func printWarnings(w io.Writer, cp *sweep.Checkpoint) error {
+	var b strings.Builder
+	for _, warning := range warnings(cp) {
+		paragraph(&b, "", "Warning: "+warning.text)
+		if len(warning.cells) > 0 {
+			note(&b, "in %s", sweep.Cells(warning.cells))
+		}
 	}
 	_, err := io.WriteString(w, b.String())
 	return err

@@ -44,6 +44,7 @@ type Header struct {
 	Digest          string    `json:"digest,omitempty"` // of the base model's manifest, as `ollama list` shows it
 	Quantization    string    `json:"quantization,omitempty"`
 	ModelfileSHA256 string    `json:"modelfile_sha256,omitempty"` // of the template, where there is one
+	Modelfile       string    `json:"modelfile,omitempty"`        // the template, with the names of files made absolute
 	PromptSHA256    string    `json:"prompt_sha256,omitempty"`
 	NumPredict      int       `json:"num_predict,omitempty"`
 	Runner          string    `json:"runner,omitempty"`

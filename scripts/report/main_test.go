@@ -51,7 +51,8 @@ func TestReport(t *testing.T) {
 			for _, text := range tt.has {
 				assert.Contains(t, stdout, text)
 			}
-			for _, file := range report.Files(dir) {
+			for _, name := range report.Files() {
+				file := filepath.Join(dir, name)
 				assert.FileExists(t, file)
 				assert.Contains(t, stdout, "Wrote "+file+"\n")
 			}
@@ -68,8 +69,8 @@ func TestReportElsewhere(t *testing.T) {
 	require.NoError(t, os.WriteFile(path, []byte(halfDone), 0o644))
 	code, _, stderr := command("-in", path, "-out", out)
 	require.Zero(t, code, stderr)
-	for _, file := range report.Files(out) {
-		assert.FileExists(t, file)
+	for _, file := range report.Files() {
+		assert.FileExists(t, filepath.Join(out, file))
 	}
 	assert.NoFileExists(t, filepath.Join(dir, report.TableFile))
 }

@@ -1,0 +1,71 @@
+package endtoend
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"testing"
+
+	"github.com/ollama/ollama/api"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/report"
+	"github.com/ollama-sweep/ollama-sweep/ollamarun"
+)
+
+// TestAdviceIsAccepted has a real Ollama take what a sweep advises: the Modelfile,
+// the options, the environment.
+func TestAdviceIsAccepted(t *testing.T) {
+	needsEngine(t)
+	engine, err := ollamarun.StartEngine(t.Context(), filepath.Join(root, "scripts/engine"), t.TempDir(), testLog{t})
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, engine.Stop()) })
+	client := api.NewClient(engine.Server.URL, http.DefaultClient)
+	template := filepath.Join(t.TempDir(), "template")
+	require.NoError(t, os.WriteFile(template, []byte("FROM tiny\nSYSTEM be brief\nPARAMETER num_batch 8\nPARAMETER top_k 5\n"), 0o644))
+	out := t.TempDir()
+	printed, code := startSweep(t, "-config", writeConfig(t, "modelfile: "+template+smallGrid), "-out", out, "-host", engine.Server.URL.String()).wait()
+	require.Zero(t, code, printed)
+
+	var options map[string]any
+	text, err := os.ReadFile(filepath.Join(out, report.OptionsFile))
+	require.NoError(t, err)
+	require.NoError(t, json.Unmarshal(text, &options))
+	numCtx := int(options["num_ctx"].(float64))
+	assert.Contains(t, printed, fmt.Sprintf("# Advice: set num_ctx=%d and num_batch=%v for ", numCtx, options["num_batch"]))
+
+	create := exec.CommandContext(t.Context(), engine.Ollama, "create", "advised", "-f", filepath.Join(out, report.ModelfileFile))
+	create.Env = append(os.Environ(), "OLLAMA_HOST="+engine.Server.URL.String())
+	said, err := create.CombinedOutput()
+	require.NoError(t, err, string(said))
+	show, err := client.Show(t.Context(), &api.ShowRequest{Model: "advised"})
+	require.NoError(t, err)
+	assert.Equal(t, "be brief", show.System)
+	assert.Regexp(t, regexp.MustCompile(`(?m)^num_ctx +`+strconv.Itoa(numCtx)+`$`), show.Parameters)
+	assert.Regexp(t, regexp.MustCompile(fmt.Sprintf(`(?m)^num_batch +%v$`, options["num_batch"])), show.Parameters)
+	assert.Contains(t, show.Parameters, "top_k")
+	assert.NotContains(t, show.Parameters, "num_predict")
+
+	options["num_predict"] = 1
+	for _, request := range []*api.GenerateRequest{
+		{Model: "tiny", Prompt: "hello", Options: options},
+		{Model: "advised", Prompt: "hello", Options: map[string]any{"num_predict": 1}},
+	} {
+		require.NoError(t, client.Generate(t.Context(), request, func(api.GenerateResponse) error { return nil }))
+		loaded, err := client.ListRunning(t.Context())
+		require.NoError(t, err)
+		require.Len(t, loaded.Models, 1)
+		assert.Equal(t, numCtx, loaded.Models[0].ContextLength, request.Model)
+		require.NoError(t, engine.Server.Unload(t.Context(), request.Model))
+	}
+
+	environment, err := os.ReadFile(filepath.Join(out, report.EnvironmentFile))
+	require.NoError(t, err)
+	assert.Regexp(t, `(?m)^OLLAMA_CONTEXT_LENGTH=`+strconv.Itoa(numCtx)+`$`, string(environment))
+}

@@ -1,0 +1,143 @@
+package report
+
+import (
+	"encoding/csv"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/ollama/ollama/parser"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
+)
+
+// errNothing says that there is nothing to write a file of: no cell has a rate.
+var errNothing = errors.New("no cell has a rate")
+
+// adviceOf returns errNothing while no cell has a rate.
+func adviceOf(cp *sweep.Checkpoint) (*advice, error) {
+	g := newGrid(cp)
+	a := g.advise(g.stats().Verdict)
+	if a == nil {
+		return nil, errNothing
+	}
+	return a, nil
+}
+
+// WriteModelfile writes a Modelfile of the recommended cell for `ollama create`:
+// the sweep's own template, or the model as it is, with num_ctx and num_batch set,
+// and what that rests on as comments.
+func WriteModelfile(w io.Writer, cp *sweep.Checkpoint) error {
+	a, err := adviceOf(cp)
+	if err != nil {
+		return err
+	}
+	if cp.Sweep.Model == "" {
+		return errNothing // an older tool's, that doesn't say of which model
+	}
+	f := &parser.Modelfile{Commands: []parser.Command{{Name: "model", Args: oneLine(cp.Sweep.Model)}}}
+	if cp.Sweep.Modelfile != "" {
+		if f, err = parser.ParseFile(strings.NewReader(cp.Sweep.Modelfile)); err != nil {
+			return fmt.Errorf("reading the checkpoint's modelfile: %w", err)
+		}
+	}
+	// A sweep has num_predict small, to measure nothing but the prompt.
+	f.Commands = slices.DeleteFunc(f.Commands, func(c parser.Command) bool {
+		return slices.Contains([]string{"num_ctx", "num_batch", "num_predict"}, c.Name)
+	})
+	f.Commands = append(f.Commands,
+		parser.Command{Name: "num_ctx", Args: strconv.Itoa(a.cell.Ctx)},
+		parser.Command{Name: "num_batch", Args: strconv.Itoa(a.cell.Batch)})
+	if _, err := fmt.Fprintf(w, "%s%s", comments(a.basis(cp)), f); err != nil {
+		return fmt.Errorf("writing modelfile: %w", err)
+	}
+	return nil
+}
+
+// basis says in lines what the advice rests on.
+func (a *advice) basis(cp *sweep.Checkpoint) []string {
+	lines := []string{"prompt: " + a.rateText()}
+	if r := cp.Result(a.cell); r != nil && !r.Timestamp.IsZero() {
+		lines = append(lines, "measured: "+r.Timestamp.Format("2006-01-02"))
+	}
+	for _, known := range []struct{ name, value string }{
+		{"model", cp.Sweep.Model},
+		{"digest", cp.Sweep.Digest},
+		{"ollama", cp.Sweep.OllamaVersion},
+		{"gpu", strings.Join(cp.Sweep.GPU, ", ")},
+		{"driver", cp.Sweep.Driver},
+	} {
+		if known.value != "" {
+			lines = append(lines, known.name+": "+oneLine(known.value))
+		}
+	}
+	return lines
+}
+
+func comments(lines []string) string {
+	var b strings.Builder
+	for _, line := range lines {
+		fmt.Fprintf(&b, "# %s\n", line)
+	}
+	return b.String()
+}
+
+// WriteOptions writes the recommended cell as JSON for the `options` of a request.
+func WriteOptions(w io.Writer, cp *sweep.Checkpoint) error {
+	a, err := adviceOf(cp)
+	if err != nil {
+		return err
+	}
+	if err := json.NewEncoder(w).Encode(struct {
+		NumCtx   int `json:"num_ctx"`
+		NumBatch int `json:"num_batch"`
+	}{a.cell.Ctx, a.cell.Batch}); err != nil {
+		return fmt.Errorf("writing options: %w", err)
+	}
+	return nil
+}
+
+// WriteEnvironment writes the recommended cell as settings of the server's
+// environment, as far as it has any.
+func WriteEnvironment(w io.Writer, cp *sweep.Checkpoint) error {
+	a, err := adviceOf(cp)
+	if err != nil {
+		return err
+	}
+	lines := append(a.basis(cp), fmt.Sprintf("Ollama has no variable for num_batch: num_batch=%d goes into %s or a request's options.", a.cell.Batch, ModelfileFile))
+	if _, err := fmt.Fprintf(w, "%sOLLAMA_CONTEXT_LENGTH=%d\n", comments(lines), a.cell.Ctx); err != nil {
+		return fmt.Errorf("writing environment: %w", err)
+	}
+	return nil
+}
+
+// WriteFrontier writes the cell to use of every num_ctx as CSV: its rate in
+// tokens per second, the 95 % interval of that where six samples or more have
+// one, and of how many cells of that num_ctx it was picked.
+func WriteFrontier(w io.Writer, cp *sweep.Checkpoint) error {
+	if err := csv.NewWriter(w).WriteAll(frontierRows(cp)); err != nil {
+		return fmt.Errorf("writing frontier: %w", err)
+	}
+	return nil
+}
+
+// frontierRows returns the table's head and a row for each num_ctx.
+func frontierRows(cp *sweep.Checkpoint) [][]string {
+	rows := [][]string{{"num_ctx", "num_batch", "tokens_per_sec", "low", "high", "samples", "cells_measured", "cells"}}
+	for _, c := range cp.Frontier() {
+		var low, high string
+		if in, ok := verdict.IntervalOf(c.Rates); ok && in.Bounded {
+			low, high = two(in.Low), two(in.High)
+		}
+		rows = append(rows, []string{
+			strconv.Itoa(c.Ctx), strconv.Itoa(c.Batch), two(c.Rate), low, high,
+			strconv.Itoa(len(c.Rates)), strconv.Itoa(c.Measured), strconv.Itoa(c.Planned),
+		})
+	}
+	return rows
+}
