@@ -20,6 +20,7 @@ const (
 	TableFile   = "results_table.csv"
 	StatsFile   = "results_stats.csv"
 	HeatmapFile = "heatmap_highlighted.png"
+	PageFile    = "report.html"
 
 	FrontierFile    = "frontier.csv"
 	ModelfileFile   = "best.Modelfile"
@@ -36,6 +37,7 @@ var formats = []struct {
 	{TableFile, WriteTable},
 	{StatsFile, WriteStats},
 	{HeatmapFile, WriteHeatmap},
+	{PageFile, WritePage},
 	{FrontierFile, WriteFrontier},
 	{ModelfileFile, WriteModelfile},
 	{OptionsFile, WriteOptions},

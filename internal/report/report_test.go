@@ -33,7 +33,7 @@ func TestWriteWithoutRates(t *testing.T) {
 	require.NoError(t, err)
 	files, err := Write(dir, planned([]int{512}, []int{128}))
 	require.NoError(t, err)
-	assert.Equal(t, []string{BenchFile, TableFile, StatsFile, HeatmapFile, FrontierFile}, files)
+	assert.Equal(t, []string{BenchFile, TableFile, StatsFile, HeatmapFile, PageFile, FrontierFile}, files)
 	assert.ElementsMatch(t, files, namesIn(t, dir))
 }
 

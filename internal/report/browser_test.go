@@ -1,0 +1,304 @@
+package report
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/parse"
+)
+
+// browser is a page in a headless Chromium.
+type browser struct {
+	t   *testing.T
+	ctx context.Context
+
+	mu       sync.Mutex
+	requests []string // URLs that were asked for
+	console  []string // what the page complained about
+}
+
+// look is how a person looks at the page.
+type look struct {
+	width, height int64
+	dark          bool
+}
+
+var (
+	desk  = look{1200, 900, false}
+	night = look{1200, 900, true}
+	phone = look{390, 844, false}
+)
+
+// openPage opens the checkpoint's page. Where there is no Chromium the test is
+// skipped, but on CI, which has to install one.
+func openPage(t *testing.T, cp *sweep.Checkpoint, l look) (b *browser, file string) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("starts a browser")
+	}
+	file = filepath.Join(t.TempDir(), PageFile)
+	writePage(t, file, cp)
+	b = &browser{t: t}
+	ctx, end := chromedp.NewExecAllocator(t.Context(), append(chromedp.DefaultExecAllocatorOptions[:], chromedp.NoSandbox)...)
+	t.Cleanup(end)
+	ctx, end = chromedp.NewContext(ctx)
+	t.Cleanup(end)
+	ctx, end = context.WithTimeout(ctx, time.Minute)
+	t.Cleanup(end)
+	b.ctx = ctx
+	if err := chromedp.Do(ctx); err != nil {
+		if os.Getenv("CI") == "" && strings.Contains(err.Error(), "executable file not found") {
+			t.Skip("no Chromium on PATH")
+		}
+		require.NoError(t, err)
+	}
+	b.listen()
+	b.look(l, file)
+	return b, file
+}
+
+// look opens the file anew, as somebody with another screen would.
+func (b *browser) look(l look, file string) {
+	b.t.Helper()
+	scheme := map[bool]string{false: "light", true: "dark"}[l.dark]
+	b.do(chromedp.EmulateViewport(l.width, l.height), chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
+		_, err := cdp.Call(ctx, target, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
+		})
+		return err
+	}))
+	b.do(chromedp.Navigate((&url.URL{Scheme: "file", Path: file}).String()))
+}
+
+func writePage(t *testing.T, file string, cp *sweep.Checkpoint) {
+	t.Helper()
+	var text strings.Builder
+	require.NoError(t, WritePage(&text, cp))
+	require.NoError(t, os.WriteFile(file, []byte(text.String()), 0o644))
+}
+
+// listen gathers what the page asks for and complains about.
+func (b *browser) listen() {
+	requests := chromedp.Events(b.ctx, network.RequestWillBeSent)
+	go func() {
+		for e, err := range requests {
+			if err != nil {
+				return
+			}
+			b.mu.Lock()
+			b.requests = append(b.requests, e.Request.URL)
+			b.mu.Unlock()
+		}
+	}()
+	console := chromedp.Console(b.ctx)
+	go func() {
+		for m, err := range console {
+			if err != nil {
+				return
+			}
+			b.mu.Lock()
+			b.console = append(b.console, m.String())
+			b.mu.Unlock()
+		}
+	}()
+}
+
+func (b *browser) do(actions ...chromedp.Action[chromedp.Void]) {
+	b.t.Helper()
+	require.NoError(b.t, chromedp.Do(b.ctx, actions...))
+}
+
+func eval[T any](b *browser, expression string) T {
+	b.t.Helper()
+	value, err := chromedp.Run(b.ctx, chromedp.Evaluate[T](expression))
+	require.NoError(b.t, err, expression)
+	return value
+}
+
+// eventually waits until the expression holds, which a page takes a while for.
+func (b *browser) eventually(expression string) {
+	b.t.Helper()
+	assert.Eventually(b.t, func() bool { return eval[bool](b, expression) }, 20*time.Second, 50*time.Millisecond, expression)
+}
+
+// pixel returns the middle of a cell on the screen.
+func (b *browser) pixel(x, y int) []float64 {
+	b.t.Helper()
+	return eval[[]float64](b, fmt.Sprintf(`(() => {
+		const box = document.getElementById("heatmap");
+		box.scrollIntoView({ block: "center" });
+		const edge = box.getBoundingClientRect(), at = echarts.getInstanceByDom(box).convertToPixel({ gridIndex: 0 }, [%d, %d]);
+		return [edge.left + at[0], edge.top + at[1]];
+	})()`, x, y))
+}
+
+// hover points at a cell and returns what then stands beside it.
+func (b *browser) hover(x, y int) string {
+	b.t.Helper()
+	at := b.pixel(x, y)
+	b.do(chromedp.MouseEvent("mouseMoved", at[0]-1, at[1]-1), chromedp.MouseEvent("mouseMoved", at[0], at[1]))
+	b.eventually(tip + ` !== ""`)
+	return eval[string](b, tip)
+}
+
+// tip is the text beside the pointer.
+const tip = `[...document.querySelectorAll("#heatmap > div")].slice(1).map(d => d.innerText).join("")`
+
+// quiet asserts that nothing left the page and nothing was complained about.
+func (b *browser) quiet() {
+	b.t.Helper()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	assert.Empty(b.t, b.console, "on the console")
+	for _, r := range b.requests {
+		assert.True(b.t, strings.HasPrefix(r, "file://") && strings.HasSuffix(r, "/"+PageFile) || r == "data:,", "asked for %.80s", r)
+	}
+}
+
+func TestPagesInABrowser(t *testing.T) {
+	one := planned([]int{512}, []int{128})
+	add(one, 512, 128, 1000)
+	column := planned([]int{512}, []int{64, 128, 256})
+	add(column, 512, 64, 1000)
+	add(column, 512, 128, 1250)
+	allFailed := planned([]int{512, 1024}, []int{128, 256})
+	for _, c := range allFailed.Plan() {
+		addFailed(allFailed, c.Ctx, c.Batch, parse.OutOfGPUMemory)
+	}
+	for name, cp := range map[string]*sweep.Checkpoint{
+		"in its middle": mixed(), "an older tool": olderTool(t), "all that can be known": decided(), "a search": searched(), "pruned": prunedSweep(),
+		"nothing measured": planned([]int{512, 1024}, []int{256, 1024}), "all failed": allFailed, "one cell": one, "one column": column,
+		"47 by 17": manyCells(47, 17), "100 by 100": manyCells(100, 100), "no cells": planned(nil, nil), "hostile": hostile(),
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newGrid(cp)
+			b, file := openPage(t, cp, desk)
+			for _, l := range []look{desk, night, phone} {
+				b.look(l, file)
+				assert.Equal(t, len(g.ctx)*len(g.batch), eval[int](b, `JSON.parse(document.getElementById("data").textContent).cells.length`))
+				assert.LessOrEqual(t, eval[int64](b, `document.documentElement.scrollWidth`), l.width, "nothing to scroll sideways")
+				if len(g.ctx) > 0 {
+					assert.Positive(t, eval[int](b, `document.querySelector("#heatmap canvas").height`))
+				}
+				b.quiet()
+			}
+		})
+	}
+}
+
+// manyCells is a sweep of many cells, some of which failed.
+func manyCells(columns, rows int) *sweep.Checkpoint {
+	cp := planned(steps(16384, 2048, columns), steps(128, 128, rows))
+	for i, c := range cp.Plan() {
+		if i%97 == 13 {
+			addFailed(cp, c.Ctx, c.Batch, parse.OutOfGPUMemory)
+			continue
+		}
+		rate := float64(1000 + i%50)
+		r := add(cp, c.Ctx, c.Batch, rate, rate+1, rate+2, rate-1, rate-2, rate)
+		r.Size, r.SizeVRAM = 18_000_000_000, 18_000_000_000
+	}
+	return cp
+}
+
+func TestPageHoverAndKeys(t *testing.T) {
+	cp := mixed()
+	b, _ := openPage(t, cp, desk)
+	g := newGrid(cp)
+	verdicts := g.verdicts()
+	want := func(x, y int) string {
+		c := sweep.Cell{Ctx: g.ctx[x], Batch: g.batch[y]}
+		return strings.Join(g.cellText(c, verdicts[c]), "\n")
+	}
+	for _, at := range [][2]int{{1, 3}, {2, 1}, {3, 3}, {0, 0}} {
+		assert.Equal(t, want(at[0], at[1]), b.hover(at[0], at[1]))
+	}
+
+	// By click, then by keys.
+	at := b.pixel(1, 3)
+	b.do(chromedp.MouseClickXY(at[0], at[1]))
+	b.eventually(`document.getElementById("cell").textContent.startsWith("num_ctx=1024, num_batch=896")`)
+	b.do(chromedp.Focus(chromedp.CSS("#heatmap")), chromedp.KeyEvent(kb.ArrowRight), chromedp.KeyEvent(kb.ArrowDown))
+	assert.Equal(t, want(2, 2), eval[string](b, `document.getElementById("cell").textContent`))
+	b.do(chromedp.KeyEvent(kb.Home), chromedp.KeyEvent(kb.ArrowLeft)) // which leads nowhere
+	assert.Equal(t, want(0, 2), eval[string](b, `document.getElementById("cell").textContent`))
+	b.quiet()
+}
+
+func TestPageMetric(t *testing.T) {
+	b, _ := openPage(t, mixed(), desk)
+	labels := `(() => echarts.getInstanceByDom(document.getElementById("heatmap")).getOption().series[0].data.map(d => d.label ? d.label.formatter : ""))()`
+	assert.Contains(t, eval[[]string](b, labels), "★! 2000.0")
+	b.do(chromedp.SetValue(chromedp.CSS("#metric"), "2"))
+	eval[bool](b, `document.getElementById("metric").dispatchEvent(new Event("change"))`)
+	got := eval[[]string](b, labels)
+	assert.Contains(t, got, "★! 91.23", "the load took 91.23 s")
+	assert.Contains(t, got, "≈", "of others that is not known")
+	// It is there again when the page is read anew.
+	b.do(chromedp.Reload())
+	assert.Equal(t, "2", eval[string](b, `document.getElementById("metric").value`))
+	assert.Contains(t, eval[[]string](b, labels), "★! 91.23")
+	b.quiet()
+}
+
+func TestPageTable(t *testing.T) {
+	cp := mixed()
+	b, _ := openPage(t, cp, desk)
+	rates := `[...document.querySelectorAll("#frontier tbody tr")].map(tr => tr.cells[2].textContent)`
+	b.do(chromedp.Click(chromedp.CSS("#frontier th:nth-child(3) button")))
+	assert.Equal(t, []string{"1000.00", "1250.00", "1250.00", "2000.00"}, eval[[]string](b, rates))
+	b.do(chromedp.Click(chromedp.CSS("#frontier th:nth-child(3) button")))
+	assert.Equal(t, []string{"2000.00", "1250.00", "1250.00", "1000.00"}, eval[[]string](b, rates))
+	assert.Equal(t, "descending", eval[string](b, `document.querySelector("#frontier th:nth-child(3)").getAttribute("aria-sort")`))
+	b.do(chromedp.Click(chromedp.CSS("#frontier th:nth-child(1) button")))
+
+	// What is copied is the file.
+	eval[bool](b, `document.addEventListener("copy", () => { window.copiedText = getSelection().toString() || document.activeElement.value; }) === undefined`)
+	eval[bool](b, `Object.defineProperty(navigator, "clipboard", { value: { writeText: async text => { window.copiedText = text; } } }) === navigator`)
+	b.do(chromedp.Click(chromedp.CSS("#copy")))
+	b.eventually(`document.getElementById("copied").textContent === "copied"`)
+	var csv strings.Builder
+	require.NoError(t, WriteFrontier(&csv, cp))
+	assert.Equal(t, csv.String(), eval[string](b, `window.copiedText`))
+	b.quiet()
+}
+
+// TestPageLives: the page of a running sweep reads itself again, and that of one
+// that has ended does not.
+func TestPageLives(t *testing.T) {
+	cp := planned([]int{512, 1024}, []int{128, 256})
+	add(cp, 512, 128, 1000).Timestamp = time.Now()
+	b, file := openPage(t, cp, desk)
+	b.do(chromedp.Focus(chromedp.CSS("#heatmap")), chromedp.KeyEvent(kb.ArrowRight))
+	assert.True(t, eval[bool](b, `!document.getElementById("live").hidden`))
+	assert.Contains(t, eval[string](b, `document.getElementById("counts").innerText`), "1 measured")
+	for _, c := range cp.Plan()[1:] {
+		add(cp, c.Ctx, c.Batch, 1250).Timestamp = time.Now()
+	}
+	writePage(t, file, cp)
+	b.eventually(`document.getElementById("counts") !== null && document.getElementById("counts").innerText.includes("4 measured")`)
+	b.eventually(`document.getElementById("cell").textContent.startsWith("num_ctx=512, num_batch=128")`) // chosen before
+	assert.True(t, eval[bool](b, `document.getElementById("live").hidden`))
+	b.quiet()
+
+	stopped := planned([]int{512, 1024}, []int{128, 256})
+	add(stopped, 512, 128, 1000).Timestamp = time.Now().Add(-2 * time.Hour)
+	b, _ = openPage(t, stopped, desk)
+	assert.True(t, eval[bool](b, `document.getElementById("live").hidden`), "nothing was heard of it for long")
+}

@@ -1,0 +1,241 @@
+package report
+
+import (
+	"cmp"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"html/template"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+)
+
+// The parts of the page. ECharts is version 5.6.0 of the npm package "echarts",
+// whose license and notice lie beside it.
+var (
+	//go:embed page/page.tmpl
+	pageHTML string
+	//go:embed page/page.css
+	pageStyle string
+	//go:embed page/page.js
+	pageScript string
+	//go:embed page/echarts.min.js
+	echartsScript string
+
+	pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{"code": code}).Parse(pageHTML))
+)
+
+// code returns text as HTML, with what stands between backquotes as code.
+func code(text string) template.HTML {
+	parts := strings.Split(text, "`")
+	for i, part := range parts {
+		parts[i] = template.HTMLEscapeString(part)
+		if i%2 == 1 {
+			parts[i] = "<code>" + parts[i] + "</code>"
+		}
+	}
+	return template.HTML(strings.Join(parts, ""))
+}
+
+// page is what the template is filled with.
+type page struct {
+	Style           template.CSS
+	ECharts, Script template.JS
+	Data            template.JS
+	Heatmap, Lines  template.JS // ECharts' options
+
+	Title       string
+	Counts      string
+	Empty       bool // there is no cell
+	Verdict     []string
+	Metrics     []pageMetric
+	Legend      []pageMark
+	Advice      []string
+	Modelfile   string
+	Warnings    []string
+	Frontier    [][]string // with its head
+	Environment []namedValue
+}
+
+type namedValue struct{ Name, Value string }
+
+// pageData is what the page's script reads.
+type pageData struct {
+	Ctx     []int        `json:"ctx"`
+	Batch   []int        `json:"batch"`
+	Metrics []pageMetric `json:"metrics"`
+	Cells   []pageCell   `json:"cells"`
+	// Grows says that there is more to come, and Newest when something came last,
+	// in milliseconds since 1970: a page of a sweep that is running reads itself
+	// again.
+	Grows  bool  `json:"grows"`
+	Newest int64 `json:"newest"`
+}
+
+// pageCell is a place of the grid.
+type pageCell struct {
+	X        int        `json:"x"` // index of num_ctx
+	Y        int        `json:"y"` // index of num_batch
+	State    string     `json:"state"`
+	Marks    string     `json:"marks,omitempty"`
+	Values   []*float64 `json:"values,omitempty"` // of the metrics
+	Interval []float64  `json:"interval,omitempty"`
+	Text     []string   `json:"text"`
+}
+
+var stateNames = map[state]string{notPlanned: "none", leftOut: "none", missing: "missing", pruned: "pruned", failed: "failed", measured: "measured"}
+
+// WritePage writes the report as one HTML file that needs nothing else: heatmap,
+// lines, table, environment and advice.
+func WritePage(w io.Writer, cp *sweep.Checkpoint) error {
+	g := newGrid(cp)
+	s := g.stats()
+	verdicts := g.verdicts()
+	p := page{
+		Style: template.CSS(pageStyle), ECharts: template.JS(echartsScript), Script: template.JS(pageScript),
+		Title:       cmp.Or(oneLine(cp.Sweep.Model), "model not named"),
+		Counts:      fmt.Sprintf("%d cells planned, %d measured, %d failed, %s", s.Planned, s.Measured, s.Failed, s.rest()),
+		Empty:       len(g.ctx) == 0,
+		Metrics:     pageMetrics,
+		Legend:      g.pageLegend(verdicts),
+		Frontier:    frontierRows(cp),
+		Environment: g.environment(),
+	}
+	if err := p.advise(g, s); err != nil {
+		return err
+	}
+	for _, w := range warnings(cp) {
+		text := w.text
+		if len(w.cells) > 0 {
+			text += " (" + sweep.Cells(w.cells) + ")"
+		}
+		p.Warnings = append(p.Warnings, text)
+	}
+	for _, part := range []struct {
+		into  *template.JS
+		value any
+	}{{&p.Data, g.pageData(s, verdicts)}, {&p.Heatmap, g.heatmapOptions()}, {&p.Lines, g.lineOptions(s)}} {
+		text, err := json.Marshal(part.value) // which escapes what HTML could misread
+		if err != nil {
+			return fmt.Errorf("encoding the page's data: %w", err)
+		}
+		*part.into = template.JS(text)
+	}
+	if err := pageTemplate.Execute(w, p); err != nil {
+		return fmt.Errorf("writing page: %w", err)
+	}
+	return nil
+}
+
+// advise fills in verdict and advice, where there are any.
+func (p *page) advise(g *grid, s Stats) error {
+	a := g.advise(s.Verdict)
+	if a == nil {
+		return nil
+	}
+	p.Verdict = slices.Concat(s.verdictTexts(), s.confirmedTexts(), s.gainAndDrift())
+	p.Advice = a.texts(s)
+	var modelfile strings.Builder
+	if err := WriteModelfile(&modelfile, g.cp); err != nil && !errors.Is(err, errNothing) {
+		return err
+	}
+	p.Modelfile = modelfile.String()
+	return nil
+}
+
+// environment names what was swept, and on what, as far as it is known.
+func (g *grid) environment() []namedValue {
+	h := g.cp.Sweep
+	var values []namedValue
+	add := func(name, value string) {
+		if value = oneLine(value); value != "" {
+			values = append(values, namedValue{name, value})
+		}
+	}
+	add("Model", h.Model)
+	add("Digest", h.Digest)
+	add("Quantization", h.Quantization)
+	add("Ollama", h.OllamaVersion)
+	add("GPU", strings.Join(h.GPU, ", "))
+	add("Driver", h.Driver)
+	add("Runner", h.Runner)
+	add("Strategy", h.Strategy)
+	add("Shard", h.Shard.String())
+	if len(g.ctx) > 0 {
+		add("num_ctx", span(g.ctx))
+		add("num_batch", span(g.batch))
+	}
+	if h.NumPredict > 0 {
+		add("num_predict", strconv.Itoa(h.NumPredict))
+	}
+	add("Prompt", h.PromptSHA256)
+	if !h.Started.IsZero() {
+		add("Started", h.Started.Format(time.DateTime))
+	}
+	if newest := newest(g.cp); !newest.IsZero() {
+		add("Newest sample", newest.Format(time.DateTime))
+	}
+	return values
+}
+
+// newest returns when something was measured last, zero where that is not known.
+func newest(cp *sweep.Checkpoint) time.Time {
+	var last time.Time
+	for i := range cp.Results {
+		if at := cp.Results[i].Timestamp; at.After(last) {
+			last = at
+		}
+	}
+	for i := range cp.Remeasured {
+		if at := cp.Remeasured[i].Timestamp; at.After(last) {
+			last = at
+		}
+	}
+	return last
+}
+
+// pageLegend explains the signs that occur.
+func (g *grid) pageLegend(verdicts map[sweep.Cell]string) []pageMark {
+	var legend []pageMark
+	for _, ctx := range g.ctx {
+		for _, batch := range g.batch {
+			c := sweep.Cell{Ctx: ctx, Batch: batch}
+			for _, m := range g.marks(c, verdicts[c]) {
+				if !slices.Contains(legend, m) {
+					legend = append(legend, m)
+				}
+			}
+		}
+	}
+	slices.SortFunc(legend, func(a, b pageMark) int {
+		return cmp.Compare(slices.Index(markOrder, a.Sign), slices.Index(markOrder, b.Sign))
+	})
+	if reason := g.blankReason(); reason != "" {
+		legend = append(legend, pageMark{"blank", reason})
+	}
+	return legend
+}
+
+// pageData gathers what the script reads.
+func (g *grid) pageData(s Stats, verdicts map[sweep.Cell]string) pageData {
+	data := pageData{Ctx: append([]int{}, g.ctx...), Batch: append([]int{}, g.batch...), Metrics: pageMetrics, Cells: []pageCell{}, Grows: s.Missing > 0}
+	if s.Search != nil {
+		data.Grows = !s.Search.Done
+	}
+	if at := newest(g.cp); !at.IsZero() {
+		data.Newest = at.UnixMilli()
+	}
+	for x, ctx := range g.ctx {
+		for y, batch := range g.batch {
+			c := sweep.Cell{Ctx: ctx, Batch: batch}
+			data.Cells = append(data.Cells, g.pageCell(c, x, y, verdicts[c]))
+		}
+	}
+	return data
+}

@@ -1,0 +1,114 @@
+package report
+
+import (
+	"encoding/json"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/parse"
+)
+
+// ownPage writes the page without the parts that are the same in every page.
+func ownPage(w io.Writer, cp *sweep.Checkpoint) error {
+	var b strings.Builder
+	if err := WritePage(&b, cp); err != nil {
+		return err
+	}
+	text := b.String()
+	for _, part := range []string{echartsScript, pageScript, pageStyle} {
+		text = strings.Replace(text, part, "…", 1)
+	}
+	// A cell on a line.
+	_, err := io.WriteString(w, strings.ReplaceAll(text, `{"x":`, "\n"+`{"x":`))
+	return err
+}
+
+func TestPage(t *testing.T) {
+	goldens(t, ".html", ownPage)
+	disk := fullDisk(1000)
+	assert.ErrorIs(t, WritePage(&disk, decided()), errFull)
+}
+
+// TestPageIsNoProgram: what stands in a checkpoint stays text.
+func TestPageIsNoProgram(t *testing.T) {
+	var b strings.Builder
+	require.NoError(t, ownPage(&b, hostile()))
+	assert.NotContains(t, strings.ReplaceAll(b.String(), "</script>\n", ""), "</script>")
+	assert.NotContains(t, b.String(), "<img")
+	assert.Contains(t, b.String(), "&lt;img src=x onerror=alert(1)&gt;")
+}
+
+// hostile is a checkpoint all of whose texts would like to be HTML.
+func hostile() *sweep.Checkpoint {
+	const text = `</script><img src=x onerror=alert(1)>`
+	cp := planned([]int{512, 1024}, []int{128, 256})
+	cp.Sweep.Model, cp.Sweep.GPU, cp.Sweep.Warnings = text, []string{text}, []string{text}
+	add(cp, 512, 128, 1000).Warnings = []string{text}
+	addFailed(cp, 512, 256, parse.Class(text))
+	cp.Results[1].Detail = text
+	return cp
+}
+
+func TestCellText(t *testing.T) {
+	cp := decided()
+	cp.Sweep.GPU = []string{"NVIDIA A"}
+	r := cp.Result(sweep.Cell{Ctx: 8192, Batch: 256})
+	r.Warmup = &parse.Sample{LoadDuration: 91_234_567_890}
+	r.Size, r.SizeVRAM, r.Settings, r.Retries = 20_000_000_000, 18_000_000_000, sweep.SettingsVerified, 1
+	r.Timestamp = time.Date(2026, 2, 3, 4, 5, 6, 0, time.UTC)
+	r.Warnings = []string{"spill: 18.0 of 20.0 GB"}
+	last := &r.Samples[len(r.Samples)-1]
+	last.EvalCount, last.EvalDuration = 2, 50*time.Millisecond
+	last.GPU = []parse.GPU{{Index: 1, TemperatureC: 65, SMClockMHz: 1980, PowerW: 312.4, MemoryMiB: 70123, Utilization: 98, Throttle: []string{"SW power cap"}}}
+	last.Others = []string{"other:7b"}
+	assert.Equal(t, []string{
+		"num_ctx=8192, num_batch=256: best, recommended",
+		"prompt: 1250.0 tokens/s (95 % interval 1248.00 to 1252.00, 6 samples)",
+		"samples: 1250.0, 1251.0, 1252.0, 1249.0, 1248.0, 1250.0 tokens/s",
+		"prompt length: 1000 tokens",
+		"generation: 40.0 tokens/s",
+		"load: 91.2 s",
+		"memory: 20 GB, 18 GB of it on GPUs",
+		"settings: verified",
+		"GPU 1: 65 °C, 1980 MHz, 312 W, 70123 MiB used, 98 % busy, held down by SW power cap",
+		"other models in memory: other:7b",
+		"tries that failed: 1",
+		"measured: 2026-02-03 04:05:06",
+		"a part of the model was not in GPU memory",
+		"warning: spill: 18.0 of 20.0 GB",
+	}, newGrid(cp).cellText(r.Cell(), "best, recommended"))
+}
+
+func TestCellTextOfManySamples(t *testing.T) {
+	rates := make([]float64, 30)
+	for i := range rates {
+		rates[i] = 1000
+	}
+	assert.Equal(t, strings.Repeat("1000.0, ", 11)+"1000.0 and 18 more tokens/s", ratesText(rates))
+}
+
+// TestPageGrows as long as there is something to come.
+func TestPageGrows(t *testing.T) {
+	going := searched()
+	going.Sweep.Search.Done = false
+	for name, tt := range map[string]struct {
+		cp   *sweep.Checkpoint
+		want bool
+	}{"done": {decided(), false}, "in its middle": {mixed(), true}, "a search": {going, true}, "a search that has ended": {searched(), false}} {
+		t.Run(name, func(t *testing.T) {
+			g := newGrid(tt.cp)
+			data := g.pageData(g.stats(), g.verdicts())
+			assert.Equal(t, tt.want, data.Grows)
+			text, err := json.Marshal(data)
+			require.NoError(t, err)
+			assert.Len(t, data.Cells, len(data.Ctx)*len(data.Batch))
+			assert.NotContains(t, string(text), "NaN")
+		})
+	}
+}

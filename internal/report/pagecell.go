@@ -1,0 +1,207 @@
+package report
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
+	"github.com/ollama-sweep/ollama-sweep/parse"
+)
+
+// pageMetric is a figure that the page's heatmap can show.
+type pageMetric struct {
+	Name   string `json:"name"`
+	Unit   string `json:"unit"`
+	Digits int    `json:"digits"` // behind the point
+	of     func(*sweep.Result) (float64, bool)
+}
+
+// pageMetrics is what there is to choose from; the first is shown first.
+var pageMetrics = []pageMetric{
+	{"Prompt rate", "tokens/s", 1, func(r *sweep.Result) (float64, bool) { return *r.PromptEvalRate, true }},
+	{"Generation rate", "tokens/s", 1, evalRate},
+	{"Load time", "s", 2, func(r *sweep.Result) (float64, bool) { d := r.LoadDuration(); return d.Seconds(), d > 0 }},
+	{"GPU memory", "GB", 3, func(r *sweep.Result) (float64, bool) { return gb(r.SizeVRAM), r.Size > 0 }},
+	{"Spread of the samples", "%", 1, func(r *sweep.Result) (float64, bool) {
+		in, ok := verdict.IntervalOf(r.SampleRates())
+		return 100 * in.Spread, ok && in.N > 1
+	}},
+}
+
+func gb(bytes int64) float64 { return float64(bytes) / 1e9 }
+
+// evalRate returns the median of the samples' generated tokens per second.
+func evalRate(r *sweep.Result) (float64, bool) {
+	var rates []float64
+	for _, s := range r.Samples {
+		if rate, ok := s.EvalRate(); ok {
+			rates = append(rates, rate)
+		}
+	}
+	return verdict.Median(rates), len(rates) > 0
+}
+
+// pageMark is a sign that tells cells apart without colour.
+type pageMark struct{ Sign, Meaning string }
+
+// markOrder is the order in which the signs are explained.
+var markOrder = []string{"★", "◎", "≈", "^", "!", "✗", "~", "·"}
+
+// marks returns the signs of a cell, the one that matters most first.
+func (g *grid) marks(c sweep.Cell, verdict string) []pageMark {
+	at, r := g.at(c)
+	var marks []pageMark
+	switch at {
+	case failed:
+		marks = append(marks, pageMark{"✗", "failed"})
+	case missing:
+		marks = append(marks, pageMark{"·", g.missingText()})
+	case pruned:
+		marks = append(marks, pageMark{"~", prunedText})
+	}
+	for _, m := range []pageMark{{"★", "best"}, {"◎", "recommended"}, {"≈", "tied"}, {"^", "fastest of its num_ctx"}} {
+		if strings.Contains(verdict, m.Meaning) {
+			marks = append(marks, m)
+		}
+	}
+	if at == measured && g.spilled(r) {
+		marks = append(marks, pageMark{"!", spilledText})
+	}
+	return marks
+}
+
+// pageCell gathers what the page knows of a cell.
+func (g *grid) pageCell(c sweep.Cell, x, y int, verdict string) pageCell {
+	at, r := g.at(c)
+	cell := pageCell{X: x, Y: y, State: stateNames[at], Text: g.cellText(c, verdict)}
+	for _, m := range g.marks(c, verdict) {
+		cell.Marks += m.Sign
+	}
+	if at != measured {
+		return cell
+	}
+	cell.Interval = interval(r)
+	for _, m := range pageMetrics {
+		var value *float64
+		if x, ok := m.of(r); ok {
+			value = &x
+		}
+		cell.Values = append(cell.Values, value)
+	}
+	return cell
+}
+
+// cellText says in lines all that is known of a cell.
+func (g *grid) cellText(c sweep.Cell, verdict string) []string {
+	at, r := g.at(c)
+	lines := []string{fmt.Sprintf("num_ctx=%d, num_batch=%d", c.Ctx, c.Batch)}
+	if verdict != "" {
+		lines[0] += ": " + verdict
+	}
+	switch at {
+	case leftOut:
+		return append(lines, "left out: num_batch above num_ctx")
+	case notPlanned:
+		return append(lines, "not planned")
+	case missing:
+		return append(lines, g.missingText())
+	case pruned:
+		over := g.pruned[c]
+		return append(lines, prunedText, fmt.Sprintf("namely of num_ctx=%d, num_batch=%d", over.Ctx, over.Batch))
+	case failed:
+		lines = append(lines, failureLine(r))
+	case measured:
+		lines = append(lines, "prompt: "+rateText(*r.PromptEvalRate)+" tokens/s"+intervalText(r))
+	}
+	lines = append(lines, figureLines(r)...)
+	if at == measured && g.spilled(r) {
+		lines = append(lines, spilledText)
+	}
+	for _, text := range r.Warnings {
+		lines = append(lines, "warning: "+oneLine(text))
+	}
+	return lines
+}
+
+func failureLine(r *sweep.Result) string {
+	line := "failed: " + oneLine(string(*r.Error))
+	if r.Detail != "" {
+		line += ": " + oneLine(r.Detail)
+	}
+	return line
+}
+
+// figureLines says what was measured of a cell beside its rate.
+func figureLines(r *sweep.Result) []string {
+	var lines []string
+	add := func(format string, args ...any) { lines = append(lines, fmt.Sprintf(format, args...)) }
+	if rates := r.SampleRates(); len(rates) > 0 {
+		add("samples: %s", ratesText(rates))
+		if s := r.Samples[0]; s.PromptEvalCount > 0 {
+			add("prompt length: %d tokens", s.PromptEvalCount)
+		}
+	}
+	if rate, ok := evalRate(r); ok {
+		add("generation: %.1f tokens/s", rate)
+	}
+	if d := r.LoadDuration(); d > 0 {
+		add("load: %.3g s", d.Seconds())
+	}
+	if r.Size > 0 {
+		add("memory: %.3g GB, %.3g GB of it on GPUs", gb(r.Size), gb(r.SizeVRAM))
+	}
+	if r.Settings != "" {
+		add("settings: %s", oneLine(r.Settings))
+	}
+	if n := len(r.Samples); n > 0 {
+		for _, gpu := range r.Samples[n-1].GPU {
+			lines = append(lines, gpuText(gpu))
+		}
+		if others := r.Samples[n-1].Others; len(others) > 0 {
+			add("other models in memory: %s", oneLine(strings.Join(others, ", ")))
+		}
+	}
+	if r.Retries > 0 {
+		add("tries that failed: %d", r.Retries)
+	}
+	if !r.Timestamp.IsZero() {
+		add("measured: %s", r.Timestamp.Format(time.DateTime))
+	}
+	return lines
+}
+
+// ratesText lists the samples' rates, the first of them where there are many.
+func ratesText(rates []float64) string {
+	const most = 12
+	var texts []string
+	for _, rate := range rates[:min(most, len(rates))] {
+		texts = append(texts, rateText(rate))
+	}
+	text := strings.Join(texts, ", ")
+	if more := len(rates) - most; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text + " tokens/s"
+}
+
+// gpuText says how a GPU was while the newest sample was taken, as far as its
+// driver told.
+func gpuText(g parse.GPU) string {
+	var known []string
+	for _, f := range []struct {
+		value float64
+		unit  string
+	}{
+		{float64(g.TemperatureC), "°C"}, {float64(g.SMClockMHz), "MHz"}, {g.PowerW, "W"}, {float64(g.MemoryMiB), "MiB used"}, {float64(g.Utilization), "% busy"},
+	} {
+		if f.value > 0 {
+			known = append(known, fmt.Sprintf("%.0f %s", f.value, f.unit))
+		}
+	}
+	if len(g.Throttle) > 0 {
+		known = append(known, "held down by "+oneLine(strings.Join(g.Throttle, ", ")))
+	}
+	return fmt.Sprintf("GPU %d: %s", g.Index, strings.Join(known, ", "))
+}
