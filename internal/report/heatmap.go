@@ -12,7 +12,6 @@ import (
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
-	"gonum.org/v1/plot/vg/vgimg"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 )
@@ -92,8 +91,8 @@ func (h *heatmap) draw(stripPixels int) *image.Paletted {
 
 	rows := min(height, max(1, stripPixels/width))
 	points := func(pixels int) vg.Length { return vg.Length(float64(pixels)/float64(h.dpi)) * vg.Inch }
-	canvas := vgimg.NewWith(vgimg.UseWH(points(width), points(rows+2*guard)), vgimg.UseDPI(h.dpi))
-	all := canvas.Image().(*image.RGBA)
+	canvas := newRaster(points(width), points(rows+2*guard), h.dpi)
+	all := canvas.img
 	strip := all.SubImage(image.Rect(0, guard, width, guard+rows)).(*image.RGBA)
 	for top := 0; top < height; top += rows {
 		from := points(height - top - rows - guard) // the lower edge of what is drawn; negative at the end
