@@ -42,11 +42,16 @@ func TestSweep(t *testing.T) {
 	deadline, _ := t.Deadline()
 	ctx, stdout, release := bench.Interruptible(context.Background(), os.Stdout)
 	t.Cleanup(release)
+	var terminal *os.File
+	if bench.IsTerminal(os.Stdout) && !testing.Verbose() { // whose lines would tear a bar
+		terminal = os.Stdout
+	}
 	b, err := bench.Open(ctx, bench.Options{
 		Config:       *configFile,
 		Overrides:    &overrides,
 		EngineSource: "scripts/engine",
 		Stdout:       stdout,
+		Terminal:     terminal,
 		Deadline:     deadline,
 		Filtered:     strings.Contains(pattern, "/"),
 	})

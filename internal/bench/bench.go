@@ -31,6 +31,9 @@ type Options struct {
 	Overrides    *sweep.Overrides
 	EngineSource string    // folder of the embedded engine's module
 	Stdout       io.Writer // benchmark lines, and all else on lines that begin with "# "
+	// Terminal is what Stdout leads to where a progress bar is to be drawn below what is
+	// written, else nil.
+	Terminal *os.File
 	// Deadline is when the process will be killed, zero for never.
 	Deadline time.Time
 	// Filtered says that Run's caller may pass cells over.
@@ -45,16 +48,24 @@ type Bench struct {
 	user   *url.Userinfo // nil where it wants none
 	sweep  sweep.Sweep
 	ctx    context.Context // ends with Open's, and with an engine that ends by itself
+	screen *screen         // nil without a bar
 	say    io.Writer       // lines for people
 	undo   []func() error  // what clearing up has to do, the last first
 	locked *flock.Flock    // of the out folder, until Close
 	failed error           // of clearing up after the run
+
+	refresher refresher
 }
 
 // Open makes all ready, cheap checks first. What can't be used is an error
 // here, before a model is loaded.
 func Open(ctx context.Context, o Options) (*Bench, error) {
-	b := &Bench{ctx: ctx, say: &comments{w: o.Stdout}}
+	b := &Bench{ctx: ctx}
+	if o.Terminal != nil {
+		b.screen = &screen{out: o.Stdout, fd: int(o.Terminal.Fd()), now: time.Now}
+		o.Stdout = b.screen
+	}
+	b.say = &comments{w: o.Stdout}
 	err := b.open(o)
 	if err == nil {
 		return b, nil
@@ -131,6 +142,9 @@ func (b *Bench) open(o Options) (err error) {
 		Log:         o.Stdout,
 		Now:         time.Now,
 	}
+	if b.screen != nil {
+		b.sweep.OnProgress = b.screen.tell
+	}
 	return nil
 }
 
@@ -148,7 +162,19 @@ func strategy(c sweep.Config) sweep.Strategy {
 // Run measures (see sweep.Sweep.Run) and clears up at once, since reports of many
 // cells take a while and an interrupted run has none.
 func (b *Bench) Run(each func(name string, measure func() sweep.Outcome)) sweep.Summary {
-	summary := b.sweep.Run(b.ctx, each)
+	if b.screen != nil {
+		b.screen.show(len(b.sweep.Plan))
+	}
+	summary := b.sweep.Run(b.ctx, func(name string, measure func() sweep.Outcome) {
+		each(name, func() sweep.Outcome {
+			outcome := measure()
+			b.refresh()
+			return outcome
+		})
+	})
+	if b.screen != nil {
+		b.screen.hide()
+	}
 	b.failed = b.clearUp()
 	if errors.Is(summary.Stop, sweep.ErrInterrupted) {
 		fmt.Fprintln(b.say, "all is saved and cleared up; "+b.howToGoOn(summary))

@@ -165,7 +165,7 @@ func TestEndToEndFailure(t *testing.T) {
 	printed, code := startSweep(t, "-config", config, "-out", out, "-test.v").wait()
 	require.Zero(t, code, printed)
 	assert.Contains(t, printed, "--- SKIP: TestSweep/ctx=65536/batch=64", "a failed cell is a skip")
-	assert.Contains(t, printed, "# 2/2 ctx=65536/batch=64: Timeout or no output: not done within 6s (cell_timeout); elapsed")
+	assert.Contains(t, printed, "# 2/2 ctx=65536/batch=64: Timeout or no output: not done within 6s (cell_timeout); best ")
 	assert.Contains(t, printed, "# 2 cells planned: 1 measured and 1 failed in this run")
 	cp := load(t, out)
 	require.Len(t, cp.Results, 2)

@@ -115,10 +115,16 @@ func (m memoryEnd) text() string {
 func (a *advice) texts(s Stats) []string {
 	texts := []string{fmt.Sprintf("set num_ctx=%d and num_batch=%d for %s: `ollama create NAME -f %s`, or the options in %s",
 		a.cell.Ctx, a.cell.Batch, a.rateText(), ModelfileFile, OptionsFile)}
+	if s.Missing > 0 && s.Search == nil {
+		texts = append(texts, fmt.Sprintf("so far: %d of %d cells are measured", s.Measured, s.Planned))
+	}
 	if s.Verdict.Gain == nil {
 		texts = append(texts, "what that gains over the server's own num_batch is not known: `baseline: true` measures it")
 	}
-	if c, ok := a.longest(); ok {
+	switch c, ok := a.longest(); {
+	case ok && c.Cell == a.cell:
+		texts = append(texts, fmt.Sprintf("no larger num_ctx is within %.0f %% of that; %s has the fastest num_batch of every num_ctx", 100*nearBest, FrontierFile))
+	case ok:
 		texts = append(texts, fmt.Sprintf("the largest num_ctx within %.0f %% of that is %d, with num_batch=%d: %.1f tokens/s; %s has the fastest num_batch of every num_ctx",
 			100*nearBest, c.Ctx, c.Batch, c.Rate, FrontierFile))
 	}

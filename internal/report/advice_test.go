@@ -103,13 +103,13 @@ func TestAdviceInWords(t *testing.T) {
 	}{
 		{"all that can be known", all, []string{
 			"Advice: set num_ctx=8192 and num_batch=256 for 1250.0 tokens/s (95 % interval 1249.0 to 1251.0, 6 samples): `ollama create NAME -f best.Modelfile`, or the options in best_options.json",
-			"the largest num_ctx within 5 % of that is 8192, with num_batch=256: 1250.0 tokens/s",
+			"no larger num_ctx is within 5 % of that",
 			"a part of the model is not in GPU memory from num_ctx=8192, num_batch=512 on",
 		}, "not known"},
 		{"memory does not end", noEnd, []string{
 			"set num_ctx=512 and num_batch=128 for 1000.0 tokens/s (1 sample)",
 			"`baseline: true` measures it",
-			"the largest num_ctx within 5 % of that is 512",
+			"no larger num_ctx is within 5 % of that",
 			"memory did not end: num_ctx=1024 works, the largest that was measured",
 		}, "memory ends"},
 		{"memory ends", ends, []string{"memory ends at num_ctx=1024, num_batch=256; the largest num_ctx that works is 1024"}, "did not end"},

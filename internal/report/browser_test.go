@@ -262,9 +262,9 @@ func TestPageTable(t *testing.T) {
 	b, _ := openPage(t, cp, desk)
 	rates := `[...document.querySelectorAll("#frontier tbody tr")].map(tr => tr.cells[2].textContent)`
 	b.do(chromedp.Click(chromedp.CSS("#frontier th:nth-child(3) button")))
-	assert.Equal(t, []string{"1000.00", "1250.00", "1250.00", "2000.00"}, eval[[]string](b, rates))
+	assert.Equal(t, []string{"1000.00", "1250.00", "1250.00", "1600.00"}, eval[[]string](b, rates))
 	b.do(chromedp.Click(chromedp.CSS("#frontier th:nth-child(3) button")))
-	assert.Equal(t, []string{"2000.00", "1250.00", "1250.00", "1000.00"}, eval[[]string](b, rates))
+	assert.Equal(t, []string{"1600.00", "1250.00", "1250.00", "1000.00"}, eval[[]string](b, rates))
 	assert.Equal(t, "descending", eval[string](b, `document.querySelector("#frontier th:nth-child(3)").getAttribute("aria-sort")`))
 	b.do(chromedp.Click(chromedp.CSS("#frontier th:nth-child(1) button")))
 

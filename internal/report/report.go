@@ -28,11 +28,14 @@ const (
 	EnvironmentFile = "best.env"
 )
 
-// formats lists the files in the order in which they are made.
-var formats = []struct {
+// format is a file and what is in it.
+type format struct {
 	file  string
 	write func(io.Writer, *sweep.Checkpoint) error
-}{
+}
+
+// formats lists the files in the order in which they are made.
+var formats = []format{
 	{BenchFile, WriteBench},
 	{TableFile, WriteTable},
 	{StatsFile, WriteStats},
@@ -44,6 +47,9 @@ var formats = []struct {
 	{EnvironmentFile, WriteEnvironment},
 }
 
+// looks are the files that somebody looks at while a sweep runs.
+var looks = []format{{HeatmapFile, WriteHeatmap}, {PageFile, WritePage}}
+
 // Write makes the report files of the checkpoint in dir, which it creates where
 // it is missing, and returns their names. A file is replaced as a whole or left as it
 // was. Those that hold advice are not there as long as no cell has a rate.
@@ -51,6 +57,16 @@ func Write(dir string, cp *sweep.Checkpoint) (files []string, err error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("creating report folder: %w", err)
 	}
+	return writeAll(formats, dir, cp)
+}
+
+// Refresh makes picture and page anew, in a folder that is there.
+func Refresh(dir string, cp *sweep.Checkpoint) error {
+	_, err := writeAll(looks, dir, cp)
+	return err
+}
+
+func writeAll(formats []format, dir string, cp *sweep.Checkpoint) (files []string, err error) {
 	for _, f := range formats {
 		var buf bytes.Buffer
 		path := filepath.Join(dir, f.file)

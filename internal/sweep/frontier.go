@@ -13,8 +13,8 @@ type ColumnBest struct {
 }
 
 // Frontier returns the cell to use of every num_ctx that has one, in the order of
-// num_ctx: what a search for them recommends, else what the samples of that
-// num_ctx tell by themselves.
+// num_ctx: what a search for them recommends, else the one that is recommended over
+// all, else what the samples of that num_ctx tell by themselves.
 func (cp *Checkpoint) Frontier() []ColumnBest {
 	picked := make(map[int]ColumnAnswer)
 	if s := cp.Sweep.Search; s != nil {
@@ -30,6 +30,7 @@ func (cp *Checkpoint) Frontier() []ColumnBest {
 	for _, c := range cp.rated(true) {
 		columns[c.Ctx] = append(columns[c.Ctx], c)
 	}
+	overall, _ := cp.Verdict()
 	var all []ColumnBest
 	ctxs, _ := cp.Axes()
 	for _, ctx := range ctxs {
@@ -38,6 +39,8 @@ func (cp *Checkpoint) Frontier() []ColumnBest {
 		switch {
 		case ok:
 			best.Cell, best.Rate = pick.Cell(), pick.Rate
+		case overall.Recommended.Ctx == ctx:
+			best.Cell = Cell{ctx, overall.Recommended.Batch}
 		default:
 			v, ok := verdict.Judge(columns[ctx], nil)
 			if !ok {

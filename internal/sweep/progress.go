@@ -6,9 +6,21 @@ import (
 	"time"
 )
 
-// assumedCell is a cell's time where nothing was measured yet: a small model on
-// one GPU. It only serves to warn of a time limit that is far too short.
-const assumedCell = 5 * time.Second
+// Progress is how far a run has come. It is told when a cell begins and when it
+// was gone through.
+type Progress struct {
+	Name          string // of the cell: that of its subtest
+	Begins        bool
+	Number, Cells int     // the cell's place in the plan, or in a search how many cells are known; and of how many
+	Last          float64 // tokens per second of this cell, 0 where it has none (yet)
+	Best          *Result // with the highest rate so far, nil while none has one
+	Failed        int     // cells in the checkpoint, those of earlier runs among them
+	Elapsed       time.Duration
+	// Left is the time still to come, where Known says that it is known.
+	Left  time.Duration
+	Known bool
+	Why   string // what a search looks for, empty without one
+}
 
 // begin asks the strategy for its first choice and says what lies ahead, and
 // warns when the time can't be enough.
@@ -30,68 +42,113 @@ func (r *run) begin() Choice {
 		return choice
 	}
 	fmt.Fprintf(r.Log, "# %d cells: %d stand in the checkpoint%s, %d to measure\n", len(r.Plan), stand, pruned, lacking)
-	perCell, source := r.expected()
-	r.warnOfDeadline(perCell, source)
+	r.warnOfDeadline()
 	return choice
 }
 
-// expected returns the time to expect for a cell, and what that rests on.
-func (r *run) expected() (time.Duration, string) {
-	if len(r.spent) > 0 {
-		return mean(r.spent), "as measured in this run"
+// left returns the time that the loads and prompts of the plan still take, and what
+// that rests on: this run, else the checkpoint.
+func (r *run) left() (time.Duration, string) {
+	pace, ok := r.timings.pace("as measured in this run")
+	if !ok {
+		pace, ok = r.Store.Checkpoint().Pace()
 	}
-	var known []time.Duration
-	for _, result := range r.Store.Checkpoint().Results {
-		var d time.Duration
-		if result.Warmup != nil {
-			d = result.Warmup.TotalDuration
-		}
-		for i, s := range result.Samples {
-			if i == 0 || !r.Rounds {
-				d += s.TotalDuration
-			}
-		}
-		if d > 0 {
-			known = append(known, d)
+	if !ok {
+		pace = assumedPace
+	}
+	prompts := 0
+	for _, c := range r.Plan {
+		if known := r.state.Known[c]; known.open(r.Repeat) {
+			prompts += r.Repeat - len(known.Rates)
 		}
 	}
-	if len(known) > 0 {
-		return mean(known), "as measured before"
-	}
-	return assumedCell, "an assumption"
+	return pace.Time(r.todo, prompts), pace.Basis
 }
 
-func (r *run) warnOfDeadline(perCell time.Duration, source string) {
+func (r *run) warnOfDeadline() {
 	if r.warned || r.Filtered || !r.counts || r.Deadline.IsZero() {
 		return
 	}
-	left, need := r.Deadline.Sub(r.Now()), time.Duration(r.todo)*perCell
+	need, basis := r.left()
+	left := r.Deadline.Sub(r.Now())
 	if need <= left {
 		return
 	}
 	r.warned = true
 	fmt.Fprintf(r.Log, "# warning: %d cells of %v (%s) need %v, and go test allows %v more: -timeout 0 lifts that; what is measured until then is kept\n",
-		r.todo, round(perCell), source, round(need), round(left))
+		r.todo, round(need/time.Duration(max(1, r.todo))), basis, round(need), round(left))
 }
 
-// progress tells of a step that was gone through.
-func (r *run) progress(s step, result Result) {
+// tellBegin tells that a step begins.
+func (r *run) tellBegin(s step) {
+	if r.OnProgress == nil {
+		return
+	}
+	p := r.progress(s)
+	p.Begins = true
+	r.OnProgress(p)
+}
+
+// tellEnd tells of a step that was gone through. What failed is said in words in any case.
+func (r *run) tellEnd(s step, result Result) {
+	p := r.progress(s)
 	what := ""
 	if result.Failed() {
 		what = failureText(result)
 	} else {
-		what = fmt.Sprintf("%.1f tokens/s (load %v)", *result.PromptEvalRate, round(result.LoadDuration()))
+		p.Last = *result.PromptEvalRate
+		what = fmt.Sprintf("%.1f tokens/s (load %v)", p.Last, round(result.LoadDuration()))
 	}
-	line := fmt.Sprintf("# %d/%d %s: %s; elapsed %v", r.number(s.Cell), len(r.Plan), s.name, what, round(r.since(r.start)))
-	perCell, source := r.expected()
+	if r.OnProgress == nil || result.Failed() {
+		fmt.Fprintf(r.Log, "# %d/%d %s: %s; %s\n", p.Number, p.Cells, s.name, what, p)
+	}
+	if r.OnProgress != nil {
+		r.OnProgress(p)
+	}
+	r.warnOfDeadline()
+}
+
+// progress returns how far the run has come with a step.
+func (r *run) progress(s step) Progress {
+	p := Progress{Name: s.name, Number: r.number(s.Cell), Cells: len(r.Plan), Elapsed: r.since(r.start)}
+	cp := r.Store.Checkpoint()
+	for i := range cp.Results {
+		switch result := &cp.Results[i]; {
+		case result.Failed():
+			p.Failed++
+		case p.Best == nil || *result.PromptEvalRate > *p.Best.PromptEvalRate:
+			p.Best = result
+		}
+	}
+	if !r.counts {
+		p.Why = s.why
+	}
+	if r.counts && !r.Filtered {
+		p.Left, _ = r.left()
+		p.Known = true
+	}
+	return p
+}
+
+// String says how far the run has come as a part of a line:
+//
+//	best 3529.2 at ctx=8192/batch=8; 1 failed; elapsed 1m2s, ETA 3m0s
+func (p Progress) String() string {
+	var text string
+	if p.Best != nil {
+		text = fmt.Sprintf("best %.1f at %v; ", *p.Best.PromptEvalRate, p.Best.Cell())
+	}
+	if p.Failed > 0 {
+		text += fmt.Sprintf("%d failed; ", p.Failed)
+	}
+	text += fmt.Sprintf("elapsed %v", round(p.Elapsed))
 	switch {
-	case !r.counts:
-		line += "; " + s.why
-	case !r.Filtered:
-		line += fmt.Sprintf(", ETA %v", round(time.Duration(r.todo)*perCell))
+	case p.Known:
+		text += fmt.Sprintf(", ETA %v", round(p.Left))
+	case p.Why != "":
+		text += "; " + p.Why
 	}
-	fmt.Fprintln(r.Log, line)
-	r.warnOfDeadline(perCell, source)
+	return text
 }
 
 // number is the cell's place in the plan or, in a search, how many cells are

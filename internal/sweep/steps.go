@@ -119,17 +119,21 @@ func (r *run) cell(ctx context.Context, s step) Outcome {
 	}
 	result.NumCtx, result.NumBatch = s.Ctx, s.Batch
 	goesOn := r.goesOn(s)
+	had := len(result.Samples)
+	r.tellBegin(s)
 	err := r.measure(ctx, &task{result: &result, want: s.want, goesOn: goesOn, save: r.Store.Put, onSample: r.OnSample})
 	if err != nil {
 		r.stop = err
 		return Outcome{Err: err}
 	}
 	r.state.Known[s.Cell] = result.known()
+	spent := min(r.since(begun), r.CellTimeout)
+	r.timings.add(spent, !goesOn, result.Samples[had:])
 	if !goesOn {
-		r.spent = append(r.spent, min(r.since(begun), r.CellTimeout))
+		r.spent = append(r.spent, spent)
 		r.todo--
 	}
-	r.progress(s, result)
+	r.tellEnd(s, result)
 	if result.Failed() {
 		r.failed++
 		r.failedNow[s.Cell] = true

@@ -77,10 +77,10 @@ func TestRunFollowsAStrategy(t *testing.T) {
 	assert.Equal(t, 0, summary.Missing, "what a search did without is not missing")
 	assert.Equal(t, 2, summary.PassedOver)
 	assert.Equal(t, `# 4 cells: 0 stand in the checkpoint; the search measures as many more as it takes
-# 1/4 ctx=2000/batch=200: 2200.0 tokens/s (load 3s); elapsed 5s; next in the list
-# 2/4 ctx=1000/batch=100: 1100.0 tokens/s (load 3s); elapsed 10s; next in the list
-# 2/4 ctx=1000/batch=100/samples=2: 1100.0 tokens/s (load 3s); elapsed 11s; next in the list
-# 2/4 ctx=2000/batch=200/samples=2: 2200.0 tokens/s (load 3s); elapsed 16s; next in the list
+# 1/4 ctx=2000/batch=200: 2200.0 tokens/s (load 3s); best 2200.0 at ctx=2000/batch=200; elapsed 5s; next in the list
+# 2/4 ctx=1000/batch=100: 1100.0 tokens/s (load 3s); best 2200.0 at ctx=2000/batch=200; elapsed 10s; next in the list
+# 2/4 ctx=1000/batch=100/samples=2: 1100.0 tokens/s (load 3s); best 2200.0 at ctx=2000/batch=200; elapsed 11s; next in the list
+# 2/4 ctx=2000/batch=200/samples=2: 2200.0 tokens/s (load 3s); best 2200.0 at ctx=2000/batch=200; elapsed 16s; next in the list
 `, f.log.String())
 
 	cp, err := Load(f.Store.Path())

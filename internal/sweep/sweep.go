@@ -63,11 +63,13 @@ type Sweep struct {
 	// still to come is not known.
 	Filtered bool
 
-	// OnSample is told of each sample once it is saved. Log takes progress lines,
-	// each beginning with "# " so that no reader of benchmarks minds them.
-	OnSample func(*Result, parse.Sample) error
-	Log      io.Writer
-	Now      func() time.Time // time.Now, but for tests
+	// OnSample is told of each sample once it is saved. Log takes lines for people,
+	// each beginning with "# " so that no reader of benchmarks minds them, among
+	// them one for each cell where there is no OnProgress.
+	OnSample   func(*Result, parse.Sample) error
+	OnProgress func(Progress)
+	Log        io.Writer
+	Now        func() time.Time // time.Now, but for tests
 }
 
 // Outcome is what became of one cell.
@@ -139,6 +141,7 @@ type run struct {
 	counts    bool            // the strategy counts them
 	done      bool            // the strategy wants nothing more
 	spent     []time.Duration // on each load of the plan in this run, without the time that a server was away or the machine slept
+	timings   timings         // of the same
 	failed    int             // of these
 	failedNow map[Cell]bool   // cells
 	warned    bool            // of the deadline

@@ -144,10 +144,10 @@ func TestRunMeasuresInColumnOrder(t *testing.T) {
 	assert.Equal(t, []string{"ctx=1000/batch=100", "ctx=1000/batch=200", "ctx=2000/batch=100", "ctx=2000/batch=200"}, f.bench)
 	assert.Equal(t, Summary{Planned: 4, Measured: 4, Stood: 4, Elapsed: 20 * time.Second}, summary)
 	assert.Equal(t, `# 4 cells: 0 stand in the checkpoint, 4 to measure
-# 1/4 ctx=1000/batch=100: 1100.0 tokens/s (load 3s); elapsed 5s, ETA 15s
-# 2/4 ctx=1000/batch=200: 1200.0 tokens/s (load 3s); elapsed 10s, ETA 10s
-# 3/4 ctx=2000/batch=100: 2100.0 tokens/s (load 3s); elapsed 15s, ETA 5s
-# 4/4 ctx=2000/batch=200: 2200.0 tokens/s (load 3s); elapsed 20s, ETA 0s
+# 1/4 ctx=1000/batch=100: 1100.0 tokens/s (load 3s); best 1100.0 at ctx=1000/batch=100; elapsed 5s, ETA 15s
+# 2/4 ctx=1000/batch=200: 1200.0 tokens/s (load 3s); best 1200.0 at ctx=1000/batch=200; elapsed 10s, ETA 10s
+# 3/4 ctx=2000/batch=100: 2100.0 tokens/s (load 3s); best 2100.0 at ctx=2000/batch=100; elapsed 15s, ETA 5s
+# 4/4 ctx=2000/batch=200: 2200.0 tokens/s (load 3s); best 2200.0 at ctx=2000/batch=200; elapsed 20s, ETA 0s
 `, f.log.String())
 	for i, prompt := range f.fake.prompts {
 		for _, other := range f.fake.prompts[:i] {
@@ -235,7 +235,7 @@ func TestRunKeepsFailuresAsData(t *testing.T) {
 	assert.Equal(t, 2, summary.Failed)
 	assert.Equal(t, 2, summary.Stood)
 	assert.Zero(t, summary.Missing)
-	assert.Contains(t, f.log.String(), "# 2/4 ctx=1000/batch=200: CUDA OOM: cudaMalloc failed: out of memory; elapsed")
+	assert.Contains(t, f.log.String(), "# 2/4 ctx=1000/batch=200: CUDA OOM: cudaMalloc failed: out of memory; best 1100.0 at ctx=1000/batch=100; 1 failed; elapsed 14s, ETA 15s")
 	r, _ := f.Store.Result(Cell{2000, 100})
 	assert.Equal(t, parse.RunnerCrashed, *r.Error)
 	assert.Len(t, r.Samples, 1, "a sample before the crash is kept")
@@ -354,10 +354,10 @@ func TestRunOnAClockThatJumps(t *testing.T) {
 	assert.Equal(t, 4, summary.Measured)
 	assert.Zero(t, summary.Elapsed)
 	assert.Equal(t, `# 4 cells: 0 stand in the checkpoint, 4 to measure
-# 1/4 ctx=1000/batch=100: 1100.0 tokens/s (load 3s); elapsed 24h0m5s, ETA 3m0s
-# 2/4 ctx=1000/batch=200: 1200.0 tokens/s (load 3s); elapsed 0s, ETA 1m0s
-# 3/4 ctx=2000/batch=100: 2100.0 tokens/s (load 3s); elapsed 0s, ETA 21.7s
-# 4/4 ctx=2000/batch=200: 2200.0 tokens/s (load 3s); elapsed 0s, ETA 0s
+# 1/4 ctx=1000/batch=100: 1100.0 tokens/s (load 3s); best 1100.0 at ctx=1000/batch=100; elapsed 24h0m5s, ETA 3m0s
+# 2/4 ctx=1000/batch=200: 1200.0 tokens/s (load 3s); best 1200.0 at ctx=1000/batch=200; elapsed 0s, ETA 1m0s
+# 3/4 ctx=2000/batch=100: 2100.0 tokens/s (load 3s); best 2100.0 at ctx=2000/batch=100; elapsed 0s, ETA 21.8s
+# 4/4 ctx=2000/batch=200: 2200.0 tokens/s (load 3s); best 2200.0 at ctx=2000/batch=200; elapsed 0s, ETA 0s
 `, f.log.String())
 }
 
@@ -371,7 +371,7 @@ func TestRunOfAFilter(t *testing.T) {
 	})
 	require.NoError(t, summary.Usable())
 	assert.Equal(t, []Cell{{2000, 100}}, f.fake.samples)
-	assert.Contains(t, f.log.String(), "# 3/4 ctx=2000/batch=100: 2100.0 tokens/s (load 3s); elapsed 5s\n", "what is still to come is not known")
+	assert.Contains(t, f.log.String(), "# 3/4 ctx=2000/batch=100: 2100.0 tokens/s (load 3s); best 2100.0 at ctx=2000/batch=100; elapsed 5s\n", "what is still to come is not known")
 	assert.Equal(t, 3, summary.Missing)
 }
 

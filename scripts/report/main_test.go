@@ -4,7 +4,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -119,4 +121,22 @@ func TestReportToClosedPipe(t *testing.T) {
 	var errs strings.Builder
 	assert.Equal(t, 1, run([]string{"-in", path}, fullPipe{}, &errs))
 	assert.Contains(t, errs.String(), "printing table: ")
+}
+
+// TestReportWatch looks on until it is interrupted.
+func TestReportWatch(t *testing.T) {
+	dir := t.TempDir()
+	done := make(chan int)
+	go func() {
+		code, _, _ := command("-in", dir, "-watch")
+		done <- code
+	}()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, sweep.FileName), []byte(halfDone), 0o644))
+	page := filepath.Join(dir, report.PageFile)
+	require.Eventually(t, func() bool { _, err := os.Stat(page); return err == nil }, 20*time.Second, 20*time.Millisecond)
+	require.NoError(t, syscall.Kill(os.Getpid(), syscall.SIGINT))
+	assert.Zero(t, <-done)
+	code, _, stderr := command("-watch", "-in", "")
+	assert.Equal(t, 1, code)
+	assert.Contains(t, stderr, "no -in")
 }

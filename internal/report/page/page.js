@@ -68,8 +68,7 @@
 				item.visualMap = false;
 				style.color = color(c.state === "failed" || c.state === "pruned" ? "failed" : "missing");
 			}
-			// What stands out is drawn over its neighbours' edges.
-			item.z2 = i === chosen ? 5 : marks.includes("★") ? 4 : marks.includes("◎") ? 3 : c.state === "failed" ? 2 : 1;
+			item.rank = i === chosen ? 5 : marks.includes("★") ? 4 : marks.includes("◎") ? 3 : c.state === "failed" ? 2 : 1;
 			if (c.state === "failed") Object.assign(style, { borderColor: color("red"), borderType: "dashed", borderWidth: room > 12 ? 1 : 0 });
 			if (marks.includes("◎")) Object.assign(style, { borderColor: color("blue"), borderType: "dashed", borderWidth: room > 12 ? 3 : 2 });
 			if (marks.includes("★")) Object.assign(style, { borderColor: color("blue"), borderType: "solid", borderWidth: room > 12 ? 3 : 2 });
@@ -79,6 +78,8 @@
 			if (text) item.label = { show: true, formatter: text, color: has ? textOn(ground) : c.state === "failed" ? color("red") : color("ink"), fontSize: height < 15 ? 9 : 11 };
 			options.series[0].data.push(item);
 		});
+		// What stands out comes last, and so over its neighbours' edges.
+		options.series[0].data.sort((a, b) => a.rank - b.rank);
 		options.visualMap = [].concat(options.visualMap).map(v => ({
 			...v, show: known.length > 0, min: low, max: high, precision: about.digits, textStyle: { color: color("ink") }, seriesIndex: 0,
 		}));

@@ -1,0 +1,74 @@
+package bench
+
+import (
+	"io"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/creack/pty"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/term"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/parse"
+)
+
+func TestScreenText(t *testing.T) {
+	now := time.Date(2026, 2, 3, 4, 5, 6, 0, time.UTC)
+	s := &screen{now: func() time.Time { return now }}
+	assert.Equal(t, "looking at what stands", s.text())
+	rate := 3445.4
+	best := &sweep.Result{NumCtx: 1024, NumBatch: 8, PromptEvalRate: &rate}
+	for _, tt := range []struct {
+		p     sweep.Progress
+		later time.Duration
+		want  string
+	}{
+		{sweep.Progress{Name: "ctx=1024/batch=8", Begins: true, Number: 1, Cells: 28, Known: true, Left: time.Minute}, 0, "1/28 ctx=1024/batch=8 | 0s, ETA 1m0s"},
+		{sweep.Progress{Name: "ctx=1024/batch=16", Number: 2, Cells: 28, Last: 3383, Best: best, Elapsed: 2 * time.Second, Known: true, Left: 15 * time.Second}, 0, "2/28 ctx=1024/batch=16 | last 3383.0, best 3445.4 tokens/s | 2s, ETA 15s"},
+		{sweep.Progress{Name: "ctx=1024/batch=32", Begins: true, Number: 3, Cells: 28, Best: best, Failed: 1, Elapsed: 2 * time.Second, Known: true, Left: 15 * time.Second}, 4 * time.Second, "3/28 ctx=1024/batch=32 | last 3383.0, best 3445.4 tokens/s | 1 failed | 6s, ETA 11s"},
+		{sweep.Progress{Name: "ctx=1024/batch=32", Number: 3, Cells: 28, Best: best, Failed: 2, Elapsed: 90 * time.Second}, time.Minute, "3/28 ctx=1024/batch=32 | best 3445.4 tokens/s | 2 failed | 2m30s"},
+		{sweep.Progress{Name: "a", Number: 1, Cells: 2, Known: true, Left: time.Second}, time.Minute, "1/2 a | 1m0s, ETA 0s"},
+	} {
+		s.tell(tt.p)
+		now = now.Add(tt.later)
+		assert.Equal(t, tt.want, s.text())
+	}
+}
+
+// TestScreenLosesNothing: what is written before, beside and after the bar comes
+// out, in order.
+func TestScreenLosesNothing(t *testing.T) {
+	reader, tty, err := pty.Open()
+	require.NoError(t, err)
+	t.Cleanup(func() { reader.Close() })
+	assert.True(t, term.IsTerminal(int(tty.Fd())))
+	read := make(chan string)
+	go func() {
+		text, _ := io.ReadAll(reader) // at the end EIO, as Linux has it
+		read <- parse.Plain(text)
+	}()
+	s := &screen{out: tty, fd: int(tty.Fd()), now: time.Now}
+	say := func(line string) {
+		n, err := s.Write([]byte(line))
+		require.NoError(t, err)
+		assert.Equal(t, len(line), n)
+	}
+	say("before\n")
+	s.show(2)
+	s.tell(sweep.Progress{Name: "a", Number: 1, Cells: 2})
+	say("beside\n")
+	s.hide()
+	s.hide() // once more does no harm
+	say("after\n")
+	require.NoError(t, tty.Close())
+	assert.Regexp(t, `(?s)^before\s.*beside\s.*after\s*$`, <-read)
+}
+
+func TestIsTerminal(t *testing.T) {
+	file, err := os.Create(t.TempDir() + "/file")
+	require.NoError(t, err)
+	assert.False(t, IsTerminal(file))
+}

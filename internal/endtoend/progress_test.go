@@ -1,0 +1,74 @@
+package endtoend
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/creack/pty"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/report"
+	"github.com/ollama-sweep/ollama-sweep/parse"
+)
+
+// TestProgressOnATerminal runs a sweep on a terminal: a bar stands below the
+// benchmark lines, and is gone in the end.
+func TestProgressOnATerminal(t *testing.T) {
+	needsEngine(t)
+	out := t.TempDir()
+	cmd := exec.Command(binary, "-test.run=^TestSweep$", "-test.timeout=0", "-config", writeConfig(t, "engine: embedded\n"+smallGrid), "-out", out)
+	cmd.Dir = root
+	cmd.Env = append(os.Environ(), "TERM=xterm")
+	terminal, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 30, Cols: 140})
+	require.NoError(t, err)
+	t.Cleanup(func() { cmd.Process.Kill(); terminal.Close() })
+	var screen lockedBuffer
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		buf := make([]byte, 4096)
+		for {
+			n, err := terminal.Read(buf)
+			screen.Write(buf[:n])
+			if err != nil {
+				return // at the end EIO, as Linux has it
+			}
+		}
+	}()
+	require.NoError(t, cmd.Wait(), screen.String())
+	<-read
+	text := parse.Plain([]byte(screen.String()))
+	assert.Regexp(t, `\[[=>-]+\] 1/6 ctx=512/batch=64 \| \ds, ETA `, text, "before the first rate")
+	assert.Regexp(t, `\[[=>-]+\] \d/6 ctx=\d+/batch=\d+ \| last \d+\.\d, best \d+\.\d tokens/s \| \d+s, ETA \d+s`, text)
+	assert.Equal(t, 18, strings.Count(text, "BenchmarkSweep/ctx="), "every line once")
+	assert.NotContains(t, text, "# 1/6 ctx=", "the bar tells that")
+	tail := text[strings.LastIndex(text, "# Cells: "):]
+	assert.NotContains(t, tail, "/6 ctx=", "the bar is gone")
+	assert.Contains(t, tail, "PASS")
+}
+
+// TestPictureAndPageGrow while the sweep runs: they are there after the first cell.
+func TestPictureAndPageGrow(t *testing.T) {
+	needsEngine(t)
+	out := t.TempDir()
+	p := startSweep(t, "-config", writeConfig(t, "engine: embedded\n"+smallGrid), "-out", out)
+	p.await(t, "# 1/6 ")
+	page := filepath.Join(out, report.PageFile)
+	require.Eventually(t, func() bool { _, err := os.Stat(page); return err == nil }, 10*time.Second, 10*time.Millisecond)
+	text, err := os.ReadFile(page)
+	require.NoError(t, err)
+	assert.Contains(t, string(text), "6 cells planned, 1 measured")
+	assert.Contains(t, string(text), `"grows":true`)
+	assert.FileExists(t, filepath.Join(out, report.HeatmapFile))
+	printed, code := p.wait()
+	require.Zero(t, code, printed)
+	text, err = os.ReadFile(page)
+	require.NoError(t, err)
+	assert.Contains(t, string(text), "6 cells planned, 6 measured")
+	assert.Contains(t, string(text), `"grows":false`)
+}

@@ -1,0 +1,78 @@
+package sweep
+
+import (
+	"slices"
+	"time"
+
+	"github.com/ollama-sweep/ollama-sweep/parse"
+)
+
+// Pace is what a load and a prompt take, and what that rests on.
+type Pace struct {
+	Load   time.Duration // with all that belongs to it: unloading before, the warm-up
+	Prompt time.Duration
+	Basis  string // in words
+}
+
+// assumedPace is that of a small model on one GPU. It only serves to warn of a
+// time limit that is far too short.
+var assumedPace = Pace{Load: 4 * time.Second, Prompt: time.Second, Basis: "an assumption"}
+
+// Time returns what so many loads and prompts take.
+func (p Pace) Time(loads, prompts int) time.Duration {
+	return time.Duration(loads)*p.Load + time.Duration(prompts)*p.Prompt
+}
+
+// Pace returns that of the cells in the checkpoint, and false where none has
+// durations, as an older tool's.
+func (cp *Checkpoint) Pace() (Pace, bool) {
+	var t timings
+	for i := range cp.Results {
+		r := &cp.Results[i]
+		if r.Warmup != nil {
+			t.loads = append(t.loads, taken(*r.Warmup))
+		}
+		for _, s := range r.Samples {
+			t.prompts = append(t.prompts, taken(s))
+		}
+	}
+	return t.pace("as measured before")
+}
+
+// taken returns how long a request took: by our clock, or by the server's where
+// nobody looked at ours.
+func taken(s parse.Sample) time.Duration {
+	if s.Wall > 0 {
+		return s.Wall
+	}
+	return s.TotalDuration
+}
+
+// timings gathers how long loads and prompts took.
+type timings struct{ loads, prompts []time.Duration }
+
+// add takes in a cell that was gone through in so much time, with the samples
+// that it got.
+func (t *timings) add(spent time.Duration, loaded bool, samples []parse.Sample) {
+	for _, s := range samples {
+		t.prompts = append(t.prompts, taken(s))
+		spent -= taken(s)
+	}
+	if loaded {
+		t.loads = append(t.loads, max(0, spent))
+	}
+}
+
+// pace returns false where nothing was timed.
+func (t *timings) pace(basis string) (Pace, bool) {
+	return Pace{Load: middleMean(t.loads), Prompt: middleMean(t.prompts), Basis: basis}, len(t.loads)+len(t.prompts) > 0
+}
+
+// middleMean returns the mean of the middle half (the interquartile mean), which a
+// few that hung or failed at once don't shift; of less than four the mean; of none
+// zero.
+func middleMean(ds []time.Duration) time.Duration {
+	sorted := slices.Sorted(slices.Values(ds))
+	cut := len(sorted) / 4
+	return mean(sorted[cut : len(sorted)-cut])
+}

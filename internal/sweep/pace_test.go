@@ -1,0 +1,83 @@
+package sweep
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/ollama-sweep/ollama-sweep/parse"
+)
+
+func TestMiddleMean(t *testing.T) {
+	s := func(seconds ...int) (ds []time.Duration) {
+		for _, n := range seconds {
+			ds = append(ds, time.Duration(n)*time.Second)
+		}
+		return ds
+	}
+	for name, tt := range map[string]struct{ of, want []time.Duration }{
+		"nothing":                {nil, s(0)},
+		"one":                    {s(7), s(7)},
+		"three":                  {s(1, 2, 6), s(3)},
+		"one of many hung":       {s(5, 4, 5, 900, 6, 5, 5, 5), s(5)},
+		"one of many gave up":    {s(5, 5, 0, 5, 5), s(5)},
+		"two kinds, half a half": {s(1, 9, 1, 9), s(5)},
+	} {
+		t.Run(name, func(t *testing.T) { assert.Equal(t, tt.want[0], middleMean(tt.of)) })
+	}
+}
+
+// TestTimingsKeepLoadsApart: cells with six prompts and cells that lack one tell of
+// the same pace.
+func TestTimingsKeepLoadsApart(t *testing.T) {
+	var some timings
+	prompt := parse.Sample{Wall: 2 * time.Second, TotalDuration: time.Second}
+	some.add(102*time.Second, true, []parse.Sample{prompt})
+	some.add(112*time.Second, true, []parse.Sample{prompt, prompt, prompt, prompt, prompt, {TotalDuration: 2 * time.Second}})
+	some.add(2*time.Second, false, []parse.Sample{prompt}) // after a load that is counted
+	some.add(100*time.Second, true, nil)                   // failed
+	some.add(0, true, []parse.Sample{prompt})              // a clock that was set back
+	some.loads = some.loads[:3]
+	pace, ok := some.pace("so")
+	assert.True(t, ok)
+	assert.Equal(t, Pace{Load: 100 * time.Second, Prompt: 2 * time.Second, Basis: "so"}, pace)
+	assert.Equal(t, 1012*time.Second, pace.Time(10, 6))
+}
+
+func TestPaceOfACheckpoint(t *testing.T) {
+	cp := &Checkpoint{Results: []Result{
+		{Warmup: &parse.Sample{TotalDuration: 90 * time.Second}, Samples: []parse.Sample{{Wall: 40 * time.Second}, {Wall: 38 * time.Second}}},
+		{}, // an older tool's
+	}}
+	pace, ok := cp.Pace()
+	assert.True(t, ok)
+	assert.Equal(t, Pace{Load: 90 * time.Second, Prompt: 39 * time.Second, Basis: "as measured before"}, pace)
+	_, ok = (&Checkpoint{Results: []Result{{}}}).Pace()
+	assert.False(t, ok)
+}
+
+// TestOnProgress is told of every cell twice, and then no line of the log tells but
+// of what failed.
+func TestOnProgress(t *testing.T) {
+	f := newFixture(t, t.TempDir())
+	f.fake.errs[Cell{2000, 100}] = []error{
+		&parse.Failure{Class: parse.OutOfGPUMemory, Detail: "no"}, &parse.Failure{Class: parse.OutOfGPUMemory, Detail: "no"},
+	}
+	var told []Progress
+	f.OnProgress = func(p Progress) { told = append(told, p) }
+	f.run(t.Context())
+	assert.Len(t, told, 8)
+	assert.Equal(t, Progress{Name: "ctx=1000/batch=100", Begins: true, Number: 1, Cells: 4, Left: 20 * time.Second, Known: true}, told[0])
+	assert.Equal(t, "ctx=1000/batch=200", told[3].Name)
+	assert.False(t, told[3].Begins)
+	assert.Equal(t, 2, told[3].Number)
+	assert.Equal(t, 1200.0, told[3].Last)
+	assert.Equal(t, Cell{1000, 200}, told[3].Best.Cell())
+	assert.Equal(t, 10*time.Second, told[3].Elapsed)
+	assert.Equal(t, 10*time.Second, told[3].Left)
+	assert.Equal(t, 1, told[7].Failed)
+	assert.Zero(t, told[5].Last)
+	assert.NotContains(t, f.log.String(), "# 1/4")
+	assert.Contains(t, f.log.String(), "# 3/4 ctx=2000/batch=100: CUDA OOM: no; best 1200.0 at ctx=1000/batch=200; 1 failed; elapsed")
+}
