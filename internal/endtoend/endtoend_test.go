@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -22,6 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/bench"
+	"github.com/ollama-sweep/ollama-sweep/internal/benchstat"
 	"github.com/ollama-sweep/ollama-sweep/internal/ollamatest"
 	"github.com/ollama-sweep/ollama-sweep/internal/report"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
@@ -130,10 +130,10 @@ func TestEndToEndHost(t *testing.T) {
 		})
 	}
 
-	table := benchstat(t, "-row", "/ctx@num,/batch@num", "-col", ".file", lines[0], lines[1])
+	table := benchstat.Rates(t, ".", "-row", "/ctx@num,/batch@num", "-col", ".file", lines[0], lines[1])
 	assert.Regexp(t, `\n512 64 +[\d.]+k? ± ∞ ¹ +[\d.]+k? ± ∞ ¹ `, table, "both sweeps stand side by side")
 	assert.Regexp(t, `\n1024 192 `, table)
-	table = benchstat(t, "-row", "/ctx@num", "-col", "/batch@num", lines[0])
+	table = benchstat.Rates(t, ".", "-row", "/ctx@num", "-col", "/batch@num", lines[0])
 	assert.Regexp(t, `│ +64 +│ +128 +│ +192 +│`, table)
 	assert.Regexp(t, `\n512 +[\d.]+k? ± ∞ ¹ +[\d.]+k? ± ∞ ¹ `, table)
 
@@ -353,18 +353,6 @@ func requireColumnOrder(t *testing.T, log string, offset int64) {
 	}
 	assert.LessOrEqual(t, len(loads), len(smallPlan)+2, "two ends, so two cells at most are loaded again")
 	assert.Equal(t, smallPlan, slices.Compact(loads))
-}
-
-// benchstat returns what the pinned one prints of tokens/s, and expects it to
-// have no objection: it exits with 0 whatever it finds.
-func benchstat(t *testing.T, args ...string) string {
-	t.Helper()
-	cmd := exec.Command("go", append([]string{"tool", "benchstat", "-filter", ".unit:tokens/s"}, args...)...)
-	var stdout, stderr strings.Builder
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	require.NoError(t, cmd.Run(), stderr.String())
-	require.Empty(t, stderr.String())
-	return stdout.String()
 }
 
 func size(t *testing.T, file string) int64 {

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/golden"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
@@ -39,7 +40,7 @@ func TestAdviceFiles(t *testing.T) {
 		goldens(t, f.extension, f.write)
 		var b strings.Builder
 		require.NoError(t, f.write(&b, decided()))
-		golden(t, "decided"+f.extension, b.String())
+		golden.Equal(t, "decided"+f.extension, b.String())
 		disk := fullDisk(0)
 		assert.ErrorIs(t, f.write(&disk, decided()), errFull)
 	}

@@ -5,7 +5,6 @@ import (
 	"io"
 	"math"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -16,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/perf/benchfmt"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/benchstat"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
@@ -142,19 +142,6 @@ func TestWriteBenchToFullDisk(t *testing.T) {
 	assert.ErrorIs(t, WriteBench(&disk, olderTool(t)), errFull)
 }
 
-// benchstat runs the pinned tool in dir and returns what it prints.
-func benchstat(t *testing.T, dir string, args ...string) string {
-	t.Helper()
-	tool, err := exec.Command("go", "tool", "-n", "benchstat").Output()
-	require.NoError(t, err)
-	var stdout, stderr strings.Builder
-	cmd := exec.Command(strings.TrimSpace(string(tool)), args...)
-	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, &stdout, &stderr
-	require.NoError(t, cmd.Run(), stderr.String())
-	assert.Empty(t, stderr.String())
-	return stdout.String()
-}
-
 // saveBench writes the benchmark lines of a checkpoint to a file.
 func saveBench(t *testing.T, path string, cp *sweep.Checkpoint) {
 	t.Helper()
@@ -164,12 +151,9 @@ func saveBench(t *testing.T, path string, cp *sweep.Checkpoint) {
 }
 
 func TestBenchstatPivots(t *testing.T) {
-	if testing.Short() {
-		t.Skip("builds benchstat")
-	}
 	dir := t.TempDir()
 	saveBench(t, filepath.Join(dir, BenchFile), mixed())
-	out := benchstat(t, dir, "-filter", ".unit:tokens/s", "-row", "/ctx@num", "-col", "/batch@num", BenchFile)
+	out := benchstat.Rates(t, dir, "-row", "/ctx@num", "-col", "/batch@num", BenchFile)
 	assert.Contains(t, out, "model: nemotron_f\n")
 	assert.Regexp(t, `(?m)^ +│ +128 +│ +384 +│ +640 +│ +896 +│$`, out)
 	assert.Regexp(t, `(?m)^512 +1\.000k ± ∞ ¹ +1\.250k ± ∞ ¹ `, out)
@@ -178,9 +162,6 @@ func TestBenchstatPivots(t *testing.T) {
 }
 
 func TestBenchstatCompares(t *testing.T) {
-	if testing.Short() {
-		t.Skip("builds benchstat")
-	}
 	dir := t.TempDir()
 	for name, rate := range map[string]float64{"old.txt": 1000, "new.txt": 1250} {
 		cp := planned([]int{1024}, []int{128, 256})
@@ -189,7 +170,7 @@ func TestBenchstatCompares(t *testing.T) {
 		}
 		saveBench(t, filepath.Join(dir, name), cp)
 	}
-	out := benchstat(t, dir, "-filter", ".unit:tokens/s", "-row", "/ctx@num,/batch@num", "-col", ".file", "old.txt", "new.txt")
+	out := benchstat.Rates(t, dir, "-row", "/ctx@num,/batch@num", "-col", ".file", "old.txt", "new.txt")
 	assert.Regexp(t, `1024 128 +1\.000k ± 0% +1\.250k ± 0% +\+25\.00% \(p=0\.002 n=6\)`, out)
 	assert.Regexp(t, `1024 256 +1\.000k`, out)
 }

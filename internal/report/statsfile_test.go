@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/golden"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 )
 
@@ -53,7 +54,7 @@ func TestWriteStats(t *testing.T) {
 	goldens(t, ".stats.csv", WriteStats)
 	var b strings.Builder
 	require.NoError(t, WriteStats(&b, decided()))
-	golden(t, "decided.stats.csv", b.String())
+	golden.Equal(t, "decided.stats.csv", b.String())
 	for _, room := range []fullDisk{0, 200} {
 		disk := room
 		assert.ErrorIs(t, WriteStats(&disk, decided()), errFull)
@@ -84,7 +85,7 @@ func TestCSVText(t *testing.T) {
 func TestPrintVerdict(t *testing.T) {
 	var b strings.Builder
 	require.NoError(t, Print(&b, decided()))
-	golden(t, "decided.txt", b.String())
+	golden.Equal(t, "decided.txt", b.String())
 	assert.Contains(t, b.String(), "Verdict: best 1250.0 tokens/s at num_ctx=8192, num_batch=256; 1 cell is tied with it within ±0.0 %; recommended: num_ctx=8192, num_batch=256\n")
 	disk := fullDisk(600)
 	assert.ErrorIs(t, Print(&disk, decided()), errFull)

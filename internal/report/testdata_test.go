@@ -2,35 +2,19 @@ package report
 
 import (
 	"errors"
-	"flag"
 	"io"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/golden"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
-
-var update = flag.Bool("update", false, "rewrite the goldens in testdata")
-
-// golden compares got with a file of testdata.
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	path := filepath.Join("testdata", name)
-	if *update {
-		require.NoError(t, os.WriteFile(path, []byte(got), 0o644))
-	}
-	want, err := os.ReadFile(path)
-	require.NoError(t, err)
-	assert.Equal(t, string(want), got)
-}
 
 // goldens compares what write makes of whole checkpoints with files of testdata.
 func goldens(t *testing.T, extension string, write func(io.Writer, *sweep.Checkpoint) error) {
@@ -46,7 +30,7 @@ func goldens(t *testing.T, extension string, write func(io.Writer, *sweep.Checkp
 		t.Run(name, func(t *testing.T) {
 			var b strings.Builder
 			require.NoError(t, write(&b, cp))
-			golden(t, name+extension, b.String())
+			golden.Equal(t, name+extension, b.String())
 		})
 	}
 }

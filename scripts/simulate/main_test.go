@@ -3,19 +3,15 @@ package main
 import (
 	"bytes"
 	"encoding/json"
-	"flag"
-	"os"
-	"path/filepath"
 	"regexp"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/golden"
 	"github.com/ollama-sweep/ollama-sweep/internal/simulate"
 )
-
-var update = flag.Bool("update", false, "rewrite the goldens")
 
 const surface = "../../internal/simulate/testdata/saturating-12x8.json"
 
@@ -26,14 +22,7 @@ func TestTable(t *testing.T) {
 	var stdout, stderr bytes.Buffer
 	require.Equal(t, 0, run([]string{"-strategy", "golden", "-seeds", "3", "-generated", "2", surface}, &stdout, &stderr))
 	assert.Empty(t, stderr.String())
-	got := thinking.ReplaceAllString(stdout.String(), "")
-	golden := filepath.Join("testdata", "table.golden")
-	if *update {
-		require.NoError(t, os.WriteFile(golden, []byte(got), 0o644))
-	}
-	want, err := os.ReadFile(golden)
-	require.NoError(t, err)
-	assert.Equal(t, string(want), got)
+	golden.Equal(t, "table.golden", thinking.ReplaceAllString(stdout.String(), ""))
 }
 
 func TestJSON(t *testing.T) {
