@@ -17,9 +17,10 @@ import (
 // without a rate. Column i has its middle at x = i, row j at y = j.
 type cellMap struct {
 	*grid
-	scale rateScale
-	best  *sweep.Result
-	dpi   float64
+	scale  *scale              // nil where nothing is measured
+	best   *sweep.Result       // nil for none
+	strong map[sweep.Cell]bool // cells whose figures are bold
+	dpi    float64
 	// from and to are the lowest and highest y that are wanted; cells that lie
 	// outside are not drawn.
 	from, to vg.Length
@@ -72,10 +73,13 @@ func (m *cellMap) Plot(c draw.Canvas, _ *plot.Plot) {
 		switch at {
 		case measured:
 			f := sans(size)
+			if m.strong[r.Cell()] {
+				f = sansBold(size)
+			}
 			if r == m.best {
 				f, best = sansBold(size), area
 			}
-			write(c, f, legible(m.scale.color(*r.PromptEvalRate)), draw.XCenter, middle(area), rateText(*r.PromptEvalRate))
+			write(c, f, legible(m.scale.color(*r.PromptEvalRate)), draw.XCenter, middle(area), m.scale.text(*r.PromptEvalRate))
 			if m.spilled(r) {
 				drawSpill(c, area)
 			}
@@ -119,7 +123,7 @@ func (m *cellMap) typeSize(cell vg.Point) vg.Length {
 	var widest vg.Length
 	for _, r := range m.results {
 		if r.PromptEvalRate != nil {
-			widest = max(widest, width(sansBold(1), rateText(*r.PromptEvalRate)))
+			widest = max(widest, width(sansBold(1), m.scale.text(*r.PromptEvalRate)))
 		}
 	}
 	size := min(largest, cell.Y*ofHeight)

@@ -18,7 +18,8 @@ func drawCells(g *grid) image.Image {
 	w, h := vg.Length(200*len(g.ctx)), vg.Length(100*len(g.batch))
 	c := vgimg.NewWith(vgimg.UseWH(w, h), vgimg.UseDPI(72))
 	s := g.stats()
-	m := &cellMap{grid: g, scale: newRateScale(s), best: s.Best, dpi: 72, to: h}
+	sc := rateScale(s)
+	m := &cellMap{grid: g, scale: &sc, best: s.Best, dpi: 72, to: h}
 	m.Plot(draw.New(c), nil)
 	return c.Image()
 }

@@ -11,21 +11,27 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 )
 
-// rateScale maps rates in tokens per second to colours. Its low is below its
+// scale maps what is measured of cells to colours and texts. Its low is below its
 // high.
-type rateScale struct{ low, high float64 }
-
-// newRateScale covers the rates of a sweep. Where all are equal, it takes in
-// their neighbourhood, so that they lie in the middle.
-func newRateScale(s Stats) rateScale {
-	if s.Min == s.Max {
-		return rateScale{s.Min * 0.99, s.Max * 1.01}
-	}
-	return rateScale{s.Min, s.Max}
+type scale struct {
+	low, high float64
+	colors    *[heatLevels]color.RGBA
+	name      string               // of what is measured, with its unit
+	text      func(float64) string // in a cell
 }
 
-func (s rateScale) color(tokensPerSec float64) color.RGBA {
-	return heat((tokensPerSec - s.low) / (s.high - s.low))
+// rateScale covers the rates of a sweep. Where all are equal, it takes in
+// their neighbourhood, so that they lie in the middle.
+func rateScale(s Stats) scale {
+	sc := scale{s.Min, s.Max, &heatColors, "Prompt Eval Rate (tokens/s)", rateText}
+	if s.Min == s.Max {
+		sc.low, sc.high = s.Min*0.99, s.Max*1.01
+	}
+	return sc
+}
+
+func (s scale) color(value float64) color.RGBA {
+	return shade(s.colors, (value-s.low)/(s.high-s.low))
 }
 
 // The colour bar's measures in points.
@@ -37,16 +43,14 @@ const (
 	barNameType = 12
 )
 
-const barName = "Prompt Eval Rate (tokens/s)"
-
-// barMark is a tick of the colour bar: a rate and its label.
+// barMark is a tick of the colour bar: a value and its label.
 type barMark struct {
-	rate  float64
+	value float64
 	label string
 }
 
-// marks returns ticks at round rates.
-func (s rateScale) marks() []barMark {
+// marks returns ticks at round values.
+func (s scale) marks() []barMark {
 	var marks []barMark
 	for _, t := range (plot.DefaultTicks{}).Ticks(s.low, s.high) {
 		if t.Value < s.low || t.Value > s.high {
@@ -61,11 +65,11 @@ func (s rateScale) marks() []barMark {
 
 // barSpace returns the width that the colour bar takes on the right of the
 // cells.
-func (s rateScale) barSpace() vg.Length {
+func (s scale) barSpace() vg.Length {
 	return barGap + barWidth + barTick + 3 + s.labelWidth() + 8 + barNameType*lineHeight
 }
 
-func (s rateScale) labelWidth() vg.Length {
+func (s scale) labelWidth() vg.Length {
 	var widest vg.Length
 	for _, m := range s.marks() {
 		widest = max(widest, width(sans(barType), m.label))
@@ -75,13 +79,13 @@ func (s rateScale) labelWidth() vg.Length {
 
 // drawBar draws the colour bar on the right of the cells' area. The library's
 // own has its axis on the left.
-func (s rateScale) drawBar(c draw.Canvas, cells vg.Rectangle, dpi float64) {
+func (s scale) drawBar(c draw.Canvas, cells vg.Rectangle, dpi float64) {
 	bar := vg.Rectangle{
 		Min: vg.Point{X: cells.Max.X + barGap, Y: cells.Min.Y},
 		Max: vg.Point{X: cells.Max.X + barGap + barWidth, Y: cells.Max.Y},
 	}
 	step := bar.Size().Y / heatLevels
-	for i, level := range heatColors {
+	for i, level := range s.colors {
 		// Edges on whole pixels, so that no seam shows between two levels.
 		part := bar
 		part.Min.Y = snap(dpi, bar.Min.Y+step*vg.Length(i))
@@ -98,7 +102,7 @@ func (s rateScale) drawBar(c draw.Canvas, cells vg.Rectangle, dpi float64) {
 		if i%every != 0 {
 			continue
 		}
-		y := bar.Min.Y + bar.Size().Y*vg.Length((m.rate-s.low)/(s.high-s.low))
+		y := bar.Min.Y + bar.Size().Y*vg.Length((m.value-s.low)/(s.high-s.low))
 		c.SetLineStyle(draw.LineStyle{Color: ink, Width: 0.5})
 		strokeLine(c, bar.Max.X, y, bar.Max.X+barTick, y)
 		write(c, sans(barType), ink, draw.XLeft, vg.Point{X: bar.Max.X + barTick + 3, Y: y}, m.label)
@@ -110,6 +114,6 @@ func (s rateScale) drawBar(c draw.Canvas, cells vg.Rectangle, dpi float64) {
 		Y: (bar.Min.Y + bar.Max.Y) / 2,
 	})
 	c.Rotate(math.Pi / 2)
-	write(c, sans(barNameType), ink, draw.XCenter, vg.Point{}, barName)
+	write(c, sans(barNameType), ink, draw.XCenter, vg.Point{}, s.name)
 	c.Pop()
 }

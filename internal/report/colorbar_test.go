@@ -7,11 +7,11 @@ import (
 )
 
 func TestRateScale(t *testing.T) {
-	s := newRateScale(Stats{Min: 100, Max: 300})
+	s := rateScale(Stats{Min: 100, Max: 300})
 	assert.Equal(t, heat(0), s.color(100))
 	assert.Equal(t, heat(0.5), s.color(200))
 	assert.Equal(t, heat(1), s.color(300))
-	equal := newRateScale(Stats{Min: 84.7, Max: 84.7})
+	equal := rateScale(Stats{Min: 84.7, Max: 84.7})
 	assert.Equal(t, heat(0.5), equal.color(84.7))
 	assert.NotEmpty(t, equal.marks())
 }
@@ -28,9 +28,9 @@ func TestBarMarks(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var labels []string
-			for _, m := range (rateScale{tt.low, tt.high}).marks() {
-				assert.GreaterOrEqual(t, m.rate, tt.low)
-				assert.LessOrEqual(t, m.rate, tt.high)
+			for _, m := range (scale{low: tt.low, high: tt.high}).marks() {
+				assert.GreaterOrEqual(t, m.value, tt.low)
+				assert.LessOrEqual(t, m.value, tt.high)
 				assert.NotContains(t, labels, m.label)
 				labels = append(labels, m.label)
 			}

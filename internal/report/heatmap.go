@@ -43,6 +43,10 @@ func WriteHeatmap(w io.Writer, cp *sweep.Checkpoint) error {
 	if err != nil {
 		return fmt.Errorf("drawing heatmap: %w", err)
 	}
+	return h.write(w)
+}
+
+func (h *heatmap) write(w io.Writer) error {
 	if err := encodePNG(w, h.draw(stripPixels), h.dpi); err != nil {
 		return fmt.Errorf("writing heatmap: %w", err)
 	}
@@ -51,24 +55,43 @@ func WriteHeatmap(w io.Writer, cp *sweep.Checkpoint) error {
 
 // heatmap is the picture of a grid.
 type heatmap struct {
-	*grid
-	header sweep.Header
-	stats  Stats
+	cellMap
+	title  []titleLine
+	legend []legendEntry
 	dpi    int // dots per inch
 }
 
 func newHeatmap(cp *sweep.Checkpoint) (*heatmap, error) {
 	g := newGrid(cp)
+	if err := g.drawable(); err != nil {
+		return nil, err
+	}
+	s := g.stats()
+	m := cellMap{grid: g, best: s.Best}
+	if s.Best != nil {
+		sc := rateScale(s)
+		m.scale = &sc
+	}
+	return layOut(m, g.title(cp.Sweep, s), g.legend()), nil
+}
+
+// drawable tells what a picture can't show.
+func (g *grid) drawable() error {
 	switch {
 	case len(g.ctx) == 0 || len(g.batch) == 0:
-		return nil, errors.New("the sweep has no cells")
+		return errors.New("the sweep has no cells")
 	case len(g.ctx) > mostCells/len(g.batch):
-		return nil, fmt.Errorf("%d × %d cells are more than the %d that a picture can show",
+		return fmt.Errorf("%d × %d cells are more than the %d that a picture can show",
 			len(g.ctx), len(g.batch), mostCells)
 	}
-	h := &heatmap{grid: g, header: cp.Sweep, stats: g.stats()}
+	return nil
+}
+
+// layOut sets how large a picture of the cells is.
+func layOut(m cellMap, title []titleLine, legend []legendEntry) *heatmap {
+	h := &heatmap{cellMap: m, title: title, legend: legend}
 	h.dpi = int(min(resolution, math.Sqrt(mostPixels/(h.width().Dots(1)*h.height().Dots(1)))))
-	return h, nil
+	return h
 }
 
 // width and height are sizes that users tuned.
@@ -86,7 +109,11 @@ func (h *heatmap) height() vg.Length {
 func (h *heatmap) draw(stripPixels int) *image.Paletted {
 	pixels := func(l vg.Length) int { return int(math.Round(l.Dots(float64(h.dpi)))) }
 	width, height := pixels(h.width()), pixels(h.height())
-	q := newQuantizer(newPalette())
+	levels := &heatColors
+	if h.scale != nil {
+		levels = h.scale.colors
+	}
+	q := newQuantizer(newPalette(levels))
 	picture := image.NewPaletted(image.Rect(0, 0, width, height), q.palette)
 
 	rows := min(height, max(1, stripPixels/width))
@@ -110,25 +137,25 @@ func (h *heatmap) draw(stripPixels int) *image.Paletted {
 // above to.
 func (h *heatmap) drawOn(c draw.Canvas, from, to vg.Length) {
 	c = draw.Crop(c, margin, -margin, margin, -margin)
-	title := h.title(h.header, h.stats)
-	drawTitle(c, c.Rectangle, title)
-	below := draw.Crop(c, 0, 0, 0, -titleHeight(title)-8)
+	drawTitle(c, c.Rectangle, h.title)
+	below := draw.Crop(c, 0, 0, 0, -titleHeight(h.title)-8)
 
-	if legend := h.legend(); len(legend) > 0 {
+	if len(h.legend) > 0 {
 		line := below.Rectangle
 		line.Max.Y = line.Min.Y + legendHeight
-		drawLegend(c, line, legend)
+		drawLegend(c, line, h.legend)
 		below = draw.Crop(below, 0, 0, legendHeight, 0)
 	}
-	scale := newRateScale(h.stats)
-	if h.stats.Best != nil {
-		below = draw.Crop(below, 0, -scale.barSpace(), 0, 0)
+	if h.scale != nil {
+		below = draw.Crop(below, 0, -h.scale.barSpace(), 0, 0)
 	}
 	p := h.axes()
-	p.Add(&cellMap{grid: h.grid, scale: scale, best: h.stats.Best, dpi: float64(h.dpi), from: from, to: to})
+	cells := h.cellMap
+	cells.dpi, cells.from, cells.to = float64(h.dpi), from, to
+	p.Add(&cells)
 	p.Draw(below)
-	if h.stats.Best != nil {
-		scale.drawBar(c, p.DataCanvas(below).Rectangle, float64(h.dpi))
+	if h.scale != nil {
+		h.scale.drawBar(c, p.DataCanvas(below).Rectangle, float64(h.dpi))
 	}
 }
 

@@ -17,7 +17,7 @@ func (g *grid) heatmapOptions() map[string]any {
 	chart := charts.NewHeatMap()
 	colors := make([]string, 0, 9)
 	for i := range cap(colors) {
-		c := heat(float64(i) / float64(cap(colors)-1))
+		c := shade(&heatColors, float64(i)/float64(cap(colors)-1))
 		colors = append(colors, fmt.Sprintf("#%02x%02x%02x", c.R, c.G, c.B))
 	}
 	chart.SetGlobalOptions(

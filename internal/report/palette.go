@@ -26,10 +26,14 @@ var (
 // visible, and the palette keeps room for the edges of letters.
 const heatLevels = 96
 
-// heatColors is yellow, orange, red: the nine colours of ColorBrewer's YlOrRd
-// with straight lines between them, as matplotlib draws its map of that name.
-var heatColors = func() (colors [heatLevels]color.RGBA) {
-	anchors := brewer.YlOrRd[9].Color
+// heatColors is yellow, orange, red, as matplotlib draws its map of that name.
+var heatColors = between(brewer.YlOrRd[9].Color)
+
+// changeColors is red for slower, white, and blue for faster.
+var changeColors = between(brewer.RdBu[11].Color)
+
+// between lays straight lines between the colours of one of ColorBrewer's maps.
+func between(anchors []color.Color) (colors [heatLevels]color.RGBA) {
 	for i := range colors {
 		at := float64(i) / (heatLevels - 1) * float64(len(anchors)-1)
 		low := min(int(at), len(anchors)-2)
@@ -38,12 +42,12 @@ var heatColors = func() (colors [heatLevels]color.RGBA) {
 		colors[i] = blend(from, to, at-float64(low))
 	}
 	return colors
-}()
+}
 
-// heat returns the colour of a share of the range of rates, 0 for the lowest
-// and 1 for the highest.
-func heat(share float64) color.RGBA {
-	return heatColors[int(math.Round(min(max(share, 0), 1)*(heatLevels-1)))]
+// shade returns the colour at a share of the range, 0 for the lowest and 1 for
+// the highest.
+func shade(colors *[heatLevels]color.RGBA, share float64) color.RGBA {
+	return colors[int(math.Round(min(max(share, 0), 1)*(heatLevels-1)))]
 }
 
 // blend returns the colour at a share of the straight line from a to b.
@@ -78,10 +82,10 @@ func legible(c color.RGBA) color.RGBA {
 // edgeSteps is how many shades lie between a letter and its ground.
 const edgeSteps = 5
 
-// newPalette returns the picture's colours, at most 256: every plain one, and
+// newPalette returns the colours of a picture of such levels, at most 256: every plain one, and
 // shades for the edges of letters and lines on their grounds. Grounds of
 // neighbouring rates share their shades.
-func newPalette() color.Palette {
+func newPalette(levels *[heatLevels]color.RGBA) color.Palette {
 	p := color.Palette{paper, ink, gridGrey, blankGrey, missingGrey, hatchGrey, failedTint, failedRed, bestBlue}
 	shades := func(ground, letter color.RGBA, steps int) {
 		for i := 1; i <= steps; i++ {
@@ -92,7 +96,7 @@ func newPalette() color.Palette {
 	shades(paper, bestBlue, edgeSteps)
 	shades(failedTint, failedRed, edgeSteps)
 	shades(missingGrey, hatchGrey, 2)
-	for i, c := range heatColors {
+	for i, c := range levels {
 		p = append(p, c)
 		if i%4 == 2 {
 			shades(c, legible(c), edgeSteps)

@@ -8,6 +8,9 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
+// heat returns the colour of a share of the range of rates.
+func heat(share float64) color.RGBA { return shade(&heatColors, share) }
+
 func TestHeat(t *testing.T) {
 	assert.Equal(t, color.RGBA{0xff, 0xff, 0xcc, 0xff}, heat(0), "pale yellow")
 	assert.Equal(t, color.RGBA{0x80, 0x00, 0x26, 0xff}, heat(1), "dark red")
@@ -28,13 +31,15 @@ func TestLegible(t *testing.T) {
 }
 
 func TestPaletteHoldsEveryPlainColor(t *testing.T) {
-	p := newPalette()
-	assert.LessOrEqual(t, len(p), 256)
-	plain := append([]color.RGBA{
-		paper, ink, gridGrey, blankGrey, missingGrey, hatchGrey, failedTint, failedRed, bestBlue,
-	}, heatColors[:]...)
-	for _, c := range plain {
-		assert.Equal(t, c, p[p.Index(c)])
+	for _, levels := range []*[heatLevels]color.RGBA{&heatColors, &changeColors} {
+		p := newPalette(levels)
+		assert.LessOrEqual(t, len(p), 256)
+		plain := append([]color.RGBA{
+			paper, ink, gridGrey, blankGrey, missingGrey, hatchGrey, failedTint, failedRed, bestBlue,
+		}, levels[:]...)
+		for _, c := range plain {
+			assert.Equal(t, c, p[p.Index(c)])
+		}
 	}
 }
 
@@ -44,7 +49,7 @@ func TestQuantizer(t *testing.T) {
 		src.SetRGBA(x, 0, c)
 		src.SetRGBA(x, 1, paper)
 	}
-	dst := image.NewPaletted(image.Rect(0, 0, 3, 4), newPalette())
+	dst := image.NewPaletted(image.Rect(0, 0, 3, 4), newPalette(&heatColors))
 	q := newQuantizer(dst.Palette)
 	q.copy(dst, 3, src) // of which only the first row has room
 	for x, want := range []color.RGBA{bestBlue, bestBlue, heat(1)} {

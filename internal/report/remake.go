@@ -15,11 +15,7 @@ import (
 // folder or the file itself, and writes the report files into the folder out,
 // or beside the checkpoint when that is empty.
 func Remake(stdout io.Writer, in, out string) error {
-	path, err := checkpointPath(in)
-	if err != nil {
-		return err
-	}
-	cp, err := sweep.Load(path)
+	cp, path, err := Load(in)
 	if err != nil {
 		return err
 	}
@@ -41,16 +37,27 @@ func Remake(stdout io.Writer, in, out string) error {
 	return nil
 }
 
+// Load reads the checkpoint that in names, a sweep's out folder or the file itself,
+// and returns the file's path with it.
+func Load(in string) (*sweep.Checkpoint, string, error) {
+	path, err := checkpointPath(in)
+	if err != nil {
+		return nil, "", err
+	}
+	cp, err := sweep.Load(path)
+	return cp, path, err
+}
+
 // checkpointPath returns the checkpoint that in names: the file itself or the
 // one in a folder.
 func checkpointPath(in string) (string, error) {
 	if in == "" {
-		return "", errors.New("no -in: name the out folder of a sweep, or its checkpoint file")
+		return "", errors.New("name the out folder of a sweep, or its checkpoint file")
 	}
 	info, err := os.Stat(in)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return "", fmt.Errorf("%s does not exist: run a sweep first, or name its out folder with -in", in)
+		return "", fmt.Errorf("%s does not exist: run a sweep first, or name its out folder", in)
 	case err != nil:
 		return "", fmt.Errorf("looking for the checkpoint: %w", err)
 	case !info.IsDir():
@@ -58,7 +65,7 @@ func checkpointPath(in string) (string, error) {
 	}
 	path := filepath.Join(in, sweep.FileName)
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("%s holds no %s: -in names the out folder of a sweep", in, sweep.FileName)
+		return "", fmt.Errorf("%s holds no %s: it is no out folder of a sweep", in, sweep.FileName)
 	}
 	return path, nil
 }

@@ -22,7 +22,7 @@ const watchPoll = time.Second
 // there yet. What it can't read it tells of, and looks again.
 func Watch(ctx context.Context, stdout io.Writer, in, out string) error {
 	if in == "" {
-		return errors.New("no -in: name the out folder of a sweep, or its checkpoint file")
+		return errors.New("name the out folder of a sweep, or its checkpoint file")
 	}
 	fmt.Fprintf(stdout, "Watching %s; Ctrl-C ends that.\n", in)
 	w := watcher{in: in, out: out, stdout: stdout}

@@ -94,7 +94,7 @@ func TestReportErrors(t *testing.T) {
 		{"help", []string{"-h"}, 0, "Usage of report"},
 		{"an unknown flag", []string{"-nope"}, 2, "flag provided but not defined: -nope"},
 		{"an argument", []string{"results/demo"}, 2, `report: unexpected argument "results/demo": name the folder with -in`},
-		{"no -in", []string{"-in", ""}, 1, "report: no -in: "},
+		{"no -in", []string{"-in", ""}, 1, "report: name the out folder "},
 		{"no sweep was run", nil, 1, "report: results/demo does not exist: run a sweep first"},
 		{"a folder without a checkpoint", []string{"-in", dir}, 1, "holds no benchmark_results.json"},
 		{"a file for a folder", []string{"-in", filepath.Join(whole, "x")}, 1, "looking for the checkpoint: "},
@@ -138,5 +138,5 @@ func TestReportWatch(t *testing.T) {
 	assert.Zero(t, <-done)
 	code, _, stderr := command("-watch", "-in", "")
 	assert.Equal(t, 1, code)
-	assert.Contains(t, stderr, "no -in")
+	assert.Contains(t, stderr, "name the out folder")
 }

@@ -1,0 +1,216 @@
+// Package compare holds two sweeps against each other: which cells became slower
+// or faster, by how much, and whether that can be told from noise.
+//
+// Two checkpoints go in; a text for the terminal, a summary in Markdown and a
+// picture come out. Nothing here measures. What samples can tell is package
+// verdict's to say.
+package compare
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
+	"github.com/ollama-sweep/ollama-sweep/parse"
+)
+
+// Comparison is an old sweep held against a new one.
+type Comparison struct {
+	OldName, NewName string // of the folders or files
+	// Identity names what differs between what was swept, the most telling first.
+	Identity []Difference
+	// Cells are those that have a rate on both sides, in column order.
+	Cells []Cell
+	Mean  verdict.Gain // over them, the geometric mean
+	// FailNow had a rate and fail, FailBefore the other way round. OnlyOld and
+	// OnlyNew have a rate there and were not measured here.
+	FailNow, FailBefore, OnlyOld, OnlyNew []sweep.Cell
+	// Limit is the relative loss that is let pass.
+	Limit float64
+
+	ctx, batch []int // the axes of both
+	failed     []sweep.Result
+}
+
+// Cell is a cell that has a rate on both sides.
+type Cell struct {
+	sweep.Cell
+	Old, New   float64 // medians in tokens per second
+	NOld, NNew int     // samples
+	verdict.Change
+}
+
+// Difference is a field of a sweep's identity that differs.
+type Difference struct{ Field, Old, New string }
+
+// Compare holds new against old. It is an error where no cell has a rate on both
+// sides. limit is the relative loss that is let pass: 0.05 is 5 %.
+func Compare(old, new *sweep.Checkpoint, limit float64) (*Comparison, error) {
+	c := &Comparison{Identity: identity(old.Sweep, new.Sweep), Limit: limit}
+	var pairs []verdict.Pair
+	cells := allCells(old, new)
+	for _, cell := range cells {
+		before, after := old.Result(cell), new.Result(cell)
+		switch rated, now := hasRate(before), hasRate(after); {
+		case rated && now:
+			p := verdict.Pair{Old: rates(before), New: rates(after)}
+			pairs = append(pairs, p)
+			c.Cells = append(c.Cells, Cell{Cell: cell, Old: *before.PromptEvalRate, New: *after.PromptEvalRate, NOld: len(p.Old), NNew: len(p.New)})
+		case rated && after != nil:
+			c.FailNow = append(c.FailNow, cell)
+		case now && before != nil:
+			c.FailBefore = append(c.FailBefore, cell)
+		case rated:
+			c.OnlyOld = append(c.OnlyOld, cell)
+		case now:
+			c.OnlyNew = append(c.OnlyNew, cell)
+		}
+		if after != nil && after.Failed() {
+			c.failed = append(c.failed, *after)
+		}
+	}
+	if len(c.Cells) == 0 {
+		return nil, errors.New("no cell has a rate in both sweeps: there is nothing to compare")
+	}
+	changes := verdict.Changes(pairs, limit)
+	for i := range changes {
+		c.Cells[i].Change = changes[i]
+	}
+	c.Mean = verdict.MeanChange(c.inOrder(new))
+	c.ctx, c.batch = axes(cells)
+	return c, nil
+}
+
+// inOrder returns the changes in the order in which the new sweep measured them.
+func (c *Comparison) inOrder(new *sweep.Checkpoint) []verdict.Change {
+	of := make(map[sweep.Cell]verdict.Change, len(c.Cells))
+	for _, cell := range c.Cells {
+		of[cell.Cell] = cell.Change
+	}
+	var changes []verdict.Change
+	for i := range new.Results {
+		if change, ok := of[new.Results[i].Cell()]; ok {
+			changes = append(changes, change)
+		}
+	}
+	return changes
+}
+
+// allCells returns the cells of which there is a result on either side, in column
+// order.
+func allCells(old, new *sweep.Checkpoint) []sweep.Cell {
+	var cells []sweep.Cell
+	for _, cp := range []*sweep.Checkpoint{old, new} {
+		for i := range cp.Results {
+			cells = append(cells, cp.Results[i].Cell())
+		}
+	}
+	slices.SortFunc(cells, func(a, b sweep.Cell) int { return cmp.Or(cmp.Compare(a.Ctx, b.Ctx), cmp.Compare(a.Batch, b.Batch)) })
+	return slices.Compact(cells)
+}
+
+func axes(cells []sweep.Cell) (ctx, batch []int) {
+	for _, c := range cells {
+		ctx, batch = append(ctx, c.Ctx), append(batch, c.Batch)
+	}
+	slices.Sort(ctx)
+	slices.Sort(batch)
+	return slices.Compact(ctx), slices.Compact(batch)
+}
+
+func hasRate(r *sweep.Result) bool { return r != nil && r.PromptEvalRate != nil }
+
+// rates returns the samples' rates, or the one of an older tool.
+func rates(r *sweep.Result) []float64 {
+	if all := r.SampleRates(); len(all) > 0 {
+		return all
+	}
+	return []float64{*r.PromptEvalRate}
+}
+
+// identity returns the fields in which two sweeps differ, as far as both name them.
+func identity(old, new sweep.Header) []Difference {
+	gpus := func(h sweep.Header) string { return strings.Join(h.GPU, ", ") }
+	tokens := func(h sweep.Header) string {
+		if h.NumPredict == 0 {
+			return ""
+		}
+		return fmt.Sprint(h.NumPredict)
+	}
+	var differ []Difference
+	for _, d := range []Difference{
+		{"model", old.Model, new.Model},
+		{"model digest", old.Digest, new.Digest},
+		{"GPU", gpus(old), gpus(new)},
+		{"Ollama version", old.OllamaVersion, new.OllamaVersion},
+		{"driver", old.Driver, new.Driver},
+		{"quantization", old.Quantization, new.Quantization},
+		{"modelfile", old.ModelfileSHA256, new.ModelfileSHA256},
+		{"prompt", old.PromptSHA256, new.PromptSHA256},
+		{"num_predict", tokens(old), tokens(new)},
+		{"runner", old.Runner, new.Runner},
+	} {
+		if d.Old != d.New && d.Old != "" && d.New != "" {
+			differ = append(differ, d)
+		}
+	}
+	return differ
+}
+
+// Regressed returns the cells that are slower by more than the limit with
+// significance, the slowest first.
+func (c *Comparison) Regressed() []Cell {
+	var slower []Cell
+	for _, cell := range c.Cells {
+		if cell.Slower {
+			slower = append(slower, cell)
+		}
+	}
+	slices.SortStableFunc(slower, func(a, b Cell) int { return cmp.Compare(a.Ratio, b.Ratio) })
+	return slower
+}
+
+// MeanRegressed reports whether the mean is slower by more than the limit with
+// significance.
+func (c *Comparison) MeanRegressed() bool { return c.Mean.Bounded && c.Mean.High < -c.Limit }
+
+// Failed reports whether the new sweep is worse than the limit lets pass: a cell or
+// the mean is slower, or a cell fails that had a rate.
+func (c *Comparison) Failed() bool {
+	return len(c.Regressed()) > 0 || c.MeanRegressed() || len(c.FailNow) > 0
+}
+
+// significant returns the cells whose change is, the largest first.
+func (c *Comparison) significant() []Cell {
+	var cells []Cell
+	for _, cell := range c.Cells {
+		if cell.Significant {
+			cells = append(cells, cell)
+		}
+	}
+	slices.SortStableFunc(cells, func(a, b Cell) int { return cmp.Compare(size(b), size(a)) })
+	return cells
+}
+
+func size(c Cell) float64 { return max(c.Ratio, -c.Ratio) }
+
+// tooFew counts the cells whose samples are too few to find them slower by
+// themselves, and returns how many a side are needed.
+func (c *Comparison) tooFew() (cells, needed int) {
+	for _, cell := range c.Cells {
+		if !verdict.CanTell(cell.NOld, cell.NNew, len(c.Cells)) {
+			cells++
+		}
+	}
+	return cells, verdict.SamplesToTell(len(c.Cells))
+}
+
+// classOf returns why a cell fails now.
+func (c *Comparison) classOf(cell sweep.Cell) parse.Class {
+	i := slices.IndexFunc(c.failed, func(r sweep.Result) bool { return r.Cell() == cell })
+	return *c.failed[i].Error
+}

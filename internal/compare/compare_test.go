@@ -1,0 +1,225 @@
+package compare
+
+import (
+	"bytes"
+	"errors"
+	"image/png"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/benchstat"
+	"github.com/ollama-sweep/ollama-sweep/internal/golden"
+	"github.com/ollama-sweep/ollama-sweep/internal/report"
+	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
+	"github.com/ollama-sweep/ollama-sweep/parse"
+)
+
+// swept returns a sweep of num_ctx × num_batch with so many samples a cell, whose
+// rates rate gives but for noise of half a percent.
+func swept(seed uint64, ctx, batch []int, samples int, rate func(ctx, batch int) float64) *sweep.Checkpoint {
+	rng := rand.New(rand.NewPCG(seed, 1))
+	cp := &sweep.Checkpoint{Version: sweep.Version, Sweep: sweep.Header{Model: "tiny", Digest: "d1", OllamaVersion: "0.10.1", GPU: []string{"A"}, NumCtx: ctx, NumBatch: batch}}
+	for _, c := range ctx {
+		for _, b := range batch {
+			r := sweep.Result{NumCtx: c, NumBatch: b}
+			for range samples {
+				r.Samples = append(r.Samples, parse.Sample{
+					PromptEvalCount:    10_000,
+					PromptEvalDuration: time.Duration(10_000 / rate(c, b) / (1 + 0.005*rng.NormFloat64()) * float64(time.Second)),
+				})
+			}
+			median := verdict.Median(r.SampleRates())
+			r.PromptEvalRate = &median
+			cp.Results = append(cp.Results, r)
+		}
+	}
+	return cp
+}
+
+func plainRate(int, int) float64 { return 1000 }
+
+func fails(cp *sweep.Checkpoint, i int, class parse.Class) {
+	cp.Results[i] = sweep.Result{NumCtx: cp.Results[i].NumCtx, NumBatch: cp.Results[i].NumBatch, Error: &class}
+}
+
+// updated is a sweep before and after an update that made one cell slower by 12 %,
+// one by 3 %, and one faster.
+func updated() (old, new *sweep.Checkpoint) {
+	ctx, batch := []int{1024, 2048, 4096}, []int{128, 256}
+	old = swept(1, ctx, batch, 6, plainRate)
+	new = swept(2, append(ctx, 8192), batch, 6, func(ctx, batch int) float64 {
+		switch {
+		case ctx == 2048 && batch == 256:
+			return 880
+		case ctx == 4096 && batch == 128:
+			return 970
+		case ctx == 1024 && batch == 256:
+			return 1080
+		}
+		return 1000
+	})
+	new.Sweep.OllamaVersion = "0.11.0 <b>|"
+	new.Sweep.Digest = "d2"
+	return old, new
+}
+
+// cases are what the goldens are of.
+func cases(t *testing.T) map[string]*Comparison {
+	all := make(map[string]*Comparison)
+	add := func(name string, old, new *sweep.Checkpoint, limit float64) {
+		c, err := Compare(old, new, limit)
+		require.NoError(t, err)
+		c.OldName, c.NewName = "results/before", "results/after_1"
+		all[name] = c
+	}
+	old, new := updated()
+	fails(old, 0, parse.RunnerCrashed)
+	add("updated", old, new, 0.05)
+	add("no_limit", old, new, 0)
+	old, new = swept(3, []int{1024, 2048}, []int{128, 256}, 1, plainRate), swept(4, []int{1024, 2048}, []int{128, 256}, 1, plainRate)
+	add("one_sample", old, new, 0.05)
+	old, new = swept(5, []int{1024}, []int{128, 256}, 6, plainRate), swept(6, []int{1024}, []int{128, 256}, 6, plainRate)
+	fails(new, 1, parse.OutOfGPUMemory)
+	add("fails_now", old, new, 0.05)
+	return all
+}
+
+func TestTexts(t *testing.T) {
+	for name, c := range cases(t) {
+		t.Run(name, func(t *testing.T) {
+			var text, summary strings.Builder
+			require.NoError(t, c.Print(&text))
+			require.NoError(t, c.WriteSummary(&summary))
+			golden.Equal(t, name+".txt", text.String())
+			golden.Equal(t, name+".md", summary.String())
+			assert.Error(t, c.Print(full{}))
+			assert.Error(t, c.WriteSummary(full{}))
+			assert.Error(t, c.writePicture(full{}))
+		})
+	}
+}
+
+// full is a disk.
+type full struct{}
+
+func (full) Write([]byte) (int, error) { return 0, errors.New("no space left on device") }
+
+func TestCompareFindsWhatChanged(t *testing.T) {
+	c := cases(t)["updated"]
+	regressed := c.Regressed()
+	require.Len(t, regressed, 1, "3 % is within the limit")
+	assert.Equal(t, sweep.Cell{Ctx: 2048, Batch: 256}, regressed[0].Cell)
+	assert.InDelta(t, -0.12, regressed[0].Ratio, 0.01)
+	assert.True(t, c.Failed())
+	assert.False(t, c.MeanRegressed())
+	assert.Len(t, c.significant(), 3)
+	assert.Equal(t, []sweep.Cell{{Ctx: 1024, Batch: 128}}, c.FailBefore)
+	assert.Equal(t, []sweep.Cell{{Ctx: 8192, Batch: 128}, {Ctx: 8192, Batch: 256}}, c.OnlyNew)
+	assert.Equal(t, []Difference{{"model digest", "d1", "d2"}, {"Ollama version", "0.10.1", "0.11.0 <b>|"}}, c.Identity)
+
+	failing := cases(t)["fails_now"]
+	assert.Empty(t, failing.Regressed())
+	assert.True(t, failing.Failed(), "a cell that worked fails")
+}
+
+// TestMeanOfSingleSamples: a sweep with one sample a cell can't tell of a cell, and can
+// tell of all together.
+func TestMeanOfSingleSamples(t *testing.T) {
+	ctx, batch := []int{1024, 2048, 4096, 8192}, []int{64, 128, 256, 512}
+	old := swept(7, ctx, batch, 1, plainRate)
+	slow, err := Compare(old, swept(8, ctx, batch, 1, func(int, int) float64 { return 900 }), 0.05)
+	require.NoError(t, err)
+	assert.Empty(t, slow.Regressed())
+	assert.True(t, slow.MeanRegressed())
+	assert.True(t, slow.Failed())
+	few, needed := slow.tooFew()
+	assert.Equal(t, 16, few)
+	assert.Equal(t, 6, needed)
+	same, err := Compare(old, swept(9, ctx, batch, 1, plainRate), 0.05)
+	require.NoError(t, err)
+	assert.False(t, same.Failed())
+}
+
+func TestNothingToCompare(t *testing.T) {
+	old, new := swept(1, []int{1024}, []int{128}, 1, plainRate), swept(1, []int{2048}, []int{128}, 1, plainRate)
+	_, err := Compare(old, new, 0)
+	assert.EqualError(t, err, "no cell has a rate in both sweeps: there is nothing to compare")
+}
+
+func TestWrite(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "not", "there")
+	require.NoError(t, cases(t)["updated"].Write(dir))
+	data, err := os.ReadFile(filepath.Join(dir, ChangesFile))
+	require.NoError(t, err)
+	img, err := png.Decode(bytes.NewReader(data))
+	require.NoError(t, err)
+	assert.Equal(t, 6000, img.Bounds().Dx())
+	assert.FileExists(t, filepath.Join(dir, SummaryFile))
+	assert.ErrorContains(t, cases(t)["updated"].Write(filepath.Join(dir, SummaryFile, "x")), "creating the folder")
+}
+
+// TestManyCells are not all listed.
+func TestManyCells(t *testing.T) {
+	var ctx, batch []int
+	for i := range 47 {
+		ctx = append(ctx, 8192+2048*i)
+	}
+	for i := range 17 {
+		batch = append(batch, 128+128*i)
+	}
+	old := swept(10, ctx, batch, 9, plainRate)
+	new := swept(11, ctx, batch, 9, func(ctx, batch int) float64 {
+		if ctx >= 50*2048 {
+			return 900
+		}
+		return 1000
+	})
+	c, err := Compare(old, new, 0.05)
+	require.NoError(t, err)
+	var text, summary strings.Builder
+	require.NoError(t, c.Print(&text))
+	require.NoError(t, c.WriteSummary(&summary))
+	assert.Len(t, c.Regressed(), 17)
+	assert.Less(t, strings.Count(text.String(), "\n"), 40)
+	assert.Less(t, len(summary.String()), 5000)
+	assert.Greater(t, len(c.significant()), mostRows-4)
+}
+
+// TestBenchstatAgrees: it reads the same medians from the two bench.txt.
+func TestBenchstatAgrees(t *testing.T) {
+	old, new := updated()
+	dir := t.TempDir()
+	for name, cp := range map[string]*sweep.Checkpoint{"old.txt": old, "new.txt": new} {
+		var b bytes.Buffer
+		require.NoError(t, report.WriteBench(&b, cp))
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), b.Bytes(), 0o644))
+	}
+	c, err := Compare(old, new, 0)
+	require.NoError(t, err)
+	csv := benchstat.Rates(t, dir, "-format", "csv", "-ignore", "digest,ollama", "-row", "/ctx@num,/batch@num", "-col", ".file", "old.txt", "new.txt")
+	for _, cell := range c.Cells {
+		var found bool
+		for line := range strings.Lines(csv) {
+			fields := strings.Split(strings.TrimSpace(line), ",")
+			if len(fields) < 4 || fields[0] != strconv.Itoa(cell.Ctx)+" "+strconv.Itoa(cell.Batch) {
+				continue
+			}
+			found = true
+			for i, want := range map[int]float64{1: cell.Old, 3: cell.New} {
+				got, err := strconv.ParseFloat(fields[i], 64)
+				require.NoError(t, err, line)
+				assert.InEpsilon(t, want, got, 1e-5, "%v", cell.Cell) // lines have six digits
+			}
+		}
+		assert.True(t, found, "%v in:\n%s", cell.Cell, csv)
+	}
+}

@@ -1,0 +1,144 @@
+package compare
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/google/renameio/v2"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/report"
+	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+)
+
+// The names of the files in the folder.
+const (
+	SummaryFile = "summary.md"
+	ChangesFile = "changes.png"
+)
+
+// Write makes summary and picture in dir, which it creates where it is missing.
+func (c *Comparison) Write(dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("creating the folder for the summary: %w", err)
+	}
+	for _, f := range []struct {
+		file  string
+		write func(io.Writer) error
+	}{{SummaryFile, c.WriteSummary}, {ChangesFile, c.writePicture}} {
+		var b bytes.Buffer
+		if err := f.write(&b); err != nil {
+			return err
+		}
+		path := filepath.Join(dir, f.file)
+		if err := renameio.WriteFile(path, b.Bytes(), 0o644); err != nil {
+			return fmt.Errorf("saving %q: %w", path, err)
+		}
+	}
+	return nil
+}
+
+func (c *Comparison) writePicture(w io.Writer) error {
+	changes := report.Changes{
+		Title:  c.OldName + " → " + c.NewName,
+		Text:   c.counts() + "; mean " + c.meanText(),
+		NumCtx: c.ctx, NumBatch: c.batch,
+		Ratio: make(map[sweep.Cell]float64), Strong: make(map[sweep.Cell]bool),
+		Failed: c.failed,
+	}
+	for _, cell := range c.Cells {
+		changes.Ratio[cell.Cell] = cell.Ratio
+		if cell.Significant {
+			changes.Strong[cell.Cell] = true
+		}
+	}
+	return report.WriteChanges(w, changes)
+}
+
+const (
+	// mostRows is how many changed cells the summary lists.
+	mostRows = 20
+	// mostColumns is how many num_ctx the summary's map has at most: a wider table
+	// can't be read.
+	mostColumns = 12
+)
+
+// WriteSummary writes the comparison in Markdown, as a CI job's summary has it.
+func (c *Comparison) WriteSummary(w io.Writer) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "## Sweep: %s → %s\n\n", escape(c.OldName), escape(c.NewName))
+	fmt.Fprintf(&b, "**%s**\n\n", strings.ReplaceAll(escape(c.verdictText()), "\n", "<br>"))
+	if len(c.Identity) > 0 {
+		b.WriteString("| differs | old | new |\n| --- | --- | --- |\n")
+		for _, d := range c.Identity {
+			fmt.Fprintf(&b, "| %s | %s | %s |\n", d.Field, escape(plain(d.Old)), escape(plain(d.New)))
+		}
+		b.WriteString("\n")
+	}
+	fmt.Fprintf(&b, "- Cells: %s\n- Mean: %s\n", c.counts(), c.meanText())
+	for _, line := range c.lists() {
+		fmt.Fprintf(&b, "- %s\n", escape(line))
+	}
+	b.WriteString("\n")
+	c.summaryRows(&b)
+	c.summaryMap(&b)
+	fmt.Fprintf(&b, "Picture: [%s](%s)\n", ChangesFile, ChangesFile)
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// summaryRows lists the significant changes, the largest first.
+func (c *Comparison) summaryRows(b *strings.Builder) {
+	cells := c.significant()
+	if len(cells) == 0 {
+		return
+	}
+	b.WriteString("| num_ctx | num_batch | old tokens/s | new tokens/s | change | 95 % interval |\n| ---: | ---: | ---: | ---: | ---: | --- |\n")
+	for _, cell := range cells[:min(mostRows, len(cells))] {
+		fmt.Fprintf(b, "| %d | %d | %.1f | %.1f | %s | %s |\n", cell.Ctx, cell.Batch, cell.Old, cell.New, percent(cell.Ratio), intervalText(cell.Change))
+	}
+	if more := len(cells) - mostRows; more > 0 {
+		fmt.Fprintf(b, "\nand %d more, all of them significant\n", more)
+	}
+	b.WriteString("\n")
+}
+
+// summaryMap is the heatmap of changes as a table, since a job's summary shows no
+// picture from a file.
+func (c *Comparison) summaryMap(b *strings.Builder) {
+	if len(c.ctx) > mostColumns {
+		return
+	}
+	of := make(map[sweep.Cell]string)
+	for _, cell := range c.Cells {
+		text := signed(cell.Ratio)
+		if cell.Significant {
+			text = "**" + text + "**"
+		}
+		of[cell.Cell] = text
+	}
+	for _, r := range c.failed {
+		of[r.Cell()] = "✗"
+	}
+	b.WriteString("Change in %, bold where significant, num_ctx to the right:\n\n| num_batch |")
+	for _, ctx := range c.ctx {
+		fmt.Fprintf(b, " %d |", ctx)
+	}
+	b.WriteString("\n| ---: |" + strings.Repeat(" ---: |", len(c.ctx)) + "\n")
+	for _, batch := range c.batch {
+		fmt.Fprintf(b, "| %d |", batch)
+		for _, ctx := range c.ctx {
+			fmt.Fprintf(b, " %s |", of[sweep.Cell{Ctx: ctx, Batch: batch}])
+		}
+		b.WriteString("\n")
+	}
+	b.WriteString("\n")
+}
+
+// escape keeps text from a file from being Markdown or HTML.
+func escape(s string) string {
+	return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", "|", `\|`, "*", `\*`, "_", `\_`, "`", "\\`", "[", `\[`, "]", `\]`, "#", `\#`).Replace(s)
+}

@@ -1,0 +1,144 @@
+package compare
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"strings"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
+)
+
+// Print writes the comparison for a terminal.
+func (c *Comparison) Print(w io.Writer) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s -> %s\n", c.OldName, c.NewName)
+	for _, d := range c.Identity {
+		fmt.Fprintf(&b, "Differs: %s: %s -> %s\n", d.Field, plain(d.Old), plain(d.New))
+	}
+	fmt.Fprintf(&b, "Cells: %s\n", c.counts())
+	fmt.Fprintf(&b, "Mean: %s\n", c.meanText())
+	c.printCells(&b)
+	for _, line := range c.lists() {
+		fmt.Fprintln(&b, line)
+	}
+	fmt.Fprintln(&b, c.verdictText())
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// mostLines is how many cells are listed whole; of more only those whose change is
+// significant.
+const mostLines = 60
+
+// printCells lists the cells.
+func (c *Comparison) printCells(b *strings.Builder) {
+	cells := c.Cells
+	if len(cells) > mostLines {
+		cells = c.significant()
+		fmt.Fprintf(b, "The significant changes, largest first; %s shows all:\n", ChangesFile)
+	}
+	fmt.Fprintf(b, "%8s %9s %10s %10s %9s   %-22s %s\n", "num_ctx", "num_batch", "old", "new", "change", "95 % interval", "samples")
+	for _, cell := range cells {
+		mark := ""
+		switch {
+		case cell.Slower:
+			mark = "  slower than the limit"
+		case cell.Significant:
+			mark = "  significant"
+		}
+		fmt.Fprintf(b, "%8d %9d %10.1f %10.1f %9s   %-22s %d, %d%s\n",
+			cell.Ctx, cell.Batch, cell.Old, cell.New, percent(cell.Ratio), intervalText(cell.Change), cell.NOld, cell.NNew, mark)
+	}
+}
+
+// counts says how many cells are compared and what was found of them.
+func (c *Comparison) counts() string {
+	faster, slower := 0, 0
+	for _, cell := range c.significant() {
+		if cell.Ratio > 0 {
+			faster++
+		} else {
+			slower++
+		}
+	}
+	return fmt.Sprintf("%d compared, %d significantly slower, %d significantly faster", len(c.Cells), slower, faster)
+}
+
+func (c *Comparison) meanText() string {
+	text := percent(c.Mean.Ratio)
+	if c.Mean.Bounded {
+		text += fmt.Sprintf(" (95 %% interval %s to %s)", percent(c.Mean.Low), percent(c.Mean.High))
+	}
+	return text + ", the geometric mean over the cells"
+}
+
+// lists names the cells that are not compared.
+func (c *Comparison) lists() []string {
+	var lines []string
+	if len(c.FailNow) > 0 {
+		line := "Fail now and had a rate:"
+		for _, cell := range c.FailNow {
+			line += fmt.Sprintf(" num_ctx=%d, num_batch=%d (%s);", cell.Ctx, cell.Batch, plain(string(c.classOf(cell))))
+		}
+		lines = append(lines, strings.TrimSuffix(line, ";"))
+	}
+	for _, l := range []struct {
+		name  string
+		cells []sweep.Cell
+	}{{"Failed and have a rate now", c.FailBefore}, {"Measured in the old sweep alone", c.OnlyOld}, {"Measured in the new sweep alone", c.OnlyNew}} {
+		if len(l.cells) > 0 {
+			lines = append(lines, l.name+": "+sweep.Cells(l.cells))
+		}
+	}
+	return lines
+}
+
+// verdictText says whether the new sweep is worse than the limit lets pass, and what
+// that could tell.
+func (c *Comparison) verdictText() string {
+	slower, none := "slower", "none"
+	if c.Limit > 0 {
+		slower = fmt.Sprintf("slower by more than %.4g %%", 100*c.Limit)
+		none = "no cell is " + slower
+	}
+	var found []string
+	if n := len(c.Regressed()); n > 0 {
+		first := c.Regressed()[0]
+		found = append(found, fmt.Sprintf("%d of %d cells %s, num_ctx=%d, num_batch=%d by %.1f %%", n, len(c.Cells), slower, first.Ctx, first.Batch, -100*first.Ratio))
+	}
+	if c.MeanRegressed() {
+		found = append(found, "the mean "+slower)
+	}
+	if n := len(c.FailNow); n > 0 {
+		found = append(found, fmt.Sprintf("%d of the cells that had a rate fail", n))
+	}
+	text := "Regression: " + none
+	if len(found) > 0 {
+		text = "Regression: " + strings.Join(found, "; ")
+	}
+	if few, needed := c.tooFew(); few > 0 {
+		text += fmt.Sprintf("\n%d of %d cells have too few samples for one alone to be found slower: that takes %d on each side (-repeat %d)", few, len(c.Cells), needed, needed)
+		if c.Mean.Bounded {
+			text += "; the mean can tell"
+		}
+	}
+	return text
+}
+
+func percent(ratio float64) string { return signed(ratio) + " %" }
+
+// signed gives a relative change in percent its sign; what rounds to nothing is
+// +0.0.
+func signed(ratio float64) string { return fmt.Sprintf("%+.1f", math.Round(1000*ratio)/10+0) }
+
+func intervalText(c verdict.Change) string {
+	if !c.Bounded {
+		return "too few samples"
+	}
+	return fmt.Sprintf("%s to %s", percent(c.Low), percent(c.High))
+}
+
+// plain makes text from a file safe to stand within a line.
+func plain(s string) string { return strings.Join(strings.Fields(s), " ") }

@@ -1,0 +1,43 @@
+package report
+
+import (
+	"bytes"
+	"image/color"
+	"image/png"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/parse"
+)
+
+func TestWriteChanges(t *testing.T) {
+	class := parse.OutOfGPUMemory
+	c := Changes{
+		Title: "old → new", Text: "4 compared", NumCtx: []int{512, 1024}, NumBatch: []int{64, 128, 256},
+		Ratio:  map[sweep.Cell]float64{{Ctx: 512, Batch: 64}: -0.1, {Ctx: 512, Batch: 128}: 0, {Ctx: 1024, Batch: 64}: 0.1, {Ctx: 1024, Batch: 128}: 0.02},
+		Strong: map[sweep.Cell]bool{{Ctx: 512, Batch: 64}: true},
+		Failed: []sweep.Result{{NumCtx: 1024, NumBatch: 256, Error: &class}},
+	}
+	var b bytes.Buffer
+	require.NoError(t, WriteChanges(&b, c))
+	img, err := png.Decode(&b)
+	require.NoError(t, err)
+	found := colorsIn(img, img.Bounds())
+	cell := img.Bounds().Dx() * img.Bounds().Dy() / 16 // less than one takes
+	for name, c := range map[string]color.RGBA{
+		"slower": shade(&changeColors, 0), "as before": shade(&changeColors, 0.5), "faster": shade(&changeColors, 1),
+		"failed": failedTint, "not compared": missingGrey,
+	} {
+		assert.Greater(t, found[c], cell/2, name)
+	}
+	assert.Positive(t, found[failedRed])
+
+	assert.ErrorContains(t, WriteChanges(&b, Changes{}), "drawing changes: ")
+	c.Ratio = nil
+	assert.NoError(t, WriteChanges(&b, c), "nothing is comparable")
+	disk := fullDisk(0)
+	assert.ErrorIs(t, WriteChanges(&disk, c), errFull)
+}

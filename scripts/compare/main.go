@@ -1,0 +1,100 @@
+// Command compare holds a new sweep against an old one: which cells became slower
+// or faster, by how much, and whether that can be told from noise. It writes
+// summary.md, fit for a CI job's summary, and changes.png.
+//
+//	go run ./scripts/compare results/before results/after
+//	go run ./scripts/compare -max-regress 5% results/before results/after    # for CI
+//
+// The exit code is 1 when -max-regress is given and a cell or the mean is slower by
+// more than that with significance, or a cell fails that had a rate; 2 for what
+// can't be compared; 0 else.
+package main
+
+import (
+	"cmp"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/compare"
+	"github.com/ollama-sweep/ollama-sweep/internal/report"
+	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+)
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+// run is the command with its arguments and streams. It returns the exit code.
+func run(args []string, stdout, stderr io.Writer) int {
+	flags := flag.NewFlagSet("compare", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.Usage = func() {
+		fmt.Fprintln(stderr, "compare [flags] OLD NEW: out folders of sweeps, or their checkpoint files")
+		flags.PrintDefaults()
+	}
+	out := flags.String("out", "", "`folder` for summary.md and changes.png (default: that of NEW)")
+	limit := sweep.Tolerance(-1)
+	flags.Func("max-regress", "loss that is let pass, like `5%`; more of it, with significance, is exit code 1", func(s string) (err error) {
+		if limit, err = sweep.ParseTolerance(s); err == nil && !(limit >= 0 && limit < 1) {
+			err = errors.New("it must lie from 0% to below 100%")
+		}
+		return err
+	})
+	switch err := flags.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		return 0
+	case err != nil:
+		return 2
+	}
+	if flags.NArg() != 2 {
+		flags.Usage()
+		return 2
+	}
+	c, dir, err := comparison(flags.Arg(0), flags.Arg(1), max(0, float64(limit)))
+	if err == nil {
+		err = c.Print(stdout)
+	}
+	if err == nil {
+		err = write(c, cmp.Or(*out, dir), stdout)
+	}
+	switch {
+	case err != nil:
+		fmt.Fprintln(stderr, "compare:", err)
+		return 2
+	case limit >= 0 && c.Failed():
+		return 1
+	}
+	return 0
+}
+
+// comparison reads both sweeps. It returns the folder of the new one with it.
+func comparison(old, new string, limit float64) (*compare.Comparison, string, error) {
+	before, _, err := report.Load(old)
+	if err != nil {
+		return nil, "", err
+	}
+	after, path, err := report.Load(new)
+	if err != nil {
+		return nil, "", err
+	}
+	c, err := compare.Compare(before, after, limit)
+	if err != nil {
+		return nil, "", err
+	}
+	c.OldName, c.NewName = old, new
+	return c, filepath.Dir(path), nil
+}
+
+func write(c *compare.Comparison, out string, stdout io.Writer) error {
+	if err := c.Write(out); err != nil {
+		return err
+	}
+	for _, file := range []string{compare.SummaryFile, compare.ChangesFile} {
+		if _, err := fmt.Fprintln(stdout, "Wrote", filepath.Join(out, file)); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,78 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/compare"
+	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+)
+
+// command runs the command in process.
+func command(args ...string) (code int, stdout, stderr string) {
+	var out, errs strings.Builder
+	code = run(args, &out, &errs)
+	return code, out.String(), errs.String()
+}
+
+// results returns an out folder of a sweep of one cell with these durations of
+// prompts of 1000 tokens, in milliseconds.
+func results(t *testing.T, numCtx int, milliseconds ...int) string {
+	t.Helper()
+	dir := t.TempDir()
+	var samples []string
+	for _, ms := range milliseconds {
+		samples = append(samples, fmt.Sprintf(`{"prompt_eval_count": 1000, "prompt_eval_duration_ns": %d000000}`, ms))
+	}
+	text := fmt.Sprintf(`{"version": 1, "sweep": {"model": "tiny", "num_ctx": [%d], "num_batch": [128]}, "results": [
+{"num_ctx": %d, "num_batch": 128, "prompt_eval_rate": %v, "error": null, "samples": [%s]}]}`,
+		numCtx, numCtx, 1e6/float64(milliseconds[0]), strings.Join(samples, ", "))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, sweep.FileName), []byte(text), 0o644))
+	return dir
+}
+
+func TestCompare(t *testing.T) {
+	old := results(t, 1024, 1000, 1000, 1000, 1000, 1000, 1000)
+	slower := results(t, 1024, 1100, 1100, 1100, 1100, 1100, 1100)
+	one := results(t, 1024, 1100)
+	for _, tt := range []struct {
+		name string
+		args []string
+		code int
+		has  string // on either stream
+	}{
+		{"slower", []string{"-max-regress", "5%", old, slower}, 1, "Regression: 1 of 1 cells slower by more than 5 %, num_ctx=1024, num_batch=128 by 9.1 %"},
+		{"within the limit", []string{"-max-regress", "10%", old, slower}, 0, "no cell is slower by more than 10 %"},
+		{"without a limit", []string{old, slower}, 0, "Regression: 1 of 1 cells slower,"},
+		{"a limit of nothing", []string{"-max-regress", "0", old, slower}, 1, "Regression: 1 of 1 cells slower,"},
+		{"faster", []string{"-max-regress", "5%", slower, old}, 0, "1 significantly faster"},
+		{"too few samples", []string{"-max-regress", "5%", old, one}, 0, "1 of 1 cells have too few samples for one alone to be found slower: that takes 3 on each side (-repeat 3)"},
+		{"no such folder", []string{old, filepath.Join(old, "none")}, 2, "does not exist: run a sweep first"},
+		{"no such folder before", []string{filepath.Join(old, "none"), old}, 2, "does not exist: run a sweep first"},
+		{"one argument", []string{old}, 2, "compare [flags] OLD NEW"},
+		{"no limit", []string{"-max-regress", "much", old, old}, 2, "expected a share like 1%"},
+		{"a limit of all", []string{"-max-regress", "100%", old, old}, 2, "it must lie from 0% to below 100%"},
+		{"no such flag", []string{"-x"}, 2, "flag provided but not defined"},
+		{"help", []string{"-h"}, 0, "-max-regress"},
+		{"nothing in common", []string{old, results(t, 2048, 1000)}, 2, "no cell has a rate in both sweeps"},
+		{"no folder to write to", []string{"-out", filepath.Join(old, sweep.FileName), old, slower}, 2, "creating the folder"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			code, stdout, stderr := command(tt.args...)
+			assert.Equal(t, tt.code, code, stderr)
+			assert.Contains(t, stdout+stderr, tt.has)
+		})
+	}
+	assert.FileExists(t, filepath.Join(slower, compare.SummaryFile))
+	assert.FileExists(t, filepath.Join(slower, compare.ChangesFile))
+	out := t.TempDir()
+	code, stdout, _ := command("-out", out, old, slower)
+	assert.Zero(t, code)
+	assert.Contains(t, stdout, "Wrote "+filepath.Join(out, compare.SummaryFile)+"\n")
+}
