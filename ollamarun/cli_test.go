@@ -123,6 +123,12 @@ func TestTailKeepsTheEnd(t *testing.T) {
 	assert.Equal(t, "5678end", string(out[len(out)-7:]))
 }
 
+func TestSumMiB(t *testing.T) {
+	assert.Equal(t, int64(24576+8192)<<20, sumMiB("24576\n8192\n"))
+	assert.Zero(t, sumMiB("[N/A]\n"))
+	assert.Zero(t, sumMiB("Failed to initialize NVML: Driver/library version mismatch\n"))
+}
+
 func TestParseGPUs(t *testing.T) {
 	names, driver := parseGPUs("NVIDIA GeForce RTX 3090, 550.54.14\nNVIDIA GeForce RTX 3090, 550.54.14\n")
 	assert.Equal(t, []string{"NVIDIA GeForce RTX 3090", "NVIDIA GeForce RTX 3090"}, names)

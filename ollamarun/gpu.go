@@ -3,6 +3,7 @@ package ollamarun
 import (
 	"context"
 	"os/exec"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -14,13 +15,37 @@ import (
 //
 // and nothing where there is no such command or it does not answer.
 func GPUs(ctx context.Context) (names []string, driver string) {
+	return parseGPUs(queryGPUs(ctx, "name,driver_version", "csv,noheader"))
+}
+
+// queryGPUs returns a line for each GPU, and nothing where no nvidia-smi answers.
+func queryGPUs(ctx context.Context, fields, format string) string {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, "nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader").Output()
+	out, err := exec.CommandContext(ctx, "nvidia-smi", "--query-gpu="+fields, "--format="+format).Output()
 	if err != nil {
-		return nil, ""
+		return ""
 	}
-	return parseGPUs(string(out))
+	return string(out)
+}
+
+// GPUMemory returns the bytes of memory of this machine's NVIDIA GPUs together, as
+// nvidia-smi tells them in MiB:
+//
+//	24576
+//
+// and 0 where there is no such command or it does not answer.
+func GPUMemory(ctx context.Context) (bytes int64) {
+	return sumMiB(queryGPUs(ctx, "memory.total", "csv,noheader,nounits"))
+}
+
+func sumMiB(csv string) (bytes int64) {
+	for line := range strings.Lines(csv) {
+		if mib, err := strconv.ParseInt(strings.TrimSpace(line), 10, 64); err == nil && mib > 0 && mib < 1<<30 {
+			bytes += mib << 20
+		}
+	}
+	return bytes
 }
 
 func parseGPUs(csv string) (names []string, driver string) {

@@ -120,6 +120,27 @@ func (s *Server) Model(ctx context.Context, name string) (Model, error) {
 	return m, nil
 }
 
+// ModelInfo returns what the server tells of a model's architecture, with its long
+// lists, and the bytes of its files.
+func (s *Server) ModelInfo(ctx context.Context, name string) (info map[string]any, bytes int64, err error) {
+	ctx, cancel := s.soon(ctx)
+	defer cancel()
+	show, err := s.client().Show(ctx, &api.ShowRequest{Model: name, Verbose: true})
+	if err != nil {
+		return nil, 0, fmt.Errorf("model %q: %w; `ollama list` shows what the server has", name, s.failure(ctx, "asking for it", err))
+	}
+	list, err := s.client().List(ctx)
+	if err != nil {
+		return nil, 0, s.failure(ctx, "listing models", err)
+	}
+	for _, entry := range list.Models {
+		if sameModel(entry.Name, name) {
+			bytes = entry.Size
+		}
+	}
+	return show.ModelInfo, bytes, nil
+}
+
 // lost returns an error where the server has no model of that name any more: no
 // cell of the sweep can be measured then, and none has failed.
 func (s *Server) lost(ctx context.Context, name string) error {

@@ -38,6 +38,9 @@ type Options struct {
 	Deadline time.Time
 	// Filtered says that Run's caller may pass cells over.
 	Filtered bool
+	// Cells, where it is not 0, is how many are measured in this run, whatever the
+	// config's budget.
+	Cells int
 }
 
 // Bench is a sweep that is ready to run. Make one with Open and end it with
@@ -80,6 +83,9 @@ func Open(ctx context.Context, o Options) (*Bench, error) {
 func (b *Bench) open(o Options) (err error) {
 	if b.config, err = sweep.ReadConfig(o.Config, o.Overrides); err != nil {
 		return err
+	}
+	if o.Cells > 0 {
+		b.config.Budget = sweep.Budget{Cells: o.Cells}
 	}
 	plan, leftOut := b.config.Plan()
 	prompter, err := sweep.NewPrompter(b.config.Prompt, b.config.NumPredict)

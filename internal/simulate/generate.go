@@ -1,6 +1,7 @@
 package simulate
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -56,6 +57,25 @@ func Generate(n int, seed uint64) []*Surface {
 		surfaces = append(surfaces, s)
 	}
 	return surfaces
+}
+
+// Draw draws a surface of each kind on a grid, the same ones for the same seed, but
+// for those where nothing works: small grids have such. Values must be ascending.
+func Draw(ctx, batches []int, seed uint64) ([]*Surface, error) {
+	var surfaces []*Surface
+	for i, kind := range Kinds {
+		file := draw(rand.New(rand.NewPCG(seed, uint64(i))), kind, gridShape{"own", ctx, batches})
+		file.Name = kind
+		s, err := file.surface()
+		if errors.Is(err, errNoRate) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		surfaces = append(surfaces, s)
+	}
+	return surfaces, nil
 }
 
 // draw draws a surface of the kind.

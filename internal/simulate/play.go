@@ -25,6 +25,7 @@ type Run struct {
 	Measured int     // cells that have a rate
 	Failed   int     // cells
 	Samples  int     // prompts
+	Loads    int
 	Regret   float64 // by how much the recommended cell's true rate is below the highest: 0.02 is 2 %
 	// Columns is the same for the recommended cell of each num_ctx that has a
 	// rate at all. A recommended cell that fails counts as 1.
@@ -60,6 +61,7 @@ func Play(s *Surface, strategy sweep.Strategy, seed uint64) Run {
 func (run *Run) measure(s *Surface, state *sweep.State, c sweep.Cell, choice sweep.Choice, rng *rand.Rand) {
 	if state.Loaded != c || choice.Reload {
 		run.Cost += loadCost
+		run.Loads++
 		state.Loaded = c
 	}
 	if s.Rates[c] == 0 {

@@ -42,7 +42,7 @@ func TestPlayCounts(t *testing.T) {
 	assert.InDelta(t, 0.2, run.Columns[0], 1e-9)
 	assert.Equal(t, 1.0, run.Columns[1], "a recommended cell that fails has lost all")
 	run.Regret, run.Columns = 0, nil
-	assert.Equal(t, Run{Cost: 4.5, Share: 4.5 / 4, Measured: 1, Failed: 1, Samples: 5, Steps: 6, Why: "the end"}, run)
+	assert.Equal(t, Run{Cost: 4.5, Share: 4.5 / 4, Measured: 1, Failed: 1, Samples: 5, Loads: 4, Steps: 6, Why: "the end"}, run)
 }
 
 func TestPlayWithoutAnAnswer(t *testing.T) {

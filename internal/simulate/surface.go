@@ -128,9 +128,11 @@ func ascending(values []int) bool {
 	return len(values) > 0
 }
 
+var errNoRate = errors.New("no cell has a rate, so there is nothing to find")
+
 func (s *Surface) check() error {
 	if len(s.Rates) == 0 {
-		return errors.New("no cell has a rate, so there is nothing to find")
+		return errNoRate
 	}
 	return nil
 }

@@ -14,9 +14,8 @@ type Pace struct {
 	Basis  string // in words
 }
 
-// assumedPace is that of a small model on one GPU. It only serves to warn of a
-// time limit that is far too short.
-var assumedPace = Pace{Load: 4 * time.Second, Prompt: time.Second, Basis: "an assumption"}
+// AssumedPace is that of a small model on one GPU, for where nothing was measured.
+var AssumedPace = Pace{Load: 4 * time.Second, Prompt: time.Second, Basis: "an assumption"}
 
 // Time returns what so many loads and prompts take.
 func (p Pace) Time(loads, prompts int) time.Duration {

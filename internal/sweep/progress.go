@@ -54,7 +54,7 @@ func (r *run) left() (time.Duration, string) {
 		pace, ok = r.Store.Checkpoint().Pace()
 	}
 	if !ok {
-		pace = assumedPace
+		pace = AssumedPace
 	}
 	prompts := 0
 	for _, c := range r.Plan {

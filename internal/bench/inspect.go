@@ -1,0 +1,59 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/memory"
+	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/ollamarun"
+)
+
+// Inspection is what a server and its machine tell before anything is loaded.
+type Inspection struct {
+	Model    memory.Model
+	GPUBytes int64 // of memory of all its GPUs, 0 where they are not this machine's or don't tell
+}
+
+// Inspect asks the config's server about the model, without loading it. An embedded
+// engine is started for it and ended. The error says why the model is not known; the
+// GPUs may be all the same.
+func Inspect(ctx context.Context, cfg sweep.Config, o Options) (in Inspection, err error) {
+	scratch, err := os.MkdirTemp("", "ollama-sweep-plan-")
+	if err != nil {
+		return in, err
+	}
+	defer os.RemoveAll(scratch)
+	cfg.Out = scratch // for the engine's log
+	b := &Bench{ctx: ctx, config: cfg, say: o.Stdout}
+	defer func() { err = errors.Join(err, b.clearUp()) }()
+	subject, err := newSubject(cfg)
+	if err != nil {
+		return in, err
+	}
+	if b.host, b.user, err = b.parseHost(); err != nil {
+		return in, err
+	}
+	server, err := b.hostOrEngine(o)
+	if err != nil {
+		return in, err
+	}
+	if cfg.Engine == sweep.EngineHost && server.Local() {
+		in.GPUBytes = ollamarun.GPUMemory(ctx)
+	}
+	name := subject.model
+	if subject.template != nil {
+		name = subject.template.From()
+	}
+	if filepath.IsAbs(name) {
+		return in, errors.New("the template's weights are a file that the server does not have yet")
+	}
+	info, weights, err := server.ModelInfo(ctx, name)
+	if err != nil {
+		return in, err
+	}
+	in.Model, err = memory.FromInfo(info, weights)
+	return in, err
+}

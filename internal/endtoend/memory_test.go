@@ -1,0 +1,60 @@
+package endtoend
+
+import (
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"testing"
+
+	"github.com/ollama/ollama/api"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/memory"
+	"github.com/ollama-sweep/ollama-sweep/ollamarun"
+)
+
+// kvSize matches what the engine says of the KV cache that it has made:
+//
+//	llama_kv_cache_unified: KV self size  =    1.00 MiB, K (f16):    0.50 MiB, V (f16):    0.50 MiB
+var kvSize = regexp.MustCompile(`KV self size +=\s+([\d.]+) MiB`)
+
+// TestMemoryEstimate holds the estimate against a real Ollama: the KV cache against
+// what its log says was made, the whole against /api/ps.
+func TestMemoryEstimate(t *testing.T) {
+	needsEngine(t)
+	out := t.TempDir()
+	engine, err := ollamarun.StartEngine(t.Context(), filepath.Join(root, "scripts/engine"), out, testLog{t})
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, engine.Stop()) })
+	info, weights, err := engine.Server.ModelInfo(t.Context(), ollamarun.TinyModel)
+	require.NoError(t, err)
+	model, err := memory.FromInfo(info, weights)
+	require.NoError(t, err)
+	assert.Equal(t, 259, model.Vocab)
+
+	client := api.NewClient(engine.Server.URL, http.DefaultClient)
+	for _, c := range []struct{ ctx, batch int }{{2048, 64}, {4096, 512}, {16384, 32}, {65536, 256}} {
+		require.NoError(t, client.Generate(t.Context(), &api.GenerateRequest{
+			Model: ollamarun.TinyModel, Prompt: "hello", Options: map[string]any{"num_ctx": c.ctx, "num_batch": c.batch, "num_predict": 1},
+		}, func(api.GenerateResponse) error { return nil }))
+		need := model.Of(c.ctx, c.batch, memory.Settings{})
+		log, err := os.ReadFile(filepath.Join(out, ollamarun.EngineLog))
+		require.NoError(t, err)
+		made := kvSize.FindAllSubmatch(log, -1)
+		require.NotEmpty(t, made)
+		mib, err := strconv.ParseFloat(string(made[len(made)-1][1]), 64)
+		require.NoError(t, err)
+		assert.InDelta(t, mib*(1<<20), need.KV, 0.01*(1<<20), "num_ctx=%d: as the log has it, with two digits", c.ctx)
+
+		loaded, err := client.ListRunning(t.Context())
+		require.NoError(t, err)
+		require.Len(t, loaded.Models, 1)
+		t.Logf("num_ctx=%d, num_batch=%d: estimated %d bytes, /api/ps %d (%+.1f %%)", c.ctx, c.batch, need.Total(), loaded.Models[0].Size,
+			100*(float64(need.Total())/float64(loaded.Models[0].Size)-1))
+		assert.InEpsilon(t, loaded.Models[0].Size, need.Total(), 0.1, "num_ctx=%d, num_batch=%d", c.ctx, c.batch)
+		require.NoError(t, engine.Server.Unload(t.Context(), ollamarun.TinyModel))
+	}
+}

@@ -1,0 +1,100 @@
+// Package plan says what a sweep will cost before it starts: cells, time under each
+// strategy, and memory against that of the GPUs.
+//
+// A config, a checkpoint and what the server tells of the model go in, a text comes
+// out. It measures nothing and writes nothing.
+package plan
+
+import (
+	"slices"
+	"time"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/memory"
+	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
+)
+
+// Input is what a plan is made of.
+type Input struct {
+	Config     sweep.Config
+	Checkpoint *sweep.Checkpoint // of the out folder, nil where there is none
+	// Model is what the server tells, nil with the reason in NoModel.
+	Model    *memory.Model
+	NoModel  string
+	Settings memory.Settings
+	GPUBytes int64 // of memory of all GPUs together, 0 where that is not known
+	Now      time.Time
+}
+
+// Plan is what a sweep will cost.
+type Plan struct {
+	Input
+	Cells, LeftOut   []sweep.Cell
+	Measured, Failed int // cells that stand
+	ToDo             int // cells that lack samples
+	Pace             sweep.Pace
+	Costs            []Cost // of each strategy, that of the config first
+	// Scale is by how much the sizes that were measured are larger than the estimate,
+	// as their median, and Sizes how many there are.
+	Scale float64
+	Sizes int
+}
+
+// Make looks ahead.
+func Make(in Input) (*Plan, error) {
+	p := &Plan{Input: in, Scale: 1, Pace: sweep.AssumedPace}
+	p.Cells, p.LeftOut = in.Config.Plan()
+	known := make(map[sweep.Cell]sweep.Known)
+	if in.Checkpoint != nil {
+		known = in.Checkpoint.Known()
+		if pace, ok := in.Checkpoint.Pace(); ok {
+			p.Pace = pace
+		}
+		p.calibrate()
+	}
+	for _, c := range p.Cells {
+		switch k := known[c]; {
+		case k.Failed && !in.Config.RetryFailed:
+			p.Failed++
+		case len(k.Rates) >= in.Config.Repeat || k.Closed:
+			p.Measured++
+		default:
+			p.ToDo++
+		}
+	}
+	var err error
+	p.Costs, err = p.costs(known)
+	return p, err
+}
+
+// calibrate holds the estimate against the sizes that were measured.
+func (p *Plan) calibrate() {
+	if p.Model == nil {
+		return
+	}
+	var ratios []float64
+	for i := range p.Checkpoint.Results {
+		r := &p.Checkpoint.Results[i]
+		if r.Size > 0 && !r.Failed() {
+			ratios = append(ratios, float64(r.Size)/float64(p.Model.Of(r.NumCtx, r.NumBatch, p.Settings).Total()))
+		}
+	}
+	if len(ratios) > 0 {
+		p.Scale, p.Sizes = verdict.Median(ratios), len(ratios)
+	}
+}
+
+// axes returns the values of num_ctx and num_batch in the grid, ascending.
+func (p *Plan) axes() (ctx, batch []int) {
+	for _, c := range p.Cells {
+		ctx, batch = append(ctx, c.Ctx), append(batch, c.Batch)
+	}
+	slices.Sort(ctx)
+	slices.Sort(batch)
+	return slices.Compact(ctx), slices.Compact(batch)
+}
+
+// size returns the bytes that a cell is expected to take.
+func (p *Plan) size(c sweep.Cell) int64 {
+	return int64(p.Scale * float64(p.Model.Of(c.Ctx, c.Batch, p.Settings).Total()))
+}

@@ -1,0 +1,143 @@
+package plan
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/golden"
+	"github.com/ollama-sweep/ollama-sweep/internal/memory"
+	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/parse"
+)
+
+var noon = time.Date(2026, 2, 3, 12, 0, 0, 0, time.UTC)
+
+// llama8B is an 8B model of the llama family.
+func llama8B() *memory.Model {
+	m := &memory.Model{Weights: 4_900_000_000, Heads: 32, Key: 128, Value: 128, Embedding: 4096, Vocab: 128256}
+	for range 32 {
+		m.HeadsKV = append(m.HeadsKV, 8)
+	}
+	return m
+}
+
+func config(ctx, batch []int) sweep.Config {
+	return sweep.Config{
+		Out: "results/my", Repeat: 1, Order: sweep.OrderCell, Strategy: sweep.StrategyExhaustive, Tolerance: 0.01,
+		NumCtx: sweep.Axis{List: ctx}, NumBatch: sweep.Axis{List: batch},
+	}
+}
+
+func measured(ctx, batch int, size, vram int64) sweep.Result {
+	rate := 1000.0
+	s := parse.Sample{PromptEvalCount: 1000, PromptEvalDuration: time.Second, Wall: 38 * time.Second}
+	return sweep.Result{NumCtx: ctx, NumBatch: batch, PromptEvalRate: &rate, Samples: []parse.Sample{s}, Warmup: &parse.Sample{Wall: 90 * time.Second}, Size: size, SizeVRAM: vram}
+}
+
+// midway is a plan in the middle of a sweep: measured, spilled, failed.
+func midway() Input {
+	class := parse.OutOfGPUMemory
+	cp := &sweep.Checkpoint{Results: []sweep.Result{
+		measured(8192, 512, 7_000_000_000, 7_000_000_000),
+		measured(65536, 512, 16_000_000_000, 15_000_000_000),
+		{NumCtx: 65536, NumBatch: 2048, Error: &class},
+	}}
+	cfg := config([]int{1024, 8192, 32768, 65536, 131072}, []int{512, 1024, 2048})
+	cfg.Repeat, cfg.Baseline = 1, true
+	return Input{Config: cfg, Checkpoint: cp, Model: llama8B(), GPUBytes: 24_000_000_000, Now: noon}
+}
+
+func TestPlanTexts(t *testing.T) {
+	unknown := Input{Config: config([]int{8192, 16384}, []int{512}), NoModel: "server away", Now: noon}
+	unknown.Config.Repeat, unknown.Config.Order, unknown.Config.Fresh = 6, sweep.OrderRound, true
+	unknown.Config.Budget = sweep.Budget{Time: time.Hour}
+	noGPU := Input{Config: config([]int{8192}, []int{512}), Model: llama8B(), Now: noon}
+	noGPU.Model.Window = 4096
+	searching := midway()
+	searching.Config.Strategy = sweep.StrategyFrontier
+	for name, in := range map[string]Input{"midway": midway(), "unknown": unknown, "no_gpu": noGPU, "searching": searching} {
+		t.Run(name, func(t *testing.T) {
+			p, err := Make(in)
+			require.NoError(t, err)
+			var b strings.Builder
+			require.NoError(t, p.Print(&b))
+			golden.Equal(t, name+".txt", b.String())
+			assert.Error(t, p.Print(full{}))
+		})
+	}
+}
+
+type full struct{}
+
+func (full) Write([]byte) (int, error) { return 0, errors.New("no space left on device") }
+
+func TestCosts(t *testing.T) {
+	p, err := Make(midway())
+	require.NoError(t, err)
+	assert.Equal(t, 2, p.Measured)
+	assert.Equal(t, 1, p.Failed)
+	assert.Equal(t, 11, p.ToDo, "of 14 cells; num_batch 2048 is above 1024")
+	own := p.Costs[0]
+	assert.Equal(t, sweep.StrategyExhaustive, own.Strategy)
+	assert.Equal(t, 12, own.Beside, "the baseline's rounds")
+	assert.Equal(t, 23, own.Loads)
+	assert.Equal(t, 23*90*time.Second+23*38*time.Second, own.Time)
+
+	in := midway()
+	in.Config.RetryFailed, in.Config.ReferenceEvery, in.Config.Baseline, in.Config.Confirm = true, 4, false, 3
+	p, err = Make(in)
+	require.NoError(t, err)
+	assert.Equal(t, 12, p.ToDo)
+	assert.Equal(t, 3+18, p.Costs[0].Beside, "the reference three times, three leaders in six rounds")
+
+	none := Input{Config: config([]int{8192}, []int{512}), Checkpoint: &sweep.Checkpoint{Results: []sweep.Result{measured(8192, 512, 0, 0)}}, Now: noon}
+	p, err = Make(none)
+	require.NoError(t, err)
+	assert.Zero(t, p.Costs[0].Time, "all is done")
+}
+
+func TestSearchesCostLess(t *testing.T) {
+	var ctx, batch []int
+	for i := range 39 {
+		ctx = append(ctx, 32768+2048*i)
+	}
+	for i := range 16 {
+		batch = append(batch, 128+128*i)
+	}
+	p, err := Make(Input{Config: config(ctx, batch), Now: noon})
+	require.NoError(t, err)
+	require.Len(t, p.Costs, 3)
+	assert.Equal(t, 624, p.Costs[0].Loads)
+	best, frontier := p.Costs[1], p.Costs[2]
+	assert.Less(t, best.Loads, 40)
+	assert.Greater(t, best.Loads, 5)
+	assert.Less(t, frontier.Loads, 160)
+	assert.Greater(t, frontier.Loads, best.Loads)
+	assert.LessOrEqual(t, best.Least, best.Loads)
+	assert.GreaterOrEqual(t, best.Most, best.Loads)
+}
+
+func TestThinned(t *testing.T) {
+	assert.Equal(t, []int{1, 2, 3}, thinned([]int{1, 2, 3}, 3))
+	assert.Equal(t, []int{1, 3, 5}, thinned([]int{1, 2, 3, 4, 5}, 3))
+}
+
+// TestMarks: cells near the limit are marked as such, and what was measured counts
+// more than any estimate.
+func TestMarks(t *testing.T) {
+	p, err := Make(midway())
+	require.NoError(t, err)
+	assert.Equal(t, byte('+'), p.mark(sweep.Cell{Ctx: 8192, Batch: 512}))
+	assert.Equal(t, byte('!'), p.mark(sweep.Cell{Ctx: 65536, Batch: 512}), "it spilled")
+	assert.Equal(t, byte('x'), p.mark(sweep.Cell{Ctx: 65536, Batch: 2048}))
+	assert.Equal(t, byte('.'), p.mark(sweep.Cell{Ctx: 1024, Batch: 512}))
+	assert.Equal(t, byte('!'), p.mark(sweep.Cell{Ctx: 131072, Batch: 1024}))
+	p.GPUBytes = p.size(sweep.Cell{Ctx: 32768, Batch: 512})
+	assert.Equal(t, byte('?'), p.mark(sweep.Cell{Ctx: 32768, Batch: 512}))
+	assert.Equal(t, 2, p.Sizes)
+}

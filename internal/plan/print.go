@@ -1,0 +1,198 @@
+package plan
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/dustin/go-humanize"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+)
+
+// Print writes the plan for a terminal.
+func (p *Plan) Print(w io.Writer) error {
+	var b strings.Builder
+	p.printCells(&b)
+	p.printTime(&b)
+	p.printMemory(&b)
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func (p *Plan) printCells(b *strings.Builder) {
+	ctx, batch := p.axes()
+	fmt.Fprintf(b, "Out folder: %s\n", p.Config.Out)
+	fmt.Fprintf(b, "Cells: %d of %d num_ctx and %d num_batch\n", len(p.Cells), len(ctx), len(batch))
+	if len(p.LeftOut) > 0 {
+		fmt.Fprintf(b, "  %d left out, because servers cap num_batch at num_ctx: %s\n", len(p.LeftOut), sweep.Cells(p.LeftOut))
+	}
+	fmt.Fprintf(b, "  %d measured already, %d failed, %d to do", p.Measured, p.Failed, p.ToDo)
+	if p.Config.Repeat > 1 {
+		fmt.Fprintf(b, ", with %d prompts each", p.Config.Repeat)
+	}
+	b.WriteString("\n")
+	if p.Config.Fresh {
+		b.WriteString("  -fresh begins anew: what stands is kept under another name\n")
+	}
+}
+
+func (p *Plan) printTime(b *strings.Builder) {
+	fmt.Fprintf(b, "Time: a load takes %v, a prompt %v (%s)\n", short(p.Pace.Load), short(p.Pace.Prompt), p.Pace.Basis)
+	if p.Pace == sweep.AssumedPace {
+		b.WriteString("  -measure takes one cell first, which counts for the sweep, and tells better\n")
+	}
+	fmt.Fprintf(b, "  %-12s %8s %8s %12s   %s\n", "strategy", "loads", "prompts", "time", "ends")
+	for _, c := range p.Costs {
+		note := ""
+		if c.Simulated {
+			note = fmt.Sprintf("  simulated: %d to %d loads, from the start", c.Least, c.Most)
+		}
+		if c.Beside > 0 {
+			note += fmt.Sprintf("  with up to %d beside the plan", c.Beside)
+		}
+		if c.Strategy == p.Config.Strategy {
+			note += "  (yours)"
+		}
+		fmt.Fprintf(b, "  %-12s %8d %8d %12v   %s%s\n", c.Strategy, c.Loads, c.Prompts, short(c.Time), p.Now.Add(c.Time).Format("Mon 2006-01-02 15:04"), note)
+	}
+	if limit := p.Config.Budget; limit != (sweep.Budget{}) {
+		b.WriteString("  the budget may end it before\n")
+	}
+}
+
+// short rounds a duration for reading.
+func short(d time.Duration) time.Duration {
+	switch {
+	case d >= time.Hour:
+		return d.Round(time.Minute)
+	case d >= time.Minute:
+		return d.Round(time.Second)
+	case d >= time.Second:
+		return d.Round(100 * time.Millisecond)
+	}
+	return d.Round(time.Millisecond)
+}
+
+// mostRowsOfMemory is how many num_ctx the table of memory has at most.
+const mostRowsOfMemory = 16
+
+func (p *Plan) printMemory(b *strings.Builder) {
+	if p.Model == nil {
+		fmt.Fprintf(b, "Memory: not known: %s\n", p.NoModel)
+		return
+	}
+	ctx, batch := p.axes()
+	if len(ctx) == 0 {
+		return
+	}
+	first, last := batch[0], batch[len(batch)-1]
+	b.WriteString("Memory, estimated from the model's layers")
+	if p.Sizes > 0 {
+		fmt.Fprintf(b, " and %d measured sizes (%+.0f %%)", p.Sizes, 100*(p.Scale-1))
+	}
+	if p.GPUBytes > 0 {
+		fmt.Fprintf(b, ", against %s on GPUs", humanize.Bytes(uint64(p.GPUBytes)))
+	} else {
+		b.WriteString("; that of the GPUs is not known: -gpu-memory 24GB tells")
+	}
+	b.WriteString("\n")
+	if p.Model.Window > 0 {
+		fmt.Fprintf(b, "  a sliding window of %d tokens makes the cache of some layers smaller than that\n", p.Model.Window)
+	}
+	fmt.Fprintf(b, "  %8s %10s %10s %24s %24s\n", "num_ctx", "weights", "KV cache", fmt.Sprintf("compute at %d to %d", first, last), "in all")
+	for _, c := range thinned(ctx, mostRowsOfMemory) {
+		low, high := p.Model.Of(c, first, p.Settings), p.Model.Of(c, last, p.Settings)
+		fmt.Fprintf(b, "  %8d %10s %10s %24s %24s\n", c, bytes(low.Weights), bytes(low.KV),
+			bytes(low.Compute)+" to "+bytes(high.Compute),
+			bytes(p.size(sweep.Cell{Ctx: c, Batch: first}))+" to "+bytes(p.size(sweep.Cell{Ctx: c, Batch: last})))
+	}
+	if p.GPUBytes > 0 || p.Checkpoint != nil {
+		p.printMap(b)
+	}
+}
+
+func bytes(n int64) string { return humanize.Bytes(uint64(max(0, n))) }
+
+// nearLimit is how far from the GPUs' memory the estimate tells nothing: real ones
+// were up to that much off.
+const nearLimit = 0.1
+
+// mark says what to expect of a cell.
+func (p *Plan) mark(c sweep.Cell) byte {
+	if r := p.result(c); r != nil {
+		switch {
+		case r.Failed():
+			return 'x'
+		case r.SizeVRAM > 0 && r.SizeVRAM < r.Size:
+			return '!'
+		}
+		return '+'
+	}
+	if p.GPUBytes == 0 {
+		return '.'
+	}
+	switch share := float64(p.size(c)) / float64(p.GPUBytes); {
+	case share > 1+nearLimit:
+		return '!'
+	case share > 1-nearLimit:
+		return '?'
+	}
+	return '.'
+}
+
+func (p *Plan) result(c sweep.Cell) *sweep.Result {
+	if p.Checkpoint == nil {
+		return nil
+	}
+	return p.Checkpoint.Result(c)
+}
+
+// meanings explain the marks.
+var meanings = []struct {
+	mark    byte
+	meaning string
+}{
+	{'.', "fits"},
+	{'?', "near the limit: may spill to the CPU or fail"},
+	{'!', "larger than the GPUs' memory: likely to spill or fail, or did spill"},
+	{'+', "measured"},
+	{'x', "failed"},
+}
+
+// printMap draws the grid with a mark for each cell, num_ctx to the right.
+func (p *Plan) printMap(b *strings.Builder) {
+	ctx, batch := p.axes()
+	planned := make(map[sweep.Cell]bool)
+	for _, c := range p.Cells {
+		planned[c] = true
+	}
+	seen := make(map[byte]bool)
+	fmt.Fprintf(b, "\n  %9s  num_ctx %s\n", "num_batch", span(ctx))
+	for i := len(batch) - 1; i >= 0; i-- {
+		line := make([]byte, len(ctx))
+		for j := range ctx {
+			c := sweep.Cell{Ctx: ctx[j], Batch: batch[i]}
+			line[j] = ' '
+			if planned[c] {
+				line[j] = p.mark(c)
+				seen[line[j]] = true
+			}
+		}
+		fmt.Fprintf(b, "  %9d  %s\n", batch[i], strings.TrimRight(string(line), " "))
+	}
+	for _, m := range meanings {
+		if seen[m.mark] && (m.mark != '.' || p.GPUBytes > 0) {
+			fmt.Fprintf(b, "  %c %s\n", m.mark, m.meaning)
+		}
+	}
+}
+
+func span(values []int) string {
+	if len(values) == 1 {
+		return strconv.Itoa(values[0])
+	}
+	return fmt.Sprintf("%d to %d", values[0], values[len(values)-1])
+}

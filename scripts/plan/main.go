@@ -1,0 +1,134 @@
+// Command plan says what a sweep will cost before it starts: cells, time under each
+// strategy, and memory against that of the GPUs. Nothing is loaded but with -measure.
+//
+//	go run ./scripts/plan -config my.yaml
+//	go run ./scripts/plan -config my.yaml -measure    # one cell first, which counts
+//
+// Flags of the sweep work here too.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/dustin/go-humanize"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/bench"
+	"github.com/ollama-sweep/ollama-sweep/internal/memory"
+	"github.com/ollama-sweep/ollama-sweep/internal/plan"
+	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+)
+
+func main() {
+	ctx, release := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	release()
+	os.Exit(code)
+}
+
+// engineSource is the embedded engine's module, from the repository's root.
+const engineSource = "scripts/engine"
+
+// run is the command with its arguments and streams. It returns the exit code:
+// 2 for arguments that can't be understood, 1 for what could not be done.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	flags := flag.NewFlagSet("plan", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	config := flags.String("config", "testdata/demo.yaml", "`file` that says what to sweep")
+	measure := flags.Bool("measure", false, "measure one cell first, into the out folder")
+	var overrides sweep.Overrides
+	overrides.Register(flags)
+	in := plan.Input{Now: time.Now()}
+	flags.Func("gpu-memory", "`size` of the GPUs' memory together, like 24GB, where nvidia-smi does not tell", func(s string) error {
+		n, err := humanize.ParseBytes(s)
+		in.GPUBytes = int64(min(n, 1<<60))
+		return err
+	})
+	flags.Func("kv-cache-type", "the server's OLLAMA_KV_CACHE_TYPE: `f16`, q8_0 or q4_0", func(s string) (err error) {
+		in.Settings.CacheType, err = memory.ParseCacheType(s)
+		return err
+	})
+	flags.IntVar(&in.Settings.Parallel, "parallel", 1, "the server's OLLAMA_NUM_PARALLEL")
+	switch err := flags.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		return 0
+	case err != nil:
+		return 2
+	}
+	if flags.NArg() > 0 {
+		fmt.Fprintf(stderr, "plan: unexpected argument %q: name the config with -config\n", flags.Arg(0))
+		return 2
+	}
+	options := bench.Options{Config: *config, Overrides: &overrides, EngineSource: engineSource, Stdout: stdout}
+	if err := tell(ctx, options, in, *measure); err != nil {
+		fmt.Fprintln(stderr, "plan:", err)
+		return 1
+	}
+	return 0
+}
+
+// tell measures a cell if asked for, gathers what is known, and prints the plan.
+func tell(ctx context.Context, o bench.Options, in plan.Input, measure bool) (err error) {
+	if in.Config, err = sweep.ReadConfig(o.Config, o.Overrides); err != nil {
+		return err
+	}
+	if measure {
+		if err := measureOne(ctx, o); err != nil {
+			return err
+		}
+	}
+	if in.Checkpoint, err = checkpoint(in.Config); err != nil {
+		return err
+	}
+	known, err := bench.Inspect(ctx, in.Config, o)
+	if err == nil {
+		in.Model = &known.Model
+	} else {
+		in.NoModel = err.Error()
+	}
+	if in.GPUBytes == 0 {
+		in.GPUBytes = known.GPUBytes
+	}
+	p, err := plan.Make(in)
+	if err != nil {
+		return err
+	}
+	return p.Print(o.Stdout)
+}
+
+// measureOne measures the next cell of the sweep, as the sweep itself does.
+func measureOne(ctx context.Context, o bench.Options) (err error) {
+	o.Cells = 1
+	b, err := bench.Open(ctx, o)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, b.Close()) }()
+	summary := b.Run(func(_ string, measure func() sweep.Outcome) { measure() })
+	if summary.Stop != nil && !errors.Is(summary.Stop, sweep.ErrBudget) {
+		return summary.Stop
+	}
+	return nil
+}
+
+// checkpoint reads that of the out folder, nil where there is none or the sweep
+// begins anew.
+func checkpoint(cfg sweep.Config) (*sweep.Checkpoint, error) {
+	if cfg.Fresh {
+		return nil, nil
+	}
+	cp, err := sweep.Load(filepath.Join(cfg.Out, sweep.FileName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return cp, err
+}

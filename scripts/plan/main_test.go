@@ -1,0 +1,91 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/ollamatest"
+	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+)
+
+// command runs the command in process.
+func command(t *testing.T, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, errs strings.Builder
+	code = run(t.Context(), args, &out, &errs)
+	return code, out.String(), errs.String()
+}
+
+// config returns a config of six cells on the host.
+func config(t *testing.T, host string) (file, out string) {
+	t.Helper()
+	dir := t.TempDir()
+	file, out = filepath.Join(dir, "my.yaml"), filepath.Join(dir, "out")
+	text := "model: tiny\nhost: " + host + "\nprompt: {tokens: 200}\nnum_ctx: [512, 1024]\nnum_batch: [64, 128, 1024]\nout: " + out + "\n"
+	require.NoError(t, os.WriteFile(file, []byte(text), 0o644))
+	return file, out
+}
+
+func TestPlan(t *testing.T) {
+	file, out := config(t, "http://127.0.0.1:9") // where nobody answers
+	code, stdout, stderr := command(t, "-config", file, "-repeat", "6")
+	require.Zero(t, code, stderr)
+	assert.Contains(t, stdout, "Cells: 5 of 2 num_ctx and 3 num_batch\n  1 left out, because servers cap num_batch at num_ctx: num_ctx=512 with num_batch=1024\n  0 measured already, 0 failed, 5 to do, with 6 prompts each\n")
+	assert.Contains(t, stdout, "(an assumption)")
+	assert.Contains(t, stdout, "exhaustive         23       48")
+	assert.Contains(t, stdout, "Memory: not known: ")
+	assert.NoDirExists(t, out, "it only looks")
+}
+
+// TestPlanMeasure takes one cell, which counts.
+func TestPlanMeasure(t *testing.T) {
+	server := ollamatest.New(t)
+	server.Simulate(1)
+	file, out := config(t, server.URL.String())
+	code, stdout, stderr := command(t, "-config", file, "-measure")
+	require.Zero(t, code, stderr)
+	assert.Contains(t, stdout, "# 1/5 ctx=512/batch=64: ")
+	assert.Contains(t, stdout, "  1 measured already, 0 failed, 4 to do\n")
+	assert.Contains(t, stdout, "(as measured before)")
+	cp, err := sweep.Load(filepath.Join(out, sweep.FileName))
+	require.NoError(t, err)
+	assert.Len(t, cp.Results, 1)
+	_, stdout, _ = command(t, "-config", file, "-fresh")
+	assert.Contains(t, stdout, "  0 measured already, 0 failed, 5 to do\n")
+	assert.Contains(t, stdout, "-fresh begins anew")
+
+	require.NoError(t, os.WriteFile(filepath.Join(out, sweep.FileName), []byte("{"), 0o644))
+	code, _, stderr = command(t, "-config", file)
+	assert.Equal(t, 1, code)
+	assert.Contains(t, stderr, "decoding checkpoint")
+}
+
+func TestPlanErrors(t *testing.T) {
+	file, _ := config(t, "http://127.0.0.1:9")
+	for _, tt := range []struct {
+		name string
+		args []string
+		code int
+		want string
+	}{
+		{"help", []string{"-h"}, 0, "-gpu-memory"},
+		{"no such flag", []string{"-x"}, 2, "flag provided but not defined"},
+		{"an argument", []string{file}, 2, "name the config with -config"},
+		{"no config", []string{"-config", file + "x"}, 1, "plan: reading config: "},
+		{"a size without a unit that is known", []string{"-gpu-memory", "24 bananas"}, 2, "24 bananas"},
+		{"a cache that is none", []string{"-kv-cache-type", "int3"}, 2, "write f16, q8_0 or q4_0"},
+		{"a value that makes no sense", []string{"-config", file, "-repeat", "0"}, 1, "-repeat: "},
+		{"a measurement where nobody answers", []string{"-config", file, "-measure", "-host", "nowhere.invalid:x"}, 1, "plan: "},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			code, stdout, stderr := command(t, tt.args...)
+			assert.Equal(t, tt.code, code)
+			assert.Contains(t, stdout+stderr, tt.want)
+		})
+	}
+}
