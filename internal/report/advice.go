@@ -118,7 +118,9 @@ func (a *advice) texts(s Stats) []string {
 	if s.Missing > 0 && s.Search == nil {
 		texts = append(texts, fmt.Sprintf("so far: %d of %d cells are measured", s.Measured, s.Planned))
 	}
-	if s.Verdict.Gain == nil {
+	if s.Verdict.Gain != nil {
+		texts = append(texts, gainText(s.Verdict))
+	} else {
 		texts = append(texts, "what that gains over the server's own num_batch is not known: `baseline: true` measures it")
 	}
 	switch c, ok := a.longest(); {

@@ -139,7 +139,10 @@ func (p *page) advise(g *grid, s Stats) error {
 	if a == nil {
 		return nil
 	}
-	p.Verdict = slices.Concat(s.verdictTexts(), s.confirmedTexts(), s.gainAndDrift())
+	p.Verdict = slices.Concat(s.verdictTexts(), s.confirmedTexts())
+	if text := s.driftText(); text != "" {
+		p.Verdict = append(p.Verdict, "drift: "+text)
+	}
 	p.Advice = a.texts(s)
 	var modelfile strings.Builder
 	if err := WriteModelfile(&modelfile, g.cp); err != nil && !errors.Is(err, errNothing) {

@@ -50,8 +50,8 @@ func printVerdict(w io.Writer, s Stats) {
 	for _, text := range s.confirmedTexts() {
 		note(w, "%s", text)
 	}
-	for _, text := range s.gainAndDrift() {
-		paragraph(w, "", text)
+	if text := s.driftText(); text != "" {
+		paragraph(w, "", "Drift: "+text)
 	}
 }
 
@@ -104,15 +104,13 @@ func (s Stats) confirmedTexts() []string {
 	return texts
 }
 
-func (s Stats) gainAndDrift() []string {
-	var texts []string
-	if s.Verdict.Gain != nil {
-		texts = append(texts, "Gain: "+gainText(s.Verdict))
+// driftText says how the reference cell changed, empty where it was not measured
+// again.
+func (s Stats) driftText() string {
+	if s.Drift == nil {
+		return ""
 	}
-	if s.Drift != nil {
-		texts = append(texts, fmt.Sprintf("Drift: the reference cell changed by %+.1f %% over the sweep, measured %d times; noise is ±%.1f %%", 100*s.Drift.Change, s.Drift.Points, 100*s.Drift.Noise))
-	}
-	return texts
+	return fmt.Sprintf("the reference cell changed by %+.1f %% over the sweep, measured %d times; noise is ±%.1f %%", 100*s.Drift.Change, s.Drift.Points, 100*s.Drift.Noise)
 }
 
 func note(w io.Writer, format string, args ...any) { paragraph(w, "  ", fmt.Sprintf(format, args...)) }
