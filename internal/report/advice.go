@@ -133,6 +133,18 @@ func (a *advice) texts(s Stats) []string {
 	return append(texts, a.memory.text())
 }
 
+// nothingWorks advises where cells failed and none has a rate; it is empty elsewhere.
+func (g *grid) nothingWorks(s Stats) string {
+	if s.Measured > 0 || s.Failed == 0 {
+		return ""
+	}
+	text := fmt.Sprintf("no cell works so far: try a num_ctx below %d", g.ctx[0])
+	if m := g.memoryEnd(); m.ran == (sweep.Cell{}) {
+		text = "no cell works so far, and not for want of memory: what the server says of each tells more"
+	}
+	return text
+}
+
 func (a *advice) print(w io.Writer, s Stats) error {
 	var b strings.Builder
 	texts := a.texts(s)

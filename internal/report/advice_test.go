@@ -132,6 +132,23 @@ func TestAdviceInWords(t *testing.T) {
 	assert.Nil(t, newGrid(planned([]int{512}, []int{128})).advise(nil), "nothing is measured")
 }
 
+func TestNothingWorks(t *testing.T) {
+	cp := planned([]int{8192, 16384}, []int{128})
+	addFailed(cp, 8192, 128, parse.OutOfGPUMemory)
+	var b strings.Builder
+	require.NoError(t, Print(&b, cp))
+	assert.Contains(t, b.String(), "Advice: no cell works so far: try a num_ctx below 8192\n")
+	cp = planned([]int{8192, 16384}, []int{128})
+	addFailed(cp, 8192, 128, parse.ModelError)
+	b.Reset()
+	require.NoError(t, ownPage(&b, cp))
+	assert.Contains(t, b.String(), "<p>no cell works so far, and not for want of memory: what the server says of each tells more</p>")
+	assert.Contains(t, b.String(), "1 failed (1 Model error)")
+	add(cp, 16384, 128, 1000)
+	g := newGrid(cp)
+	assert.Empty(t, g.nothingWorks(g.stats()))
+}
+
 // TestBasisHasTheDate of the cell's own measurement.
 func TestBasisHasTheDate(t *testing.T) {
 	cp := decided()

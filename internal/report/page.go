@@ -52,7 +52,8 @@ type page struct {
 
 	Title       string
 	Counts      string
-	Empty       bool // there is no cell
+	Empty       bool   // there is no cell
+	NothingYet  string // says that no cell works, empty elsewhere
 	Verdict     []string
 	Metrics     []pageMetric
 	Legend      []pageMark
@@ -100,7 +101,8 @@ func WritePage(w io.Writer, cp *sweep.Checkpoint) error {
 	p := page{
 		Style: template.CSS(pageStyle), ECharts: template.JS(echartsScript), Script: template.JS(pageScript),
 		Title:       cmp.Or(oneLine(cp.Sweep.Model), "model not named"),
-		Counts:      fmt.Sprintf("%d cells planned, %d measured, %d failed, %s", s.Planned, s.Measured, s.Failed, s.rest()),
+		Counts:      fmt.Sprintf("%d cells planned, %d measured, %s, %s", s.Planned, s.Measured, s.failedText(), s.rest()),
+		NothingYet:  g.nothingWorks(s),
 		Empty:       len(g.ctx) == 0,
 		Metrics:     pageMetrics,
 		Legend:      g.pageLegend(verdicts),

@@ -116,6 +116,11 @@ func Print(w io.Writer, cp *sweep.Checkpoint) error {
 			return fmt.Errorf("printing advice: %w", err)
 		}
 	}
+	if text := g.nothingWorks(s); text != "" {
+		if _, err := fmt.Fprintln(w, "Advice: "+text); err != nil {
+			return fmt.Errorf("printing advice: %w", err)
+		}
+	}
 	if err := printWarnings(w, cp); err != nil {
 		return fmt.Errorf("printing warnings: %w", err)
 	}

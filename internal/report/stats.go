@@ -106,6 +106,19 @@ func (g *grid) stats() Stats {
 	return s
 }
 
+// failedText counts the failed cells, with their classes.
+func (s Stats) failedText() string {
+	text := fmt.Sprintf("%d failed", s.Failed)
+	var classes []string
+	for _, f := range s.Failures {
+		classes = append(classes, fmt.Sprintf("%d %s", f.Cells, oneLine(string(f.Class))))
+	}
+	if len(classes) > 0 {
+		text += " (" + strings.Join(classes, ", ") + ")"
+	}
+	return text
+}
+
 // rest counts the planned cells that are neither measured nor failed.
 func (s Stats) rest() string {
 	text := fmt.Sprintf("%d missing", s.Missing)
