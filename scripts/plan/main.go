@@ -85,6 +85,7 @@ func tell(ctx context.Context, o bench.Options, in plan.Input, measure bool) (er
 		if err := measureOne(ctx, o); err != nil {
 			return err
 		}
+		in.Config.Fresh = false // which has happened
 	}
 	if in.Checkpoint, err = checkpoint(in.Config); err != nil {
 		return err

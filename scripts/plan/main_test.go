@@ -59,6 +59,9 @@ func TestPlanMeasure(t *testing.T) {
 	assert.Contains(t, stdout, "  0 measured already, 0 failed, 5 to do\n")
 	assert.Contains(t, stdout, "-fresh begins anew")
 
+	_, stdout, _ = command(t, "-config", file, "-fresh", "-measure")
+	assert.Contains(t, stdout, "  1 measured already, 0 failed, 4 to do\n")
+
 	require.NoError(t, os.WriteFile(filepath.Join(out, sweep.FileName), []byte("{"), 0o644))
 	code, _, stderr = command(t, "-config", file)
 	assert.Equal(t, 1, code)
