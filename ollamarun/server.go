@@ -95,26 +95,15 @@ type Model struct {
 
 // Model describes a model of the server, or fails when it has none of that name.
 func (s *Server) Model(ctx context.Context, name string) (Model, error) {
-	ctx, cancel := s.soon(ctx)
-	defer cancel()
-	show, err := s.client().Show(ctx, &api.ShowRequest{Model: name})
+	show, entry, err := s.describe(ctx, name, false)
 	if err != nil {
-		return Model{}, fmt.Errorf("model %q: %w; `ollama list` shows what the server has", name, s.failure(ctx, "asking for it", err))
+		return Model{}, err
 	}
-	m := Model{Quantization: oneLine(show.Details.QuantizationLevel), System: show.System}
+	m := Model{Digest: oneLine(entry.Digest), Quantization: oneLine(show.Details.QuantizationLevel), System: show.System}
 	if architecture, ok := show.ModelInfo["general.architecture"].(string); ok {
 		trained, _ := show.ModelInfo[architecture+".context_length"].(float64)
 		if trained > 0 && trained < math.MaxInt32 {
 			m.TrainedCtx = int(trained)
-		}
-	}
-	list, err := s.client().List(ctx)
-	if err != nil {
-		return Model{}, s.failure(ctx, "listing models", err)
-	}
-	for _, entry := range list.Models {
-		if sameModel(entry.Name, name) {
-			m.Digest = oneLine(entry.Digest)
 		}
 	}
 	return m, nil
@@ -123,22 +112,32 @@ func (s *Server) Model(ctx context.Context, name string) (Model, error) {
 // ModelInfo returns what the server tells of a model's architecture, with its long
 // lists, and the bytes of its files.
 func (s *Server) ModelInfo(ctx context.Context, name string) (info map[string]any, bytes int64, err error) {
+	show, entry, err := s.describe(ctx, name, true)
+	if err != nil {
+		return nil, 0, err
+	}
+	return show.ModelInfo, entry.Size, nil
+}
+
+// describe returns what the server says of a model, verbose with long lists, and its
+// entry in the list of models, zero where it has none there.
+func (s *Server) describe(ctx context.Context, name string, verbose bool) (show *api.ShowResponse, entry api.ListModelResponse, err error) {
 	ctx, cancel := s.soon(ctx)
 	defer cancel()
-	show, err := s.client().Show(ctx, &api.ShowRequest{Model: name, Verbose: true})
+	show, err = s.client().Show(ctx, &api.ShowRequest{Model: name, Verbose: verbose})
 	if err != nil {
-		return nil, 0, fmt.Errorf("model %q: %w; `ollama list` shows what the server has", name, s.failure(ctx, "asking for it", err))
+		return nil, entry, fmt.Errorf("model %q: %w; `ollama list` shows what the server has", name, s.failure(ctx, "asking for it", err))
 	}
 	list, err := s.client().List(ctx)
 	if err != nil {
-		return nil, 0, s.failure(ctx, "listing models", err)
+		return nil, entry, s.failure(ctx, "listing models", err)
 	}
-	for _, entry := range list.Models {
-		if sameModel(entry.Name, name) {
-			bytes = entry.Size
+	for _, e := range list.Models {
+		if sameModel(e.Name, name) {
+			entry = e
 		}
 	}
-	return show.ModelInfo, bytes, nil
+	return show, entry, nil
 }
 
 // lost returns an error where the server has no model of that name any more: no

@@ -39,19 +39,26 @@ type screen struct {
 // and no work to speak of beside a measurement.
 const refreshRate = 500 * time.Millisecond
 
-// show begins the bar of a plan of so many cells.
+// show begins the bar of a plan of so many cells; without a screen it does nothing.
 func (s *screen) show(cells int) {
+	if s == nil {
+		return
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	console := cupwriter.New(s.out, true)
 	console.SetTermFd(s.fd)
 	s.bars = mpb.New(mpb.WithConsoleWriter(console), mpb.WithRefreshRate(refreshRate))
-	s.bar = s.bars.New(int64(cells), mpb.BarStyle().Lbound("[").Rbound("]").Filler("=").Tip(">").Padding("-"),
+	// A bar that is full would end, so that this one never is.
+	s.bar = s.bars.New(int64(cells)+1, mpb.BarStyle().Lbound("[").Rbound("]").Filler("=").Tip(">").Padding("-"),
 		mpb.BarWidth(20), mpb.BarRemoveOnComplete(), mpb.AppendDecorators(decor.Any(func(decor.Statistics) string { return s.text() })))
 }
 
 // hide takes the bar away; what is written from then on stands where it stood.
 func (s *screen) hide() {
+	if s == nil {
+		return
+	}
 	s.mu.Lock()
 	bars, bar := s.bars, s.bar
 	s.bars, s.bar = nil, nil
@@ -78,7 +85,6 @@ func (s *screen) tell(p sweep.Progress) {
 	if p.Begins {
 		done = max(0, done-1)
 	}
-	bar.SetTotal(int64(p.Cells)+1, false) // a bar that is full would end
 	bar.SetCurrent(int64(done))
 }
 

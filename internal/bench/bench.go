@@ -168,9 +168,7 @@ func strategy(c sweep.Config) sweep.Strategy {
 // Run measures (see sweep.Sweep.Run) and clears up at once, since reports of many
 // cells take a while and an interrupted run has none.
 func (b *Bench) Run(each func(name string, measure func() sweep.Outcome)) sweep.Summary {
-	if b.screen != nil {
-		b.screen.show(len(b.sweep.Plan))
-	}
+	b.screen.show(len(b.sweep.Plan))
 	summary := b.sweep.Run(b.ctx, func(name string, measure func() sweep.Outcome) {
 		each(name, func() sweep.Outcome {
 			outcome := measure()
@@ -178,9 +176,7 @@ func (b *Bench) Run(each func(name string, measure func() sweep.Outcome)) sweep.
 			return outcome
 		})
 	})
-	if b.screen != nil {
-		b.screen.hide()
-	}
+	b.screen.hide()
 	b.failed = b.clearUp()
 	if errors.Is(summary.Stop, sweep.ErrInterrupted) {
 		fmt.Fprintln(b.say, "all is saved and cleared up; "+b.howToGoOn(summary))

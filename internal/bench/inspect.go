@@ -43,10 +43,7 @@ func Inspect(ctx context.Context, cfg sweep.Config, o Options) (in Inspection, e
 	if cfg.Engine == sweep.EngineHost && server.Local() {
 		in.GPUBytes = ollamarun.GPUMemory(ctx)
 	}
-	name := subject.model
-	if subject.template != nil {
-		name = subject.template.From()
-	}
+	name := subject.base()
 	if filepath.IsAbs(name) {
 		return in, errors.New("the template's weights are a file that the server does not have yet")
 	}

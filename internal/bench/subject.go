@@ -32,6 +32,14 @@ func newSubject(cfg sweep.Config) (subject, error) {
 	return subject{model: cfg.Model, template: &template}, nil
 }
 
+// base is the model that holds the weights: a name of the server's or a file.
+func (s subject) base() string {
+	if s.template != nil {
+		return s.template.From()
+	}
+	return s.model
+}
+
 // header says what is swept and on what, as far as the server tells, and what
 // of that the checks go by.
 func (s subject) header(ctx context.Context, server *ollamarun.Server, cfg sweep.Config, prompter *sweep.Prompter) (sweep.Header, check.Evidence, error) {
@@ -50,12 +58,10 @@ func (s subject) header(ctx context.Context, server *ollamarun.Server, cfg sweep
 		h.Strategy = cfg.Strategy
 	}
 	known := check.Evidence{NumPredict: cfg.NumPredict, CLI: cfg.Runner == sweep.RunnerCLI, Exclusive: cfg.Exclusive}
-	base := s.model
 	if s.template != nil {
 		h.ModelfileSHA256, h.Modelfile = s.template.SHA256(), s.template.String()
-		base = s.template.From()
 	}
-	if !filepath.IsAbs(base) { // a file is no model of the server's yet
+	if base := s.base(); !filepath.IsAbs(base) { // a file is no model of the server's yet
 		model, err := server.Model(ctx, base)
 		if err != nil {
 			return sweep.Header{}, check.Evidence{}, err
