@@ -35,6 +35,8 @@ func (cp *Checkpoint) Pace() (Pace, bool) {
 			t.prompts = append(t.prompts, taken(s))
 		}
 	}
+	slices.Sort(t.loads)
+	slices.Sort(t.prompts)
 	return t.pace("as measured before")
 }
 
@@ -47,19 +49,26 @@ func taken(s parse.Sample) time.Duration {
 	return s.TotalDuration
 }
 
-// timings gathers how long loads and prompts took.
+// timings gathers how long loads and prompts took, ascending: the mean of the middle
+// is asked for after every cell.
 type timings struct{ loads, prompts []time.Duration }
 
 // add takes in a cell that was gone through in so much time, with the samples
 // that it got.
 func (t *timings) add(spent time.Duration, loaded bool, samples []parse.Sample) {
 	for _, s := range samples {
-		t.prompts = append(t.prompts, taken(s))
+		insert(&t.prompts, taken(s))
 		spent -= taken(s)
 	}
 	if loaded {
-		t.loads = append(t.loads, max(0, spent))
+		insert(&t.loads, max(0, spent))
 	}
+}
+
+// insert keeps the order.
+func insert(ascending *[]time.Duration, d time.Duration) {
+	i, _ := slices.BinarySearch(*ascending, d)
+	*ascending = slices.Insert(*ascending, i, d)
 }
 
 // pace returns false where nothing was timed.
@@ -67,11 +76,10 @@ func (t *timings) pace(basis string) (Pace, bool) {
 	return Pace{Load: middleMean(t.loads), Prompt: middleMean(t.prompts), Basis: basis}, len(t.loads)+len(t.prompts) > 0
 }
 
-// middleMean returns the mean of the middle half (the interquartile mean), which a
-// few that hung or failed at once don't shift; of less than four the mean; of none
-// zero.
-func middleMean(ds []time.Duration) time.Duration {
-	sorted := slices.Sorted(slices.Values(ds))
-	cut := len(sorted) / 4
-	return mean(sorted[cut : len(sorted)-cut])
+// middleMean returns the mean of the middle half of ascending durations (the
+// interquartile mean), which a few that hung or failed at once don't shift; of less
+// than four the mean; of none zero.
+func middleMean(ascending []time.Duration) time.Duration {
+	cut := len(ascending) / 4
+	return mean(ascending[cut : len(ascending)-cut])
 }

@@ -1,6 +1,7 @@
 package sweep
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -24,7 +25,7 @@ func TestMiddleMean(t *testing.T) {
 		"one of many gave up":    {s(5, 5, 0, 5, 5), s(5)},
 		"two kinds, half a half": {s(1, 9, 1, 9), s(5)},
 	} {
-		t.Run(name, func(t *testing.T) { assert.Equal(t, tt.want[0], middleMean(tt.of)) })
+		t.Run(name, func(t *testing.T) { assert.Equal(t, tt.want[0], middleMean(slices.Sorted(slices.Values(tt.of)))) })
 	}
 }
 
@@ -38,7 +39,6 @@ func TestTimingsKeepLoadsApart(t *testing.T) {
 	some.add(2*time.Second, false, []parse.Sample{prompt}) // after a load that is counted
 	some.add(100*time.Second, true, nil)                   // failed
 	some.add(0, true, []parse.Sample{prompt})              // a clock that was set back
-	some.loads = some.loads[:3]
 	pace, ok := some.pace("so")
 	assert.True(t, ok)
 	assert.Equal(t, Pace{Load: 100 * time.Second, Prompt: 2 * time.Second, Basis: "so"}, pace)
