@@ -53,8 +53,9 @@ func Compare(old, new *sweep.Checkpoint, limit float64) (*Comparison, error) {
 	c := &Comparison{Identity: identity(old.Sweep, new.Sweep), Limit: limit}
 	var pairs []verdict.Pair
 	cells := allCells(old, new)
+	olds, news := old.ByCell(), new.ByCell()
 	for _, cell := range cells {
-		before, after := old.Result(cell), new.Result(cell)
+		before, after := olds[cell], news[cell]
 		switch rated, now := hasRate(before), hasRate(after); {
 		case rated && now:
 			p := verdict.Pair{Old: rates(before), New: rates(after)}
@@ -81,7 +82,7 @@ func Compare(old, new *sweep.Checkpoint, limit float64) (*Comparison, error) {
 		c.Cells[i].Change = changes[i]
 	}
 	c.Mean = verdict.MeanChange(c.inOrder(new))
-	c.ctx, c.batch = axes(cells)
+	c.ctx, c.batch = sweep.Axes(cells)
 	return c, nil
 }
 
@@ -109,17 +110,8 @@ func allCells(old, new *sweep.Checkpoint) []sweep.Cell {
 			cells = append(cells, cp.Results[i].Cell())
 		}
 	}
-	slices.SortFunc(cells, func(a, b sweep.Cell) int { return cmp.Or(cmp.Compare(a.Ctx, b.Ctx), cmp.Compare(a.Batch, b.Batch)) })
+	slices.SortFunc(cells, sweep.Cell.Compare)
 	return slices.Compact(cells)
-}
-
-func axes(cells []sweep.Cell) (ctx, batch []int) {
-	for _, c := range cells {
-		ctx, batch = append(ctx, c.Ctx), append(batch, c.Batch)
-	}
-	slices.Sort(ctx)
-	slices.Sort(batch)
-	return slices.Compact(ctx), slices.Compact(batch)
 }
 
 func hasRate(r *sweep.Result) bool { return r != nil && r.PromptEvalRate != nil }

@@ -113,6 +113,22 @@ type full struct{}
 
 func (full) Write([]byte) (int, error) { return 0, errors.New("no space left on device") }
 
+// TestNamesAreData: what stands in a checkpoint moves no cursor.
+func TestNamesAreData(t *testing.T) {
+	old, new := updated()
+	new.Sweep.Model = "tiny\x1b[31mred\x1b[0m\r\nRegression: none"
+	fails(new, 0, "CUDA \x1b[2JOOM")
+	c, err := Compare(old, new, 0)
+	require.NoError(t, err)
+	var text, summary strings.Builder
+	require.NoError(t, c.Print(&text))
+	require.NoError(t, c.WriteSummary(&summary))
+	for _, got := range []string{text.String(), summary.String()} {
+		assert.NotContains(t, got, "\x1b")
+		assert.NotContains(t, got, "\nRegression: none")
+	}
+}
+
 func TestCompareFindsWhatChanged(t *testing.T) {
 	c := cases(t)["updated"]
 	regressed := c.Regressed()

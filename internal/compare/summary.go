@@ -74,7 +74,7 @@ func (c *Comparison) WriteSummary(w io.Writer) error {
 	if len(c.Identity) > 0 {
 		b.WriteString("| differs | old | new |\n| --- | --- | --- |\n")
 		for _, d := range c.Identity {
-			fmt.Fprintf(&b, "| %s | %s | %s |\n", d.Field, escape(plain(d.Old)), escape(plain(d.New)))
+			fmt.Fprintf(&b, "| %s | %s | %s |\n", d.Field, escape(report.OneLine(d.Old)), escape(report.OneLine(d.New)))
 		}
 		b.WriteString("\n")
 	}

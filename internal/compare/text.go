@@ -3,9 +3,9 @@ package compare
 import (
 	"fmt"
 	"io"
-	"math"
 	"strings"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/report"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
 )
@@ -15,7 +15,7 @@ func (c *Comparison) Print(w io.Writer) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s -> %s\n", c.OldName, c.NewName)
 	for _, d := range c.Identity {
-		fmt.Fprintf(&b, "Differs: %s: %s -> %s\n", d.Field, plain(d.Old), plain(d.New))
+		fmt.Fprintf(&b, "Differs: %s: %s -> %s\n", d.Field, report.OneLine(d.Old), report.OneLine(d.New))
 	}
 	fmt.Fprintf(&b, "Cells: %s\n", c.counts())
 	fmt.Fprintf(&b, "Mean: %s\n", c.meanText())
@@ -80,7 +80,7 @@ func (c *Comparison) lists() []string {
 	if len(c.FailNow) > 0 {
 		line := "Fail now and had a rate:"
 		for _, cell := range c.FailNow {
-			line += fmt.Sprintf(" num_ctx=%d, num_batch=%d (%s);", cell.Ctx, cell.Batch, plain(string(c.classOf(cell))))
+			line += fmt.Sprintf(" num_ctx=%d, num_batch=%d (%s);", cell.Ctx, cell.Batch, report.OneLine(string(c.classOf(cell))))
 		}
 		lines = append(lines, strings.TrimSuffix(line, ";"))
 	}
@@ -129,9 +129,8 @@ func (c *Comparison) verdictText() string {
 
 func percent(ratio float64) string { return signed(ratio) + " %" }
 
-// signed gives a relative change in percent its sign; what rounds to nothing is
-// +0.0.
-func signed(ratio float64) string { return fmt.Sprintf("%+.1f", math.Round(1000*ratio)/10+0) }
+// signed gives a relative change in percent its sign.
+func signed(ratio float64) string { return report.SignedPercent(100 * ratio) }
 
 func intervalText(c verdict.Change) string {
 	if !c.Bounded {
@@ -139,6 +138,3 @@ func intervalText(c verdict.Change) string {
 	}
 	return fmt.Sprintf("%s to %s", percent(c.Low), percent(c.High))
 }
-
-// plain makes text from a file safe to stand within a line.
-func plain(s string) string { return strings.Join(strings.Fields(s), " ") }

@@ -99,7 +99,7 @@ func FromInfo(info map[string]any, weights int64) (Model, error) {
 		value int
 	}{{"block_count", layers}, {"embedding_length", m.Embedding}, {"attention.head_count", m.Heads}} {
 		if known.value == 0 {
-			return Model{}, fmt.Errorf("the server does not tell the model's %s.%s", architecture, known.name)
+			return Model{}, fmt.Errorf("the server does not tell the model's %q", architecture+"."+known.name)
 		}
 	}
 	if layers > mostLayers {

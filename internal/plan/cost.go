@@ -25,8 +25,8 @@ type Cost struct {
 }
 
 // costs returns that of each strategy, the config's own first.
-func (p *Plan) costs(known map[sweep.Cell]sweep.Known) ([]Cost, error) {
-	all := []Cost{p.exhaustive(known)}
+func (p *Plan) costs(exhaustive Cost) ([]Cost, error) {
+	all := []Cost{exhaustive}
 	for _, name := range []string{sweep.StrategyBest, sweep.StrategyFrontier} {
 		c, err := p.searching(name)
 		if err != nil {
@@ -52,38 +52,16 @@ func (p *Plan) costs(known map[sweep.Cell]sweep.Known) ([]Cost, error) {
 	return all, nil
 }
 
-func (p *Plan) exhaustive(known map[sweep.Cell]sweep.Known) Cost {
-	c := Cost{Strategy: sweep.StrategyExhaustive}
-	for _, cell := range p.Cells {
-		k := known[cell]
-		if k.Failed && !p.Config.RetryFailed || k.Closed {
-			continue
-		}
-		lacking := max(0, p.Config.Repeat-len(k.Rates))
-		c.Prompts += lacking
-		switch {
-		case lacking == 0:
-		case p.Config.Order == sweep.OrderRound:
-			c.Loads += lacking
-		default:
-			c.Loads++
-		}
-	}
-	c.Least, c.Most = c.Loads, c.Loads
-	return c
-}
-
 // beside returns the loads and prompts of what is measured beside so many loads of
 // the plan, at most.
 func (p *Plan) beside(planned int) (loads, prompts int) {
-	const rounds, referencePrompts = 6, 3 // as the sweep has them
 	if every := p.Config.ReferenceEvery; every > 0 {
 		n := planned / every
-		loads, prompts = loads+n, prompts+n*max(p.Config.Repeat, referencePrompts)
+		loads, prompts = loads+n, prompts+n*max(p.Config.Repeat, sweep.ReferenceSamples)
 	}
-	again := p.Config.Leaders() * rounds
+	again := p.Config.Leaders() * sweep.MostRounds
 	if p.Config.Baseline {
-		again += 2 * rounds
+		again += 2 * sweep.MostRounds
 	}
 	if planned == 0 {
 		again = 0
@@ -106,7 +84,7 @@ var playKinds = []string{"saturating", "spill", "oom", "interior"}
 // searching plays a search on drawn surfaces of this grid, from the start.
 func (p *Plan) searching(name string) (Cost, error) {
 	c := Cost{Strategy: name, Simulated: true}
-	ctx, batch := p.axes()
+	ctx, batch := sweep.Axes(p.Cells)
 	if len(ctx) == 0 {
 		return c, nil
 	}

@@ -6,7 +6,6 @@
 package plan
 
 import (
-	"slices"
 	"time"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/memory"
@@ -38,6 +37,8 @@ type Plan struct {
 	// as their median, and Sizes how many there are.
 	Scale float64
 	Sizes int
+
+	results map[sweep.Cell]*sweep.Result // of the checkpoint
 }
 
 // Make looks ahead.
@@ -46,24 +47,33 @@ func Make(in Input) (*Plan, error) {
 	p.Cells, p.LeftOut = in.Config.Plan()
 	known := make(map[sweep.Cell]sweep.Known)
 	if in.Checkpoint != nil {
-		known = in.Checkpoint.Known()
+		known, p.results = in.Checkpoint.Known(), in.Checkpoint.ByCell()
 		if pace, ok := in.Checkpoint.Pace(); ok {
 			p.Pace = pace
 		}
 		p.calibrate()
 	}
+	lacking := 0 // prompts
 	for _, c := range p.Cells {
-		switch k := known[c]; {
-		case k.Failed && !in.Config.RetryFailed:
+		k := known[c]
+		if k.Failed && in.Config.RetryFailed {
+			delete(known, c)
+			k = sweep.Known{}
+		}
+		switch {
+		case k.Failed:
 			p.Failed++
 		case len(k.Rates) >= in.Config.Repeat || k.Closed:
 			p.Measured++
 		default:
 			p.ToDo++
+			lacking += in.Config.Repeat - len(k.Rates)
 		}
 	}
+	rounds := in.Config.Order == sweep.OrderRound
+	every := sweep.Exhaustive{Repeat: in.Config.Repeat, Rounds: rounds}.Next(sweep.State{Plan: p.Cells, Known: known})
 	var err error
-	p.Costs, err = p.costs(known)
+	p.Costs, err = p.costs(Cost{Strategy: sweep.StrategyExhaustive, Loads: every.Left, Prompts: lacking, Least: every.Left, Most: every.Left})
 	return p, err
 }
 
@@ -82,16 +92,6 @@ func (p *Plan) calibrate() {
 	if len(ratios) > 0 {
 		p.Scale, p.Sizes = verdict.Median(ratios), len(ratios)
 	}
-}
-
-// axes returns the values of num_ctx and num_batch in the grid, ascending.
-func (p *Plan) axes() (ctx, batch []int) {
-	for _, c := range p.Cells {
-		ctx, batch = append(ctx, c.Ctx), append(batch, c.Batch)
-	}
-	slices.Sort(ctx)
-	slices.Sort(batch)
-	return slices.Compact(ctx), slices.Compact(batch)
 }
 
 // size returns the bytes that a cell is expected to take.

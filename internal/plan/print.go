@@ -23,7 +23,7 @@ func (p *Plan) Print(w io.Writer) error {
 }
 
 func (p *Plan) printCells(b *strings.Builder) {
-	ctx, batch := p.axes()
+	ctx, batch := sweep.Axes(p.Cells)
 	fmt.Fprintf(b, "Out folder: %s\n", p.Config.Out)
 	fmt.Fprintf(b, "Cells: %d of %d num_ctx and %d num_batch\n", len(p.Cells), len(ctx), len(batch))
 	if len(p.LeftOut) > 0 {
@@ -84,7 +84,7 @@ func (p *Plan) printMemory(b *strings.Builder) {
 		fmt.Fprintf(b, "Memory: not known: %s\n", p.NoModel)
 		return
 	}
-	ctx, batch := p.axes()
+	ctx, batch := sweep.Axes(p.Cells)
 	if len(ctx) == 0 {
 		return
 	}
@@ -122,7 +122,7 @@ const nearLimit = 0.1
 
 // mark says what to expect of a cell.
 func (p *Plan) mark(c sweep.Cell) byte {
-	if r := p.result(c); r != nil {
+	if r := p.results[c]; r != nil {
 		switch {
 		case r.Failed():
 			return 'x'
@@ -143,13 +143,6 @@ func (p *Plan) mark(c sweep.Cell) byte {
 	return '.'
 }
 
-func (p *Plan) result(c sweep.Cell) *sweep.Result {
-	if p.Checkpoint == nil {
-		return nil
-	}
-	return p.Checkpoint.Result(c)
-}
-
 // meanings explain the marks.
 var meanings = []struct {
 	mark    byte
@@ -164,7 +157,7 @@ var meanings = []struct {
 
 // printMap draws the grid with a mark for each cell, num_ctx to the right.
 func (p *Plan) printMap(b *strings.Builder) {
-	ctx, batch := p.axes()
+	ctx, batch := sweep.Axes(p.Cells)
 	planned := make(map[sweep.Cell]bool)
 	for _, c := range p.Cells {
 		planned[c] = true

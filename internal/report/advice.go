@@ -13,6 +13,7 @@ import (
 
 // advice is what to set, and what that is worth.
 type advice struct {
+	cp       *sweep.Checkpoint
 	cell     sweep.Cell
 	rate     verdict.Interval // of the cell; as a search believes, where one decided
 	believed bool
@@ -29,7 +30,7 @@ func (g *grid) advise(v *sweep.Verdict) *advice {
 	if v == nil {
 		return nil
 	}
-	a := &advice{cell: sweep.Cell{Ctx: v.Recommended.Ctx, Batch: v.Recommended.Batch}, frontier: g.cp.Frontier(), memory: g.memoryEnd()}
+	a := &advice{cp: g.cp, cell: sweep.Cell{Ctx: v.Recommended.Ctx, Batch: v.Recommended.Batch}, frontier: g.cp.Frontier(), memory: g.memoryEnd()}
 	a.rate, _ = verdict.IntervalOf(v.Recommended.Rates)
 	if s := v.Search; s != nil {
 		a.rate, a.believed = verdict.Interval{Median: s.Rate, Low: s.Low, High: s.High, N: a.rate.N, Bounded: true}, true
@@ -40,17 +41,14 @@ func (g *grid) advise(v *sweep.Verdict) *advice {
 // rateText gives the rate with its interval, where it has one, and what it rests
 // on.
 func (a *advice) rateText() string {
-	return rateIn(a.rate, a.believed)
-}
-
-func rateIn(in verdict.Interval, believed bool) string {
+	in := a.rate
 	text := fmt.Sprintf("%.1f tokens/s", in.Median)
 	samples := fmt.Sprintf("%d samples", in.N)
 	if in.N == 1 {
 		samples = "1 sample"
 	}
 	switch {
-	case believed:
+	case a.believed:
 		return text + fmt.Sprintf(" (as the search believes: 95 %% interval %.1f to %.1f, %s)", in.Low, in.High, samples)
 	case in.Bounded:
 		return text + fmt.Sprintf(" (95 %% interval %.1f to %.1f, %s)", in.Low, in.High, samples)
@@ -101,12 +99,11 @@ func (m memoryEnd) text() string {
 	none := sweep.Cell{}
 	switch {
 	case m.ran != none && m.spill != none:
-		return fmt.Sprintf("a part of the model is not in GPU memory from num_ctx=%d, num_batch=%d on, and memory ends at num_ctx=%d, num_batch=%d; the largest num_ctx that works is %d",
-			m.spill.Ctx, m.spill.Batch, m.ran.Ctx, m.ran.Batch, m.works)
+		return fmt.Sprintf("a part of the model is not in GPU memory from %s on, and memory ends at %s; the largest num_ctx that works is %d", inWords(m.spill), inWords(m.ran), m.works)
 	case m.ran != none:
-		return fmt.Sprintf("memory ends at num_ctx=%d, num_batch=%d; the largest num_ctx that works is %d", m.ran.Ctx, m.ran.Batch, m.works)
+		return fmt.Sprintf("memory ends at %s; the largest num_ctx that works is %d", inWords(m.ran), m.works)
 	case m.spill != none:
-		return fmt.Sprintf("a part of the model is not in GPU memory from num_ctx=%d, num_batch=%d on", m.spill.Ctx, m.spill.Batch)
+		return fmt.Sprintf("a part of the model is not in GPU memory from %s on", inWords(m.spill))
 	}
 	return fmt.Sprintf("memory did not end: num_ctx=%d works, the largest that was measured", m.works)
 }

@@ -27,15 +27,25 @@ func orNothing(write func(io.Writer, *sweep.Checkpoint) error) func(io.Writer, *
 	}
 }
 
+// advisedOf is a writer of a checkpoint's advice.
+func advisedOf(write func(*advice, io.Writer) error) func(io.Writer, *sweep.Checkpoint) error {
+	return func(w io.Writer, cp *sweep.Checkpoint) error { return advised(write)(w, sourceOf(cp)) }
+}
+
+var (
+	writeModelfile   = advisedOf((*advice).writeModelfile)
+	writeEnvironment = advisedOf((*advice).writeEnvironment)
+)
+
 func TestAdviceFiles(t *testing.T) {
 	for _, f := range []struct {
 		extension string
 		write     func(io.Writer, *sweep.Checkpoint) error
 	}{
 		{".frontier.csv", WriteFrontier},
-		{".Modelfile", orNothing(WriteModelfile)},
-		{".options.json", orNothing(WriteOptions)},
-		{".env", orNothing(WriteEnvironment)},
+		{".Modelfile", orNothing(writeModelfile)},
+		{".options.json", orNothing(advisedOf((*advice).writeOptions))},
+		{".env", orNothing(writeEnvironment)},
 	} {
 		goldens(t, f.extension, f.write)
 		var b strings.Builder
@@ -53,7 +63,7 @@ func TestModelfileOfATemplate(t *testing.T) {
 	cp.Sweep.Model = "tiny"
 	cp.Sweep.Modelfile = "FROM tiny\nSYSTEM \"\"\"be\nbrief\"\"\"\nPARAMETER num_batch 8\nPARAMETER top_k 5\nPARAMETER num_predict 2\n"
 	var b strings.Builder
-	require.NoError(t, WriteModelfile(&b, cp))
+	require.NoError(t, writeModelfile(&b, cp))
 	f, err := parser.ParseFile(strings.NewReader(b.String()))
 	require.NoError(t, err)
 	assert.Equal(t, []parser.Command{
@@ -65,7 +75,7 @@ func TestModelfileOfATemplate(t *testing.T) {
 	}, f.Commands)
 
 	cp.Sweep.Modelfile = "no such line"
-	assert.ErrorContains(t, WriteModelfile(io.Discard, cp), "reading the checkpoint's modelfile: ")
+	assert.ErrorContains(t, writeModelfile(io.Discard, cp), "reading the checkpoint's modelfile: ")
 }
 
 // TestModelfileIsNoProgram: names from a file put no line of their own into what
@@ -75,7 +85,7 @@ func TestModelfileIsNoProgram(t *testing.T) {
 	cp.Sweep.Model = "tiny\nSYSTEM obey"
 	cp.Sweep.GPU = []string{"A\nPARAMETER top_k 1"}
 	cp.Sweep.OllamaVersion = "0.10.1\nOLLAMA_HOST=elsewhere"
-	for _, write := range []func(io.Writer, *sweep.Checkpoint) error{WriteModelfile, WriteEnvironment} {
+	for _, write := range []func(io.Writer, *sweep.Checkpoint) error{writeModelfile, writeEnvironment} {
 		var b strings.Builder
 		require.NoError(t, write(&b, cp))
 		for line := range strings.Lines(b.String()) {
@@ -154,6 +164,6 @@ func TestBasisHasTheDate(t *testing.T) {
 	cp := decided()
 	cp.Result(sweep.Cell{Ctx: 8192, Batch: 256}).Timestamp = time.Date(2026, 2, 3, 4, 5, 6, 0, time.UTC)
 	var b strings.Builder
-	require.NoError(t, WriteModelfile(&b, cp))
+	require.NoError(t, writeModelfile(&b, cp))
 	assert.Contains(t, b.String(), "# measured: 2026-02-03\n")
 }

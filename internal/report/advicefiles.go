@@ -19,28 +19,15 @@ import (
 // errNothing says that there is nothing to write a file of: no cell has a rate.
 var errNothing = errors.New("no cell has a rate")
 
-// adviceOf returns errNothing while no cell has a rate.
-func adviceOf(cp *sweep.Checkpoint) (*advice, error) {
-	g := newGrid(cp)
-	a := g.advise(g.stats().Verdict)
-	if a == nil {
-		return nil, errNothing
-	}
-	return a, nil
-}
-
-// WriteModelfile writes a Modelfile of the recommended cell for `ollama create`:
+// writeModelfile writes a Modelfile of the recommended cell for `ollama create`:
 // the sweep's own template, or the model as it is, with num_ctx and num_batch set,
 // and what that rests on as comments.
-func WriteModelfile(w io.Writer, cp *sweep.Checkpoint) error {
-	a, err := adviceOf(cp)
-	if err != nil {
-		return err
-	}
+func (a *advice) writeModelfile(w io.Writer) (err error) {
+	cp := a.cp
 	if cp.Sweep.Model == "" {
 		return errNothing // an older tool's, that doesn't say of which model
 	}
-	f := &parser.Modelfile{Commands: []parser.Command{{Name: "model", Args: oneLine(cp.Sweep.Model)}}}
+	f := &parser.Modelfile{Commands: []parser.Command{{Name: "model", Args: OneLine(cp.Sweep.Model)}}}
 	if cp.Sweep.Modelfile != "" {
 		if f, err = parser.ParseFile(strings.NewReader(cp.Sweep.Modelfile)); err != nil {
 			return fmt.Errorf("reading the checkpoint's modelfile: %w", err)
@@ -53,14 +40,15 @@ func WriteModelfile(w io.Writer, cp *sweep.Checkpoint) error {
 	f.Commands = append(f.Commands,
 		parser.Command{Name: "num_ctx", Args: strconv.Itoa(a.cell.Ctx)},
 		parser.Command{Name: "num_batch", Args: strconv.Itoa(a.cell.Batch)})
-	if _, err := fmt.Fprintf(w, "%s%s", comments(a.basis(cp)), f); err != nil {
+	if _, err := fmt.Fprintf(w, "%s%s", comments(a.basis()), f); err != nil {
 		return fmt.Errorf("writing modelfile: %w", err)
 	}
 	return nil
 }
 
 // basis says in lines what the advice rests on.
-func (a *advice) basis(cp *sweep.Checkpoint) []string {
+func (a *advice) basis() []string {
+	cp := a.cp
 	lines := []string{"prompt: " + a.rateText()}
 	if r := cp.Result(a.cell); r != nil && !r.Timestamp.IsZero() {
 		lines = append(lines, "measured: "+r.Timestamp.Format("2006-01-02"))
@@ -73,7 +61,7 @@ func (a *advice) basis(cp *sweep.Checkpoint) []string {
 		{"driver", cp.Sweep.Driver},
 	} {
 		if known.value != "" {
-			lines = append(lines, known.name+": "+oneLine(known.value))
+			lines = append(lines, known.name+": "+OneLine(known.value))
 		}
 	}
 	return lines
@@ -87,12 +75,8 @@ func comments(lines []string) string {
 	return b.String()
 }
 
-// WriteOptions writes the recommended cell as JSON for the `options` of a request.
-func WriteOptions(w io.Writer, cp *sweep.Checkpoint) error {
-	a, err := adviceOf(cp)
-	if err != nil {
-		return err
-	}
+// writeOptions writes the recommended cell as JSON for the `options` of a request.
+func (a *advice) writeOptions(w io.Writer) error {
 	if err := json.NewEncoder(w).Encode(struct {
 		NumCtx   int `json:"num_ctx"`
 		NumBatch int `json:"num_batch"`
@@ -102,14 +86,10 @@ func WriteOptions(w io.Writer, cp *sweep.Checkpoint) error {
 	return nil
 }
 
-// WriteEnvironment writes the recommended cell as settings of the server's
+// writeEnvironment writes the recommended cell as settings of the server's
 // environment, as far as it has any.
-func WriteEnvironment(w io.Writer, cp *sweep.Checkpoint) error {
-	a, err := adviceOf(cp)
-	if err != nil {
-		return err
-	}
-	lines := append(a.basis(cp), fmt.Sprintf("Ollama has no variable for num_batch: num_batch=%d goes into %s or a request's options.", a.cell.Batch, ModelfileFile))
+func (a *advice) writeEnvironment(w io.Writer) error {
+	lines := append(a.basis(), fmt.Sprintf("Ollama has no variable for num_batch: num_batch=%d goes into %s or a request's options.", a.cell.Batch, ModelfileFile))
 	if _, err := fmt.Fprintf(w, "%sOLLAMA_CONTEXT_LENGTH=%d\n", comments(lines), a.cell.Ctx); err != nil {
 		return fmt.Errorf("writing environment: %w", err)
 	}

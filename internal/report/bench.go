@@ -50,7 +50,7 @@ func NewBenchWriter(w io.Writer, h sweep.Header) *BenchWriter {
 	} {
 		// File is set in a literal because SetConfig marks a key as internal,
 		// and internal keys are not written.
-		if value := oneLine(c.value); value != "" {
+		if value := OneLine(c.value); value != "" {
 			b.config = append(b.config, benchfmt.Config{Key: c.key, Value: []byte(value), File: true})
 		}
 	}

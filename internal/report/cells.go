@@ -84,7 +84,7 @@ func (m *cellMap) Plot(c draw.Canvas, _ *plot.Plot) {
 				drawSpill(c, area)
 			}
 		case failed:
-			name := oneLine(string(*r.Error))
+			name := OneLine(string(*r.Error))
 			if _, ok := layouts[name]; !ok {
 				layouts[name] = layOutFailure(name, first.X, first.Y, 0.85*size)
 			}

@@ -45,17 +45,18 @@ func WriteChanges(w io.Writer, c Changes) error {
 		return fmt.Errorf("drawing changes: %w", err)
 	}
 	if len(c.Ratio) > 0 {
-		m.scale = &scale{-most, most, &changeColors, "Change of Prompt Eval Rate (%)", changeText}
+		m.scale = &scale{-most, most, &changeColors, "Change of Prompt Eval Rate (%)", SignedPercent}
 	}
 	title := []titleLine{
-		{oneLine(c.Title), sansBold(16), ink},
-		{oneLine(c.Text), sans(12), ink},
+		{OneLine(c.Title), sansBold(16), ink},
+		{OneLine(c.Text), sans(12), ink},
 	}
 	return layOut(m, title, m.changeLegend(len(c.Strong) > 0)).write(w)
 }
 
-// changeText gives a change of so many percent its sign.
-func changeText(percent float64) string { return fmt.Sprintf("%+.1f", percent) }
+// SignedPercent gives a change of so many percent its sign; what rounds to nothing
+// is +0.0.
+func SignedPercent(percent float64) string { return fmt.Sprintf("%+.1f", math.Round(10*percent)/10+0) }
 
 // changeLegend explains what does not speak for itself.
 func (g *grid) changeLegend(strong bool) []legendEntry {
@@ -66,17 +67,10 @@ func (g *grid) changeLegend(strong bool) []legendEntry {
 		}})
 	}
 	if g.has(failed) {
-		entries = append(entries, legendEntry{"fails now, with the type of error", func(c draw.Canvas, swatch vg.Rectangle) {
-			fill(c, failedTint, swatch)
-			drawFailedBorder(c, swatch)
-			drawMark(c, middle(swatch), swatchHeight/2)
-		}})
+		entries = append(entries, failedEntry("fails now, with the type of error"))
 	}
 	if g.has(missing) {
-		entries = append(entries, legendEntry{"without a rate on one side or both", func(c draw.Canvas, swatch vg.Rectangle) {
-			drawMissing(c, swatch)
-			stroke(c, draw.LineStyle{Color: gridGrey, Width: 0.5}, swatch)
-		}})
+		entries = append(entries, missingEntry("without a rate on one side or both"))
 	}
 	return entries
 }

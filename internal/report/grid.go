@@ -34,7 +34,7 @@ func newGrid(cp *sweep.Checkpoint) *grid {
 	plan := cp.Plan()
 	g := &grid{
 		planned: make(map[sweep.Cell]bool, len(plan)),
-		results: make(map[sweep.Cell]*sweep.Result, len(cp.Results)),
+		results: cp.ByCell(),
 	}
 	g.cp = cp
 	g.pruned = cp.Pruned()
@@ -44,7 +44,6 @@ func newGrid(cp *sweep.Checkpoint) *grid {
 		g.planned[c] = true
 	}
 	for i := range cp.Results {
-		g.results[cp.Results[i].Cell()] = &cp.Results[i]
 		g.gpu = g.gpu || cp.Results[i].SizeVRAM > 0
 	}
 	return g
@@ -81,6 +80,12 @@ func (g *grid) missingText() string {
 	return "not measured by the search yet"
 }
 
+// What became of the places of the grid that hold no cell.
+const (
+	leftOutText    = "left out: num_batch above num_ctx"
+	notPlannedText = "not planned"
+)
+
 // prunedText says what became of the pruned cells.
 const prunedText = "pruned: needs at least the memory of a cell that ran out of it"
 
@@ -115,9 +120,9 @@ func (g *grid) has(states ...state) bool {
 	return false
 }
 
-// oneLine makes text from a file safe to stand within a line: control
+// OneLine makes text from a file safe to stand within a line: control
 // characters, line ends among them, become spaces.
-func oneLine(s string) string {
+func OneLine(s string) string {
 	return strings.TrimSpace(strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) {
 			return ' '

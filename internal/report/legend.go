@@ -26,11 +26,7 @@ type legendEntry struct {
 func (g *grid) legend() []legendEntry {
 	var entries []legendEntry
 	if g.has(failed) {
-		entries = append(entries, legendEntry{"failed, with the type of error", func(c draw.Canvas, swatch vg.Rectangle) {
-			fill(c, failedTint, swatch)
-			drawFailedBorder(c, swatch)
-			drawMark(c, middle(swatch), swatchHeight/2)
-		}})
+		entries = append(entries, failedEntry("failed, with the type of error"))
 	}
 	if g.hasSpilled() {
 		entries = append(entries, legendEntry{spilledText, func(c draw.Canvas, swatch vg.Rectangle) {
@@ -39,10 +35,7 @@ func (g *grid) legend() []legendEntry {
 		}})
 	}
 	if g.has(missing) {
-		entries = append(entries, legendEntry{g.missingText(), func(c draw.Canvas, swatch vg.Rectangle) {
-			drawMissing(c, swatch)
-			stroke(c, draw.LineStyle{Color: gridGrey, Width: 0.5}, swatch)
-		}})
+		entries = append(entries, missingEntry(g.missingText()))
 	}
 	if g.has(pruned) {
 		entries = append(entries, legendEntry{prunedText, func(c draw.Canvas, swatch vg.Rectangle) {
@@ -63,6 +56,21 @@ func (g *grid) legend() []legendEntry {
 		}})
 	}
 	return entries
+}
+
+func failedEntry(meaning string) legendEntry {
+	return legendEntry{meaning, func(c draw.Canvas, swatch vg.Rectangle) {
+		fill(c, failedTint, swatch)
+		drawFailedBorder(c, swatch)
+		drawMark(c, middle(swatch), swatchHeight/2)
+	}}
+}
+
+func missingEntry(meaning string) legendEntry {
+	return legendEntry{meaning, func(c draw.Canvas, swatch vg.Rectangle) {
+		drawMissing(c, swatch)
+		stroke(c, draw.LineStyle{Color: gridGrey, Width: 0.5}, swatch)
+	}}
 }
 
 // drawLegend draws the entries as one line in the middle of the area.

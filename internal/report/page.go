@@ -100,7 +100,7 @@ func WritePage(w io.Writer, cp *sweep.Checkpoint) error {
 	verdicts := g.verdicts()
 	p := page{
 		Style: template.CSS(pageStyle), ECharts: template.JS(echartsScript), Script: template.JS(pageScript),
-		Title:       cmp.Or(oneLine(cp.Sweep.Model), "model not named"),
+		Title:       cmp.Or(OneLine(cp.Sweep.Model), "model not named"),
 		Counts:      fmt.Sprintf("%d cells planned, %d measured, %s, %s", s.Planned, s.Measured, s.failedText(), s.rest()),
 		NothingYet:  g.nothingWorks(s),
 		Empty:       len(g.ctx) == 0,
@@ -147,7 +147,7 @@ func (p *page) advise(g *grid, s Stats) error {
 	}
 	p.Advice = a.texts(s)
 	var modelfile strings.Builder
-	if err := WriteModelfile(&modelfile, g.cp); err != nil && !errors.Is(err, errNothing) {
+	if err := a.writeModelfile(&modelfile); err != nil && !errors.Is(err, errNothing) {
 		return err
 	}
 	p.Modelfile = modelfile.String()
@@ -159,7 +159,7 @@ func (g *grid) environment() []namedValue {
 	h := g.cp.Sweep
 	var values []namedValue
 	add := func(name, value string) {
-		if value = oneLine(value); value != "" {
+		if value = OneLine(value); value != "" {
 			values = append(values, namedValue{name, value})
 		}
 	}

@@ -96,20 +96,19 @@ func (g *grid) pageCell(c sweep.Cell, x, y int, verdict string) pageCell {
 // cellText says in lines all that is known of a cell.
 func (g *grid) cellText(c sweep.Cell, verdict string) []string {
 	at, r := g.at(c)
-	lines := []string{fmt.Sprintf("num_ctx=%d, num_batch=%d", c.Ctx, c.Batch)}
+	lines := []string{inWords(c)}
 	if verdict != "" {
 		lines[0] += ": " + verdict
 	}
 	switch at {
 	case leftOut:
-		return append(lines, "left out: num_batch above num_ctx")
+		return append(lines, leftOutText)
 	case notPlanned:
-		return append(lines, "not planned")
+		return append(lines, notPlannedText)
 	case missing:
 		return append(lines, g.missingText())
 	case pruned:
-		over := g.pruned[c]
-		return append(lines, prunedText, fmt.Sprintf("namely of num_ctx=%d, num_batch=%d", over.Ctx, over.Batch))
+		return append(lines, prunedText, "namely of "+inWords(g.pruned[c]))
 	case failed:
 		lines = append(lines, failureLine(r))
 	case measured:
@@ -120,15 +119,15 @@ func (g *grid) cellText(c sweep.Cell, verdict string) []string {
 		lines = append(lines, spilledText)
 	}
 	for _, text := range r.Warnings {
-		lines = append(lines, "warning: "+oneLine(text))
+		lines = append(lines, "warning: "+OneLine(text))
 	}
 	return lines
 }
 
 func failureLine(r *sweep.Result) string {
-	line := "failed: " + oneLine(string(*r.Error))
+	line := "failed: " + OneLine(string(*r.Error))
 	if r.Detail != "" {
-		line += ": " + oneLine(r.Detail)
+		line += ": " + OneLine(r.Detail)
 	}
 	return line
 }
@@ -153,14 +152,14 @@ func figureLines(r *sweep.Result) []string {
 		add("memory: %.3g GB, %.3g GB of it on GPUs", gb(r.Size), gb(r.SizeVRAM))
 	}
 	if r.Settings != "" {
-		add("settings: %s", oneLine(r.Settings))
+		add("settings: %s", OneLine(r.Settings))
 	}
 	if n := len(r.Samples); n > 0 {
 		for _, gpu := range r.Samples[n-1].GPU {
 			lines = append(lines, gpuText(gpu))
 		}
 		if others := r.Samples[n-1].Others; len(others) > 0 {
-			add("other models in memory: %s", oneLine(strings.Join(others, ", ")))
+			add("other models in memory: %s", OneLine(strings.Join(others, ", ")))
 		}
 	}
 	if r.Retries > 0 {
@@ -201,7 +200,7 @@ func gpuText(g parse.GPU) string {
 		}
 	}
 	if len(g.Throttle) > 0 {
-		known = append(known, "held down by "+oneLine(strings.Join(g.Throttle, ", ")))
+		known = append(known, "held down by "+OneLine(strings.Join(g.Throttle, ", ")))
 	}
 	return fmt.Sprintf("GPU %d: %s", g.Index, strings.Join(known, ", "))
 }

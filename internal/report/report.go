@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"github.com/google/renameio/v2"
 
@@ -31,24 +32,53 @@ const (
 // format is a file and what is in it.
 type format struct {
 	file  string
-	write func(io.Writer, *sweep.Checkpoint) error
+	write func(io.Writer, source) error
+}
+
+// source is what files are made of.
+type source struct {
+	cp     *sweep.Checkpoint
+	advice func() *advice // for all files the same, nil while no cell has a rate
+}
+
+func sourceOf(cp *sweep.Checkpoint) source {
+	return source{cp, sync.OnceValue(func() *advice {
+		g := newGrid(cp)
+		return g.advise(g.stats().Verdict)
+	})}
+}
+
+// of is a writer of the checkpoint.
+func of(write func(io.Writer, *sweep.Checkpoint) error) func(io.Writer, source) error {
+	return func(w io.Writer, s source) error { return write(w, s.cp) }
+}
+
+// advised is a writer of advice, of which there may be none.
+func advised(write func(*advice, io.Writer) error) func(io.Writer, source) error {
+	return func(w io.Writer, s source) error {
+		a := s.advice()
+		if a == nil {
+			return errNothing
+		}
+		return write(a, w)
+	}
 }
 
 // formats lists the files in the order in which they are made.
 var formats = []format{
-	{BenchFile, WriteBench},
-	{TableFile, WriteTable},
-	{StatsFile, WriteStats},
-	{HeatmapFile, WriteHeatmap},
-	{PageFile, WritePage},
-	{FrontierFile, WriteFrontier},
-	{ModelfileFile, WriteModelfile},
-	{OptionsFile, WriteOptions},
-	{EnvironmentFile, WriteEnvironment},
+	{BenchFile, of(WriteBench)},
+	{TableFile, of(WriteTable)},
+	{StatsFile, of(WriteStats)},
+	{HeatmapFile, of(WriteHeatmap)},
+	{PageFile, of(WritePage)},
+	{FrontierFile, of(WriteFrontier)},
+	{ModelfileFile, advised((*advice).writeModelfile)},
+	{OptionsFile, advised((*advice).writeOptions)},
+	{EnvironmentFile, advised((*advice).writeEnvironment)},
 }
 
 // looks are the files that somebody looks at while a sweep runs.
-var looks = []format{{HeatmapFile, WriteHeatmap}, {PageFile, WritePage}}
+var looks = []format{{HeatmapFile, of(WriteHeatmap)}, {PageFile, of(WritePage)}}
 
 // Write makes the report files of the checkpoint in dir, which it creates where
 // it is missing, and returns their names. A file is replaced as a whole or left as it
@@ -67,10 +97,11 @@ func Refresh(dir string, cp *sweep.Checkpoint) error {
 }
 
 func writeAll(formats []format, dir string, cp *sweep.Checkpoint) (files []string, err error) {
+	from := sourceOf(cp)
 	for _, f := range formats {
 		var buf bytes.Buffer
 		path := filepath.Join(dir, f.file)
-		err := f.write(&buf, cp)
+		err := f.write(&buf, from)
 		if errors.Is(err, errNothing) {
 			if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return nil, fmt.Errorf("removing what no longer holds: %w", err)

@@ -111,7 +111,7 @@ func (s Stats) failedText() string {
 	text := fmt.Sprintf("%d failed", s.Failed)
 	var classes []string
 	for _, f := range s.Failures {
-		classes = append(classes, fmt.Sprintf("%d %s", f.Cells, oneLine(string(f.Class))))
+		classes = append(classes, fmt.Sprintf("%d %s", f.Cells, OneLine(string(f.Class))))
 	}
 	if len(classes) > 0 {
 		text += " (" + strings.Join(classes, ", ") + ")"
@@ -158,7 +158,7 @@ func (s Stats) Print(w io.Writer) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Cells: %d planned, %d measured, %d failed, %s\n", s.Planned, s.Measured, s.Failed, s.rest())
 	for _, f := range s.Failures {
-		fmt.Fprintf(&b, "  %d failed: %s\n", f.Cells, oneLine(string(f.Class)))
+		fmt.Fprintf(&b, "  %d failed: %s\n", f.Cells, OneLine(string(f.Class)))
 	}
 	if s.LeftOut > 0 {
 		fmt.Fprintf(&b, "  %d left out: num_batch above num_ctx\n", s.LeftOut)

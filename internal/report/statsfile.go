@@ -45,7 +45,7 @@ func WriteStats(w io.Writer, cp *sweep.Checkpoint) error {
 func statsRow(r *sweep.Result, verdict string) []string {
 	var warnings []string
 	for _, text := range r.Warnings {
-		warnings = append(warnings, oneLine(text))
+		warnings = append(warnings, OneLine(text))
 	}
 	row := []string{strconv.Itoa(r.NumCtx), strconv.Itoa(r.NumBatch)}
 	row = append(row, sampleColumns(r)...)

@@ -57,7 +57,7 @@ func WriteTable(w io.Writer, cp *sweep.Checkpoint) error {
 // csvText returns text for a cell of a CSV file. A spreadsheet takes what begins
 // like a formula for one; an apostrophe makes it text.
 func csvText(text string) string {
-	text = oneLine(text)
+	text = OneLine(text)
 	if text != "" && strings.ContainsRune("=+-@", rune(text[0])) {
 		return "'" + text
 	}

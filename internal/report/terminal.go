@@ -132,7 +132,7 @@ func (g *grid) footnotes(s Stats) []string {
 	failures := slices.Clone(s.Failures)
 	slices.SortFunc(failures, func(a, b ClassCount) int { return strings.Compare(string(a.Class), string(b.Class)) })
 	for _, f := range failures {
-		add(shortForm(f.Class), oneLine(string(f.Class)))
+		add(shortForm(f.Class), OneLine(string(f.Class)))
 	}
 	if s.Missing > 0 {
 		add("·", g.missingText())
@@ -151,10 +151,10 @@ func (g *grid) footnotes(s Stats) []string {
 func (g *grid) blankReason() string {
 	var reasons []string
 	if g.has(leftOut) {
-		reasons = append(reasons, "left out: num_batch above num_ctx")
+		reasons = append(reasons, leftOutText)
 	}
 	if g.has(notPlanned) {
-		reasons = append(reasons, "not planned")
+		reasons = append(reasons, notPlannedText)
 	}
 	return strings.Join(reasons, ", or ")
 }

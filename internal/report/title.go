@@ -22,7 +22,7 @@ type titleLine struct {
 // title returns the picture's three lines: what was swept, over which ranges,
 // and the best cell.
 func (g *grid) title(h sweep.Header, s Stats) []titleLine {
-	model := oneLine(h.Model)
+	model := OneLine(h.Model)
 	if model == "" {
 		model = "model not named"
 	}

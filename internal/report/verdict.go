@@ -29,7 +29,9 @@ func verdictLine(v *sweep.Verdict) string {
 	return line + "; recommended: " + named(v.Recommended)
 }
 
-func named(c verdict.Cell) string { return fmt.Sprintf("num_ctx=%d, num_batch=%d", c.Ctx, c.Batch) }
+func named(c verdict.Cell) string { return inWords(sweep.Cell{Ctx: c.Ctx, Batch: c.Batch}) }
+
+func inWords(c sweep.Cell) string { return fmt.Sprintf("num_ctx=%d, num_batch=%d", c.Ctx, c.Batch) }
 
 // percent gives a share one decimal, and rounds up so that it holds.
 func percent(share float64) string { return fmt.Sprintf("%.1f", max(0, math.Ceil(1000*share-1e-9)/10)) }
@@ -75,7 +77,7 @@ func searchTexts(v *sweep.Verdict) []string {
 		"the search recommends " + named(v.Recommended),
 		fmt.Sprintf("it believes in %.1f tokens/s there (95 %% interval %.1f to %.1f); the chance that the likeliest of the cells not measured is faster by more than the tolerance is %s %%",
 			a.Rate, a.Low, a.High, percent(a.Chance)),
-		state + oneLine(a.Why),
+		state + OneLine(a.Why),
 	}
 }
 
@@ -185,7 +187,7 @@ type warning struct {
 func warnings(cp *sweep.Checkpoint) []warning {
 	var all []warning
 	for _, text := range cp.Sweep.Warnings {
-		all = append(all, warning{text: oneLine(text)})
+		all = append(all, warning{text: OneLine(text)})
 	}
 	at := make(map[string]int) // by kind, in all
 	for i := range cp.Results {
@@ -194,7 +196,7 @@ func warnings(cp *sweep.Checkpoint) []warning {
 			kind, _, _ := strings.Cut(text, ": ")
 			if _, ok := at[kind]; !ok {
 				at[kind] = len(all)
-				all = append(all, warning{text: oneLine(text)})
+				all = append(all, warning{text: OneLine(text)})
 			}
 			if w := &all[at[kind]]; !slices.Contains(w.cells, r.Cell()) {
 				w.cells = append(w.cells, r.Cell())

@@ -95,7 +95,7 @@ func (w *watcher) make(path string) error {
 	s := newGrid(cp).stats()
 	best := ""
 	if s.Best != nil {
-		best = fmt.Sprintf(", best %.1f tokens/s at num_ctx=%d, num_batch=%d", *s.Best.PromptEvalRate, s.Best.NumCtx, s.Best.NumBatch)
+		best = fmt.Sprintf(", best %.1f tokens/s at %s", *s.Best.PromptEvalRate, inWords(s.Best.Cell()))
 	}
 	w.say("%d of %d cells measured, %d failed%s; wrote %s and %s", s.Measured, s.Planned, s.Failed, best, HeatmapFile, filepath.Join(out, PageFile))
 	return nil

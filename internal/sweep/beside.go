@@ -10,16 +10,16 @@ import (
 )
 
 const (
-	// mostRounds is how often leading cells and the baseline are measured, in
+	// MostRounds is how often leading cells and the baseline are measured, in
 	// turns, each time with a load of its own: six samples a side are the least
 	// that have a 95 % interval.
-	mostRounds = 6
+	MostRounds = 6
 	// leastRounds is from where a difference can be told: below it no test finds
 	// one.
 	leastRounds = 5
-	// referenceSamples is how many prompts a measurement of the reference cell
+	// ReferenceSamples is how many prompts a measurement of the reference cell
 	// takes at least: their scatter is what a drift is held against.
-	referenceSamples = 3
+	ReferenceSamples = 3
 )
 
 // reference measures the reference cell again where its time has come: the
@@ -30,7 +30,7 @@ func (r *run) reference(ctx context.Context) error {
 	if r.ReferenceEvery == 0 || !ok || cp.sinceReference() < r.ReferenceEvery {
 		return nil
 	}
-	_, err := r.besideThePlan(ctx, Reference, cell, max(r.Repeat, referenceSamples))
+	_, err := r.besideThePlan(ctx, Reference, cell, max(r.Repeat, ReferenceSamples))
 	return err
 }
 
@@ -136,7 +136,7 @@ func (r *run) baseline(ctx context.Context) error {
 // a cell that fails is left out from then on.
 func (r *run) turns(ctx context.Context, purpose Purpose, cells []Cell) error {
 	cp := r.Store.Checkpoint()
-	for round := 1; round <= mostRounds; round++ {
+	for round := 1; round <= MostRounds; round++ {
 		if round > leastRounds && cp.apart(purpose, cells) {
 			return nil
 		}
@@ -207,5 +207,5 @@ func (r *run) besideProgress(purpose Purpose, round int, result Result) {
 	if result.NumBatch == 0 {
 		name = fmt.Sprintf("ctx=%d and the server's own num_batch", result.NumCtx)
 	}
-	fmt.Fprintf(r.Log, "# %s, round %d of at most %d, %s: %s\n", purpose, round, mostRounds, name, what(result))
+	fmt.Fprintf(r.Log, "# %s, round %d of at most %d, %s: %s\n", purpose, round, MostRounds, name, what(result))
 }

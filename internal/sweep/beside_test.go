@@ -44,7 +44,7 @@ func TestReferenceCell(t *testing.T) {
 	assert.Equal(t, []Purpose{Reference, Reference, Reference}, purposes(cp))
 	for _, r := range cp.Remeasured {
 		assert.Equal(t, Cell{1000, 100}, r.Cell())
-		assert.Len(t, r.Samples, referenceSamples)
+		assert.Len(t, r.Samples, ReferenceSamples)
 	}
 	drift, ok := cp.Drift()
 	require.True(t, ok)
@@ -152,7 +152,7 @@ func TestBaseline(t *testing.T) {
 	require.NoError(t, summary.Usable())
 	cp, err := Load(f.Store.Path())
 	require.NoError(t, err)
-	assert.Len(t, cp.Remeasured, 2*mostRounds)
+	assert.Len(t, cp.Remeasured, 2*MostRounds)
 	v, _ := cp.Verdict()
 	require.NotNil(t, v.Gain)
 	assert.True(t, v.Gain.Bounded)

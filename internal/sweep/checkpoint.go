@@ -201,6 +201,15 @@ func (cp *Checkpoint) Result(c Cell) *Result {
 	return nil
 }
 
+// ByCell returns the results by their cells. They are the checkpoint's own.
+func (cp *Checkpoint) ByCell() map[Cell]*Result {
+	results := make(map[Cell]*Result, len(cp.Results))
+	for i := range cp.Results {
+		results[cp.Results[i].Cell()] = &cp.Results[i]
+	}
+	return results
+}
+
 // Known returns what a strategy is told of the results.
 func (cp *Checkpoint) Known() map[Cell]Known {
 	known := make(map[Cell]Known, len(cp.Results))
@@ -237,9 +246,7 @@ func (cp *Checkpoint) Axes() (ctx, batch []int) {
 	for _, r := range cp.Results {
 		ctx, batch = append(ctx, r.NumCtx), append(batch, r.NumBatch)
 	}
-	slices.Sort(ctx)
-	slices.Sort(batch)
-	return slices.Compact(ctx), slices.Compact(batch)
+	return distinct(ctx), distinct(batch)
 }
 
 // Plan returns the cells that the sweep is to measure, in column order: those

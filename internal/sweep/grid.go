@@ -3,6 +3,7 @@ package sweep
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -15,9 +16,23 @@ type Cell struct {
 // String names the cell as its subtest and its benchmark line do.
 func (c Cell) String() string { return fmt.Sprintf("ctx=%d/batch=%d", c.Ctx, c.Batch) }
 
-// compare orders cells by num_ctx, then num_batch.
-func (c Cell) compare(other Cell) int {
+// Compare orders cells by num_ctx, then num_batch.
+func (c Cell) Compare(other Cell) int {
 	return cmp.Or(cmp.Compare(c.Ctx, other.Ctx), cmp.Compare(c.Batch, other.Batch))
+}
+
+// Axes returns every num_ctx and every num_batch of the cells, ascending.
+func Axes(cells []Cell) (ctx, batch []int) {
+	for _, c := range cells {
+		ctx, batch = append(ctx, c.Ctx), append(batch, c.Batch)
+	}
+	return distinct(ctx), distinct(batch)
+}
+
+// distinct sorts the values and drops what stands twice.
+func distinct(values []int) []int {
+	slices.Sort(values)
+	return slices.Compact(values)
 }
 
 // Valid reports whether the cell can be measured as it stands. Servers cap

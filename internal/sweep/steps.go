@@ -177,7 +177,7 @@ func pruned(plan []Cell, known map[Cell]Known) map[Cell]Cell {
 			out = slices.DeleteFunc(out, func(failed Cell) bool { return needs(c, failed) })
 		}
 	}
-	slices.SortFunc(out, Cell.compare)
+	slices.SortFunc(out, Cell.Compare)
 	by := make(map[Cell]Cell)
 	for _, c := range plan {
 		if _, ok := known[c]; ok {
