@@ -26,7 +26,8 @@ type grid struct {
 	planned    map[sweep.Cell]bool
 	pruned     map[sweep.Cell]sweep.Cell // each with the cell that ran out of memory
 	results    map[sweep.Cell]*sweep.Result
-	gpu        bool // a model was in GPU memory, so that one that is not has spilled
+	again      map[sweep.Cell][]float64 // rates of the leading cells that were measured again
+	gpu        bool                     // a model was in GPU memory, so that one that is not has spilled
 	cp         *sweep.Checkpoint
 }
 
@@ -35,6 +36,7 @@ func newGrid(cp *sweep.Checkpoint) *grid {
 	g := &grid{
 		planned: make(map[sweep.Cell]bool, len(plan)),
 		results: cp.ByCell(),
+		again:   make(map[sweep.Cell][]float64),
 	}
 	g.cp = cp
 	g.pruned = cp.Pruned()
@@ -42,6 +44,11 @@ func newGrid(cp *sweep.Checkpoint) *grid {
 	g.ctx, g.batch = cp.Axes()
 	for _, c := range plan {
 		g.planned[c] = true
+	}
+	for i := range cp.Remeasured {
+		if r := &cp.Remeasured[i]; r.Purpose == sweep.Confirm {
+			g.again[r.Cell()] = append(g.again[r.Cell()], r.SampleRates()...)
+		}
 	}
 	for i := range cp.Results {
 		g.gpu = g.gpu || cp.Results[i].SizeVRAM > 0

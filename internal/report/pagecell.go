@@ -94,11 +94,11 @@ func (g *grid) pageCell(c sweep.Cell, x, y int, verdict string) pageCell {
 }
 
 // cellText says in lines all that is known of a cell.
-func (g *grid) cellText(c sweep.Cell, verdict string) []string {
+func (g *grid) cellText(c sweep.Cell, is string) []string {
 	at, r := g.at(c)
 	lines := []string{inWords(c)}
-	if verdict != "" {
-		lines[0] += ": " + verdict
+	if is != "" {
+		lines[0] += ": " + is
 	}
 	switch at {
 	case leftOut:
@@ -115,6 +115,9 @@ func (g *grid) cellText(c sweep.Cell, verdict string) []string {
 		lines = append(lines, "prompt: "+rateText(*r.PromptEvalRate)+" tokens/s"+intervalText(r))
 	}
 	lines = append(lines, figureLines(r)...)
+	if rates := g.again[c]; len(rates) > 0 {
+		lines = append(lines, fmt.Sprintf("measured again, in turns with the other leading cells: %s, in the median %s", ratesText(rates), rateText(verdict.Median(rates))))
+	}
 	if at == measured && g.spilled(r) {
 		lines = append(lines, spilledText)
 	}
