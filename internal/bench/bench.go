@@ -106,7 +106,7 @@ func (b *Bench) open(o Options) (err error) {
 	if err != nil {
 		return err
 	}
-	store, known, err := b.openStore(server, subject, prompter)
+	store, known, err := b.openStore(server, subject, prompter, o.Overrides.Command(o.Config))
 	if err != nil {
 		return err
 	}
@@ -139,6 +139,7 @@ func (b *Bench) open(o Options) (err error) {
 		ReferenceEvery: b.config.ReferenceEvery,
 		Leaders:        b.config.Leaders(),
 		Baseline:       b.config.Baseline,
+		HostCells:      b.config.HostCells(),
 
 		Deadline:    beforeDeadline(o.Deadline),
 		BudgetEnd:   budgetEnd(b.config.Budget.Time),
@@ -151,16 +152,32 @@ func (b *Bench) open(o Options) (err error) {
 	if b.screen != nil {
 		b.sweep.OnProgress = b.screen.tell
 	}
-	return nil
+	if b.config.Shard != (sweep.Shard{}) {
+		b.sweep.Host, err = hostName(server)
+	}
+	return err
+}
+
+// hostName returns what the machine that measures is called where several share a
+// sweep: SWEEP_HOST, where jobs of one machine have GPUs of their own, or its name.
+func hostName(server *ollamarun.Server) (string, error) {
+	if name := report.OneLine(os.Getenv("SWEEP_HOST")); name != "" {
+		return name, nil
+	}
+	if !server.Local() {
+		return server.URL.Hostname(), nil
+	}
+	name, err := os.Hostname()
+	if err != nil {
+		return "", fmt.Errorf("%w: name this machine in SWEEP_HOST", err)
+	}
+	return name, nil
 }
 
 // strategy returns what decides on cells.
 func strategy(c sweep.Config) sweep.Strategy {
-	switch c.Strategy {
-	case sweep.StrategyBest:
-		return &search.Best{Tolerance: float64(c.Tolerance), Repeat: c.Repeat}
-	case sweep.StrategyFrontier:
-		return &search.Frontier{Tolerance: float64(c.Tolerance), Repeat: c.Repeat}
+	if s := search.Named(c.Strategy, c.Tolerance, c.Repeat); s != nil {
+		return s
 	}
 	return sweep.Exhaustive{Repeat: c.Repeat, Rounds: c.Order == sweep.OrderRound}
 }
@@ -267,11 +284,12 @@ const LockFile = ".lock"
 
 // openStore asks the server what is swept and opens the checkpoint with that.
 // What it knows besides is for the checks.
-func (b *Bench) openStore(server *ollamarun.Server, subject subject, prompter *sweep.Prompter) (*sweep.Store, check.Evidence, error) {
+func (b *Bench) openStore(server *ollamarun.Server, subject subject, prompter *sweep.Prompter, command string) (*sweep.Store, check.Evidence, error) {
 	header, known, err := subject.header(b.ctx, server, b.config, prompter)
 	if err != nil {
 		return nil, check.Evidence{}, err
 	}
+	header.Command = command
 	store, err := sweep.OpenStore(b.config.Out, header, b.config.Fresh, time.Now())
 	if err != nil {
 		return nil, check.Evidence{}, err

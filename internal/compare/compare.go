@@ -9,9 +9,7 @@ package compare
 import (
 	"cmp"
 	"errors"
-	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
@@ -126,28 +124,12 @@ func rates(r *sweep.Result) []float64 {
 
 // identity returns the fields in which two sweeps differ, as far as both name them.
 func identity(old, new sweep.Header) []Difference {
-	gpus := func(h sweep.Header) string { return strings.Join(h.GPU, ", ") }
-	tokens := func(h sweep.Header) string {
-		if h.NumPredict == 0 {
-			return ""
-		}
-		return fmt.Sprint(h.NumPredict)
-	}
 	var differ []Difference
-	for _, d := range []Difference{
-		{"model", old.Model, new.Model},
-		{"model digest", old.Digest, new.Digest},
-		{"GPU", gpus(old), gpus(new)},
-		{"Ollama version", old.OllamaVersion, new.OllamaVersion},
-		{"driver", old.Driver, new.Driver},
-		{"quantization", old.Quantization, new.Quantization},
-		{"modelfile", old.ModelfileSHA256, new.ModelfileSHA256},
-		{"prompt", old.PromptSHA256, new.PromptSHA256},
-		{"num_predict", tokens(old), tokens(new)},
-		{"runner", old.Runner, new.Runner},
-	} {
-		if d.Old != d.New && d.Old != "" && d.New != "" {
-			differ = append(differ, d)
+	before := append(old.Identity(), sweep.Trait{Name: "quantization", Value: old.Quantization})
+	after := append(new.Identity(), sweep.Trait{Name: "quantization", Value: new.Quantization})
+	for i := range before {
+		if a, b := before[i].Value, after[i].Value; a != b && a != "" && b != "" {
+			differ = append(differ, Difference{before[i].Name, a, b})
 		}
 	}
 	return differ

@@ -119,13 +119,13 @@ func requireSamples(t *testing.T, cp *sweep.Checkpoint, reported []string) {
 	}
 }
 
-// withoutTimes returns a file's text without dates and without times by our
-// clock.
+// withoutTimes returns a file's text without dates, times by our clock, and the
+// command, whose config lies in another folder.
 func withoutTimes(t *testing.T, out, file string) string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(out, file))
 	require.NoError(t, err)
-	return regexp.MustCompile(`"(wall_duration_ns|timestamp|started)": ?("[^"]*"|\d+)|and ([\d.]+(m|µ)?s) by the wall clock`).ReplaceAllString(string(text), `"$1": …`)
+	return regexp.MustCompile(`"(wall_duration_ns|timestamp|started|command)": ?("[^"]*"|\d+)|and ([\d.]+(m|µ)?s) by the wall clock`).ReplaceAllString(string(text), `"$1": …`)
 }
 
 // TestSurvivesKillEmbedded does the same ten times on a real server, whose

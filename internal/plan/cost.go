@@ -100,7 +100,7 @@ func (p *Plan) searching(name string) (Cost, error) {
 	for i, s := range surfaces {
 		wg.Go(func() {
 			turn <- struct{}{}
-			runs[i] = simulate.Play(s, p.strategy(name), 1)
+			runs[i] = simulate.Play(s, search.Named(name, p.Config.Tolerance, p.Config.Repeat), 1)
 			<-turn
 		})
 	}
@@ -118,13 +118,6 @@ func (p *Plan) searching(name string) (Cost, error) {
 	}
 	c.Loads, c.Prompts = int(math.Ceil(loads)), int(math.Ceil(prompts))
 	return c, nil
-}
-
-func (p *Plan) strategy(name string) sweep.Strategy {
-	if name == sweep.StrategyFrontier {
-		return &search.Frontier{Tolerance: float64(p.Config.Tolerance), Repeat: p.Config.Repeat}
-	}
-	return &search.Best{Tolerance: float64(p.Config.Tolerance), Repeat: p.Config.Repeat}
 }
 
 // thinned returns at most n of the values, the first and the last among them.

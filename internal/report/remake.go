@@ -1,11 +1,8 @@
 package report
 
 import (
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
 	"path/filepath"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
@@ -15,13 +12,23 @@ import (
 // folder or the file itself, and writes the report files into the folder out,
 // or beside the checkpoint when that is empty.
 func Remake(stdout io.Writer, in, out string) error {
-	cp, path, err := Load(in)
+	path, err := sweep.Find(in)
+	if err != nil {
+		return err
+	}
+	cp, err := sweep.Load(path)
 	if err != nil {
 		return err
 	}
 	if out == "" {
 		out = filepath.Dir(path)
 	}
+	return Make(stdout, cp, out)
+}
+
+// Make prints table and statistics of the checkpoint and writes the report files into
+// the folder out, which it creates where it is missing.
+func Make(stdout io.Writer, cp *sweep.Checkpoint, out string) error {
 	if err := Print(stdout, cp); err != nil {
 		return err
 	}
@@ -35,37 +42,4 @@ func Remake(stdout io.Writer, in, out string) error {
 		}
 	}
 	return nil
-}
-
-// Load reads the checkpoint that in names, a sweep's out folder or the file itself,
-// and returns the file's path with it.
-func Load(in string) (*sweep.Checkpoint, string, error) {
-	path, err := checkpointPath(in)
-	if err != nil {
-		return nil, "", err
-	}
-	cp, err := sweep.Load(path)
-	return cp, path, err
-}
-
-// checkpointPath returns the checkpoint that in names: the file itself or the
-// one in a folder.
-func checkpointPath(in string) (string, error) {
-	if in == "" {
-		return "", errors.New("name the out folder of a sweep, or its checkpoint file")
-	}
-	info, err := os.Stat(in)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return "", fmt.Errorf("%s does not exist: run a sweep first, or name its out folder", in)
-	case err != nil:
-		return "", fmt.Errorf("looking for the checkpoint: %w", err)
-	case !info.IsDir():
-		return in, nil
-	}
-	path := filepath.Join(in, sweep.FileName)
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("%s holds no %s: it is no out folder of a sweep", in, sweep.FileName)
-	}
-	return path, nil
 }

@@ -8,6 +8,18 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 )
 
+// Named returns the search that a config calls by that name, nil where it names none.
+// repeat is how many samples each cell gets at least.
+func Named(name string, tolerance sweep.Tolerance, repeat int) sweep.Strategy {
+	switch name {
+	case sweep.StrategyBest:
+		return &Best{Tolerance: float64(tolerance), Repeat: repeat}
+	case sweep.StrategyFrontier:
+		return &Frontier{Tolerance: float64(tolerance), Repeat: repeat}
+	}
+	return nil
+}
+
 // searcher is what the strategies share: the surface that they believe in. It is
 // kept from one question to the next as long as it holds.
 type searcher struct {

@@ -68,15 +68,51 @@ func (cp *Checkpoint) sinceReference() int {
 	return n
 }
 
-// beside measures what comes after the plan: leading cells again, the baseline.
+// beside measures what comes after the plan: the cells that tell hosts apart, leading
+// cells again, the baseline.
 func (r *run) beside(ctx context.Context) error {
-	if r.Leaders == 0 && !r.Baseline || r.summary().Missing > 0 {
+	if len(r.HostCells) == 0 && r.Leaders == 0 && !r.Baseline || r.summary().Missing > 0 {
 		return nil
+	}
+	if err := r.hostCells(ctx, 1); err != nil {
+		return err
 	}
 	if err := r.confirm(ctx); err != nil {
 		return err
 	}
 	return r.baseline(ctx)
+}
+
+// hostCells measures the cells that tell hosts apart, those of which so many loads
+// of this host stand: none before the plan, and one after it. Two loads tell what a
+// load by itself changes, and the time in between what the host itself does.
+func (r *run) hostCells(ctx context.Context, stand int) error {
+	if r.Filtered {
+		return nil
+	}
+	cp := r.Store.Checkpoint()
+	for _, c := range r.HostCells {
+		if cp.hostLoads(r.Host, c) != stand {
+			continue
+		}
+		result, err := r.besideThePlan(ctx, HostCheck, c, max(r.Repeat, ReferenceSamples))
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(r.Log, "# host %s, %v: %s\n", r.Host, c, besideText(result))
+	}
+	return nil
+}
+
+// hostLoads counts the loads of a cell that tells hosts apart.
+func (cp *Checkpoint) hostLoads(host string, c Cell) int {
+	n := 0
+	for i := range cp.Remeasured {
+		if r := &cp.Remeasured[i]; r.Purpose == HostCheck && r.Host == host && r.Cell() == c {
+			n++
+		}
+	}
+	return n
 }
 
 // confirm measures the leading cells again. Where they don't hold what they
@@ -191,7 +227,7 @@ func (r *run) besideThePlan(ctx context.Context, purpose Purpose, c Cell, sample
 	result := Result{NumCtx: c.Ctx, NumBatch: c.Batch}
 	saved := false
 	err := r.measure(ctx, &task{result: &result, want: samples, save: func(res Result) error {
-		err := r.Store.Remeasure(Remeasured{purpose, res}, saved)
+		err := r.Store.Remeasure(Remeasured{purpose, r.Host, res}, saved)
 		saved = true
 		return err
 	}})
@@ -199,13 +235,16 @@ func (r *run) besideThePlan(ctx context.Context, purpose Purpose, c Cell, sample
 }
 
 func (r *run) besideProgress(purpose Purpose, round int, result Result) {
-	what := failureText
-	if !result.Failed() {
-		what = func(result Result) string { return fmt.Sprintf("%.1f tokens/s", *result.PromptEvalRate) }
-	}
 	name := result.Cell().String()
 	if result.NumBatch == 0 {
 		name = fmt.Sprintf("ctx=%d and the server's own num_batch", result.NumCtx)
 	}
-	fmt.Fprintf(r.Log, "# %s, round %d of at most %d, %s: %s\n", purpose, round, MostRounds, name, what(result))
+	fmt.Fprintf(r.Log, "# %s, round %d of at most %d, %s: %s\n", purpose, round, MostRounds, name, besideText(result))
+}
+
+func besideText(result Result) string {
+	if result.Failed() {
+		return failureText(result)
+	}
+	return fmt.Sprintf("%.1f tokens/s", *result.PromptEvalRate)
 }

@@ -47,7 +47,7 @@ func wholeCheckpoint() *Checkpoint {
 		},
 	}
 	for i := range cp.Results {
-		cp.Results[i].setRate()
+		cp.Results[i].SetRate()
 	}
 	return cp
 }
@@ -119,6 +119,8 @@ func TestDecodeRefuses(t *testing.T) {
 		{"not a checkpoint", `{"a": 1}`, `no "version"`},
 		{"a list", `[]`, "line 1: json: cannot unmarshal array"},
 		{"future version", `{"version": 2}`, "version 2 is not known here, only 1"},
+		{"unknown purpose", `{"version": 1, "results": [], "remeasured": [{"purpose": "fun", "num_ctx": 1, "num_batch": 1}]}`, `remeasured 1 (ctx=1/batch=1): purpose "fun" is not known`},
+		{"load of no host", `{"version": 1, "results": [], "remeasured": [{"purpose": "host", "num_ctx": 1, "num_batch": 1}]}`, "remeasured 1 (ctx=1/batch=1): no host"},
 		{"wrong type", start + `{"num_ctx": "x"}]}`, "line 5: json: cannot unmarshal string"},
 		{"negative cell", start + `{"num_ctx": -1, "num_batch": 1, "prompt_eval_rate": 1}]}`, "result 1 (ctx=-1/batch=1): num_ctx and num_batch must be positive"},
 		{"twice", start + `{"num_ctx": 1, "num_batch": 1, "prompt_eval_rate": 1}, {"num_ctx": 1, "num_batch": 1, "error": "x"}]}`, "result 2 (ctx=1/batch=1): the cell stands twice"},

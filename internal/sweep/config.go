@@ -72,6 +72,9 @@ const (
 // which takes several samples of a cell, and for none where it can't.
 const ConfirmDefault = -1
 
+// DefaultTolerance is a search's where none is given.
+const DefaultTolerance = Tolerance(0.01)
+
 // MaxCells is the largest grid that is accepted: at a second a cell, twelve
 // days.
 const MaxCells = 1_000_000
@@ -90,7 +93,7 @@ func defaults() Config {
 		CellTimeout: 15 * time.Minute,
 		ServerWait:  10 * time.Minute,
 		Strategy:    StrategyExhaustive,
-		Tolerance:   0.01,
+		Tolerance:   DefaultTolerance,
 	}
 }
 
@@ -121,7 +124,7 @@ func ReadConfig(path string, overrides *Overrides) (Config, error) {
 		if name == "" || name == "." || name == ".." {
 			return Config{}, fmt.Errorf("config %s: there is no name in it for the out folder: call the file my.yaml, or name the folder with -out", path)
 		}
-		c.Out = filepath.Join("results", name+c.Shard.suffix())
+		c.Out = filepath.Join("results", name+c.Shard.Suffix())
 	}
 	key, err := c.check()
 	if err == nil {
@@ -204,6 +207,8 @@ func (c *Config) Leaders() int {
 	switch {
 	case c.Confirm != ConfirmDefault:
 		return c.Confirm
+	case c.Shard != (Shard{}):
+		return 0 // which cells lead is known once all shards are merged
 	case c.Repeat > 1 || c.ReferenceEvery > 0:
 		return 3
 	}
@@ -262,6 +267,19 @@ func (c *Config) Plan() (plan, leftOut []Cell) {
 		mine[cell] = true
 	}
 	return slices.DeleteFunc(plan, func(cell Cell) bool { return !mine[cell] }), leftOut
+}
+
+// HostCells returns the cells that tell hosts apart where shards of the grid are
+// measured on several: its first, which works wherever one does, and the one in the
+// middle of the middle num_ctx. They are the same for every shard; without shards
+// there are none.
+func (c *Config) HostCells() []Cell {
+	plan, _ := Grid{Ctx: c.NumCtx.Values(), Batch: c.NumBatch.Values()}.Cells()
+	if c.Shard == (Shard{}) || len(plan) == 0 {
+		return nil
+	}
+	column := slices.DeleteFunc(slices.Clone(plan), func(cell Cell) bool { return cell.Ctx != plan[len(plan)/2].Ctx })
+	return slices.Compact([]Cell{plan[0], column[len(column)/2]})
 }
 
 func positiveDuration(d time.Duration) error {

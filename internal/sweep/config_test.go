@@ -87,6 +87,17 @@ func TestConfigShardHasItsOwnFolder(t *testing.T) {
 	assert.Equal(t, filepath.Join("results", "my-2of3"), c.Out)
 }
 
+// TestCommand has what a sweep's cells depend on, and nothing else.
+func TestCommand(t *testing.T) {
+	flags := flag.NewFlagSet("", flag.ContinueOnError)
+	var o Overrides
+	o.Register(flags)
+	require.NoError(t, flags.Parse([]string{"-repeat", "6", "-baseline", "-ctx-start", "1024", "-prompt", "it's a file", "-tolerance", "2%",
+		"-host", "http://me:secret@there", "-out", "o", "-shard", "1/2", "-fresh", "-retry-failed", "-budget", "2h"}))
+	assert.Equal(t, `-config 'my configs/a.yaml' -repeat=6 -baseline=true -ctx-start=1024 -prompt='it'\''s a file' -tolerance=2%`, o.Command("my configs/a.yaml"))
+	assert.Equal(t, "-config my.yaml", new(Overrides).Command("my.yaml"))
+}
+
 // TestConfigErrors has each error whole: what is wrong, where, what to write
 // instead.
 func TestConfigErrors(t *testing.T) {

@@ -54,6 +54,40 @@ func TestShardsDealLikeShares(t *testing.T) {
 	}
 }
 
+// TestShardsGetEveryBatch: where the shards are as many as the num_batch of a column,
+// no shard has the same one everywhere.
+func TestShardsGetEveryBatch(t *testing.T) {
+	for _, test := range []struct{ ctxs, batches, shards int }{{8, 4, 4}, {12, 4, 2}, {8, 6, 4}, {9, 3, 9}} {
+		var ctx, batch []int
+		for i := range test.ctxs {
+			ctx = append(ctx, 1024*(i+1))
+		}
+		for i := range test.batches {
+			batch = append(batch, 8*(i+1))
+		}
+		whole, _ := Grid{Ctx: ctx, Batch: batch}.Cells()
+		for index := range test.shards {
+			part := Shard{index + 1, test.shards}.of(whole)
+			assert.Len(t, part, len(whole)/test.shards)
+			_, batches := Axes(part)
+			assert.GreaterOrEqual(t, len(batches), min(len(part), test.batches)-1, "%v: shard %d has num_batch %v alone", test, index+1, batches)
+		}
+	}
+}
+
+func TestHostCells(t *testing.T) {
+	c := Config{NumCtx: Axis{List: []int{1024, 2048, 4096}}, NumBatch: Axis{List: []int{64, 128, 256}}, TestRowFirst: true}
+	assert.Empty(t, c.HostCells(), "one host measures all")
+	for i := range 7 {
+		c.Shard = Shard{i + 1, 7}
+		assert.Equal(t, []Cell{{1024, 64}, {2048, 128}}, c.HostCells(), "the same for every shard")
+	}
+	c.NumCtx.List, c.NumBatch.List = []int{1024}, []int{64}
+	assert.Equal(t, []Cell{{1024, 64}}, c.HostCells())
+	c.NumCtx.List, c.NumBatch.List = []int{32, 2048}, []int{64, 128, 4096}
+	assert.Equal(t, []Cell{{2048, 64}, {2048, 128}}, c.HostCells(), "of those that can be measured")
+}
+
 func TestParseShard(t *testing.T) {
 	sh, err := ParseShard("2/4")
 	assert.NoError(t, err)

@@ -151,7 +151,7 @@ func (r *run) size(ctx context.Context, loaded int) error {
 	if r.Prompter.Sized() {
 		return nil
 	}
-	err := r.Prompter.Size(loaded, smallest(r.Plan), func(prompt string) (int, error) {
+	err := r.Prompter.Size(loaded, smallest(r.cells()), func(prompt string) (int, error) {
 		s, err := r.Runner.Sample(ctx, prompt)
 		if rate, ok := s.PromptEvalRate(); ok {
 			r.probes = append(r.probes, check.Known{Rate: rate, Batch: min(r.loaded.Batch, s.PromptEvalCount)})
@@ -169,7 +169,7 @@ func (r *run) size(ctx context.Context, loaded int) error {
 	}
 	r.Store.Learn(r.Prompter.sizing)
 	r.sayCopies()
-	return r.Prompter.fits(r.Plan)
+	return r.Prompter.fits(r.cells())
 }
 
 // samples has the loaded cell read prompts until it has enough samples.
@@ -297,7 +297,7 @@ func (t *task) fail(f parse.Failure, now time.Time) error {
 }
 
 func (t *task) put(now time.Time) error {
-	t.result.setRate()
+	t.result.SetRate()
 	t.result.Timestamp = now
 	return t.save(*t.result)
 }

@@ -3,6 +3,8 @@ package sweep
 import (
 	"flag"
 	"fmt"
+	"os"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,8 +18,8 @@ type Overrides struct {
 }
 
 type edit struct {
-	flag, key string
-	apply     func(*Config) error
+	flag, key, text string
+	apply           func(*Config) error
 }
 
 // Register adds the flags to the set. What they hold once the set is parsed
@@ -39,14 +41,14 @@ func (o *Overrides) Register(flags *flag.FlagSet) {
 			if err != nil {
 				err = fmt.Errorf("expected true or false, and this is %q", s)
 			}
-			o.edits = append(o.edits, edit{name, key, func(c *Config) error { *field(c) = v; return nil }})
+			o.edits = append(o.edits, edit{name, key, s, func(c *Config) error { *field(c) = v; return nil }})
 			return err
 		})
 	}
 	bound := func(name, key, usage string, axis func(*Config) *Axis, field func(*Axis) *int) {
 		flags.Func(name, usage, func(s string) error {
 			v, err := wholeNumber(s)
-			o.edits = append(o.edits, edit{name, key, func(c *Config) error {
+			o.edits = append(o.edits, edit{name, key, s, func(c *Config) error {
 				a := axis(c)
 				if len(a.List) > 0 && !o.all(key) {
 					return fmt.Errorf("-%s: %s is a list in the config: to use a range, give start, end and step together", name, key)
@@ -71,7 +73,7 @@ func (o *Overrides) Register(flags *flag.FlagSet) {
 	text("out", "out", "`folder` of checkpoint and reports (default results/ and the config's base name)", func(c *Config) *string { return &c.Out })
 	define(o, flags, "prompt", "prompt", "`file` of the prompt", func(s string) (string, error) { return s, nil },
 		func(c *Config, v string) { c.Prompt = Prompt{File: v} })
-	define(o, flags, "shard", "shard", "measure part `I/N` of the grid", ParseShard, func(c *Config, v Shard) { c.Shard = v })
+	define(o, flags, "shard", "shard", "measure part `I/N` of the grid, or auto: that which the environment names", flagShard, func(c *Config, v Shard) { c.Shard = v })
 	text("server-log", "server_log", "`file` that the server writes its log to, which tells the num_batch in force", func(c *Config) *string { return &c.ServerLog })
 	number("repeat", "repeat", "measured prompts per `cell`", func(c *Config) *int { return &c.Repeat })
 	text("order", "order", "`cell`: all samples of a cell after one load; round: one sample of every cell, then the next", func(c *Config) *string { return &c.Order })
@@ -100,9 +102,17 @@ func (o *Overrides) Register(flags *flag.FlagSet) {
 func define[T any](o *Overrides, flags *flag.FlagSet, name, key, usage string, parse func(string) (T, error), set func(*Config, T)) {
 	flags.Func(name, usage, func(s string) error {
 		v, err := parse(s)
-		o.edits = append(o.edits, edit{name, key, func(c *Config) error { set(c, v); return nil }})
+		o.edits = append(o.edits, edit{name, key, s, func(c *Config) error { set(c, v); return nil }})
 		return err
 	})
+}
+
+// flagShard reads "2/4", or takes the environment's word for "auto".
+func flagShard(s string) (Shard, error) {
+	if s == ShardAuto {
+		return ShardOf(os.Getenv)
+	}
+	return ParseShard(s)
 }
 
 // all reports whether start, end and step of the axis were all given.
@@ -125,6 +135,32 @@ func (o *Overrides) flags(key string) string {
 		}
 	}
 	return strings.Join(given, " ")
+}
+
+// Command returns the config's file and the flags that say what is measured, as they
+// stand in a command: not those that say where, or how much of it. The host's would
+// hold a password.
+func (o *Overrides) Command(config string) string {
+	words := []string{"-config", Quoted(config)}
+	for _, e := range o.edits {
+		switch e.key {
+		case "host", "out", "shard", "budget", "retry_failed", "fresh":
+		default:
+			words = append(words, "-"+e.flag+"="+Quoted(e.text))
+		}
+	}
+	return strings.Join(words, " ")
+}
+
+// plain matches what a shell leaves as it is.
+var plain = regexp.MustCompile(`^[\w@%+=:,./-]+$`)
+
+// Quoted returns the text as a word for a shell.
+func Quoted(text string) string {
+	if plain.MatchString(text) {
+		return text
+	}
+	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
 }
 
 func (o *Overrides) apply(c *Config) error {

@@ -52,23 +52,41 @@ func (sh Shard) check() error {
 	return fmt.Errorf("%v: the first number counts from 1 to the second", sh)
 }
 
-// suffix keeps the out folders of shards apart.
-func (sh Shard) suffix() string {
+// Suffix is what the name of a shard's out folder ends in, empty for the whole plan.
+func (sh Shard) Suffix() string {
 	if sh == (Shard{}) {
 		return ""
 	}
 	return fmt.Sprintf("-%dof%d", sh.Index, sh.Count)
 }
 
-// of deals the plan out like cards, so that in column order each shard gets a
-// like share of every num_ctx, whose costs differ.
+// of returns the shard's part of a plan in column order.
 func (sh Shard) of(plan []Cell) []Cell {
 	if sh.Count < 2 {
 		return plan
 	}
 	var mine []Cell
-	for i := sh.Index - 1; i < len(plan); i += sh.Count {
-		mine = append(mine, plan[i])
+	for i, index := range Deal(plan, sh.Count) {
+		if index == sh.Index {
+			mine = append(mine, plan[i])
+		}
 	}
 	return mine
+}
+
+// Deal returns the shard, from 1 on, of each cell of a plan in column order. The cells
+// are dealt out like cards, so that each shard gets a like share of every num_ctx,
+// whose costs differ. Where a column begins with all shards even, it begins one shard
+// further than the one before: otherwise a shard would have the same num_batch in
+// every column.
+func Deal(plan []Cell, shards int) []int {
+	dealt := make([]int, len(plan))
+	further := 0
+	for i, c := range plan {
+		if i > 0 && i%shards == 0 && c.Ctx != plan[i-1].Ctx {
+			further++
+		}
+		dealt[i] = (i+further)%shards + 1
+	}
+	return dealt
 }

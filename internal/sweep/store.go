@@ -18,10 +18,12 @@ import (
 // file holds either all results up to it or, when saving failed, all up to the
 // one before.
 type Store struct {
-	path  string
-	cp    *Checkpoint
-	lines lines
-	at    map[Cell]int
+	path string
+	cp   *Checkpoint
+	at   map[Cell]int // places in the checkpoint's results
+	// results and remeasured are the lines that each entry takes in the file, so that a
+	// save costs no more than the writing of what did not change.
+	results, remeasured [][]byte
 
 	// Note says what became of an existing file, for the user; empty when there
 	// is nothing to say.
@@ -68,7 +70,10 @@ func OpenStore(dir string, h Header, fresh bool, now time.Time) (*Store, error) 
 	}
 	cp.Sweep = h
 	s.cp = cp
-	if err = s.lines.take(cp); err != nil {
+	if s.results, err = linesOf("result", cp.Results).all(); err != nil {
+		return nil, err
+	}
+	if s.remeasured, err = linesOf("remeasured", cp.Remeasured).all(); err != nil {
 		return nil, err
 	}
 	for i := range cp.Results {
@@ -155,12 +160,12 @@ func (s *Store) Put(r Result) error {
 	}
 	i, ok := s.at[r.Cell()]
 	if !ok {
-		i = len(s.lines.results)
+		i = len(s.results)
 		s.at[r.Cell()] = i
-		s.lines.results = append(s.lines.results, nil)
+		s.results = append(s.results, nil)
 		s.cp.Results = append(s.cp.Results, Result{})
 	}
-	s.lines.results[i], s.cp.Results[i] = line, r
+	s.results[i], s.cp.Results[i] = line, r
 	return s.save()
 }
 
@@ -173,11 +178,11 @@ func (s *Store) Remeasure(r Remeasured, more bool) error {
 		return fmt.Errorf("encoding %s %v: %w", r.Purpose, r.Cell(), err)
 	}
 	if !more {
-		s.lines.remeasured = append(s.lines.remeasured, nil)
+		s.remeasured = append(s.remeasured, nil)
 		s.cp.Remeasured = append(s.cp.Remeasured, Remeasured{})
 	}
 	i := len(s.cp.Remeasured) - 1
-	s.lines.remeasured[i], s.cp.Remeasured[i] = line, r
+	s.remeasured[i], s.cp.Remeasured[i] = line, r
 	return s.save()
 }
 
@@ -246,7 +251,7 @@ func (s *Store) write() (_ *renameio.PendingFile, err error) {
 		}
 	}()
 	w := bufio.NewWriterSize(f, 1<<20)
-	if err := s.lines.encode(w, s.cp.Sweep); err != nil {
+	if err := encode(w, s.cp.Sweep, kept(s.results), kept(s.remeasured)); err != nil {
 		return nil, err
 	}
 	return f, w.Flush()

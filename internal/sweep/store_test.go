@@ -17,7 +17,7 @@ func measured(ctx, batch int, rates ...float64) Result {
 	for _, v := range rates {
 		r.Samples = append(r.Samples, sample(v))
 	}
-	r.setRate()
+	r.SetRate()
 	return r
 }
 

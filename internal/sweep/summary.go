@@ -34,7 +34,7 @@ func (s Summary) Usable() error {
 	if s.Stop != nil && !errors.Is(s.Stop, ErrDeadline) && !errors.Is(s.Stop, ErrBudget) {
 		return s.Stop
 	}
-	if s.Stood == 0 {
+	if s.Stood == 0 && s.Planned > 0 { // of many shards some may have no cell
 		if s.Stop != nil {
 			return fmt.Errorf("nothing was measured: %w", s.Stop)
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -53,6 +54,10 @@ type Sweep struct {
 	ReferenceEvery int  // cells between two measurements of the reference cell; 0 for none
 	Leaders        int  // leading cells that are measured again in the end
 	Baseline       bool // measure the server's own num_batch in the end
+	// HostCells are measured before and after the plan, under the name of the Host,
+	// where several hosts share a sweep.
+	HostCells []Cell
+	Host      string
 
 	// Deadline is when the process will be killed, and BudgetEnd when no cell
 	// shall be begun any more. Zero means never.
@@ -108,6 +113,9 @@ func (s *Sweep) Run(ctx context.Context, each func(name string, measure func() O
 	choice := run.begin()
 	if len(choice.Cells) > 0 {
 		run.stop = run.prepare(ctx)
+	}
+	if len(choice.Cells) > 0 && run.stop == nil {
+		run.stop = run.hostCells(ctx, 0)
 	}
 	if !s.Deadline.IsZero() {
 		var cancel context.CancelFunc
@@ -182,11 +190,14 @@ func newRun(s *Sweep) *run {
 	return r
 }
 
+// cells returns those of the plan and those that tell hosts apart.
+func (r *run) cells() []Cell { return append(slices.Clip(r.Plan), r.HostCells...) }
+
 // prepare refuses what is known to be wrong without a load, and clears the
 // memory for the first.
 func (r *run) prepare(ctx context.Context) error {
 	if r.Prompter.Sized() {
-		if err := r.Prompter.fits(r.Plan); err != nil {
+		if err := r.Prompter.fits(r.cells()); err != nil {
 			return err
 		}
 		r.sayCopies()

@@ -2,6 +2,7 @@ package sweep
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
@@ -106,6 +107,12 @@ func (v *Verdict) heed() {
 // place of the first samples if asked for. A cell that failed then is left out.
 func (cp *Checkpoint) rated(confirmed bool) []verdict.Cell {
 	var cells []verdict.Cell
+	leading := make(map[Cell]bool)
+	for i := range cp.Remeasured {
+		if r := &cp.Remeasured[i]; r.Purpose == Confirm {
+			leading[r.Cell()] = true
+		}
+	}
 	for i := range cp.Results {
 		r := &cp.Results[i]
 		if r.PromptEvalRate == nil {
@@ -115,7 +122,7 @@ func (cp *Checkpoint) rated(confirmed bool) []verdict.Cell {
 		if len(rates) == 0 {
 			rates = []float64{*r.PromptEvalRate} // an older tool's
 		}
-		if confirmed {
+		if confirmed && leading[r.Cell()] {
 			again, failed := cp.again(Confirm, r.Cell())
 			if failed {
 				continue
@@ -197,4 +204,29 @@ func (cp *Checkpoint) referencePoints() []verdict.Point {
 // where it was not measured often enough to tell.
 func (cp *Checkpoint) Drift() (verdict.Drift, bool) {
 	return verdict.DriftOf(cp.referencePoints())
+}
+
+// Spread returns how far the hosts are apart that share the sweep, and false where
+// fewer than two have measured the cells that tell.
+func (cp *Checkpoint) Spread() (verdict.Spread, bool) {
+	loads := make(map[Cell]map[string][]float64)
+	for i := range cp.Remeasured {
+		r := &cp.Remeasured[i]
+		if r.Purpose != HostCheck || r.PromptEvalRate == nil {
+			continue
+		}
+		if loads[r.Cell()] == nil {
+			loads[r.Cell()] = make(map[string][]float64)
+		}
+		loads[r.Cell()][r.Host] = append(loads[r.Cell()][r.Host], *r.PromptEvalRate)
+	}
+	var cells []verdict.SharedCell
+	for _, c := range slices.SortedFunc(maps.Keys(loads), Cell.Compare) {
+		shared := verdict.SharedCell{Ctx: c.Ctx, Batch: c.Batch}
+		for _, host := range slices.Sorted(maps.Keys(loads[c])) {
+			shared.Hosts = append(shared.Hosts, verdict.HostLoads{Host: host, Rates: loads[c][host]})
+		}
+		cells = append(cells, shared)
+	}
+	return verdict.SpreadOf(cells)
 }

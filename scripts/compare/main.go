@@ -20,7 +20,6 @@ import (
 	"path/filepath"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/compare"
-	"github.com/ollama-sweep/ollama-sweep/internal/report"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 )
 
@@ -71,11 +70,11 @@ func run(args []string, stdout, stderr io.Writer) int {
 
 // comparison reads both sweeps. It returns the folder of the new one with it.
 func comparison(old, new string, limit float64) (*compare.Comparison, string, error) {
-	before, _, err := report.Load(old)
+	before, _, err := load(old)
 	if err != nil {
 		return nil, "", err
 	}
-	after, path, err := report.Load(new)
+	after, path, err := load(new)
 	if err != nil {
 		return nil, "", err
 	}
@@ -85,6 +84,16 @@ func comparison(old, new string, limit float64) (*compare.Comparison, string, er
 	}
 	c.OldName, c.NewName = old, new
 	return c, filepath.Dir(path), nil
+}
+
+// load reads the checkpoint that in names, and returns the file's path with it.
+func load(in string) (*sweep.Checkpoint, string, error) {
+	path, err := sweep.Find(in)
+	if err != nil {
+		return nil, "", err
+	}
+	cp, err := sweep.Load(path)
+	return cp, path, err
 }
 
 func write(c *compare.Comparison, out string, stdout io.Writer) error {

@@ -1,0 +1,99 @@
+package sweep
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Header says what was swept, and on what. Two sweeps whose headers differ in
+// a field that Differs compares can't share a checkpoint.
+type Header struct {
+	Model           string   `json:"model"`
+	Digest          string   `json:"digest,omitempty"` // of the base model's manifest, as `ollama list` shows it
+	Quantization    string   `json:"quantization,omitempty"`
+	ModelfileSHA256 string   `json:"modelfile_sha256,omitempty"` // of the template, where there is one
+	Modelfile       string   `json:"modelfile,omitempty"`        // the template, with the names of files made absolute
+	PromptSHA256    string   `json:"prompt_sha256,omitempty"`
+	NumPredict      int      `json:"num_predict,omitempty"`
+	Runner          string   `json:"runner,omitempty"`
+	OllamaVersion   string   `json:"ollama_version,omitempty"`
+	GPU             []string `json:"gpu,omitempty"` // names, where the GPUs are local
+	Driver          string   `json:"driver,omitempty"`
+	NumCtx          []int    `json:"num_ctx,omitempty"`
+	NumBatch        []int    `json:"num_batch,omitempty"`
+	Shard           Shard    `json:"shard,omitzero"` // the part of the grid that is to be measured
+	// Command is the config and the flags that the sweep was started with, as far as
+	// they say what is measured.
+	Command string    `json:"command,omitempty"`
+	Started time.Time `json:"started,omitzero"`
+
+	// Strategy is that of a search, empty for every cell; Prune says that cells
+	// which need more memory than one that ran out of it are passed over.
+	Strategy string `json:"strategy,omitempty"`
+	Prune    bool   `json:"prune,omitempty"`
+	// Search is what the search has found as far as it has come; nil without one.
+	Search *Answer `json:"search,omitempty"`
+
+	// Merged names what the checkpoint was merged from; empty for a sweep's own.
+	Merged []Source `json:"merged,omitempty"`
+
+	// Sizing is what was learned of the prompt's length; zero before the first
+	// load.
+	Sizing Sizing `json:"prompt_sizing,omitzero"`
+	// Warnings are about the machine as it was before the first cell.
+	Warnings []string `json:"warnings,omitempty"`
+}
+
+// Source is a checkpoint that was merged into another.
+type Source struct {
+	From  string `json:"from"` // folder
+	Shard Shard  `json:"shard,omitzero"`
+	Cells int    `json:"cells"` // that it has results of
+}
+
+// Trait is one field of what a sweep measures, and on what.
+type Trait struct {
+	Key   string // of the checkpoint
+	Name  string // in words
+	Value string // empty where it is not known
+}
+
+// Identity returns the fields that have to be the same for two measurements to belong
+// together, the most telling first.
+func (h Header) Identity() []Trait {
+	predict := ""
+	if h.NumPredict > 0 {
+		predict = strconv.Itoa(h.NumPredict)
+	}
+	return []Trait{
+		{"model", "model", h.Model},
+		{"digest", "model digest", h.Digest},
+		{"gpu", "GPU", strings.Join(h.GPU, ", ")},
+		{"ollama_version", "Ollama version", h.OllamaVersion},
+		{"driver", "driver", h.Driver},
+		{"modelfile_sha256", "modelfile", h.ModelfileSHA256},
+		{"prompt_sha256", "prompt", h.PromptSHA256},
+		{"num_predict", "num_predict", predict},
+		{"runner", "runner", h.Runner},
+	}
+}
+
+// Differs names the first field in which two headers belong to different
+// sweeps, with both values, and is empty when they belong together. The grid, the
+// strategy and the start may differ: a sweep can grow, and other's search goes on
+// with what any sweep began. So may what an older tool did not write down.
+func (h Header) Differs(other Header) string {
+	there, here := h.Identity(), other.Identity()
+	if other.Strategy == "" { // what another shard knows is of use to a search
+		there = append(there, Trait{Key: "shard", Value: h.Shard.String()})
+		here = append(here, Trait{Key: "shard", Value: other.Shard.String()})
+	}
+	for i := range there {
+		if there[i] != here[i] {
+			return fmt.Sprintf("%s is %q there and %q here", there[i].Key, there[i].Value, here[i].Value)
+		}
+	}
+	return ""
+}

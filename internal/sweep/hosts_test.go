@@ -1,0 +1,106 @@
+package sweep
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ollama-sweep/ollama-sweep/parse"
+)
+
+// shared makes the fixture one of a sweep that several hosts share.
+func (f *fixture) shared(host string) *fixture {
+	f.Host, f.HostCells = host, []Cell{{1000, 100}, {2000, 200}}
+	return f
+}
+
+// hostLoadsOf counts the loads of the cells that tell hosts apart.
+func hostLoadsOf(cp *Checkpoint, host string) []int {
+	return []int{cp.hostLoads(host, Cell{1000, 100}), cp.hostLoads(host, Cell{2000, 200})}
+}
+
+func TestHostCellsBeforeAndAfter(t *testing.T) {
+	dir := t.TempDir()
+	f := newFixture(t, dir).shared("a")
+	f.Plan = []Cell{{1000, 200}, {2000, 100}}
+	summary, _ := f.run(t.Context())
+	require.NoError(t, summary.Usable())
+	assert.Equal(t, []Cell{{1000, 100}, {2000, 200}, {1000, 200}, {2000, 100}, {1000, 100}, {2000, 200}}, f.fake.loads)
+	assert.Equal(t, 2, summary.Measured, "what is beside the plan does not count")
+	assert.Len(t, f.bench, 2)
+	assert.Contains(t, f.log.String(), "# host a, ctx=2000/batch=200: 2200.0 tokens/s\n")
+	cp, err := Load(f.Store.Path())
+	require.NoError(t, err)
+	for _, r := range cp.Remeasured {
+		assert.Equal(t, HostCheck, r.Purpose)
+		assert.Equal(t, "a", r.Host)
+		assert.Len(t, r.Samples, ReferenceSamples)
+	}
+	_, ok := cp.Spread()
+	assert.False(t, ok, "one host")
+
+	// Once more there is nothing to do, on this host and on another.
+	for _, host := range []string{"a", "b"} {
+		f = newFixture(t, dir).shared(host)
+		f.Plan = []Cell{{1000, 200}, {2000, 100}}
+		f.run(t.Context())
+		assert.Empty(t, f.fake.loads)
+	}
+}
+
+// TestHostCellsOfEveryHost: a sweep that goes on elsewhere measures them there too.
+func TestHostCellsOfEveryHost(t *testing.T) {
+	dir := t.TempDir()
+	f := newFixture(t, dir).shared("a")
+	f.BudgetCells = 2
+	f.run(t.Context())
+	assert.Equal(t, []int{1, 1}, hostLoadsOf(f.Store.Checkpoint(), "a"))
+
+	f = newFixture(t, dir).shared("b")
+	f.fake.rate = func(c Cell) float64 { return 0.5 * float64(c.Ctx+c.Batch) }
+	f.run(t.Context())
+	cp := f.Store.Checkpoint()
+	assert.Equal(t, []int{1, 1}, hostLoadsOf(cp, "a"))
+	assert.Equal(t, []int{2, 2}, hostLoadsOf(cp, "b"))
+	spread, ok := cp.Spread()
+	require.True(t, ok)
+	require.Len(t, spread.Cells, 2)
+	assert.Equal(t, "b", spread.Cells[0].Slowest)
+	assert.InDelta(t, 1, spread.Cells[0].Ratio, 1e-6)
+	assert.True(t, spread.Cells[1].Significant)
+}
+
+func TestHostCellsThatFail(t *testing.T) {
+	f := newFixture(t, t.TempDir()).shared("a")
+	f.fake.loadErrs[Cell{2000, 200}] = []error{&parse.Failure{Class: parse.ModelError, Detail: "no"}}
+	f.Plan = []Cell{{1000, 200}}
+	summary, _ := f.run(t.Context())
+	require.NoError(t, summary.Usable(), "the plan does not suffer")
+	assert.Contains(t, f.log.String(), "# host a, ctx=2000/batch=200: Model error: no\n")
+	assert.Equal(t, []int{2, 2}, hostLoadsOf(f.Store.Checkpoint(), "a"), "after the plan it has another chance")
+
+	f = newFixture(t, t.TempDir()).shared("a")
+	f.Filtered = true
+	f.run(t.Context())
+	assert.Empty(t, f.Store.Checkpoint().Remeasured, "one cell was asked for by name")
+}
+
+// TestHostCellsFit: a prompt that is too long for them is refused like one that is
+// too long for a cell of the plan.
+func TestHostCellsFit(t *testing.T) {
+	f := newFixture(t, t.TempDir()).shared("a")
+	f.HostCells = []Cell{{500, 100}}
+	summary, _ := f.run(t.Context())
+	assert.ErrorContains(t, summary.Stop, "has 522 tokens, which with num_predict 2 do not fit the smallest num_ctx 500")
+	assert.Empty(t, f.fake.loads)
+}
+
+// TestShardWithoutCells: of many shards some have none, which is no failure.
+func TestShardWithoutCells(t *testing.T) {
+	f := newFixture(t, t.TempDir()).shared("a")
+	f.Plan = nil
+	summary, _ := f.run(t.Context())
+	require.NoError(t, summary.Usable())
+	assert.Empty(t, f.fake.loads)
+}
