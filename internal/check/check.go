@@ -32,6 +32,7 @@ var Table = []Check{
 	{Name: "memory given back", Load: secondTry},
 	{Name: "thermal and power", Sample: throttled},
 	{Name: "drift"}, // over the whole sweep: see Drift
+	{Name: "hosts"}, // of those that share a sweep: see Hosts
 }
 
 // Evidence is what is known when a check looks. A figure of zero is not known.

@@ -7,3 +7,11 @@ func Drift(change, noise float64, times int) Finding {
 	f.Check = "drift"
 	return f
 }
+
+// Hosts warns of hosts that are further apart at a cell, of which name is the name,
+// than noise: the fastest by ratio, relative, with the 95 % interval.
+func Hosts(name, slowest, fastest string, ratio, low, high float64) Finding {
+	f := warn("at %s the host %s is %.1f %% faster than %s (95 %% interval %.1f to %.1f %%): cells of different hosts don't compare within that; measure the leading cells again on one host, with -confirm 3", name, fastest, 100*ratio, slowest, 100*low, 100*high)[0]
+	f.Check = "hosts"
+	return f
+}

@@ -80,12 +80,17 @@ func (g *grid) drawable() error {
 	switch {
 	case len(g.ctx) == 0 || len(g.batch) == 0:
 		return errors.New("the sweep has no cells")
-	case len(g.ctx) > mostCells/len(g.batch):
-		return fmt.Errorf("%d × %d cells are more than the %d that a picture can show",
-			len(g.ctx), len(g.batch), mostCells)
+	case tooLarge(g.ctx, g.batch):
+		return fmt.Errorf("%d × %d %w", len(g.ctx), len(g.batch), errTooLarge)
 	}
 	return nil
 }
+
+// errTooLarge says that a grid has too many cells to be looked at.
+var errTooLarge = fmt.Errorf("cells are more than the %d that a picture can show", mostCells)
+
+// tooLarge reports whether that is so of a grid with these axes.
+func tooLarge(ctx, batch []int) bool { return len(batch) > 0 && len(ctx) > mostCells/len(batch) }
 
 // layOut sets how large a picture of the cells is.
 func layOut(m cellMap, title []titleLine, legend []legendEntry) *heatmap {

@@ -96,6 +96,9 @@ var stateNames = map[state]string{notPlanned: "none", leftOut: "none", missing: 
 // lines, table, environment and advice.
 func WritePage(w io.Writer, cp *sweep.Checkpoint) error {
 	g := newGrid(cp)
+	if tooLarge(g.ctx, g.batch) {
+		return fmt.Errorf("making the page: %d × %d %w", len(g.ctx), len(g.batch), errTooLarge)
+	}
 	s := g.stats()
 	verdicts := g.verdicts()
 	p := page{
@@ -144,6 +147,9 @@ func (p *page) advise(g *grid, s Stats) error {
 	p.Verdict = slices.Concat(s.verdictTexts(), s.confirmedTexts())
 	if text := s.driftText(); text != "" {
 		p.Verdict = append(p.Verdict, "drift: "+text)
+	}
+	for _, text := range s.hostTexts() {
+		p.Verdict = append(p.Verdict, "hosts: "+text)
 	}
 	p.Advice = a.texts(s)
 	var modelfile strings.Builder

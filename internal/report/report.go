@@ -82,7 +82,8 @@ var looks = []format{{HeatmapFile, of(WriteHeatmap)}, {PageFile, of(WritePage)}}
 
 // Write makes the report files of the checkpoint in dir, which it creates where
 // it is missing, and returns their names. A file is replaced as a whole or left as it
-// was. Those that hold advice are not there as long as no cell has a rate.
+// was. Those that hold advice are not there as long as no cell has a rate, and picture
+// and page not where a grid is too large for them, of which Print tells.
 func Write(dir string, cp *sweep.Checkpoint) (files []string, err error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("creating report folder: %w", err)
@@ -102,7 +103,7 @@ func writeAll(formats []format, dir string, cp *sweep.Checkpoint) (files []strin
 		var buf bytes.Buffer
 		path := filepath.Join(dir, f.file)
 		err := f.write(&buf, from)
-		if errors.Is(err, errNothing) {
+		if errors.Is(err, errNothing) || errors.Is(err, errTooLarge) {
 			if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return nil, fmt.Errorf("removing what no longer holds: %w", err)
 			}
@@ -133,11 +134,13 @@ func Files() []string {
 func Print(w io.Writer, cp *sweep.Checkpoint) error {
 	g := newGrid(cp)
 	s := g.stats()
-	if err := g.printTable(w, s); err != nil {
-		return fmt.Errorf("printing table: %w", err)
-	}
-	if _, err := fmt.Fprintln(w); err != nil {
-		return fmt.Errorf("printing statistics: %w", err)
+	if !tooLarge(g.ctx, g.batch) {
+		if err := g.printTable(w, s); err != nil {
+			return fmt.Errorf("printing table: %w", err)
+		}
+		if _, err := fmt.Fprintln(w); err != nil {
+			return fmt.Errorf("printing statistics: %w", err)
+		}
 	}
 	if err := s.Print(w); err != nil {
 		return fmt.Errorf("printing statistics: %w", err)

@@ -5,6 +5,7 @@ import (
 	"image"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -35,6 +36,25 @@ func TestWriteWithoutRates(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, []string{BenchFile, TableFile, StatsFile, HeatmapFile, PageFile, FrontierFile}, files)
 	assert.ElementsMatch(t, files, namesIn(t, dir))
+}
+
+// TestWriteOfManyCells: a picture that nobody could look at is not made, and said.
+func TestWriteOfManyCells(t *testing.T) {
+	dir := t.TempDir()
+	_, err := Write(dir, mixed())
+	require.NoError(t, err)
+	large := planned(steps(8192, 1, 501), steps(1, 1, 500))
+	add(large, 8192, 1, 1000)
+	files, err := Write(dir, large)
+	require.NoError(t, err)
+	assert.ElementsMatch(t, files, namesIn(t, dir), "those of before are gone")
+	assert.NotContains(t, files, HeatmapFile)
+	assert.NotContains(t, files, PageFile)
+	assert.Contains(t, files, TableFile)
+	var text strings.Builder
+	require.NoError(t, Print(&text, large))
+	assert.Contains(t, text.String(), "Warning: 501 × 500 cells are more than the 250000 that a picture can show: there is no")
+	assert.Less(t, text.Len(), 5000, "nor is the table for a terminal")
 }
 
 func namesIn(t *testing.T, dir string) []string {

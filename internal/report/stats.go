@@ -40,6 +40,9 @@ type Stats struct {
 	Verdict *sweep.Verdict
 	// Drift is that of the reference cell, nil where it was not measured again.
 	Drift *verdict.Drift
+	// Spread is how far the hosts are apart that share the sweep, nil where there is
+	// one.
+	Spread *verdict.Spread
 	// OneSample says that no cell was measured more than once.
 	OneSample bool
 	// Search is what the search has found, nil without one.
@@ -102,6 +105,9 @@ func (g *grid) stats() Stats {
 	}
 	if d, ok := g.cp.Drift(); ok {
 		s.Drift = &d
+	}
+	if spread, ok := g.cp.Spread(); ok {
+		s.Spread = &spread
 	}
 	return s
 }

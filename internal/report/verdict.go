@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -55,6 +54,13 @@ func printVerdict(w io.Writer, s Stats) {
 	if text := s.driftText(); text != "" {
 		paragraph(w, "", "Drift: "+text)
 	}
+	for i, text := range s.hostTexts() {
+		if i == 0 {
+			paragraph(w, "", "Hosts: "+text)
+		} else {
+			note(w, "%s", text)
+		}
+	}
 }
 
 // verdictTexts says what is recommended, and then what that rests on. There must
@@ -81,11 +87,17 @@ func searchTexts(v *sweep.Verdict) []string {
 	}
 }
 
+// mostTied is how many tied cells are named.
+const mostTied = 1000
+
 // tieTexts says what is recommended where every cell was measured.
 func (s Stats) tieTexts() []string {
 	v := s.Verdict
 	texts := []string{verdictLine(v), fmt.Sprintf("ties rest on %s%s", v.Basis, noiseText(v))}
-	if len(v.Tied) > 0 {
+	switch n := len(v.Tied); {
+	case n > mostTied:
+		texts = append(texts, fmt.Sprintf("tied: %d cells, which %s names", n, StatsFile))
+	case n > 0:
 		texts = append(texts, "tied: "+cellNames(v.Tied))
 	}
 	if len(v.Outliers) > 0 {
@@ -113,6 +125,43 @@ func (s Stats) driftText() string {
 		return ""
 	}
 	return fmt.Sprintf("the reference cell changed by %+.1f %% over the sweep, measured %d times; noise is ±%.1f %%", 100*s.Drift.Change, s.Drift.Points, 100*s.Drift.Noise)
+}
+
+// mostHosts is how many hosts are named with their ratios.
+const mostHosts = 8
+
+// hostTexts says how far the hosts are apart that share the sweep, none where there
+// is one.
+func (s Stats) hostTexts() []string {
+	if s.Spread == nil {
+		return nil
+	}
+	hosts := s.Spread.Hosts
+	names := make([]string, 0, mostHosts+1)
+	for i, h := range hosts {
+		switch {
+		case min(i, len(hosts)-1-i) < mostHosts/2:
+			names = append(names, OneLine(h.Host)+" "+SignedPercent(100*h.Ratio)+" %")
+		case i == mostHosts/2:
+			names = append(names, "…")
+		}
+	}
+	texts := []string{fmt.Sprintf("%d, against the median one: %s", len(hosts), strings.Join(names, ", "))}
+	for _, c := range s.Spread.Cells {
+		texts = append(texts, spreadText(c))
+	}
+	return texts
+}
+
+func spreadText(c verdict.CellSpread) string {
+	text := fmt.Sprintf("%s: %s is %.1f %% faster than %s", inWords(sweep.Cell{Ctx: c.Ctx, Batch: c.Batch}), OneLine(c.Fastest), 100*c.Ratio, OneLine(c.Slowest))
+	switch {
+	case !c.Bounded:
+		return text + "; noise is not known, since no host has measured it twice"
+	case c.Significant:
+		return text + fmt.Sprintf(" (95 %% interval %.1f to %.1f %%), which is more than noise", 100*c.Low, 100*c.High)
+	}
+	return text + fmt.Sprintf(" (95 %% interval %.1f to %.1f %%), which is within noise", 100*c.Low, 100*c.High)
 }
 
 func note(w io.Writer, format string, args ...any) { paragraph(w, "  ", fmt.Sprintf(format, args...)) }
@@ -198,7 +247,7 @@ func warnings(cp *sweep.Checkpoint) []warning {
 				at[kind] = len(all)
 				all = append(all, warning{text: OneLine(text)})
 			}
-			if w := &all[at[kind]]; !slices.Contains(w.cells, r.Cell()) {
+			if w := &all[at[kind]]; len(w.cells) == 0 || w.cells[len(w.cells)-1] != r.Cell() {
 				w.cells = append(w.cells, r.Cell())
 			}
 		}
@@ -206,11 +255,24 @@ func warnings(cp *sweep.Checkpoint) []warning {
 	if d, ok := cp.Drift(); ok && d.Significant {
 		all = append(all, warning{text: check.Drift(d.Change, d.Noise, d.Points).String()})
 	}
+	if spread, ok := cp.Spread(); ok {
+		for _, c := range spread.Cells {
+			if c.Significant {
+				name := inWords(sweep.Cell{Ctx: c.Ctx, Batch: c.Batch})
+				all = append(all, warning{text: OneLine(check.Hosts(name, c.Slowest, c.Fastest, c.Ratio, c.Low, c.High).String())})
+			}
+		}
+	}
 	return all
 }
 
 func printWarnings(w io.Writer, cp *sweep.Checkpoint) error {
 	var b strings.Builder
+	ctx, batch := cp.Axes()
+	if tooLarge(ctx, batch) {
+		paragraph(&b, "", fmt.Sprintf("Warning: %d × %d cells are more than the %d that a picture can show: there is no %s and no %s; %s and %s have them all",
+			len(ctx), len(batch), mostCells, HeatmapFile, PageFile, TableFile, StatsFile))
+	}
 	for _, warning := range warnings(cp) {
 		paragraph(&b, "", "Warning: "+warning.text)
 		if len(warning.cells) > 0 {

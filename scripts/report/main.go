@@ -1,9 +1,11 @@
 // Command report makes a sweep's reports again from its checkpoint: the table,
 // the heatmap, the page, the advice and the benchmark lines. It works while the sweep
-// still runs, and on the checkpoint of an older tool, which it leaves as it is.
+// still runs, and on the checkpoint of an older tool, which it leaves as it is. Of
+// several checkpoints, those of shards, it makes one first.
 //
 //	go run ./scripts/report -in results/demo
-//	go run ./scripts/report -in results/demo -watch    # picture and page, until Ctrl-C
+//	go run ./scripts/report -in results/demo -watch                 # picture and page, until Ctrl-C
+//	go run ./scripts/report -in 'results/my-*of4' -out results/my   # one of four
 package main
 
 import (
@@ -14,8 +16,10 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/merge"
 	"github.com/ollama-sweep/ollama-sweep/internal/report"
 )
 
@@ -26,8 +30,12 @@ func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 func run(args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("report", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	in := flags.String("in", "results/demo", "out `folder` of a sweep, or its checkpoint file")
-	out := flags.String("out", "", "`folder` for the reports (default: that of the checkpoint)")
+	var in []string
+	flags.Func("in", "out `folder` of a sweep, or its checkpoint file (default results/demo); several, or a pattern, are merged", func(s string) error {
+		in = append(in, s)
+		return nil
+	})
+	out := flags.String("out", "", "`folder` for the reports (default: that of the checkpoint, or what the folders of shards have in common)")
 	watch := flags.Bool("watch", false, "make picture and page anew whenever the checkpoint changes, until Ctrl-C")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
@@ -39,17 +47,45 @@ func run(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "report: unexpected argument %q: name the folder with -in\n", flags.Arg(0))
 		return 2
 	}
+	if len(in) == 0 {
+		in = []string{"results/demo"}
+	}
+	several := len(in) > 1 || merge.IsPattern(in[0])
+	if *watch && several {
+		fmt.Fprintln(stderr, "report: -watch looks at one checkpoint")
+		return 2
+	}
 	var err error
-	if *watch {
+	switch {
+	case *watch:
 		ctx, release := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 		defer release()
-		err = report.Watch(ctx, stdout, *in, *out)
-	} else {
-		err = report.Remake(stdout, *in, *out)
+		err = report.Watch(ctx, stdout, in[0], *out)
+	case several:
+		err = mergeAll(stdout, in, *out)
+	default:
+		err = report.Remake(stdout, in[0], *out)
 	}
 	if err != nil {
 		fmt.Fprintln(stderr, "report:", err)
 		return 1
 	}
 	return 0
+}
+
+// mergeAll makes one checkpoint of several, and its reports.
+func mergeAll(stdout io.Writer, in []string, out string) error {
+	merged, err := merge.Merge(in)
+	if err != nil {
+		return err
+	}
+	path, err := merged.Save(out)
+	if err != nil {
+		return err
+	}
+	if err := report.Make(stdout, merged.Checkpoint, filepath.Dir(path)); err != nil {
+		return err
+	}
+	fmt.Fprintln(stdout, "Wrote", path)
+	return merged.Print(stdout)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -75,6 +76,32 @@ func TestReportElsewhere(t *testing.T) {
 		assert.FileExists(t, filepath.Join(out, file))
 	}
 	assert.NoFileExists(t, filepath.Join(dir, report.TableFile))
+}
+
+func TestReportMerges(t *testing.T) {
+	dir := t.TempDir()
+	for i, pairs := range []string{`{"num_ctx": 512, "num_batch": 128, "prompt_eval_rate": 1000}`, `{"num_ctx": 512, "num_batch": 256, "prompt_eval_rate": 1250}`} {
+		name := fmt.Sprintf("my-%dof2", i+1)
+		require.NoError(t, os.Mkdir(filepath.Join(dir, name), 0o755))
+		text := fmt.Sprintf(`{"version": 1, "sweep": {"model": "m", "num_ctx": [512], "num_batch": [128, 256], "shard": "%d/2"}, "results": [%s]}`, i+1, pairs)
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name, sweep.FileName), []byte(text), 0o644))
+	}
+	for _, in := range [][]string{{"-in", dir + "/my-*of2"}, {"-in", dir + "/my-1of2", "-in", dir + "/my-2of2"}} {
+		code, stdout, stderr := command(in...)
+		require.Zero(t, code, stderr)
+		assert.Contains(t, stdout, "1250.0*")
+		assert.Contains(t, stdout, "Cells: 2 planned, 2 measured, 0 failed, 0 missing\n")
+		assert.Contains(t, stdout, "Merged 2 checkpoints:\n  "+dir+"/my-1of2: shard 1/2, 1 cells\n")
+		for _, file := range append(report.Files(), sweep.FileName) {
+			assert.Contains(t, stdout, "Wrote "+filepath.Join(dir, "my", file)+"\n")
+		}
+	}
+	code, _, stderr := command("-in", dir+"/my-*of2", "-out", dir+"/my-1of2")
+	assert.Equal(t, 1, code)
+	assert.Contains(t, stderr, "holds what a sweep has measured itself: name another folder with -out")
+	code, _, stderr = command("-in", dir+"/my-*of2", "-watch")
+	assert.Equal(t, 2, code)
+	assert.Contains(t, stderr, "report: -watch looks at one checkpoint")
 }
 
 func TestReportErrors(t *testing.T) {

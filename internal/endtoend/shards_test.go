@@ -1,0 +1,74 @@
+package endtoend
+
+import (
+	"fmt"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/merge"
+	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+)
+
+// TestShardsMakeTheWhole measures a sweep in three shards, each with an engine of its
+// own, one of which is killed and goes on on another host.
+func TestShardsMakeTheWhole(t *testing.T) {
+	needsEngine(t)
+	config, dir := writeConfig(t, "engine: embedded\n"+smallGrid), t.TempDir()
+	out := func(shard int) string { return filepath.Join(dir, fmt.Sprintf("my-%dof3", shard)) }
+	start := func(shard int, host string) *sweepProcess {
+		t.Setenv("SWEEP_SHARD", fmt.Sprintf("%d/3", shard))
+		t.Setenv("SWEEP_HOST", host)
+		return startSweep(t, "-config", config, "-shard", "auto", "-out", out(shard))
+	}
+	printed, code := start(1, "a").wait()
+	require.Zero(t, code, printed)
+	assert.Contains(t, printed, "# host a, ctx=512/batch=64: ")
+
+	p := start(2, "b")
+	p.await(t, "# 1/2 ")
+	p.signal(t, syscall.SIGKILL)
+	requireEngineGone(t, out(2))
+
+	merged, err := merge.Merge([]string{filepath.Join(dir, "my-*")})
+	require.NoError(t, err)
+	require.Len(t, merged.Lacking, 2)
+	assert.Equal(t, fmt.Sprintf("go test -run Sweep -timeout 0 -config %s -shard=2/3 -out=%s", config, out(2)), merged.Lacking[0].Command)
+	assert.Equal(t, fmt.Sprintf("go test -run Sweep -timeout 0 -config %s -shard=3/3 -out=%s", config, out(3)), merged.Lacking[1].Command)
+
+	for shard, host := range map[int]string{2: "c", 3: "a"} {
+		printed, code = start(shard, host).wait()
+		require.Zero(t, code, printed)
+		requireEngineGone(t, out(shard))
+	}
+	merged, err = merge.Merge([]string{filepath.Join(dir, "my-*")})
+	require.NoError(t, err)
+	assert.Empty(t, merged.Lacking)
+	assert.Zero(t, merged.Copies)
+	assert.Empty(t, merged.Pooled)
+	var cells []sweep.Cell
+	for _, r := range merged.Checkpoint.Results {
+		cells = append(cells, r.Cell())
+		assert.Len(t, r.Samples, 3)
+	}
+	assert.ElementsMatch(t, smallPlan, cells, "the cells of an unsharded sweep, and nothing twice")
+	spread, ok := merged.Checkpoint.Spread()
+	require.True(t, ok)
+	assert.Len(t, spread.Hosts, 3)
+	assert.Len(t, spread.Cells, 2)
+	assert.True(t, spread.Cells[0].Bounded)
+
+	// The merged sweep goes on like any other, and is not merged over then.
+	path, err := merged.Save(filepath.Join(dir, "my"))
+	require.NoError(t, err)
+	t.Setenv("SWEEP_SHARD", "")
+	printed, code = startSweep(t, "-config", config, "-out", filepath.Dir(path), "-confirm", "2").wait()
+	require.Zero(t, code, printed)
+	assert.Contains(t, printed, "# 6 cells: 6 stand in the checkpoint, 0 to measure")
+	assert.Contains(t, printed, "# confirm, round 5 of at most 6, ")
+	_, err = merged.Save(filepath.Join(dir, "my"))
+	assert.ErrorContains(t, err, "holds what a sweep has measured itself")
+}

@@ -1,0 +1,87 @@
+package merge
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/parse"
+)
+
+// BenchmarkMerge merges the checkpoints of so many shards of so many cells each, whose
+// files are in the form and of the size of real ones, and saves what comes out. Beside
+// time and allocations it tells the memory that was taken from the system.
+func BenchmarkMerge(b *testing.B) {
+	for _, size := range []struct{ shards, side int }{{10, 100}, {100, 316}, {1000, 1000}} {
+		b.Run(fmt.Sprintf("shards=%d/cells=%d", size.shards, size.side*size.side), func(b *testing.B) {
+			dir := manyShards(b, size.shards, size.side)
+			b.ReportAllocs()
+			for b.Loop() {
+				m, err := Merge([]string{filepath.Join(dir, "my-*")})
+				require.NoError(b, err)
+				require.Len(b, m.Checkpoint.Results, size.side*size.side)
+				require.Empty(b, m.Lacking)
+				_, err = m.Save(filepath.Join(dir, "merged"))
+				require.NoError(b, err)
+			}
+			var stats runtime.MemStats
+			runtime.ReadMemStats(&stats)
+			b.ReportMetric(float64(stats.Sys), "system-bytes")
+			b.ReportMetric(b.Elapsed().Seconds()/float64(b.N*size.side*size.side)*1e6, "µs/cell")
+		})
+	}
+}
+
+// manyShards writes the checkpoints of a grid with as many num_ctx as num_batch.
+func manyShards(b *testing.B, shards, side int) string {
+	b.Helper()
+	dir := b.TempDir()
+	rng := rand.New(rand.NewPCG(1, 1))
+	h := header(sweep.Shard{})
+	h.NumCtx, h.NumBatch = nil, nil
+	for i := range side {
+		h.NumCtx, h.NumBatch = append(h.NumCtx, 8192+64*i), append(h.NumBatch, 8+8*i)
+	}
+	parts := make([]sweep.Checkpoint, shards)
+	whole := (&sweep.Checkpoint{Sweep: h}).Plan()
+	for i, index := range sweep.Deal(whole, shards) {
+		cp := &parts[index-1]
+		cp.Results = append(cp.Results, drawn(rng, whole[i], noon.Add(time.Duration(i)*time.Second)))
+	}
+	for i := range parts {
+		cp := &parts[i]
+		cp.Sweep = h
+		cp.Sweep.Shard = sweep.Shard{Index: i + 1, Count: shards}
+		for k := range 4 {
+			r := drawn(rng, whole[k/2*len(whole)/2], noon.Add(time.Duration(k)*time.Hour))
+			cp.Remeasured = append(cp.Remeasured, sweep.Remeasured{Purpose: sweep.HostCheck, Host: fmt.Sprint("node", i), Result: r})
+		}
+		folder := filepath.Join(dir, fmt.Sprintf("my%s", cp.Sweep.Shard.Suffix()))
+		require.NoError(b, os.Mkdir(folder, 0o755))
+		require.NoError(b, cp.Save(filepath.Join(folder, sweep.FileName)))
+	}
+	return dir
+}
+
+// drawn is a cell as a real sweep has it, one prompt and a GPU's telemetry.
+func drawn(rng *rand.Rand, c sweep.Cell, at time.Time) sweep.Result {
+	d := func(ms float64) time.Duration { return time.Duration(ms * (1 + 0.01*rng.NormFloat64()) * 1e6) }
+	s := parse.Sample{
+		PromptEvalCount: 7012, PromptEvalDuration: d(5680), EvalCount: 2, EvalDuration: d(40), LoadDuration: d(20), TotalDuration: d(5800), Wall: d(5810),
+		GPU: []parse.GPU{{TemperatureC: 61, SMClockMHz: 1755, PowerW: 412.5, MemoryMiB: 41210, Utilization: 100}},
+	}
+	warmup := s
+	r := sweep.Result{
+		NumCtx: c.Ctx, NumBatch: c.Batch, Timestamp: at, Samples: []parse.Sample{s}, Warmup: &warmup,
+		ContextLength: c.Ctx, Size: 40e9, SizeVRAM: 40e9, Settings: sweep.SettingsVerified,
+	}
+	r.SetRate()
+	return r
+}

@@ -1,0 +1,134 @@
+package merge
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+)
+
+// Lacking is a shard or a sweep that has cells to measure.
+type Lacking struct {
+	Shard sweep.Shard // zero for a sweep that was not dealt out
+	From  string      // folder of its checkpoint, empty where there is none
+	Cells []sweep.Cell
+	// Command measures them, empty for cells of the merged grid that are in nobody's.
+	Command string
+}
+
+// deal is the shards of one grid that were dealt out alike.
+type deal struct {
+	plan  []sweep.Cell
+	of    []int        // the shard of each cell, 0 without shards
+	count int          // 0 without shards
+	parts map[int]part // by shard
+}
+
+// deals returns those of the parts, in order.
+func (m *merger) deals() []*deal {
+	var all []*deal
+	known := make(map[string]*deal)
+	for _, p := range m.parts {
+		key := fmt.Sprint(p.header.NumCtx, p.header.NumBatch, p.header.Shard.Count)
+		d := known[key]
+		if d == nil {
+			whole := p.header
+			whole.Shard = sweep.Shard{}
+			d = &deal{plan: (&sweep.Checkpoint{Sweep: whole}).Plan(), count: p.header.Shard.Count, parts: make(map[int]part)}
+			d.of = make([]int, len(d.plan))
+			if d.count > 0 {
+				d.of = sweep.Deal(d.plan, d.count)
+			}
+			known[key] = d
+			all = append(all, d)
+		}
+		if _, ok := d.parts[p.header.Shard.Index]; !ok {
+			d.parts[p.header.Shard.Index] = p
+		}
+	}
+	return all
+}
+
+// lacking lists what is to be measured yet, shard by shard.
+func (m *merger) lacking() []Lacking {
+	have := m.cp.ByCell()
+	pruned := m.cp.Pruned()
+	owned := make(map[sweep.Cell]bool)
+	var all []Lacking
+	for _, d := range m.deals() {
+		cells := make([][]sweep.Cell, d.count+1) // by shard
+		for i, c := range d.plan {
+			p, begun := d.parts[d.of[i]]
+			_, passedOver := pruned[c]
+			if have[c] == nil && !passedOver && !owned[c] && !(begun && p.header.Strategy != "") {
+				cells[d.of[i]] = append(cells[d.of[i]], c)
+			}
+			owned[c] = true
+		}
+		for index, lacks := range cells {
+			p, begun := d.parts[index]
+			if begun && p.header.Strategy == "" {
+				lacks = append(lacks, p.short...)
+			}
+			searches := begun && p.header.Search != nil && !p.header.Search.Done
+			if len(lacks) == 0 && !searches {
+				continue
+			}
+			all = append(all, m.lack(d, index, lacks))
+		}
+	}
+	var nobodys []sweep.Cell
+	for _, c := range m.cp.Plan() {
+		if have[c] == nil && !owned[c] {
+			nobodys = append(nobodys, c)
+		}
+	}
+	if len(nobodys) > 0 {
+		all = append(all, Lacking{Cells: nobodys})
+	}
+	return all
+}
+
+// lack returns what a shard of a deal lacks, with the command that measures it.
+func (m *merger) lack(d *deal, index int, cells []sweep.Cell) Lacking {
+	l := Lacking{Cells: cells}
+	p, begun := d.parts[index]
+	if begun {
+		l.From = p.from
+	} else {
+		p = m.sibling(d)
+	}
+	if d.count > 0 {
+		l.Shard = sweep.Shard{Index: index, Count: d.count}
+	}
+	command := p.header.Command
+	if command == "" {
+		command = "-config FILE"
+	}
+	words := []string{"go test -run Sweep -timeout 0", command}
+	if d.count > 0 {
+		words = append(words, "-shard="+l.Shard.String())
+	}
+	out := l.From
+	if !begun {
+		if stem, ok := strings.CutSuffix(filepath.Clean(p.from), p.header.Shard.Suffix()); ok {
+			out = stem + l.Shard.Suffix()
+		}
+	}
+	if out != "" {
+		words = append(words, "-out="+sweep.Quoted(out))
+	}
+	l.Command = strings.Join(words, " ")
+	return l
+}
+
+// sibling returns a part of the same deal.
+func (m *merger) sibling(d *deal) part {
+	i := slices.IndexFunc(m.parts, func(p part) bool {
+		other, ok := d.parts[p.header.Shard.Index]
+		return ok && other.from == p.from
+	})
+	return m.parts[i]
+}

@@ -1,0 +1,252 @@
+// Package merge makes one checkpoint of those of sweeps that were measured apart: the
+// shards of one sweep on several machines, or a sweep that was measured several times.
+//
+// Checkpoints go in, one at a time, since a thousand of them don't fit into memory
+// twice. One comes out, with what does not add up: cells that contradict each other,
+// and cells and shards that are missing, with the command that measures them.
+package merge
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/check"
+	"github.com/ollama-sweep/ollama-sweep/internal/search"
+	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
+)
+
+// Merged is what was made of several checkpoints.
+type Merged struct {
+	Checkpoint *sweep.Checkpoint
+	// Pooled are the cells that have samples of several parts, and Copies counts the
+	// samples that stand in several parts and count once.
+	Pooled []sweep.Cell
+	Copies int
+	// Contradictions name cells that can't both be as two parts say.
+	Contradictions []Contradiction
+	// Lacking are the shards, or the parts, that have cells to measure.
+	Lacking []Lacking
+	// PassedOver names what was found and not merged, with the reason.
+	PassedOver []string
+}
+
+// Contradiction is what parts say of a cell that does not go together.
+type Contradiction struct {
+	sweep.Cell
+	Text string
+}
+
+// part is what is remembered of a checkpoint that was merged.
+type part struct {
+	from   string // folder
+	header sweep.Header
+	cells  int
+	most   int // samples of the cell that has the most
+	short  []sweep.Cell
+}
+
+// merger takes in one checkpoint after the other.
+type merger struct {
+	cp     *sweep.Checkpoint
+	parts  []part
+	at     map[sweep.Cell]int // places in the checkpoint's results
+	by     map[sweep.Cell]int // the part that a cell's result came from first
+	pooled map[sweep.Cell]*pool
+	// pools are the cells of pooled in the order in which they came.
+	pools   []sweep.Cell
+	copies  int
+	against []Contradiction
+}
+
+// pool is the rates of a cell in each of the parts that have some.
+type pool struct {
+	parts []int
+	rates [][]float64
+}
+
+func newMerger() *merger {
+	return &merger{
+		cp:     &sweep.Checkpoint{Version: sweep.Version},
+		at:     make(map[sweep.Cell]int),
+		by:     make(map[sweep.Cell]int),
+		pooled: make(map[sweep.Cell]*pool),
+	}
+}
+
+// add takes a checkpoint in, which must not be used afterwards. The error says why it
+// does not belong to the others.
+func (m *merger) add(from string, cp *sweep.Checkpoint) error {
+	if cp.OlderTool {
+		return fmt.Errorf("%s is an older tool's, which did not write down what was measured on what: go on with it in a sweep of its own first", from)
+	}
+	if len(m.parts) > 0 {
+		if err := differ(m.parts[0], part{from: from, header: cp.Sweep}); err != nil {
+			return err
+		}
+	}
+	p := part{from: from, header: cp.Sweep, cells: len(cp.Results)}
+	for i := range cp.Results {
+		p.most = max(p.most, len(cp.Results[i].Samples))
+	}
+	number := len(m.parts)
+	for i := range cp.Results {
+		r := &cp.Results[i]
+		if n := len(r.Samples); !r.Failed() && n > 0 && n < p.most {
+			p.short = append(p.short, r.Cell())
+		}
+		m.take(number, from, r)
+	}
+	for _, r := range cp.Remeasured {
+		// A drift is told by one machine's clock. That of the part stays a warning.
+		if r.Purpose != sweep.Reference && !slices.ContainsFunc(m.cp.Remeasured, func(other sweep.Remeasured) bool { return same(&r, &other) }) {
+			m.cp.Remeasured = append(m.cp.Remeasured, r)
+		}
+	}
+	if d, ok := cp.Drift(); ok && d.Significant {
+		p.header.Warnings = append(slices.Clip(p.header.Warnings), fmt.Sprintf("%s (%s)", check.Drift(d.Change, d.Noise, d.Points), from))
+	}
+	m.parts = append(m.parts, p)
+	return nil
+}
+
+// differ says in which fields two parts don't belong together.
+func differ(first, p part) error {
+	there, here := first.header.Identity(), p.header.Identity()
+	for i := range there {
+		if there[i].Value != here[i].Value {
+			return fmt.Errorf("%s does not belong to %s: %s is %q here and %q there", p.from, first.from, here[i].Name, here[i].Value, there[i].Value)
+		}
+	}
+	return nil
+}
+
+// same reports whether two entries are one and the same measurement.
+func same(a, b *sweep.Remeasured) bool {
+	return a.Purpose == b.Purpose && a.Host == b.Host && a.Cell() == b.Cell() && a.Timestamp.Equal(b.Timestamp)
+}
+
+// take adds the result of a cell, or its samples to what stands.
+func (m *merger) take(number int, from string, r *sweep.Result) {
+	c := r.Cell()
+	i, stands := m.at[c]
+	if !stands {
+		m.at[c], m.by[c] = len(m.cp.Results), number
+		m.cp.Results = append(m.cp.Results, *r)
+		return
+	}
+	have := &m.cp.Results[i]
+	if text := contradiction(m.parts[m.by[c]].from, have, from, r); text != "" {
+		m.against = append(m.against, Contradiction{c, text})
+	}
+	before := have.SampleRates()
+	fresh := withoutCopies(have.Samples, r.Samples)
+	m.copies += len(r.Samples) - len(fresh)
+	if r.Failed() && !have.Failed() {
+		defer func() { m.by[c] = number }() // of which later parts are told
+	}
+	join(have, r, fresh)
+	if len(before) == 0 || len(fresh) == 0 {
+		return
+	}
+	p := m.pooled[c]
+	if p == nil {
+		p = &pool{[]int{m.by[c]}, [][]float64{before}}
+		m.pooled[c] = p
+		m.pools = append(m.pools, c)
+	}
+	p.parts = append(p.parts, number)
+	p.rates = append(p.rates, (&sweep.Result{Samples: fresh}).SampleRates())
+}
+
+// merged returns what came out.
+func (m *merger) merged() *Merged {
+	m.header()
+	slices.SortStableFunc(m.cp.Results, func(a, b sweep.Result) int { return a.Timestamp.Compare(b.Timestamp) })
+	slices.SortStableFunc(m.cp.Remeasured, func(a, b sweep.Remeasured) int { return a.Timestamp.Compare(b.Timestamp) })
+	out := &Merged{Checkpoint: m.cp, Copies: m.copies, Pooled: m.pools, Contradictions: append(m.against, m.apart()...)}
+	slices.SortFunc(out.Pooled, sweep.Cell.Compare)
+	slices.SortStableFunc(out.Contradictions, func(a, b Contradiction) int { return a.Compare(b.Cell) })
+	results := m.cp.ByCell()
+	for _, c := range out.Contradictions {
+		r := results[c.Cell]
+		r.Warnings = append(r.Warnings, "merge: "+c.Text)
+	}
+	m.cp.Sweep.Search = m.answer()
+	out.Lacking = m.lacking()
+	return out
+}
+
+// header is that of the first part, for the grid and the warnings of all.
+func (m *merger) header() {
+	h := m.parts[0].header
+	h.Shard, h.Search, h.Warnings, h.Merged = sweep.Shard{}, nil, nil, nil
+	var ctx, batch []int
+	for _, p := range m.parts {
+		if p.header.Started.Before(h.Started) {
+			h.Started = p.header.Started
+		}
+		if p.header.Strategy != h.Strategy {
+			h.Strategy = ""
+		}
+		h.Prune = h.Prune && p.header.Prune
+		ctx, batch = append(ctx, p.header.NumCtx...), append(batch, p.header.NumBatch...)
+		for _, text := range p.header.Warnings {
+			if !slices.Contains(h.Warnings, text) {
+				h.Warnings = append(h.Warnings, text)
+			}
+		}
+		h.Merged = append(h.Merged, sweep.Source{From: p.from, Shard: p.header.Shard, Cells: p.cells})
+	}
+	slices.SortStableFunc(h.Merged, func(a, b sweep.Source) int { return cmp.Compare(a.Shard.Index, b.Shard.Index) })
+	slices.Sort(ctx)
+	slices.Sort(batch)
+	h.NumCtx, h.NumBatch = slices.Compact(ctx), slices.Compact(batch)
+	m.cp.Sweep = h
+}
+
+// answer asks the parts' search, where all have the same, what it makes of all that
+// was measured.
+func (m *merger) answer() *sweep.Answer {
+	most := 0
+	for _, p := range m.parts {
+		most = max(most, p.most)
+	}
+	strategy := search.Named(m.cp.Sweep.Strategy, sweep.DefaultTolerance, most)
+	if strategy == nil {
+		return nil
+	}
+	return strategy.Next(sweep.State{Plan: m.cp.Plan(), Known: m.cp.Known()}).Answer
+}
+
+// apart names the pooled cells whose rates differ from one part to another by more
+// than chance.
+func (m *merger) apart() []Contradiction {
+	var pairs []verdict.Pair
+	var names [][2]string
+	var cells []sweep.Cell
+	for _, c := range m.pools {
+		p := m.pooled[c]
+		slow, fast := 0, 0
+		for i := range p.rates {
+			if verdict.Median(p.rates[i]) < verdict.Median(p.rates[slow]) {
+				slow = i
+			}
+			if verdict.Median(p.rates[i]) > verdict.Median(p.rates[fast]) {
+				fast = i
+			}
+		}
+		pairs = append(pairs, verdict.Pair{Old: p.rates[slow], New: p.rates[fast]})
+		names = append(names, [2]string{m.parts[p.parts[slow]].from, m.parts[p.parts[fast]].from})
+		cells = append(cells, c)
+	}
+	var found []Contradiction
+	for i, change := range verdict.Changes(pairs, 0) {
+		if change.Significant {
+			found = append(found, Contradiction{cells[i], fmt.Sprintf("%.1f tokens/s in %s and %.1f in %s, which is more than chance",
+				verdict.Median(pairs[i].Old), names[i][0], verdict.Median(pairs[i].New), names[i][1])})
+		}
+	}
+	return found
+}

@@ -1,0 +1,316 @@
+package merge
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/parse"
+)
+
+var (
+	noon = time.Date(2026, 2, 3, 12, 0, 0, 0, time.UTC)
+	ctxs = []int{1024, 2048, 4096}
+	bats = []int{64, 128, 256, 512}
+)
+
+func header(shard sweep.Shard) sweep.Header {
+	return sweep.Header{
+		Model: "m", Digest: "d", PromptSHA256: "p", NumPredict: 2, Runner: "api", OllamaVersion: "0.10.1", GPU: []string{"A", "A"}, Driver: "550",
+		NumCtx: ctxs, NumBatch: bats, Shard: shard, Started: noon.Add(time.Duration(shard.Index) * time.Minute), Command: "-config my.yaml -repeat=6",
+	}
+}
+
+// result is a cell with samples of these rates, in tokens per second.
+func result(c sweep.Cell, at time.Time, rates ...float64) sweep.Result {
+	r := sweep.Result{NumCtx: c.Ctx, NumBatch: c.Batch, Timestamp: at, ContextLength: c.Ctx, Settings: sweep.SettingsVerified}
+	for _, rate := range rates {
+		r.Samples = append(r.Samples, parse.Sample{PromptEvalCount: 500, PromptEvalDuration: time.Duration(500 / rate * float64(time.Second))})
+	}
+	r.SetRate()
+	return r
+}
+
+func failed(c sweep.Cell, at time.Time, class parse.Class) sweep.Result {
+	return sweep.Result{NumCtx: c.Ctx, NumBatch: c.Batch, Timestamp: at, Error: &class}
+}
+
+// shard is a whole one, measured on a host of its own.
+func shard(index, count int) *sweep.Checkpoint {
+	cp := &sweep.Checkpoint{Version: sweep.Version, Sweep: header(sweep.Shard{Index: index, Count: count})}
+	for i, c := range cp.Plan() {
+		at := cp.Sweep.Started.Add(time.Duration(i) * 10 * time.Minute)
+		cp.Results = append(cp.Results, result(c, at, 1000+float64(c.Ctx+c.Batch)/10+float64(index), 1001+float64(c.Batch)))
+	}
+	for i := range 2 {
+		cp.Remeasured = append(cp.Remeasured, sweep.Remeasured{Purpose: sweep.HostCheck, Host: fmt.Sprint("node", index),
+			Result: result(sweep.Cell{Ctx: 1024, Batch: 64}, cp.Sweep.Started.Add(time.Duration(i)*time.Hour), 1000+float64(i+index), 1001, 1002)})
+	}
+	return cp
+}
+
+// save writes checkpoints into folders of one and returns that.
+func save(t *testing.T, folders map[string]*sweep.Checkpoint) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, cp := range folders {
+		require.NoError(t, os.Mkdir(filepath.Join(dir, name), 0o755))
+		require.NoError(t, cp.Save(filepath.Join(dir, name, sweep.FileName)))
+	}
+	return dir
+}
+
+func shards(t *testing.T, n int) string {
+	t.Helper()
+	folders := make(map[string]*sweep.Checkpoint)
+	for i := range n {
+		folders[fmt.Sprintf("my-%dof%d", i+1, n)] = shard(i+1, n)
+	}
+	return save(t, folders)
+}
+
+func text(t *testing.T, m *Merged) string {
+	t.Helper()
+	var b strings.Builder
+	require.NoError(t, m.Print(&b))
+	return b.String()
+}
+
+func TestMergeOfAllShards(t *testing.T) {
+	dir := shards(t, 4)
+	m, err := Merge([]string{filepath.Join(dir, "my-*of4")})
+	require.NoError(t, err)
+	whole, _ := sweep.Grid{Ctx: ctxs, Batch: bats}.Cells()
+	var cells []sweep.Cell
+	for _, r := range m.Checkpoint.Results {
+		cells = append(cells, r.Cell())
+	}
+	assert.ElementsMatch(t, whole, cells, "every cell, and nothing twice")
+	assert.Empty(t, m.Lacking)
+	assert.Empty(t, m.Contradictions)
+	assert.Empty(t, m.Pooled)
+	assert.Zero(t, m.Copies)
+	for i := 1; i < len(cells); i++ {
+		assert.False(t, m.Checkpoint.Results[i].Timestamp.Before(m.Checkpoint.Results[i-1].Timestamp), "in the order of measurement")
+	}
+	h := m.Checkpoint.Sweep
+	assert.Equal(t, sweep.Shard{}, h.Shard)
+	assert.Equal(t, noon.Add(time.Minute), h.Started, "the earliest")
+	assert.Equal(t, sweep.Source{From: filepath.Join(dir, "my-2of4"), Shard: sweep.Shard{Index: 2, Count: 4}, Cells: 3}, h.Merged[1])
+	spread, ok := m.Checkpoint.Spread()
+	require.True(t, ok)
+	assert.Len(t, spread.Hosts, 4)
+
+	path, err := m.Save("")
+	require.NoError(t, err)
+	assert.Equal(t, filepath.Join(dir, "my", sweep.FileName), path, "what the folders have in common")
+	read, err := sweep.Load(path)
+	require.NoError(t, err, "it is a checkpoint like any other")
+	assert.Equal(t, m.Checkpoint, read)
+
+	// The other way round, with folders and files and one of them twice, it is the same.
+	var in []string
+	for i := 4; i > 0; i-- {
+		in = append(in, filepath.Join(dir, fmt.Sprintf("my-%dof4", i)))
+	}
+	again, err := Merge(append(in, filepath.Join(in[0], sweep.FileName), filepath.Join(dir, "my*")))
+	require.NoError(t, err)
+	assert.Equal(t, m.Checkpoint, again.Checkpoint)
+	assert.Equal(t, []string{filepath.Join(dir, "my") + ": it was merged of others"}, again.PassedOver)
+	_, err = again.Save("")
+	assert.NoError(t, err, "what was merged may be merged again")
+}
+
+func TestMergeRefuses(t *testing.T) {
+	for name, change := range map[string]func(*sweep.Header){
+		"model":          func(h *sweep.Header) { h.Model = "x" },
+		"model digest":   func(h *sweep.Header) { h.Digest = "x" },
+		"modelfile":      func(h *sweep.Header) { h.ModelfileSHA256 = "x" },
+		"prompt":         func(h *sweep.Header) { h.PromptSHA256 = "x" },
+		"num_predict":    func(h *sweep.Header) { h.NumPredict = 9 },
+		"runner":         func(h *sweep.Header) { h.Runner = "x" },
+		"Ollama version": func(h *sweep.Header) { h.OllamaVersion = "x" },
+		"GPU":            func(h *sweep.Header) { h.GPU = []string{"A"} },
+		"driver":         func(h *sweep.Header) { h.Driver = "" },
+	} {
+		other := shard(2, 2)
+		change(&other.Sweep)
+		dir := save(t, map[string]*sweep.Checkpoint{"a": shard(1, 2), "b": other})
+		_, err := Merge([]string{filepath.Join(dir, "*")})
+		require.Error(t, err, name)
+		assert.Regexp(t, `^\S+/b does not belong to \S+/a: `+name+` is ".*" here and ".*" there$`, err.Error())
+	}
+
+	folders := map[string]*sweep.Checkpoint{"0": shard(1, 2)}
+	for i := range 15 {
+		other := shard(2, 2)
+		other.Sweep.Driver = "x"
+		folders[fmt.Sprint("b", i)] = other
+	}
+	_, err := Merge([]string{save(t, folders) + "/*"})
+	assert.Len(t, strings.Split(err.Error(), "\n"), 11, "all of them at once, but not without end")
+	assert.ErrorContains(t, err, "\nand 5 more")
+
+	dir := save(t, map[string]*sweep.Checkpoint{"a": shard(1, 2), "b": shard(2, 2)})
+	file := filepath.Join(dir, "b", sweep.FileName)
+	require.NoError(t, os.WriteFile(file, []byte(`{"metadata": {}, "results": [{"num_ctx": 1, "num_batch": 1, "prompt_eval_rate": 1}]}`), 0o644))
+	_, err = Merge([]string{dir + "/*"})
+	assert.ErrorContains(t, err, "is an older tool's, which did not write down what was measured on what")
+	require.NoError(t, os.WriteFile(file, []byte(`{"version": 1`), 0o644))
+	_, err = Merge([]string{dir + "/*"})
+	assert.ErrorContains(t, err, "line 1: unexpected end of JSON input")
+	_, err = Merge([]string{dir + "/x*"})
+	assert.ErrorContains(t, err, "nothing is called like")
+	_, err = Merge([]string{dir + "/x", dir + "/a"})
+	assert.ErrorContains(t, err, "does not exist: run a sweep first")
+	_, err = Merge([]string{dir + "/[a"})
+	assert.ErrorContains(t, err, "syntax error in pattern")
+}
+
+func TestMergePools(t *testing.T) {
+	c := []sweep.Cell{{Ctx: 1024, Batch: 64}, {Ctx: 1024, Batch: 128}, {Ctx: 1024, Batch: 256}, {Ctx: 1024, Batch: 512}, {Ctx: 2048, Batch: 64}, {Ctx: 2048, Batch: 128}, {Ctx: 2048, Batch: 256}}
+	steady := func(rate float64) (rates []float64) {
+		for i := range 8 {
+			rates = append(rates, rate+float64(i)/10)
+		}
+		return rates
+	}
+	a := &sweep.Checkpoint{Version: sweep.Version, Sweep: header(sweep.Shard{})}
+	a.Results = []sweep.Result{
+		result(c[0], noon, 1000, 1010), failed(c[1], noon, parse.OutOfGPUMemory), result(c[2], noon, 1000), result(c[3], noon, 1000),
+		result(c[4], noon, steady(1000)...), failed(c[5], noon, parse.OutOfGPUMemory), result(c[6], noon, 1000),
+	}
+	a.Results[6].Size, a.Results[6].SizeVRAM = 100, 100
+	b := &sweep.Checkpoint{Version: sweep.Version, Sweep: header(sweep.Shard{})}
+	later := noon.Add(time.Hour)
+	b.Results = []sweep.Result{
+		result(c[0], later, 1020, 1010), result(c[1], later, 1100), failed(c[2], later, parse.RunnerCrashed), result(c[3], later, 1001),
+		result(c[4], later, steady(1200)...), failed(c[5], later, parse.Timeout), result(c[6], later, 1001),
+	}
+	b.Results[3].Samples[0].PromptEvalCount = 501
+	b.Results[3].SetRate()
+	b.Results[3].Settings = sweep.SettingsAsked
+	b.Results[6].Size, b.Results[6].SizeVRAM = 100, 60
+	dir := save(t, map[string]*sweep.Checkpoint{"a": a, "b": b})
+	m, err := Merge([]string{dir + "/a", dir + "/b"})
+	require.NoError(t, err)
+
+	results := m.Checkpoint.ByCell()
+	assert.Equal(t, []float64{1000, 1010, 1020}, rounded(results[c[0]].SampleRates()), "the one that stands in both counts once")
+	assert.Equal(t, 1, m.Copies)
+	assert.InDelta(t, 1010, *results[c[0]].PromptEvalRate, 0.01)
+	for _, i := range []int{1, 2} {
+		assert.True(t, results[c[i]].Failed(), "what failed once is none to recommend")
+		assert.Len(t, results[c[i]].Samples, 1, "and no sample is lost")
+	}
+	assert.Equal(t, sweep.SettingsAsked, results[c[3]].Settings)
+	assert.EqualValues(t, 60, results[c[6]].SizeVRAM)
+	assert.Equal(t, []sweep.Cell{c[0], c[3], c[4], c[6]}, m.Pooled)
+
+	said := strings.ReplaceAll(text(t, m), dir, "")
+	for _, want := range []string{
+		"Merged 2 checkpoints:\n  /a: 7 cells\n  /b: 7 cells\n",
+		"Pooled: 4 cells have samples of several: num_ctx=1024 with num_batch=64, 512; num_ctx=2048 with num_batch=64, 256\n",
+		"Copies: 1 samples stand in several, and count once\n",
+		`Contradiction: num_ctx=1024, num_batch=128: failed as "CUDA OOM" in /a and has 1100.0 tokens/s in /b; it counts as failed, -retry-failed measures it again there` + "\n",
+		`Contradiction: num_ctx=1024, num_batch=256: failed as "Runner crashed" in /b and has 1000.0 tokens/s in /a`,
+		"Contradiction: num_ctx=1024, num_batch=512: the count of the prompt's tokens is 500 in /a and 501 in /b\n",
+		"Contradiction: num_ctx=2048, num_batch=64: 1000.4 tokens/s in /a and 1200.4 in /b, which is more than chance\n",
+		`Contradiction: num_ctx=2048, num_batch=128: failed as "CUDA OOM" in /a and as "Timeout or no output" in /b` + "\n",
+		"Contradiction: num_ctx=2048, num_batch=256: the model was in GPU memory in part in /b, and as a whole in /a\n",
+	} {
+		assert.Contains(t, said, want)
+	}
+	assert.Len(t, m.Contradictions, 6)
+	assert.Contains(t, strings.Join(results[c[4]].Warnings, "|"), "merge: 1000.4 tokens/s in ")
+	path, err := m.Save(filepath.Join(dir, "both"))
+	require.NoError(t, err)
+	_, err = sweep.Load(path)
+	assert.NoError(t, err)
+}
+
+func rounded(values []float64) (out []float64) {
+	for _, v := range values {
+		out = append(out, float64(int(v+0.5)))
+	}
+	return out
+}
+
+func TestMergeTellsWhatIsMissing(t *testing.T) {
+	killed, lone := shard(2, 4), shard(4, 4)
+	gone := killed.Results[2].Cell()
+	killed.Results = killed.Results[:2]
+	killed.Results[1].Samples = killed.Results[1].Samples[:1]
+	killed.Results[1].SetRate()
+	lone.Sweep.Command = ""
+	dir := save(t, map[string]*sweep.Checkpoint{"my-1of4": shard(1, 4), "my-2of4": killed, "elsewhere": lone})
+	m, err := Merge([]string{dir + "/*"})
+	require.NoError(t, err)
+	require.Len(t, m.Lacking, 2)
+	assert.Equal(t, []sweep.Cell{gone, killed.Results[1].Cell()}, m.Lacking[0].Cells, "what lacks samples is to be measured further")
+	assert.Equal(t, "go test -run Sweep -timeout 0 -config my.yaml -repeat=6 -shard=2/4 -out="+dir+"/my-2of4", m.Lacking[0].Command)
+	assert.Equal(t, shard(3, 4).Plan(), m.Lacking[1].Cells)
+	assert.Contains(t, text(t, m), "Missing: shard 3/4 has no checkpoint, 3 cells: ")
+
+	m, err = Merge([]string{dir + "/my-1of4", dir + "/my-2of4"})
+	require.NoError(t, err)
+	require.Len(t, m.Lacking, 3)
+	assert.Equal(t, "go test -run Sweep -timeout 0 -config my.yaml -repeat=6 -shard=3/4 -out="+dir+"/my-3of4", m.Lacking[1].Command)
+	m, err = Merge([]string{dir + "/elsewhere", dir + "/elsewh*"})
+	require.NoError(t, err)
+	require.Len(t, m.Lacking, 3)
+	assert.Equal(t, "go test -run Sweep -timeout 0 -config FILE -shard=1/4", m.Lacking[0].Command)
+	_, err = m.Save("")
+	assert.EqualError(t, err, "the folders' names have no other in common: name one for the merged sweep with -out")
+	_, err = m.Save(dir + "/my-1of4")
+	assert.ErrorContains(t, err, "holds what a sweep has measured itself: name another folder with -out")
+}
+
+// TestMergeOfDifferentGrids: the pairs that only the merged grid has are named too.
+func TestMergeOfDifferentGrids(t *testing.T) {
+	grid := func(ctx, batch []int) *sweep.Checkpoint {
+		cp := &sweep.Checkpoint{Version: sweep.Version, Sweep: header(sweep.Shard{})}
+		cp.Sweep.NumCtx, cp.Sweep.NumBatch = ctx, batch
+		for _, c := range cp.Plan() {
+			cp.Results = append(cp.Results, result(c, noon, 1000))
+		}
+		return cp
+	}
+	b := grid([]int{2048}, []int{128, 256})
+	b.Results = b.Results[:1]
+	dir := save(t, map[string]*sweep.Checkpoint{"a": grid([]int{1024}, []int{64, 128}), "b": b})
+	m, err := Merge([]string{dir + "/*"})
+	require.NoError(t, err)
+	require.Len(t, m.Lacking, 2)
+	assert.Equal(t, Lacking{From: dir + "/b", Cells: []sweep.Cell{{Ctx: 2048, Batch: 256}}, Command: "go test -run Sweep -timeout 0 -config my.yaml -repeat=6 -out=" + dir + "/b"}, m.Lacking[0])
+	assert.Equal(t, Lacking{Cells: []sweep.Cell{{Ctx: 1024, Batch: 256}, {Ctx: 2048, Batch: 64}}}, m.Lacking[1])
+	assert.Contains(t, text(t, m), "Not planned: 2 cells: num_ctx=1024 with num_batch=256; num_ctx=2048 with num_batch=64: they are in nobody's grid")
+}
+
+// TestMergeOfSearches: the search is asked what it makes of all shards' cells, and
+// what it passed over is not missing.
+func TestMergeOfSearches(t *testing.T) {
+	folders := make(map[string]*sweep.Checkpoint)
+	for i := range 3 {
+		cp := shard(i+1, 4)
+		cp.Sweep.Strategy, cp.Sweep.Search = sweep.StrategyBest, &sweep.Answer{Done: i > 0}
+		cp.Results = cp.Results[:2]
+		folders[fmt.Sprintf("my-%dof4", i+1)] = cp
+	}
+	dir := save(t, folders)
+	m, err := Merge([]string{dir + "/*"})
+	require.NoError(t, err)
+	require.NotNil(t, m.Checkpoint.Sweep.Search)
+	assert.NotEmpty(t, m.Checkpoint.Sweep.Search.Best)
+	require.Len(t, m.Lacking, 2)
+	assert.Empty(t, m.Lacking[0].Cells)
+	assert.Contains(t, text(t, m), "Missing: the search of "+dir+"/my-1of4 has not come to its end\n  go test ")
+	assert.Equal(t, sweep.Shard{Index: 4, Count: 4}, m.Lacking[1].Shard)
+}

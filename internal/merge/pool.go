@@ -1,0 +1,99 @@
+package merge
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/parse"
+)
+
+// withoutCopies returns the samples that are not among those that stand: two
+// measurements have no nanosecond in common in all of their durations.
+func withoutCopies(have, samples []parse.Sample) []parse.Sample {
+	var fresh []parse.Sample
+	for _, s := range samples {
+		if !slices.ContainsFunc(have, func(other parse.Sample) bool { return reflect.DeepEqual(s, other) }) {
+			fresh = append(fresh, s)
+		}
+	}
+	return fresh
+}
+
+// join adds the fresh samples of r, another part's result of the cell, to have. A
+// cell that failed in one of the parts is a failed one: it is none to recommend.
+func join(have *sweep.Result, r *sweep.Result, fresh []parse.Sample) {
+	have.Samples = append(slices.Clip(have.Samples), fresh...)
+	if have.Error == nil {
+		have.Error, have.Detail = r.Error, r.Detail
+	}
+	if spilled(r) && !spilled(have) {
+		have.Size, have.SizeVRAM = r.Size, r.SizeVRAM
+	}
+	if r.Settings == sweep.SettingsAsked {
+		have.Settings = r.Settings
+	}
+	if have.Warmup == nil {
+		have.Warmup = r.Warmup
+	}
+	have.Retries = max(have.Retries, r.Retries)
+	if r.Timestamp.After(have.Timestamp) {
+		have.Timestamp = r.Timestamp
+	}
+	for _, text := range r.Warnings {
+		if !slices.Contains(have.Warnings, text) {
+			have.Warnings = append(slices.Clip(have.Warnings), text)
+		}
+	}
+	if len(have.Samples) > 0 || have.Failed() {
+		have.SetRate()
+	}
+}
+
+// spilled reports whether a part of the model was in GPU memory, and a part not.
+func spilled(r *sweep.Result) bool { return r.SizeVRAM > 0 && r.SizeVRAM < r.Size }
+
+// contradiction says what two parts tell of a cell that can't both be so, empty when
+// they go together.
+func contradiction(fromA string, a *sweep.Result, fromB string, b *sweep.Result) string {
+	switch {
+	case a.Failed() && b.Failed() && *a.Error != *b.Error:
+		return fmt.Sprintf("failed as %q in %s and as %q in %s", *a.Error, fromA, *b.Error, fromB)
+	case a.Failed() && !b.Failed():
+		return failedText(fromA, a, fromB, b)
+	case b.Failed() && !a.Failed():
+		return failedText(fromB, b, fromA, a)
+	}
+	for _, f := range []struct {
+		what string
+		a, b int
+	}{
+		{"context length", a.ContextLength, b.ContextLength},
+		{"num_batch in force", a.InForce.NumBatch, b.InForce.NumBatch},
+		{"count of the prompt's tokens", tokens(a), tokens(b)},
+	} {
+		if f.a != f.b && f.a != 0 && f.b != 0 {
+			return fmt.Sprintf("the %s is %d in %s and %d in %s", f.what, f.a, fromA, f.b, fromB)
+		}
+	}
+	if spilled(a) != spilled(b) && a.Size > 0 && b.Size > 0 {
+		if spilled(b) {
+			fromA, fromB = fromB, fromA
+		}
+		return fmt.Sprintf("the model was in GPU memory in part in %s, and as a whole in %s", fromA, fromB)
+	}
+	return ""
+}
+
+func failedText(from string, failed *sweep.Result, other string, measured *sweep.Result) string {
+	return fmt.Sprintf("failed as %q in %s and has %.1f tokens/s in %s; it counts as failed, -retry-failed measures it again there", *failed.Error, from, *measured.PromptEvalRate, other)
+}
+
+// tokens returns the count that the samples have, 0 without one.
+func tokens(r *sweep.Result) int {
+	if len(r.Samples) == 0 {
+		return 0
+	}
+	return r.Samples[0].PromptEvalCount
+}

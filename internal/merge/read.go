@@ -1,0 +1,154 @@
+package merge
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+)
+
+// source is a checkpoint file to read.
+type source struct {
+	path   string
+	byName bool // and not by a pattern
+}
+
+// IsPattern reports whether the name of a folder or file stands for several.
+func IsPattern(in string) bool {
+	if _, err := os.Lstat(in); err == nil {
+		return false // a name may have brackets in it
+	}
+	return strings.ContainsAny(in, `*?[`)
+}
+
+// Merge reads the checkpoints that the names and patterns of out folders or files
+// stand for, and makes one of them. What a pattern finds without a checkpoint in it,
+// or with one that was merged already, is passed over. Checkpoints that were measured
+// on different things are an error that names the field.
+func Merge(in []string) (*Merged, error) {
+	sources, passedOver, err := find(in)
+	if err != nil {
+		return nil, err
+	}
+	m := newMerger()
+	var refused []error
+	for l := range loadAll(sources) {
+		from := filepath.Dir(l.path)
+		switch {
+		case l.err != nil:
+			refused = append(refused, l.err)
+		case len(l.cp.Sweep.Merged) > 0 && !l.byName:
+			passedOver = append(passedOver, from+": it was merged of others")
+		default:
+			if err := m.add(from, l.cp); err != nil {
+				refused = append(refused, err)
+			}
+		}
+	}
+	if len(refused) > 0 {
+		return nil, joined(refused)
+	}
+	if len(m.parts) == 0 {
+		return nil, fmt.Errorf("there is no checkpoint in %s", strings.Join(in, ", "))
+	}
+	merged := m.merged()
+	merged.PassedOver = passedOver
+	return merged, nil
+}
+
+// find returns the files, each once.
+func find(in []string) (sources []source, passedOver []string, err error) {
+	seen := make(map[string]bool)
+	add := func(path string, byName bool) error {
+		real, err := filepath.EvalSymlinks(path)
+		if err == nil {
+			real, err = filepath.Abs(real)
+		}
+		if err == nil && !seen[real] {
+			seen[real] = true
+			sources = append(sources, source{path, byName})
+		}
+		return err
+	}
+	for _, name := range in {
+		if !IsPattern(name) {
+			path, err := sweep.Find(name)
+			if err == nil {
+				err = add(path, true)
+			}
+			if err != nil {
+				return nil, nil, err
+			}
+			continue
+		}
+		matches, err := filepath.Glob(name)
+		if err != nil {
+			return nil, nil, fmt.Errorf("-in %s: %w", name, err)
+		}
+		if len(matches) == 0 {
+			return nil, nil, fmt.Errorf("nothing is called like %s", name)
+		}
+		for _, match := range matches {
+			path, err := sweep.Find(match)
+			if err == nil && filepath.Ext(path) == ".json" {
+				err = add(path, false)
+			}
+			if err != nil {
+				passedOver = append(passedOver, err.Error())
+			}
+		}
+	}
+	slices.SortStableFunc(sources, func(a, b source) int { return strings.Compare(a.path, b.path) })
+	return sources, passedOver, nil
+}
+
+// loaded is a file that was read.
+type loaded struct {
+	source
+	cp  *sweep.Checkpoint
+	err error
+}
+
+// loadAll reads the files a few at a time and yields them in their order.
+func loadAll(sources []source) func(yield func(loaded) bool) {
+	return func(yield func(loaded) bool) {
+		ahead := make(chan chan loaded, runtime.GOMAXPROCS(0)-1)
+		done := make(chan struct{})
+		defer close(done)
+		go func() {
+			defer close(ahead)
+			for _, s := range sources {
+				c := make(chan loaded, 1)
+				select {
+				case ahead <- c:
+				case <-done:
+					return
+				}
+				go func() {
+					cp, err := sweep.Load(s.path)
+					c <- loaded{s, cp, err}
+				}()
+			}
+		}()
+		for c := range ahead {
+			if !yield(<-c) {
+				return
+			}
+		}
+	}
+}
+
+// mostErrors is how many refusals are told of.
+const mostErrors = 10
+
+func joined(errs []error) error {
+	if n := len(errs) - mostErrors; n > 0 {
+		errs = append(slices.Clip(errs[:mostErrors]), fmt.Errorf("and %d more", n))
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,49 @@
+package merge
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+)
+
+// Save writes the checkpoint into the folder out and returns its path. Without out the
+// folder is what those of the shards have in common: results/my for results/my-1of4 and
+// its like. A checkpoint that stands there and was not merged is left as it is, and an
+// error.
+func (m *Merged) Save(out string) (path string, err error) {
+	if out == "" {
+		if out, err = common(m.Checkpoint.Sweep.Merged); err != nil {
+			return "", err
+		}
+	}
+	path = filepath.Join(out, sweep.FileName)
+	switch stands, err := sweep.Load(path); {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return "", fmt.Errorf("%w: name another folder with -out", err)
+	case len(stands.Sweep.Merged) == 0:
+		return "", fmt.Errorf("%s holds what a sweep has measured itself: name another folder with -out", path)
+	}
+	if err := os.MkdirAll(out, 0o755); err != nil {
+		return "", fmt.Errorf("creating the folder of the merged sweep: %w", err)
+	}
+	return path, m.Checkpoint.Save(path)
+}
+
+// common returns the folder that shards' own are called after.
+func common(sources []sweep.Source) (string, error) {
+	var stem string
+	for i, s := range sources {
+		name, ok := strings.CutSuffix(s.From, s.Shard.Suffix())
+		if !ok || s.Shard == (sweep.Shard{}) || i > 0 && name != stem {
+			return "", errors.New("the folders' names have no other in common: name one for the merged sweep with -out")
+		}
+		stem = name
+	}
+	return stem, nil
+}
