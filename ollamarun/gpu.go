@@ -2,13 +2,15 @@ package ollamarun
 
 import (
 	"context"
+	"os"
 	"os/exec"
 	"strconv"
 	"strings"
 	"time"
 )
 
-// GPUs returns the names of this machine's NVIDIA GPUs and their driver's
+// GPUs returns the names of this machine's NVIDIA GPUs, or of those that
+// CUDA_VISIBLE_DEVICES names, and their driver's
 // version, as nvidia-smi tells them:
 //
 //	NVIDIA GeForce RTX 3090, 550.54.14
@@ -22,11 +24,22 @@ func GPUs(ctx context.Context) (names []string, driver string) {
 func queryGPUs(ctx context.Context, fields, format string) string {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, "nvidia-smi", "--query-gpu="+fields, "--format="+format).Output()
+	out, err := exec.CommandContext(ctx, "nvidia-smi", smiArgs(fields, format)...).Output()
 	if err != nil {
 		return ""
 	}
 	return string(out)
+}
+
+// smiArgs returns the arguments of nvidia-smi. Where CUDA_VISIBLE_DEVICES names the GPUs
+// that a server started here would see, as it does in a job that was given a part of a
+// machine's, the others are somebody else's.
+func smiArgs(fields, format string, more ...string) []string {
+	args := []string{"--query-gpu=" + fields, "--format=" + format}
+	if visible := os.Getenv("CUDA_VISIBLE_DEVICES"); visible != "" {
+		args = append(args, "--id="+visible)
+	}
+	return append(args, more...)
 }
 
 // GPUMemory returns the bytes of memory of this machine's NVIDIA GPUs together, as

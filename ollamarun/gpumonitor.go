@@ -79,7 +79,7 @@ func (m *GPUMonitor) watch(ctx context.Context) {
 // run takes readings until the command ends, and returns how many. What is no
 // reading, such as an error text, is passed over.
 func (m *GPUMonitor) run(ctx context.Context) (readings int) {
-	cmd := exec.CommandContext(ctx, m.path, "--query-gpu="+m.query, "--format=csv,noheader,nounits", "-lms", strconv.FormatInt(readEvery.Milliseconds(), 10))
+	cmd := exec.CommandContext(ctx, m.path, smiArgs(m.query, "csv,noheader,nounits", "-lms", strconv.FormatInt(readEvery.Milliseconds(), 10))...)
 	// Not of the terminal's group: an interrupt ends it by way of Close. Should
 	// this process be killed, its next line finds nobody to read it, and it ends.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

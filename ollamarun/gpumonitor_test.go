@@ -122,3 +122,16 @@ func TestGPUMonitorWhoseCommandEnds(t *testing.T) {
 	later := time.Now().Add(2 * fresh)
 	assert.Empty(t, m.Between(later, later), "an old reading does not stand for now")
 }
+
+// TestGPUsOfAJob: where a job was given some of a machine's GPUs, the others are not
+// looked at.
+func TestGPUsOfAJob(t *testing.T) {
+	fakeSMI(t, `echo "$*, 550.54.14"`)
+	t.Setenv("CUDA_VISIBLE_DEVICES", "")
+	names, _ := GPUs(t.Context())
+	assert.Equal(t, []string{"--query-gpu=name,driver_version --format=csv,noheader"}, names)
+	t.Setenv("CUDA_VISIBLE_DEVICES", "1,3")
+	names, driver := GPUs(t.Context())
+	assert.Equal(t, []string{"--query-gpu=name,driver_version --format=csv,noheader --id=1,3"}, names)
+	assert.Equal(t, "550.54.14", driver)
+}

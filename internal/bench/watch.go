@@ -17,7 +17,7 @@ const busyPercent = 10
 // be done, and says where a GPU is not idle before the first load.
 func (b *Bench) watch(server *ollamarun.Server, model string, store *sweep.Store) (err error) {
 	log := b.config.ServerLog
-	if log == "" && b.config.Engine == sweep.EngineEmbedded {
+	if b.config.Engine == sweep.EngineEmbedded { // a log that is named is another server's
 		log = filepath.Join(b.config.Out, ollamarun.EngineLog)
 	}
 	if log != "" {

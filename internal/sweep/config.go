@@ -124,7 +124,10 @@ func ReadConfig(path string, overrides *Overrides) (Config, error) {
 		if name == "" || name == "." || name == ".." {
 			return Config{}, fmt.Errorf("config %s: there is no name in it for the out folder: call the file my.yaml, or name the folder with -out", path)
 		}
-		c.Out = filepath.Join("results", name+c.Shard.Suffix())
+		c.Out = filepath.Join("results", name)
+	}
+	if suffix := c.Shard.Suffix(); !overrides.outOfShard() && !strings.HasSuffix(filepath.Clean(c.Out), suffix) {
+		c.Out = filepath.Clean(c.Out) + suffix
 	}
 	key, err := c.check()
 	if err == nil {

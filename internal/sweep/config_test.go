@@ -85,6 +85,23 @@ func TestConfigShardHasItsOwnFolder(t *testing.T) {
 	c, err := readConfig(t, wholeConfig+"shard: 2/3\n")
 	require.NoError(t, err)
 	assert.Equal(t, filepath.Join("results", "my-2of3"), c.Out)
+
+	t.Setenv("SWEEP_SHARD", "2/3")
+	for _, tt := range []struct {
+		config string
+		flags  []string
+		want   string
+	}{
+		{"out: /there/\nshard: 2/3\n", nil, "/there-2of3"},
+		{"out: /there\n", []string{"-shard", "2/3"}, "/there-2of3"},
+		{"", []string{"-out", "there", "-shard", "auto"}, "there-2of3"},
+		{"", []string{"-out", "there-2of3", "-shard", "auto"}, "there-2of3"},
+		{"", []string{"-out", "there", "-shard", "2/3"}, "there"},
+	} {
+		c, err := readConfig(t, wholeConfig+tt.config, tt.flags...)
+		require.NoError(t, err)
+		assert.Equal(t, tt.want, c.Out, "%s %v", tt.config, tt.flags)
+	}
 }
 
 // TestCommand has what a sweep's cells depend on, and nothing else.

@@ -126,6 +126,13 @@ func (o *Overrides) all(key string) bool {
 	return len(given) == 3
 }
 
+// outOfShard reports whether -out names the folder of one shard, that beside it. A
+// folder that a config names, or a command for all shards, is that of none alone.
+func (o *Overrides) outOfShard() bool {
+	auto := slices.ContainsFunc(o.edits, func(e edit) bool { return e.key == "shard" && e.text == ShardAuto })
+	return o.flags("out") != "" && !auto
+}
+
 // flags names the flags that were given for a key, empty when none was.
 func (o *Overrides) flags(key string) string {
 	var given []string

@@ -52,7 +52,8 @@ func (sh Shard) check() error {
 	return fmt.Errorf("%v: the first number counts from 1 to the second", sh)
 }
 
-// Suffix is what the name of a shard's out folder ends in, empty for the whole plan.
+// Suffix is what the name of a shard's out folder ends in, so that each has one of its
+// own under one config; empty for the whole plan.
 func (sh Shard) Suffix() string {
 	if sh == (Shard{}) {
 		return ""
