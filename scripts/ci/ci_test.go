@@ -1,0 +1,251 @@
+// Package ci tests the scripts that GitHub's workflows run, without GitHub.
+package ci
+
+import (
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"gopkg.in/yaml.v3"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+)
+
+// checkout is a copy of this repository in which scripts run.
+type checkout string
+
+func newCheckout(t *testing.T) checkout {
+	t.Helper()
+	root, dir := filepath.Join("..", ".."), t.TempDir()
+	require.NoError(t, filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if name := d.Name(); d.IsDir() && (name == ".git" || name == "results") {
+			return fs.SkipDir
+		}
+		rel, err := filepath.Rel(root, path)
+		if err != nil {
+			return err
+		}
+		to := filepath.Join(dir, rel)
+		if d.IsDir() {
+			return os.MkdirAll(to, 0o755)
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(to, text, info.Mode())
+	}))
+	return checkout(dir)
+}
+
+// step runs a script as a workflow's step. It returns what it set as outputs, what it
+// wrote as summary, what it printed, and its exit code.
+func (c checkout) step(t *testing.T, script string, env ...string) (outputs map[string]string, summary, printed string, code int) {
+	t.Helper()
+	outputFile, summaryFile := filepath.Join(t.TempDir(), "output"), filepath.Join(t.TempDir(), "summary")
+	cmd := exec.CommandContext(t.Context(), c.path("scripts", "ci", script))
+	cmd.Dir = string(c)
+	cmd.Env = append(os.Environ(), "GITHUB_OUTPUT="+outputFile, "GITHUB_STEP_SUMMARY="+summaryFile)
+	cmd.Env = append(cmd.Env, env...)
+	out, err := cmd.CombinedOutput()
+	if cmd.ProcessState == nil {
+		require.NoError(t, err)
+	}
+	outputs = make(map[string]string)
+	for line := range strings.Lines(read(t, outputFile)) {
+		name, value, ok := strings.Cut(strings.TrimSpace(line), "=")
+		require.True(t, ok, line)
+		outputs[name] = value
+	}
+	return outputs, read(t, summaryFile), string(out), cmd.ProcessState.ExitCode()
+}
+
+// read returns a file's text, empty where there is none.
+func read(t *testing.T, file string) string {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if !os.IsNotExist(err) {
+		require.NoError(t, err)
+	}
+	return string(text)
+}
+
+func (c checkout) path(names ...string) string {
+	return filepath.Join(append([]string{string(c)}, names...)...)
+}
+
+func TestKey(t *testing.T) {
+	c := checkout(t.TempDir())
+	require.NoError(t, os.CopyFS(c.path("scripts", "ci"), os.DirFS(".")))
+	require.NoError(t, os.WriteFile(c.path("my.yaml"), []byte("model: m\n"), 0o644))
+	first, _, printed, code := c.step(t, "key", "CONFIG=my.yaml", "STRATEGY=best", "SHARDS=3")
+	require.Zero(t, code, printed)
+	assert.Regexp(t, `^[0-9a-f]{16}$`, first["key"])
+	assert.Equal(t, "[1,2,3]", first["shards"])
+
+	same, _, _, _ := c.step(t, "key", "CONFIG=my.yaml", "STRATEGY=best")
+	assert.Equal(t, first["key"], same["key"], "as many shards as there are runners")
+	assert.Equal(t, "[1]", same["shards"])
+	other, _, _, _ := c.step(t, "key", "CONFIG=my.yaml", "STRATEGY=frontier")
+	assert.NotEqual(t, first["key"], other["key"])
+	require.NoError(t, os.WriteFile(c.path("my.yaml"), []byte("model: n\n"), 0o644))
+	other, _, _, _ = c.step(t, "key", "CONFIG=my.yaml", "STRATEGY=best")
+	assert.NotEqual(t, first["key"], other["key"])
+
+	for _, shards := range []string{"0", "257", "-1", "2; id", "$(id)", "1\n2"} {
+		outputs, _, printed, code := c.step(t, "key", "CONFIG=my.yaml", "SHARDS="+shards)
+		assert.Equal(t, 1, code, shards)
+		assert.Contains(t, printed, "it must be one from 1 to 256")
+		assert.Empty(t, outputs)
+	}
+	_, _, printed, code = c.step(t, "key", "CONFIG=$(id)")
+	assert.Equal(t, 1, code)
+	assert.Equal(t, "there is no config \"$(id)\": name a file of the repository\n", printed)
+}
+
+func TestCampaign(t *testing.T) {
+	c := checkout(t.TempDir())
+	require.NoError(t, os.CopyFS(c.path("scripts", "ci"), os.DirFS(".")))
+	id := func(env ...string) string {
+		outputs, _, printed, code := c.step(t, "campaign", env...)
+		require.Zero(t, code, printed)
+		assert.Equal(t, outputs["id"]+"\n", read(t, c.path("campaign", "id")))
+		return outputs["id"]
+	}
+	assert.Equal(t, "7of1", id("RUN=7"))
+	assert.Equal(t, "7of1", id("RUN=8", "SHARDS=1"), "it goes on")
+	assert.Equal(t, "9of2", id("RUN=9", "SHARDS=2"), "other shards have other pairs")
+	assert.Equal(t, "9of2", id("RUN=10", "SHARDS=2", "FRESH=false"))
+	assert.Equal(t, "11of2", id("RUN=11", "SHARDS=2", "FRESH=true"))
+	require.NoError(t, os.WriteFile(c.path("campaign", "id"), nil, 0o644))
+	assert.Equal(t, "12of2", id("RUN=12", "SHARDS=2"), "the last is complete")
+}
+
+// TestRunsOfTheWorkflow is what the workflow does on a real engine: a sweep in two shards that its
+// budget cuts, gone on with; the next one held against it; and a regression.
+func TestRunsOfTheWorkflow(t *testing.T) {
+	if testing.Short() {
+		t.Skip("needs the embedded engine")
+	}
+	c := newCheckout(t)
+	require.NoError(t, os.WriteFile(c.path("ci.yaml"), []byte("engine: embedded\nprompt: {tokens: 400}\nnum_ctx: [512, 1024]\nnum_batch: [64, 128]\nrepeat: 6\nconfirm: 0\n"), 0o644))
+	measure := func(budget string) {
+		for _, shard := range []string{"1", "2"} {
+			_, _, printed, code := c.step(t, "sweep", "CONFIG=ci.yaml", "BUDGET="+budget, "STRATEGY=exhaustive", "SHARD="+shard, "SHARDS=2", "RUNNER_NAME=runner"+shard)
+			require.Zero(t, code, printed)
+			assert.Contains(t, printed, "# host runner"+shard+", ")
+		}
+		require.NoError(t, os.RemoveAll(c.path("shards")))
+		require.NoError(t, os.Rename(c.path("results"), c.path("shards"))) // as the artifacts come
+	}
+
+	measure("1cells")
+	outputs, summary, printed, code := c.step(t, "report")
+	require.Zero(t, code, printed)
+	assert.Empty(t, outputs)
+	assert.Contains(t, summary, "    Missing: shards/ci-1of2 lacks samples of 1 cells")
+	assert.Contains(t, summary, "Not every pair is measured. Start the workflow again: it goes on.")
+
+	require.NoError(t, os.RemoveAll(c.path("results")))
+	require.NoError(t, os.Rename(c.path("shards"), c.path("results"))) // as the cache comes
+	measure("")
+	outputs, summary, printed, code = c.step(t, "report")
+	require.Zero(t, code, printed)
+	assert.Equal(t, map[string]string{"complete": "true", "good": "true"}, outputs)
+	assert.Contains(t, summary, "    Cells: 4 planned, 4 measured, 0 failed, 0 missing\n")
+	assert.Contains(t, summary, "    Merged 2 checkpoints:\n")
+	assert.Contains(t, summary, "There is no earlier sweep to compare with.")
+	assert.Empty(t, read(t, c.path("campaign", "id")))
+	for _, file := range []string{"heatmap_highlighted.png", "report.html", "bench.txt"} {
+		assert.FileExists(t, c.path("results", "sweep", file))
+	}
+
+	// Against itself there is no difference, and against twice the rates a regression.
+	require.NoError(t, os.Remove(c.path("results", "sweep", "report.html")))
+	outputs, summary, printed, code = c.step(t, "report")
+	require.Zero(t, code, printed)
+	assert.Equal(t, map[string]string{"complete": "true", "good": "true"}, outputs)
+	assert.Contains(t, summary, "4 compared, 0 significantly slower")
+
+	path := c.path("good", sweep.FileName)
+	cp, err := sweep.Load(path)
+	require.NoError(t, err)
+	for i := range cp.Results {
+		for j := range cp.Results[i].Samples {
+			cp.Results[i].Samples[j].PromptEvalDuration /= 2
+		}
+		cp.Results[i].SetRate()
+	}
+	require.NoError(t, cp.Save(path))
+	good := read(t, path)
+	outputs, summary, printed, code = c.step(t, "report")
+	assert.Equal(t, 1, code, printed)
+	assert.Equal(t, map[string]string{"complete": "true"}, outputs)
+	assert.Contains(t, summary, "4 compared, 4 significantly slower")
+	assert.Equal(t, good, read(t, path), "the good one stays")
+	outputs, _, printed, code = c.step(t, "report", "MAX_REGRESS=none")
+	require.Zero(t, code, printed)
+	assert.Equal(t, "true", outputs["good"])
+	_, _, printed, code = c.step(t, "report", "MAX_REGRESS=$(id)")
+	assert.Equal(t, 2, code)
+	assert.Contains(t, printed, `invalid value "$(id)" for flag -max-regress`)
+}
+
+// workflow is the part of a workflow's file that matters here.
+type workflow struct {
+	Permissions map[string]string
+	Jobs        map[string]struct {
+		Permissions map[string]string
+		Steps       []struct {
+			Uses, Run string
+			With      map[string]any
+		}
+	}
+}
+
+// TestWorkflowsAreSafe: actions are pinned by their commit, nothing may be written to
+// the repository, and a step runs one of the scripts here, whose input is in variables.
+func TestWorkflowsAreSafe(t *testing.T) {
+	files, err := filepath.Glob("../../.github/workflows/*.yml")
+	require.NoError(t, err)
+	require.Len(t, files, 2)
+	var used []string
+	for _, file := range files {
+		var w workflow
+		require.NoError(t, yaml.Unmarshal([]byte(read(t, file)), &w))
+		assert.Equal(t, map[string]string{"contents": "read"}, w.Permissions)
+		for name, job := range w.Jobs {
+			assert.Nil(t, job.Permissions, name)
+			for _, s := range job.Steps {
+				if s.Run == "" {
+					assert.Regexp(t, `^actions/[a-z/-]+@[0-9a-f]{40}$`, s.Uses)
+					continue
+				}
+				script := regexp.MustCompile(`^(exec )?scripts/ci/([a-z]+)$`).FindStringSubmatch(s.Run)
+				require.NotNil(t, script, s.Run)
+				used = append(used, script[2])
+			}
+		}
+	}
+	entries, err := os.ReadDir(".")
+	require.NoError(t, err)
+	for _, e := range entries {
+		if filepath.Ext(e.Name()) == "" {
+			assert.True(t, slices.Contains(used, e.Name()), "no workflow uses %s", e.Name())
+		}
+	}
+}
