@@ -81,18 +81,22 @@ func underGoTest() bool {
 // parentPoll is how often the parent is looked at.
 const parentPoll = 250 * time.Millisecond
 
-// watchParent closes orphaned once this process has another parent.
+// watchParent closes orphaned once this process has had another parent for the
+// time between two looks. What ended the go command may be a signal to the
+// whole process group, as when a terminal closes: that one is to be heard here
+// first, or it would come as the second.
 func watchParent(ctx context.Context, orphaned chan<- struct{}) {
 	parent := os.Getppid()
 	t := time.NewTicker(parentPoll)
 	defer t.Stop()
-	for {
+	for gone := false; ; {
 		select {
 		case <-t.C:
-			if os.Getppid() != parent {
+			if gone {
 				close(orphaned)
 				return
 			}
+			gone = os.Getppid() != parent
 		case <-ctx.Done():
 			return
 		}
