@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"sort"
 	"strings"
 )
 
@@ -74,9 +75,24 @@ func (g Grid) Cells() (plan, leftOut []Cell) {
 	return plan, leftOut
 }
 
-// Cells names cells in as few words as it can: those of which every num_ctx has
-// the same num_batch together.
+// So many bytes name cells at most, which are those of so many at most.
+const (
+	mostOfNames = 2000
+	mostNamed   = 1000
+)
+
+// Cells names cells in as few words as it can, and of very many the first.
 func Cells(cells []Cell) string {
+	n := min(len(cells), mostNamed)
+	if text := names(cells[:n]); n == len(cells) && len(text) <= mostOfNames {
+		return text
+	}
+	n = sort.Search(n-1, func(i int) bool { return len(names(cells[:i+2])) > mostOfNames }) + 1
+	return fmt.Sprintf("%s and %d more", names(cells[:n]), len(cells)-n)
+}
+
+// names puts those together of which every num_ctx has the same num_batch.
+func names(cells []Cell) string {
 	batches := make(map[int][]int)
 	var ctxs []int
 	for _, c := range cells {

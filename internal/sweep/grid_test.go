@@ -1,9 +1,12 @@
 package sweep
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 func TestGridOrder(t *testing.T) {
@@ -96,4 +99,34 @@ func TestParseShard(t *testing.T) {
 		_, err := ParseShard(bad)
 		assert.Error(t, err, bad)
 	}
+}
+
+func TestManyCellsAreCounted(t *testing.T) {
+	assert.Empty(t, Cells(nil))
+	assert.Equal(t, "num_ctx=1024 with num_batch=64", Cells([]Cell{{1024, 64}}))
+
+	batches := make([]int, 250)
+	for i := range batches {
+		batches[i] = 1 + i
+	}
+	whole, _ := Grid{Ctx: []int{2048, 4096, 8192, 16384}, Batch: batches}.Cells()
+	require.Len(t, whole, 1000)
+	all := Cells(whole)
+	assert.True(t, strings.HasPrefix(all, "num_ctx=2048, 4096, 8192, 16384 with num_batch=1, 2, "), all)
+	assert.True(t, strings.HasSuffix(all, ", 249, 250"), all)
+
+	diagonal := make([]Cell, 1_000_000)
+	for i := range diagonal {
+		diagonal[i] = Cell{10_000_000 + i, 1_000_000 + i}
+	}
+	const each = "num_ctx=10000000 with num_batch=1000000; "
+	text, n := Cells(diagonal), mostOfNames/len(each)
+	assert.True(t, strings.HasSuffix(text, fmt.Sprintf("num_batch=%d and %d more", 1_000_000+n-1, 1_000_000-n)), text)
+	assert.Len(t, text, n*len(each)-len("; ")+len(" and 999952 more"))
+
+	huge := make([]Cell, 0, 2000)
+	for i := range 2000 {
+		huge = append(huge, Cell{1024, 1_000_000_000_000 + i})
+	}
+	assert.Less(t, len(Cells(huge)), 2100, "of one num_ctx too")
 }
