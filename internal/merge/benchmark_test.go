@@ -23,14 +23,18 @@ func BenchmarkMerge(b *testing.B) {
 		b.Run(fmt.Sprintf("shards=%d/cells=%d", size.shards, size.side*size.side), func(b *testing.B) {
 			dir := manyShards(b, size.shards, size.side)
 			b.ReportAllocs()
+			var path string
 			for b.Loop() {
 				m, err := Merge([]string{filepath.Join(dir, "my-*")})
 				require.NoError(b, err)
 				require.Len(b, m.Checkpoint.Results, size.side*size.side)
 				require.Empty(b, m.Lacking)
-				_, err = m.Save(filepath.Join(dir, "merged"))
+				path, err = m.Save(filepath.Join(dir, "merged"))
 				require.NoError(b, err)
 			}
+			info, err := os.Stat(path)
+			require.NoError(b, err)
+			b.ReportMetric(float64(info.Size()), "file-bytes")
 			var stats runtime.MemStats
 			runtime.ReadMemStats(&stats)
 			b.ReportMetric(float64(stats.Sys), "system-bytes")

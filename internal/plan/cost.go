@@ -64,9 +64,10 @@ func (p *Plan) beside(planned int) (loads, prompts int) {
 		again += 2 * sweep.MostRounds
 	}
 	if planned == 0 {
-		again = 0
+		return loads, prompts
 	}
-	return loads + again, prompts + again
+	l, n := hostChecks(len(p.Config.HostCells()), p.Config.Repeat)
+	return loads + again + l, prompts + again + n
 }
 
 // The grid that a search is played on: a larger one is thinned, because thinking

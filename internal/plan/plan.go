@@ -22,7 +22,9 @@ type Input struct {
 	NoModel  string
 	Settings memory.Settings
 	GPUBytes int64 // of memory of all GPUs together, 0 where that is not known
-	Now      time.Time
+	// Shards is up to how many machines to look at that share the grid, 0 for none.
+	Shards int
+	Now    time.Time
 }
 
 // Plan is what a sweep will cost.
@@ -37,12 +39,28 @@ type Plan struct {
 	// as their median, and Sizes how many there are.
 	Scale float64
 	Sizes int
+	// Sharing is what the grid takes on several machines, nil where that is not asked.
+	Sharing *Sharing
 
 	results map[sweep.Cell]*sweep.Result // of the checkpoint
 }
 
 // Make looks ahead.
 func Make(in Input) (*Plan, error) {
+	if err := in.Check(); err != nil {
+		return nil, err
+	}
+	p, exhaustive := count(in)
+	if in.Shards > 0 {
+		p.Sharing = p.share()
+	}
+	var err error
+	p.Costs, err = p.costs(exhaustive)
+	return p, err
+}
+
+// count returns the plan with what stands and what is to do, and what all of that costs.
+func count(in Input) (*Plan, Cost) {
 	p := &Plan{Input: in, Scale: 1, Pace: sweep.AssumedPace}
 	p.Cells, p.LeftOut = in.Config.Plan()
 	known := make(map[sweep.Cell]sweep.Known)
@@ -72,9 +90,7 @@ func Make(in Input) (*Plan, error) {
 	}
 	rounds := in.Config.Order == sweep.OrderRound
 	every := sweep.Exhaustive{Repeat: in.Config.Repeat, Rounds: rounds}.Next(sweep.State{Plan: p.Cells, Known: known})
-	var err error
-	p.Costs, err = p.costs(Cost{Strategy: sweep.StrategyExhaustive, Loads: every.Left, Prompts: lacking, Least: every.Left, Most: every.Left})
-	return p, err
+	return p, Cost{Strategy: sweep.StrategyExhaustive, Loads: every.Left, Prompts: lacking, Least: every.Left, Most: every.Left}
 }
 
 // calibrate holds the estimate against the sizes that were measured.

@@ -60,7 +60,9 @@ func TestPlanTexts(t *testing.T) {
 	noGPU.Model.Window = 4096
 	searching := midway()
 	searching.Config.Strategy = sweep.StrategyFrontier
-	for name, in := range map[string]Input{"midway": midway(), "unknown": unknown, "no_gpu": noGPU, "searching": searching} {
+	shared := midway()
+	shared.Shards = 3
+	for name, in := range map[string]Input{"midway": midway(), "shared": shared, "unknown": unknown, "no_gpu": noGPU, "searching": searching} {
 		t.Run(name, func(t *testing.T) {
 			p, err := Make(in)
 			require.NoError(t, err)

@@ -3,11 +3,13 @@ package plan
 import (
 	"fmt"
 	"io"
+	"math"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/dustin/go-humanize"
+	"github.com/dustin/go-humanize/english"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 )
@@ -17,6 +19,9 @@ func (p *Plan) Print(w io.Writer) error {
 	var b strings.Builder
 	p.printCells(&b)
 	p.printTime(&b)
+	if p.Sharing != nil {
+		p.printShards(&b)
+	}
 	p.printMemory(&b)
 	_, err := io.WriteString(w, b.String())
 	return err
@@ -63,17 +68,60 @@ func (p *Plan) printTime(b *strings.Builder) {
 	}
 }
 
-// short rounds a duration for reading.
-func short(d time.Duration) time.Duration {
-	switch {
-	case d >= time.Hour:
-		return d.Round(time.Minute)
-	case d >= time.Minute:
-		return d.Round(time.Second)
-	case d >= time.Second:
-		return d.Round(100 * time.Millisecond)
+func (p *Plan) printShards(b *strings.Builder) {
+	s := p.Sharing
+	fmt.Fprintf(b, "Shards: all %s from the start, a machine of %s for each\n", english.Plural(len(p.Cells), "cell", ""), english.Plural(s.GPUs, "GPU", ""))
+	fmt.Fprintf(b, "  %8s %12s %12s %10s %9s %8s %9s\n", "machines", "time", "19 of 20", "GPU hours", "for cells", "largest", "merge")
+	for _, c := range s.Costs {
+		fmt.Fprintf(b, "  %8d %12v %12v %10s %7.0f %% %8d %9v\n", c.Shards, short(c.Time), short(c.Late), hours(c.GPU), 100*c.Cells, c.Largest, short(c.Merge))
 	}
-	return d.Round(time.Millisecond)
+	if s.Known > 0 {
+		fmt.Fprintf(b, "  played %d times with the timings of %s; 19 of 20 plays end within the second time\n", plays, english.Plural(s.Known, "cell", ""))
+	}
+	fmt.Fprintf(b, "  each of several takes %v beside its cells: the prompt's length, and %s twice to tell\n    machines apart; waiting in a queue and copying the model are not in it\n", short(s.Fixed), english.Plural(s.hostCells, "cell", ""))
+	switch pays := s.Pays(); {
+	case pays < 2:
+		b.WriteString("  it does not pay: even on two machines that is more than what the cells take\n")
+	case pays < len(p.Cells):
+		fmt.Fprintf(b, "  from %d machines on that is more than what the cells take; no number of them takes less\n    than %v: that, the longest cell and the merge\n", pays+1, short(s.Fixed+s.Longest+s.Costs[1].Merge))
+	}
+	if saving := s.Costs[0].Saving; saving >= 0.05 {
+		fmt.Fprintf(b, "  saving is %.0f %% of one machine's time, because the checkpoint is written as a whole: shards\n    are smaller, also one after the other on one machine\n", 100*saving)
+	}
+	switch {
+	case s.Known == 0:
+		b.WriteString("  cells are taken to be alike, and machines too: a checkpoint tells better\n")
+	case s.Hosts < 2:
+		b.WriteString("  machines are taken to be alike: the checkpoint has no two that were held against each other\n")
+	default:
+		fmt.Fprintf(b, "  machines differ as the %d in the checkpoint do\n", s.Hosts)
+	}
+	if p.Config.Searches() {
+		b.WriteString("  each shard would search its own part, and the table is of every cell: a search on one machine\n    takes fewer GPU hours than many that share the grid\n")
+	}
+}
+
+// hours are written with three digits.
+func hours(d time.Duration) string {
+	if h := d.Hours(); h < 100 {
+		return strconv.FormatFloat(h, 'g', 3, 64)
+	}
+	return humanize.Comma(int64(math.Round(d.Hours())))
+}
+
+// short rounds a duration for reading.
+func short(d time.Duration) string {
+	switch {
+	case d >= 100*time.Hour:
+		return fmt.Sprintf("%.1f days", d.Hours()/24)
+	case d >= time.Hour:
+		return strings.TrimSuffix(d.Round(time.Minute).String(), "0s")
+	case d >= time.Minute:
+		return d.Round(time.Second).String()
+	case d >= time.Second:
+		return d.Round(100 * time.Millisecond).String()
+	}
+	return d.Round(time.Millisecond).String()
 }
 
 // mostRowsOfMemory is how many num_ctx the table of memory has at most.
@@ -155,15 +203,26 @@ var meanings = []struct {
 	{'x', "failed"},
 }
 
+// A map has at most so many num_ctx and num_batch.
+const (
+	mostMapColumns = 120
+	mostMapRows    = 60
+)
+
 // printMap draws the grid with a mark for each cell, num_ctx to the right.
 func (p *Plan) printMap(b *strings.Builder) {
-	ctx, batch := sweep.Axes(p.Cells)
+	allCtx, allBatch := sweep.Axes(p.Cells)
+	ctx, batch := thinned(allCtx, mostMapColumns), thinned(allBatch, mostMapRows)
 	planned := make(map[sweep.Cell]bool)
 	for _, c := range p.Cells {
 		planned[c] = true
 	}
 	seen := make(map[byte]bool)
-	fmt.Fprintf(b, "\n  %9s  num_ctx %s\n", "num_batch", span(ctx))
+	fmt.Fprintf(b, "\n  %9s  num_ctx %s", "num_batch", span(ctx))
+	if len(ctx) < len(allCtx) || len(batch) < len(allBatch) {
+		fmt.Fprintf(b, ", %d of %d and %d of %d num_batch", len(ctx), len(allCtx), len(batch), len(allBatch))
+	}
+	b.WriteString("\n")
 	for i := len(batch) - 1; i >= 0; i-- {
 		line := make([]byte, len(ctx))
 		for j := range ctx {

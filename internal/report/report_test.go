@@ -89,7 +89,7 @@ func TestWriteErrors(t *testing.T) {
 }
 
 func BenchmarkReport(b *testing.B) {
-	for _, size := range []image.Point{{X: 40, Y: 16}, {X: 100, Y: 100}} {
+	for _, size := range []image.Point{{X: 40, Y: 16}, {X: 100, Y: 100}, {X: 1000, Y: 1000}} {
 		cp := full(size.X, size.Y)
 		b.Run(fmt.Sprintf("cells=%d", size.X*size.Y), func(b *testing.B) {
 			dir := b.TempDir()

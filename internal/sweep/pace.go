@@ -29,10 +29,10 @@ func (cp *Checkpoint) Pace() (Pace, bool) {
 	for i := range cp.Results {
 		r := &cp.Results[i]
 		if r.Warmup != nil {
-			t.loads = append(t.loads, taken(*r.Warmup))
+			t.loads = append(t.loads, Taken(*r.Warmup))
 		}
 		for _, s := range r.Samples {
-			t.prompts = append(t.prompts, taken(s))
+			t.prompts = append(t.prompts, Taken(s))
 		}
 	}
 	slices.Sort(t.loads)
@@ -40,9 +40,9 @@ func (cp *Checkpoint) Pace() (Pace, bool) {
 	return t.pace("as measured before")
 }
 
-// taken returns how long a request took: by our clock, or by the server's where
+// Taken returns how long a request took: by our clock, or by the server's where
 // nobody looked at ours.
-func taken(s parse.Sample) time.Duration {
+func Taken(s parse.Sample) time.Duration {
 	if s.Wall > 0 {
 		return s.Wall
 	}
@@ -57,8 +57,8 @@ type timings struct{ loads, prompts []time.Duration }
 // that it got.
 func (t *timings) add(spent time.Duration, loaded bool, samples []parse.Sample) {
 	for _, s := range samples {
-		insert(&t.prompts, taken(s))
-		spent -= taken(s)
+		insert(&t.prompts, Taken(s))
+		spent -= Taken(s)
 	}
 	if loaded {
 		insert(&t.loads, max(0, spent))

@@ -158,5 +158,6 @@ func benchmarkPut(b *testing.B, cells int) {
 	b.ReportMetric(float64(info.Size()), "file-bytes")
 }
 
-func BenchmarkPut600(b *testing.B)   { benchmarkPut(b, 600) }
-func BenchmarkPut10000(b *testing.B) { benchmarkPut(b, 10_000) }
+func BenchmarkPut600(b *testing.B)    { benchmarkPut(b, 600) }
+func BenchmarkPut10000(b *testing.B)  { benchmarkPut(b, 10_000) }
+func BenchmarkPut100000(b *testing.B) { benchmarkPut(b, 100_000) }

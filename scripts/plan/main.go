@@ -3,6 +3,7 @@
 //
 //	go run ./scripts/plan -config my.yaml
 //	go run ./scripts/plan -config my.yaml -measure    # one cell first, which counts
+//	go run ./scripts/plan -config my.yaml -shards 20  # on up to 20 machines
 //
 // Flags of the sweep work here too.
 package main
@@ -57,6 +58,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		in.Settings.CacheType, err = memory.ParseCacheType(s)
 		return err
 	})
+	flags.IntVar(&in.Shards, "shards", 0, "look at up to `N` machines that share the grid")
 	flags.IntVar(&in.Settings.Parallel, "parallel", 1, "the server's OLLAMA_NUM_PARALLEL")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
@@ -79,6 +81,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 // tell measures a cell if asked for, gathers what is known, and prints the plan.
 func tell(ctx context.Context, o bench.Options, in plan.Input, measure bool) (err error) {
 	if in.Config, err = sweep.ReadConfig(o.Config, o.Overrides); err != nil {
+		return err
+	}
+	if err := in.Check(); err != nil {
 		return err
 	}
 	if measure {

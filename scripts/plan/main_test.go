@@ -39,6 +39,11 @@ func TestPlan(t *testing.T) {
 	assert.Contains(t, stdout, "(an assumption)")
 	assert.Contains(t, stdout, "exhaustive         23       48")
 	assert.Contains(t, stdout, "Memory: not known: ")
+	assert.NotContains(t, stdout, "Shards: ")
+
+	code, stdout, stderr = command(t, "-config", file, "-shards", "4")
+	require.Zero(t, code, stderr)
+	assert.Contains(t, stdout, "Shards: all 5 cells from the start, a machine of 1 GPU for each\n  machines ")
 	assert.NoDirExists(t, out, "it only looks")
 }
 
@@ -58,6 +63,9 @@ func TestPlanMeasure(t *testing.T) {
 	_, stdout, _ = command(t, "-config", file, "-fresh")
 	assert.Contains(t, stdout, "  0 measured already, 0 failed, 5 to do\n")
 	assert.Contains(t, stdout, "-fresh begins anew")
+
+	_, stdout, _ = command(t, "-config", file, "-shards", "4")
+	assert.Contains(t, stdout, "  played 20 times with the timings of 1 cell; ")
 
 	_, stdout, _ = command(t, "-config", file, "-fresh", "-measure")
 	assert.Contains(t, stdout, "  1 measured already, 0 failed, 4 to do\n")
@@ -83,6 +91,9 @@ func TestPlanErrors(t *testing.T) {
 		{"a size without a unit that is known", []string{"-gpu-memory", "24 bananas"}, 2, "24 bananas"},
 		{"a cache that is none", []string{"-kv-cache-type", "int3"}, 2, "write f16, q8_0 or q4_0"},
 		{"a value that makes no sense", []string{"-config", file, "-repeat", "0"}, 1, "-repeat: "},
+		{"more machines than cells", []string{"-config", file, "-shards", "6", "-measure"}, 1, "plan: -shards: 6 are more than the 5 cells"},
+		{"one machine", []string{"-config", file, "-shards", "1"}, 1, "-shards: 1 is below 2"},
+		{"machines of one shard", []string{"-config", file, "-shards", "2", "-shard", "1/2"}, 1, "leave -shard 1/2 out"},
 		{"a measurement where nobody answers", []string{"-config", file, "-measure", "-host", "nowhere.invalid:x"}, 1, "plan: "},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
