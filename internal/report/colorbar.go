@@ -1,8 +1,10 @@
 package report
 
 import (
+	"cmp"
 	"image/color"
 	"math"
+	"slices"
 	"strconv"
 
 	"gonum.org/v1/gonum/floats/scalar"
@@ -47,9 +49,21 @@ const (
 type barMark struct {
 	value float64
 	label string
+	major bool
 }
 
-// marks returns ticks at round values.
+// thinned returns one in so many of the marks, at like distances, the major ones among
+// them.
+func thinned(marks []barMark, every int) []barMark {
+	first := max(0, slices.IndexFunc(marks, func(m barMark) bool { return m.major }))
+	var some []barMark
+	for i := first % every; i < len(marks); i += every {
+		some = append(some, marks[i])
+	}
+	return some
+}
+
+// marks returns ticks at round values, upwards.
 func (s scale) marks() []barMark {
 	var marks []barMark
 	for _, t := range (plot.DefaultTicks{}).Ticks(s.low, s.high) {
@@ -58,8 +72,10 @@ func (s scale) marks() []barMark {
 		}
 		// The ticker's own labels leave minor ticks blank and turn to
 		// exponents early. What is not a round figure is rounding error.
-		marks = append(marks, barMark{t.Value, strconv.FormatFloat(scalar.Round(t.Value, 4), 'f', -1, 64)})
+		marks = append(marks, barMark{t.Value, strconv.FormatFloat(scalar.Round(t.Value, 4), 'f', -1, 64), !t.IsMinor()})
 	}
+	// The ticker has the major ones first.
+	slices.SortFunc(marks, func(a, b barMark) int { return cmp.Compare(a.value, b.value) })
 	return marks
 }
 
@@ -98,10 +114,7 @@ func (s scale) drawBar(c draw.Canvas, cells vg.Rectangle, dpi float64) {
 	marks := s.marks()
 	room := int(bar.Size().Y / (barType * 1.6))
 	every := max(1, int(math.Ceil(float64(len(marks))/float64(max(1, room)))))
-	for i, m := range marks {
-		if i%every != 0 {
-			continue
-		}
+	for _, m := range thinned(marks, every) {
 		y := bar.Min.Y + bar.Size().Y*vg.Length((m.value-s.low)/(s.high-s.low))
 		c.SetLineStyle(draw.LineStyle{Color: ink, Width: 0.5})
 		strokeLine(c, bar.Max.X, y, bar.Max.X+barTick, y)

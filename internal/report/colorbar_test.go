@@ -38,3 +38,25 @@ func TestBarMarks(t *testing.T) {
 		})
 	}
 }
+
+// TestBarMarksStandApartAlike: marks that have no room are left out at like distances,
+// the minor ones first.
+func TestBarMarksStandApartAlike(t *testing.T) {
+	marks := scale{low: 1854.4, high: 2406.9}.marks()
+	assert.Greater(t, len(marks), 20)
+	for every := range 6 {
+		some := thinned(marks, every+1)
+		assert.Greater(t, len(some), 3)
+		var majors int
+		for i, m := range some {
+			if m.major {
+				majors++
+			}
+			if i > 1 {
+				assert.InDelta(t, some[1].value-some[0].value, m.value-some[i-1].value, 1e-6)
+			}
+		}
+		assert.NotZero(t, majors)
+	}
+	assert.Empty(t, thinned(nil, 3))
+}
