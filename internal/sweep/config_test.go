@@ -110,7 +110,7 @@ func TestCommand(t *testing.T) {
 	var o Overrides
 	o.Register(flags)
 	require.NoError(t, flags.Parse([]string{"-repeat", "6", "-baseline", "-ctx-start", "1024", "-prompt", "it's a file", "-tolerance", "2%",
-		"-host", "http://me:secret@there", "-out", "o", "-shard", "1/2", "-fresh", "-retry-failed", "-budget", "2h"}))
+		"-host", "http://me:secret@there", "-server-log", "/var/log/ollama", "-out", "o", "-shard", "1/2", "-fresh", "-retry-failed", "-budget", "2h"}))
 	assert.Equal(t, `-config 'my configs/a.yaml' -repeat=6 -baseline=true -ctx-start=1024 -prompt='it'\''s a file' -tolerance=2%`, o.Command("my configs/a.yaml"))
 	assert.Equal(t, "-config my.yaml", new(Overrides).Command("my.yaml"))
 }

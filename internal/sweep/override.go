@@ -145,13 +145,13 @@ func (o *Overrides) flags(key string) string {
 }
 
 // Command returns the config's file and the flags that say what is measured, as they
-// stand in a command: not those that say where, or how much of it. The host's would
-// hold a password.
+// stand in a command: not those that say where, which may be different on another
+// machine, or how much of it. The host's would hold a password.
 func (o *Overrides) Command(config string) string {
 	words := []string{"-config", Quoted(config)}
 	for _, e := range o.edits {
 		switch e.key {
-		case "host", "out", "shard", "budget", "retry_failed", "fresh":
+		case "host", "server_log", "out", "shard", "budget", "retry_failed", "fresh":
 		default:
 			words = append(words, "-"+e.flag+"="+Quoted(e.text))
 		}

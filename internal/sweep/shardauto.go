@@ -13,11 +13,13 @@ const ShardAuto = "auto"
 // start jobs set. The first of these counts:
 //
 //	SWEEP_SHARD=2/4                                  set by hand, or by a matrix of jobs
-//	SLURM_ARRAY_TASK_ID, _MIN, _MAX, _STEP, _COUNT   a Slurm array, from any number on
+//	SLURM_ARRAY_TASK_ID and SWEEP_SHARDS             some tasks of a Slurm array, started again, and how many there are in all, from 1 on
+//	SLURM_ARRAY_TASK_ID, _MIN, _MAX, _STEP, _COUNT   a whole Slurm array, from 0 or 1 on
 //	JOB_COMPLETION_INDEX and SWEEP_SHARDS            an indexed Job of Kubernetes, from 0 on, and its completions
 //
-// An array whose numbers leave gaps of different sizes is an error: the task's place
-// in it can't be told.
+// Without SWEEP_SHARDS an array with gaps of different sizes, or one that begins further
+// on, is an error: it may be a part of another, of which it would not measure its part
+// but deal the grid out anew.
 func ShardOf(getenv func(string) string) (Shard, error) {
 	if text := getenv("SWEEP_SHARD"); text != "" {
 		sh, err := ParseShard(text)
@@ -27,10 +29,13 @@ func ShardOf(getenv func(string) string) (Shard, error) {
 		return sh, err
 	}
 	if getenv("SLURM_ARRAY_TASK_ID") != "" {
+		if getenv("SWEEP_SHARDS") != "" {
+			return countedShard(getenv, "SLURM_ARRAY_TASK_ID", 1)
+		}
 		return slurmShard(getenv)
 	}
 	if getenv("JOB_COMPLETION_INDEX") != "" {
-		return kubernetesShard(getenv)
+		return countedShard(getenv, "JOB_COMPLETION_INDEX", 0)
 	}
 	return Shard{}, errors.New("the environment names no shard: set SWEEP_SHARD=I/N, or start the sweep as a task of a Slurm array or of an indexed Job with SWEEP_SHARDS")
 }
@@ -45,24 +50,27 @@ func slurmShard(getenv func(string) string) (Shard, error) {
 	switch {
 	case v.err != nil:
 		return Shard{}, v.err
+	case least > 1:
+		return Shard{}, fmt.Errorf("the Slurm array begins with task %d: where that is a part of an array, say of how many with SWEEP_SHARDS=N; else number the tasks like --array=1-%d", least, max(count, 1))
 	case step < 1 || id < least || id > most || (id-least)%step != 0 || (most-least)/step+1 != count:
-		return Shard{}, fmt.Errorf("the Slurm array has %d tasks from %d to %d, so that the place of task %d can't be told: number them without gaps, like --array=1-%d", count, least, most, id, max(count, 1))
+		return Shard{}, fmt.Errorf("the Slurm array has %d tasks from %d to %d, so that the place of task %d can't be told: where they are a part of an array, say of how many with SWEEP_SHARDS=N; else number them without gaps, like --array=1-%d", count, least, most, id, max(count, 1))
 	}
 	sh := Shard{(id-least)/step + 1, count}
 	return sh, sh.check()
 }
 
-func kubernetesShard(getenv func(string) string) (Shard, error) {
+// countedShard reads the variable that holds a shard's number, the least of which is
+// first, and SWEEP_SHARDS.
+func countedShard(getenv func(string) string, name string, first int) (Shard, error) {
 	v := variables{getenv: getenv}
-	index, count := v.number("JOB_COMPLETION_INDEX"), v.number("SWEEP_SHARDS")
+	number, count := v.number(name), v.number("SWEEP_SHARDS")
 	if v.err != nil {
 		return Shard{}, v.err
 	}
-	sh := Shard{index + 1, count}
-	if err := sh.check(); err != nil {
-		return Shard{}, fmt.Errorf("JOB_COMPLETION_INDEX=%d of SWEEP_SHARDS=%d: %w", index, count, err)
+	if number < first || number-first >= count {
+		return Shard{}, fmt.Errorf("%s=%d is none of SWEEP_SHARDS=%d: they count from %d to %d", name, number, count, first, first+count-1)
 	}
-	return sh, nil
+	return Shard{number - first + 1, count}, nil
 }
 
 // variables reads numbers, and keeps the first error.

@@ -24,16 +24,19 @@ func TestShardOf(t *testing.T) {
 		{"an array in steps", slurm("7", "1", "10", "3", "4"), Shard{3, 4}, ""},
 		{"an array of a Slurm that tells no step", slurm("2", "1", "4", "", "4"), Shard{2, 4}, ""},
 		{"Kubernetes", env{"JOB_COMPLETION_INDEX": "0", "SWEEP_SHARDS": "8"}, Shard{1, 8}, ""},
+		{"some of a Slurm array again", env{"SLURM_ARRAY_TASK_ID": "7", "SWEEP_SHARDS": "8"}, Shard{7, 8}, ""},
 		{"nothing", env{}, Shard{}, "the environment names no shard: set SWEEP_SHARD=I/N"},
 		{"no shard", env{"SWEEP_SHARD": "2of4"}, Shard{}, `SWEEP_SHARD: "2of4" is not of the form I/N`},
 		{"beyond", env{"SWEEP_SHARD": "5/4"}, Shard{}, "SWEEP_SHARD: 5/4: the first number counts from 1 to the second"},
-		{"gaps", slurm("3", "1", "7", "1", "3"), Shard{}, "the Slurm array has 3 tasks from 1 to 7, so that the place of task 3 can't be told: number them without gaps, like --array=1-3"},
+		{"gaps", slurm("3", "1", "7", "1", "3"), Shard{}, "the Slurm array has 3 tasks from 1 to 7, so that the place of task 3 can't be told: where they are a part of an array, say of how many with SWEEP_SHARDS=N; else number them without gaps, like --array=1-3"},
+		{"a part of an array", slurm("3", "3", "5", "1", "3"), Shard{}, "the Slurm array begins with task 3: where that is a part of an array, say of how many with SWEEP_SHARDS=N; else number the tasks like --array=1-3"},
+		{"no task of the array", env{"SLURM_ARRAY_TASK_ID": "0", "SWEEP_SHARDS": "8"}, Shard{}, "SLURM_ARRAY_TASK_ID=0 is none of SWEEP_SHARDS=8: they count from 1 to 8"},
 		{"off the step", slurm("4", "1", "7", "2", "4"), Shard{}, "can't be told"},
 		{"a step of nothing", slurm("1", "1", "4", "0", "4"), Shard{}, "can't be told"},
 		{"no count", slurm("1", "1", "4", "1", ""), Shard{}, `SLURM_ARRAY_TASK_COUNT is "", where a number was expected`},
 		{"no number", slurm("one", "1", "4", "1", "4"), Shard{}, `SLURM_ARRAY_TASK_ID is "one"`},
 		{"Kubernetes without a count", env{"JOB_COMPLETION_INDEX": "0"}, Shard{}, `SWEEP_SHARDS is "", where a number was expected`},
-		{"Kubernetes with too small a count", env{"JOB_COMPLETION_INDEX": "4", "SWEEP_SHARDS": "4"}, Shard{}, "JOB_COMPLETION_INDEX=4 of SWEEP_SHARDS=4: "},
+		{"Kubernetes with too small a count", env{"JOB_COMPLETION_INDEX": "4", "SWEEP_SHARDS": "4"}, Shard{}, "JOB_COMPLETION_INDEX=4 is none of SWEEP_SHARDS=4: they count from 0 to 3"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got, err := ShardOf(func(name string) string { return tt.env[name] })
