@@ -82,6 +82,24 @@ func (l *ServerLog) Since() ([]byte, error) {
 	return text, nil
 }
 
+// Devices returns what the server computes on, as it has told since its newest start (see
+// parse.Devices); none where the log does not go back that far.
+func (l *ServerLog) Devices() ([]string, error) {
+	if l == nil {
+		return nil, nil
+	}
+	f, err := os.Open(l.path)
+	if err != nil {
+		return nil, fmt.Errorf("reading server log: %w", err)
+	}
+	defer f.Close()
+	devices, err := parse.Devices(f)
+	if err != nil {
+		return nil, fmt.Errorf("reading server log: %w", err)
+	}
+	return devices, nil
+}
+
 // A log can come later than the answer, as through journalctl.
 const (
 	logWait = 300 * time.Millisecond

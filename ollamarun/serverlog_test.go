@@ -158,3 +158,20 @@ func TestServerLogThatIsNone(t *testing.T) {
 	require.NoError(t, err)
 	assert.False(t, ok)
 }
+
+func TestServerLogDevices(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "server.log")
+	appendTo(t, path, `msg="Listening on 127.0.0.1:11434 (version 0.10.1)"`+"\n"+`msg="inference compute" library=cuda driver=12.3 name="NVIDIA A" total="1 GiB"`+"\n")
+	l, err := OpenServerLog(path)
+	require.NoError(t, err)
+	devices, err := l.Devices()
+	require.NoError(t, err)
+	assert.Equal(t, []string{"NVIDIA A, driver 12.3"}, devices, "also from before it was opened")
+
+	require.NoError(t, os.Remove(path))
+	_, err = l.Devices()
+	assert.ErrorContains(t, err, "reading server log: open "+path)
+	devices, err = (*ServerLog)(nil).Devices()
+	assert.NoError(t, err)
+	assert.Empty(t, devices)
+}

@@ -106,6 +106,9 @@ func (b *Bench) open(o Options) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := b.openLog(server); err != nil {
+		return err
+	}
 	store, known, err := b.openStore(server, subject, prompter, o.Overrides.Command(o.Config))
 	if err != nil {
 		return err
@@ -113,7 +116,6 @@ func (b *Bench) open(o Options) (err error) {
 	if err := b.watch(server, subject.model, store); err != nil {
 		return err
 	}
-	known.Log = server.ServerLog != nil
 	b.sayLeftOut(leftOut)
 	runner, err := b.startRunner(server, subject)
 	if err != nil {

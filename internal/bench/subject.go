@@ -79,6 +79,9 @@ func (s subject) header(ctx context.Context, server *ollamarun.Server, cfg sweep
 	if cfg.Engine == sweep.EngineHost && server.Local() {
 		h.GPU, h.Driver = ollamarun.GPUs(ctx)
 	}
-	known.Version, known.GPU = h.OllamaVersion, len(h.GPU) > 0
+	if h.Devices, err = server.ServerLog.Devices(); err != nil {
+		return sweep.Header{}, check.Evidence{}, err
+	}
+	known.Version, known.GPU, known.Log = h.OllamaVersion, len(h.GPUs()) > 0, server.ServerLog != nil
 	return h, known, nil
 }

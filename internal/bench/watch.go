@@ -13,18 +13,21 @@ import (
 // busyPercent is from which utilization on a GPU is at work for somebody else.
 const busyPercent = 10
 
-// watch has the server's log and its GPUs looked at from now on, where that can
-// be done, and says where a GPU is not idle before the first load.
-func (b *Bench) watch(server *ollamarun.Server, model string, store *sweep.Store) (err error) {
+// openLog has the server's log looked at from now on, where there is one to read.
+func (b *Bench) openLog(server *ollamarun.Server) (err error) {
 	log := b.config.ServerLog
 	if b.config.Engine == sweep.EngineEmbedded { // a log that is named is another server's
 		log = filepath.Join(b.config.Out, ollamarun.EngineLog)
 	}
 	if log != "" {
-		if server.ServerLog, err = ollamarun.OpenServerLog(log); err != nil {
-			return err
-		}
+		server.ServerLog, err = ollamarun.OpenServerLog(log)
 	}
+	return err
+}
+
+// watch has the server's GPUs looked at from now on, where that can be done, and says
+// where one is not idle before the first load.
+func (b *Bench) watch(server *ollamarun.Server, model string, store *sweep.Store) error {
 	server.Exclusive = b.config.Exclusive
 	if err := b.sayCompany(server, model, store); err != nil {
 		return err

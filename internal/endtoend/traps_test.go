@@ -208,7 +208,9 @@ func TestServerLogOfTheUser(t *testing.T) {
 	config := writeConfig(t, "model: tiny\nprompt: {tokens: 300}\nnum_ctx: [1024]\nnum_batch: [64, 128]\n")
 	printed, code := startSweep(t, "-config", config, "-out", out, "-host", engine.Server.URL.String(), "-server-log", filepath.Join(home, ollamarun.EngineLog)).wait()
 	require.Zero(t, code, printed)
-	for _, r := range load(t, out).Results {
+	cp := load(t, out)
+	assert.Equal(t, []string{parse.CPU}, cp.Sweep.Devices)
+	for _, r := range cp.Results {
 		assert.Equal(t, sweep.SettingsVerified, r.Settings)
 		assert.Equal(t, parse.InForce{NumCtx: r.NumCtx, NumBatch: r.NumBatch, Parallel: 1}, r.InForce)
 	}

@@ -49,11 +49,15 @@ type part struct {
 
 // merger takes in one checkpoint after the other.
 type merger struct {
-	cp     *sweep.Checkpoint
-	parts  []part
-	at     map[sweep.Cell]int // places in the checkpoint's results
-	by     map[sweep.Cell]int // the part that a cell's result came from first
-	pooled map[sweep.Cell]*pool
+	cp    *sweep.Checkpoint
+	parts []part
+	// known is what the parts have in common, and knownFrom the first that tells each
+	// field.
+	known     []sweep.Trait
+	knownFrom []string
+	at        map[sweep.Cell]int // places in the checkpoint's results
+	by        map[sweep.Cell]int // the part that a cell's result came from first
+	pooled    map[sweep.Cell]*pool
 	// pools are the cells of pooled in the order in which they came.
 	pools   []sweep.Cell
 	copies  int
@@ -81,10 +85,8 @@ func (m *merger) add(from string, cp *sweep.Checkpoint) error {
 	if cp.OlderTool {
 		return fmt.Errorf("%s is an older tool's, which did not write down what was measured on what: go on with it in a sweep of its own first", from)
 	}
-	if len(m.parts) > 0 {
-		if err := differ(m.parts[0], part{from: from, header: cp.Sweep}); err != nil {
-			return err
-		}
+	if err := m.recognize(from, cp.Sweep); err != nil {
+		return err
 	}
 	p := part{from: from, header: cp.Sweep, cells: len(cp.Results)}
 	for i := range cp.Results {
@@ -111,12 +113,21 @@ func (m *merger) add(from string, cp *sweep.Checkpoint) error {
 	return nil
 }
 
-// differ says in which fields two parts don't belong together.
-func differ(first, p part) error {
-	there, here := first.header.Identity(), p.header.Identity()
-	for i := range there {
-		if there[i].Value != here[i].Value {
-			return fmt.Errorf("%s does not belong to %s: %s is %q here and %q there", p.from, first.from, here[i].Name, here[i].Value, there[i].Value)
+// recognize remembers what was measured on what, and says in which field a part does not
+// belong to one before it.
+func (m *merger) recognize(from string, h sweep.Header) error {
+	here := h.Identity()
+	if m.known == nil {
+		m.known, m.knownFrom = slices.Clone(here), slices.Repeat([]string{from}, len(here))
+	}
+	for i, there := range m.known {
+		if here[i].Differs(there) {
+			return fmt.Errorf("%s does not belong to %s: %s is %q here and %q there", from, m.knownFrom[i], here[i].Name, here[i].Value, there.Value)
+		}
+	}
+	for i := range here {
+		if m.known[i].Value == "" && here[i].Value != "" {
+			m.known[i], m.knownFrom[i] = here[i], from
 		}
 	}
 	return nil
@@ -186,6 +197,9 @@ func (m *merger) header() {
 	for _, p := range m.parts {
 		if p.header.Started.Before(h.Started) {
 			h.Started = p.header.Started
+		}
+		if len(h.Devices) == 0 {
+			h.Devices = p.header.Devices
 		}
 		if p.header.Strategy != h.Strategy {
 			h.Strategy = ""

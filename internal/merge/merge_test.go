@@ -148,17 +148,31 @@ func TestMergeRefuses(t *testing.T) {
 		assert.Regexp(t, `^\S+/b does not belong to \S+/a: `+name+` is ".*" here and ".*" there$`, err.Error())
 	}
 
+	// Of the devices that a server's log tells of, the first need not be known.
+	devices := make(map[string]*sweep.Checkpoint)
+	for i, told := range [][]string{nil, {"A"}, nil, {"A"}, {parse.CPU}} {
+		cp := shard(i+1, 5)
+		cp.Sweep.Devices = told
+		devices[fmt.Sprint("d", i)] = cp
+	}
+	dir := save(t, devices)
+	m, err := Merge([]string{filepath.Join(dir, "d[0-3]")})
+	require.NoError(t, err)
+	assert.Equal(t, []string{"A"}, m.Checkpoint.Sweep.Devices)
+	_, err = Merge([]string{filepath.Join(dir, "d*")})
+	assert.EqualError(t, err, fmt.Sprintf(`%[1]s/d4 does not belong to %[1]s/d1: server's device is "cpu" here and "A" there`, dir))
+
 	folders := map[string]*sweep.Checkpoint{"0": shard(1, 2)}
 	for i := range 15 {
 		other := shard(2, 2)
 		other.Sweep.Driver = "x"
 		folders[fmt.Sprint("b", i)] = other
 	}
-	_, err := Merge([]string{save(t, folders) + "/*"})
+	_, err = Merge([]string{save(t, folders) + "/*"})
 	assert.Len(t, strings.Split(err.Error(), "\n"), 11, "all of them at once, but not without end")
 	assert.ErrorContains(t, err, "\nand 5 more")
 
-	dir := save(t, map[string]*sweep.Checkpoint{"a": shard(1, 2), "b": shard(2, 2)})
+	dir = save(t, map[string]*sweep.Checkpoint{"a": shard(1, 2), "b": shard(2, 2)})
 	file := filepath.Join(dir, "b", sweep.FileName)
 	require.NoError(t, os.WriteFile(file, []byte(`{"metadata": {}, "results": [{"num_ctx": 1, "num_batch": 1, "prompt_eval_rate": 1}]}`), 0o644))
 	_, err = Merge([]string{dir + "/*"})

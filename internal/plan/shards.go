@@ -88,7 +88,7 @@ func (p *Plan) share() *Sharing {
 	var slower []float64 // each host's share of the median one's time
 	size := assumedBytes * float64(p.Config.Repeat+1) / 2
 	if cp := p.Checkpoint; cp != nil && len(cp.Results) > 0 {
-		s.GPUs = max(1, len(cp.Sweep.GPU))
+		s.GPUs = max(1, len(cp.Sweep.GPUs()))
 		if spread, ok := cp.Spread(); ok {
 			for _, h := range spread.Hosts {
 				slower = append(slower, 1/(1+h.Ratio))

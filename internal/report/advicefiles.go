@@ -57,7 +57,7 @@ func (a *advice) basis() []string {
 		{"model", cp.Sweep.Model},
 		{"digest", cp.Sweep.Digest},
 		{"ollama", cp.Sweep.OllamaVersion},
-		{"gpu", strings.Join(cp.Sweep.GPU, ", ")},
+		{"gpu", strings.Join(cp.Sweep.GPUs(), ", ")},
 		{"driver", cp.Sweep.Driver},
 	} {
 		if known.value != "" {

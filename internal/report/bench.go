@@ -45,7 +45,7 @@ func NewBenchWriter(w io.Writer, h sweep.Header) *BenchWriter {
 		{"digest", h.Digest},
 		{"quantization", h.Quantization},
 		{"ollama", h.OllamaVersion},
-		{"gpu", strings.Join(h.GPU, ", ")},
+		{"gpu", strings.Join(h.GPUs(), ", ")},
 		{"driver", h.Driver},
 	} {
 		// File is set in a literal because SetConfig marks a key as internal,

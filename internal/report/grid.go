@@ -40,7 +40,7 @@ func newGrid(cp *sweep.Checkpoint) *grid {
 	}
 	g.cp = cp
 	g.pruned = cp.Pruned()
-	g.gpu = len(cp.Sweep.GPU) > 0
+	g.gpu = len(cp.Sweep.GPUs()) > 0
 	g.ctx, g.batch = cp.Axes()
 	for _, c := range plan {
 		g.planned[c] = true

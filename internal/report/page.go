@@ -173,7 +173,7 @@ func (g *grid) environment() []namedValue {
 	add("Digest", h.Digest)
 	add("Quantization", h.Quantization)
 	add("Ollama", h.OllamaVersion)
-	add("GPU", strings.Join(h.GPU, ", "))
+	add("GPU", strings.Join(h.GPUs(), ", "))
 	add("Driver", h.Driver)
 	add("Runner", h.Runner)
 	add("Strategy", h.Strategy)

@@ -2,9 +2,12 @@ package sweep
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
 // Header says what was swept, and on what. Two sweeps whose headers differ in
@@ -21,6 +24,7 @@ type Header struct {
 	OllamaVersion   string   `json:"ollama_version,omitempty"`
 	GPU             []string `json:"gpu,omitempty"` // names, where the GPUs are local
 	Driver          string   `json:"driver,omitempty"`
+	Devices         []string `json:"devices,omitempty"` // that the server computes on, where its log tells them; see parse.Devices
 	NumCtx          []int    `json:"num_ctx,omitempty"`
 	NumBatch        []int    `json:"num_batch,omitempty"`
 	Shard           Shard    `json:"shard,omitzero"` // the part of the grid that is to be measured
@@ -58,6 +62,14 @@ type Trait struct {
 	Key   string // of the checkpoint
 	Name  string // in words
 	Value string // empty where it is not known
+	// Told says that only a server's log tells it, which may begin too late: what is
+	// not known then is no difference.
+	Told bool
+}
+
+// Differs reports whether the trait and that of another can't both be of one sweep.
+func (t Trait) Differs(other Trait) bool {
+	return t.Value != other.Value && !(t.Told && (t.Value == "" || other.Value == ""))
 }
 
 // Identity returns the fields that have to be the same for two measurements to belong
@@ -68,16 +80,26 @@ func (h Header) Identity() []Trait {
 		predict = strconv.Itoa(h.NumPredict)
 	}
 	return []Trait{
-		{"model", "model", h.Model},
-		{"digest", "model digest", h.Digest},
-		{"gpu", "GPU", strings.Join(h.GPU, ", ")},
-		{"ollama_version", "Ollama version", h.OllamaVersion},
-		{"driver", "driver", h.Driver},
-		{"modelfile_sha256", "modelfile", h.ModelfileSHA256},
-		{"prompt_sha256", "prompt", h.PromptSHA256},
-		{"num_predict", "num_predict", predict},
-		{"runner", "runner", h.Runner},
+		{Key: "model", Name: "model", Value: h.Model},
+		{Key: "digest", Name: "model digest", Value: h.Digest},
+		{Key: "gpu", Name: "GPU", Value: strings.Join(h.GPU, ", ")},
+		{Key: "ollama_version", Name: "Ollama version", Value: h.OllamaVersion},
+		{Key: "driver", Name: "driver", Value: h.Driver},
+		{Key: "devices", Name: "server's device", Value: strings.Join(h.Devices, "; "), Told: true},
+		{Key: "modelfile_sha256", Name: "modelfile", Value: h.ModelfileSHA256},
+		{Key: "prompt_sha256", Name: "prompt", Value: h.PromptSHA256},
+		{Key: "num_predict", Name: "num_predict", Value: predict},
+		{Key: "runner", Name: "runner", Value: h.Runner},
 	}
+}
+
+// GPUs names the GPUs that are known: this machine's, or else those that the server's log
+// tells of, with their driver.
+func (h Header) GPUs() []string {
+	if len(h.GPU) > 0 {
+		return h.GPU
+	}
+	return slices.DeleteFunc(slices.Clone(h.Devices), func(d string) bool { return d == parse.CPU })
 }
 
 // Differs names the first field in which two headers belong to different
@@ -91,7 +113,7 @@ func (h Header) Differs(other Header) string {
 		here = append(here, Trait{Key: "shard", Value: other.Shard.String()})
 	}
 	for i := range there {
-		if there[i] != here[i] {
+		if there[i].Differs(here[i]) {
 			return fmt.Sprintf("%s is %q there and %q here", there[i].Key, there[i].Value, here[i].Value)
 		}
 	}

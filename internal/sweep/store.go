@@ -64,6 +64,9 @@ func OpenStore(dir string, h Header, fresh bool, now time.Time) (*Store, error) 
 		h.Started = cp.Sweep.Started
 		h.Sizing = cp.Sweep.Sizing
 		h.Warnings = cp.Sweep.Warnings
+		if len(h.Devices) == 0 {
+			h.Devices = cp.Sweep.Devices
+		}
 		if h.Strategy == cp.Sweep.Strategy {
 			h.Search = cp.Sweep.Search
 		}

@@ -1,0 +1,104 @@
+package parse
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// compute matches the line in which a server names a device that it will compute on; it
+// has one for each of them after a start:
+//
+//	msg="inference compute" id=GPU-433d… library=cuda variant=v12 compute=8.9 driver=12.3 name="NVIDIA GeForce RTX 4080" total="15.7 GiB" available="15.4 GiB"
+//	msg="inference compute" id=GPU-9abb… library=rocm variant="" compute=gfx1030 driver=6.3 name=1002:73bf total="16.0 GiB" available="1.3 GiB"
+//	msg="inference compute" id=0 library=metal variant="" compute="" driver=0.0 name="" total="96.0 GiB" available="96.0 GiB"
+//	msg="inference compute" id=0 filter_id="" library=CUDA compute=12.0 name=CUDA0 description="NVIDIA GeForce RTX 5070 Ti" libdirs=ollama,cuda_v13 driver=13.2 pci_id=0000:01:00.0 type=discrete total="15.9 GiB" available="14.7 GiB"
+//	msg="inference compute" id=cpu library=cpu compute="" name=cpu description=cpu libdirs=ollama driver="" pci_id="" type="" total="31.3 GiB" available="22.2 GiB"
+//
+// The first three are of older versions. Source: LogDetails in
+// discover/types.go, 0.10.1 and 0.17.4.
+var (
+	computing = []byte(`msg="inference compute"`)
+	compute   = regexp.MustCompile(string(computing) + `(\s.*)`)
+)
+
+// listening stands in a line of every start, before the devices:
+//
+//	msg="Listening on 127.0.0.1:11434 (version 0.10.1)"
+var listening = []byte(`msg="Listening on `)
+
+// attribute matches a key and its value as slog's text handler writes them.
+var attribute = regexp.MustCompile(` ([a-z_]+)=("(?:[^"\\]|\\.)*"|\S*)`)
+
+// CPU is the device of a server that has found no other.
+const CPU = "cpu"
+
+// mostLine bounds a line that is looked at, in bytes. Longer ones are a debug log's.
+const mostLine = 64 << 10
+
+// Devices returns the devices that a server computes on, as its log tells them of its
+// newest start, each as its name and the version of the driver's interface:
+//
+//	NVIDIA GeForce RTX 4080, driver 12.3
+//
+// or CPU. They are sorted, since servers name them by the
+// memory that is free. A log without such lines gives none. The error is the reader's.
+func Devices(log io.Reader) (devices []string, err error) {
+	lines := bufio.NewReaderSize(log, mostLine)
+	for {
+		line, err := lines.ReadSlice('\n')
+		for errors.Is(err, bufio.ErrBufferFull) {
+			line = nil
+			_, err = lines.ReadSlice('\n')
+		}
+		if bytes.Contains(line, listening) {
+			devices = nil
+		}
+		if bytes.Contains(line, computing) { // a log can be large, and its lines costly to make plain
+			if found := compute.FindStringSubmatch(Plain(line)); found != nil {
+				devices = append(devices, device(found[1]))
+			}
+		}
+		if err == io.EOF {
+			slices.Sort(devices)
+			return devices, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+}
+
+// device makes one text of a line's attributes.
+func device(attributes string) string {
+	of := make(map[string]string)
+	for _, a := range attribute.FindAllStringSubmatch(attributes, -1) {
+		value := a[2]
+		if text, err := strconv.Unquote(value); err == nil {
+			value = text
+		}
+		of[a[1]] = value
+	}
+	library := strings.ToLower(of["library"])
+	if library == CPU {
+		return CPU
+	}
+	name := of["description"] // of newer versions, whose name is a number
+	for _, other := range []string{of["name"], library, "unknown"} {
+		if name == "" {
+			name = other
+		}
+	}
+	if library == "rocm" && of["compute"] != "" {
+		name += " (" + of["compute"] + ")" // the name can be that of a bus
+	}
+	if driver := of["driver"]; driver != "" && driver != "0.0" {
+		name += ", driver " + driver
+	}
+	return name
+}
