@@ -2,6 +2,8 @@
 package ci
 
 import (
+	"bufio"
+	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -10,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -203,6 +206,78 @@ func TestRunsOfTheWorkflow(t *testing.T) {
 	_, _, printed, code = c.step(t, "report", "MAX_REGRESS=$(id)")
 	assert.Equal(t, 2, code)
 	assert.Contains(t, printed, `invalid value "$(id)" for flag -max-regress`)
+}
+
+// TestJobThatWasCut has a runner that went away before it could save what it had measured,
+// and comes to a job of the same sweep again.
+func TestJobThatWasCut(t *testing.T) {
+	c := checkout(t.TempDir())
+	require.NoError(t, os.CopyFS(c.path("scripts", "ci"), os.DirFS(".")))
+	checkpoint := c.path("results", "ci-1of2", sweep.FileName)
+	has := func(text string) {
+		require.NoError(t, os.MkdirAll(filepath.Dir(checkpoint), 0o755))
+		require.NoError(t, os.WriteFile(checkpoint, []byte(text), 0o644))
+	}
+	job := func(id, cached string) (printed string) {
+		_, _, printed, code := c.step(t, "aside", "ID="+id)
+		require.Zero(t, code, printed)
+		assert.NoDirExists(t, c.path("results"))
+		if cached != "" {
+			has(cached)
+		}
+		_, _, printed, code = c.step(t, "resume", "ID="+id)
+		require.Zero(t, code, printed)
+		return printed
+	}
+
+	assert.Empty(t, job("key-7of2-1", ""), "the first job of a runner")
+	assert.Empty(t, read(t, checkpoint))
+	has("1 2 3")
+	assert.Empty(t, job("key-7of2-2", ""), "a job of another shard")
+	assert.Empty(t, read(t, checkpoint))
+	assert.Equal(t, "going on with what was measured here by a job that was cut\n", job("key-7of2-1", "1"))
+	assert.Equal(t, "1 2 3", read(t, checkpoint))
+	assert.Empty(t, job("key-7of2-1", "1 2 3 4"), "another runner got further")
+	assert.Equal(t, "1 2 3 4", read(t, checkpoint))
+	assert.Empty(t, job("key-9of2-1", ""), "another sweep")
+	assert.Empty(t, read(t, checkpoint))
+
+	old := time.Now().AddDate(0, 0, -40)
+	require.NoError(t, os.Chtimes(c.path("left", "key-7of2-1"), old, old))
+	job("key-9of2-1", "")
+	assert.NoDirExists(t, c.path("left", "key-7of2-1"))
+}
+
+// TestCancelledJob is ended as GitHub's runner does it: by a signal to the step's own
+// process alone, and after 7.5 s by another.
+func TestCancelledJob(t *testing.T) {
+	if testing.Short() {
+		t.Skip("needs the embedded engine")
+	}
+	c := newCheckout(t)
+	require.NoError(t, os.WriteFile(c.path("ci.yaml"), []byte("engine: embedded\nprompt: {tokens: 400}\nnum_ctx: [512, 1024]\nnum_batch: [64, 128]\nrepeat: 50\n"), 0o644))
+	cmd := exec.CommandContext(t.Context(), "bash", "-c", "exec scripts/ci/sweep")
+	cmd.Dir = string(c)
+	cmd.Env = append(os.Environ(), "CONFIG=ci.yaml")
+	stdout, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	lines := bufio.NewScanner(stdout)
+	var printed strings.Builder
+	var cancelled time.Time
+	for lines.Scan() {
+		fmt.Fprintln(&printed, lines.Text())
+		if cancelled.IsZero() && strings.HasPrefix(lines.Text(), "BenchmarkSweep/") {
+			require.NoError(t, cmd.Process.Signal(os.Interrupt))
+			cancelled = time.Now()
+		}
+	}
+	assert.Error(t, cmd.Wait())
+	assert.Contains(t, printed.String(), "# stopped: interrupted by a signal (interrupt)")
+	assert.Less(t, time.Since(cancelled), 7*time.Second)
+	cp, err := sweep.Load(c.path("results", "ci", sweep.FileName))
+	require.NoError(t, err)
+	assert.NotEmpty(t, cp.Results[0].Samples)
 }
 
 // workflow is the part of a workflow's file that matters here.
