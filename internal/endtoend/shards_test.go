@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -62,13 +63,13 @@ func TestShardsMakeTheWhole(t *testing.T) {
 	assert.True(t, spread.Cells[0].Bounded)
 
 	// The merged sweep goes on like any other, and is not merged over then.
-	path, err := merged.Save(filepath.Join(dir, "my"))
+	path, err := merged.Save(filepath.Join(dir, "my"), time.Now())
 	require.NoError(t, err)
 	t.Setenv("SWEEP_SHARD", "")
 	printed, code = startSweep(t, "-config", config, "-out", filepath.Dir(path), "-confirm", "2").wait()
 	require.Zero(t, code, printed)
 	assert.Contains(t, printed, "# 6 cells: 6 stand in the checkpoint, 0 to measure")
 	assert.Contains(t, printed, "# confirm, round 5 of at most 6, ")
-	_, err = merged.Save(filepath.Join(dir, "my"))
+	_, err = merged.Save(filepath.Join(dir, "my"), time.Now())
 	assert.ErrorContains(t, err, "holds what a sweep has measured itself")
 }

@@ -29,7 +29,7 @@ func BenchmarkMerge(b *testing.B) {
 				require.NoError(b, err)
 				require.Len(b, m.Checkpoint.Results, size.side*size.side)
 				require.Empty(b, m.Lacking)
-				path, err = m.Save(filepath.Join(dir, "merged"))
+				path, err = m.Save(filepath.Join(dir, "merged"), noon)
 				require.NoError(b, err)
 			}
 			info, err := os.Stat(path)

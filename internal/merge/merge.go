@@ -30,6 +30,8 @@ type Merged struct {
 	Lacking []Lacking
 	// PassedOver names what was found and not merged, with the reason.
 	PassedOver []string
+	// Aside is what became of a merged checkpoint that had more; empty where none had.
+	Aside string
 }
 
 // Contradiction is what parts say of a cell that does not go together.

@@ -108,7 +108,7 @@ func TestMergeOfAllShards(t *testing.T) {
 	require.True(t, ok)
 	assert.Len(t, spread.Hosts, 4)
 
-	path, err := m.Save("")
+	path, err := m.Save("", noon)
 	require.NoError(t, err)
 	assert.Equal(t, filepath.Join(dir, "my", sweep.FileName), path, "what the folders have in common")
 	read, err := sweep.Load(path)
@@ -124,8 +124,23 @@ func TestMergeOfAllShards(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, m.Checkpoint, again.Checkpoint)
 	assert.Equal(t, []string{filepath.Join(dir, "my") + ": it was merged of others"}, again.PassedOver)
-	_, err = again.Save("")
+	_, err = again.Save("", noon)
 	assert.NoError(t, err, "what was merged may be merged again")
+	assert.Empty(t, again.Aside)
+
+	// A shard whose folder is gone: what was merged of it is not.
+	fewer, err := Merge(in[:3])
+	require.NoError(t, err)
+	path, err = fewer.Save("", noon)
+	require.NoError(t, err)
+	assert.Equal(t, strings.TrimSuffix(path, ".json")+"-20260203-120000.000.json", fewer.Aside)
+	assert.Contains(t, text(t, fewer), "\nAside: what was merged there before had samples that are in none of these; it is now "+fewer.Aside+"\n")
+	read, err = sweep.Load(fewer.Aside)
+	require.NoError(t, err)
+	assert.Equal(t, m.Checkpoint, read)
+	again, err = Merge([]string{filepath.Dir(path), fewer.Aside})
+	require.NoError(t, err, "and can be merged again")
+	assert.ElementsMatch(t, m.Checkpoint.Results, again.Checkpoint.Results)
 }
 
 func TestMergeRefuses(t *testing.T) {
@@ -244,7 +259,7 @@ func TestMergePools(t *testing.T) {
 	}
 	assert.Len(t, m.Contradictions, 6)
 	assert.Contains(t, strings.Join(results[c[4]].Warnings, "|"), "merge: 1000.4 tokens/s in ")
-	path, err := m.Save(filepath.Join(dir, "both"))
+	path, err := m.Save(filepath.Join(dir, "both"), noon)
 	require.NoError(t, err)
 	_, err = sweep.Load(path)
 	assert.NoError(t, err)
@@ -281,9 +296,9 @@ func TestMergeTellsWhatIsMissing(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, m.Lacking, 3)
 	assert.Equal(t, "go test -run Sweep -timeout 0 -config FILE -shard=1/4", m.Lacking[0].Command)
-	_, err = m.Save("")
+	_, err = m.Save("", noon)
 	assert.EqualError(t, err, "the folders' names have no other in common: name one for the merged sweep with -out")
-	_, err = m.Save(dir + "/my-1of4")
+	_, err = m.Save(dir+"/my-1of4", noon)
 	assert.ErrorContains(t, err, "holds what a sweep has measured itself: name another folder with -out")
 }
 

@@ -26,6 +26,9 @@ func (m *Merged) Print(w io.Writer) error {
 		return fmt.Sprintf("  %s: %s%d cells", report.OneLine(s.From), shard, s.Cells)
 	})
 	some(&b, len(m.PassedOver), func(i int) string { return "Passed over: " + report.OneLine(m.PassedOver[i]) })
+	if m.Aside != "" {
+		fmt.Fprintf(&b, "Aside: what was merged there before had samples that are in none of these; it is now %s\n", report.OneLine(m.Aside))
+	}
 	if n := len(m.Pooled); n > 0 {
 		fmt.Fprintf(&b, "Pooled: %d cells have samples of several: %s\n", n, sweep.Cells(m.Pooled[:min(n, mostListed)])+more(n))
 	}

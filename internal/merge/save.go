@@ -6,7 +6,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 )
@@ -14,8 +16,8 @@ import (
 // Save writes the checkpoint into the folder out and returns its path. Without out the
 // folder is what those of the shards have in common: results/my for results/my-1of4 and
 // its like. A checkpoint that stands there and was not merged is left as it is, and an
-// error.
-func (m *Merged) Save(out string) (path string, err error) {
+// error. One that was merged, and has samples that are in this no longer, is put aside.
+func (m *Merged) Save(out string, now time.Time) (path string, err error) {
 	if out == "" {
 		if out, err = common(m.Checkpoint.Sweep.Merged); err != nil {
 			return "", err
@@ -28,11 +30,24 @@ func (m *Merged) Save(out string) (path string, err error) {
 		return "", fmt.Errorf("%w: name another folder with -out", err)
 	case len(stands.Sweep.Merged) == 0:
 		return "", fmt.Errorf("%s holds what a sweep has measured itself: name another folder with -out", path)
+	case m.lacks(stands):
+		if m.Aside, err = sweep.PutAside(path, now); err != nil {
+			return "", err
+		}
 	}
 	if err := os.MkdirAll(out, 0o755); err != nil {
 		return "", fmt.Errorf("creating the folder of the merged sweep: %w", err)
 	}
 	return path, m.Checkpoint.Save(path)
+}
+
+// lacks reports whether the other checkpoint has samples of a cell that are not in this.
+func (m *Merged) lacks(other *sweep.Checkpoint) bool {
+	have := m.Checkpoint.ByCell()
+	return slices.ContainsFunc(other.Results, func(r sweep.Result) bool {
+		mine := have[r.Cell()]
+		return mine == nil || len(withoutCopies(mine.Samples, r.Samples)) > 0
+	})
 }
 
 // common returns the folder that shards' own are called after.

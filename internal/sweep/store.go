@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/renameio/v2"
@@ -39,8 +40,12 @@ type Store struct {
 func OpenStore(dir string, h Header, fresh bool, now time.Time) (*Store, error) {
 	s := &Store{path: filepath.Join(dir, FileName), at: make(map[Cell]int)}
 	if fresh {
-		if err := s.putAside(now); err != nil {
+		aside, err := PutAside(s.path, now)
+		if err != nil {
 			return nil, err
+		}
+		if aside != "" {
+			s.Note = "the checkpoint that stood there is now " + aside
 		}
 	}
 	if err := s.follow(); err != nil {
@@ -100,23 +105,24 @@ func (s *Store) follow() error {
 	return nil
 }
 
-func (s *Store) putAside(now time.Time) error {
-	if _, err := os.Lstat(s.path); errors.Is(err, fs.ErrNotExist) {
-		return nil
+// PutAside gives a checkpoint's file a name with the time in it and returns that, or
+// nothing where there is no file.
+func PutAside(path string, now time.Time) (aside string, err error) {
+	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+		return "", nil
 	}
-	stem := s.path[:len(s.path)-len(".json")] + now.Format("-20060102-150405.000")
-	aside := stem + ".json"
+	stem := strings.TrimSuffix(path, ".json") + now.Format("-20060102-150405.000")
+	aside = stem + ".json"
 	for i := 2; ; i++ {
 		if _, err := os.Lstat(aside); errors.Is(err, fs.ErrNotExist) {
 			break
 		}
 		aside = fmt.Sprintf("%s-%d.json", stem, i)
 	}
-	if err := os.Rename(s.path, aside); err != nil {
-		return fmt.Errorf("putting the checkpoint aside: %w", err)
+	if err := os.Rename(path, aside); err != nil {
+		return "", fmt.Errorf("putting the checkpoint aside: %w", err)
 	}
-	s.Note = "the checkpoint that stood there is now " + aside
-	return nil
+	return aside, nil
 }
 
 func (s *Store) adoptOlder(cp *Checkpoint, h Header, now time.Time) error {

@@ -18,6 +18,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/merge"
 	"github.com/ollama-sweep/ollama-sweep/internal/report"
@@ -79,7 +80,7 @@ func mergeAll(stdout io.Writer, in []string, out string) error {
 	if err != nil {
 		return err
 	}
-	path, err := merged.Save(out)
+	path, err := merged.Save(out, time.Now())
 	if err != nil {
 		return err
 	}
