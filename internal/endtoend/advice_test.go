@@ -16,21 +16,19 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/report"
-	"github.com/ollama-sweep/ollama-sweep/ollamarun"
+	"github.com/ollama-sweep/ollama-sweep/internal/sweeptest"
 )
 
 // TestAdviceIsAccepted has a real Ollama take what a sweep advises: the Modelfile,
 // the options, the environment.
 func TestAdviceIsAccepted(t *testing.T) {
-	needsEngine(t)
-	engine, err := ollamarun.StartEngine(t.Context(), filepath.Join(root, "scripts/engine"), t.TempDir(), testLog{t})
-	require.NoError(t, err)
-	t.Cleanup(func() { assert.NoError(t, engine.Stop()) })
+	sweeptest.NeedsEngine(t)
+	engine := sweeptest.StartEngine(t, t.TempDir())
 	client := api.NewClient(engine.Server.URL, http.DefaultClient)
 	template := filepath.Join(t.TempDir(), "template")
 	require.NoError(t, os.WriteFile(template, []byte("FROM tiny\nSYSTEM be brief\nPARAMETER num_batch 8\nPARAMETER top_k 5\n"), 0o644))
 	out := t.TempDir()
-	printed, code := startSweep(t, "-config", writeConfig(t, "modelfile: "+template+smallGrid), "-out", out, "-host", engine.Server.URL.String()).wait()
+	printed, code := sweeptest.Start(t, "-config", sweeptest.WriteConfig(t, "modelfile: "+template+sweeptest.SmallGrid), "-out", out, "-host", engine.Server.URL.String()).Wait()
 	require.Zero(t, code, printed)
 
 	var options map[string]any

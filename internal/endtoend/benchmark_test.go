@@ -3,7 +3,6 @@ package endtoend
 import (
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"testing"
@@ -11,9 +10,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/ollama-sweep/ollama-sweep/internal/report"
 	"github.com/ollama-sweep/ollama-sweep/internal/search"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/internal/sweeptest"
 	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
 	"github.com/ollama-sweep/ollama-sweep/ollamarun"
 	"github.com/ollama-sweep/ollama-sweep/parse"
@@ -54,7 +53,7 @@ func benchmarkSweep(b *testing.B, runner sweep.Runner, before int) (*sweep.Check
 	require.NoError(b, err)
 	require.NoError(b, cp.Encode(f))
 	require.NoError(b, f.Close())
-	s := sweepIn(b, dir, runner, 960)
+	s := sweeptest.InProcess(b, dir, runner, 960)
 	s.Prompter.Resize(tinySizing)
 	for i := range b.N {
 		s.Plan = append(s.Plan, sweep.Cell{Ctx: 1024, Batch: 16 + i%512})
@@ -71,23 +70,6 @@ func benchmarkSweep(b *testing.B, runner sweep.Runner, before int) (*sweep.Check
 	return s.Store.Checkpoint(), time.Since(begun)
 }
 
-// sweepIn returns a sweep in this process, in a folder and still without cells,
-// of prompts of so many tokens.
-func sweepIn(t testing.TB, dir string, runner sweep.Runner, tokens int) *sweep.Sweep {
-	t.Helper()
-	store, err := sweep.OpenStore(dir, sweep.Header{}, false, time.Now())
-	require.NoError(t, err)
-	lines, err := report.OpenBenchLog(dir, store.Checkpoint())
-	require.NoError(t, err)
-	t.Cleanup(func() { lines.Close() })
-	prompter, err := sweep.NewPrompter(sweep.Prompt{Tokens: tokens}, 2)
-	require.NoError(t, err)
-	return &sweep.Sweep{
-		Runner: runner, Store: store, Prompter: prompter, Repeat: 1, CellTimeout: time.Minute,
-		OnSample: lines.Sample, Log: io.Discard, Now: time.Now,
-	}
-}
-
 // The harness's own time per cell, checkpoint and sync included, with so many
 // cells in the file.
 func BenchmarkCellOf600(b *testing.B)   { benchmarkSweep(b, instant{}, 600) }
@@ -95,9 +77,7 @@ func BenchmarkCellOf10000(b *testing.B) { benchmarkSweep(b, instant{}, 10_000) }
 
 // tinyRunner runs on an engine of its own, for as long as the benchmark.
 func tinyRunner(b *testing.B) *ollamarun.API {
-	engine, err := ollamarun.StartEngine(b.Context(), filepath.Join(root, "scripts/engine"), b.TempDir(), os.Stderr)
-	require.NoError(b, err)
-	b.Cleanup(func() { require.NoError(b, engine.Stop()) })
+	engine := sweeptest.StartEngine(b, b.TempDir())
 	runner, err := ollamarun.NewAPI(b.Context(), &engine.Server, ollamarun.TinyModel, nil, 2)
 	require.NoError(b, err)
 	b.Cleanup(func() { require.NoError(b, runner.Close(context.Background())) })
@@ -193,7 +173,7 @@ func BenchmarkSearch(b *testing.B) {
 	runner := tinyRunner(b)
 	grid, _ := sweep.Grid{Ctx: steps(1024, 8192, 12), Batch: steps(8, 512, 10)}.Cells()
 	run := func(b *testing.B, plan []sweep.Cell, repeat int, strategy sweep.Strategy) (*sweep.Checkpoint, time.Duration) {
-		s := sweepIn(b, b.TempDir(), runner, 960)
+		s := sweeptest.InProcess(b, b.TempDir(), runner, 960)
 		s.Prompter.Resize(tinySizing)
 		s.Plan, s.Repeat, s.Strategy = plan, repeat, strategy
 		begun := time.Now()

@@ -3,7 +3,6 @@ package endtoend
 import (
 	"bytes"
 	"math"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -25,66 +24,54 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/ollamatest"
 	"github.com/ollama-sweep/ollama-sweep/internal/report"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/internal/sweeptest"
 	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
 	"github.com/ollama-sweep/ollama-sweep/ollamarun"
 )
 
-// smallGrid is a sweep of six cells with three samples each.
-const smallGrid = `
-prompt: {tokens: 400}
-num_ctx: [512, 1024]
-num_batch: {start: 64, end: 192, step: 64}
-repeat: 3
-confirm: 0
-`
-
-var smallPlan = []sweep.Cell{{Ctx: 512, Batch: 64}, {Ctx: 512, Batch: 128}, {Ctx: 512, Batch: 192}, {Ctx: 1024, Batch: 64}, {Ctx: 1024, Batch: 128}, {Ctx: 1024, Batch: 192}}
-
 // TestEndToEndEmbedded runs a sweep with an engine of its own, kills it in the
 // middle so that it can't clear up, and goes on.
 func TestEndToEndEmbedded(t *testing.T) {
-	needsEngine(t)
-	config, out := writeConfig(t, "engine: embedded\n"+smallGrid), t.TempDir()
+	sweeptest.NeedsEngine(t)
+	config, out := sweeptest.WriteConfig(t, "engine: embedded\n"+sweeptest.SmallGrid), t.TempDir()
 	args := []string{"-config", config, "-out", out}
 
-	p := startRaced(t, args...)
-	p.await(t, "# 3/6 ")
-	p.signal(t, syscall.SIGKILL)
-	requireEngineGone(t, out)
-	before := load(t, out)
+	p := sweeptest.StartRaced(t, args...)
+	p.Await(t, "# 3/6 ")
+	p.Signal(t, syscall.SIGKILL)
+	sweeptest.RequireEngineGone(t, out)
+	before := sweeptest.Load(t, out)
 	require.GreaterOrEqual(t, len(before.Results), 3)
 
-	printed, code := startRaced(t, args...).wait()
+	printed, code := sweeptest.StartRaced(t, args...).Wait()
 	require.Zero(t, code, printed)
-	requireEngineGone(t, out)
+	sweeptest.RequireEngineGone(t, out)
 	requireWholeSweep(t, out, before, printed)
 
-	printed, code = startRaced(t, args...).wait()
+	printed, code = sweeptest.StartRaced(t, args...).Wait()
 	require.Zero(t, code, printed)
 	assert.Contains(t, printed, "# 6 cells: 6 stand in the checkpoint, 0 to measure")
 	assert.NotContains(t, printed, "BenchmarkSweep")
 
-	printed, code = startRaced(t, append(args, "-test.run=Sweep/ctx=1024/batch=128$", "-fresh", "-repeat", "1", "-test.v")...).wait()
+	printed, code = sweeptest.StartRaced(t, append(args, "-test.run=Sweep/ctx=1024/batch=128$", "-fresh", "-repeat", "1", "-test.v")...).Wait()
 	require.Zero(t, code, printed)
 	assert.Contains(t, printed, "=== RUN   TestSweep/ctx=1024/batch=128\n")
 	assert.NotContains(t, printed, "=== RUN   TestSweep/ctx=512", "one cell is asked for")
-	assert.Len(t, load(t, out).Results, 1)
+	assert.Len(t, sweeptest.Load(t, out).Results, 1)
 }
 
 // TestEndToEndHost sweeps a server that is there already, the way a user's is,
 // with both runners, and ends them in every way. Nothing of the user's may
 // change, and nothing of ours may stay.
 func TestEndToEndHost(t *testing.T) {
-	needsEngine(t)
+	sweeptest.NeedsEngine(t)
 	home := t.TempDir()
-	engine, err := ollamarun.StartEngine(t.Context(), filepath.Join(root, "scripts/engine"), home, testLog{t})
-	require.NoError(t, err)
-	t.Cleanup(func() { assert.NoError(t, engine.Stop()) })
+	engine := sweeptest.StartEngine(t, home)
 	client := api.NewClient(engine.Server.URL, http.DefaultClient)
 	for _, lookAlike := range []string{"ollama-sweep-tmp", "ollama-sweep-tmp-mine", "my-ollama-sweep-tmp-00000000-1-1"} {
 		require.NoError(t, client.Copy(t.Context(), &api.CopyRequest{Source: ollamarun.TinyModel, Destination: lookAlike}))
 	}
-	users := models(t, client)
+	users := sweeptest.Models(t, client)
 
 	template := filepath.Join(t.TempDir(), "template")
 	require.NoError(t, os.WriteFile(template, []byte("FROM tiny\nSYSTEM be brief\nPARAMETER num_batch 8\nPARAMETER top_k 5\n"), 0o644))
@@ -94,37 +81,37 @@ func TestEndToEndHost(t *testing.T) {
 	for _, runner := range []string{sweep.RunnerAPI, sweep.RunnerCLI} {
 		t.Run(runner, func(t *testing.T) {
 			out := filepath.Join(outs, runner)
-			config := writeConfig(t, "model: tiny\nmodelfile: "+template+"\nrunner: "+runner+smallGrid)
+			config := sweeptest.WriteConfig(t, "model: tiny\nmodelfile: "+template+"\nrunner: "+runner+sweeptest.SmallGrid)
 			args := []string{"-config", config, "-out", out, "-host", engine.Server.URL.String(), "-ollama", engine.Ollama}
-			logged := size(t, filepath.Join(home, ollamarun.EngineLog))
+			logged := sweeptest.Size(t, filepath.Join(home, ollamarun.EngineLog))
 
-			p := startRaced(t, args...)
-			p.await(t, "# 1/6 ")
+			p := sweeptest.StartRaced(t, args...)
+			p.Await(t, "# 1/6 ")
 			begun := time.Now()
-			require.NoError(t, p.cmd.Process.Signal(syscall.SIGINT))
-			p.await(t, "# all is saved and cleared up")
-			assert.Less(t, time.Since(begun), endsWithin, "a picture follows, which takes seconds under the race detector")
-			printed, code := p.wait()
+			require.NoError(t, p.Command.Process.Signal(syscall.SIGINT))
+			p.Await(t, "# all is saved and cleared up")
+			assert.Less(t, time.Since(begun), sweeptest.EndsWithin, "a picture follows, which takes seconds under the race detector")
+			printed, code := p.Wait()
 			assert.Equal(t, 1, code, printed)
 			assert.Contains(t, printed, "# stopped: interrupted by a signal (interrupt)\n# to go on: the same command again")
-			assert.Equal(t, users, models(t, client), "an interrupt clears up:\n%s", printed)
-			requireNothingLoaded(t, client)
+			assert.Equal(t, users, sweeptest.Models(t, client), "an interrupt clears up:\n%s", printed)
+			sweeptest.RequireNothingLoaded(t, client)
 
-			p = startRaced(t, args...)
-			p.await(t, "# 3/6 ")
-			p.signal(t, syscall.SIGKILL)
-			before := load(t, out)
-			assert.Greater(t, len(models(t, client)), len(users), "a killed sweep can't clear up")
+			p = sweeptest.StartRaced(t, args...)
+			p.Await(t, "# 3/6 ")
+			p.Signal(t, syscall.SIGKILL)
+			before := sweeptest.Load(t, out)
+			assert.Greater(t, len(sweeptest.Models(t, client)), len(users), "a killed sweep can't clear up")
 
-			printed, code = startRaced(t, args...).wait()
+			printed, code = sweeptest.StartRaced(t, args...).Wait()
 			require.Zero(t, code, printed)
 			assert.Contains(t, printed, "# deleted ollama-sweep-tmp-")
-			assert.Equal(t, users, models(t, client), "the next one does")
-			requireNothingLoaded(t, client)
+			assert.Equal(t, users, sweeptest.Models(t, client), "the next one does")
+			sweeptest.RequireNothingLoaded(t, client)
 			requireWholeSweep(t, out, before, printed)
 			requireColumnOrder(t, filepath.Join(home, ollamarun.EngineLog), logged)
 			lines = append(lines, filepath.Join(out, report.BenchFile))
-			for _, r := range load(t, out).Results {
+			for _, r := range sweeptest.Load(t, out).Results {
 				rates[runner] = append(rates[runner], r.SampleRates()...)
 			}
 		})
@@ -142,10 +129,10 @@ func TestEndToEndHost(t *testing.T) {
 	// Something else may have been at work on the machine during one of the two, so
 	// that the first is measured once more, after the second.
 	out := filepath.Join(outs, "again")
-	config := writeConfig(t, "model: tiny\nmodelfile: "+template+"\nrunner: api"+smallGrid)
-	printed, code := startRaced(t, "-config", config, "-out", out, "-host", engine.Server.URL.String()).wait()
+	config := sweeptest.WriteConfig(t, "model: tiny\nmodelfile: "+template+"\nrunner: api"+sweeptest.SmallGrid)
+	printed, code := sweeptest.StartRaced(t, "-config", config, "-out", out, "-host", engine.Server.URL.String()).Wait()
 	require.Zero(t, code, printed)
-	for _, r := range load(t, out).Results {
+	for _, r := range sweeptest.Load(t, out).Results {
 		rates[sweep.RunnerAPI] = append(rates[sweep.RunnerAPI], r.SampleRates()...)
 	}
 	// Both are noisy, and the same: their medians lie no further apart than the
@@ -159,35 +146,35 @@ func TestEndToEndHost(t *testing.T) {
 // TestEndToEndFailure has cells that can't be done in their time: 59,000 tokens
 // take the engine half a minute.
 func TestEndToEndFailure(t *testing.T) {
-	needsEngine(t)
+	sweeptest.NeedsEngine(t)
 	out := t.TempDir()
-	config := writeConfig(t, "engine: embedded\nprompt: {fill: 0.9}\nnum_ctx: [512, 65536]\nnum_batch: [64]\ntest_row_first: true\ncell_timeout: 6s\n")
-	printed, code := startSweep(t, "-config", config, "-out", out, "-test.v").wait()
+	config := sweeptest.WriteConfig(t, "engine: embedded\nprompt: {fill: 0.9}\nnum_ctx: [512, 65536]\nnum_batch: [64]\ntest_row_first: true\ncell_timeout: 6s\n")
+	printed, code := sweeptest.Start(t, "-config", config, "-out", out, "-test.v").Wait()
 	require.Zero(t, code, printed)
 	assert.Contains(t, printed, "--- SKIP: TestSweep/ctx=65536/batch=64", "a failed cell is a skip")
 	assert.Contains(t, printed, "# 2/2 ctx=65536/batch=64: Timeout or no output: not done within 6s (cell_timeout); best ")
 	assert.Contains(t, printed, "# 2 cells planned: 1 measured and 1 failed in this run")
-	cp := load(t, out)
+	cp := sweeptest.Load(t, out)
 	require.Len(t, cp.Results, 2)
 	assert.InDelta(t, 0.9*512, cp.Results[0].Samples[0].PromptEvalCount, 20)
 	table, err := os.ReadFile(filepath.Join(out, report.TableFile))
 	require.NoError(t, err)
 	assert.Contains(t, string(table), ",Timeout or no output\n")
 
-	printed, code = startSweep(t, "-config", config, "-out", out, "-model", "nosuchmodel").wait()
+	printed, code = sweeptest.Start(t, "-config", config, "-out", out, "-model", "nosuchmodel").Wait()
 	assert.Equal(t, 1, code)
 	assert.Contains(t, printed, `model "nosuchmodel": asking for it: Model error: model 'nosuchmodel' not found; `+"`ollama list` shows what the server has")
-	printed, code = startSweep(t, "-config", config, "-out", out, "-repeat", "2", "-runner", "cli").wait()
+	printed, code = sweeptest.Start(t, "-config", config, "-out", out, "-repeat", "2", "-runner", "cli").Wait()
 	assert.Equal(t, 1, code)
 	assert.Contains(t, printed, `belongs to another sweep: runner is "api" there and "cli" here`)
-	assert.Equal(t, cp, load(t, out), "a checkpoint that is refused is left as it is")
-	requireEngineGone(t, out)
+	assert.Equal(t, cp, sweeptest.Load(t, out), "a checkpoint that is refused is left as it is")
+	sweeptest.RequireEngineGone(t, out)
 }
 
 // TestBadInputIsRefusedFirst ends before a server is asked for anything.
 func TestBadInputIsRefusedFirst(t *testing.T) {
 	server := ollamatest.New(t)
-	good := "model: m\nhost: " + server.URL.String() + smallGrid
+	good := "model: m\nhost: " + server.URL.String() + sweeptest.SmallGrid
 	empty, binary := filepath.Join(t.TempDir(), "empty"), filepath.Join(t.TempDir(), "binary")
 	require.NoError(t, os.WriteFile(empty, []byte(" \n"), 0o644))
 	require.NoError(t, os.WriteFile(binary, []byte("once \xff upon"), 0o644))
@@ -208,14 +195,14 @@ func TestBadInputIsRefusedFirst(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			out := t.TempDir()
-			printed, code := startSweep(t, append([]string{"-config", writeConfig(t, test.config), "-out", out}, test.flags...)...).wait()
+			printed, code := sweeptest.Start(t, append([]string{"-config", sweeptest.WriteConfig(t, test.config), "-out", out}, test.flags...)...).Wait()
 			assert.NotZero(t, code)
 			assert.Contains(t, printed, test.want)
 			assert.NoFileExists(t, filepath.Join(out, sweep.FileName))
 			assert.Empty(t, server.Asked(), "nothing is asked of the server")
 		})
 	}
-	printed, code := startSweep(t, "-config", writeConfig(t, "model: m\nhost: 127.0.0.1:1\nserver_wait: 1ms"+smallGrid), "-out", t.TempDir()).wait()
+	printed, code := sweeptest.Start(t, "-config", sweeptest.WriteConfig(t, "model: m\nhost: 127.0.0.1:1\nserver_wait: 1ms"+sweeptest.SmallGrid), "-out", t.TempDir()).Wait()
 	assert.Equal(t, 1, code)
 	assert.Contains(t, printed, "the Ollama server at http://127.0.0.1:1 stayed away for 1ms (server_wait)")
 }
@@ -223,86 +210,26 @@ func TestBadInputIsRefusedFirst(t *testing.T) {
 func TestOneAtATimeInAFolder(t *testing.T) {
 	out := t.TempDir()
 	require.NoError(t, flock.New(filepath.Join(out, bench.LockFile)).Lock())
-	printed, code := startSweep(t, "-config", writeConfig(t, "model: m\n"+smallGrid), "-out", out).wait()
+	printed, code := sweeptest.Start(t, "-config", sweeptest.WriteConfig(t, "model: m\n"+sweeptest.SmallGrid), "-out", out).Wait()
 	assert.Equal(t, 1, code)
 	assert.Contains(t, printed, "another sweep is at work in "+out+": wait for it, or use another folder with -out")
 }
 
 // TestOnlyByName: a plain `go test` does not start a sweep.
 func TestOnlyByName(t *testing.T) {
-	printed, code := startSweep(t, "-test.run=", "-test.v").wait()
+	printed, code := sweeptest.Start(t, "-test.run=", "-test.v").Wait()
 	assert.Zero(t, code, printed)
 	assert.Contains(t, printed, "start it with go test -run Sweep -timeout 0")
-}
-
-func needsEngine(t *testing.T) {
-	t.Helper()
-	if testing.Short() {
-		t.Skip("needs the embedded engine")
-	}
-}
-
-// testLog passes lines on to the test's log.
-type testLog struct{ *testing.T }
-
-func (l testLog) Write(p []byte) (int, error) {
-	l.Log(strings.TrimSpace(string(p)))
-	return len(p), nil
-}
-
-func load(t *testing.T, out string) *sweep.Checkpoint {
-	t.Helper()
-	cp, err := sweep.Load(filepath.Join(out, sweep.FileName))
-	require.NoError(t, err)
-	return cp
-}
-
-// models returns the server's models with their digests.
-func models(t *testing.T, client *api.Client) map[string]string {
-	t.Helper()
-	list, err := client.List(t.Context())
-	require.NoError(t, err)
-	digests := make(map[string]string)
-	for _, m := range list.Models {
-		digests[m.Name] = m.Digest
-	}
-	return digests
-}
-
-func requireNothingLoaded(t *testing.T, client *api.Client) {
-	t.Helper()
-	require.Eventually(t, func() bool {
-		ps, err := client.ListRunning(t.Context())
-		return err == nil && len(ps.Models) == 0
-	}, 5*time.Second, 50*time.Millisecond, "the model is unloaded when the sweep ends")
-}
-
-// requireEngineGone waits for the port that the engine's log names to be free.
-func requireEngineGone(t *testing.T, out string) {
-	t.Helper()
-	log, err := os.ReadFile(filepath.Join(out, ollamarun.EngineLog))
-	require.NoError(t, err)
-	all := regexp.MustCompile(`Listening on (127\.0\.0\.1:\d+)`).FindAllSubmatch(log, -1)
-	require.NotEmpty(t, all)
-	for _, m := range all {
-		require.Eventually(t, func() bool {
-			c, err := net.Dial("tcp", string(m[1]))
-			if err == nil {
-				c.Close()
-			}
-			return err != nil
-		}, 10*time.Second, 20*time.Millisecond, "no engine is left")
-	}
 }
 
 // requireWholeSweep checks a finished sweep against what stood in its
 // checkpoint before it was gone on with.
 func requireWholeSweep(t *testing.T, out string, before *sweep.Checkpoint, printed string) {
 	t.Helper()
-	cp := load(t, out)
-	require.Len(t, cp.Results, len(smallPlan), "none is lost")
+	cp := sweeptest.Load(t, out)
+	require.Len(t, cp.Results, len(sweeptest.SmallPlan), "none is lost")
 	for i, r := range cp.Results {
-		assert.Equal(t, smallPlan[i], r.Cell(), "column order")
+		assert.Equal(t, sweeptest.SmallPlan[i], r.Cell(), "column order")
 		assert.Len(t, r.Samples, 3)
 		assert.Equal(t, r.NumCtx, r.ContextLength)
 		assert.Positive(t, r.Size)
@@ -351,13 +278,6 @@ func requireColumnOrder(t *testing.T, log string, offset int64) {
 		batch, _ := strconv.Atoi(string(m[2]))
 		loads = append(loads, sweep.Cell{Ctx: ctx, Batch: batch})
 	}
-	assert.LessOrEqual(t, len(loads), len(smallPlan)+2, "two ends, so two cells at most are loaded again")
-	assert.Equal(t, smallPlan, slices.Compact(loads))
-}
-
-func size(t *testing.T, file string) int64 {
-	t.Helper()
-	info, err := os.Stat(file)
-	require.NoError(t, err)
-	return info.Size()
+	assert.LessOrEqual(t, len(loads), len(sweeptest.SmallPlan)+2, "two ends, so two cells at most are loaded again")
+	assert.Equal(t, sweeptest.SmallPlan, slices.Compact(loads))
 }

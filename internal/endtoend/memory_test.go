@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/memory"
+	"github.com/ollama-sweep/ollama-sweep/internal/sweeptest"
 	"github.com/ollama-sweep/ollama-sweep/ollamarun"
 )
 
@@ -24,11 +25,9 @@ var kvSize = regexp.MustCompile(`KV self size +=\s+([\d.]+) MiB`)
 // TestMemoryEstimate holds the estimate against a real Ollama: the KV cache against
 // what its log says was made, the whole against /api/ps.
 func TestMemoryEstimate(t *testing.T) {
-	needsEngine(t)
+	sweeptest.NeedsEngine(t)
 	out := t.TempDir()
-	engine, err := ollamarun.StartEngine(t.Context(), filepath.Join(root, "scripts/engine"), out, testLog{t})
-	require.NoError(t, err)
-	t.Cleanup(func() { assert.NoError(t, engine.Stop()) })
+	engine := sweeptest.StartEngine(t, out)
 	info, weights, err := engine.Server.ModelInfo(t.Context(), ollamarun.TinyModel)
 	require.NoError(t, err)
 	model, err := memory.FromInfo(info, weights)

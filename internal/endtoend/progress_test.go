@@ -13,21 +13,22 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/report"
+	"github.com/ollama-sweep/ollama-sweep/internal/sweeptest"
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
 // TestProgressOnATerminal runs a sweep on a terminal: a bar stands below the
 // benchmark lines, and is gone in the end.
 func TestProgressOnATerminal(t *testing.T) {
-	needsEngine(t)
+	sweeptest.NeedsEngine(t)
 	out := t.TempDir()
-	cmd := exec.Command(binary, "-test.run=^TestSweep$", "-test.timeout=0", "-config", writeConfig(t, "engine: embedded\n"+smallGrid), "-out", out)
-	cmd.Dir = root
+	cmd := exec.Command(sweeptest.Binary(), "-test.run=^TestSweep$", "-test.timeout=0", "-config", sweeptest.WriteConfig(t, "engine: embedded\n"+sweeptest.SmallGrid), "-out", out)
+	cmd.Dir = sweeptest.Root
 	cmd.Env = append(os.Environ(), "TERM=xterm")
 	terminal, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 30, Cols: 140})
 	require.NoError(t, err)
 	t.Cleanup(func() { cmd.Process.Kill(); terminal.Close() })
-	var screen lockedBuffer
+	var screen sweeptest.Buffer
 	read := make(chan struct{})
 	go func() {
 		defer close(read)
@@ -54,10 +55,10 @@ func TestProgressOnATerminal(t *testing.T) {
 
 // TestPictureAndPageGrow while the sweep runs: they are there after the first cell.
 func TestPictureAndPageGrow(t *testing.T) {
-	needsEngine(t)
+	sweeptest.NeedsEngine(t)
 	out := t.TempDir()
-	p := startSweep(t, "-config", writeConfig(t, "engine: embedded\n"+smallGrid), "-out", out)
-	p.await(t, "# 1/6 ")
+	p := sweeptest.Start(t, "-config", sweeptest.WriteConfig(t, "engine: embedded\n"+sweeptest.SmallGrid), "-out", out)
+	p.Await(t, "# 1/6 ")
 	page := filepath.Join(out, report.PageFile)
 	require.Eventually(t, func() bool { _, err := os.Stat(page); return err == nil }, 10*time.Second, 10*time.Millisecond)
 	text, err := os.ReadFile(page)
@@ -65,7 +66,7 @@ func TestPictureAndPageGrow(t *testing.T) {
 	assert.Contains(t, string(text), "6 cells planned, 1 measured")
 	assert.Contains(t, string(text), `"grows":true`)
 	assert.FileExists(t, filepath.Join(out, report.HeatmapFile))
-	printed, code := p.wait()
+	printed, code := p.Wait()
 	require.Zero(t, code, printed)
 	text, err = os.ReadFile(page)
 	require.NoError(t, err)

@@ -12,27 +12,28 @@ import (
 
 	"github.com/ollama-sweep/ollama-sweep/internal/merge"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/internal/sweeptest"
 )
 
 // TestShardsMakeTheWhole measures a sweep in three shards, each with an engine of its
 // own, one of which is killed and goes on on another host.
 func TestShardsMakeTheWhole(t *testing.T) {
-	needsEngine(t)
-	config, dir := writeConfig(t, "engine: embedded\n"+smallGrid), t.TempDir()
+	sweeptest.NeedsEngine(t)
+	config, dir := sweeptest.WriteConfig(t, "engine: embedded\n"+sweeptest.SmallGrid), t.TempDir()
 	out := func(shard int) string { return filepath.Join(dir, fmt.Sprintf("my-%dof3", shard)) }
-	start := func(shard int, host string) *sweepProcess {
+	start := func(shard int, host string) *sweeptest.Process {
 		t.Setenv("SWEEP_SHARD", fmt.Sprintf("%d/3", shard))
 		t.Setenv("SWEEP_HOST", host)
-		return startSweep(t, "-config", config, "-shard", "auto", "-out", out(shard))
+		return sweeptest.Start(t, "-config", config, "-shard", "auto", "-out", out(shard))
 	}
-	printed, code := start(1, "a").wait()
+	printed, code := start(1, "a").Wait()
 	require.Zero(t, code, printed)
 	assert.Contains(t, printed, "# host a, ctx=512/batch=64: ")
 
 	p := start(2, "b")
-	p.await(t, "# 1/2 ")
-	p.signal(t, syscall.SIGKILL)
-	requireEngineGone(t, out(2))
+	p.Await(t, "# 1/2 ")
+	p.Signal(t, syscall.SIGKILL)
+	sweeptest.RequireEngineGone(t, out(2))
 
 	merged, err := merge.Merge([]string{filepath.Join(dir, "my-*")})
 	require.NoError(t, err)
@@ -41,9 +42,9 @@ func TestShardsMakeTheWhole(t *testing.T) {
 	assert.Equal(t, fmt.Sprintf("go test -run Sweep -timeout 0 -config %s -shard=3/3 -out=%s", config, out(3)), merged.Lacking[1].Command)
 
 	for shard, host := range map[int]string{2: "c", 3: "a"} {
-		printed, code = start(shard, host).wait()
+		printed, code = start(shard, host).Wait()
 		require.Zero(t, code, printed)
-		requireEngineGone(t, out(shard))
+		sweeptest.RequireEngineGone(t, out(shard))
 	}
 	merged, err = merge.Merge([]string{filepath.Join(dir, "my-*")})
 	require.NoError(t, err)
@@ -55,7 +56,7 @@ func TestShardsMakeTheWhole(t *testing.T) {
 		cells = append(cells, r.Cell())
 		assert.Len(t, r.Samples, 3)
 	}
-	assert.ElementsMatch(t, smallPlan, cells, "the cells of an unsharded sweep, and nothing twice")
+	assert.ElementsMatch(t, sweeptest.SmallPlan, cells, "the cells of an unsharded sweep, and nothing twice")
 	spread, ok := merged.Checkpoint.Spread()
 	require.True(t, ok)
 	assert.Len(t, spread.Hosts, 3)
@@ -66,7 +67,7 @@ func TestShardsMakeTheWhole(t *testing.T) {
 	path, err := merged.Save(filepath.Join(dir, "my"), time.Now())
 	require.NoError(t, err)
 	t.Setenv("SWEEP_SHARD", "")
-	printed, code = startSweep(t, "-config", config, "-out", filepath.Dir(path), "-confirm", "2").wait()
+	printed, code = sweeptest.Start(t, "-config", config, "-out", filepath.Dir(path), "-confirm", "2").Wait()
 	require.Zero(t, code, printed)
 	assert.Contains(t, printed, "# 6 cells: 6 stand in the checkpoint, 0 to measure")
 	assert.Contains(t, printed, "# confirm, round 5 of at most 6, ")

@@ -14,6 +14,7 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/check"
 	"github.com/ollama-sweep/ollama-sweep/internal/report"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/internal/sweeptest"
 	"github.com/ollama-sweep/ollama-sweep/ollamarun"
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
@@ -21,10 +22,8 @@ import (
 // TestTrapPromptCache sends a real server the same prompt twice, which no sweep
 // does, and holds the second answer against what is known.
 func TestTrapPromptCache(t *testing.T) {
-	needsEngine(t)
-	engine, err := ollamarun.StartEngine(t.Context(), filepath.Join(root, "scripts/engine"), t.TempDir(), testLog{t})
-	require.NoError(t, err)
-	t.Cleanup(func() { assert.NoError(t, engine.Stop()) })
+	sweeptest.NeedsEngine(t)
+	engine := sweeptest.StartEngine(t, t.TempDir())
 	runner, err := ollamarun.NewAPI(t.Context(), &engine.Server, ollamarun.TinyModel, nil, 2)
 	require.NoError(t, err)
 	loaded, err := runner.Load(t.Context(), 2048, 128, "the old mill by the river had stood empty")
@@ -57,12 +56,12 @@ func TestTrapPromptCache(t *testing.T) {
 // TestTrapTruncation has a file that is longer than the smallest num_ctx, first
 // in front of the whole sweep and then, behind its back, in one cell.
 func TestTrapTruncation(t *testing.T) {
-	needsEngine(t)
+	sweeptest.NeedsEngine(t)
 	out := t.TempDir()
 	prompt := filepath.Join(t.TempDir(), "p")
 	require.NoError(t, os.WriteFile(prompt, []byte(strings.Repeat("once upon a time ", 60)), 0o644))
-	config := writeConfig(t, "engine: embedded\nprompt: "+prompt+"\nnum_ctx: [1024, 2048]\nnum_batch: [64, 128]\n")
-	printed, code := startSweep(t, "-config", config, "-out", out).wait()
+	config := sweeptest.WriteConfig(t, "engine: embedded\nprompt: "+prompt+"\nnum_ctx: [1024, 2048]\nnum_batch: [64, 128]\n")
+	printed, code := sweeptest.Start(t, "-config", config, "-out", out).Wait()
 	assert.Equal(t, 1, code)
 	// 60 times 13 letters and 4 spaces, of which the last is cut off; a start of 16
 	// digits and spaces, and two tokens of the model's own: 60·25 - 3 + 64 + …
@@ -70,30 +69,30 @@ func TestTrapTruncation(t *testing.T) {
 	assert.NoFileExists(t, filepath.Join(out, sweep.FileName))
 	assert.NotContains(t, printed, "Benchmark")
 
-	printed, code = startSweep(t, "-config", config, "-out", out, "-ctx-start", "2048", "-ctx-end", "4096", "-ctx-step", "2048").wait()
+	printed, code = sweeptest.Start(t, "-config", config, "-out", out, "-ctx-start", "2048", "-ctx-end", "4096", "-ctx-step", "2048").Wait()
 	require.Zero(t, code, printed)
-	cp := load(t, out)
+	cp := sweeptest.Load(t, out)
 	require.Len(t, cp.Results, 4)
 	count := cp.Results[0].Samples[0].PromptEvalCount
 	assert.InDelta(t, cp.Sweep.Sizing.FileTokens, count, 4, "the count in parts is right")
 	for _, r := range cp.Results {
 		assert.Equal(t, count, r.Samples[0].PromptEvalCount, "and comes back in every cell")
 	}
-	printed, code = startSweep(t, "-config", config, "-out", out).wait()
+	printed, code = sweeptest.Start(t, "-config", config, "-out", out).Wait()
 	assert.Equal(t, 1, code)
 	assert.Contains(t, printed, "do not fit the smallest num_ctx 1024", "now it is known without a load")
-	assert.Len(t, load(t, out).Results, 4)
+	assert.Len(t, sweeptest.Load(t, out).Results, 4)
 }
 
 // TestTrapSettings asks for more than the model and this version can do: they
 // lower num_ctx and num_batch, and /api/ps says nothing of it.
 func TestTrapSettings(t *testing.T) {
-	needsEngine(t)
+	sweeptest.NeedsEngine(t)
 	out := t.TempDir()
-	config := writeConfig(t, "engine: embedded\nprompt: {tokens: 900}\nnum_ctx: [2048, 131080]\nnum_batch: [64, 512, 1024, 2048]\n")
-	printed, code := startSweep(t, "-config", config, "-out", out).wait()
+	config := sweeptest.WriteConfig(t, "engine: embedded\nprompt: {tokens: 900}\nnum_ctx: [2048, 131080]\nnum_batch: [64, 512, 1024, 2048]\n")
+	printed, code := sweeptest.Start(t, "-config", config, "-out", out).Wait()
 	require.Zero(t, code, printed)
-	cp := load(t, out)
+	cp := sweeptest.Load(t, out)
 	require.Len(t, cp.Results, 8)
 	for _, r := range cp.Results {
 		if r.NumCtx == 131080 {
@@ -117,18 +116,18 @@ func TestTrapSettings(t *testing.T) {
 // TestSecondLooks confirms, measures the baseline and the reference cell, in
 // rounds, and is ended in between.
 func TestSecondLooks(t *testing.T) {
-	needsEngine(t)
+	sweeptest.NeedsEngine(t)
 	out := t.TempDir()
-	config := writeConfig(t, "engine: embedded\nprompt: {tokens: 300}\nnum_ctx: [1024, 2048]\nnum_batch: [8, 64, 512]\nrepeat: 2\norder: round\nreference_every: 4\nconfirm: 2\nbaseline: true\n")
+	config := sweeptest.WriteConfig(t, "engine: embedded\nprompt: {tokens: 300}\nnum_ctx: [1024, 2048]\nnum_batch: [8, 64, 512]\nrepeat: 2\norder: round\nreference_every: 4\nconfirm: 2\nbaseline: true\n")
 	args := []string{"-config", config, "-out", out}
-	p := startSweep(t, args...)
-	p.await(t, "# confirm, round 2")
-	p.signal(t, os.Interrupt)
-	before := load(t, out)
-	printed, code := startSweep(t, append(args, "-test.v")...).wait()
+	p := sweeptest.Start(t, args...)
+	p.Await(t, "# confirm, round 2")
+	p.Signal(t, os.Interrupt)
+	before := sweeptest.Load(t, out)
+	printed, code := sweeptest.Start(t, append(args, "-test.v")...).Wait()
 	require.Zero(t, code, printed)
 	assert.Contains(t, printed, "=== RUN   TestSweep/ctx=1024/batch=8/round=2")
-	cp := load(t, out)
+	cp := sweeptest.Load(t, out)
 	assert.Equal(t, before.Results, cp.Results)
 	assert.Equal(t, before.Remeasured, cp.Remeasured[:len(before.Remeasured)], "nothing is measured twice")
 	count := make(map[sweep.Purpose]int)
@@ -158,10 +157,8 @@ func TestSecondLooks(t *testing.T) {
 // is a script that prints what the documentation of nvidia-smi says: the server
 // is real, and on the CPU.
 func TestThermal(t *testing.T) {
-	needsEngine(t)
-	engine, err := ollamarun.StartEngine(t.Context(), filepath.Join(root, "scripts/engine"), t.TempDir(), testLog{t})
-	require.NoError(t, err)
-	t.Cleanup(func() { assert.NoError(t, engine.Stop()) })
+	sweeptest.NeedsEngine(t)
+	engine := sweeptest.StartEngine(t, t.TempDir())
 	bin := t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(bin, "nvidia-smi"), []byte(`#!/bin/sh
 case "$1" in *name*) echo "NVIDIA H100 80GB HBM3, 550.54.14"; exit;; esac
@@ -169,19 +166,19 @@ while :; do echo "0, 93, 1095, 699.80, 70000, 87, 0x0000000000000040"; sleep 0.0
 `), 0o755))
 	t.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH"))
 	out := t.TempDir()
-	config := writeConfig(t, "model: tiny\nprompt: {tokens: 300}\nnum_ctx: [1024]\nnum_batch: [64, 128]\n")
+	config := sweeptest.WriteConfig(t, "model: tiny\nprompt: {tokens: 300}\nnum_ctx: [1024]\nnum_batch: [64, 128]\n")
 	args := []string{"-config", config, "-out", out, "-host", engine.Server.URL.String()}
 
-	printed, code := startSweep(t, append(args, "-exclusive")...).wait()
+	printed, code := sweeptest.Start(t, append(args, "-exclusive")...).Wait()
 	assert.Equal(t, 1, code)
 	assert.Contains(t, printed, "GPU 0 is busy before the sweep starts (87 %, 70000 MiB in use): rates will be too low; stop what uses it, or leave -exclusive out")
 	assert.NotContains(t, printed, "Benchmark")
 
-	printed, code = startSweep(t, args...).wait()
+	printed, code = sweeptest.Start(t, args...).Wait()
 	require.Zero(t, code, printed)
 	assert.Contains(t, printed, "# warning: other models: GPU 0 is busy before the sweep starts")
 	assert.Contains(t, printed, "gpu: NVIDIA H100 80GB HBM3\ndriver: 550.54.14\n")
-	cp := load(t, out)
+	cp := sweeptest.Load(t, out)
 	require.Len(t, cp.Results, 2)
 	assert.Len(t, cp.Sweep.Warnings, 1)
 	for _, r := range cp.Results {
@@ -199,16 +196,14 @@ while :; do echo "0, 93, 1095, 699.80, 70000, 87, 0x0000000000000040"; sleep 0.0
 
 // TestServerLogOfTheUser reads the log of a server that is not ours.
 func TestServerLogOfTheUser(t *testing.T) {
-	needsEngine(t)
+	sweeptest.NeedsEngine(t)
 	home := t.TempDir()
-	engine, err := ollamarun.StartEngine(t.Context(), filepath.Join(root, "scripts/engine"), home, testLog{t})
-	require.NoError(t, err)
-	t.Cleanup(func() { assert.NoError(t, engine.Stop()) })
+	engine := sweeptest.StartEngine(t, home)
 	out := t.TempDir()
-	config := writeConfig(t, "model: tiny\nprompt: {tokens: 300}\nnum_ctx: [1024]\nnum_batch: [64, 128]\n")
-	printed, code := startSweep(t, "-config", config, "-out", out, "-host", engine.Server.URL.String(), "-server-log", filepath.Join(home, ollamarun.EngineLog)).wait()
+	config := sweeptest.WriteConfig(t, "model: tiny\nprompt: {tokens: 300}\nnum_ctx: [1024]\nnum_batch: [64, 128]\n")
+	printed, code := sweeptest.Start(t, "-config", config, "-out", out, "-host", engine.Server.URL.String(), "-server-log", filepath.Join(home, ollamarun.EngineLog)).Wait()
 	require.Zero(t, code, printed)
-	cp := load(t, out)
+	cp := sweeptest.Load(t, out)
 	assert.Equal(t, []string{parse.CPU}, cp.Sweep.Devices)
 	for _, r := range cp.Results {
 		assert.Equal(t, sweep.SettingsVerified, r.Settings)

@@ -1,4 +1,4 @@
-package endtoend
+package survives
 
 import (
 	"encoding/hex"
@@ -19,6 +19,7 @@ import (
 
 	"github.com/ollama-sweep/ollama-sweep/internal/ollamatest"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/internal/sweeptest"
 )
 
 // TestSurvivesUntold: what a host's password and the environment hold is in no
@@ -26,7 +27,7 @@ import (
 func TestSurvivesUntold(t *testing.T) {
 	const secret = "hunter2-hunter2"
 	out := t.TempDir()
-	server, _ := simulated(t, out, "")
+	server, _ := sweeptest.Simulated(t, out, "")
 	var mu sync.Mutex
 	var sent []string
 	generate := server.Answers["/api/generate"]
@@ -42,12 +43,12 @@ func TestSurvivesUntold(t *testing.T) {
 			generate(w, r)
 		}
 	})
-	config := writeConfig(t, "model: tiny\nserver_wait: 1s\nhost: http://somebody:"+secret+"@"+server.URL.Host+"\n"+manyCells)
+	config := sweeptest.WriteConfig(t, "model: tiny\nserver_wait: 1s\nhost: http://somebody:"+secret+"@"+server.URL.Host+"\n"+manyCells)
 	t.Setenv("OLLAMA_API_KEY", secret)
-	p := startSweep(t, "-config", config, "-out", out)
-	p.await(t, "# 3/")
+	p := sweeptest.Start(t, "-config", config, "-out", out)
+	p.Await(t, "# 3/")
 	server.Stop()
-	printed, code := p.wait()
+	printed, code := p.Wait()
 	assert.Equal(t, 1, code)
 	mu.Lock()
 	assert.Equal(t, []string{"somebody " + secret}, slices.Compact(sent), "the server is told")
@@ -71,7 +72,7 @@ func TestSurvivesUntold(t *testing.T) {
 func TestSurvivesHostileNames(t *testing.T) {
 	const hostile = `=HYPERLINK(\"http://x\")\u001b[2J\u001b]0;owned\u0007<script>alert(1)</script>../../../etc\nBenchmarkSweep/ctx=9/batch=9 1 9 tokens/s`
 	out := t.TempDir()
-	server, args := simulated(t, out, smallGrid)
+	server, args := sweeptest.Simulated(t, out, sweeptest.SmallGrid)
 	loaded := server.Answers["/api/ps"]
 	prompts := 0
 	server.Play(func(r ollamatest.Request) http.HandlerFunc {
@@ -89,10 +90,10 @@ func TestSurvivesHostileNames(t *testing.T) {
 		}
 		return nil
 	})
-	printed, code := startSweep(t, args...).wait()
+	printed, code := sweeptest.Start(t, args...).Wait()
 	require.Zero(t, code, printed)
 	failed := 0
-	for _, r := range load(t, out).Results {
+	for _, r := range sweeptest.Load(t, out).Results {
 		if r.Failed() {
 			failed++
 			assert.Contains(t, r.Detail, "HYPERLINK", "the server's words are kept")
@@ -129,16 +130,16 @@ func (w *intoBuilder) Write(p []byte) (int, error) { return w.b.Write(p) }
 // TestSurvivesAlone: the engine and what it starts listen on loopback alone, and
 // their files are for the user alone.
 func TestSurvivesAlone(t *testing.T) {
-	needsEngine(t)
+	sweeptest.NeedsEngine(t)
 	out := t.TempDir()
-	p := startSweep(t, "-config", writeConfig(t, "engine: embedded\n"+smallGrid), "-out", out)
-	p.await(t, "# 1/6 ")
+	p := sweeptest.Start(t, "-config", sweeptest.WriteConfig(t, "engine: embedded\n"+sweeptest.SmallGrid), "-out", out)
+	p.Await(t, "# 1/6 ")
 	info, err := os.Stat(filepath.Join(out, "engine"))
 	require.NoError(t, err)
 	assert.Equal(t, os.FileMode(0o700), info.Mode().Perm())
 
-	listening := listeners(t, descendants(t, p.cmd.Process.Pid))
-	p.signal(t, syscall.SIGTERM)
+	listening := listeners(t, descendants(t, p.Command.Process.Pid))
+	p.Signal(t, syscall.SIGTERM)
 	if len(listening) == 0 {
 		t.Skip("who listens where is not known here")
 	}
@@ -205,4 +206,35 @@ func listeners(t *testing.T, pids []int) []net.IP {
 		}
 	}
 	return found
+}
+
+// TestSurvivesAnotherSweep: two in one folder can't be, two on one server are
+// told of.
+func TestSurvivesAnotherSweep(t *testing.T) {
+	out := t.TempDir()
+	template := filepath.Join(t.TempDir(), "template")
+	require.NoError(t, os.WriteFile(template, []byte("FROM tiny\n"), 0o644))
+	_, args := sweeptest.Simulated(t, out, "modelfile: "+template+"\n"+manyCells)
+	first := sweeptest.Start(t, args...)
+	first.Await(t, "# 1/")
+
+	printed, code := sweeptest.Start(t, args...).Wait()
+	assert.Equal(t, 1, code)
+	assert.Contains(t, printed, "another sweep is at work in "+out+": wait for it, or use another folder with -out")
+
+	args[3] = t.TempDir()
+	second := sweeptest.Start(t, args...)
+	second.Await(t, "# warning: other models: another sweep is at work on this server (ollama-sweep-tmp-")
+	second.Await(t, "# 1/")
+	second.Signal(t, syscall.SIGINT)
+	assert.Contains(t, sweeptest.Load(t, args[3]).Sweep.Warnings[0], "other models: another sweep is at work on this server (ollama-sweep-tmp-")
+	printed, code = sweeptest.Start(t, append(args, "-exclusive")...).Wait()
+	assert.Equal(t, 1, code)
+	assert.Contains(t, printed, "wait for it, or leave -exclusive out")
+
+	first.Signal(t, syscall.SIGKILL) // its lock dies with it
+	p := sweeptest.Start(t, append(args, "-out", out)...)
+	p.Await(t, "# deleted ollama-sweep-tmp-")
+	p.Await(t, "BenchmarkSweep/")
+	p.Signal(t, syscall.SIGINT)
 }

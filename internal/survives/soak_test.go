@@ -1,4 +1,4 @@
-package endtoend
+package survives
 
 import (
 	"fmt"
@@ -12,6 +12,7 @@ import (
 
 	"github.com/ollama-sweep/ollama-sweep/internal/ollamatest"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/internal/sweeptest"
 	"github.com/ollama-sweep/ollama-sweep/ollamarun"
 )
 
@@ -35,7 +36,7 @@ func TestSurvivesSoak(t *testing.T) {
 	server.Simulate(1)
 	runner, err := ollamarun.NewAPI(t.Context(), &ollamarun.Server{URL: server.URL}, "tiny", nil, 2)
 	require.NoError(t, err)
-	s := sweepIn(t, t.TempDir(), runner, 100)
+	s := sweeptest.InProcess(t, t.TempDir(), runner, 100)
 	for i := range cells {
 		s.Plan = append(s.Plan, sweep.Cell{Ctx: 1024 + i/64, Batch: 8 + i%64})
 	}

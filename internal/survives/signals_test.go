@@ -1,4 +1,4 @@
-package endtoend
+package survives
 
 import (
 	"errors"
@@ -18,11 +18,8 @@ import (
 
 	"github.com/ollama-sweep/ollama-sweep/internal/ollamatest"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/internal/sweeptest"
 )
-
-// endsWithin is the time in which an interrupted sweep is gone, with all that
-// it started.
-const endsWithin = 5 * time.Second
 
 // TestSurvivesSignals interrupts sweeps of a template, whose temporary model has
 // to go, in every state of a server. The first load and the sizing take four
@@ -49,7 +46,7 @@ func TestSurvivesSignals(t *testing.T) {
 				out := t.TempDir()
 				template := filepath.Join(t.TempDir(), "template")
 				require.NoError(t, os.WriteFile(template, []byte("FROM tiny\nPARAMETER top_k 5\n"), 0o644))
-				server, args := simulated(t, out, "modelfile: "+template+"\n"+smallGrid)
+				server, args := sweeptest.Simulated(t, out, "modelfile: "+template+"\n"+sweeptest.SmallGrid)
 				client := api.NewClient(server.URL, http.DefaultClient)
 				prompts, reached := 0, make(chan struct{})
 				server.Play(func(r ollamatest.Request) http.HandlerFunc {
@@ -64,22 +61,22 @@ func TestSurvivesSignals(t *testing.T) {
 					}
 					return test.fault
 				})
-				p := startSweep(t, args...)
-				p.reach(t, reached)
-				took := p.signal(t, s)
-				printed, code := p.wait()
+				p := sweeptest.Start(t, args...)
+				p.Reach(t, reached)
+				took := p.Signal(t, s)
+				printed, code := p.Wait()
 				assert.Equal(t, 1, code)
-				assert.Less(t, took, endsWithin)
+				assert.Less(t, took, sweeptest.EndsWithin)
 				assert.Contains(t, printed, fmt.Sprintf("# interrupted by a signal (%v): saving and clearing up; once more ends at once\n", s))
 				assert.Contains(t, printed, "# all is saved and cleared up; to go on: the same command again")
-				assert.Len(t, models(t, client), 1, "the temporary model is deleted")
-				requireNothingLoaded(t, client)
+				assert.Len(t, sweeptest.Models(t, client), 1, "the temporary model is deleted")
+				sweeptest.RequireNothingLoaded(t, client)
 				if test.saved == 0 {
 					assert.NoFileExists(t, filepath.Join(out, sweep.FileName))
 					return
 				}
 				saved := 0
-				for _, r := range load(t, out).Results {
+				for _, r := range sweeptest.Load(t, out).Results {
 					saved += len(r.Samples)
 					assert.False(t, r.Failed(), "an interrupt is no failure of a pair")
 				}
@@ -92,7 +89,7 @@ func TestSurvivesSignals(t *testing.T) {
 // TestSurvivesSignalsOfAHangingServer: a server that answers nothing any more
 // delays the end, and does not prevent it.
 func TestSurvivesSignalsOfAHangingServer(t *testing.T) {
-	server, args := simulated(t, t.TempDir(), smallGrid)
+	server, args := sweeptest.Simulated(t, t.TempDir(), sweeptest.SmallGrid)
 	hanging := make(chan struct{})
 	prompts := 0
 	server.Play(func(r ollamatest.Request) http.HandlerFunc {
@@ -106,26 +103,26 @@ func TestSurvivesSignalsOfAHangingServer(t *testing.T) {
 		}
 		return nil
 	})
-	p := startSweep(t, args...)
-	p.reach(t, hanging)
-	assert.Less(t, p.signal(t, syscall.SIGINT), endsWithin)
-	printed, code := p.wait()
+	p := sweeptest.Start(t, args...)
+	p.Reach(t, hanging)
+	assert.Less(t, p.Signal(t, syscall.SIGINT), sweeptest.EndsWithin)
+	printed, code := p.Wait()
 	assert.Equal(t, 1, code)
 	assert.Contains(t, printed, "# the server does not answer: what is left on it goes at the next start\n")
 
-	p = startSweep(t, args...) // it waits for the server, which takes a second signal
+	p = sweeptest.Start(t, args...) // it waits for the server, which takes a second signal
 	time.Sleep(time.Second)
-	require.NoError(t, p.cmd.Process.Signal(syscall.SIGINT))
-	p.await(t, "# interrupted by a signal")
-	_, code = p.wait()
+	require.NoError(t, p.Command.Process.Signal(syscall.SIGINT))
+	p.Await(t, "# interrupted by a signal")
+	_, code = p.Wait()
 	assert.Equal(t, 1, code)
-	assert.Contains(t, p.printed(), "# stopped before the first pair was measured; to go on: the same command again\n")
+	assert.Contains(t, p.Printed(), "# stopped before the first pair was measured; to go on: the same command again\n")
 }
 
 // TestSurvivesASecondSignal ends at once what would clear up.
 func TestSurvivesASecondSignal(t *testing.T) {
 	out := t.TempDir()
-	server, args := simulated(t, out, smallGrid)
+	server, args := sweeptest.Simulated(t, out, sweeptest.SmallGrid)
 	unloading, asked := make(chan struct{}), 0
 	server.Play(func(r ollamatest.Request) http.HandlerFunc {
 		if asked++; asked > 20 && strings.Contains(r.Body, `"keep_alive":"0s"`) {
@@ -134,24 +131,24 @@ func TestSurvivesASecondSignal(t *testing.T) {
 		}
 		return nil
 	})
-	p := startSweep(t, args...)
-	p.await(t, "# 1/6 ")
-	require.NoError(t, p.cmd.Process.Signal(syscall.SIGINT))
-	p.reach(t, unloading)
-	took := p.signal(t, syscall.SIGTERM)
+	p := sweeptest.Start(t, args...)
+	p.Await(t, "# 1/6 ")
+	require.NoError(t, p.Command.Process.Signal(syscall.SIGINT))
+	p.Reach(t, unloading)
+	took := p.Signal(t, syscall.SIGTERM)
 	assert.Less(t, took, time.Second)
-	status := p.cmd.ProcessState.Sys().(syscall.WaitStatus)
+	status := p.Command.ProcessState.Sys().(syscall.WaitStatus)
 	assert.True(t, status.Signaled() && status.Signal() == syscall.SIGTERM, "the signal itself ends it")
-	assert.NotEmpty(t, load(t, out).Results)
+	assert.NotEmpty(t, sweeptest.Load(t, out).Results)
 }
 
 // TestSurvivesAClosedOutput: a reader that goes away, as of `| head`, ends the
 // sweep in good order.
 func TestSurvivesAClosedOutput(t *testing.T) {
 	out := t.TempDir()
-	server, args := simulated(t, out, smallGrid)
-	cmd := exec.Command(binary, append([]string{"-test.run=^TestSweep$", "-test.timeout=0"}, args...)...)
-	cmd.Dir = root
+	server, args := sweeptest.Simulated(t, out, sweeptest.SmallGrid)
+	cmd := exec.Command(sweeptest.Binary(), append([]string{"-test.run=^TestSweep$", "-test.timeout=0"}, args...)...)
+	cmd.Dir = sweeptest.Root
 	stdout, err := cmd.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())
@@ -162,14 +159,14 @@ func TestSurvivesAClosedOutput(t *testing.T) {
 	require.NoError(t, stdout.Close())
 	require.Error(t, cmd.Wait())
 	assert.True(t, cmd.ProcessState.Exited(), "%v", cmd.ProcessState)
-	requireNothingLoaded(t, api.NewClient(server.URL, http.DefaultClient))
+	sweeptest.RequireNothingLoaded(t, api.NewClient(server.URL, http.DefaultClient))
 }
 
 // TestSurvivesUnderGoTest sends the signals as a user of `go test` does, on a
 // real engine: Ctrl-C goes to every process of the terminal, `kill` and
 // `timeout` to the go command alone.
 func TestSurvivesUnderGoTest(t *testing.T) {
-	needsEngine(t)
+	sweeptest.NeedsEngine(t)
 	for _, test := range []struct {
 		name   string
 		signal syscall.Signal
@@ -183,11 +180,11 @@ func TestSurvivesUnderGoTest(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			out := t.TempDir()
-			config := writeConfig(t, "engine: embedded\n"+smallGrid)
+			config := sweeptest.WriteConfig(t, "engine: embedded\n"+sweeptest.SmallGrid)
 			cmd := exec.Command("go", "test", "-run", "Sweep", "-timeout", "0", "-config", config, "-out", out)
-			cmd.Dir = root
+			cmd.Dir = sweeptest.Root
 			cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-			var printed lockedBuffer
+			var printed sweeptest.Buffer
 			cmd.Stdout, cmd.Stderr = &printed, &printed
 			// The test binary has the output too, and can outlive the go command.
 			require.NoError(t, cmd.Start())
@@ -199,22 +196,22 @@ func TestSurvivesUnderGoTest(t *testing.T) {
 			}
 			require.NoError(t, syscall.Kill(to, test.signal))
 			cmd.Wait() // until nobody has the output any more
-			assert.Less(t, time.Since(begun), endsWithin)
+			assert.Less(t, time.Since(begun), sweeptest.EndsWithin)
 			assert.Contains(t, printed.String(), test.want)
 			assert.Contains(t, printed.String(), "# all is saved and cleared up; to go on: the same command again")
-			requireEngineGone(t, out)
-			assert.NotEmpty(t, load(t, out).Results)
+			sweeptest.RequireEngineGone(t, out)
+			assert.NotEmpty(t, sweeptest.Load(t, out).Results)
 		})
 	}
 }
 
 // TestSurvivesAStoppedEngine ends an engine that can't end itself.
 func TestSurvivesAStoppedEngine(t *testing.T) {
-	needsEngine(t)
+	sweeptest.NeedsEngine(t)
 	out := t.TempDir()
-	p := startSweep(t, "-config", writeConfig(t, "engine: embedded\n"+smallGrid), "-out", out)
-	p.await(t, "# 1/6 ")
-	started := descendants(t, p.cmd.Process.Pid)[1:]
+	p := sweeptest.Start(t, "-config", sweeptest.WriteConfig(t, "engine: embedded\n"+sweeptest.SmallGrid), "-out", out)
+	p.Await(t, "# 1/6 ")
+	started := descendants(t, p.Command.Process.Pid)[1:]
 	if len(started) == 0 {
 		t.Skip("the children of a process are not known here")
 	}
@@ -225,7 +222,7 @@ func TestSurvivesAStoppedEngine(t *testing.T) {
 		}
 		require.NoError(t, err)
 	}
-	assert.Less(t, p.signal(t, syscall.SIGTERM), endsWithin)
-	requireEngineGone(t, out)
+	assert.Less(t, p.Signal(t, syscall.SIGTERM), sweeptest.EndsWithin)
+	sweeptest.RequireEngineGone(t, out)
 	assert.NoDirExists(t, filepath.Join(out, "engine"))
 }

@@ -1,4 +1,4 @@
-package endtoend
+package survives
 
 import (
 	"fmt"
@@ -17,6 +17,7 @@ import (
 
 	"github.com/ollama-sweep/ollama-sweep/internal/ollamatest"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/internal/sweeptest"
 	"github.com/ollama-sweep/ollama-sweep/ollamarun"
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
@@ -39,7 +40,9 @@ func TestSurvivesServerFaults(t *testing.T) {
 		return ollamatest.Say(strings.Replace(answer, captured, instead, 1))
 	}
 	none := map[sweep.Cell]parse.Class{}
-	is := func(c parse.Class) map[sweep.Cell]parse.Class { return map[sweep.Cell]parse.Class{smallPlan[1]: c} }
+	is := func(c parse.Class) map[sweep.Cell]parse.Class {
+		return map[sweep.Cell]parse.Class{sweeptest.SmallPlan[1]: c}
+	}
 	for _, test := range []struct {
 		name     string
 		fault    http.HandlerFunc
@@ -73,10 +76,10 @@ func TestSurvivesServerFaults(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			out := t.TempDir()
 			timeout := "1m" // a busy machine may take a while to read 64 MB
-			if test.failed[smallPlan[1]] == parse.Timeout {
+			if test.failed[sweeptest.SmallPlan[1]] == parse.Timeout {
 				timeout = "2s"
 			}
-			server, args := simulated(t, out, "cell_timeout: "+timeout+"\n"+smallGrid)
+			server, args := sweeptest.Simulated(t, out, "cell_timeout: "+timeout+"\n"+sweeptest.SmallGrid)
 			prompts := 0
 			server.Play(func(r ollamatest.Request) http.HandlerFunc {
 				if !strings.Contains(r.Body, `"num_ctx"`) {
@@ -87,16 +90,16 @@ func TestSurvivesServerFaults(t *testing.T) {
 				}
 				return test.fault
 			})
-			p := startSweep(t, args...)
-			printed, code := p.wait()
+			p := sweeptest.Start(t, args...)
+			printed, code := p.Wait()
 			require.Zero(t, code, printed)
 			server.Play(nil)
 			assert.GreaterOrEqual(t, prompts, test.to, "the fault was played")
 			assert.Contains(t, printed, test.printed)
-			cp := load(t, out)
-			require.Len(t, cp.Results, len(smallPlan))
+			cp := sweeptest.Load(t, out)
+			require.Len(t, cp.Results, len(sweeptest.SmallPlan))
 			for i, r := range cp.Results {
-				assert.Equal(t, smallPlan[i], r.Cell())
+				assert.Equal(t, sweeptest.SmallPlan[i], r.Cell())
 				if class, failed := test.failed[r.Cell()]; failed {
 					require.NotNil(t, r.Error, printed)
 					assert.Equal(t, class, *r.Error, r.Detail)
@@ -112,8 +115,8 @@ func TestSurvivesServerFaults(t *testing.T) {
 }
 
 // peakMemory returns the most memory that an ended sweep has had, in bytes.
-func peakMemory(p *sweepProcess) int64 {
-	most := p.cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss // kilobytes on Linux
+func peakMemory(p *sweeptest.Process) int64 {
+	most := p.Command.ProcessState.SysUsage().(*syscall.Rusage).Maxrss // kilobytes on Linux
 	return most << 10
 }
 
@@ -134,7 +137,7 @@ func TestSurvivesServerThatStops(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			out := t.TempDir()
-			server, args := simulated(t, out, smallGrid)
+			server, args := sweeptest.Simulated(t, out, sweeptest.SmallGrid)
 			on, prompts := false, 0
 			server.Play(func(r ollamatest.Request) http.HandlerFunc {
 				if strings.Contains(r.Body, `"num_ctx"`) {
@@ -145,20 +148,20 @@ func TestSurvivesServerThatStops(t *testing.T) {
 				}
 				return nil
 			})
-			printed, code := startSweep(t, args...).wait()
+			printed, code := sweeptest.Start(t, args...).Wait()
 			assert.Equal(t, 1, code)
 			assert.Contains(t, printed, "# stopped: ")
 			assert.Contains(t, printed, test.want)
-			before := load(t, out)
+			before := sweeptest.Load(t, out)
 			require.Len(t, before.Results, 2)
 			for _, r := range before.Results {
 				assert.False(t, r.Failed())
 			}
 
 			server.Play(nil)
-			printed, code = startSweep(t, args...).wait()
+			printed, code = sweeptest.Start(t, args...).Wait()
 			require.Zero(t, code, printed)
-			assert.Len(t, load(t, out).Results, len(smallPlan))
+			assert.Len(t, sweeptest.Load(t, out).Results, len(sweeptest.SmallPlan))
 		})
 	}
 }
@@ -167,35 +170,35 @@ func TestSurvivesServerThatStops(t *testing.T) {
 // and for longer than server_wait.
 func TestSurvivesServerAway(t *testing.T) {
 	out := t.TempDir()
-	server, args := simulated(t, out, smallGrid)
-	p := startSweep(t, args...)
-	p.await(t, "# 2/6 ")
+	server, args := sweeptest.Simulated(t, out, sweeptest.SmallGrid)
+	p := sweeptest.Start(t, args...)
+	p.Await(t, "# 2/6 ")
 	server.Stop()
-	p.await(t, "# waiting up to 30s for the Ollama server at "+server.URL.String()+": ")
+	p.Await(t, "# waiting up to 30s for the Ollama server at "+server.URL.String()+": ")
 	require.NoError(t, server.Start())
-	printed, code := p.wait()
+	printed, code := p.Wait()
 	require.Zero(t, code, printed)
-	for _, r := range load(t, out).Results {
+	for _, r := range sweeptest.Load(t, out).Results {
 		assert.False(t, r.Failed(), r.Detail)
 		assert.Len(t, r.Samples, 3)
 	}
 
 	out = t.TempDir()
-	server, args = simulated(t, out, smallGrid)
-	args = append(args, "-config", writeConfig(t, "model: tiny\nhost: "+server.URL.String()+"\nserver_wait: 2s\n"+smallGrid))
-	p = startSweep(t, args...)
-	p.await(t, "# 2/6 ")
+	server, args = sweeptest.Simulated(t, out, sweeptest.SmallGrid)
+	args = append(args, "-config", sweeptest.WriteConfig(t, "model: tiny\nhost: "+server.URL.String()+"\nserver_wait: 2s\n"+sweeptest.SmallGrid))
+	p = sweeptest.Start(t, args...)
+	p.Await(t, "# 2/6 ")
 	server.Stop()
-	printed, code = p.wait()
+	printed, code = p.Wait()
 	assert.Equal(t, 1, code)
 	assert.Contains(t, printed, "stayed away for 2s (server_wait): ")
 	assert.Contains(t, printed, "# to go on: the same command again")
-	cp := load(t, out)
-	requireSamples(t, cp, benchLines(printed))
+	cp := sweeptest.Load(t, out)
+	sweeptest.RequireSamples(t, cp, sweeptest.BenchLines(printed))
 	require.NoError(t, server.Start())
-	printed, code = startSweep(t, args...).wait()
+	printed, code = sweeptest.Start(t, args...).Wait()
 	require.Zero(t, code, printed)
-	assert.Len(t, load(t, out).Results, len(smallPlan))
+	assert.Len(t, sweeptest.Load(t, out).Results, len(sweeptest.SmallPlan))
 }
 
 // TestSurvivesOddServers starts on servers that are not what they should be.
@@ -215,16 +218,16 @@ func TestSurvivesOddServers(t *testing.T) {
 		{"no JSON", "/api/ps", ollamatest.Say("what"), 1, "asking what is loaded: Parse error: not an answer of Ollama's: invalid character 'w'"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			server, _ := simulated(t, "", "")
+			server, _ := sweeptest.Simulated(t, "", "")
 			server.Play(func(r ollamatest.Request) http.HandlerFunc {
 				if r.Path == test.path {
 					return test.fault
 				}
 				return nil
 			})
-			config := writeConfig(t, "model: tiny\nhost: "+server.URL.String()+"\nserver_wait: 1s\n"+smallGrid)
-			p := startSweep(t, "-config", config, "-out", t.TempDir())
-			printed, code := p.wait()
+			config := sweeptest.WriteConfig(t, "model: tiny\nhost: "+server.URL.String()+"\nserver_wait: 1s\n"+sweeptest.SmallGrid)
+			p := sweeptest.Start(t, "-config", config, "-out", t.TempDir())
+			printed, code := p.Wait()
 			assert.Equal(t, test.code, code, printed)
 			assert.Contains(t, printed, test.want)
 			assert.Less(t, peakMemory(p), int64(mostMemory))
@@ -235,9 +238,9 @@ func TestSurvivesOddServers(t *testing.T) {
 // TestSurvivesEndOfARealServer kills a real server in the middle of a pair and
 // starts it again, as systemd does.
 func TestSurvivesEndOfARealServer(t *testing.T) {
-	needsEngine(t)
+	sweeptest.NeedsEngine(t)
 	home := t.TempDir()
-	engine, err := ollamarun.StartEngine(t.Context(), filepath.Join(root, "scripts/engine"), home, testLog{t})
+	engine, err := ollamarun.StartEngine(t.Context(), filepath.Join(sweeptest.Root, "scripts/engine"), home, sweeptest.Log{TB: t})
 	require.NoError(t, err)
 	u, command := engine.Server.URL, engine.Ollama
 	gguf := filepath.Join(filepath.Dir(command), "tiny.gguf")
@@ -260,18 +263,18 @@ func TestSurvivesEndOfARealServer(t *testing.T) {
 	require.NoError(t, create.Run())
 
 	out := t.TempDir()
-	p := startSweep(t, "-config", writeConfig(t, "model: tiny\nhost: "+u.String()+"\n"+smallGrid), "-out", out)
+	p := sweeptest.Start(t, "-config", sweeptest.WriteConfig(t, "model: tiny\nhost: "+u.String()+"\n"+sweeptest.SmallGrid), "-out", out)
 	for _, pair := range []int{2, 4} {
-		p.await(t, fmt.Sprintf("# %d/6 ", pair))
+		p.Await(t, fmt.Sprintf("# %d/6 ", pair))
 		require.NoError(t, syscall.Kill(-server.Process.Pid, syscall.SIGKILL))
 		server.Wait()
 		server = serve()
 	}
-	printed, code := p.wait()
+	printed, code := p.Wait()
 	require.Zero(t, code, printed)
 	assert.Contains(t, printed, ": waiting for it, then measuring the cell again\n")
-	cp := load(t, out)
-	require.Len(t, cp.Results, len(smallPlan))
+	cp := sweeptest.Load(t, out)
+	require.Len(t, cp.Results, len(sweeptest.SmallPlan))
 	for _, r := range cp.Results {
 		assert.False(t, r.Failed(), r.Detail)
 		assert.Len(t, r.Samples, 3)

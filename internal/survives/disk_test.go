@@ -1,4 +1,4 @@
-package endtoend
+package survives
 
 import (
 	"os"
@@ -13,6 +13,7 @@ import (
 
 	"github.com/ollama-sweep/ollama-sweep/internal/ollamatest"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/internal/sweeptest"
 )
 
 // manyCells is a sweep whose checkpoint grows to 250 kB.
@@ -23,9 +24,9 @@ func requireStoppedByTheDisk(t *testing.T, server *ollamatest.Server, out, print
 	t.Helper()
 	assert.Equal(t, 1, code)
 	assert.Regexp(t, `saving (checkpoint )?"`+out+`/[^"]+": .*`+reason, printed, "file and reason are named")
-	cp := load(t, out)
+	cp := sweeptest.Load(t, out)
 	assert.NotEmpty(t, cp.Results)
-	requireSamples(t, cp, benchLines(printed))
+	sweeptest.RequireSamples(t, cp, sweeptest.BenchLines(printed))
 	hidden, err := filepath.Glob(filepath.Join(out, "."+sweep.FileName+"*"))
 	require.NoError(t, err)
 	assert.Empty(t, hidden, "no unfinished save stays")
@@ -45,23 +46,23 @@ func requireStoppedByTheDisk(t *testing.T, server *ollamatest.Server, out, print
 // TestSurvivesAFileSizeLimit has a limit as `ulimit -f` sets it.
 func TestSurvivesAFileSizeLimit(t *testing.T) {
 	out := t.TempDir()
-	server, args := simulated(t, out, manyCells)
+	server, args := sweeptest.Simulated(t, out, manyCells)
 	limited := func(blocks string) (string, int) {
-		cmd := exec.Command("sh", append([]string{"-c", `ulimit -f "$1"; shift; exec "$@"`, "sh", blocks, binary, "-test.run=^TestSweep$", "-test.timeout=0"}, args...)...)
-		cmd.Dir = root
+		cmd := exec.Command("sh", append([]string{"-c", `ulimit -f "$1"; shift; exec "$@"`, "sh", blocks, sweeptest.Binary(), "-test.run=^TestSweep$", "-test.timeout=0"}, args...)...)
+		cmd.Dir = sweeptest.Root
 		printed, _ := cmd.CombinedOutput()
 		return string(printed), cmd.ProcessState.ExitCode()
 	}
 	printed, code := limited("40") // of 512 bytes, or of 1024 in some shells
 	requireStoppedByTheDisk(t, server, out, printed, code, "file too large")
 
-	before := load(t, out)
+	before := sweeptest.Load(t, out)
 	server.Forget()
 	printed, code = limited("4")
 	assert.Equal(t, 1, code)
 	assert.Contains(t, printed, "file too large; what was saved before is whole")
 	assert.NotContains(t, strings.Join(server.Asked(), "\n"), `"num_ctx"`, "it is known before the first load")
-	assert.Equal(t, before, load(t, out))
+	assert.Equal(t, before, sweeptest.Load(t, out))
 }
 
 // TestSurvivesAReadOnlyFolder takes the right to write away while a sweep runs.
@@ -72,16 +73,16 @@ func TestSurvivesAReadOnlyFolder(t *testing.T) {
 	require.NoError(t, os.Chmod(base, 0o755))
 	out := filepath.Join(base, "out")
 	require.NoError(t, os.Mkdir(out, 0o755))
-	server, args := simulated(t, out, manyCells)
+	server, args := sweeptest.Simulated(t, out, manyCells)
 	config, err := os.ReadFile(args[1])
 	require.NoError(t, err)
 	args[1] = filepath.Join(base, "my.yaml")
 	require.NoError(t, os.WriteFile(args[1], config, 0o644))
 
 	program := filepath.Join(base, "sweep.test")
-	require.NoError(t, os.Link(binary, program))
-	run := func() *sweepProcess {
-		return startProgram(t, program, func(cmd *exec.Cmd) {
+	require.NoError(t, os.Link(sweeptest.Binary(), program))
+	run := func() *sweeptest.Process {
+		return sweeptest.StartProgram(t, program, func(cmd *exec.Cmd) {
 			cmd.Dir = base
 			if os.Geteuid() == 0 { // whom no right stops
 				const nobody = 65534
@@ -91,13 +92,13 @@ func TestSurvivesAReadOnlyFolder(t *testing.T) {
 		}, args...)
 	}
 	p := run()
-	p.await(t, "# 3/")
+	p.Await(t, "# 3/")
 	require.NoError(t, os.Chmod(out, 0o555))
-	printed, code := p.wait()
+	printed, code := p.Wait()
 	requireStoppedByTheDisk(t, server, out, printed, code, "permission denied")
 
 	server.Forget()
-	printed, code = run().wait()
+	printed, code = run().Wait()
 	assert.Equal(t, 1, code)
 	assert.Contains(t, printed, "permission denied")
 	assert.NotContains(t, strings.Join(server.Asked(), "\n"), `"num_ctx"`, "it is known before the first load")
@@ -110,12 +111,12 @@ func TestSurvivesAFullDisk(t *testing.T) {
 		t.Skip("no disk of one's own can be made here: unshare: ", err)
 	}
 	out := t.TempDir()
-	server, args := simulated(t, out, manyCells)
+	server, args := sweeptest.Simulated(t, out, manyCells)
 	kept := t.TempDir()
 	cmd := exec.Command("unshare", append([]string{"-Urm", "sh", "-c",
 		`kept=$1; out=$2; shift 2; mount -t tmpfs -o size=100k none "$out" || exit 99; "$@"; code=$?; cp -a "$out/." "$kept"; exit $code`,
-		"sh", kept, out, binary, "-test.run=^TestSweep$", "-test.timeout=0"}, args...)...)
-	cmd.Dir = root
+		"sh", kept, out, sweeptest.Binary(), "-test.run=^TestSweep$", "-test.timeout=0"}, args...)...)
+	cmd.Dir = sweeptest.Root
 	text, _ := cmd.CombinedOutput()
 	if cmd.ProcessState.ExitCode() == 99 {
 		t.Skip("no disk of one's own can be made here: ", string(text))

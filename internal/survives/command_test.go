@@ -1,4 +1,4 @@
-package endtoend
+package survives
 
 import (
 	"os"
@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/sweeptest"
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
@@ -51,14 +52,14 @@ func TestSurvivesCommandFaults(t *testing.T) {
 			file := filepath.Join(dir, "ollama")
 			text := strings.NewReplacer("COUNT", filepath.Join(dir, "count"), "FAULT", test.fault).Replace(command)
 			require.NoError(t, os.WriteFile(file, []byte(text), 0o755))
-			_, args := simulated(t, out, "runner: cli\ncell_timeout: 3s\nollama: "+file+"\nprompt: {fill: 0.5}\nnum_ctx: [2048, 4096]\nnum_batch: [64, 128]\nrepeat: 2\nconfirm: 0\n")
+			_, args := sweeptest.Simulated(t, out, "runner: cli\ncell_timeout: 3s\nollama: "+file+"\nprompt: {fill: 0.5}\nnum_ctx: [2048, 4096]\nnum_batch: [64, 128]\nrepeat: 2\nconfirm: 0\n")
 			begun := time.Now()
-			p := startSweep(t, args...)
-			printed, code := p.wait()
+			p := sweeptest.Start(t, args...)
+			printed, code := p.Wait()
 			require.Zero(t, code, printed)
 			assert.Less(t, time.Since(begun), 30*time.Second)
 			assert.Less(t, peakMemory(p), int64(mostMemory))
-			cp := load(t, out)
+			cp := sweeptest.Load(t, out)
 			require.Len(t, cp.Results, 4)
 			failed := 0
 			for _, r := range cp.Results {
@@ -82,16 +83,16 @@ func TestSurvivesCommandFaults(t *testing.T) {
 		})
 	}
 
-	printed, code := startSweep(t, "-config", writeConfig(t, "model: tiny\n"+smallGrid), "-runner", "cli", "-ollama", "/nowhere/ollama", "-out", t.TempDir(), "-host", simulatedHost(t)).wait()
+	printed, code := sweeptest.Start(t, "-config", sweeptest.WriteConfig(t, "model: tiny\n"+sweeptest.SmallGrid), "-runner", "cli", "-ollama", "/nowhere/ollama", "-out", t.TempDir(), "-host", simulatedHost(t)).Wait()
 	assert.Equal(t, 1, code)
 	assert.Contains(t, printed, "name its file with -ollama FILE, or use -runner api, which needs none")
-	printed, code = startSweep(t, "-config", writeConfig(t, "model: tiny\n"+smallGrid), "-runner", "cli", "-ollama", "/bin/true", "-out", t.TempDir(), "-host", simulatedHost(t)).wait()
+	printed, code = sweeptest.Start(t, "-config", sweeptest.WriteConfig(t, "model: tiny\n"+sweeptest.SmallGrid), "-runner", "cli", "-ollama", "/bin/true", "-out", t.TempDir(), "-host", simulatedHost(t)).Wait()
 	assert.Equal(t, 1, code)
 	assert.Contains(t, printed, `/bin/true is not the ollama command: with --version it says "`)
 }
 
 func simulatedHost(t *testing.T) string {
 	t.Helper()
-	server, _ := simulated(t, "", "")
+	server, _ := sweeptest.Simulated(t, "", "")
 	return server.URL.String()
 }

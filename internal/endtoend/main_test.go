@@ -1,0 +1,10 @@
+package endtoend
+
+import (
+	"os"
+	"testing"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/sweeptest"
+)
+
+func TestMain(m *testing.M) { os.Exit(sweeptest.Main(m)) }

@@ -1,0 +1,168 @@
+package survives
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"regexp"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/bench"
+	"github.com/ollama-sweep/ollama-sweep/internal/report"
+	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/internal/sweeptest"
+	"github.com/ollama-sweep/ollama-sweep/parse"
+)
+
+// TestSurvivesKill kills a sweep again and again, at moments of chance, goes on
+// with it, and compares what it comes to with a sweep that nobody disturbed.
+func TestSurvivesKill(t *testing.T) {
+	columns, kills := inFull(120, 12), inFull(220, 20)
+	grid := fmt.Sprintf("prompt: {tokens: 300}\nnum_ctx: {start: 1024, end: %d, step: 16}\nnum_batch: {start: 64, end: 512, step: 64}\nrepeat: 2\nconfirm: 0\n", 1024+16*(columns-1))
+
+	whole := t.TempDir()
+	_, args := sweeptest.SimulatedBy(t, 100, whole, grid)
+	printed, code := sweeptest.Start(t, args...).Wait()
+	require.Zero(t, code, printed)
+
+	out := t.TempDir()
+	_, args = sweeptest.SimulatedBy(t, 100, out, grid)
+	var reported []string // every sample of which a sweep has told
+	early := 0
+	for kill := range kills {
+		p := sweeptest.Start(t, args...)
+		// Some moments lie before the first sample, some between file and rename.
+		time.Sleep(time.Duration(rand.Int64N(int64(200 * time.Millisecond))))
+		p.Signal(t, syscall.SIGKILL)
+		require.Equal(t, -1, p.Command.ProcessState.ExitCode(), "kill %d came too late: the grid is too small\n%s", kill, p.Printed())
+		if _, err := os.Stat(filepath.Join(out, sweep.FileName)); os.IsNotExist(err) {
+			early++
+			continue
+		}
+		cp := sweeptest.Load(t, out) // it parses
+		reported = append(reported, sweeptest.BenchLines(p.Printed())...)
+		sweeptest.RequireSamples(t, cp, reported)
+	}
+	assert.Less(t, early, kills, "no sample was ever taken before the kill")
+	t.Logf("%d kills, %d before the first sample; %d samples were told of until then", kills, early, len(reported))
+
+	printed, code = sweeptest.Start(t, args...).Wait()
+	require.Zero(t, code, printed)
+	hidden, err := filepath.Glob(filepath.Join(out, ".*"))
+	require.NoError(t, err)
+	assert.Equal(t, []string{filepath.Join(out, bench.LockFile)}, hidden, "no unfinished save stays")
+	assert.Equal(t, withoutTimes(t, whole, sweep.FileName), withoutTimes(t, out, sweep.FileName), "the finished file is that of a sweep that was never killed, but for times")
+	assert.Equal(t, withoutTimes(t, whole, report.BenchFile), withoutTimes(t, out, report.BenchFile))
+	assert.Equal(t, withoutTimes(t, whole, report.StatsFile), withoutTimes(t, out, report.StatsFile))
+	for _, file := range []string{report.TableFile, report.HeatmapFile} {
+		want, err := os.ReadFile(filepath.Join(whole, file))
+		require.NoError(t, err)
+		got, err := os.ReadFile(filepath.Join(out, file))
+		require.NoError(t, err)
+		assert.True(t, bytes.Equal(want, got), file)
+	}
+}
+
+// withoutTimes returns a file's text without dates, times by our clock, and the
+// command, whose config lies in another folder.
+func withoutTimes(t *testing.T, out, file string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(out, file))
+	require.NoError(t, err)
+	return regexp.MustCompile(`"(wall_duration_ns|timestamp|started|command)": ?("[^"]*"|\d+)|and ([\d.]+(m|µ)?s) by the wall clock`).ReplaceAllString(string(text), `"$1": …`)
+}
+
+// TestSurvivesKillEmbedded does the same ten times on a real server, whose
+// figures differ each time.
+func TestSurvivesKillEmbedded(t *testing.T) {
+	sweeptest.NeedsEngine(t)
+	out := t.TempDir()
+	args := []string{"-config", sweeptest.WriteConfig(t, "engine: embedded\nconfirm: 0\nprompt: {tokens: 400}\nnum_ctx: {start: 512, end: 2048, step: 512}\nnum_batch: {start: 64, end: 512, step: 64}\nrepeat: 2\n"), "-out", out}
+	seen := make(map[sweep.Cell][]parse.Sample)
+	var reported []string
+	for range inFull(10, 2) {
+		p := sweeptest.Start(t, args...)
+		p.Await(t, "BenchmarkSweep/")
+		time.Sleep(time.Duration(rand.Int64N(int64(2 * time.Second))))
+		p.Signal(t, syscall.SIGKILL)
+		sweeptest.RequireEngineGone(t, out)
+		cp := sweeptest.Load(t, out)
+		reported = append(reported, sweeptest.BenchLines(p.Printed())...)
+		sweeptest.RequireSamples(t, cp, reported)
+		requireGrown(t, cp, seen)
+	}
+	printed, code := sweeptest.Start(t, args...).Wait()
+	require.Zero(t, code, printed)
+	sweeptest.RequireEngineGone(t, out)
+	cp := sweeptest.Load(t, out)
+	requireGrown(t, cp, seen)
+	require.Len(t, cp.Results, 4*8)
+	for _, r := range cp.Results {
+		assert.Len(t, r.Samples, 2)
+		assert.False(t, r.Failed())
+	}
+}
+
+// requireGrown expects all samples that were seen before, and notes the new ones.
+func requireGrown(t *testing.T, cp *sweep.Checkpoint, seen map[sweep.Cell][]parse.Sample) {
+	t.Helper()
+	for _, r := range cp.Results {
+		before := seen[r.Cell()]
+		require.GreaterOrEqual(t, len(r.Samples), len(before))
+		for i, sample := range before {
+			assert.Equal(t, sample, r.Samples[i], "%v", r.Cell())
+		}
+		seen[r.Cell()] = r.Samples
+	}
+	total := 0
+	for _, samples := range seen {
+		total += len(samples)
+	}
+	have := 0
+	for _, r := range cp.Results {
+		have += len(r.Samples)
+	}
+	require.Equal(t, total, have, "none is lost")
+}
+
+// TestSurvivesKillInASearch kills a search again and again: it goes on from what
+// it has, and ends.
+func TestSurvivesKillInASearch(t *testing.T) {
+	out := t.TempDir()
+	_, args := sweeptest.SimulatedBy(t, 100, out, sweeptest.SearchedGrid+"strategy: frontier\ntolerance: 0.02%\nrepeat: 2\n")
+	seen := make(map[sweep.Cell][]parse.Sample)
+	var reported []string
+	for range inFull(25, 6) {
+		p := sweeptest.Start(t, args...)
+		time.Sleep(time.Duration(rand.Int64N(int64(400 * time.Millisecond))))
+		if err := p.Command.Process.Kill(); errors.Is(err, os.ErrProcessDone) {
+			break // the search has ended
+		}
+		p.Wait()
+		reported = append(reported, sweeptest.BenchLines(p.Printed())...)
+		if len(reported) == 0 {
+			continue
+		}
+		cp := sweeptest.Load(t, out)
+		sweeptest.RequireSamples(t, cp, reported)
+		for _, r := range cp.Results {
+			for i, sample := range seen[r.Cell()] {
+				assert.Equal(t, sample, r.Samples[i], "%v", r.Cell())
+			}
+			seen[r.Cell()] = r.Samples
+		}
+	}
+	printed, code := sweeptest.Start(t, args...).Wait()
+	require.Zero(t, code, printed)
+	cp := sweeptest.Load(t, out)
+	assert.True(t, cp.Sweep.Search.Done)
+	sweeptest.RequireSamples(t, cp, append(reported, sweeptest.BenchLines(printed)...))
+}

@@ -1,0 +1,39 @@
+package survives
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/sweeptest"
+)
+
+// TestReadmeNamesItsTests: each promise has a test that is there.
+func TestReadmeNamesItsTests(t *testing.T) {
+	readme, err := os.ReadFile(filepath.Join(sweeptest.Root, "README.md"))
+	require.NoError(t, err)
+	_, section, _ := strings.Cut(string(readme), "\n## What a sweep survives\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	var tests strings.Builder
+	for _, pattern := range []string{"internal/*/*_test.go", "ollamarun/*_test.go"} {
+		files, err := filepath.Glob(filepath.Join(sweeptest.Root, pattern))
+		require.NoError(t, err)
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			require.NoError(t, err)
+			tests.Write(text)
+		}
+	}
+	rows := regexp.MustCompile("(?m)^\\| [A-Z].* \\| (`.*`) \\|$").FindAllStringSubmatch(section, -1)
+	require.NotEmpty(t, rows)
+	for _, row := range rows {
+		for name := range strings.FieldsFuncSeq(row[1], func(r rune) bool { return r == '`' || r == ' ' }) {
+			assert.Contains(t, tests.String(), "func Test"+name+"(")
+		}
+	}
+}

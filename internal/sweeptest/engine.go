@@ -1,0 +1,82 @@
+package sweeptest
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ollama/ollama/api"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ollama-sweep/ollama-sweep/ollamarun"
+)
+
+// NeedsEngine skips a test where only quick ones are asked for.
+func NeedsEngine(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("needs the embedded engine")
+	}
+}
+
+// StartEngine starts an embedded engine whose log is in the folder home, and stops it at
+// the end of the test.
+func StartEngine(t testing.TB, home string) *ollamarun.Engine {
+	t.Helper()
+	engine, err := ollamarun.StartEngine(t.Context(), filepath.Join(Root, "scripts/engine"), home, Log{TB: t})
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, engine.Stop()) })
+	return engine
+}
+
+// Log passes lines on to the test's log.
+type Log struct{ testing.TB }
+
+func (l Log) Write(p []byte) (int, error) {
+	l.Log(strings.TrimSpace(string(p)))
+	return len(p), nil
+}
+
+// Models returns the server's models with their digests.
+func Models(t *testing.T, client *api.Client) map[string]string {
+	t.Helper()
+	list, err := client.List(t.Context())
+	require.NoError(t, err)
+	digests := make(map[string]string)
+	for _, m := range list.Models {
+		digests[m.Name] = m.Digest
+	}
+	return digests
+}
+
+// RequireNothingLoaded expects the server to have no model in memory.
+func RequireNothingLoaded(t *testing.T, client *api.Client) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		ps, err := client.ListRunning(t.Context())
+		return err == nil && len(ps.Models) == 0
+	}, 5*time.Second, 50*time.Millisecond, "the model is unloaded when the sweep ends")
+}
+
+// RequireEngineGone waits for the port that the engine's log names to be free.
+func RequireEngineGone(t *testing.T, out string) {
+	t.Helper()
+	log, err := os.ReadFile(filepath.Join(out, ollamarun.EngineLog))
+	require.NoError(t, err)
+	all := regexp.MustCompile(`Listening on (127\.0\.0\.1:\d+)`).FindAllSubmatch(log, -1)
+	require.NotEmpty(t, all)
+	for _, m := range all {
+		require.Eventually(t, func() bool {
+			c, err := net.Dial("tcp", string(m[1]))
+			if err == nil {
+				c.Close()
+			}
+			return err != nil
+		}, 10*time.Second, 20*time.Millisecond, "no engine is left")
+	}
+}

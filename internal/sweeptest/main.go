@@ -1,0 +1,57 @@
+// Package sweeptest starts sweeps for tests: the test binary in a process of its own, as
+// `go test -run Sweep` starts it, on an engine or on a server that is simulated. It holds
+// what several packages of tests share and no test.
+package sweeptest
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"runtime/debug"
+	"slices"
+	"syscall"
+	"testing"
+)
+
+// Root is the repository's, where `go test -run Sweep` is typed.
+const Root = "../.."
+
+// binary is what `go test` builds and runs there, and raced the same with the
+// race detector where the tests have it. With it, every picture takes seconds.
+var binary, raced string
+
+// Binary returns the file of the sweep's test binary.
+func Binary() string { return binary }
+
+// Main is a TestMain for tests of sweeps: it builds the binary and runs the tests. It
+// returns the exit code.
+func Main(m *testing.M) int {
+	// Where nohup has it ignored, the sweeps that are started would too: a handler
+	// here gives them the default.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
+	debug.SetGCPercent(1000) // as in the sweep itself, whose overhead is measured here
+	dir, err := os.MkdirTemp("", "ollama-sweep-test-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	binary, raced = filepath.Join(dir, "sweep.test"), filepath.Join(dir, "raced.test")
+	for file, race := range map[string]bool{binary: false, raced: underRaceDetector()} {
+		build := exec.Command("go", "test", "-c", "-o", file, fmt.Sprintf("-race=%v", race), ".")
+		build.Dir = Root
+		build.Stderr = os.Stderr
+		if err := build.Run(); err != nil {
+			fmt.Fprintln(os.Stderr, "building the sweep:", err)
+			return 1
+		}
+	}
+	return m.Run()
+}
+
+func underRaceDetector() bool {
+	info, _ := debug.ReadBuildInfo()
+	return slices.ContainsFunc(info.Settings, func(s debug.BuildSetting) bool { return s.Key == "-race" && s.Value == "true" })
+}

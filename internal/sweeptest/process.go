@@ -1,0 +1,152 @@
+package sweeptest
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// EndsWithin is the time in which an interrupted sweep is gone, with all that
+// it started.
+const EndsWithin = 5 * time.Second
+
+// Process is a sweep in a process of its own, started as
+// `go test -run Sweep` starts it.
+type Process struct {
+	Command *exec.Cmd
+	lines   chan string // of standard output, as they come
+	done    chan struct{}
+	err     error // once done
+
+	output Buffer
+}
+
+// Buffer may be read while it is written.
+type Buffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (b *Buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *Buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
+
+// Start starts a sweep with the flags of the test binary. It is killed when
+// the test ends before it.
+func Start(t *testing.T, flags ...string) *Process {
+	t.Helper()
+	// Results of tests are cached by the files that they look at.
+	_, err := os.Stat(filepath.Join(Root, "sweep_test.go"))
+	require.NoError(t, err)
+	return StartProgram(t, binary, func(cmd *exec.Cmd) { cmd.Dir = Root }, flags...)
+}
+
+// StartRaced starts one under the race detector, where these tests have it.
+func StartRaced(t *testing.T, flags ...string) *Process {
+	t.Helper()
+	return StartProgram(t, raced, func(cmd *exec.Cmd) { cmd.Dir = Root }, flags...)
+}
+
+// StartProgram does the same with a program that is elsewhere, and in other
+// circumstances.
+func StartProgram(t *testing.T, program string, as func(*exec.Cmd), flags ...string) *Process {
+	t.Helper()
+	p := &Process{lines: make(chan string, 10_000), done: make(chan struct{})}
+	if !strings.Contains(strings.Join(flags, " "), "-test.run") {
+		flags = append([]string{"-test.run=^TestSweep$"}, flags...)
+	}
+	p.Command = exec.Command(program, append([]string{"-test.timeout=0"}, flags...)...)
+	as(p.Command)
+	stdout, err := p.Command.StdoutPipe()
+	require.NoError(t, err)
+	p.Command.Stderr = p.Command.Stdout
+	require.NoError(t, p.Command.Start())
+	go func() {
+		p.read(stdout)
+		p.err = p.Command.Wait()
+		close(p.done)
+	}()
+	t.Cleanup(func() {
+		p.Command.Process.Kill()
+		<-p.done
+	})
+	return p
+}
+
+func (p *Process) read(r io.Reader) {
+	defer close(p.lines)
+	for lines := bufio.NewScanner(r); lines.Scan(); {
+		fmt.Fprintln(&p.output, lines.Text())
+		p.lines <- lines.Text()
+	}
+}
+
+func (p *Process) Printed() string { return p.output.String() }
+
+// Await returns when a line that begins so was printed.
+func (p *Process) Await(t *testing.T, prefix string) {
+	t.Helper()
+	timeout := time.After(10 * time.Minute) // the engine may have to be built
+	for {
+		select {
+		case line, open := <-p.lines:
+			require.True(t, open, "the sweep ended without %q:\n%s", prefix, p.Printed())
+			if strings.HasPrefix(line, prefix) {
+				return
+			}
+		case <-timeout:
+			t.Fatalf("no line %q in time:\n%s", prefix, p.Printed())
+		}
+	}
+}
+
+// Reach returns once the channel is closed.
+func (p *Process) Reach(t *testing.T, c <-chan struct{}) {
+	t.Helper()
+	select {
+	case <-c:
+	case <-p.done:
+		t.Fatalf("the sweep ended too soon:\n%s", p.Printed())
+	}
+}
+
+// Wait returns what was printed and the exit code once the sweep has ended.
+func (p *Process) Wait() (output string, exitCode int) {
+	<-p.done
+	return p.Printed(), p.Command.ProcessState.ExitCode()
+}
+
+// Signal sends it and returns how long the sweep took to end.
+func (p *Process) Signal(t *testing.T, s os.Signal) time.Duration {
+	t.Helper()
+	sent := time.Now()
+	require.NoError(t, p.Command.Process.Signal(s))
+	<-p.done
+	return time.Since(sent)
+}
+
+// WriteConfig returns the name of a config file of this text.
+func WriteConfig(t *testing.T, text string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "my.yaml")
+	require.NoError(t, os.WriteFile(file, []byte(text), 0o644))
+	return file
+}

@@ -1,0 +1,102 @@
+package sweeptest
+
+import (
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/ollamatest"
+	"github.com/ollama-sweep/ollama-sweep/internal/report"
+	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+)
+
+// SmallGrid is the part of a config that makes six cells with three samples each.
+const SmallGrid = `
+prompt: {tokens: 400}
+num_ctx: [512, 1024]
+num_batch: {start: 64, end: 192, step: 64}
+repeat: 3
+confirm: 0
+`
+
+// SmallPlan is what SmallGrid has to come to, in its order.
+var SmallPlan = []sweep.Cell{{Ctx: 512, Batch: 64}, {Ctx: 512, Batch: 128}, {Ctx: 512, Batch: 192}, {Ctx: 1024, Batch: 64}, {Ctx: 1024, Batch: 128}, {Ctx: 1024, Batch: 192}}
+
+// SearchedGrid is that of 20 × 16 cells, for a simulated server.
+const SearchedGrid = "prompt: {tokens: 300}\nconfirm: 0\nnum_ctx: {start: 1024, end: 40960, step: 2048}\nnum_batch: {start: 64, end: 1024, step: 64}\n"
+
+// Simulated returns a server that reads prompts fast, and the flags of a sweep
+// of it.
+func Simulated(t *testing.T, out, config string) (*ollamatest.Server, []string) {
+	t.Helper()
+	return SimulatedBy(t, 1, out, config)
+}
+
+// SimulatedBy does the same by another clock (see ollamatest.Server.Simulate).
+func SimulatedBy(t *testing.T, clock int, out, config string) (*ollamatest.Server, []string) {
+	t.Helper()
+	s := ollamatest.New(t)
+	s.Simulate(clock)
+	file := WriteConfig(t, "model: tiny\nhost: "+s.URL.String()+"\nserver_wait: 30s\n"+config)
+	return s, []string{"-config", file, "-out", out}
+}
+
+// InProcess returns a sweep in this process, in a folder and still without cells,
+// of prompts of so many tokens.
+func InProcess(t testing.TB, dir string, runner sweep.Runner, tokens int) *sweep.Sweep {
+	t.Helper()
+	store, err := sweep.OpenStore(dir, sweep.Header{}, false, time.Now())
+	require.NoError(t, err)
+	lines, err := report.OpenBenchLog(dir, store.Checkpoint())
+	require.NoError(t, err)
+	t.Cleanup(func() { lines.Close() })
+	prompter, err := sweep.NewPrompter(sweep.Prompt{Tokens: tokens}, 2)
+	require.NoError(t, err)
+	return &sweep.Sweep{
+		Runner: runner, Store: store, Prompter: prompter, Repeat: 1, CellTimeout: time.Minute,
+		OnSample: lines.Sample, Log: io.Discard, Now: time.Now,
+	}
+}
+
+// Load reads the checkpoint of an out folder.
+func Load(t *testing.T, out string) *sweep.Checkpoint {
+	t.Helper()
+	cp, err := sweep.Load(filepath.Join(out, sweep.FileName))
+	require.NoError(t, err)
+	return cp
+}
+
+// Size returns the bytes of a file.
+func Size(t *testing.T, file string) int64 {
+	t.Helper()
+	info, err := os.Stat(file)
+	require.NoError(t, err)
+	return info.Size()
+}
+
+// BenchLines returns the whole lines of benchmarks.
+func BenchLines(printed string) []string {
+	return regexp.MustCompile(`(?m)^BenchmarkSweep/.* vram-bytes$`).FindAllString(printed, -1)
+}
+
+// RequireSamples expects each of these lines of benchmarks to stand in the
+// checkpoint.
+func RequireSamples(t *testing.T, cp *sweep.Checkpoint, reported []string) {
+	t.Helper()
+	var all strings.Builder
+	require.NoError(t, report.WriteBench(&all, cp))
+	have := make(map[string]int)
+	for _, line := range BenchLines(all.String()) {
+		have[line]++
+	}
+	for _, line := range reported {
+		have[line]--
+		require.GreaterOrEqual(t, have[line], 0, "a sample that was told of is lost: %s", line)
+	}
+}
