@@ -166,7 +166,7 @@ func TestServerLogDevices(t *testing.T) {
 	require.NoError(t, err)
 	devices, err := l.Devices()
 	require.NoError(t, err)
-	assert.Equal(t, []string{"NVIDIA A, driver 12.3"}, devices, "also from before it was opened")
+	assert.Equal(t, []string{"NVIDIA A (driver 12.3)"}, devices, "also from before it was opened")
 
 	require.NoError(t, os.Remove(path))
 	_, err = l.Devices()

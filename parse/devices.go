@@ -3,6 +3,7 @@ package parse
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"errors"
 	"io"
 	"regexp"
@@ -44,7 +45,7 @@ const mostLine = 64 << 10
 // Devices returns the devices that a server computes on, as its log tells them of its
 // newest start, each as its name and the version of the driver's interface:
 //
-//	NVIDIA GeForce RTX 4080, driver 12.3
+//	NVIDIA GeForce RTX 4080 (driver 12.3)
 //
 // or CPU. They are sorted, since servers name them by the
 // memory that is free. A log without such lines gives none. The error is the reader's.
@@ -88,17 +89,16 @@ func device(attributes string) string {
 	if library == CPU {
 		return CPU
 	}
-	name := of["description"] // of newer versions, whose name is a number
-	for _, other := range []string{of["name"], library, "unknown"} {
-		if name == "" {
-			name = other
-		}
-	}
+	name := cmp.Or(of["description"], of["name"], library, "unknown") // the name of newer versions is a number
+	var more []string
 	if library == "rocm" && of["compute"] != "" {
-		name += " (" + of["compute"] + ")" // the name can be that of a bus
+		more = append(more, of["compute"]) // the name can be that of a bus
 	}
 	if driver := of["driver"]; driver != "" && driver != "0.0" {
-		name += ", driver " + driver
+		more = append(more, "driver "+driver)
+	}
+	if len(more) > 0 {
+		name += " (" + strings.Join(more, ", ") + ")"
 	}
 	return name
 }

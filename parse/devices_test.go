@@ -32,19 +32,19 @@ func TestDevicesForms(t *testing.T) {
 		name, log string
 		want      []string
 	}{
-		{"CUDA", start + cuda, []string{"NVIDIA GeForce RTX 4080, driver 12.3"}},
-		{"two, in a fixed order", start + newer + cuda, []string{"NVIDIA GeForce RTX 4080, driver 12.3", "NVIDIA GeForce RTX 5070 Ti, driver 13.2"}},
-		{"two alike", start + cuda + cuda, []string{"NVIDIA GeForce RTX 4080, driver 12.3", "NVIDIA GeForce RTX 4080, driver 12.3"}},
-		{"ROCm", start + rocm, []string{"1002:73bf (gfx1030), driver 6.3"}},
+		{"CUDA", start + cuda, []string{"NVIDIA GeForce RTX 4080 (driver 12.3)"}},
+		{"two, in a fixed order", start + newer + cuda, []string{"NVIDIA GeForce RTX 4080 (driver 12.3)", "NVIDIA GeForce RTX 5070 Ti (driver 13.2)"}},
+		{"two alike", start + cuda + cuda, []string{"NVIDIA GeForce RTX 4080 (driver 12.3)", "NVIDIA GeForce RTX 4080 (driver 12.3)"}},
+		{"ROCm", start + rocm, []string{"1002:73bf (gfx1030, driver 6.3)"}},
 		{"Metal", start + metal, []string{"metal"}},
 		{"CPU", start + cpu, []string{"cpu"}},
 		{"the newest start counts", start + cuda + start + cpu, []string{"cpu"}},
 		{"a start that has not told yet", start + cuda + start, nil},
-		{"the start itself is lost", cuda, []string{"NVIDIA GeForce RTX 4080, driver 12.3"}},
-		{"behind journald, coloured, CRLF, no end of line", "Jan 21 16:45:51 host ollama[123]: \x1b[32m" + strings.TrimSpace(cuda) + "\x1b[0m\r", []string{"NVIDIA GeForce RTX 4080, driver 12.3"}},
-		{"quotes in a name", strings.Replace(cuda, "GeForce", `\"GeForce\"`, 1), []string{`NVIDIA "GeForce" RTX 4080, driver 12.3`}},
+		{"the start itself is lost", cuda, []string{"NVIDIA GeForce RTX 4080 (driver 12.3)"}},
+		{"behind journald, coloured, CRLF, no end of line", "Jan 21 16:45:51 host ollama[123]: \x1b[32m" + strings.TrimSpace(cuda) + "\x1b[0m\r", []string{"NVIDIA GeForce RTX 4080 (driver 12.3)"}},
+		{"quotes in a name", strings.Replace(cuda, "GeForce", `\"GeForce\"`, 1), []string{`NVIDIA "GeForce" RTX 4080 (driver 12.3)`}},
 		{"nothing of it known", `msg="inference compute" total="1 GiB"`, []string{"unknown"}},
-		{"very long lines around it", strings.Repeat("x", 3*mostLine) + "\n" + cuda + strings.Repeat(cuda[:100], 3*mostLine/100), []string{"NVIDIA GeForce RTX 4080, driver 12.3"}},
+		{"very long lines around it", strings.Repeat("x", 3*mostLine) + "\n" + cuda + strings.Repeat(cuda[:100], 3*mostLine/100), []string{"NVIDIA GeForce RTX 4080 (driver 12.3)"}},
 		{"no such line", `msg="inference computer" library=cuda`, nil},
 		{"empty", "", nil},
 	} {

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dustin/go-humanize/english"
+
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 )
 
@@ -175,9 +177,15 @@ func (g *grid) environment() []namedValue {
 	add("Ollama", h.OllamaVersion)
 	add("GPU", strings.Join(h.GPUs(), ", "))
 	add("Driver", h.Driver)
+	if len(h.GPUs()) == 0 {
+		add("Device", strings.Join(h.Devices, ", "))
+	}
 	add("Runner", h.Runner)
 	add("Strategy", h.Strategy)
 	add("Shard", h.Shard.String())
+	if n := len(h.Merged); n > 0 {
+		add("Merged", english.Plural(n, "checkpoint", ""))
+	}
 	if len(g.ctx) > 0 {
 		add("num_ctx", span(g.ctx))
 		add("num_batch", span(g.batch))

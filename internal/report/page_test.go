@@ -55,6 +55,19 @@ func hostile() *sweep.Checkpoint {
 	return cp
 }
 
+func TestEnvironment(t *testing.T) {
+	of := func(h sweep.Header) (texts []string) {
+		for _, v := range newGrid(&sweep.Checkpoint{Sweep: h}).environment() {
+			texts = append(texts, v.Name+": "+v.Value)
+		}
+		return texts
+	}
+	assert.Equal(t, []string{"Model: m", "Device: cpu"}, of(sweep.Header{Model: "m", Devices: []string{parse.CPU}}))
+	assert.Equal(t, []string{"GPU: A (driver 12.3), A (driver 12.3)"}, of(sweep.Header{Devices: []string{"A (driver 12.3)", "A (driver 12.3)"}}))
+	assert.Equal(t, []string{"GPU: A", "Driver: 550", "Merged: 2 checkpoints"},
+		of(sweep.Header{GPU: []string{"A"}, Driver: "550", Devices: []string{"A (driver 12.3)"}, Merged: make([]sweep.Source, 2)}))
+}
+
 func TestCellText(t *testing.T) {
 	cp := decided()
 	cp.Sweep.GPU = []string{"NVIDIA A"}

@@ -110,17 +110,17 @@ func TestHeaderDiffers(t *testing.T) {
 
 	// What a server's log tells may be lost before it is read.
 	told, others := h, h
-	told.Devices, others.Devices = []string{"A, driver 12.3"}, []string{parse.CPU}
+	told.Devices, others.Devices = []string{"A (driver 12.3)"}, []string{parse.CPU}
 	assert.Empty(t, told.Differs(h))
 	assert.Empty(t, h.Differs(told))
-	assert.Contains(t, told.Differs(others), `devices is "A, driver 12.3" there and "cpu" here`)
+	assert.Contains(t, told.Differs(others), `devices is "A (driver 12.3)" there and "cpu" here`)
 }
 
 func TestHeaderGPUs(t *testing.T) {
 	assert.Empty(t, Header{}.GPUs())
 	assert.Empty(t, Header{Devices: []string{parse.CPU}}.GPUs())
-	assert.Equal(t, []string{"A, driver 12.3", "A, driver 12.3"}, Header{Devices: []string{"A, driver 12.3", "A, driver 12.3"}}.GPUs())
-	assert.Equal(t, []string{"A"}, Header{GPU: []string{"A"}, Devices: []string{"A, driver 12.3"}}.GPUs())
+	assert.Equal(t, []string{"A (driver 12.3)", "A (driver 12.3)"}, Header{Devices: []string{"A (driver 12.3)", "A (driver 12.3)"}}.GPUs())
+	assert.Equal(t, []string{"A"}, Header{GPU: []string{"A"}, Devices: []string{"A (driver 12.3)"}}.GPUs())
 }
 
 func TestDecodeRefuses(t *testing.T) {

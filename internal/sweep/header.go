@@ -85,7 +85,7 @@ func (h Header) Identity() []Trait {
 		{Key: "gpu", Name: "GPU", Value: strings.Join(h.GPU, ", ")},
 		{Key: "ollama_version", Name: "Ollama version", Value: h.OllamaVersion},
 		{Key: "driver", Name: "driver", Value: h.Driver},
-		{Key: "devices", Name: "server's device", Value: strings.Join(h.Devices, "; "), Told: true},
+		{Key: "devices", Name: "server's device", Value: strings.Join(h.Devices, ", "), Told: true},
 		{Key: "modelfile_sha256", Name: "modelfile", Value: h.ModelfileSHA256},
 		{Key: "prompt_sha256", Name: "prompt", Value: h.PromptSHA256},
 		{Key: "num_predict", Name: "num_predict", Value: predict},

@@ -31,7 +31,7 @@ func openStore(t *testing.T, dir string, h Header) *Store {
 // TestStoreKeepsDevices has a server's log that goes on after it was rotated.
 func TestStoreKeepsDevices(t *testing.T) {
 	dir := t.TempDir()
-	told := Header{Model: "m", Devices: []string{"A, driver 12.3"}}
+	told := Header{Model: "m", Devices: []string{"A (driver 12.3)"}}
 	require.NoError(t, openStore(t, dir, Header{Model: "m"}).Put(measured(1, 1, 10)))
 	require.NoError(t, openStore(t, dir, told).Put(measured(2, 1, 10)))
 	require.NoError(t, openStore(t, dir, Header{Model: "m"}).Put(measured(3, 1, 10)))
@@ -39,7 +39,7 @@ func TestStoreKeepsDevices(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, told.Devices, cp.Sweep.Devices)
 	_, err = OpenStore(dir, Header{Model: "m", Devices: []string{parse.CPU}}, false, noon)
-	assert.ErrorContains(t, err, `devices is "A, driver 12.3" there and "cpu" here`)
+	assert.ErrorContains(t, err, `devices is "A (driver 12.3)" there and "cpu" here`)
 }
 
 func TestStoreKeepsWhatWasPut(t *testing.T) {
