@@ -58,46 +58,46 @@ const mostLog = 4 << 20
 // the place of the one of then, or that has been cut. Of more than mostLog bytes
 // it is the newest. A file that has been cut and is longer again than it was at
 // Mark can't be told from one that grew.
-func (l *ServerLog) Since() ([]byte, error) {
-	if l == nil {
-		return nil, nil
-	}
-	f, err := os.Open(l.path)
-	if err != nil {
-		return nil, fmt.Errorf("reading server log: %w", err)
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, fmt.Errorf("reading server log: %w", err)
-	}
-	from := l.from
-	if !os.SameFile(info, l.file) || info.Size() < from {
-		from = 0
-	}
-	text, err := io.ReadAll(io.NewSectionReader(f, max(from, info.Size()-mostLog), mostLog))
-	if err != nil {
-		return nil, fmt.Errorf("reading server log: %w", err)
-	}
-	return text, nil
+func (l *ServerLog) Since() (text []byte, err error) {
+	err = l.read(func(f *os.File) error {
+		info, err := f.Stat()
+		if err != nil {
+			return err
+		}
+		from := l.from
+		if !os.SameFile(info, l.file) || info.Size() < from {
+			from = 0
+		}
+		text, err = io.ReadAll(io.NewSectionReader(f, max(from, info.Size()-mostLog), mostLog))
+		return err
+	})
+	return text, err
 }
 
 // Devices returns what the server computes on, as it has told since its newest start (see
 // parse.Devices); none where the log does not go back that far.
-func (l *ServerLog) Devices() ([]string, error) {
+func (l *ServerLog) Devices() (devices []string, err error) {
+	err = l.read(func(f *os.File) (err error) {
+		devices, err = parse.Devices(f)
+		return err
+	})
+	return devices, err
+}
+
+// read opens the file for the function; of a nil log it does nothing.
+func (l *ServerLog) read(from func(*os.File) error) error {
 	if l == nil {
-		return nil, nil
+		return nil
 	}
 	f, err := os.Open(l.path)
-	if err != nil {
-		return nil, fmt.Errorf("reading server log: %w", err)
+	if err == nil {
+		defer f.Close()
+		err = from(f)
 	}
-	defer f.Close()
-	devices, err := parse.Devices(f)
 	if err != nil {
-		return nil, fmt.Errorf("reading server log: %w", err)
+		return fmt.Errorf("reading server log: %w", err)
 	}
-	return devices, nil
+	return nil
 }
 
 // A log can come later than the answer, as through journalctl.
