@@ -52,7 +52,11 @@ func TestSurvivesCommandFaults(t *testing.T) {
 			file := filepath.Join(dir, "ollama")
 			text := strings.NewReplacer("COUNT", filepath.Join(dir, "count"), "FAULT", test.fault).Replace(command)
 			require.NoError(t, os.WriteFile(file, []byte(text), 0o755))
-			_, args := sweeptest.Simulated(t, out, "runner: cli\ncell_timeout: 3s\nollama: "+file+"\nprompt: {fill: 0.5}\nnum_ctx: [2048, 4096]\nnum_batch: [64, 128]\nrepeat: 2\nconfirm: 0\n")
+			timeout := "1m" // a busy machine may take a while to read megabytes
+			if test.class == parse.Timeout {
+				timeout = "3s"
+			}
+			_, args := sweeptest.Simulated(t, out, "runner: cli\ncell_timeout: "+timeout+"\nollama: "+file+"\nprompt: {fill: 0.5}\nnum_ctx: [2048, 4096]\nnum_batch: [64, 128]\nrepeat: 2\nconfirm: 0\n")
 			begun := time.Now()
 			p := sweeptest.Start(t, args...)
 			printed, code := p.Wait()
