@@ -51,19 +51,23 @@ type part struct {
 
 // merger takes in one checkpoint after the other.
 type merger struct {
-	cp    *sweep.Checkpoint
-	parts []part
-	// known is what the parts have in common, and knownFrom the first that tells each
-	// field.
-	known     []sweep.Trait
-	knownFrom []string
-	at        map[sweep.Cell]int // places in the checkpoint's results
-	by        map[sweep.Cell]int // the part that a cell's result came from first
-	pooled    map[sweep.Cell]*pool
+	cp     *sweep.Checkpoint
+	parts  []part
+	known  []known            // what the parts have in common
+	at     map[sweep.Cell]int // places in the checkpoint's results
+	by     map[sweep.Cell]int // the part that a cell's result came from first
+	pooled map[sweep.Cell]*pool
 	// pools are the cells of pooled in the order in which they came.
 	pools   []sweep.Cell
 	copies  int
 	against []Contradiction
+}
+
+// known is a field of what was measured on what, and the folder of the first part that
+// tells it.
+type known struct {
+	sweep.Trait
+	from string
 }
 
 // pool is the rates of a cell in each of the parts that have some.
@@ -120,16 +124,19 @@ func (m *merger) add(from string, cp *sweep.Checkpoint) error {
 func (m *merger) recognize(from string, h sweep.Header) error {
 	here := h.Identity()
 	if m.known == nil {
-		m.known, m.knownFrom = slices.Clone(here), slices.Repeat([]string{from}, len(here))
-	}
-	for i, there := range m.known {
-		if here[i].Differs(there) {
-			return fmt.Errorf("%s does not belong to %s: %s is %q here and %q there", from, m.knownFrom[i], here[i].Name, here[i].Value, there.Value)
+		m.known = make([]known, len(here))
+		for i, trait := range here {
+			m.known[i] = known{trait, from}
 		}
 	}
-	for i := range here {
-		if m.known[i].Value == "" && here[i].Value != "" {
-			m.known[i], m.knownFrom[i] = here[i], from
+	for i, there := range m.known {
+		if here[i].Differs(there.Trait) {
+			return fmt.Errorf("%s does not belong to %s: %s is %q here and %q there", from, there.from, here[i].Name, here[i].Value, there.Value)
+		}
+	}
+	for i, trait := range here {
+		if m.known[i].Value == "" && trait.Value != "" {
+			m.known[i] = known{trait, from}
 		}
 	}
 	return nil

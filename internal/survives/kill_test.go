@@ -153,12 +153,7 @@ func TestSurvivesKillInASearch(t *testing.T) {
 		}
 		cp := sweeptest.Load(t, out)
 		sweeptest.RequireSamples(t, cp, reported)
-		for _, r := range cp.Results {
-			for i, sample := range seen[r.Cell()] {
-				assert.Equal(t, sample, r.Samples[i], "%v", r.Cell())
-			}
-			seen[r.Cell()] = r.Samples
-		}
+		requireGrown(t, cp, seen)
 	}
 	printed, code := sweeptest.Start(t, args...).Wait()
 	require.Zero(t, code, printed)

@@ -55,6 +55,14 @@ func newCheckout(t *testing.T) checkout {
 	return checkout(dir)
 }
 
+// newScripts is a checkout of these scripts alone.
+func newScripts(t *testing.T) checkout {
+	t.Helper()
+	c := checkout(t.TempDir())
+	require.NoError(t, os.CopyFS(c.path("scripts", "ci"), os.DirFS(".")))
+	return c
+}
+
 // step runs a script as a workflow's step. It returns what it set as outputs, what it
 // wrote as summary, what it printed, and its exit code.
 func (c checkout) step(t *testing.T, script string, env ...string) (outputs map[string]string, summary, printed string, code int) {
@@ -92,8 +100,7 @@ func (c checkout) path(names ...string) string {
 }
 
 func TestKey(t *testing.T) {
-	c := checkout(t.TempDir())
-	require.NoError(t, os.CopyFS(c.path("scripts", "ci"), os.DirFS(".")))
+	c := newScripts(t)
 	require.NoError(t, os.WriteFile(c.path("my.yaml"), []byte("model: m\n"), 0o644))
 	first, _, printed, code := c.step(t, "key", "CONFIG=my.yaml", "STRATEGY=best", "SHARDS=3")
 	require.Zero(t, code, printed)
@@ -121,8 +128,7 @@ func TestKey(t *testing.T) {
 }
 
 func TestCampaign(t *testing.T) {
-	c := checkout(t.TempDir())
-	require.NoError(t, os.CopyFS(c.path("scripts", "ci"), os.DirFS(".")))
+	c := newScripts(t)
 	id := func(env ...string) string {
 		outputs, _, printed, code := c.step(t, "campaign", env...)
 		require.Zero(t, code, printed)
@@ -211,8 +217,7 @@ func TestRunsOfTheWorkflow(t *testing.T) {
 // TestJobThatWasCut has a runner that went away before it could save what it had measured,
 // and comes to a job of the same sweep again.
 func TestJobThatWasCut(t *testing.T) {
-	c := checkout(t.TempDir())
-	require.NoError(t, os.CopyFS(c.path("scripts", "ci"), os.DirFS(".")))
+	c := newScripts(t)
 	checkpoint := c.path("results", "ci-1of2", sweep.FileName)
 	has := func(text string) {
 		require.NoError(t, os.MkdirAll(filepath.Dir(checkpoint), 0o755))
