@@ -49,6 +49,21 @@ func batchInForce(e *Evidence) []Finding {
 	return nil
 }
 
+// OwnBatch returns the num_batch that a server of this version chooses by itself for a
+// num_ctx, 0 where the version is not known. From 0.30 on it may choose a smaller one
+// where memory is short (server/sched.go, 0.32.5).
+func OwnBatch(version string, numCtx int) int {
+	switch {
+	case !semver.IsValid("v" + trimV(version)):
+		return 0
+	case before(version, "0.30.0") || numCtx <= 4096:
+		return min(512, numCtx)
+	case numCtx <= 32768:
+		return 1024
+	}
+	return 2048
+}
+
 // before compares versions such as "0.10.1" or "v0.12.0-rc1"; one that can't be
 // read, like that of a server built from a working tree, is taken as new.
 func before(version, than string) bool {

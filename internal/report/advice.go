@@ -32,7 +32,7 @@ func (g *grid) advise(v *sweep.Verdict) *advice {
 	}
 	a := &advice{cp: g.cp, cell: sweep.Cell{Ctx: v.Recommended.Ctx, Batch: v.Recommended.Batch}, frontier: g.cp.Frontier(), memory: g.memoryEnd()}
 	a.rate, _ = verdict.IntervalOf(v.Recommended.Rates)
-	if s := v.Search; s != nil {
+	if s := v.Search; s != nil && s.Best == a.cell {
 		a.rate, a.believed = verdict.Interval{Median: s.Rate, Low: s.Low, High: s.High, N: a.rate.N, Bounded: true}, true
 	}
 	return a

@@ -113,7 +113,7 @@ func TestAdviceInWords(t *testing.T) {
 		not  string
 	}{
 		{"all that can be known", all, []string{
-			"Advice: set num_ctx=8192 and num_batch=256 for 1250.0 tokens/s (95 % interval 1249.0 to 1251.0, 6 samples): `ollama create NAME -f best.Modelfile`, or the options in best_options.json",
+			"Advice: set num_ctx=8192 and num_batch=256 for 1250.0 tokens/s (95 % interval 1248.0 to 1252.0, 6 samples): `ollama create NAME -f best.Modelfile`, or the options in best_options.json",
 			"num_batch=256 is +13.6 % faster than the server's own choice at num_ctx=8192 (95 % interval",
 			"no larger num_ctx is within 5 % of that",
 			"a part of the model is not in GPU memory from num_ctx=8192, num_batch=512 on",

@@ -126,8 +126,8 @@ func searched() *sweep.Checkpoint {
 	cp.Sweep.Strategy = sweep.StrategyFrontier
 	add(cp, 512, 512, 1000)
 	add(cp, 512, 128, 1250)
-	add(cp, 1024, 256, 1600, 1600)
-	add(cp, 1024, 512, 2000)
+	add(cp, 1024, 256, 1600, 1562.5)
+	add(cp, 1024, 512, 1600, 1600)
 	addFailed(cp, 1536, 512, parse.OutOfGPUMemory)
 	cp.Sweep.Search = &sweep.Answer{
 		Best: sweep.Cell{Ctx: 1024, Batch: 256}, Rate: 1605.5, Low: 1580.2, High: 1631.9, Chance: 0.0312, Done: true,

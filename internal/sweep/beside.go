@@ -125,7 +125,7 @@ func (r *run) confirm(ctx context.Context) error {
 			return err
 		}
 		v, _ := cp.Verdict()
-		top := Cell{v.Recommended.Ctx, v.Recommended.Batch}
+		top := cellOf(v.Recommended)
 		if slices.Contains(leaders, top) || more == r.Leaders {
 			return nil
 		}
@@ -137,19 +137,22 @@ func (r *run) confirm(ctx context.Context) error {
 // leaders returns the cell that the search has found, or that the plan's own
 // samples recommend, and after it those with the highest rates.
 func (cp *Checkpoint) leaders(n int) []Cell {
-	cells := cp.rated(false)
+	cells := cp.rated()
+	for i := range cells {
+		cells[i].Again = nil
+	}
 	v, ok := verdict.Judge(cells, cp.referenceRates())
 	if !ok || n == 0 {
 		return nil
 	}
-	first := Cell{v.Recommended.Ctx, v.Recommended.Batch}
+	first := cellOf(v.Recommended)
 	if s := cp.Sweep.Search; s != nil && s.Best != (Cell{}) {
 		first = s.Best
 	}
 	slices.SortStableFunc(cells, func(a, b verdict.Cell) int { return -cmp.Compare(a.Median(), b.Median()) })
 	leaders := []Cell{first}
 	for _, c := range cells {
-		if cell := (Cell{c.Ctx, c.Batch}); len(leaders) < n && cell != leaders[0] {
+		if cell := cellOf(c); len(leaders) < n && cell != leaders[0] {
 			leaders = append(leaders, cell)
 		}
 	}
@@ -163,7 +166,7 @@ func (r *run) baseline(ctx context.Context) error {
 	if !r.Baseline || !ok {
 		return nil
 	}
-	found := Cell{v.Recommended.Ctx, v.Recommended.Batch}
+	found := cellOf(v.Recommended)
 	return r.turns(ctx, Baseline, []Cell{found, {Ctx: found.Ctx}})
 }
 

@@ -31,7 +31,7 @@ func purposes(cp *Checkpoint) (list []Purpose) {
 func TestReferenceCell(t *testing.T) {
 	dir := t.TempDir()
 	f := newFixture(t, dir)
-	f.Plan, _ = Grid{Ctx: []int{1000, 2000, 3000}, Batch: []int{100, 200, 300}}.Cells()
+	f.sweeps(Grid{Ctx: []int{1000, 2000, 3000}, Batch: []int{100, 200, 300}})
 	f.ReferenceEvery = 3
 	f.Store.Checkpoint().Sweep.Started = noon.Add(-time.Second)
 	f.fake.rate = func(Cell) float64 { // 1 % slower with every minute
@@ -55,7 +55,7 @@ func TestReferenceCell(t *testing.T) {
 	// Going on, it counts the cells since the last one.
 	f = newFixture(t, dir)
 	f.ReferenceEvery = 3
-	f.Plan, _ = Grid{Ctx: []int{1000, 2000, 3000, 4000}, Batch: []int{100, 200, 300}}.Cells()
+	f.sweeps(Grid{Ctx: []int{1000, 2000, 3000, 4000}, Batch: []int{100, 200, 300}})
 	f.fake.clock = noon.Add(time.Hour)
 	f.run(t.Context())
 	assert.Len(t, f.Store.Checkpoint().Remeasured, 4)
@@ -67,7 +67,7 @@ func TestConfirmFindsTheLuckyOne(t *testing.T) {
 	lucky := Cell{1000, 100}
 	start := func() *fixture {
 		f := newFixture(t, dir)
-		f.Plan, _ = Grid{Ctx: []int{1000, 2000, 3000}, Batch: []int{100, 200, 300}}.Cells()
+		f.sweeps(Grid{Ctx: []int{1000, 2000, 3000}, Batch: []int{100, 200, 300}})
 		f.Repeat, f.Leaders = 2, 3
 		noise := around(1, 0.002, func(c Cell) float64 { return 1000 + float64(c.Batch) })
 		f.fake.rate = func(c Cell) float64 {
@@ -88,17 +88,14 @@ func TestConfirmFindsTheLuckyOne(t *testing.T) {
 	summary, _ := f.run(ctx)
 	assert.ErrorIs(t, summary.Usable(), ErrInterrupted)
 	assert.Contains(t, f.log.String(), "# confirm, round 1 of at most 6, ctx=1000/batch=100: ")
-	v, ok := f.Store.Checkpoint().Verdict()
-	require.True(t, ok)
-	assert.Equal(t, 1000, v.Best.Ctx, "two rounds say little")
-
 	f = start()
 	summary, _ = f.run(t.Context())
 	require.NoError(t, summary.Usable())
 	assert.NotContains(t, f.log.String(), "round 1 of at most 6, ctx=1000/batch=100", "it goes on where it ended")
 	cp, err := Load(f.Store.Path())
 	require.NoError(t, err)
-	v, _ = cp.Verdict()
+	v, ok := cp.Verdict()
+	require.True(t, ok)
 	assert.Equal(t, Cell{3000, 300}, Cell{v.Recommended.Ctx, v.Recommended.Batch})
 	for _, c := range v.Confirmed {
 		assert.GreaterOrEqual(t, len(c.Rates), leastRounds)
@@ -147,7 +144,7 @@ func TestBaseline(t *testing.T) {
 		}
 		return 1000 + float64(c.Batch) + float64(c.Ctx)/4
 	})
-	f.Plan, _ = Grid{Ctx: []int{1000, 2000}, Batch: []int{100, 200, 500}}.Cells()
+	f.sweeps(Grid{Ctx: []int{1000, 2000}, Batch: []int{100, 200, 500}})
 	summary, _ := f.run(t.Context())
 	require.NoError(t, summary.Usable())
 	cp, err := Load(f.Store.Path())
@@ -199,7 +196,7 @@ func TestRecordedSweepReplayed(t *testing.T) {
 		levels[batch] = verdict.Median(row)
 	}
 	f := newFixture(t, t.TempDir())
-	f.Plan, _ = Grid{Ctx: ctxs, Batch: batches}.Cells()
+	f.sweeps(Grid{Ctx: ctxs, Batch: batches})
 	f.Leaders = 3
 	scatter := around(7, 0.002, func(c Cell) float64 { return levels[c.Batch] })
 	f.fake.rate = func(c Cell) float64 {
@@ -212,6 +209,7 @@ func TestRecordedSweepReplayed(t *testing.T) {
 	require.NoError(t, summary.Usable())
 	v, ok := f.Store.Checkpoint().Verdict()
 	require.True(t, ok)
+	t.Log(v.Recommended, v.Changed, v.Confirmed, len(v.Tied), v.Noise)
 	assert.GreaterOrEqual(t, levels[v.Recommended.Batch], 84.0, "%v", v.Recommended)
 	assert.Less(t, rates[Cell{v.Recommended.Ctx, v.Recommended.Batch}]-levels[v.Recommended.Batch], 0.5, "no lone outlier")
 }

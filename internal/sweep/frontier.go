@@ -1,20 +1,26 @@
 package sweep
 
-import "github.com/ollama-sweep/ollama-sweep/internal/verdict"
+import (
+	"slices"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
+)
 
 // ColumnBest is the cell to use of one num_ctx.
 type ColumnBest struct {
 	Cell
-	Rate  float64   // tokens per second: the median of the samples, or what a search believes
-	Rates []float64 // tokens per second, of each sample; none where a search did not measure the cell
+	Rate  float64   // tokens per second: the median of the samples
+	Rates []float64 // tokens per second, of each sample
+	// Believed says that the cell was not measured: a search believes in the Rate, and
+	// there are no Rates.
+	Believed bool
 	// Measured is how many cells of this num_ctx have a rate, of as many as Planned:
 	// the fastest of few may not be the fastest of all.
 	Measured, Planned int
 }
 
-// Frontier returns the cell to use of every num_ctx that has one, in the order of
-// num_ctx: what a search for them recommends, else the one that is recommended over
-// all, else what the samples of that num_ctx tell by themselves.
+// Frontier returns the fastest cell of every num_ctx that has one, in the order of
+// num_ctx: the one with the highest rate, or one that a search believes to be faster.
 func (cp *Checkpoint) Frontier() []ColumnBest {
 	picked := make(map[int]ColumnAnswer)
 	if s := cp.Sweep.Search; s != nil {
@@ -27,33 +33,26 @@ func (cp *Checkpoint) Frontier() []ColumnBest {
 		planned[c.Ctx]++
 	}
 	columns := make(map[int][]verdict.Cell)
-	for _, c := range cp.rated(true) {
+	for _, c := range cp.rated() {
 		columns[c.Ctx] = append(columns[c.Ctx], c)
 	}
-	overall, _ := cp.Verdict()
+	v, _ := cp.Verdict()
 	var all []ColumnBest
 	ctxs, _ := cp.Axes()
 	for _, ctx := range ctxs {
 		best := ColumnBest{Measured: len(columns[ctx]), Planned: planned[ctx]}
-		pick, ok := picked[ctx]
-		switch {
-		case ok:
-			best.Cell, best.Rate = pick.Cell(), pick.Rate
-		case overall.Recommended.Ctx == ctx:
-			best.Cell = Cell{ctx, overall.Recommended.Batch}
-		default:
-			v, ok := verdict.Judge(columns[ctx], nil)
-			if !ok {
-				continue
-			}
-			best.Cell = Cell{v.Recommended.Ctx, v.Recommended.Batch}
-		}
 		for _, c := range columns[ctx] {
-			if best.Cell == (Cell{c.Ctx, c.Batch}) {
-				best.Rate, best.Rates = c.Median(), c.Rates
+			if rate, _ := v.Figure(c); rate > best.Rate || rate == best.Rate && v.Best.Same(c) {
+				best.Cell, best.Rate, best.Rates = cellOf(c), rate, append(slices.Clone(c.Rates), c.Again...)
 			}
 		}
-		all = append(all, best)
+		measured := slices.ContainsFunc(columns[ctx], func(c verdict.Cell) bool { return cellOf(c) == picked[ctx].Cell() })
+		if pick := picked[ctx]; !measured && pick.Rate > best.Rate {
+			best.Cell, best.Rate, best.Rates, best.Believed = pick.Cell(), pick.Rate, nil, true
+		}
+		if best.Rate > 0 {
+			all = append(all, best)
+		}
 	}
 	return all
 }

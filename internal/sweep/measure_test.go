@@ -160,7 +160,7 @@ func TestRunRefusesAPromptThatDoesNotFit(t *testing.T) {
 
 func TestRunNamesCopiesOnce(t *testing.T) {
 	f := newFixture(t, t.TempDir())
-	f.Plan, _ = Grid{Ctx: []int{1000, 2000}, Batch: []int{100, 600, 700}}.Cells()
+	f.sweeps(Grid{Ctx: []int{1000, 2000}, Batch: []int{100, 600, 700}})
 	f.run(t.Context())
 	assert.Equal(t, 1, strings.Count(f.log.String(), "# warning: num_ctx=1000, 2000 with num_batch=600, 700: num_batch in force: num_batch is above the prompt's 522 tokens"))
 	assert.Equal(t, 1, strings.Count(f.log.String(), "is above the prompt's"))

@@ -170,7 +170,7 @@ func TestRunPrunes(t *testing.T) {
 	dir := t.TempDir()
 	pruning := func() *fixture {
 		f := newFixture(t, dir)
-		f.Plan, _ = Grid{Ctx: []int{1000, 2000}, Batch: []int{100, 200, 300}}.Cells()
+		f.sweeps(Grid{Ctx: []int{1000, 2000}, Batch: []int{100, 200, 300}})
 		f.Store = openStore(t, dir, Header{Model: "m", NumCtx: []int{1000, 2000}, NumBatch: []int{100, 200, 300}, Prune: true})
 		f.Prune = true
 		return f

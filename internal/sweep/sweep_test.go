@@ -126,6 +126,13 @@ func newFixture(t *testing.T, dir string) *fixture {
 	return f
 }
 
+// sweeps makes the grid the one that is swept.
+func (f *fixture) sweeps(g Grid) {
+	f.Plan, _ = g.Cells()
+	header := &f.Store.Checkpoint().Sweep
+	header.NumCtx, header.NumBatch = g.Ctx, g.Batch
+}
+
 // run measures every cell and returns what was said of each.
 func (f *fixture) run(ctx context.Context) (Summary, []Outcome) {
 	var outcomes []Outcome

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/check"
 	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
 )
 
@@ -32,19 +33,17 @@ type Confirmed struct {
 	Apart bool
 }
 
-// Verdict judges the measured cells. Of a cell that was measured again, those
-// samples count and not the first ones: the highest of many rates is high by
-// luck too. It returns false while nothing is measured.
+// Verdict judges the measured cells of the plan. What was measured again counts with the first
+// samples, but a cell that failed then counts no more. It returns false while
+// nothing is measured.
 func (cp *Checkpoint) Verdict() (Verdict, bool) {
-	cells := cp.rated(true)
-	judged, ok := verdict.Judge(cells, cp.referenceRates())
+	judged, ok := verdict.Judge(cp.rated(), cp.referenceRates())
 	if !ok {
 		return Verdict{}, false
 	}
 	v := Verdict{Verdict: judged, Confirmed: cp.confirmed()}
-	v.follow(cp.Sweep.Search, cells)
-	v.heed()
-	best := Cell{v.Recommended.Ctx, v.Recommended.Batch}
+	v.follow(cp.Sweep.Search)
+	best := cellOf(v.Recommended)
 	found, _ := cp.again(Baseline, best)
 	own, _ := cp.again(Baseline, Cell{Ctx: best.Ctx})
 	if gain, ok := verdict.GainOf(found, own); ok {
@@ -53,87 +52,66 @@ func (cp *Checkpoint) Verdict() (Verdict, bool) {
 	return v, true
 }
 
-// follow recommends what a search has found: it knows of the cells around more
-// than the few samples tell by themselves. Tied are then the cells that were
-// measured again.
-func (v *Verdict) follow(found *Answer, cells []verdict.Cell) {
+func cellOf(c verdict.Cell) Cell { return Cell{c.Ctx, c.Batch} }
+
+// follow recommends what a search has found, where the samples do not tell that from the best:
+// a search knows more of the cells around.
+func (v *Verdict) follow(found *Answer) {
 	if found == nil {
 		return
 	}
-	i := slices.IndexFunc(cells, func(c verdict.Cell) bool { return found.Best == Cell{c.Ctx, c.Batch} })
-	if i < 0 {
-		return
-	}
-	v.Search, v.Recommended = found, cells[i]
-	v.Tied, v.Outliers = nil, nil
-	for _, c := range v.Confirmed {
-		best := Cell{v.Best.Ctx, v.Best.Batch}
-		i := slices.IndexFunc(cells, func(other verdict.Cell) bool { return c.Cell == Cell{other.Ctx, other.Batch} })
-		if i >= 0 && c.Cell != best {
-			v.Tied = append(v.Tied, cells[i])
-		}
-	}
-}
-
-// heed leaves out of the ties what measuring again told apart.
-func (v *Verdict) heed() {
-	tied := make(map[Cell]bool) // of those measured again, whether with the fastest of them
-	for _, c := range v.Confirmed {
-		if len(c.Rates) >= leastRounds || c.Failed {
-			tied[c.Cell] = !c.Apart && !c.Failed
-		}
-	}
-	apart := func(c verdict.Cell) bool {
-		stays, again := tied[Cell{c.Ctx, c.Batch}]
-		return again && !stays
-	}
-	v.Tied = slices.DeleteFunc(v.Tied, apart)
-	v.Within = 0
-	for _, c := range v.Tied {
-		v.Within = max(v.Within, 1-c.Median()/v.Best.Median())
-	}
-	if !apart(v.Recommended) {
-		return
-	}
-	v.Recommended = v.Best
+	v.Search = found
 	for _, c := range append([]verdict.Cell{v.Best}, v.Tied...) {
-		if tied[Cell{c.Ctx, c.Batch}] && (c.Ctx > v.Recommended.Ctx || c.Ctx == v.Recommended.Ctx && c.Batch < v.Recommended.Batch) {
+		if cellOf(c) == found.Best {
 			v.Recommended = c
 		}
 	}
 }
 
-// rated returns the cells that have a rate, with what was measured again in the
-// place of the first samples if asked for. A cell that failed then is left out.
-func (cp *Checkpoint) rated(confirmed bool) []verdict.Cell {
-	var cells []verdict.Cell
-	leading := make(map[Cell]bool)
+// rated returns the cells of the plan that have a rate, less those that failed when they were
+// measured again.
+func (cp *Checkpoint) rated() []verdict.Cell {
+	again, failed := make(map[Cell][]float64), make(map[Cell]bool)
+	own := make(map[int]int) // of a num_ctx: the server's own num_batch, by its log
 	for i := range cp.Remeasured {
-		if r := &cp.Remeasured[i]; r.Purpose == Confirm {
-			leading[r.Cell()] = true
+		switch r := &cp.Remeasured[i]; r.Purpose {
+		case Confirm:
+			again[r.Cell()] = append(again[r.Cell()], r.SampleRates()...)
+			failed[r.Cell()] = failed[r.Cell()] || r.Failed()
+		case Baseline:
+			if r.NumBatch == 0 && r.InForce.NumBatch > 0 {
+				own[r.NumCtx] = r.InForce.NumBatch
+			}
 		}
 	}
+	planned := cp.planned()
+	var cells []verdict.Cell
 	for i := range cp.Results {
 		r := &cp.Results[i]
-		if r.PromptEvalRate == nil {
+		c := r.Cell()
+		if r.PromptEvalRate == nil || failed[c] || !planned[c] {
 			continue
 		}
 		rates := r.SampleRates()
 		if len(rates) == 0 {
 			rates = []float64{*r.PromptEvalRate} // an older tool's
 		}
-		if confirmed && leading[r.Cell()] {
-			again, failed := cp.again(Confirm, r.Cell())
-			if failed {
-				continue
-			}
-			if len(again) >= leastRounds {
-				rates = again
-			}
+		if own[c.Ctx] == 0 {
+			own[c.Ctx] = check.OwnBatch(cp.Sweep.OllamaVersion, c.Ctx)
 		}
-		cells = append(cells, verdict.Cell{Ctx: r.NumCtx, Batch: r.NumBatch, Rates: rates})
+		cells = append(cells, verdict.Cell{Ctx: c.Ctx, Batch: c.Batch, Rates: rates, Again: again[c], Default: c.Batch == own[c.Ctx]})
 	}
 	return cells
+}
+
+// planned tells the cells of the plan from those that a checkpoint holds besides, since the
+// grid was another one.
+func (cp *Checkpoint) planned() map[Cell]bool {
+	planned := make(map[Cell]bool)
+	for _, c := range cp.Plan() {
+		planned[c] = true
+	}
+	return planned
 }
 
 // confirmed returns the cells that were measured again.

@@ -1,37 +1,27 @@
 package verdict
 
-// Basis says what ties rest on.
+// Basis is what the noise of a sample was estimated from.
 type Basis int
 
 const (
-	// MannWhitney compares cells of four samples and more with the best.
-	MannWhitney Basis = iota
-	// Repeats takes the noise from the pooled scatter of two or three samples
-	// per cell.
-	Repeats
-	// Reference is for one sample per cell: the noise comes from a reference
-	// cell that was measured again and again.
-	Reference
-	// Residuals is for one sample per cell and no reference: the noise comes
-	// from the scatter of the cells around their neighbours.
+	// Assumed means that there are too few cells and samples to tell noise
+	// from shape.
+	Assumed Basis = iota
+	// Residuals is for one sample per cell: the scatter around what rows and columns
+	// let expect.
 	Residuals
-	// Unknown means that there are too few samples to say anything: nothing
-	// can be told apart.
-	Unknown
+	// Repeats is the scatter of repeated samples of cells.
+	Repeats
 )
 
-// String names the basis as a summary would: "ties rest on …".
+// String names the basis as a summary would: "noise is estimated from …".
 func (b Basis) String() string {
 	switch b {
-	case MannWhitney:
-		return "a Mann–Whitney test of each cell's samples against the best's, Benjamini–Hochberg at 5 %"
 	case Repeats:
 		return "the scatter of repeated samples"
-	case Reference:
-		return "the repeats of the reference cell"
 	case Residuals:
-		return "the scatter of single samples around their neighbours"
+		return "the scatter of single samples around their rows and columns"
 	default:
-		return "too few samples to tell any cells apart"
+		return "experience: with so few cells and samples noise can't be told from shape"
 	}
 }

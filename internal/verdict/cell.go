@@ -10,10 +10,22 @@ import (
 type Cell struct {
 	Ctx, Batch int
 	Rates      []float64 // tokens per second, one or more, in any order
+	// Again is the rates of samples that were taken later to be sure of the cell,
+	// each after a load of its own.
+	Again []float64
+	// Default says that Batch is what the server chooses by itself for this Ctx.
+	Default bool
 }
 
-// Median is the median rate in tokens per second, 0 for a cell without samples.
+// Median is the median of the rates in tokens per second, without those taken again; 0 for a
+// cell without samples.
 func (c Cell) Median() float64 { return Median(c.Rates) }
+
+// Same reports whether two cells have the same settings.
+func (c Cell) Same(other Cell) bool { return c.Ctx == other.Ctx && c.Batch == other.Batch }
+
+// samples counts all of them.
+func (c Cell) samples() int { return len(c.Rates) + len(c.Again) }
 
 // Median is 0 for no values.
 func Median(values []float64) float64 {
@@ -33,10 +45,10 @@ func Median(values []float64) float64 {
 // second. The bounds keep squares and ratios of rates finite.
 const slowest, fastest = 1e-9, 1e12
 
-// measured copies the rates that can be measurements; NaN fails both
-// comparisons.
+// measured copies the rates that can be measurements, nil where there are none; NaN
+// fails both comparisons.
 func measured(rates []float64) []float64 {
-	kept := make([]float64, 0, len(rates))
+	var kept []float64
 	for _, r := range rates {
 		if r >= slowest && r <= fastest {
 			kept = append(kept, r)
@@ -50,9 +62,20 @@ func byGrid(a, b Cell) int {
 	return cmp.Or(cmp.Compare(a.Ctx, b.Ctx), cmp.Compare(a.Batch, b.Batch))
 }
 
-// byPreference puts the cell to prefer first: the largest Ctx, because more
-// context is what one would rather have at equal speed, then the smallest
-// Batch, because it takes the least memory.
+// byPreference puts the cell to prefer at equal speed first: the largest Ctx, because
+// more context is what one would rather have, then what the server chooses by
+// itself, because nothing need be set, then the smallest Batch, because it takes the
+// least memory.
 func byPreference(a, b Cell) int {
-	return cmp.Or(cmp.Compare(b.Ctx, a.Ctx), cmp.Compare(a.Batch, b.Batch))
+	return cmp.Or(cmp.Compare(b.Ctx, a.Ctx), compareBool(b.Default, a.Default), cmp.Compare(a.Batch, b.Batch))
+}
+
+func compareBool(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case a:
+		return 1
+	}
+	return -1
 }

@@ -5,30 +5,44 @@ import (
 	"slices"
 )
 
-// polish is Tukey's median polish: the level of a cell is the sum of an effect
-// of its row and one of its column (Exploratory Data Analysis, 1977, 11). A
-// cell alone in its row or column would be its own level, so its neighbourhood
-// stands in.
-func (s *surface) polish() []float64 {
-	left := slices.Clone(s.logs)
+// polish is Tukey's median polish (Exploratory Data Analysis, 1977, 11): what is left
+// of values once each line's median is taken out, of rows and columns in turn. It
+// withstands outliers, and so is what the model's fit starts from.
+func polish(values []float64, rows, columns [][]int) []float64 {
+	left := slices.Clone(values)
+	const settled = 1e-5
 	for range 10 { // 2 or 3 rounds settle it; an upper bound for grids that swing
-		moved := subtractMedians(left, s.rows)
-		moved = math.Max(moved, subtractMedians(left, s.columns))
-		if moved < floor/100 {
+		if math.Max(subtractMedians(left, rows), subtractMedians(left, columns)) < settled {
 			break
 		}
 	}
-	levels := make([]float64, len(left))
-	for i, residual := range left {
-		levels[i] = s.logs[i] - residual
-		if len(s.rows[s.row[i]]) < 2 || len(s.columns[s.column[i]]) < 2 {
-			levels[i] = s.local[i]
-		}
-	}
-	return levels
+	return left
 }
 
-// subtractMedians takes from each line of cells its median and returns the
+// backfit is the fit of a large grid: the weighted means of the rows, then of the columns, of
+// what the deviations so far leave.
+func backfit(y, precision, deviations []float64, d design) fit {
+	left := slices.Clone(deviations)
+	for _, group := range []int{ofRows, ofColumns} {
+		for _, line := range d.lines(group) {
+			var sum, weight float64
+			for _, i := range line {
+				sum += precision[i] * left[i]
+				weight += precision[i]
+			}
+			for _, i := range line {
+				left[i] -= sum / weight
+			}
+		}
+	}
+	f := fit{mean: make([]float64, len(y)), covariance: func(i, j int) float64 { return 0 }}
+	for i := range y {
+		f.mean[i] = y[i] - left[i]
+	}
+	return f
+}
+
+// subtractMedians takes from each line of values its median and returns the
 // largest that it took.
 func subtractMedians(values []float64, lines [][]int) float64 {
 	var largest float64
@@ -46,40 +60,12 @@ func subtractMedians(values []float64, lines [][]int) float64 {
 	return largest
 }
 
-// trend is for grids of one row or one column, where rows and columns say
-// nothing: the level of a cell is on the line of Theil and Sen (the median of
-// all slopes) through five cells around it.
-func (s *surface) trend() []float64 {
-	line := s.line()
-	levels := make([]float64, len(s.cells))
-	for place, i := range line {
-		from := inwards(place-2, 5, len(line))
-		near := line[from:min(from+5, len(line))]
-		levels[i] = s.theilSen(near, place-from)
+// robustSD is the median absolute deviation from 0, scaled to be the standard
+// deviation of normal noise.
+func robustSD(deviations []float64) float64 {
+	abs := make([]float64, len(deviations))
+	for i, d := range deviations {
+		abs[i] = math.Abs(d)
 	}
-	return levels
-}
-
-// line lists the cells of a grid of one row or one column in order.
-func (s *surface) line() []int {
-	lines := s.columns
-	if len(s.columns) == 1 {
-		lines = s.rows
-	}
-	return slices.Concat(lines...)
-}
-
-// theilSen is the value at the given place of the line through the cells.
-func (s *surface) theilSen(cells []int, place int) float64 {
-	var slopes, heights []float64
-	for b := range cells {
-		for a := range b {
-			slopes = append(slopes, (s.logs[cells[b]]-s.logs[cells[a]])/float64(b-a))
-		}
-	}
-	slope := Median(slopes)
-	for a, i := range cells {
-		heights = append(heights, s.logs[i]+slope*float64(place-a))
-	}
-	return Median(heights)
+	return 1.4826 * Median(abs)
 }

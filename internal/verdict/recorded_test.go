@@ -68,21 +68,24 @@ func rowMedians(cells []Cell) map[int]float64 {
 // that is recommended lies on the best plateau.
 func TestRecorded(t *testing.T) {
 	cells := recorded(t)
+	plateau := Cell{Ctx: 18432, Batch: 928, Rates: []float64{84.6}}
 	v, ok := Judge(cells, nil)
 	require.True(t, ok)
 	assert.Equal(t, Residuals, v.Basis)
-	assert.Equal(t, Cell{18432, 544, []float64{85.6}}, v.Best)
+	assert.InDelta(t, 0.002, v.Noise, 0.001)
+	assert.Equal(t, Cell{Ctx: 18432, Batch: 544, Rates: []float64{85.6}}, v.Best)
 	assert.Contains(t, v.Outliers, v.Best)
-	assert.Len(t, v.Outliers, 17)
-	assert.Equal(t, Cell{18432, 928, []float64{84.6}}, v.Recommended)
+	assert.Equal(t, plateau, v.Recommended)
+	assert.Contains(t, v.Tied, plateau)
+	assert.Less(t, len(v.Tied), 30)
 	for _, reference := range [][]float64{{84.1, 84.2, 84.3}, {84, 84.1, 84.2, 84.3, 85.3, 84}} {
 		v, _ := Judge(cells, reference)
-		assert.Equal(t, Reference, v.Basis)
-		assert.Equal(t, Cell{18432, 928, []float64{84.6}}, v.Recommended)
+		assert.Equal(t, plateau, v.Recommended, "%v", reference)
 	}
 }
 
-// TestRecordedReplayed draws the sweep anew from its plateaus and its noise.
+// TestRecordedReplayed draws the sweep anew from its plateaus and its noise, and
+// counts how often a lucky sample is recommended.
 func TestRecordedReplayed(t *testing.T) {
 	cells := recorded(t)
 	levels := rowMedians(cells)
@@ -90,24 +93,39 @@ func TestRecordedReplayed(t *testing.T) {
 	for _, c := range cells {
 		residuals = append(residuals, c.Rates[0]-levels[c.Batch])
 	}
-	lucky := 0
+	const luck = 0.8 // tokens/s: of 101 samples 15 are that high
+	lone, lucky, slow := 0, 0, 0
 	for seed := range uint64(1000) {
 		rng := rand.New(rand.NewPCG(seed, 1))
-		drawn := map[[2]int]float64{}
+		drawn, ofRow := map[[2]int]float64{}, map[int][]bool{}
 		sim := slices.Clone(cells)
 		for i, c := range sim {
 			r := residuals[rng.IntN(len(residuals))]
-			drawn[[2]int{c.Ctx, c.Batch}] = r
+			drawn[settings(c)] = r
+			ofRow[c.Batch] = append(ofRow[c.Batch], r > luck)
 			sim[i].Rates = []float64{levels[c.Batch] + r}
 		}
 		v, ok := Judge(sim, nil)
 		require.True(t, ok)
-		if drawn[[2]int{v.Recommended.Ctx, v.Recommended.Batch}] > 0.8 {
+		if drawn[settings(v.Recommended)] > luck {
 			lucky++
+			n := 0
+			for _, is := range ofRow[v.Recommended.Batch] {
+				if is {
+					n++
+				}
+			}
+			if 2*n < len(ofRow[v.Recommended.Batch]) {
+				lone++
+			}
 		}
-		assert.GreaterOrEqual(t, levels[v.Recommended.Batch], 0.985*84.7, "seed %d: %v", seed, v.Recommended)
+		if levels[v.Recommended.Batch] < 0.985*84.7 {
+			slow++
+		}
 	}
-	// Of 101 samples 15 are that high. Where three of them meet, they are a
-	// plateau of their own by all that single samples can tell.
-	assert.LessOrEqual(t, lucky, 10, "of 1,000")
+	// Where three or four of a row's six samples are that high, the row is fast by all that
+	// single samples can tell.
+	assert.LessOrEqual(t, lone, 5, "of 1,000: a lucky sample in a row of others")
+	assert.LessOrEqual(t, lucky, 30, "of 1,000: a lucky sample")
+	assert.LessOrEqual(t, slow, 5, "of 1,000: a row below the best plateau")
 }

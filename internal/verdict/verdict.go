@@ -4,211 +4,185 @@ import (
 	"cmp"
 	"math"
 	"slices"
+
+	"gonum.org/v1/gonum/stat/distuv"
 )
 
-// Verdict is what the samples of a sweep tell. Its cells hold copies of the
-// rates, without those that can't be measurements.
+// Verdict is what the samples of a sweep tell.
 type Verdict struct {
-	Best Cell // the highest median; of equal ones the largest Ctx, then the smallest Batch
-	// Tied are the others that can't be told apart from Best, ordered by Ctx,
+	// Best is the cell with the highest figure, which is the median of its samples; of equal
+	// ones the one to prefer (see [Judge]).
+	Best Cell
+	// Tied are the others that can't be told apart from the fastest, ordered by Ctx,
 	// then Batch.
 	Tied []Cell
-	// Within is the largest relative distance of a tied cell's median from the
+	// Within is the largest relative distance of a tied cell's figure from the
 	// best's: 0.016 is 1.6 %; 0 without ties.
 	Within float64
-	// Recommended is the largest Ctx, then the smallest Batch, of Best and
-	// Tied. Lone samples are not trusted that far: with them it is chosen from
-	// those on the best plateau and is never an outlier, even if that leaves
-	// only cells that are not tied. When the basis is Unknown it is Best:
-	// among cells that merely could not be compared, the largest context may
-	// be many times slower.
+	// Recommended is Best or one of Tied.
 	Recommended Cell
-	// Outliers are those of Best and Tied that stand above what their
-	// neighbours, or their row and column, lead to expect, ordered by Ctx, then
-	// Batch; only where cells have single samples.
+	// Outliers are those of Best and Tied that stand so far above what their row and column
+	// let expect that luck is the likeliest reason, ordered by Ctx, then Batch; only where
+	// cells have single samples.
 	Outliers []Cell
-	Basis    Basis
-	// Noise is the relative standard deviation of one sample, 0 where it was
-	// not estimated.
+	// Noise is the relative standard deviation of one sample, and Basis what it was
+	// estimated from.
 	Noise float64
+	Basis Basis
+	// Changed is how much faster the cells that were measured again were then than their
+	// first samples and all others let expect; nil where the two agree.
+	Changed *Gain
+
+	model *model
 }
 
-// Judge finds the fastest cell and those that can't be told apart from it.
-// Each pair of settings is to come up once. The reference, rates in tokens per
-// second of one cell measured again and again over the sweep, counts only where
-// cells have single samples; it may be nil. Judge returns false when no cell
-// has a sample.
+// Judge finds the fastest cell, those that can't be told apart from it, and the
+// one to recommend. Each pair of settings is to come up once. The reference,
+// rates in tokens per second of one cell measured again and again over the sweep,
+// counts for the noise; it may be nil. Judge returns false when no cell has a
+// sample.
+//
+// Recommended is, of the best and the tied, a cell whose expected rate is the
+// highest or less than 0.2 % below it. Of several it is the one with the
+// largest Ctx, then that with the server's own Batch, then that with the smallest.
+// A cell whose lead is most likely luck has to promise more.
 func Judge(cells []Cell, reference []float64) (Verdict, bool) {
-	t := newTrial(cells)
-	if len(t.cells) == 0 {
+	var kept []Cell
+	for _, c := range cells {
+		c.Rates, c.Again = measured(c.Rates), measured(c.Again)
+		if c.samples() > 0 {
+			kept = append(kept, c)
+		}
+	}
+	if len(kept) == 0 {
 		return Verdict{}, false
 	}
-	t.choose(measured(reference))
-	tied := t.ties()
-	return t.verdict(tied), true
+	slices.SortStableFunc(kept, byGrid)
+	changed := changeOf(kept, measured(reference))
+	m := newModel(undo(changed, kept), measured(reference))
+	v := m.verdict()
+	v.Changed = changed
+	return v, true
 }
 
-// trial is a judgement under way.
-type trial struct {
-	cells   []Cell
-	medians []float64
-	best    int // index of the best cell
-	basis   Basis
-	noise   scatter
-	surface *surface // nil unless cells have single samples, and enough of them
-}
+// tieLevel is the probability of being slower than the fastest cell up to which a cell
+// is tied with it, less than 1: the truly fastest cell may be called slower in 5 % of
+// sweeps, and any cell of a grid can be that one.
+const tieLevel = 0.996
 
-func newTrial(cells []Cell) *trial {
-	t := &trial{}
-	for _, c := range cells {
-		if c.Rates = measured(c.Rates); len(c.Rates) > 0 {
-			t.cells = append(t.cells, c)
+const (
+	// indifferent is the difference of log rates that is less worth than a larger num_ctx.
+	indifferent = 0.002
+	// doubtful is what a cell must promise beyond others whose lead is most likely luck.
+	doubtful = 0.005
+)
+
+func (m *model) verdict() Verdict {
+	best, top := 0, 0
+	for i := range m.cells {
+		if cmp.Or(cmp.Compare(m.y[best], m.y[i]), byPreference(m.cells[i], m.cells[best])) < 0 {
+			best = i
+		}
+		if m.level[i] > m.level[top] {
+			top = i
 		}
 	}
-	slices.SortStableFunc(t.cells, byGrid)
-	for i, c := range t.cells {
-		t.medians = append(t.medians, c.Median())
-		if i > 0 && t.faster(i, t.best) {
-			t.best = i
+	v := Verdict{Best: m.cells[best], Noise: math.Sqrt(m.noise.sample), Basis: m.basis, model: m}
+	candidates := []int{best}
+	for i, c := range m.cells {
+		if i != best && m.slower(i, top) < tieLevel {
+			v.Tied = append(v.Tied, c)
+			v.Within = max(v.Within, -math.Expm1(m.y[i]-m.y[best]))
+			candidates = append(candidates, i)
 		}
 	}
-	return t
-}
-
-func (t *trial) faster(i, j int) bool {
-	return cmp.Or(cmp.Compare(t.medians[j], t.medians[i]), byPreference(t.cells[i], t.cells[j])) < 0
-}
-
-// choose settles the basis and the noise. A rank test needs its four samples
-// from the best and from nine cells of ten; a cell or two that lost some to
-// failures don't matter. Repeats need half of the cells to have any.
-func (t *trial) choose(reference []float64) {
-	n := len(t.cells)
-	t.noise = t.pooled()
-	switch {
-	case len(t.cells[t.best].Rates) >= rankSamples && 10*t.withSamples(rankSamples) >= 9*n:
-		t.basis = MannWhitney
-		return
-	case 2*t.withSamples(2) >= n:
-		t.basis = Repeats
-		return
-	}
-	if n >= surfaceCells {
-		t.surface = newSurface(t.cells)
-	}
-	switch {
-	case len(reference) >= 3:
-		t.basis, t.noise = Reference, pooledScatter([][]float64{reference})
-	case t.surface != nil:
-		t.basis, t.noise = Residuals, t.surface.scatter()
-	default:
-		t.basis, t.noise = Unknown, scatter{}
-	}
-}
-
-func (t *trial) pooled() scatter {
-	groups := make([][]float64, len(t.cells))
-	for i, c := range t.cells {
-		groups[i] = c.Rates
-	}
-	return pooledScatter(groups)
-}
-
-// withSamples counts the cells of n samples and more.
-func (t *trial) withSamples(n int) int {
-	var count int
-	for _, c := range t.cells {
-		if len(c.Rates) >= n {
-			count++
+	slices.Sort(candidates)
+	for _, i := range candidates {
+		if m.lucky(i) {
+			v.Outliers = append(v.Outliers, m.cells[i])
 		}
 	}
-	return count
-}
-
-// ties lists the indexes of the cells, other than the best, that can't be told
-// apart from it.
-func (t *trial) ties() []int {
-	apart := make([]bool, len(t.cells))
-	switch t.basis {
-	case Unknown:
-	case MannWhitney:
-		t.byScatter(apart)
-		t.byRank(apart)
-	default:
-		t.byScatter(apart)
-	}
-	var tied []int
-	for i := range t.cells {
-		if i != t.best && !apart[i] {
-			tied = append(tied, i)
-		}
-	}
-	return tied
-}
-
-// byScatter tells apart by the distance of the medians.
-func (t *trial) byScatter(apart []bool) {
-	margin := t.noise.margin(len(t.cells) - 1)
-	best := 1 / float64(len(t.cells[t.best].Rates))
-	for i, c := range t.cells {
-		apart[i] = t.distance(i) > margin*math.Sqrt(best+1/float64(len(c.Rates)))
-	}
-}
-
-// byRank overrules byScatter for the cells with samples enough for the test.
-func (t *trial) byRank(apart []bool) {
-	var ps []float64
-	var tested []int
-	best := slices.Clone(t.cells[t.best].Rates)
-	for i, c := range t.cells {
-		if i != t.best && len(c.Rates) >= rankSamples {
-			ps = append(ps, rankTest(best, slices.Clone(c.Rates)))
-			tested = append(tested, i)
-		}
-	}
-	for k, rejected := range benjaminiHochberg(ps) {
-		apart[tested[k]] = rejected
-	}
-}
-
-// distance is how far the cell's median is below the best's, relative to it.
-func (t *trial) distance(i int) float64 {
-	return 1 - t.medians[i]/t.medians[t.best]
-}
-
-func (t *trial) verdict(tied []int) Verdict {
-	v := Verdict{Best: t.cells[t.best], Basis: t.basis, Noise: t.noise.sd}
-	for _, i := range tied {
-		v.Tied = append(v.Tied, t.cells[i])
-		v.Within = max(v.Within, t.distance(i))
-	}
-	candidates := append([]int{t.best}, tied...)
-	v.Outliers = t.outliers(candidates)
-	v.Recommended = t.recommended(v, candidates)
+	v.Recommended = m.cells[m.recommend(candidates)]
 	return v
 }
 
-func (t *trial) outliers(candidates []int) []Cell {
-	if t.surface == nil {
-		return nil
+// recommend picks from the candidates.
+func (m *model) recommend(candidates []int) int {
+	promise := func(i int) float64 {
+		if m.lucky(i) {
+			return m.level[i] - doubtful
+		}
+		return m.level[i]
 	}
-	var out []Cell
+	most := math.Inf(-1)
 	for _, i := range candidates {
-		if t.surface.above(i) {
-			out = append(out, t.cells[i])
+		most = math.Max(most, promise(i))
+	}
+	pick := -1
+	for _, i := range candidates {
+		if most-promise(i) <= indifferent && (pick < 0 || byPreference(m.cells[i], m.cells[pick]) < 0) {
+			pick = i
 		}
 	}
-	slices.SortFunc(out, byGrid)
-	return out
+	return pick
 }
 
-func (t *trial) recommended(v Verdict, candidates []int) Cell {
-	switch {
-	case t.basis == Unknown:
-		return v.Best
-	case t.surface != nil:
-		return t.surface.recommend(candidates)
-	default:
-		return slices.MinFunc(append([]Cell{v.Best}, v.Tied...), byPreference)
+// Estimate is a rate in tokens per second with its 95 % interval.
+type Estimate struct{ Rate, Low, High float64 }
+
+// Estimate returns the rate that is expected of the cell with the settings of c by its own
+// samples and all others, and false for a cell that was not measured.
+func (v Verdict) Estimate(c Cell) (Estimate, bool) {
+	i := v.index(c)
+	if i < 0 {
+		return Estimate{}, false
 	}
+	g := v.model.interval(v.model.level[i], v.model.variance(i))
+	return Estimate{math.Exp(v.model.level[i]), math.Exp(g[0]), math.Exp(g[1])}, true
+}
+
+// Figure returns the median of the cell's samples, those taken again among them, in
+// tokens per second, and false for a cell that was not measured.
+func (v Verdict) Figure(c Cell) (float64, bool) {
+	i := v.index(c)
+	if i < 0 {
+		return 0, false
+	}
+	return math.Exp(v.model.y[i]), true
+}
+
+// Gain returns how much faster cell a is than cell b, with its 95 % interval, by the same
+// estimates, and false where one was not measured.
+func (v Verdict) Gain(a, b Cell) (Gain, bool) {
+	i, j := v.index(a), v.index(b)
+	if i < 0 || j < 0 {
+		return Gain{}, false
+	}
+	return v.model.gain(i, j), true
+}
+
+func (v Verdict) index(c Cell) int {
+	if v.model == nil {
+		return -1
+	}
+	i, ok := slices.BinarySearchFunc(v.model.cells, c, byGrid)
+	if !ok {
+		return -1
+	}
+	return i
+}
+
+// interval is the 95 % interval of a log rate.
+func (m *model) interval(mean, variance float64) [2]float64 {
+	half := distuv.StudentsT{Sigma: 1, Nu: m.df}.Quantile(1-alpha/2) * math.Sqrt(variance)
+	return [2]float64{mean - half, mean + half}
+}
+
+func (m *model) gain(i, j int) Gain {
+	if i == j {
+		return Gain{Bounded: true}
+	}
+	mean, variance := m.contrast(i, j)
+	ends := m.interval(mean, variance)
+	return Gain{Ratio: math.Expm1(mean), Low: math.Expm1(ends[0]), High: math.Expm1(ends[1]), Bounded: true}
 }

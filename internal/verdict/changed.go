@@ -1,0 +1,83 @@
+package verdict
+
+import (
+	"math"
+
+	"gonum.org/v1/gonum/stat/distuv"
+)
+
+// changeOf compares what cells that were measured again gave then with what their
+// first samples and all other cells let expect of them. The highest of many figures is
+// high by luck too, which is no change: the model does not expect them to hold. It returns
+// nil where the difference is within noise, or not common to these cells: then single
+// samples went wrong.
+func changeOf(cells []Cell, reference []float64) *Gain {
+	first := make([]Cell, 0, len(cells))
+	var again []Cell
+	for _, c := range cells {
+		if len(c.Rates) == 0 {
+			continue
+		}
+		if len(c.Again) > 0 {
+			again = append(again, c)
+		}
+		c.Again = nil
+		first = append(first, c)
+	}
+	const fewest = 2
+	if len(again) < fewest {
+		return nil
+	}
+	m := newModel(first, reference)
+	if repeats, df := repeatNoise(cells, reference); df >= leastRepeats {
+		m.noise.load = repeats.load
+	}
+	var differences, sds []float64
+	var precision, shared float64
+	for _, c := range again {
+		i := Verdict{model: m}.index(c)
+		variance := m.variance(i) + m.noise.ofFigure(Cell{Again: c.Again})
+		differences = append(differences, math.Log(Median(c.Again))-m.level[i])
+		sds = append(sds, math.Sqrt(variance))
+		precision += 1 / variance
+		shared = math.Max(shared, m.fit.covariance(i, i))
+	}
+	middle := Median(differences)
+	n := float64(len(differences))
+	variance := medianVariance(len(differences))*n/precision + shared
+	half := distuv.StudentsT{Sigma: 1, Nu: m.df}.Quantile(1-alpha/2) * math.Sqrt(variance)
+	if math.Abs(middle) <= half || !common(differences, sds, middle) {
+		return nil
+	}
+	return &Gain{Ratio: math.Expm1(middle), Low: math.Expm1(middle - half), High: math.Expm1(middle + half), Bounded: true}
+}
+
+// common reports whether two of three differences go the same way as the middle one, by
+// more than their own standard deviation.
+func common(differences, sds []float64, middle float64) bool {
+	same := 0
+	for i, d := range differences {
+		if d*math.Copysign(1, middle) > sds[i] {
+			same++
+		}
+	}
+	return 3*same >= 2*len(differences)
+}
+
+// undo takes the change of the machine out of what was measured again, which then still
+// tells how those cells compare with each other.
+func undo(changed *Gain, cells []Cell) []Cell {
+	if changed == nil {
+		return cells
+	}
+	as := make([]Cell, len(cells))
+	for i, c := range cells {
+		again := make([]float64, len(c.Again))
+		for k, rate := range c.Again {
+			again[k] = rate / (1 + changed.Ratio)
+		}
+		c.Again = again
+		as[i] = c
+	}
+	return as
+}
