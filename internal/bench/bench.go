@@ -12,7 +12,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"strings"
+	"slices"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -203,7 +203,7 @@ func (b *Bench) Run(each func(name string, measure func() sweep.Outcome)) sweep.
 	return summary
 }
 
-// Report writes the reports and says where all is and how to go on.
+// Report writes the reports and says what was found, where all is and how to resume.
 func (b *Bench) Report(summary sweep.Summary) error {
 	cp := b.sweep.Store.Checkpoint()
 	if len(cp.Results) > 0 {
@@ -211,10 +211,14 @@ func (b *Bench) Report(summary sweep.Summary) error {
 		if err != nil {
 			return err
 		}
-		if err := report.Print(b.say, cp); err != nil {
+		if err := report.Print(b.say, cp, report.Options{Dir: b.config.Out}); err != nil {
 			return err
 		}
-		fmt.Fprintf(b.say, "files in %s: %s\n", b.config.Out, strings.Join(append([]string{sweep.FileName}, files...), ", "))
+		page := report.PageFile
+		if !slices.Contains(files, page) {
+			page = report.TableFile
+		}
+		fmt.Fprintf(b.say, "Page: %s; in words: go run ./scripts/report -v -in %s\n", filepath.Join(b.config.Out, page), sweep.Quoted(b.config.Out))
 	}
 	if err := summary.Print(b.say); err != nil {
 		return err

@@ -28,7 +28,7 @@ func TestAdviceIsAccepted(t *testing.T) {
 	template := filepath.Join(t.TempDir(), "template")
 	require.NoError(t, os.WriteFile(template, []byte("FROM tiny\nSYSTEM be brief\nPARAMETER num_batch 8\nPARAMETER top_k 5\n"), 0o644))
 	out := t.TempDir()
-	printed, code := sweeptest.Start(t, "-config", sweeptest.WriteConfig(t, "modelfile: "+template+sweeptest.SmallGrid), "-out", out, "-host", engine.Server.URL.String()).Wait()
+	printed, code := sweeptest.Start(t, "-config", sweeptest.WriteConfig(t, "modelfile: "+template+"\nprompt: {tokens: 700}\nnum_ctx: [1024, 2048]\nnum_batch: [16, 512]\nrepeat: 6\nconfirm: 0\nbaseline: false\n"), "-out", out, "-host", engine.Server.URL.String()).Wait()
 	require.Zero(t, code, printed)
 
 	var options map[string]any
@@ -36,7 +36,8 @@ func TestAdviceIsAccepted(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, json.Unmarshal(text, &options))
 	numCtx := int(options["num_ctx"].(float64))
-	assert.Contains(t, printed, fmt.Sprintf("# Advice: set num_ctx=%d and num_batch=%v for ", numCtx, options["num_batch"]))
+	require.Contains(t, options, "num_batch", "512 is a fifth slower than 16 on one thread: %s", printed)
+	assert.Contains(t, printed, fmt.Sprintf("# Advice: set num_batch=%v: +", options["num_batch"]))
 
 	create := exec.CommandContext(t.Context(), engine.Ollama, "create", "advised", "-f", filepath.Join(out, report.ModelfileFile))
 	create.Env = append(os.Environ(), "OLLAMA_HOST="+engine.Server.URL.String())

@@ -94,49 +94,96 @@ func TestModelfileIsNoProgram(t *testing.T) {
 	}
 }
 
+// advised4 is a sweep of four num_ctx, whose rates over num_batch are given, with a tenth of a percent of
+// scatter, on a server whose own num_batch is 512.
+func advised4(batches []int, rates ...float64) *sweep.Checkpoint {
+	ctxs := []int{1024, 2048, 3072, 4096}
+	cp := planned(ctxs, batches)
+	cp.Sweep.OllamaVersion = "0.10.1"
+	cp.Sweep.Command = "-config my.yaml"
+	for i, ctx := range ctxs {
+		for j, batch := range batches {
+			scatter := 0.001 * float64((i+j)%2)
+			r := add(cp, ctx, batch, rates[j]*(1+scatter))
+			r.Samples[0].Wall = time.Second
+			r.Warmup = &parse.Sample{Wall: 2 * time.Second}
+		}
+	}
+	return cp
+}
+
+// inTurns adds rounds of a baseline at num_ctx 4096.
+func inTurns(cp *sweep.Checkpoint, batch int, rate, own float64) *sweep.Checkpoint {
+	for round := range 6 {
+		for b, rate := range map[int]float64{batch: rate, 0: own} {
+			r := add(planned(nil, nil), 4096, b, rate*(1+0.001*float64(round%3)))
+			cp.Remeasured = append(cp.Remeasured, sweep.Remeasured{Purpose: sweep.Baseline, Result: *r})
+		}
+	}
+	return cp
+}
+
 func TestAdviceInWords(t *testing.T) {
-	all := decided()
-	all.Sweep.GPU = []string{"NVIDIA A"}
-	noEnd := planned([]int{512, 1024}, []int{128})
-	add(noEnd, 512, 128, 1000)
-	add(noEnd, 1024, 128, 400)
-	ends := planned([]int{512, 1024, 1536}, []int{128, 256})
-	add(ends, 512, 128, 1000)
-	add(ends, 512, 256, 1250)
-	add(ends, 1024, 128, 1250)
-	addFailed(ends, 1024, 256, parse.OutOfGPUMemory)
-	addFailed(ends, 1536, 128, parse.Timeout)
+	failing := planned([]int{1024, 2048}, []int{128, 256})
+	add(failing, 1024, 128, 1000)
+	for _, c := range failing.Plan()[1:] {
+		addFailed(failing, c.Ctx, c.Batch, parse.NoFigures)
+	}
+	thirtieth := planned(steps(1024, 1024, 10), steps(64, 64, 6))
+	add(thirtieth, 1024, 64, 1000)
+	add(thirtieth, 1024, 128, 1250)
+	two := planned([]int{512}, []int{128, 256})
+	two.Sweep.Command = "-config my.yaml"
+	add(two, 512, 128, 1000).Samples[0].Wall = time.Second
+	add(two, 512, 256, 1040).Samples[0].Wall = time.Second
+	memory := advised4([]int{128, 512}, 1000, 1250)
+	class := parse.OutOfGPUMemory
+	memory.Results[7].Error, memory.Results[7].PromptEvalRate, memory.Results[7].Samples = &class, nil, nil
 	for _, tt := range []struct {
-		name string
-		cp   *sweep.Checkpoint
-		want []string
-		not  string
+		name      string
+		cp        *sweep.Checkpoint
+		has, lack []string
+		batch     bool // it goes into the files
 	}{
-		{"all that can be known", all, []string{
-			"Advice: set num_ctx=8192 and num_batch=256 for 1250.0 tokens/s (95 % interval 1248.0 to 1252.0, 6 samples): `ollama create NAME -f best.Modelfile`, or the options in best_options.json",
-			"num_batch=256 is +13.6 % faster than the server's own choice at num_ctx=8192 (95 % interval",
-			"no larger num_ctx is within 5 % of that",
-			"a part of the model is not in GPU memory from num_ctx=8192, num_batch=512 on",
-		}, "not known"},
-		{"memory does not end", noEnd, []string{
-			"set num_ctx=512 and num_batch=128 for 1000.0 tokens/s (1 sample)",
-			"`baseline: true` measures it",
-			"no larger num_ctx is within 5 % of that",
-			"memory did not end: num_ctx=1024 works, the largest that was measured",
-		}, "memory ends"},
-		{"memory ends", ends, []string{"memory ends at num_ctx=1024, num_batch=256; the largest num_ctx that works is 1024"}, "did not end"},
-		{"a search", searched(), []string{"set num_ctx=1024 and num_batch=256 for 1605.5 tokens/s (as the search believes: 95 % interval 1580.2 to 1631.9, 2 samples)"}, "1250.0"},
+		{"over the server's own row", advised4([]int{128, 256, 512}, 1000, 1250, 1100), []string{
+			"set num_batch=256: +14 % (95 % 12 to 16) over the server's own 512", "num_ctx=4096: 12", "the largest measured",
+		}, []string{"not known"}, true},
+		{"over the baseline", inTurns(advised4([]int{128, 256}, 1000, 1250), 256, 1250, 1000), []string{
+			"set num_batch=256: +25 % (95 % 25 to 25) over the server's own 512, measured in turns",
+		}, []string{"not known"}, true},
+		{"over other rows", advised4([]int{32, 64, 128}, 600, 850, 1000), []string{
+			"set num_batch=128: 1.7 times as fast as 32, 18 % faster than 64; the gain over the server's own num_batch is not known",
+			"what that gains over the server's own num_batch would be known in about 36s: go test -run Sweep -timeout 0 -config my.yaml -baseline -out=elsewhere",
+		}, nil, true},
+		{"the server's own is the best", advised4([]int{128, 256, 512}, 600, 850, 1000), []string{
+			"leave num_batch to the server: its own 512 is faster than all others",
+		}, []string{"go test"}, false},
+		{"the baseline is faster", inTurns(advised4([]int{128, 256}, 1000, 1250), 256, 1000, 1250), []string{
+			"leave num_batch to the server: num_batch=256 is 20.0 % slower than its own (95 % 20 to 20)",
+		}, nil, false},
+		{"no difference", advised4([]int{128, 256, 512}, 1000, 1000, 1000), []string{"leave num_batch to the server: "}, nil, false},
+		{"too few samples", two, []string{
+			"can't tell yet: differences below 32 % would not show", "this would say more, in about 10s: go test -run Sweep -timeout 0 -config my.yaml -repeat=6 -out=elsewhere",
+		}, nil, false},
+		{"failures for other reasons", failing, []string{"no advice yet: 1 cell has a rate, and 3 failed for other reasons than memory (3 Parse error)"}, nil, false},
+		{"a thirtieth", thirtieth, []string{"no advice yet: 2 of 60 cells have a rate"}, nil, false},
+		{"memory ends", memory, []string{"num_ctx=3072: "}, nil, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			g := newGrid(tt.cp)
-			s := g.stats()
+			a := g.advise(g.stats().Verdict)
 			var b strings.Builder
-			require.NoError(t, g.advise(s.Verdict).print(&b, s))
+			require.NoError(t, a.print(&b, "elsewhere"))
 			text := strings.Join(strings.Fields(b.String()), " ")
-			for _, want := range tt.want {
+			for _, want := range tt.has {
 				assert.Contains(t, text, want)
 			}
-			assert.NotContains(t, text, tt.not)
+			for _, not := range tt.lack {
+				assert.NotContains(t, text, not)
+			}
+			b.Reset()
+			require.NoError(t, orNothing(advisedOf((*advice).writeOptions))(&b, tt.cp))
+			assert.Equal(t, tt.batch, strings.Contains(b.String(), "num_batch"), b.String())
 		})
 	}
 	assert.Nil(t, newGrid(planned([]int{512}, []int{128})).advise(nil), "nothing is measured")
@@ -146,7 +193,7 @@ func TestNothingWorks(t *testing.T) {
 	cp := planned([]int{8192, 16384}, []int{128})
 	addFailed(cp, 8192, 128, parse.OutOfGPUMemory)
 	var b strings.Builder
-	require.NoError(t, Print(&b, cp))
+	require.NoError(t, Print(&b, cp, Options{}))
 	assert.Contains(t, b.String(), "Advice: no cell works so far: try a num_ctx below 8192\n")
 	cp = planned([]int{8192, 16384}, []int{128})
 	addFailed(cp, 8192, 128, parse.ModelError)

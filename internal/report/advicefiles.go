@@ -20,8 +20,8 @@ import (
 var errNothing = errors.New("no cell has a rate")
 
 // writeModelfile writes a Modelfile of the recommended cell for `ollama create`:
-// the sweep's own template, or the model as it is, with num_ctx and num_batch set,
-// and what that rests on as comments.
+// the sweep's own template, or the model as it is, with num_ctx set, and num_batch where the
+// figures carry it, and what that rests on as comments.
 func (a *advice) writeModelfile(w io.Writer) (err error) {
 	cp := a.cp
 	if cp.Sweep.Model == "" {
@@ -37,9 +37,10 @@ func (a *advice) writeModelfile(w io.Writer) (err error) {
 	f.Commands = slices.DeleteFunc(f.Commands, func(c parser.Command) bool {
 		return slices.Contains([]string{"num_ctx", "num_batch", "num_predict"}, c.Name)
 	})
-	f.Commands = append(f.Commands,
-		parser.Command{Name: "num_ctx", Args: strconv.Itoa(a.cell.Ctx)},
-		parser.Command{Name: "num_batch", Args: strconv.Itoa(a.cell.Batch)})
+	f.Commands = append(f.Commands, parser.Command{Name: "num_ctx", Args: strconv.Itoa(a.Ctx)})
+	if a.Kind == sweep.SetBatch {
+		f.Commands = append(f.Commands, parser.Command{Name: "num_batch", Args: strconv.Itoa(a.Batch)})
+	}
 	if _, err := fmt.Fprintf(w, "%s%s", comments(a.basis()), f); err != nil {
 		return fmt.Errorf("writing modelfile: %w", err)
 	}
@@ -49,8 +50,8 @@ func (a *advice) writeModelfile(w io.Writer) (err error) {
 // basis says in lines what the advice rests on.
 func (a *advice) basis() []string {
 	cp := a.cp
-	lines := []string{"prompt: " + a.rateText()}
-	if r := cp.Result(a.cell); r != nil && !r.Timestamp.IsZero() {
+	lines := []string{"num_batch: " + a.batchText(), "prompt: " + a.rateText()}
+	if r := cp.Result(a.Cell); r != nil && !r.Timestamp.IsZero() {
 		lines = append(lines, "measured: "+r.Timestamp.Format("2006-01-02"))
 	}
 	for _, known := range []struct{ name, value string }{
@@ -75,12 +76,17 @@ func comments(lines []string) string {
 	return b.String()
 }
 
-// writeOptions writes the recommended cell as JSON for the `options` of a request.
+// writeOptions writes the recommended cell as JSON for the `options` of a request, num_batch
+// where the figures carry it.
 func (a *advice) writeOptions(w io.Writer) error {
-	if err := json.NewEncoder(w).Encode(struct {
+	options := struct {
 		NumCtx   int `json:"num_ctx"`
-		NumBatch int `json:"num_batch"`
-	}{a.cell.Ctx, a.cell.Batch}); err != nil {
+		NumBatch int `json:"num_batch,omitempty"`
+	}{NumCtx: a.Ctx}
+	if a.Kind == sweep.SetBatch {
+		options.NumBatch = a.Batch
+	}
+	if err := json.NewEncoder(w).Encode(options); err != nil {
 		return fmt.Errorf("writing options: %w", err)
 	}
 	return nil
@@ -89,34 +95,43 @@ func (a *advice) writeOptions(w io.Writer) error {
 // writeEnvironment writes the recommended cell as settings of the server's
 // environment, as far as it has any.
 func (a *advice) writeEnvironment(w io.Writer) error {
-	lines := append(a.basis(), fmt.Sprintf("Ollama has no variable for num_batch: num_batch=%d goes into %s or a request's options.", a.cell.Batch, ModelfileFile))
-	if _, err := fmt.Fprintf(w, "%sOLLAMA_CONTEXT_LENGTH=%d\n", comments(lines), a.cell.Ctx); err != nil {
+	lines := a.basis()
+	if a.Kind == sweep.SetBatch {
+		lines = append(lines, fmt.Sprintf("Ollama has no variable for num_batch: num_batch=%d goes into %s or a request's options.", a.Batch, ModelfileFile))
+	}
+	if _, err := fmt.Fprintf(w, "%sOLLAMA_CONTEXT_LENGTH=%d\n", comments(lines), a.Ctx); err != nil {
 		return fmt.Errorf("writing environment: %w", err)
 	}
 	return nil
 }
 
-// WriteFrontier writes the cell to use of every num_ctx as CSV: its rate in
+// WriteFrontier writes the fastest cell of every num_ctx as CSV: its rate in
 // tokens per second, the 95 % interval of that where six samples or more have
-// one, and of how many cells of that num_ctx it was picked.
+// one, of how many cells of that num_ctx it was picked, and whether it was measured or
+// a search believes in it.
 func WriteFrontier(w io.Writer, cp *sweep.Checkpoint) error {
-	if err := csv.NewWriter(w).WriteAll(frontierRows(cp)); err != nil {
+	v, _ := cp.Verdict()
+	if err := csv.NewWriter(w).WriteAll(frontierRows(cp.Frontier(v))); err != nil {
 		return fmt.Errorf("writing frontier: %w", err)
 	}
 	return nil
 }
 
 // frontierRows returns the table's head and a row for each num_ctx.
-func frontierRows(cp *sweep.Checkpoint) [][]string {
-	rows := [][]string{{"num_ctx", "num_batch", "tokens_per_sec", "low", "high", "samples", "cells_measured", "cells"}}
-	for _, c := range cp.Frontier() {
+func frontierRows(frontier []sweep.ColumnBest) [][]string {
+	rows := [][]string{{"num_ctx", "num_batch", "tokens_per_sec", "low", "high", "samples", "cells_measured", "cells", "source"}}
+	for _, c := range frontier {
 		var low, high string
+		source := "measured"
+		if c.Believed {
+			source = "believed by the search"
+		}
 		if in, ok := verdict.IntervalOf(c.Rates); ok && in.Bounded {
 			low, high = two(in.Low), two(in.High)
 		}
 		rows = append(rows, []string{
 			strconv.Itoa(c.Ctx), strconv.Itoa(c.Batch), two(c.Rate), low, high,
-			strconv.Itoa(len(c.Rates)), strconv.Itoa(c.Measured), strconv.Itoa(c.Planned),
+			strconv.Itoa(len(c.Rates)), strconv.Itoa(c.Measured), strconv.Itoa(c.Planned), source,
 		})
 	}
 	return rows

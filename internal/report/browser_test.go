@@ -244,16 +244,16 @@ func TestPageHoverAndKeys(t *testing.T) {
 func TestPageMetric(t *testing.T) {
 	b, _ := openPage(t, mixed(), desk)
 	labels := `(() => echarts.getInstanceByDom(document.getElementById("heatmap")).getOption().series[0].data.map(d => d.label ? d.label.formatter : ""))()`
-	assert.Contains(t, eval[[]string](b, labels), "★! 2000.0")
+	assert.Contains(t, eval[[]string](b, labels), "★◎! 2000.0")
 	b.do(chromedp.SetValue(chromedp.CSS("#metric"), "2"))
 	eval[bool](b, `document.getElementById("metric").dispatchEvent(new Event("change"))`)
 	got := eval[[]string](b, labels)
-	assert.Contains(t, got, "★! 91.23", "the load took 91.23 s")
+	assert.Contains(t, got, "★◎! 91.23", "the load took 91.23 s")
 	assert.Contains(t, got, "≈", "of others that is not known")
 	// It is there again when the page is read anew.
 	b.do(chromedp.Reload())
 	assert.Equal(t, "2", eval[string](b, `document.getElementById("metric").value`))
-	assert.Contains(t, eval[[]string](b, labels), "★! 91.23")
+	assert.Contains(t, eval[[]string](b, labels), "★◎! 91.23")
 	b.quiet()
 }
 
@@ -262,9 +262,9 @@ func TestPageTable(t *testing.T) {
 	b, _ := openPage(t, cp, desk)
 	rates := `[...document.querySelectorAll("#frontier tbody tr")].map(tr => tr.cells[2].textContent)`
 	b.do(chromedp.Click(chromedp.CSS("#frontier th:nth-child(3) button")))
-	assert.Equal(t, []string{"1000.00", "1250.00", "1250.00", "1600.00"}, eval[[]string](b, rates))
+	assert.Equal(t, []string{"1000.00", "1250.00", "1250.00", "2000.00"}, eval[[]string](b, rates))
 	b.do(chromedp.Click(chromedp.CSS("#frontier th:nth-child(3) button")))
-	assert.Equal(t, []string{"1600.00", "1250.00", "1250.00", "1000.00"}, eval[[]string](b, rates))
+	assert.Equal(t, []string{"2000.00", "1250.00", "1250.00", "1000.00"}, eval[[]string](b, rates))
 	assert.Equal(t, "descending", eval[string](b, `document.querySelector("#frontier th:nth-child(3)").getAttribute("aria-sort")`))
 	b.do(chromedp.Click(chromedp.CSS("#frontier th:nth-child(1) button")))
 

@@ -17,10 +17,12 @@ import (
 // without a rate. Column i has its middle at x = i, row j at y = j.
 type cellMap struct {
 	*grid
-	scale  *scale              // nil where nothing is measured
-	best   *sweep.Result       // nil for none
-	strong map[sweep.Cell]bool // cells whose figures are bold
-	dpi    float64
+	scale *scale        // nil where nothing is measured
+	best  *sweep.Result // nil for none
+	// recommended is the zero value where there is none beside the best.
+	recommended sweep.Cell
+	strong      map[sweep.Cell]bool // cells whose figures are bold
+	dpi         float64
 	// from and to are the lowest and highest y that are wanted; cells that lie
 	// outside are not drawn.
 	from, to vg.Length
@@ -48,7 +50,7 @@ func snap(dpi float64, x vg.Length) vg.Length {
 }
 
 // Plot draws grounds and hatches first, then the lines between cells, then what
-// stands in the cells, and the best cell's outline over all of it.
+// stands in the cells, and the outlines of the recommended and the best cell over all of it.
 func (m *cellMap) Plot(c draw.Canvas, _ *plot.Plot) {
 	m.each(c.Rectangle, func(at state, r *sweep.Result, area vg.Rectangle) {
 		switch at {
@@ -68,7 +70,7 @@ func (m *cellMap) Plot(c draw.Canvas, _ *plot.Plot) {
 	first := m.cell(c.Rectangle, 0, 0).Size()
 	size := m.typeSize(first)
 	layouts := make(map[string]failureLayout)
-	var best vg.Rectangle
+	var best, recommended vg.Rectangle
 	m.each(c.Rectangle, func(at state, r *sweep.Result, area vg.Rectangle) {
 		switch at {
 		case measured:
@@ -78,6 +80,9 @@ func (m *cellMap) Plot(c draw.Canvas, _ *plot.Plot) {
 			}
 			if r == m.best {
 				f, best = sansBold(size), area
+			}
+			if r.Cell() == m.recommended {
+				f, recommended = sansBold(size), area
 			}
 			write(c, f, legible(m.scale.color(*r.PromptEvalRate)), draw.XCenter, middle(area), m.scale.text(*r.PromptEvalRate))
 			if m.spilled(r) {
@@ -93,6 +98,9 @@ func (m *cellMap) Plot(c draw.Canvas, _ *plot.Plot) {
 		}
 	})
 	m.drawPicks(c)
+	if recommended != (vg.Rectangle{}) {
+		drawRecommended(c, recommended)
+	}
 	if best != (vg.Rectangle{}) {
 		stroke(c, draw.LineStyle{Color: bestBlue, Width: outline}, best)
 	}
@@ -181,6 +189,13 @@ func (m *cellMap) drawPicks(c draw.Canvas) {
 			}
 		}
 	}
+}
+
+// drawRecommended draws the recommended cell's outline, which is broken and within the cell.
+func drawRecommended(c draw.Canvas, area vg.Rectangle) {
+	const inset = outline
+	area.Min.X, area.Min.Y, area.Max.X, area.Max.Y = area.Min.X+inset, area.Min.Y+inset, area.Max.X-inset, area.Max.Y-inset
+	stroke(c, draw.LineStyle{Color: bestBlue, Width: 2, Dashes: []vg.Length{6, 3}}, area)
 }
 
 // drawPick draws a line under what stands in a cell.

@@ -2,10 +2,12 @@ package report
 
 import (
 	"strings"
+	"sync"
 	"unicode"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/check"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
 )
 
 // state is what is known of a place on the grid.
@@ -29,6 +31,7 @@ type grid struct {
 	again      map[sweep.Cell][]float64 // rates of the leading cells that were measured again
 	gpu        bool                     // a model was in GPU memory, so that one that is not has spilled
 	cp         *sweep.Checkpoint
+	verdict    func() (sweep.Verdict, bool) // of the checkpoint, reckoned once
 }
 
 func newGrid(cp *sweep.Checkpoint) *grid {
@@ -39,6 +42,7 @@ func newGrid(cp *sweep.Checkpoint) *grid {
 		again:   make(map[sweep.Cell][]float64),
 	}
 	g.cp = cp
+	g.verdict = sync.OnceValues(cp.Verdict)
 	g.pruned = cp.Pruned()
 	g.gpu = len(cp.Sweep.GPUs()) > 0
 	g.ctx, g.batch = cp.Axes()
@@ -53,12 +57,32 @@ func newGrid(cp *sweep.Checkpoint) *grid {
 	for i := range cp.Results {
 		g.gpu = g.gpu || cp.Results[i].SizeVRAM > 0
 	}
+	g.countAgain()
 	return g
 }
 
+// countAgain has the cells that were measured again show the rate of all of their samples.
+func (g *grid) countAgain() {
+	if len(g.again) == 0 {
+		return
+	}
+	v, ok := g.verdict()
+	if !ok {
+		return
+	}
+	for c := range g.again {
+		if rate, ok := v.Figure(verdict.Cell{Ctx: c.Ctx, Batch: c.Batch}); ok && g.results[c] != nil {
+			r := *g.results[c]
+			r.PromptEvalRate = &rate
+			g.results[c] = &r
+		}
+	}
+}
+
+func cellOf(c verdict.Cell) sweep.Cell { return sweep.Cell{Ctx: c.Ctx, Batch: c.Batch} }
+
 // at returns what is known of c, with its result where it is failed or
-// measured. A result counts wherever it lies: a plan may have shrunk since, and
-// older tools measured a num_batch above num_ctx.
+// measured; older tools measured a num_batch above num_ctx.
 func (g *grid) at(c sweep.Cell) (state, *sweep.Result) {
 	r := g.results[c]
 	switch {

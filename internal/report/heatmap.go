@@ -68,11 +68,16 @@ func newHeatmap(cp *sweep.Checkpoint) (*heatmap, error) {
 	}
 	s := g.stats()
 	m := cellMap{grid: g, best: s.Best}
+	legend := g.legend()
+	if s.Best != nil && !s.recommends(s.Best.Cell()) {
+		m.recommended = cellOf(s.Verdict.Recommended)
+		legend = append([]legendEntry{{"recommended", drawRecommended}}, legend...)
+	}
 	if s.Best != nil {
 		sc := rateScale(s)
 		m.scale = &sc
 	}
-	return layOut(m, g.title(cp.Sweep, s), g.legend()), nil
+	return layOut(m, g.title(cp.Sweep, s), legend), nil
 }
 
 // drawable tells what a picture can't show.

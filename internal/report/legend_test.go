@@ -9,9 +9,11 @@ import (
 )
 
 func TestLegend(t *testing.T) {
-	shrunk := planned([]int{1024}, []int{128})
-	add(shrunk, 1024, 128, 1000)
-	add(shrunk, 512, 1024, 1000)
+	shard := planned([]int{1024, 2048}, []int{128, 256})
+	shard.Sweep.Shard = sweep.Shard{Index: 1, Count: 2}
+	for _, c := range shard.Plan() {
+		add(shard, c.Ctx, c.Batch, 1000)
+	}
 	for _, tt := range []struct {
 		name string
 		cp   *sweep.Checkpoint
@@ -21,7 +23,7 @@ func TestLegend(t *testing.T) {
 		{"every state", mixed(), []string{"failed, with the type of error", "a part of the model was not in GPU memory", "not measured yet", "left out: num_batch above num_ctx"}},
 		{"a search", searched(), []string{"failed, with the type of error", "the search did without it", "held for the fastest of its num_ctx"}},
 		{"pruned", prunedSweep(), []string{"failed, with the type of error", "not measured yet", "pruned: needs at least the memory of a cell that ran out of it"}},
-		{"a smaller plan", shrunk, []string{"not planned"}},
+		{"a shard", shard, []string{"not planned"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var got []string

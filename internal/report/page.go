@@ -111,9 +111,9 @@ func WritePage(w io.Writer, cp *sweep.Checkpoint) error {
 		Empty:       len(g.ctx) == 0,
 		Metrics:     pageMetrics,
 		Legend:      g.pageLegend(verdicts),
-		Frontier:    frontierRows(cp),
 		Environment: g.environment(),
 	}
+	p.Frontier = frontierRows(nil)
 	if err := p.advise(g, s); err != nil {
 		return err
 	}
@@ -146,14 +146,24 @@ func (p *page) advise(g *grid, s Stats) error {
 	if a == nil {
 		return nil
 	}
-	p.Verdict = slices.Concat(s.verdictTexts(), s.confirmedTexts())
+	p.Frontier = frontierRows(a.frontier)
+	p.Verdict = slices.Concat([]string{"best: " + s.bestText()}, s.verdictTexts(), s.confirmedTexts())
 	if text := s.driftText(); text != "" {
 		p.Verdict = append(p.Verdict, "drift: "+text)
 	}
 	for _, text := range s.hostTexts() {
 		p.Verdict = append(p.Verdict, "hosts: "+text)
 	}
-	p.Advice = a.texts(s)
+	p.Advice = a.texts("")
+	if text := a.memory.text(); text != "" {
+		p.Advice = append(p.Advice, text)
+	}
+	if off := g.cp.OffGrid(); len(off) > 0 {
+		p.Verdict = append(p.Verdict, fmt.Sprintf("off the grid, kept in the checkpoint and not counted: %s", sweep.Cells(off)))
+	}
+	if a.Kind == sweep.NoAdvice {
+		return nil
+	}
 	var modelfile strings.Builder
 	if err := a.writeModelfile(&modelfile); err != nil && !errors.Is(err, errNothing) {
 		return err

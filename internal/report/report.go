@@ -8,8 +8,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 
+	"github.com/dustin/go-humanize/english"
 	"github.com/google/renameio/v2"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
@@ -57,7 +59,7 @@ func of(write func(io.Writer, *sweep.Checkpoint) error) func(io.Writer, source) 
 func advised(write func(*advice, io.Writer) error) func(io.Writer, source) error {
 	return func(w io.Writer, s source) error {
 		a := s.advice()
-		if a == nil {
+		if a == nil || a.Kind == sweep.NoAdvice {
 			return errNothing
 		}
 		return write(a, w)
@@ -129,9 +131,16 @@ func Files() []string {
 	return names
 }
 
-// Print writes the table and the statistics for a terminal. No line starts
-// like a key of the benchmark format, so that it may follow benchmark lines.
-func Print(w io.Writer, cp *sweep.Checkpoint) error {
+// Options say how Print reports.
+type Options struct {
+	Dir  string // of the checkpoint and its reports, for commands; empty where it is not known
+	Full bool   // with all that the page has in words
+}
+
+// Print writes the table, the advice, how far that is certain and what to do next, for a
+// terminal. No line starts like a key of the benchmark format, so that it may follow benchmark
+// lines.
+func Print(w io.Writer, cp *sweep.Checkpoint, o Options) error {
 	g := newGrid(cp)
 	s := g.stats()
 	if !tooLarge(g.ctx, g.batch) {
@@ -142,11 +151,8 @@ func Print(w io.Writer, cp *sweep.Checkpoint) error {
 			return fmt.Errorf("printing statistics: %w", err)
 		}
 	}
-	if err := s.Print(w); err != nil {
-		return fmt.Errorf("printing statistics: %w", err)
-	}
 	if a := g.advise(s.Verdict); a != nil {
-		if err := a.print(w, s); err != nil {
+		if err := a.print(w, o.Dir); err != nil {
 			return fmt.Errorf("printing advice: %w", err)
 		}
 	}
@@ -155,7 +161,23 @@ func Print(w io.Writer, cp *sweep.Checkpoint) error {
 			return fmt.Errorf("printing advice: %w", err)
 		}
 	}
-	if err := printWarnings(w, cp); err != nil {
+	if err := s.print(w, o.Full); err != nil {
+		return fmt.Errorf("printing statistics: %w", err)
+	}
+	var b strings.Builder
+	if off := cp.OffGrid(); len(off) > 0 {
+		paragraph(&b, "", fmt.Sprintf("Off the grid: %s, kept in the checkpoint and not counted: %s", english.Plural(len(off), "cell", ""), sweep.Cells(off)))
+	}
+	if o.Full && s.Verdict != nil {
+		printVerdict(&b, s)
+		if text := g.memoryEnd().text(); text != "" {
+			paragraph(&b, "", "Memory: "+text)
+		}
+	}
+	if _, err := io.WriteString(w, b.String()); err != nil {
+		return fmt.Errorf("printing verdict: %w", err)
+	}
+	if err := printWarnings(w, cp, o.Full); err != nil {
 		return fmt.Errorf("printing warnings: %w", err)
 	}
 	return nil

@@ -52,7 +52,7 @@ func TestWriteOfManyCells(t *testing.T) {
 	assert.NotContains(t, files, PageFile)
 	assert.Contains(t, files, TableFile)
 	var text strings.Builder
-	require.NoError(t, Print(&text, large))
+	require.NoError(t, Print(&text, large, Options{}))
 	assert.Contains(t, text.String(), "Warning: 501 × 500 cells are more than the 250000 that a picture can show: there is no")
 	assert.Less(t, text.Len(), 5000, "nor is the table for a terminal")
 }

@@ -32,8 +32,7 @@ type Stats struct {
 	// Max, Min, Mean and Median are over the cells' rates, in tokens per second.
 	// They are zero, and Best is nil, while no cell is measured.
 	Max, Min, Mean, Median float64
-	// Best is the cell with the highest rate. Of equal ones it is that with the
-	// largest num_ctx, then that with the smallest num_batch.
+	// Best is the verdict's: the cell with the highest rate.
 	Best *sweep.Result
 	// Verdict says what the samples can tell of that, nil while no cell is
 	// measured.
@@ -70,9 +69,6 @@ func (g *grid) stats() Stats {
 			case measured:
 				rates = append(rates, *r.PromptEvalRate)
 				s.OneSample = s.OneSample && len(r.Samples) <= 1
-				if s.Best == nil || better(r, s.Best) {
-					s.Best = r
-				}
 			case failed:
 				s.Failed++
 				classes[*r.Error]++
@@ -100,8 +96,9 @@ func (g *grid) stats() Stats {
 	}
 	s.Max, s.Min = slices.Max(rates), slices.Min(rates)
 	s.Mean, s.Median = stat.Mean(rates, nil), verdict.Median(rates)
-	if v, ok := g.cp.Verdict(); ok {
+	if v, ok := g.verdict(); ok {
 		s.Verdict = &v
+		s.Best = g.results[cellOf(v.Best)]
 	}
 	if d, ok := g.cp.Drift(); ok {
 		s.Drift = &d
@@ -149,39 +146,52 @@ func (g *grid) picks() map[sweep.Cell]bool {
 	return picks
 }
 
-// better reports whether a is to be named before b. Both are measured.
-func better(a, b *sweep.Result) bool {
-	return cmp.Or(
-		cmp.Compare(*a.PromptEvalRate, *b.PromptEvalRate),
-		cmp.Compare(a.NumCtx, b.NumCtx),
-		cmp.Compare(b.NumBatch, a.NumBatch),
-	) > 0
-}
-
-// Print writes the statistics as text. No line starts like a key of the
-// benchmark format, so that they may stand among benchmark lines.
-func (s Stats) Print(w io.Writer) error {
+// print writes the counts, and in full the classes of failures too. No line starts like a key of
+// the benchmark format, so that they may stand among benchmark lines.
+func (s Stats) print(w io.Writer, full bool) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Cells: %d planned, %d measured, %d failed, %s\n", s.Planned, s.Measured, s.Failed, s.rest())
-	for _, f := range s.Failures {
-		fmt.Fprintf(&b, "  %d failed: %s\n", f.Cells, OneLine(string(f.Class)))
+	if full {
+		for _, f := range s.Failures {
+			fmt.Fprintf(&b, "  %d failed: %s\n", f.Cells, OneLine(string(f.Class)))
+		}
+		if s.LeftOut > 0 {
+			fmt.Fprintf(&b, "  %d left out: num_batch above num_ctx\n", s.LeftOut)
+		}
 	}
-	if s.LeftOut > 0 {
-		fmt.Fprintf(&b, "  %d left out: num_batch above num_ctx\n", s.LeftOut)
-	}
-	if s.Best == nil {
+	switch {
+	case s.Best == nil:
 		fmt.Fprintln(&b, "Rate: no cell measured yet")
-		_, err := io.WriteString(w, b.String())
-		return err
+	case full:
+		fmt.Fprintf(&b, "Rate: max %.2f, min %.2f, mean %.2f, median %.2f tokens/s\n", s.Max, s.Min, s.Mean, s.Median)
 	}
-	fmt.Fprintf(&b, "Rate: max %.2f, min %.2f, mean %.2f, median %.2f tokens/s\n", s.Max, s.Min, s.Mean, s.Median)
-	fmt.Fprintf(&b, "Best: num_ctx=%d, num_batch=%d, rate=%.2f tokens/s%s\n",
-		s.Best.NumCtx, s.Best.NumBatch, *s.Best.PromptEvalRate, intervalText(s.Best))
-	if s.Verdict != nil {
-		printVerdict(&b, s)
+	if s.Best != nil {
+		paragraph(&b, "", "Best: "+s.bestText())
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// bestText names the best cell and says how far it is the best.
+func (s Stats) bestText() string {
+	v := s.Verdict
+	text := fmt.Sprintf("num_ctx=%d, num_batch=%d, rate=%.2f tokens/s%s; ", s.Best.NumCtx, s.Best.NumBatch, *s.Best.PromptEvalRate, intervalText(s.Best))
+	switch n := len(v.Tied); n {
+	case 0:
+		text += "no other cell is tied with it"
+	case 1:
+		text += fmt.Sprintf("1 cell is tied with it within %s %%", percent(v.Within))
+	default:
+		text += fmt.Sprintf("%d cells are tied with it within %s %%", n, percent(v.Within))
+	}
+	if v.Basis == verdict.Assumed {
+		return text + "; with so few cells and samples noise can't be told from shape"
+	}
+	text += fmt.Sprintf("; a sample scatters by %.1f %%", 100*v.Noise)
+	if a := s.Search; a != nil && a.Done {
+		text += fmt.Sprintf("; the search has ended, and the chance that a cell which it did not measure is faster by more than the tolerance is %s %%", percent(a.Chance))
+	}
+	return text
 }
 
 // intervalText describes where the true median of a cell lies. It is empty when

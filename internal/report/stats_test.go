@@ -1,7 +1,6 @@
 package report
 
 import (
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -43,10 +42,13 @@ func TestStatsOfShrunkPlan(t *testing.T) {
 	cp := planned([]int{1024}, []int{128})
 	add(cp, 2048, 256, 1000)
 	s := newGrid(cp).stats()
-	assert.Equal(t, 2, s.Planned)
-	assert.Equal(t, 1, s.Measured)
+	assert.Equal(t, 1, s.Planned)
+	assert.Equal(t, 0, s.Measured, "a cell off the grid counts for nothing")
 	assert.Equal(t, 1, s.Missing)
-	assert.Zero(t, s.LeftOut, "two places of the grid belong to no plan, but could be measured")
+	assert.Nil(t, s.Best)
+	text := printed(t, cp)
+	assert.Contains(t, text, "Off the grid: 1 cell, kept in the checkpoint and not counted: num_ctx=2048 with num_batch=256")
+	assert.NotContains(t, text, "1000.0")
 }
 
 func TestBestOfEqualRates(t *testing.T) {
@@ -75,7 +77,7 @@ func TestStatsText(t *testing.T) {
 	add(few, 1024, 128, 1000, 1250, 1250, 1250, 1600)
 	one := planned([]int{1024}, []int{128})
 	add(one, 1024, 128, 1000)
-	const note = "Each cell has one sample"
+	const note = "each cell has one sample"
 	for _, tt := range []struct {
 		name      string
 		cp        *sweep.Checkpoint
@@ -83,19 +85,18 @@ func TestStatsText(t *testing.T) {
 	}{
 		{"no cells at all", planned(nil, nil), []string{"Cells: 0 planned", "no cell measured yet"}, []string{"NaN", "Best", note}},
 		{"nothing measured yet", planned([]int{1024}, []int{128, 256}), []string{"Cells: 2 planned, 0 measured, 0 failed, 2 missing", "no cell measured yet"}, []string{"NaN", "left out", note}},
-		{"one sample", one, []string{"rate=1000.00 tokens/s\n", note, "`repeat: 6`"}, []string{"interval 1"}},
-		{"too few for an interval", few, []string{"rate=1250.00 tokens/s\n"}, []string{note, "Inf", "∞", "interval"}},
-		{"an interval", repeated, []string{"(95 % interval 1000.00 to 1600.00, 6 samples)"}, []string{note}},
-		{"failures", mixed(), []string{"4 failed, 2 missing", "  2 failed: CUDA OOM\n  1 failed: CUDA resource", "2 left out: num_batch above num_ctx"}, []string{note}},
+		{"one sample", one, []string{"rate=1000.00 tokens/s; ", note, "`-repeat 6`"}, []string{"interval 1"}},
+		{"too few for an interval", few, []string{"rate=1250.00 tokens/s; "}, []string{note, "Inf", "∞", "interval"}},
+		{"an interval", repeated, []string{"rate=1250.00 tokens/s (95 % interval 1000.00 to 1600.00, 6 samples); "}, []string{note}},
+		{"failures", mixed(), []string{"4 failed, 2 missing", "2 failed: CUDA OOM 1 failed: CUDA resource", "2 left out: num_batch above num_ctx"}, []string{note}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			var b strings.Builder
-			require.NoError(t, newGrid(tt.cp).stats().Print(&b))
+			said := printed(t, tt.cp)
 			for _, text := range tt.has {
-				assert.Contains(t, b.String(), text)
+				assert.Contains(t, said, text)
 			}
 			for _, text := range tt.lack {
-				assert.NotContains(t, b.String(), text)
+				assert.NotContains(t, said, text)
 			}
 		})
 	}

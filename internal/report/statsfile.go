@@ -92,7 +92,7 @@ func known(x int64) string {
 // verdicts says of the cells that stand out what they are.
 func (g *grid) verdicts() map[sweep.Cell]string {
 	says := make(map[sweep.Cell]string)
-	v, ok := g.cp.Verdict()
+	v, ok := g.verdict()
 	if !ok {
 		return says
 	}
@@ -102,11 +102,11 @@ func (g *grid) verdicts() map[sweep.Cell]string {
 		}
 		says[c] = what
 	}
-	best, recommended := sweep.Cell{Ctx: v.Best.Ctx, Batch: v.Best.Batch}, sweep.Cell{Ctx: v.Recommended.Ctx, Batch: v.Recommended.Batch}
+	best, recommended := cellOf(v.Best), cellOf(v.Recommended)
 	is(best, "best")
 	is(recommended, "recommended")
 	for _, c := range v.Tied {
-		if cell := (sweep.Cell{Ctx: c.Ctx, Batch: c.Batch}); cell != best && cell != recommended {
+		if cell := cellOf(c); cell != best && cell != recommended {
 			is(cell, "tied")
 		}
 	}

@@ -84,11 +84,14 @@ func TestCSVText(t *testing.T) {
 
 func TestPrintVerdict(t *testing.T) {
 	var b strings.Builder
-	require.NoError(t, Print(&b, decided()))
+	require.NoError(t, Print(&b, decided(), Options{Full: true}))
+	golden.Equal(t, "decided.full.txt", b.String())
+	assert.Contains(t, b.String(), "Verdict: recommended: num_ctx=8192, num_batch=256\n")
+	b.Reset()
+	require.NoError(t, Print(&b, decided(), Options{}))
 	golden.Equal(t, "decided.txt", b.String())
-	assert.Contains(t, b.String(), "Verdict: best 1250.0 tokens/s at num_ctx=8192, num_batch=256; 1 cell is tied with it within ±0.0 %; recommended: num_ctx=8192, num_batch=256\n")
 	disk := fullDisk(600)
-	assert.ErrorIs(t, Print(&disk, decided()), errFull)
+	assert.ErrorIs(t, Print(&disk, decided(), Options{}), errFull)
 }
 
 func TestWrappedParagraph(t *testing.T) {

@@ -48,14 +48,11 @@ func titleNotes(s Stats) string {
 	if in, ok := verdict.IntervalOf(s.Best.SampleRates()); ok && in.Bounded {
 		notes = fmt.Sprintf(" (95 %% interval %s–%s)", rateText(in.Low), rateText(in.High))
 	}
-	switch v := s.Verdict; {
-	case v == nil:
-	case v.Search != nil && v.Recommended.Ctx == s.Best.NumCtx && v.Recommended.Batch == s.Best.NumBatch:
-		notes += "; recommended by the search"
-	case v.Search != nil:
-		notes += "; recommended by the search: " + named(v.Recommended)
-	case len(v.Tied) > 0:
-		notes += fmt.Sprintf("; %d tied within ±%s %%; recommended: %s", len(v.Tied), percent(v.Within), named(v.Recommended))
+	if v := s.Verdict; len(v.Tied) > 0 {
+		notes += fmt.Sprintf("; %d tied within %s %%", len(v.Tied), percent(v.Within))
+	}
+	if !s.recommends(s.Best.Cell()) {
+		notes += "; recommended: " + named(s.Verdict.Recommended)
 	}
 	return notes
 }

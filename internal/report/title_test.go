@@ -19,7 +19,7 @@ func TestTitle(t *testing.T) {
 		{"in the middle", mixed(), [3]string{
 			"nemotron_f",
 			"num_ctx 512–2048 (4 values), num_batch 128–896 (4 values); 8 of 14 cells measured",
-			"BEST: num_ctx=1024, num_batch=896, rate=2000.0 tokens/s; 7 tied within ±50.0 %; recommended: num_ctx=1024, num_batch=896",
+			"BEST: num_ctx=1024, num_batch=896, rate=2000.0 tokens/s; 7 tied within 50.0 %",
 		}},
 		{"complete", unnamed, [3]string{
 			"model not named", "num_ctx 8192, num_batch 32", "BEST: num_ctx=8192, num_batch=32, rate=1000.0 tokens/s",

@@ -7,43 +7,29 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/dustin/go-humanize/english"
+
 	"github.com/ollama-sweep/ollama-sweep/internal/check"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
 )
 
-// verdictLine says in one line how far the best cell is the best:
-//
-//	best 85.6 tokens/s at num_ctx=18432, num_batch=544; 31 cells are tied with it within ±1.6 %; recommended: num_ctx=18432, num_batch=928
-func verdictLine(v *sweep.Verdict) string {
-	line := fmt.Sprintf("best %.1f tokens/s at %s; ", v.Best.Median(), named(v.Best))
-	switch n := len(v.Tied); {
-	case n == 0:
-		line += "no other cell is tied with it"
-	case n == 1:
-		line += fmt.Sprintf("1 cell is tied with it within ±%s %%", percent(v.Within))
-	default:
-		line += fmt.Sprintf("%d cells are tied with it within ±%s %%", n, percent(v.Within))
-	}
-	return line + "; recommended: " + named(v.Recommended)
-}
-
-func named(c verdict.Cell) string { return inWords(sweep.Cell{Ctx: c.Ctx, Batch: c.Batch}) }
+func named(c verdict.Cell) string { return inWords(cellOf(c)) }
 
 func inWords(c sweep.Cell) string { return fmt.Sprintf("num_ctx=%d, num_batch=%d", c.Ctx, c.Batch) }
 
 // percent gives a share one decimal, and rounds up so that it holds.
 func percent(share float64) string { return fmt.Sprintf("%.1f", max(0, math.Ceil(1000*share-1e-9)/10)) }
 
-// printVerdict says what is recommended, and what that rests on.
+// printVerdict says what the recommendation rests on.
 func printVerdict(w io.Writer, s Stats) {
 	texts := s.verdictTexts()
-	fmt.Fprintf(w, "Verdict: %s\n", texts[0])
+	paragraph(w, "", "Verdict: "+texts[0])
 	for _, text := range texts[1:] {
 		note(w, "%s", text)
 	}
 	if a := s.Verdict.Search; a != nil && len(a.Columns) > 0 {
-		note(w, "fastest num_batch of each num_ctx, as far as it knows:")
+		note(w, "fastest num_batch of each num_ctx, as the search believes:")
 		for _, c := range a.Columns {
 			fmt.Fprintf(w, "  %8d %6d  %.1f tokens/s; another is expected to be %.1f %% faster at most\n", c.NumCtx, c.NumBatch, c.Rate, 100*c.Loss)
 		}
@@ -66,48 +52,54 @@ func printVerdict(w io.Writer, s Stats) {
 // verdictTexts says what is recommended, and then what that rests on. There must
 // be a verdict.
 func (s Stats) verdictTexts() []string {
-	if s.Verdict.Search != nil {
-		return searchTexts(s.Verdict)
+	v := s.Verdict
+	texts := []string{"recommended: " + named(v.Recommended)}
+	if v.Search != nil {
+		texts = append(texts, searchTexts(v)...)
 	}
-	return s.tieTexts()
+	texts = append(texts, fmt.Sprintf("the noise of a sample is %.1f %%, from %s", 100*v.Noise, v.Basis))
+	switch n := len(v.Tied); {
+	case n > mostTied:
+		texts = append(texts, fmt.Sprintf("tied with the best: %d cells, which %s names", n, StatsFile))
+	case n > 0:
+		texts = append(texts, "tied with the best: "+cellNames(v.Tied))
+	}
+	if len(v.Outliers) > 0 {
+		texts = append(texts, "outliers, above their row and column and most likely by luck: "+cellNames(v.Outliers))
+	}
+	if c := v.Changed; c != nil {
+		texts = append(texts, fmt.Sprintf("the machine changed: the leading cells, measured again, were %s (95 %% %s) against their first samples and all others; that is taken out of their rates", fasterText(c.Ratio), percents(*c)))
+	}
+	if s.OneSample {
+		texts = append(texts, "each cell has one sample; `-repeat 6` takes more, `-confirm 3` measures the leading cells again")
+	}
+	return texts
+}
+
+// fasterText says by how much something is faster or slower.
+func fasterText(ratio float64) string {
+	if ratio < 0 {
+		return fmt.Sprintf("%.1f %% slower", -100*ratio)
+	}
+	return fmt.Sprintf("%.1f %% faster", 100*ratio)
 }
 
 // searchTexts says what a search has found, and how sure that is.
 func searchTexts(v *sweep.Verdict) []string {
 	a := v.Search
-	state := "it goes on: "
+	state := "it has not ended: "
 	if a.Done {
 		state = "it has ended: "
 	}
 	return []string{
-		"the search recommends " + named(v.Recommended),
-		fmt.Sprintf("it believes in %.1f tokens/s there (95 %% interval %.1f to %.1f); the chance that the likeliest of the cells not measured is faster by more than the tolerance is %s %%",
-			a.Rate, a.Low, a.High, percent(a.Chance)),
+		fmt.Sprintf("the search believes in %.1f tokens/s at %s (95 %% interval %.1f to %.1f); the chance that the likeliest of the cells not measured is faster by more than the tolerance is %s %%",
+			a.Rate, inWords(a.Best), a.Low, a.High, percent(a.Chance)),
 		state + OneLine(a.Why),
 	}
 }
 
 // mostTied is how many tied cells are named.
 const mostTied = 1000
-
-// tieTexts says what is recommended where every cell was measured.
-func (s Stats) tieTexts() []string {
-	v := s.Verdict
-	texts := []string{verdictLine(v), fmt.Sprintf("ties rest on %s%s", v.Basis, noiseText(v))}
-	switch n := len(v.Tied); {
-	case n > mostTied:
-		texts = append(texts, fmt.Sprintf("tied: %d cells, which %s names", n, StatsFile))
-	case n > 0:
-		texts = append(texts, "tied: "+cellNames(v.Tied))
-	}
-	if len(v.Outliers) > 0 {
-		texts = append(texts, "higher than what is around them lets expect, and so not recommended on one sample: "+cellNames(v.Outliers))
-	}
-	if s.OneSample {
-		texts = append(texts, "Each cell has one sample: a lone maximum is within noise; `repeat: 6` gives an interval, `confirm: 3` measures the leading cells again.")
-	}
-	return texts
-}
 
 // confirmedTexts says what measuring the leading cells again came to.
 func (s Stats) confirmedTexts() []string {
@@ -183,13 +175,6 @@ func paragraph(w io.Writer, indent, text string) {
 	fmt.Fprintln(w, strings.TrimRight(line, " "))
 }
 
-func noiseText(v *sweep.Verdict) string {
-	if v.Noise == 0 {
-		return ""
-	}
-	return fmt.Sprintf(" (a sample's standard deviation is %.1f %%)", 100*v.Noise)
-}
-
 func cellNames(cells []verdict.Cell) string {
 	list := make([]sweep.Cell, len(cells))
 	for i, c := range cells {
@@ -211,18 +196,6 @@ func confirmedText(c, first sweep.Confirmed) string {
 		return text + "; slower than the first"
 	}
 	return text + "; tied with the first"
-}
-
-func gainText(v *sweep.Verdict) string {
-	text := fmt.Sprintf("num_batch=%d is %+.1f %% faster than the server's own choice at num_ctx=%d", v.Recommended.Batch, 100*v.Gain.Ratio, v.Recommended.Ctx)
-	if !v.Gain.Bounded {
-		return text + ", on too few rounds for an interval"
-	}
-	text += fmt.Sprintf(" (95 %% interval %+.1f to %+.1f %%)", 100*v.Gain.Low, 100*v.Gain.High)
-	if v.Gain.Low <= 0 && v.Gain.High >= 0 {
-		text += ": no difference that can be told"
-	}
-	return text
 }
 
 // warning is a kind of warning, with the cells that have it; none where it is
@@ -266,19 +239,47 @@ func warnings(cp *sweep.Checkpoint) []warning {
 	return all
 }
 
-func printWarnings(w io.Writer, cp *sweep.Checkpoint) error {
+// mostWarnings is how many kinds are printed where not all are asked for.
+const mostWarnings = 3
+
+// printWarnings writes each kind of warning: in full with its cells, or else the first of
+// them, each on a line.
+func printWarnings(w io.Writer, cp *sweep.Checkpoint, full bool) error {
 	var b strings.Builder
 	ctx, batch := cp.Axes()
 	if tooLarge(ctx, batch) {
 		paragraph(&b, "", fmt.Sprintf("Warning: %d × %d cells are more than the %d that a picture can show: there is no %s and no %s; %s and %s have them all",
 			len(ctx), len(batch), mostCells, HeatmapFile, PageFile, TableFile, StatsFile))
 	}
-	for _, warning := range warnings(cp) {
-		paragraph(&b, "", "Warning: "+warning.text)
-		if len(warning.cells) > 0 {
-			note(&b, "in %s", sweep.Cells(warning.cells))
+	all := warnings(cp)
+	for i, warning := range all {
+		switch {
+		case full:
+			paragraph(&b, "", "Warning: "+warning.text)
+			if len(warning.cells) > 0 {
+				note(&b, "in %s", sweep.Cells(warning.cells))
+			}
+		case i < mostWarnings:
+			fmt.Fprintln(&b, "Warning: "+shortened(warning))
+		case i == mostWarnings:
+			fmt.Fprintf(&b, "Warning: and %d more\n", len(all)-mostWarnings)
 		}
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// shortened is the warning's first part, with how many cells have it, on one line.
+func shortened(w warning) string {
+	where := ""
+	if len(w.cells) > 0 {
+		where = " (" + english.Plural(len(w.cells), "cell", "") + ")"
+	}
+	text, _, _ := strings.Cut(w.text, "; ")
+	room := lineWidth - len("Warning: ") - len(where)
+	if runes := []rune(text); len(runes) > room {
+		text = string(runes[:room-1])
+		text = text[:max(strings.LastIndex(text, " "), 1)] + " …"
+	}
+	return text + where
 }

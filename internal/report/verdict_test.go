@@ -21,11 +21,11 @@ func onHosts(cp *sweep.Checkpoint, host string, rates ...float64) {
 	}
 }
 
-// printed returns what Print says, in one line.
+// printed returns what Print says in full, in one line.
 func printed(t *testing.T, cp *sweep.Checkpoint) string {
 	t.Helper()
 	var b strings.Builder
-	require.NoError(t, Print(&b, cp))
+	require.NoError(t, Print(&b, cp, Options{Full: true}))
 	return strings.Join(strings.Fields(b.String()), " ")
 }
 

@@ -168,14 +168,41 @@ func (cp *Checkpoint) Pruned() map[Cell]Cell {
 	return pruned(cp.Plan(), cp.Known())
 }
 
-// Axes returns every num_ctx and every num_batch that was planned or
-// measured, ascending.
+// Axes returns every num_ctx and every num_batch of the grid, ascending, or those that
+// were measured where an older tool left no grid.
 func (cp *Checkpoint) Axes() (ctx, batch []int) {
-	ctx, batch = slices.Clone(cp.Sweep.NumCtx), slices.Clone(cp.Sweep.NumBatch)
+	if len(cp.Sweep.NumCtx) > 0 && len(cp.Sweep.NumBatch) > 0 {
+		return distinct(slices.Clone(cp.Sweep.NumCtx)), distinct(slices.Clone(cp.Sweep.NumBatch))
+	}
 	for _, r := range cp.Results {
 		ctx, batch = append(ctx, r.NumCtx), append(batch, r.NumBatch)
 	}
 	return distinct(ctx), distinct(batch)
+}
+
+// onGrid tells the cells of the grid from those that the checkpoint holds besides, since
+// its grid was another one before.
+func (cp *Checkpoint) onGrid() func(Cell) bool {
+	ctx, batch := cp.Axes()
+	return func(c Cell) bool {
+		_, column := slices.BinarySearch(ctx, c.Ctx)
+		_, row := slices.BinarySearch(batch, c.Batch)
+		return column && row
+	}
+}
+
+// OffGrid returns the cells with results that are not on the grid, in order of num_ctx: they
+// were measured for another grid, and count for nothing.
+func (cp *Checkpoint) OffGrid() []Cell {
+	onGrid := cp.onGrid()
+	var off []Cell
+	for i := range cp.Results {
+		if c := cp.Results[i].Cell(); !onGrid(c) {
+			off = append(off, c)
+		}
+	}
+	slices.SortFunc(off, Cell.Compare)
+	return off
 }
 
 // Plan returns the cells that the sweep is to measure, in column order: those

@@ -120,11 +120,9 @@ func ReadConfig(path string, overrides *Overrides) (Config, error) {
 		return Config{}, err
 	}
 	if c.Out == "" {
-		name := strings.TrimSuffix(filepath.Base(path), filepath.Ext(path))
-		if name == "" || name == "." || name == ".." {
+		if c.Out = outOf(path); c.Out == "" {
 			return Config{}, fmt.Errorf("config %s: there is no name in it for the out folder: call the file my.yaml, or name the folder with -out", path)
 		}
-		c.Out = filepath.Join("results", name)
 	}
 	if suffix := c.Shard.Suffix(); !overrides.outOfShard() && !strings.HasSuffix(filepath.Clean(c.Out), suffix) {
 		c.Out = filepath.Clean(c.Out) + suffix
@@ -137,6 +135,15 @@ func ReadConfig(path string, overrides *Overrides) (Config, error) {
 		return Config{}, fmt.Errorf("%s: %w", flags, err)
 	}
 	return Config{}, positioned(path, &lineError{lines[key], key, err})
+}
+
+// outOf returns the out folder of a config's file, empty where its name makes none.
+func outOf(config string) string {
+	name := strings.TrimSuffix(filepath.Base(config), filepath.Ext(config))
+	if name == "" || name == "." || name == ".." {
+		return ""
+	}
+	return filepath.Join("results", name)
 }
 
 // positioned puts the file and, where it is known, the line before an error.

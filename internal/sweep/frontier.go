@@ -20,8 +20,9 @@ type ColumnBest struct {
 }
 
 // Frontier returns the fastest cell of every num_ctx that has one, in the order of
-// num_ctx: the one with the highest rate, or one that a search believes to be faster.
-func (cp *Checkpoint) Frontier() []ColumnBest {
+// num_ctx: the one with the highest rate, or one that a search believes to be faster. v is
+// cp's own verdict.
+func (cp *Checkpoint) Frontier(v Verdict) []ColumnBest {
 	picked := make(map[int]ColumnAnswer)
 	if s := cp.Sweep.Search; s != nil {
 		for _, c := range s.Columns {
@@ -36,7 +37,6 @@ func (cp *Checkpoint) Frontier() []ColumnBest {
 	for _, c := range cp.rated() {
 		columns[c.Ctx] = append(columns[c.Ctx], c)
 	}
-	v, _ := cp.Verdict()
 	var all []ColumnBest
 	ctxs, _ := cp.Axes()
 	for _, ctx := range ctxs {

@@ -45,8 +45,8 @@ func (s Summary) Usable() error {
 
 // Print says in a line or two how the run ended.
 func (s Summary) Print(w io.Writer) error {
-	line := fmt.Sprintf("%d cells planned: %d measured and %d failed in this run, which took %v; %d have a rate, ",
-		s.Planned, s.Measured, s.Failed, round(s.Elapsed), s.Stood)
+	line := fmt.Sprintf("This run: %d cells measured and %d failed in %v; %d of %d have a rate, ",
+		s.Measured, s.Failed, round(s.Elapsed), s.Stood, s.Planned)
 	if s.Pruned > 0 {
 		line += fmt.Sprintf("%d are pruned, ", s.Pruned)
 	}

@@ -33,7 +33,7 @@ type Confirmed struct {
 	Apart bool
 }
 
-// Verdict judges the measured cells of the plan. What was measured again counts with the first
+// Verdict judges the measured cells of the grid. What was measured again counts with the first
 // samples, but a cell that failed then counts no more. It returns false while
 // nothing is measured.
 func (cp *Checkpoint) Verdict() (Verdict, bool) {
@@ -68,50 +68,45 @@ func (v *Verdict) follow(found *Answer) {
 	}
 }
 
-// rated returns the cells of the plan that have a rate, less those that failed when they were
+// rated returns the cells of the grid that have a rate, less those that failed when they were
 // measured again.
 func (cp *Checkpoint) rated() []verdict.Cell {
 	again, failed := make(map[Cell][]float64), make(map[Cell]bool)
-	own := make(map[int]int) // of a num_ctx: the server's own num_batch, by its log
 	for i := range cp.Remeasured {
-		switch r := &cp.Remeasured[i]; r.Purpose {
-		case Confirm:
+		if r := &cp.Remeasured[i]; r.Purpose == Confirm {
 			again[r.Cell()] = append(again[r.Cell()], r.SampleRates()...)
 			failed[r.Cell()] = failed[r.Cell()] || r.Failed()
-		case Baseline:
-			if r.NumBatch == 0 && r.InForce.NumBatch > 0 {
-				own[r.NumCtx] = r.InForce.NumBatch
-			}
 		}
 	}
-	planned := cp.planned()
+	onGrid, own := cp.onGrid(), cp.ownBatches()
 	var cells []verdict.Cell
 	for i := range cp.Results {
 		r := &cp.Results[i]
 		c := r.Cell()
-		if r.PromptEvalRate == nil || failed[c] || !planned[c] {
+		if r.PromptEvalRate == nil || failed[c] || !onGrid(c) {
 			continue
 		}
 		rates := r.SampleRates()
 		if len(rates) == 0 {
 			rates = []float64{*r.PromptEvalRate} // an older tool's
 		}
-		if own[c.Ctx] == 0 {
-			own[c.Ctx] = check.OwnBatch(cp.Sweep.OllamaVersion, c.Ctx)
-		}
-		cells = append(cells, verdict.Cell{Ctx: c.Ctx, Batch: c.Batch, Rates: rates, Again: again[c], Default: c.Batch == own[c.Ctx]})
+		cells = append(cells, verdict.Cell{Ctx: c.Ctx, Batch: c.Batch, Rates: rates, Again: again[c], Default: c.Batch == own(c.Ctx)})
 	}
 	return cells
 }
 
-// planned tells the cells of the plan from those that a checkpoint holds besides, since the
-// grid was another one.
-func (cp *Checkpoint) planned() map[Cell]bool {
-	planned := make(map[Cell]bool)
-	for _, c := range cp.Plan() {
-		planned[c] = true
+// ownBatches returns the num_batch that the server chooses by itself for a num_ctx: as its log
+// said when that was measured, or as its version does; 0 where neither is known.
+func (cp *Checkpoint) ownBatches() func(numCtx int) int {
+	logged := make(map[int]int)
+	for i := range cp.Remeasured {
+		if r := &cp.Remeasured[i]; r.Purpose == Baseline && r.NumBatch == 0 && r.InForce.NumBatch > 0 {
+			logged[r.NumCtx] = r.InForce.NumBatch
+		}
 	}
-	return planned
+	return func(numCtx int) int {
+		return cmp.Or(logged[numCtx], check.OwnBatch(cp.Sweep.OllamaVersion, numCtx))
+	}
 }
 
 // confirmed returns the cells that were measured again.

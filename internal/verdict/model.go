@@ -96,6 +96,9 @@ func (m *model) divide(total float64) {
 	m.shape, m.noise.sample = share*total, (1-share)*total
 }
 
+// anyRate is the variance of the shape where every cell may have any rate.
+const anyRate = 1
+
 // onALine fits a grid of one row or column, where every cell may have any rate.
 func (m *model) onALine() {
 	if m.basis != Repeats {
@@ -106,7 +109,7 @@ func (m *model) onALine() {
 		}
 	}
 	m.fit = line(m.y, m.noise.sample)
-	m.shape = 1
+	m.shape = anyRate
 }
 
 // mostCoefficients bounds the equations that are solved as a whole, which takes a
@@ -270,6 +273,11 @@ func (m *model) believe() {
 	for i, y := range m.y {
 		deviation := y - m.fit.mean[i]
 		e := m.explain(deviation, m.shape, m.noise.ofFigure(m.cells[i]), m.cells[i].samples())
+		if m.basis != Repeats && m.shape < anyRate {
+			// Whether it is the cell's own or noise, one sample can't tell: none of it is known better
+			// for having been seen.
+			e[scatters].variance = m.shape
+		}
 		level := m.fit.mean[i]
 		for _, e := range e {
 			level += e.probability * e.own * deviation
@@ -322,6 +330,14 @@ func (m *model) each(i, j int, visit func(probability, difference, variance floa
 			visit(a.probability*b.probability, difference, math.Max(variance, rounding))
 		}
 	}
+}
+
+// scatter is the variance of a sample, and of single ones that around the fit.
+func (m *model) scatter() float64 {
+	if m.basis == Residuals && m.shape < anyRate {
+		return m.noise.sample + m.shape
+	}
+	return m.noise.sample
 }
 
 // lucky reports whether a cell stands above what is expected of it and that is most likely a

@@ -26,7 +26,7 @@ type Verdict struct {
 	// cells have single samples.
 	Outliers []Cell
 	// Noise is the relative standard deviation of one sample, and Basis what it was
-	// estimated from.
+	// estimated from. Of single samples it is that around the fit, in which cells may differ too.
 	Noise float64
 	Basis Basis
 	// Changed is how much faster the cells that were measured again were then than their
@@ -66,9 +66,9 @@ func Judge(cells []Cell, reference []float64) (Verdict, bool) {
 }
 
 // tieLevel is the probability of being slower than the fastest cell up to which a cell
-// is tied with it, less than 1: the truly fastest cell may be called slower in 5 % of
-// sweeps, and any cell of a grid can be that one.
-const tieLevel = 0.996
+// is tied with it. It is more than 95 %, since any cell of a grid can be the truly fastest,
+// which may be called slower in 5 % of sweeps: of the families that the tests play, in 3 % at most.
+const tieLevel = 0.985
 
 const (
 	// indifferent is the difference of log rates that is less worth than a larger num_ctx.
@@ -87,7 +87,7 @@ func (m *model) verdict() Verdict {
 			top = i
 		}
 	}
-	v := Verdict{Best: m.cells[best], Noise: math.Sqrt(m.noise.sample), Basis: m.basis, model: m}
+	v := Verdict{Best: m.cells[best], Noise: math.Sqrt(m.scatter()), Basis: m.basis, model: m}
 	candidates := []int{best}
 	for i, c := range m.cells {
 		if i != best && m.slower(i, top) < tieLevel {
@@ -151,9 +151,9 @@ func (v Verdict) Figure(c Cell) (float64, bool) {
 	return math.Exp(v.model.y[i]), true
 }
 
-// Gain returns how much faster cell a is than cell b, with its 95 % interval, by the same
+// GainOver returns how much faster cell a is than cell b, with its 95 % interval, by the same
 // estimates, and false where one was not measured.
-func (v Verdict) Gain(a, b Cell) (Gain, bool) {
+func (v Verdict) GainOver(a, b Cell) (Gain, bool) {
 	i, j := v.index(a), v.index(b)
 	if i < 0 || j < 0 {
 		return Gain{}, false

@@ -147,7 +147,7 @@ func TestJudgeWhatWasMeasuredAgain(t *testing.T) {
 
 	_, ok = v.Estimate(Cell{Ctx: 1, Batch: 1})
 	assert.False(t, ok)
-	_, ok = v.Gain(cells[6], Cell{Ctx: 1, Batch: 1})
+	_, ok = v.GainOver(cells[6], Cell{Ctx: 1, Batch: 1})
 	assert.False(t, ok)
 }
 
@@ -166,7 +166,7 @@ func TestGainOfCells(t *testing.T) {
 				}
 			}
 			v, _ := Judge(cells, nil)
-			g, ok := v.Gain(cells[1], cells[0])
+			g, ok := v.GainOver(cells[1], cells[0])
 			require.True(t, ok)
 			require.True(t, g.Bounded)
 			width[i] += g.High - g.Low

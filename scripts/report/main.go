@@ -37,6 +37,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return nil
 	})
 	out := flags.String("out", "", "`folder` for the reports (default: that of the checkpoint, or what the folders of shards have in common)")
+	full := flags.Bool("v", false, "print all that the page says in words: ties, outliers, drift, hosts, each warning with its cells")
 	watch := flags.Bool("watch", false, "make picture and page anew whenever the checkpoint changes, until Ctrl-C")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
@@ -63,9 +64,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 		defer release()
 		err = report.Watch(ctx, stdout, in[0], *out)
 	case several:
-		err = mergeAll(stdout, in, *out)
+		err = mergeAll(stdout, in, *out, *full)
 	default:
-		err = report.Remake(stdout, in[0], *out)
+		err = report.Remake(stdout, in[0], *out, *full)
 	}
 	if err != nil {
 		fmt.Fprintln(stderr, "report:", err)
@@ -75,7 +76,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 }
 
 // mergeAll makes one checkpoint of several, and its reports.
-func mergeAll(stdout io.Writer, in []string, out string) error {
+func mergeAll(stdout io.Writer, in []string, out string, full bool) error {
 	merged, err := merge.Merge(in)
 	if err != nil {
 		return err
@@ -84,7 +85,7 @@ func mergeAll(stdout io.Writer, in []string, out string) error {
 	if err != nil {
 		return err
 	}
-	if err := report.Make(stdout, merged.Checkpoint, filepath.Dir(path)); err != nil {
+	if err := report.Make(stdout, merged.Checkpoint, filepath.Dir(path), full); err != nil {
 		return err
 	}
 	fmt.Fprintln(stdout, "Wrote", path)

@@ -56,6 +56,10 @@ func TestReport(t *testing.T) {
 			}
 			for _, name := range report.Files() {
 				file := filepath.Join(dir, name)
+				if strings.HasPrefix(name, "best") {
+					assert.NoFileExists(t, file, "one cell says nothing of others")
+					continue
+				}
 				assert.FileExists(t, file)
 				assert.Contains(t, stdout, "Wrote "+file+"\n")
 			}
@@ -72,7 +76,7 @@ func TestReportElsewhere(t *testing.T) {
 	require.NoError(t, os.WriteFile(path, []byte(halfDone), 0o644))
 	code, _, stderr := command("-in", path, "-out", out)
 	require.Zero(t, code, stderr)
-	for _, file := range report.Files() {
+	for _, file := range []string{report.TableFile, report.PageFile, report.FrontierFile} {
 		assert.FileExists(t, filepath.Join(out, file))
 	}
 	assert.NoFileExists(t, filepath.Join(dir, report.TableFile))

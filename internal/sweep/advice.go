@@ -1,0 +1,287 @@
+package sweep
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/dustin/go-humanize/english"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
+	"github.com/ollama-sweep/ollama-sweep/parse"
+)
+
+// AdviceKind is what a sweep's figures allow to advise about num_batch.
+type AdviceKind int
+
+const (
+	// NoAdvice means that too little was measured; Advice.Lacking says what.
+	NoAdvice AdviceKind = iota
+	// SetBatch means that the recommended num_batch is faster than the server's own, or
+	// than other rows where the own one is not known.
+	SetBatch
+	// LeaveBatch means that no num_batch is faster than the server's own by more than Worth.
+	LeaveBatch
+	// Unsure means that the noise could hide a difference of more than Worth.
+	Unsure
+)
+
+// Worth is the smallest difference in rate for which num_batch is worth setting: 3 %.
+const Worth = 0.03
+
+// Advice is what to set, and how much that gains.
+type Advice struct {
+	Kind AdviceKind
+	Cell // the recommended one; the zero value for NoAdvice
+	// Own is the num_batch that the server chooses by itself at this num_ctx, 0 where that
+	// is not known.
+	Own int
+	// Gain is how much faster the Cell is than the server's own num_batch, nil where
+	// neither a baseline nor a cell of the grid says so; it is also nil where the Cell has that
+	// num_batch.
+	Gain *verdict.Gain
+	// Baseline says that the Gain was measured in turns, and not taken from the grid.
+	Baseline bool
+	// Rows holds how much faster the Cell is than other num_batch at the same num_ctx, where
+	// there is no Gain: the slowest one, and the fastest that is slower by more than noise.
+	Rows []RowGain
+	// Resolution is the smallest difference that the figures would show, relative.
+	Resolution float64
+	// Searching says that a search has not ended, and so the advice is not settled.
+	Searching bool
+	// Lacking says in words why there is no advice.
+	Lacking string
+	// Next is what would say more; nil where nothing would.
+	Next *Next
+}
+
+// RowGain is how much faster a cell is than the one with another num_batch.
+type RowGain struct {
+	NumBatch int
+	verdict.Gain
+}
+
+// Next is a further measurement.
+type Next struct {
+	Flags []string      // that the sweep's command needs besides
+	Time  time.Duration // that it takes
+	// Settles says that a difference of Worth, or the one that was found, should show then.
+	Settles bool
+}
+
+// Advice says what to set by what is measured so far. v must be cp's own verdict.
+func (cp *Checkpoint) Advice(v Verdict) Advice {
+	if lacking := cp.lacking(); lacking != "" {
+		return Advice{Lacking: lacking}
+	}
+	a := Advice{Cell: cellOf(v.Recommended)}
+	a.Own = cp.ownBatches()(a.Ctx)
+	var rows []RowGain
+	for _, c := range cp.rated() {
+		if c.Ctx == a.Ctx && c.Batch != a.Batch {
+			gain, _ := v.GainOver(v.Recommended, c)
+			rows = append(rows, RowGain{c.Batch, gain})
+		}
+	}
+	own := slices.IndexFunc(rows, func(r RowGain) bool { return r.NumBatch == a.Own })
+	switch {
+	case a.Own == a.Batch:
+		a.isOwn(rows)
+	case v.Gain != nil && v.Gain.Bounded:
+		a.Baseline = true
+		a.over(*v.Gain)
+	case own >= 0:
+		a.over(rows[own].Gain)
+	default:
+		a.overRows(rows)
+	}
+	if s := cp.Sweep.Search; s != nil && !s.Done {
+		a.Kind, a.Searching = Unsure, true
+		return a
+	}
+	a.Next = cp.next(&a, v)
+	return a
+}
+
+// lacking says why the figures allow no advice, and is empty where they do.
+func (cp *Checkpoint) lacking() string {
+	rated := cp.rated()
+	_, batches := Axes(cellsOf(rated))
+	onGrid, planned := cp.onGrid(), len(cp.Plan())
+	var memory, others int // cells that failed
+	classes := make(map[string]int)
+	for i := range cp.Results {
+		r := &cp.Results[i]
+		switch {
+		case !r.Failed() || !onGrid(r.Cell()):
+		case *r.Error == parse.OutOfGPUMemory || *r.Error == parse.OutOfSystemMemory:
+			memory++
+		default:
+			others++
+			classes[string(*r.Error)]++
+		}
+	}
+	memory += len(cp.Pruned())
+	works := planned - memory // or may
+	measured := english.Plural(len(rated), "cell has a rate", "cells have a rate")
+	switch {
+	case len(rated) == 0:
+		return "no cell has a rate"
+	case len(batches) == 1 && works == 1:
+		return "one cell says nothing of others"
+	case others > len(rated):
+		return fmt.Sprintf("%s, and %d failed for other reasons than memory (%s)", measured, others, counted(classes))
+	case cp.Sweep.Search == nil && 2*(len(rated)+others) < works:
+		return fmt.Sprintf("%d of %d cells have a rate", len(rated), planned)
+	case len(batches) == 1:
+		return fmt.Sprintf("only num_batch=%d has a rate", batches[0])
+	}
+	return ""
+}
+
+func cellsOf(judged []verdict.Cell) []Cell {
+	cells := make([]Cell, len(judged))
+	for i, c := range judged {
+		cells[i] = cellOf(c)
+	}
+	return cells
+}
+
+// counted lists names with how often each comes up.
+func counted(names map[string]int) string {
+	var parts []string
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		parts = append(parts, fmt.Sprintf("%d %s", names[name], name))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// isOwn settles the advice where the server's own num_batch is the recommended one.
+func (a *Advice) isOwn(rows []RowGain) {
+	a.Kind = LeaveBatch
+	for _, r := range rows {
+		a.Resolution = max(a.Resolution, 1/(1+r.Low)-1) // how much faster the other row may be
+	}
+	if a.Resolution > Worth {
+		a.Kind = Unsure
+	}
+}
+
+// over settles the advice by the gain over the server's own num_batch.
+func (a *Advice) over(g verdict.Gain) {
+	a.Gain = &g
+	a.Resolution = max(g.High, -g.Low)
+	switch {
+	case g.High <= Worth: // slower, too
+		a.Kind = LeaveBatch
+	case g.Low > 0:
+		a.Kind = SetBatch
+	default:
+		a.Kind = Unsure
+	}
+}
+
+// overRows settles the advice where the server's own num_batch was not measured.
+func (a *Advice) overRows(rows []RowGain) {
+	var slower []RowGain
+	a.Kind = LeaveBatch
+	for _, r := range rows {
+		a.Resolution = max(a.Resolution, r.High, 1/(1+r.Low)-1)
+		if r.Low > 0 && r.High > Worth {
+			slower = append(slower, r)
+		}
+	}
+	byGain := func(x, y RowGain) int { return cmp.Compare(x.Ratio, y.Ratio) }
+	switch {
+	case len(slower) > 0:
+		a.Kind = SetBatch
+		a.Rows = slices.CompactFunc([]RowGain{slices.MaxFunc(slower, byGain), slices.MinFunc(slower, byGain)}, func(x, y RowGain) bool { return x.NumBatch == y.NumBatch })
+	case a.Resolution > Worth:
+		a.Kind = Unsure
+	}
+}
+
+// The most samples of a cell that are advised, those that tell the noise, and how far an interval of the rounds of a
+// baseline reaches, in standard deviations of a sample: 1.3 for six a side.
+const (
+	mostAdvised    = 30
+	enoughForNoise = 6
+	baselineReach  = 1.3
+)
+
+// next says what would settle the advice.
+func (cp *Checkpoint) next(a *Advice, v Verdict) *Next {
+	pace, ok := cp.Pace()
+	if !ok || cp.OlderTool {
+		return nil
+	}
+	wanted := Worth // difference to show
+	if a.Gain != nil {
+		wanted = max(wanted, a.Gain.Ratio)
+	}
+	baseline := Next{Flags: []string{"-baseline"}, Time: pace.Time(2*MostRounds, 2*MostRounds), Settles: true}
+	unknown := a.Gain == nil && a.Own != a.Batch
+	switch {
+	case a.Kind == SetBatch && unknown:
+		return &baseline
+	case a.Kind != Unsure:
+		return nil
+	case !a.Baseline && a.Own != a.Batch && baselineReach*v.Noise < wanted:
+		return &baseline
+	}
+	least, missing := cp.fewestSamples()
+	// The half width of an interval falls with the root of the samples.
+	times := a.Resolution / wanted
+	samples := max(int(math.Ceil(float64(least)*times*times)), least+1)
+	settles := v.Basis != verdict.Assumed && samples <= mostAdvised
+	if !settles { // so many tell the noise, at least
+		samples = max(enoughForNoise, least+1)
+	}
+	return &Next{
+		Flags:   []string{fmt.Sprintf("-repeat=%d", samples)},
+		Time:    pace.Time(missing(samples)),
+		Settles: settles,
+	}
+}
+
+// fewestSamples returns the least that a cell with a rate has, and how many loads and prompts it
+// takes for all to have more.
+func (cp *Checkpoint) fewestSamples() (least int, missing func(samples int) (loads, prompts int)) {
+	var have []int
+	for _, c := range cp.rated() {
+		have = append(have, len(c.Rates))
+	}
+	return slices.Min(have), func(samples int) (loads, prompts int) {
+		for _, n := range have {
+			if n < samples {
+				loads++
+				prompts += samples - n
+			}
+		}
+		return loads, prompts
+	}
+}
+
+// Line returns the command of a sweep with the checkpoint's own config and flags, and further
+// ones.
+func (cp *Checkpoint) Line(flags ...string) string {
+	command := cp.Sweep.Command
+	if command == "" {
+		command = "-config FILE"
+	}
+	return strings.Join(append([]string{"go test -run Sweep -timeout 0", command}, flags...), " ")
+}
+
+// DefaultOut returns the folder that a sweep with the checkpoint's config takes where none is
+// named; empty where the config is not known.
+func (cp *Checkpoint) DefaultOut() string {
+	words := strings.Fields(cp.Sweep.Command)
+	if len(words) < 2 || !plain.MatchString(words[1]) {
+		return ""
+	}
+	return outOf(words[1]) + cp.Sweep.Shard.Suffix()
+}
