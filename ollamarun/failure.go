@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/ollama/ollama/api"
@@ -44,12 +46,32 @@ func (s *Server) failure(ctx context.Context, doing string, err error) error {
 			class = parse.ServerBusy
 		}
 	case errors.As(err, &transport):
-		class = parse.ServerAway
+		class, text = parse.ServerAway, unreachable(err, text)
 	case notAMessage(err):
 		class, text = parse.NoFigures, "not an answer of Ollama's: "+text
 	}
 	return fmt.Errorf("%s: %w", doing, &parse.Failure{Class: class, Detail: text})
 }
+
+// unreachable says in words why a request did not get to the server:
+//
+//	Get "http://127.0.0.1:11434/api/version": dial tcp 127.0.0.1:11434: connect: connection refused
+//	Get "http://gpu7:11434/api/version": dial tcp: lookup gpu7 on 10.0.0.2:53: no such host
+//
+// An error of another kind keeps its text.
+func unreachable(err error, text string) string {
+	var lookup *net.DNSError
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "nothing listens there (connection refused)"
+	case errors.As(err, &lookup) && lookup.IsNotFound:
+		return fmt.Sprintf("no host has the name %s (%s)", words(lookup.Name), lookup.Err)
+	}
+	return text
+}
+
+// findServer says what to do about a server that does not answer.
+const findServer = "start it with `ollama serve`, or name its address with -host or in OLLAMA_HOST"
 
 // notAMessage reports whether an answer could not be decoded. A line that is no
 // JSON comes as an error whose text is that line, as the server's own words do.

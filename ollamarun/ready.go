@@ -24,6 +24,7 @@ var pauses = []time.Duration{500 * time.Millisecond, time.Second, 2 * time.Secon
 func (s *Server) Ready(ctx context.Context) error {
 	give := time.Now().Add(s.Wait)
 	if s.busy.times > 0 { // only a prompt can tell whether it still is
+		s.answered = true
 		give = s.busy.since.Add(s.Wait)
 		if err := s.pause(ctx, s.busy.times-1, give, "it is busy"); err != nil {
 			return err
@@ -32,7 +33,11 @@ func (s *Server) Ready(ctx context.Context) error {
 	for i := 0; ; i++ {
 		_, err := s.Version(ctx)
 		var f *parse.Failure
-		if err == nil || !errors.As(err, &f) || f.Class.OfCell() {
+		if err == nil {
+			s.answered = true
+			return nil
+		}
+		if !errors.As(err, &f) || f.Class.OfCell() {
 			return err
 		}
 		if err := s.pause(ctx, i, give, f.Detail); err != nil {
@@ -46,9 +51,12 @@ func (s *Server) Ready(ctx context.Context) error {
 func (s *Server) pause(ctx context.Context, tries int, give time.Time, why string) error {
 	pause := pauses[min(tries, len(pauses)-1)]
 	if time.Now().Add(pause).After(give) {
-		return fmt.Errorf("the Ollama server at %s stayed away for %v (server_wait): %s; start it with `ollama serve`, name another with -host, or try the embedded one with -engine embedded", s.URL, s.Wait, why)
+		return fmt.Errorf("the Ollama server at %s stayed away for %v (server_wait): %s; %s; -engine embedded needs no server", s.URL, s.Wait, why, findServer)
 	}
 	if tries == 0 {
+		if !s.answered {
+			why += "; " + findServer
+		}
 		s.say("waiting up to %v for the Ollama server at %s: %s", s.Wait, s.URL, why)
 	}
 	return sleep(ctx, pause)

@@ -4,7 +4,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
+	"net"
 	"net/http"
+	"net/url"
+	"syscall"
 	"testing"
 	"time"
 
@@ -38,13 +42,48 @@ func TestReady(t *testing.T) {
 	away := &Server{URL: nobody}
 	err = away.Ready(t.Context())
 	assert.ErrorContains(t, err, "the Ollama server at http://127.0.0.1:1 stayed away for 0s (server_wait): ")
-	assert.ErrorContains(t, err, "connection refused; start it with `ollama serve`")
+	assert.ErrorContains(t, err, "nothing listens there (connection refused); start it with `ollama serve`, or name its address with -host or in OLLAMA_HOST; -engine embedded needs no server")
 
 	away.Wait = time.Minute
 	ctx, cancel := context.WithCancelCause(t.Context())
 	gone := errors.New("enough")
 	cancel(gone)
 	assert.ErrorIs(t, away.Ready(ctx), gone)
+}
+
+// TestNobodyListens: the first line about a server that never answered says how to
+// start or to name one. One that has gone away is known by its address.
+func TestNobodyListens(t *testing.T) {
+	nobody, _, err := ParseHost("127.0.0.1:1")
+	require.NoError(t, err)
+	var log bytes.Buffer
+	s := &Server{URL: nobody, Wait: 600 * time.Millisecond, Log: &log}
+	require.Error(t, s.Ready(t.Context()))
+	assert.Equal(t, "# waiting up to 600ms for the Ollama server at http://127.0.0.1:1: nothing listens there (connection refused); start it with `ollama serve`, or name its address with -host or in OLLAMA_HOST\n", log.String())
+	_, err = s.Model(t.Context(), "tiny")
+	assert.EqualError(t, err, `model "tiny" of the Ollama server at http://127.0.0.1:1: asking for it: server away: nothing listens there (connection refused); start it with `+"`ollama serve`, or name its address with -host or in OLLAMA_HOST")
+
+	f, s := newFakeServer(t)
+	require.NoError(t, s.Ready(t.Context()))
+	f.Stop()
+	log.Reset()
+	s.Wait, s.Log = 600*time.Millisecond, &log
+	assert.ErrorContains(t, s.Ready(t.Context()), "start it with `ollama serve`")
+	assert.Equal(t, "# waiting up to 600ms for the Ollama server at "+s.URL.String()+": nothing listens there (connection refused)\n", log.String())
+}
+
+func TestUnreachable(t *testing.T) {
+	for _, test := range []struct {
+		err  error
+		want string
+	}{
+		{&net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}, "nothing listens there (connection refused)"},
+		{&net.OpError{Op: "dial", Err: &net.DNSError{Err: "no such host", Name: "gpu7", IsNotFound: true}}, "no host has the name gpu7 (no such host)"},
+		{&net.OpError{Op: "dial", Err: &net.DNSError{Err: "server misbehaving", Name: "gpu7"}}, "the text"},
+		{io.EOF, "the text"},
+	} {
+		assert.Equal(t, test.want, unreachable(&url.Error{Op: "Get", URL: "http://gpu7:11434", Err: test.err}, "the text"))
+	}
 }
 
 // TestBusyIsWaitedFor: only a prompt can tell that a server is not busy any

@@ -39,6 +39,8 @@ type Server struct {
 	idleMiB   int             // GPU memory in use before the first load
 	strangers map[string]bool // models that stayed when ours was unloaded
 
+	answered bool // Ready has found it once
+
 	answerTime time.Duration // for answers that need no model; zero for answerTime
 	busy       busy
 }
@@ -126,7 +128,11 @@ func (s *Server) describe(ctx context.Context, name string, verbose bool) (show 
 	defer cancel()
 	show, err = s.client().Show(ctx, &api.ShowRequest{Model: name, Verbose: verbose})
 	if err != nil {
-		return nil, entry, fmt.Errorf("model %q: %w; `ollama list` shows what the server has", name, s.failure(ctx, "asking for it", err))
+		err = s.failure(ctx, "asking for it", err)
+		if f := new(parse.Failure); errors.As(err, &f) && f.Class == parse.ServerAway {
+			return nil, entry, fmt.Errorf("model %q of the Ollama server at %s: %w; %s", name, s.URL, err, findServer)
+		}
+		return nil, entry, fmt.Errorf("model %q: %w; `ollama list` shows what the server has", name, err)
 	}
 	list, err := s.client().List(ctx)
 	if err != nil {
