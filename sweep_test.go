@@ -8,11 +8,13 @@ package ollamasweep
 import (
 	"context"
 	"flag"
+	"fmt"
 	"os"
 	"runtime/debug"
 	"strings"
 	"testing"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/arguments"
 	"github.com/ollama-sweep/ollama-sweep/internal/bench"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 )
@@ -24,11 +26,34 @@ var (
 
 func TestMain(m *testing.M) {
 	overrides.Register(flag.CommandLine)
+	if code, ok := parseFlags(); !ok {
+		os.Exit(code)
+	}
 	// The client library takes 8 MB for each request, at which the collector
 	// would run every time, beside the measurement: 3 ms a pair. The api runner
 	// has it run while the server loads.
 	debug.SetGCPercent(1000)
 	os.Exit(m.Run())
+}
+
+// listFlags is the command that does it. go test keeps a -h before -args to itself.
+const listFlags = "go test -run Sweep -args -h"
+
+// parseFlags reads the flags before package testing does. It returns false and the exit
+// code where the run is over with that.
+func parseFlags() (code int, ok bool) {
+	flags := flag.CommandLine
+	flags.Init("the sweep", flag.ContinueOnError)
+	flags.Usage = func() {
+		fmt.Fprintln(flags.Output(), "Flags of the sweep; README.md explains them under \"Config and flags\", and `go help testflag` those of go test:")
+		arguments.Without("test.", flags).PrintDefaults()
+	}
+	code, ok = arguments.Parse(flags, os.Args[1:], os.Stdout, os.Stderr, listFlags)
+	if ok && flags.NArg() > 0 {
+		fmt.Fprintf(os.Stderr, "unexpected argument %q: flags after it are not read; true and false are joined to their flag, like -fresh=false\n`%s` lists the flags\n", flags.Arg(0), listFlags)
+		return 2, false
+	}
+	return code, ok
 }
 
 // TestSweep measures the cells that the checkpoint does not hold yet, each in a

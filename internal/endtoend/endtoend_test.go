@@ -174,6 +174,7 @@ func TestEndToEndFailure(t *testing.T) {
 // TestBadInputIsRefusedFirst ends before a server is asked for anything.
 func TestBadInputIsRefusedFirst(t *testing.T) {
 	server := ollamatest.New(t)
+	const listed = "`go test -run Sweep -args -h` lists the flags\n"
 	good := "model: m\nhost: " + server.URL.String() + sweeptest.SmallGrid
 	empty, binary := filepath.Join(t.TempDir(), "empty"), filepath.Join(t.TempDir(), "binary")
 	require.NoError(t, os.WriteFile(empty, []byte(" \n"), 0o644))
@@ -190,14 +191,16 @@ func TestBadInputIsRefusedFirst(t *testing.T) {
 		{"template without FROM", good, []string{"-modelfile", empty}, "modelfile " + empty + ": no FROM line: a template needs a line like `FROM llama3.1:8b`"},
 		{"empty prompt", good, []string{"-prompt", empty}, "prompt " + empty + " is empty: put a long text in it, or use {tokens: 8192}"},
 		{"prompt is no text", good, []string{"-prompt", binary}, "prompt " + binary + " is not a text in UTF-8, and a server would be sent another: convert it, or use {tokens: 8192}"},
-		{"flag", good, []string{"-shard", "9/4"}, `invalid value "9/4" for flag -shard: 9/4: the first number counts from 1 to the second`},
-		{"unknown flag", good, []string{"-num-ctx", "9"}, "flag provided but not defined: -num-ctx"},
+		{"flag", good, []string{"-shard", "9/4"}, "invalid value \"9/4\" for flag -shard: 9/4: the first number counts from 1 to the second\n" + listed},
+		{"unknown flag", good, []string{"-num-ctx", "9"}, "flag provided but not defined: -num-ctx\n" + listed},
+		{"value apart from a flag of true or false", good, []string{"-fresh", "false", "-repeat", "2"}, `unexpected argument "false": flags after it are not read; true and false are joined to their flag, like -fresh=false` + "\n" + listed},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			out := t.TempDir()
 			printed, code := sweeptest.Start(t, append([]string{"-config", sweeptest.WriteConfig(t, test.config), "-out", out}, test.flags...)...).Wait()
 			assert.NotZero(t, code)
 			assert.Contains(t, printed, test.want)
+			assert.NotContains(t, printed, "-ctx-start", "the message alone, without all flags")
 			assert.NoFileExists(t, filepath.Join(out, sweep.FileName))
 			assert.Empty(t, server.Asked(), "nothing is asked of the server")
 		})
@@ -205,6 +208,13 @@ func TestBadInputIsRefusedFirst(t *testing.T) {
 	printed, code := sweeptest.Start(t, "-config", sweeptest.WriteConfig(t, "model: m\nhost: 127.0.0.1:1\nserver_wait: 1ms"+sweeptest.SmallGrid), "-out", t.TempDir()).Wait()
 	assert.Equal(t, 1, code)
 	assert.Contains(t, printed, "the Ollama server at http://127.0.0.1:1 stayed away for 1ms (server_wait)")
+}
+
+func TestFlagsAreListed(t *testing.T) {
+	printed, code := sweeptest.Start(t, "-h").Wait()
+	assert.Zero(t, code)
+	assert.Contains(t, printed, "  -ctx-start num_ctx\n")
+	assert.NotContains(t, printed, "-test.", "go test has its own list of those")
 }
 
 func TestOneAtATimeInAFolder(t *testing.T) {

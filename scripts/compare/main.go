@@ -19,6 +19,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/arguments"
 	"github.com/ollama-sweep/ollama-sweep/internal/compare"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 )
@@ -28,9 +29,8 @@ func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 // run is the command with its arguments and streams. It returns the exit code.
 func run(args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("compare", flag.ContinueOnError)
-	flags.SetOutput(stderr)
 	flags.Usage = func() {
-		fmt.Fprintln(stderr, "compare [flags] OLD NEW: out folders of sweeps, or their checkpoint files")
+		fmt.Fprintln(flags.Output(), "compare [flags] OLD NEW: out folders of sweeps, or their checkpoint files")
 		flags.PrintDefaults()
 	}
 	out := flags.String("out", "", "`folder` for summary.md and changes.png (default: that of NEW)")
@@ -41,11 +41,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 		}
 		return err
 	})
-	switch err := flags.Parse(args); {
-	case errors.Is(err, flag.ErrHelp):
-		return 0
-	case err != nil:
-		return 2
+	if code, ok := arguments.Parse(flags, args, stdout, stderr, "go run ./scripts/compare -h"); !ok {
+		return code
 	}
 	if flags.NArg() != 2 {
 		flags.Usage()

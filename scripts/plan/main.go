@@ -23,6 +23,7 @@ import (
 
 	"github.com/dustin/go-humanize"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/arguments"
 	"github.com/ollama-sweep/ollama-sweep/internal/bench"
 	"github.com/ollama-sweep/ollama-sweep/internal/memory"
 	"github.com/ollama-sweep/ollama-sweep/internal/plan"
@@ -43,7 +44,6 @@ const engineSource = "scripts/engine"
 // 2 for arguments that can't be understood, 1 for what could not be done.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("plan", flag.ContinueOnError)
-	flags.SetOutput(stderr)
 	config := flags.String("config", "testdata/demo.yaml", "`file` that says what to sweep")
 	measure := flags.Bool("measure", false, "measure one cell first, into the out folder")
 	var overrides sweep.Overrides
@@ -60,11 +60,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	})
 	flags.IntVar(&in.Shards, "shards", 0, "look at up to `N` machines that share the grid")
 	flags.IntVar(&in.Settings.Parallel, "parallel", 1, "the server's OLLAMA_NUM_PARALLEL")
-	switch err := flags.Parse(args); {
-	case errors.Is(err, flag.ErrHelp):
-		return 0
-	case err != nil:
-		return 2
+	if code, ok := arguments.Parse(flags, args, stdout, stderr, "go run ./scripts/plan -h"); !ok {
+		return code
 	}
 	if flags.NArg() > 0 {
 		fmt.Fprintf(stderr, "plan: unexpected argument %q: name the config with -config\n", flags.Arg(0))

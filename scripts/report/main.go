@@ -10,7 +10,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -20,6 +19,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/arguments"
 	"github.com/ollama-sweep/ollama-sweep/internal/merge"
 	"github.com/ollama-sweep/ollama-sweep/internal/report"
 )
@@ -30,7 +30,6 @@ func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 // 2 for arguments that can't be understood, 1 for what could not be done.
 func run(args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("report", flag.ContinueOnError)
-	flags.SetOutput(stderr)
 	var in []string
 	flags.Func("in", "out `folder` of a sweep, or its checkpoint file (default results/demo); several, or a pattern, are merged", func(s string) error {
 		in = append(in, s)
@@ -39,11 +38,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 	out := flags.String("out", "", "`folder` for the reports (default: that of the checkpoint, or what the folders of shards have in common)")
 	full := flags.Bool("v", false, "print all that the page says in words: ties, outliers, drift, hosts, each warning with its cells")
 	watch := flags.Bool("watch", false, "make picture and page anew whenever the checkpoint changes, until Ctrl-C")
-	switch err := flags.Parse(args); {
-	case errors.Is(err, flag.ErrHelp):
-		return 0
-	case err != nil:
-		return 2
+	if code, ok := arguments.Parse(flags, args, stdout, stderr, "go run ./scripts/report -h"); !ok {
+		return code
 	}
 	if flags.NArg() > 0 {
 		fmt.Fprintf(stderr, "report: unexpected argument %q: name the folder with -in\n", flags.Arg(0))

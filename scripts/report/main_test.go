@@ -122,7 +122,6 @@ func TestReportErrors(t *testing.T) {
 		code int
 		want string
 	}{
-		{"help", []string{"-h"}, 0, "Usage of report"},
 		{"an unknown flag", []string{"-nope"}, 2, "flag provided but not defined: -nope"},
 		{"an argument", []string{"results/demo"}, 2, `report: unexpected argument "results/demo": name the folder with -in`},
 		{"no -in", []string{"-in", ""}, 1, "report: name the out folder "},
@@ -139,6 +138,10 @@ func TestReportErrors(t *testing.T) {
 			assert.Contains(t, stderr, tt.want)
 		})
 	}
+	code, stdout, stderr := command("-h")
+	assert.Zero(t, code)
+	assert.Contains(t, stdout, "Usage of report")
+	assert.Empty(t, stderr)
 }
 
 // fullPipe is a reader that went away.

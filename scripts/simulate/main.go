@@ -9,13 +9,13 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
 	"strings"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/arguments"
 	"github.com/ollama-sweep/ollama-sweep/internal/simulate"
 )
 
@@ -25,9 +25,8 @@ func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 // 2 for arguments that can't be understood, 1 for what could not be done.
 func run(args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("simulate", flag.ContinueOnError)
-	flags.SetOutput(stderr)
 	flags.Usage = func() {
-		fmt.Fprintln(stderr, "usage: simulate [flags] FILE…\nA file is a surface or a sweep's checkpoint.")
+		fmt.Fprintln(flags.Output(), "usage: simulate [flags] FILE…\nA file is a surface or a sweep's checkpoint.")
 		flags.PrintDefaults()
 	}
 	strategies := flags.String("strategy", "best", "`names` out of "+strings.Join(simulate.Strategies, ", ")+", with commas between them")
@@ -37,11 +36,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 	tolerance := flags.Float64("tolerance", 0.01, "difference in rate that is not worth another cell; 0.01 is 1 %")
 	hide := flags.Bool("hide-sizes", false, "don't tell the searches the sizes of loaded models, where these are known")
 	asJSON := flags.Bool("json", false, "print JSON for programs")
-	switch err := flags.Parse(args); {
-	case errors.Is(err, flag.ErrHelp):
-		return 0
-	case err != nil:
-		return 2
+	if code, ok := arguments.Parse(flags, args, stdout, stderr, "go run ./scripts/simulate -h"); !ok {
+		return code
 	}
 	o := simulate.Options{Strategies: strings.Split(*strategies, ","), Seeds: *seeds, Tolerance: *tolerance, HideSizes: *hide}
 	if err := o.Check(); err != nil {

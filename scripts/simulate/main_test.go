@@ -49,14 +49,15 @@ func TestBadArguments(t *testing.T) {
 		{[]string{"-tolerance", "-1", surface}, 2, "simulate: tolerance -1 must lie above 0 and below 1, like 0.01\n"},
 		{[]string{"-generated", "-1"}, 2, "simulate: nothing to play on: name files, or draw surfaces with -generated N\n"},
 		{[]string{"none.json"}, 1, "simulate: open none.json: no such file or directory\n"},
-		{[]string{"-h"}, 0, ""},
-		{[]string{"-nonsense"}, 2, ""},
+		{[]string{"-nonsense"}, 2, "flag provided but not defined: -nonsense\n`go run ./scripts/simulate -h` lists the flags\n"},
 	} {
 		var stdout, stderr bytes.Buffer
 		assert.Equal(t, test.code, run(test.args, &stdout, &stderr), test.args)
-		if test.want != "" {
-			assert.Equal(t, test.want, stderr.String())
-		}
+		assert.Equal(t, test.want, stderr.String())
 		assert.Empty(t, stdout.String())
 	}
+	var stdout, stderr bytes.Buffer
+	assert.Zero(t, run([]string{"-h"}, &stdout, &stderr))
+	assert.Contains(t, stdout.String(), "usage: simulate [flags] FILE…\n")
+	assert.Empty(t, stderr.String())
 }
