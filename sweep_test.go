@@ -7,6 +7,7 @@ package ollamasweep
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -60,7 +61,7 @@ func parseFlags() (code int, ok bool) {
 // subtest of its own. A cell that fails is skipped with the reason: failed
 // cells are data.
 func TestSweep(t *testing.T) {
-	pattern := flag.Lookup("test.run").Value.String()
+	pattern, skipped := flag.Lookup("test.run").Value.String(), flag.Lookup("test.skip").Value.String()
 	if pattern == "" && flag.Lookup("config").Value.String() == flag.Lookup("config").DefValue {
 		t.Skip("measures a real Ollama for seconds to days; start it with go test -run Sweep -timeout 0")
 	}
@@ -78,7 +79,7 @@ func TestSweep(t *testing.T) {
 		Stdout:       stdout,
 		Terminal:     terminal,
 		Deadline:     deadline,
-		Filtered:     strings.Contains(pattern, "/"),
+		Filtered:     strings.Contains(pattern+skipped, "/"),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -103,7 +104,12 @@ func TestSweep(t *testing.T) {
 	if err := b.Report(summary); err != nil {
 		t.Error(err)
 	}
-	if err := summary.Usable(); err != nil {
+	switch err := summary.Usable(); {
+	case errors.Is(err, sweep.ErrNoCell) && skipped != "":
+		t.Errorf("-run %q -skip %q: %v", pattern, skipped, err)
+	case errors.Is(err, sweep.ErrNoCell):
+		t.Errorf("-run %q: %v", pattern, err)
+	case err != nil:
 		t.Error(err)
 	}
 }

@@ -203,8 +203,12 @@ func (b *Bench) Run(each func(name string, measure func() sweep.Outcome)) sweep.
 	return summary
 }
 
-// Report writes the reports and says what was found, where all is and how to resume.
+// Report writes the reports and says what was found, where all is and how to resume. Where no
+// cell was asked for there is nothing to report.
 func (b *Bench) Report(summary sweep.Summary) error {
+	if errors.Is(summary.Stop, sweep.ErrNoCell) {
+		return nil
+	}
 	cp := b.sweep.Store.Checkpoint()
 	if len(cp.Results) > 0 {
 		files, err := report.Write(b.config.Out, cp)
@@ -233,6 +237,8 @@ func (b *Bench) howToGoOn(summary sweep.Summary) string {
 		goesOn = "goes on with the search"
 	}
 	switch {
+	case summary.Missing > 0 && b.sweep.Filtered:
+		return "to go on: the same command with -run Sweep, and without -skip and -fresh, " + goesOn
 	case summary.Missing > 0 && b.config.Fresh:
 		return "to go on: the same command without -fresh " + goesOn
 	case summary.Missing > 0:

@@ -232,6 +232,31 @@ func TestOnlyByName(t *testing.T) {
 	assert.Contains(t, printed, "start it with go test -run Sweep -timeout 0")
 }
 
+// TestNoCellHasTheName: a pattern that matches no cell is a failure that names the
+// cells, and leaves the reports alone.
+func TestNoCellHasTheName(t *testing.T) {
+	out := t.TempDir()
+	_, args := sweeptest.Simulated(t, out, sweeptest.SmallGrid)
+	const names = "no cell has such a name: num_ctx is 512, 1024, and num_batch 64, 128, 192; the first cell is Sweep/ctx=512/batch=64\n"
+	printed, code := sweeptest.Start(t, append(args, "-test.run=Sweep/ctx=1024/batch=63$")...).Wait()
+	assert.Equal(t, 1, code, printed)
+	assert.Contains(t, printed, `-run "Sweep/ctx=1024/batch=63$": `+names)
+	assert.NotContains(t, printed, "files in ")
+	assert.NoFileExists(t, filepath.Join(out, report.TableFile))
+	assert.NoFileExists(t, filepath.Join(out, sweep.FileName))
+
+	printed, code = sweeptest.Start(t, append(args, "-test.run=Sweep", "-test.skip=Sweep/ctx=(512|1024)")...).Wait()
+	assert.Equal(t, 1, code, printed)
+	assert.Contains(t, printed, `-run "Sweep" -skip "Sweep/ctx=(512|1024)": `+names)
+
+	for range 2 { // the second finds it in the checkpoint
+		printed, code = sweeptest.Start(t, append(args, "-test.run=Sweep/ctx=1024/batch=64$")...).Wait()
+		assert.Zero(t, code, printed)
+		assert.Contains(t, printed, "# to go on: the same command with -run Sweep, and without -skip and -fresh, measures what is missing\n")
+	}
+	assert.Len(t, sweeptest.Load(t, out).Results, 1)
+}
+
 // requireWholeSweep checks a finished sweep against what stood in its
 // checkpoint before it was gone on with.
 func requireWholeSweep(t *testing.T, out string, before *sweep.Checkpoint, printed string) {

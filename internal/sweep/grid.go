@@ -117,6 +117,17 @@ func names(cells []Cell) string {
 	return strings.Join(parts, "; ")
 }
 
+// mostValues is how many values of an axis are named.
+const mostValues = 12
+
+// someOf names ascending values, of many the first and the last.
+func someOf(values []int) string {
+	if len(values) <= mostValues {
+		return list(values)
+	}
+	return fmt.Sprintf("%s, … %d (%d values)", list(values[:mostValues-1]), values[len(values)-1], len(values))
+}
+
 func list(values []int) string {
 	return strings.ReplaceAll(strings.Trim(fmt.Sprint(values), "[]"), " ", ", ")
 }

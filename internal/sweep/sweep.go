@@ -95,6 +95,18 @@ var (
 	ErrBudget      = errors.New("the budget is spent")
 )
 
+// ErrNoCell is that of a filter which passes over every cell.
+var ErrNoCell = errors.New("no cell has such a name")
+
+// noCell says which names there are.
+func noCell(plan []Cell) error {
+	var ctxs, batches []int
+	for _, c := range plan {
+		ctxs, batches = append(ctxs, c.Ctx), append(batches, c.Batch)
+	}
+	return fmt.Errorf("%w: num_ctx is %s, and num_batch %s; the first cell is Sweep/%v", ErrNoCell, someOf(distinct(ctxs)), someOf(distinct(batches)), plan[0])
+}
+
 // crashLimit is how often a server may go away under one cell before the cell
 // is held to be the cause.
 const crashLimit = 3
@@ -102,13 +114,13 @@ const crashLimit = 3
 // unloadTimeout bounds the clearing up after a cell that hung.
 const unloadTimeout = 30 * time.Second
 
-// Run calls each for every cell of the plan that stands in the checkpoint, and
+// Run calls back for every cell of the plan that stands in the checkpoint, and
 // then for those that the strategy wants, until it wants no more or the sweep
 // must stop. A cell's name tells further samples of it apart: in rounds by the
-// round's number, in a search by how many it is to have. each decides whether to
-// call measure, which measures the cell or says why not; it may do so once. What
-// is measured beside the plan follows by itself.
-func (s *Sweep) Run(ctx context.Context, each func(name string, measure func() Outcome)) Summary {
+// round's number, in a search by how many it is to have. What is called decides
+// whether to call measure, which measures the cell or says why not; it may do so
+// once. What is measured beside the plan follows by itself.
+func (s *Sweep) Run(ctx context.Context, call func(name string, measure func() Outcome)) Summary {
 	run := newRun(s)
 	choice := run.begin()
 	if len(choice.Cells) > 0 {
@@ -122,12 +134,19 @@ func (s *Sweep) Run(ctx context.Context, each func(name string, measure func() O
 		ctx, cancel = context.WithDeadlineCause(ctx, s.Deadline, ErrDeadline)
 		defer cancel()
 	}
+	matched := false
+	each := func(name string, measure func() Outcome) {
+		call(name, func() Outcome { matched = true; return measure() })
+	}
 	run.tellStanding(each)
 	for run.stop == nil && len(choice.Cells) > 0 {
 		run.take(ctx, choice, each)
 		choice = run.next()
 	}
 	run.done = len(choice.Cells) == 0
+	if s.Filtered && !matched && run.stop == nil && len(s.Plan) > 0 {
+		run.stop = noCell(s.Plan)
+	}
 	if run.stop == nil && !s.Filtered {
 		run.stop = run.beside(ctx)
 	}

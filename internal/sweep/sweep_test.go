@@ -382,6 +382,45 @@ func TestRunOfAFilter(t *testing.T) {
 	assert.Equal(t, 3, summary.Missing)
 }
 
+// TestRunOfAFilterThatMatchesNothing says which cells there are, and measures none. One
+// that matches a cell which is measured already is as good as any.
+func TestRunOfAFilterThatMatchesNothing(t *testing.T) {
+	f := newFixture(t, t.TempDir())
+	f.Filtered = true
+	only := func(want string) Summary {
+		return f.Run(t.Context(), func(name string, measure func() Outcome) {
+			if name == want {
+				measure()
+			}
+		})
+	}
+	summary := only("ctx=2000/batch=63")
+	require.ErrorIs(t, summary.Stop, ErrNoCell)
+	assert.EqualError(t, summary.Usable(), "no cell has such a name: num_ctx is 1000, 2000, and num_batch 100, 200; the first cell is Sweep/ctx=1000/batch=100")
+	assert.Empty(t, f.fake.loads)
+	assert.NoFileExists(t, f.Store.Path())
+
+	require.NoError(t, only("ctx=2000/batch=100").Usable())
+	require.NoError(t, only("ctx=2000/batch=100").Usable(), "it is in the checkpoint")
+	assert.Len(t, f.fake.loads, 1)
+	assert.ErrorIs(t, only("ctx=2000/batch=63").Usable(), ErrNoCell, "whatever the checkpoint holds")
+
+	f.Rounds, f.Repeat = true, 2
+	assert.ErrorIs(t, only("ctx=2000/batch=100/round=3").Stop, ErrNoCell)
+	require.NoError(t, only("ctx=2000/batch=100/round=2").Usable())
+	f.Plan = nil
+	require.NoError(t, only("ctx=2000/batch=63").Usable(), "a shard may have no cell")
+}
+
+func TestSomeOf(t *testing.T) {
+	assert.Equal(t, "8, 16", someOf([]int{8, 16}))
+	var many []int
+	for i := range 39 {
+		many = append(many, 128*(i+1))
+	}
+	assert.Equal(t, "128, 256, 384, 512, 640, 768, 896, 1024, 1152, 1280, 1408, … 4992 (39 values)", someOf(many))
+}
+
 func TestRunSizesPrompts(t *testing.T) {
 	f := newFixture(t, t.TempDir())
 	var err error
