@@ -28,10 +28,17 @@ type Summary struct {
 }
 
 // Usable reports why the run is a failure as a whole, nil when it is not: an
-// interrupt, a server or a checkpoint that can't be used, or a plan none of
-// whose cells has a rate. A time limit is not a failure while there is a rate.
+// interrupt, a server or a checkpoint that can't be used, a sweep that the time limit
+// of go test cut, or a plan none of whose cells has a rate. A budget is no failure while
+// there is a rate: its end was asked for, and that of a time limit, which is ten minutes
+// where none is named, mostly was not.
 func (s Summary) Usable() error {
-	if s.Stop != nil && !errors.Is(s.Stop, ErrDeadline) && !errors.Is(s.Stop, ErrBudget) {
+	switch cut := errors.Is(s.Stop, ErrDeadline); {
+	case cut && s.Stood > 0 && s.Search:
+		return fmt.Errorf("the search was cut: %w", s.Stop)
+	case cut && s.Stood > 0:
+		return fmt.Errorf("the sweep was cut, and %d of %d cells lack samples: %w", s.Missing, s.Planned, s.Stop)
+	case s.Stop != nil && !cut && !errors.Is(s.Stop, ErrBudget):
 		return s.Stop
 	}
 	if s.Stood == 0 && s.Planned > 0 { // of many shards some may have no cell

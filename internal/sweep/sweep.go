@@ -91,7 +91,7 @@ type Outcome struct {
 // error.
 var (
 	ErrInterrupted = errors.New("interrupted")
-	ErrDeadline    = errors.New("the time that go test allows is too short for another cell; -timeout 0 lifts it")
+	ErrDeadline    = errors.New("the time that go test allows is too short for another cell; -timeout 0 lifts it, and the same command resumes the sweep")
 	ErrBudget      = errors.New("the budget is spent")
 )
 

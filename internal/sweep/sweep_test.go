@@ -328,7 +328,7 @@ func TestRunStopsBeforeTheDeadline(t *testing.T) {
 	f.Now = f.fake.now
 	summary, _ := f.run(t.Context())
 	assert.ErrorIs(t, summary.Stop, ErrDeadline)
-	assert.NoError(t, summary.Usable(), "what was measured counts")
+	assert.EqualError(t, summary.Usable(), "the sweep was cut, and 2 of 4 cells lack samples: the time that go test allows is too short for another cell; -timeout 0 lifts it, and the same command resumes the sweep", "a CI job must not take it for a whole one")
 	assert.Equal(t, 2, summary.Measured)
 	assert.Contains(t, f.log.String(), "# warning: 4 cells of 5s (an assumption) need 20s, and go test allows 12s more: -timeout 0 lifts that")
 	assert.Equal(t, 1, strings.Count(f.log.String(), "warning"), "it is said once")
@@ -342,11 +342,45 @@ func TestRunStopsBeforeTheDeadline(t *testing.T) {
 	assert.ErrorContains(t, summary.Usable(), "nothing was measured: the time that go test allows")
 }
 
+func TestUsable(t *testing.T) {
+	cut := fmt.Errorf("in a cell: %w", ErrDeadline)
+	for _, test := range []struct {
+		name string
+		s    Summary
+		want string // empty for a run that is fine
+	}{
+		{"whole", Summary{Planned: 4, Stood: 4}, ""},
+		{"some failed", Summary{Planned: 4, Stood: 1}, ""},
+		{"all failed", Summary{Planned: 4}, "nothing could be measured: no cell of the plan has a rate"},
+		{"a shard without cells", Summary{}, ""},
+		{"budget", Summary{Planned: 4, Stood: 1, Missing: 3, Stop: ErrBudget}, ""},
+		{"budget of nothing", Summary{Planned: 4, Missing: 4, Stop: ErrBudget}, "nothing was measured: the budget is spent"},
+		{"time limit", Summary{Planned: 4, Stood: 1, Missing: 3, Stop: cut}, "the sweep was cut, and 3 of 4 cells lack samples: in a cell: "},
+		{"time limit before the last confirmation", Summary{Planned: 4, Stood: 4, Stop: ErrDeadline}, "the sweep was cut, and 0 of 4 cells lack samples: "},
+		{"time limit of a search", Summary{Planned: 400, Stood: 9, Missing: 391, Search: true, Stop: ErrDeadline}, "the search was cut: "},
+		{"time limit before the first cell", Summary{Planned: 4, Missing: 4, Stop: ErrDeadline}, "nothing was measured: the time that go test allows"},
+		{"interrupt", Summary{Planned: 4, Stood: 4, Stop: ErrInterrupted}, "interrupted"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			err := test.s.Usable()
+			if test.want == "" {
+				require.NoError(t, err)
+				return
+			}
+			assert.ErrorContains(t, err, test.want)
+			if test.s.Stop != nil {
+				assert.ErrorIs(t, err, test.s.Stop)
+			}
+		})
+	}
+}
+
 func TestRunStopsWhenTheBudgetIsSpent(t *testing.T) {
 	f := newFixture(t, t.TempDir())
 	f.BudgetEnd = noon.Add(7 * time.Second)
 	summary, _ := f.run(t.Context())
 	assert.ErrorIs(t, summary.Stop, ErrBudget)
+	assert.NoError(t, summary.Usable(), "it ends where it was asked to")
 	assert.Equal(t, 2, summary.Measured)
 }
 
