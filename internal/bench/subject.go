@@ -47,6 +47,7 @@ func (s subject) header(ctx context.Context, server *ollamarun.Server, cfg sweep
 	h := sweep.Header{
 		Model:        s.model,
 		PromptSHA256: prompter.SHA256(),
+		Prompt:       cfg.Prompt.String(),
 		NumPredict:   cfg.NumPredict,
 		Runner:       cfg.Runner,
 		NumCtx:       grid.Ctx,

@@ -127,10 +127,15 @@ func identity(old, new sweep.Header) []Difference {
 	var differ []Difference
 	before := append(old.Identity(), sweep.Trait{Name: "quantization", Value: old.Quantization})
 	after := append(new.Identity(), sweep.Trait{Name: "quantization", Value: new.Quantization})
-	for i := range before {
-		if a, b := before[i].Value, after[i].Value; a != b && a != "" && b != "" {
-			differ = append(differ, Difference{before[i].Name, a, b})
+	for i, trait := range before {
+		a, b := trait.Value, after[i].Value
+		if a == b || a == "" || b == "" {
+			continue
 		}
+		if trait.Text != "" || after[i].Text != "" {
+			a, b = trait.Shown(after[i])
+		}
+		differ = append(differ, Difference{trait.Name, a, b})
 	}
 	return differ
 }

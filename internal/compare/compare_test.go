@@ -108,6 +108,18 @@ func TestTexts(t *testing.T) {
 	}
 }
 
+// TestIdentityInWords names prompts by their sizes, and by a hash only where there is
+// nothing else.
+func TestIdentityInWords(t *testing.T) {
+	old, new := updated()
+	old.Sweep.PromptSHA256, new.Sweep.PromptSHA256 = "a", "b"
+	assert.Contains(t, identity(old.Sweep, new.Sweep), Difference{"prompt", "a", "b"})
+	new.Sweep.Prompt = "{tokens: 500}"
+	assert.Contains(t, identity(old.Sweep, new.Sweep), Difference{"prompt", "sha256 a", "{tokens: 500} (sha256 b)"})
+	old.Sweep.Prompt = "{tokens: 400}"
+	assert.Contains(t, identity(old.Sweep, new.Sweep), Difference{"prompt", "{tokens: 400}", "{tokens: 500}"})
+}
+
 // full is a disk.
 type full struct{}
 

@@ -131,7 +131,8 @@ func (m *merger) recognize(from string, h sweep.Header) error {
 	}
 	for i, there := range m.known {
 		if here[i].Differs(there.Trait) {
-			return fmt.Errorf("%s does not belong to %s: %s is %q here and %q there", from, there.from, here[i].Name, here[i].Value, there.Value)
+			this, that := here[i].Shown(there.Trait)
+			return fmt.Errorf("%s does not belong to %s: %s is %s here and %s there", from, there.from, here[i].Name, this, that)
 		}
 	}
 	for i, trait := range here {

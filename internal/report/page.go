@@ -203,7 +203,7 @@ func (g *grid) environment() []namedValue {
 	if h.NumPredict > 0 {
 		add("num_predict", strconv.Itoa(h.NumPredict))
 	}
-	add("Prompt", h.PromptSHA256)
+	add("Prompt", strings.TrimSpace(h.Prompt+" "+h.PromptSHA256))
 	if !h.Started.IsZero() {
 		add("Started", h.Started.Format(time.DateTime))
 	}

@@ -36,7 +36,7 @@ func wholeCheckpoint() *Checkpoint {
 	cp := &Checkpoint{
 		Version: Version,
 		Sweep: Header{
-			Model: "nemotron_f", Digest: "abc", Quantization: "Q4_K_M", PromptSHA256: "def", NumPredict: 2, Runner: RunnerAPI,
+			Model: "nemotron_f", Digest: "abc", Quantization: "Q4_K_M", PromptSHA256: "def", Prompt: "{tokens: 400}", NumPredict: 2, Runner: RunnerAPI,
 			OllamaVersion: "0.10.1", GPU: []string{"A", "B"}, Driver: "550", NumCtx: []int{4096, 8192}, NumBatch: []int{128, 512}, Started: noon,
 		},
 		Results: []Result{
@@ -96,7 +96,7 @@ func TestHeaderDiffers(t *testing.T) {
 		"model":            func(h *Header) { h.Model = "x" },
 		"digest":           func(h *Header) { h.Digest = "x" },
 		"modelfile_sha256": func(h *Header) { h.ModelfileSHA256 = "x" },
-		"prompt_sha256":    func(h *Header) { h.PromptSHA256 = "x" },
+		"prompt":           func(h *Header) { h.PromptSHA256, h.Prompt = "x", "" },
 		"num_predict":      func(h *Header) { h.NumPredict = 9 },
 		"runner":           func(h *Header) { h.Runner = "x" },
 		"ollama_version":   func(h *Header) { h.OllamaVersion = "x" },
@@ -115,6 +115,32 @@ func TestHeaderDiffers(t *testing.T) {
 	assert.Empty(t, told.Differs(h))
 	assert.Empty(t, h.Differs(told))
 	assert.Contains(t, told.Differs(others), `devices is "A (driver 12.3)" there and "cpu" here`)
+}
+
+// TestHeaderDiffersInWords: of what has a hash alone in the identity, the words that
+// differ are named, as far as both headers have them.
+func TestHeaderDiffersInWords(t *testing.T) {
+	prompt := func(text, hash string) Header { return Header{Prompt: text, PromptSHA256: hash} }
+	template := func(text, hash string) Header { return Header{Modelfile: text, ModelfileSHA256: hash} }
+	const long = "0123456789abcdef"
+	for _, test := range []struct {
+		name        string
+		there, here Header
+		want        string
+	}{
+		{"size", prompt("{tokens: 400}", "a"), prompt("{tokens: 500}", "b"), "prompt is {tokens: 400} there and {tokens: 500} here"},
+		{"part", prompt("{fill: 0.9}", "a"), prompt("{tokens: 500}", "b"), "prompt is {fill: 0.9} there and {tokens: 500} here"},
+		{"file", prompt("long.txt", "a"), prompt("{tokens: 500}", "b"), `prompt is "long.txt" there and {tokens: 500} here`},
+		{"edited file", prompt("long.txt", "a"+long), prompt("long.txt", "b"+long), `prompt is "long.txt" (sha256 a0123456789a) there and "long.txt" (sha256 b0123456789a) here`},
+		{"no words there", prompt("", "a"+long), prompt("{tokens: 500}", "b"+long), "prompt is sha256 a0123456789a there and {tokens: 500} (sha256 b0123456789a) here"},
+		{"no prompt there", prompt("", ""), prompt("{tokens: 500}", "b"), "prompt is none there and {tokens: 500} (sha256 b) here"},
+		{"hostile", prompt("\x1b[2J", "a"), prompt("{tokens: 5}\nx", "b"), `prompt is "\x1b[2J" there and {tokens: 5} here`},
+		{"template", template("FROM m\nPARAMETER top_k 5\n", "a"), template("FROM m\nPARAMETER top_k 6\n", "b"), `modelfile is "PARAMETER top_k 5" there and "PARAMETER top_k 6" here`},
+		{"longer template", template("FROM m\n", "a"), template("FROM m\nSYSTEM be brief\n", "b"), `modelfile is no line there and "SYSTEM be brief" here`},
+		{"no template there", template("", ""), template("FROM m\n", "b"), "modelfile is none there and sha256 b here"},
+	} {
+		t.Run(test.name, func(t *testing.T) { assert.Equal(t, test.want, test.there.Differs(test.here)) })
+	}
 }
 
 func TestHeaderGPUs(t *testing.T) {

@@ -98,13 +98,13 @@ func TestDamageIsRefused(t *testing.T) {
 		{"another sweep's", file(change("nemotron_f", "nemotron_g")), `checkpoint "PATH" belongs to another sweep: model is "nemotron_g" there and "nemotron_f" here; use another -out folder, or start anew with -fresh, which keeps the file under another name`},
 		{"a future version", file(change(`"version": 1`, `"version": 2`)), `decoding checkpoint "PATH": version 2 is not known here, only 1: use the release that wrote it` + stillThere},
 		{"a cell twice", file(change(`"num_ctx":4096,"num_batch":512`, `"num_ctx":4096,"num_batch":128`)), `decoding checkpoint "PATH": result 2 (ctx=4096/batch=128): the cell stands twice` + stillThere},
-		{"a key that is misspelt", file(change(`"samples"`, `"samplez"`)), `decoding checkpoint "PATH": line 27: the key "samplez" is not known here` + stillThere},
+		{"a key that is misspelt", file(change(`"samples"`, `"samplez"`)), `decoding checkpoint "PATH": line 28: the key "samplez" is not known here` + stillThere},
 		{"another rate", file(change(`"prompt_eval_rate":200`, `"prompt_eval_rate":210`)), `decoding checkpoint "PATH": result 1 (ctx=4096/batch=128): prompt_eval_rate is 210, and the median of its samples 200: one of them was changed` + stillThere},
 		{"another count", file(change(`"prompt_eval_count":1000,"prompt_eval_duration_ns":5000000000`, `"prompt_eval_count":1008,"prompt_eval_duration_ns":5000000000`)), `decoding checkpoint "PATH": result 1 (ctx=4096/batch=128): prompt_eval_rate is 200, and the median of its samples 201.6: one of them was changed` + stillThere},
 		{"a class that is none", file(change(`"CUDA OOM"`, `"=cmd()"`)), `decoding checkpoint "PATH": result 2 (ctx=4096/batch=512): error "=cmd()" is no class of a failed cell` + stillThere},
 		{"a negative figure", file(change(`"size":10`, `"size":-1`)), `decoding checkpoint "PATH": result 1 (ctx=4096/batch=128): a negative figure` + stillThere},
 		{"another num_ctx", file(change(`"num_ctx":4096,"num_batch":128`, `"num_ctx":6144,"num_batch":128`)), `decoding checkpoint "PATH": result 1 (ctx=6144/batch=128): context_length is 4096, and such a cell is no measured one` + stillThere},
-		{"text behind", file(good + "x"), `decoding checkpoint "PATH": line 35: invalid character 'x' after top-level value` + stillThere},
+		{"text behind", file(good + "x"), `decoding checkpoint "PATH": line 36: invalid character 'x' after top-level value` + stillThere},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			dir := t.TempDir()

@@ -19,6 +19,7 @@ type Header struct {
 	ModelfileSHA256 string   `json:"modelfile_sha256,omitempty"` // of the template, where there is one
 	Modelfile       string   `json:"modelfile,omitempty"`        // the template, with the names of files made absolute
 	PromptSHA256    string   `json:"prompt_sha256,omitempty"`
+	Prompt          string   `json:"prompt,omitempty"` // in words, as Prompt.String has it; older files lack it
 	NumPredict      int      `json:"num_predict,omitempty"`
 	Runner          string   `json:"runner,omitempty"`
 	OllamaVersion   string   `json:"ollama_version,omitempty"`
@@ -57,21 +58,6 @@ type Source struct {
 	Cells int    `json:"cells"` // that it has results of
 }
 
-// Trait is one field of what a sweep measures, and on what.
-type Trait struct {
-	Key   string // of the checkpoint
-	Name  string // in words
-	Value string // empty where it is not known
-	// Told says that only a server's log tells it, which may begin too late: what is
-	// not known then is no difference.
-	Told bool
-}
-
-// Differs reports whether the trait and that of another can't both be of one sweep.
-func (t Trait) Differs(other Trait) bool {
-	return t.Value != other.Value && !(t.Told && (t.Value == "" || other.Value == ""))
-}
-
 // Identity returns the fields that have to be the same for two measurements to belong
 // together, the most telling first.
 func (h Header) Identity() []Trait {
@@ -86,8 +72,8 @@ func (h Header) Identity() []Trait {
 		{Key: "ollama_version", Name: "Ollama version", Value: h.OllamaVersion},
 		{Key: "driver", Name: "driver", Value: h.Driver},
 		{Key: "devices", Name: "server's device", Value: strings.Join(h.Devices, ", "), Told: true},
-		{Key: "modelfile_sha256", Name: "modelfile", Value: h.ModelfileSHA256},
-		{Key: "prompt_sha256", Name: "prompt", Value: h.PromptSHA256},
+		{Key: "modelfile_sha256", Name: "modelfile", Value: h.ModelfileSHA256, Text: h.Modelfile},
+		{Key: "prompt_sha256", Name: "prompt", Value: h.PromptSHA256, Text: h.Prompt},
 		{Key: "num_predict", Name: "num_predict", Value: predict},
 		{Key: "runner", Name: "runner", Value: h.Runner},
 	}
@@ -114,7 +100,12 @@ func (h Header) Differs(other Header) string {
 	}
 	for i := range there {
 		if there[i].Differs(here[i]) {
-			return fmt.Sprintf("%s is %q there and %q here", there[i].Key, there[i].Value, here[i].Value)
+			was, is := there[i].Shown(here[i])
+			key := there[i].Key
+			if there[i].Text != "" || here[i].Text != "" {
+				key = there[i].Name // and not that of the hash
+			}
+			return fmt.Sprintf("%s is %s there and %s here", key, was, is)
 		}
 	}
 	return ""

@@ -8,6 +8,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"strings"
 	"unicode/utf8"
 
@@ -20,6 +21,18 @@ type Prompt struct {
 	File   string
 	Tokens int     // the server's template included
 	Fill   float64 // part of num_ctx, above 0 and below 1
+}
+
+// String describes the prompt as a config has it, a file by its name alone, since its
+// folder is another on each machine.
+func (p Prompt) String() string {
+	switch {
+	case p.File != "":
+		return filepath.Base(p.File)
+	case p.Fill > 0:
+		return fmt.Sprintf("{fill: %v}", p.Fill)
+	}
+	return fmt.Sprintf("{tokens: %d}", p.Tokens)
 }
 
 // promptForm is how a prompt is written.

@@ -112,3 +112,9 @@ func TestOwnStart(t *testing.T) {
 		assert.Equal(t, 120, cost(start))
 	}
 }
+
+func TestPromptString(t *testing.T) {
+	assert.Equal(t, "{tokens: 400}", Prompt{Tokens: 400}.String())
+	assert.Equal(t, "{fill: 0.9}", Prompt{Fill: 0.9}.String())
+	assert.Equal(t, "long.txt", Prompt{File: "/data/prompts/long.txt"}.String())
+}
