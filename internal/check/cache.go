@@ -50,7 +50,7 @@ func promptCache(e *Evidence) []Finding {
 	const lastBatch = "the prompt was not evaluated whole, or only its last batch was timed, as some servers before 0.12.7 do: update Ollama"
 	switch {
 	case s.Wall > 0 && s.PromptEvalDuration > s.Wall+time.Millisecond && !other:
-		return refuse("the whole request took %v by the wall clock", s.Wall)
+		return refuse("the whole request took %v by the wall clock, which is %v less", s.Wall, s.PromptEvalDuration-s.Wall)
 	case unaccounted(s, s.TotalDuration, wire):
 		return refuse("the server's own total is %v, of which load and generation are %v: %s", s.TotalDuration, s.LoadDuration+s.EvalDuration, lastBatch)
 	case unaccounted(s, s.Wall, slack):

@@ -2,6 +2,8 @@ package check
 
 import (
 	"fmt"
+	"slices"
+	"time"
 
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
@@ -112,9 +114,32 @@ func look(e *Evidence, stage func(Check) func(*Evidence) []Finding) []Finding {
 }
 
 func warn(format string, args ...any) []Finding {
-	return []Finding{{Text: fmt.Sprintf(format, args...)}}
+	return []Finding{{Text: sentence(format, args)}}
 }
 
 func fail(class parse.Class, format string, args ...any) []Finding {
-	return []Finding{{Class: class, Text: fmt.Sprintf(format, args...)}}
+	return []Finding{{Class: class, Text: sentence(format, args)}}
+}
+
+// sentence formats a finding. Servers give nanoseconds, which nobody reads.
+func sentence(format string, args []any) string {
+	args = slices.Clone(args)
+	for i, arg := range args {
+		if d, ok := arg.(time.Duration); ok {
+			args[i] = round(d)
+		}
+	}
+	return fmt.Sprintf(format, args...)
+}
+
+// round keeps three digits of a duration, and of those from a minute on the seconds.
+func round(d time.Duration) time.Duration {
+	if d >= time.Minute {
+		return d.Round(time.Second)
+	}
+	unit := time.Duration(1)
+	for d/unit >= 1000 {
+		unit *= 10
+	}
+	return d.Round(unit)
 }

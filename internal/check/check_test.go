@@ -57,14 +57,14 @@ func TestTraps(t *testing.T) {
 			e.Sample.Wall, e.Sample.TotalDuration = 60*time.Millisecond, 55*time.Millisecond
 			e.Loaded.Warmup.EvalCount = 0
 			e.Ceiling = Ceiling(512, nil, Known{Rate: 200, Batch: 512})
-		}, "prompt cache", parse.NoFigures, true, "3684 tokens in 14.281514ms are 257956 tokens/s, but 20000 is the most that the prompts before allow: the prompt came out of a cache"},
+		}, "prompt cache", parse.NoFigures, true, "3684 tokens in 14.3ms are 257956 tokens/s, but 20000 is the most that the prompts before allow: the prompt came out of a cache"},
 		{"faster than its generated tokens allow", Sample, func(e *Evidence) {
 			e.NumBatch, e.Ceiling = 128, 0
 			e.Sample.PromptEvalDuration, e.Sample.Wall, e.Sample.TotalDuration = 14281514, 60*time.Millisecond, 55*time.Millisecond
 		}, "prompt cache", parse.NoFigures, true, "is the least that the time of a generated token allows"},
-		{"longer than the request", Sample, func(e *Evidence) { e.Sample.Wall = 5 * second }, "prompt cache", parse.NoFigures, true, "but the whole request took 5s by the wall clock"},
-		{"only the last batch timed", Sample, func(e *Evidence) { e.Sample.PromptEvalDuration = 300 * time.Millisecond; e.Sample.TotalDuration = 0 }, "prompt cache", parse.NoFigures, true, "the request took 13.005s by the wall clock, of which load and generation are 37.711532ms: the prompt was not evaluated whole, or only its last batch was timed"},
-		{"the server's own total contradicts", Sample, func(e *Evidence) { e.CLI = true; e.Sample.PromptEvalDuration = 300 * time.Millisecond }, "prompt cache", parse.NoFigures, true, "the server's own total is 13.003567238s"},
+		{"longer than the request", Sample, func(e *Evidence) { e.Sample.Wall = 5 * second }, "prompt cache", parse.NoFigures, true, "3684 tokens in 13s are 284 tokens/s, but the whole request took 5s by the wall clock, which is 7.96s less"},
+		{"only the last batch timed", Sample, func(e *Evidence) { e.Sample.PromptEvalDuration = 300 * time.Millisecond; e.Sample.TotalDuration = 0 }, "prompt cache", parse.NoFigures, true, "the request took 13s by the wall clock, of which load and generation are 37.7ms: the prompt was not evaluated whole, or only its last batch was timed"},
+		{"the server's own total contradicts", Sample, func(e *Evidence) { e.CLI = true; e.Sample.PromptEvalDuration = 300 * time.Millisecond }, "prompt cache", parse.NoFigures, true, "the server's own total is 13s, of which"},
 		{"another clock", Sample, func(e *Evidence) { e.Sample.Wall = second; e.Loaded.Warmup.Wall = second / 2 }, "prompt cache", "", false, "its clock can't be checked"},
 		{"a system prompt that can't be told apart", Plan, func(e *Evidence) { e.CLI, e.System = true, 900 }, "prompt cache", "", false, "the model's system prompt (900 bytes) stands before every prompt"},
 		{"cut to num_ctx", Sample, func(e *Evidence) { e.NumCtx, e.Sample.PromptEvalCount = 1024, 1024 }, "truncation", parse.PromptTruncated, false, "the prompt has 3684 tokens and num_ctx=1024 holds no more than 1024 of them: the server read 1024"},
@@ -104,6 +104,15 @@ func TestTraps(t *testing.T) {
 			assert.Contains(t, found[0].Text, test.want)
 			assert.Contains(t, found[0].String(), test.check+": ")
 		})
+	}
+}
+
+func TestRound(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		0: "0s", 999: "999ns", 14281514: "14.3ms", 840495273: "840ms", 999_999_999: "1s", -5: "-5ns",
+		12963530257: "13s", 59 * second: "59s", 61*second + 5e8: "1m2s", 3*time.Hour + 1: "3h0m0s",
+	} {
+		assert.Equal(t, want, round(d).String())
 	}
 }
 
