@@ -42,26 +42,27 @@ func (a *Axis) UnmarshalYAML(n *yaml.Node) (err error) {
 const largest = math.MaxInt32
 
 func (a Axis) check() error {
-	for _, v := range append(slices.Clone(a.List), a.End) {
-		if v > largest {
-			return fmt.Errorf("%d is not a value that a server takes, the most is %d", v, largest)
+	for i, v := range a.List {
+		switch part := fmt.Sprintf("[%d]", i); {
+		case v > largest:
+			return wrongPart(part, "%d is not a value that a server takes, the most is %d", v, largest)
+		case v < 1:
+			return wrongPart(part, "%d is not a value that a server takes, the least is 1", v)
 		}
-	}
-	if len(a.List) > 0 {
-		if least := slices.Min(a.List); least < 1 {
-			return fmt.Errorf("%d is not a value that a server takes, the least is 1", least)
-		}
-		return nil
 	}
 	switch {
+	case len(a.List) > 0:
+		return nil
 	case a.Start == 0 && a.End == 0 && a.Step == 0:
 		return errors.New("missing: write " + axisForm)
+	case a.End > largest:
+		return wrongPart(".end", "%d is not a value that a server takes, the most is %d", a.End, largest)
 	case a.Start < 1:
-		return fmt.Errorf("start %d is not a value that a server takes, the least is 1: write %s", a.Start, axisForm)
+		return wrongPart(".start", "start %d is not a value that a server takes, the least is 1: write %s", a.Start, axisForm)
 	case a.Step < 1:
-		return fmt.Errorf("step %d must be 1 or more: write %s", a.Step, axisForm)
+		return wrongPart(".step", "step %d must be 1 or more: write %s", a.Step, axisForm)
 	case a.End < a.Start:
-		return fmt.Errorf("end %d is below start %d: write the smaller one first", a.End, a.Start)
+		return wrongPart(".end", "end %d is below start %d: write the smaller one first", a.End, a.Start)
 	}
 	return nil
 }

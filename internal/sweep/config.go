@@ -134,7 +134,7 @@ func ReadConfig(path string, overrides *Overrides) (Config, error) {
 	if flags := overrides.flags(key); flags != "" {
 		return Config{}, fmt.Errorf("%s: %w", flags, err)
 	}
-	return Config{}, positioned(path, &lineError{lines[key], key, err})
+	return Config{}, positioned(path, &lineError{lines.of(key, err), key, err})
 }
 
 // outOf returns the out folder of a config's file, empty where its name makes none.
@@ -252,7 +252,7 @@ func (c *Config) checkGrid() (key string, err error) {
 		return "num_batch", fmt.Errorf("every num_batch is above every num_ctx, so no cell is left: use one of at most %d", slices.Max(g.Ctx))
 	}
 	if c.Prompt.Tokens+c.NumPredict > g.Ctx[0] {
-		return "prompt", fmt.Errorf("%d tokens and num_predict %d do not fit the smallest num_ctx %d: use fewer, or {fill: 0.9}", c.Prompt.Tokens, c.NumPredict, g.Ctx[0])
+		return "prompt", wrongPart(".tokens", "%d tokens and num_predict %d do not fit the smallest num_ctx %d: use fewer, or {fill: 0.9}", c.Prompt.Tokens, c.NumPredict, g.Ctx[0])
 	}
 	return "", nil
 }

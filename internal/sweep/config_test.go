@@ -2,6 +2,7 @@ package sweep
 
 import (
 	"flag"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -128,13 +129,13 @@ func TestConfigErrors(t *testing.T) {
 		{"only a comment", "# nothing\n", nil, `config my.yaml: the file is empty: see testdata/demo.yaml for an example`},
 		{"a list", "- a\n", nil, "config my.yaml:1: expected lines like `model: llama3.1:8b`"},
 		{"a text", "just text\n", nil, "config my.yaml:1: expected lines like `model: llama3.1:8b`"},
-		{"two colons", "a: b: c\n", nil, "config my.yaml: not YAML: mapping values are not allowed in this context; expected lines like `model: llama3.1:8b`"},
+		{"two colons", "a: b: c\n", nil, "config my.yaml:1: not YAML: mapping values are not allowed in this context; expected lines like `model: llama3.1:8b`"},
 		{"a tab", "model: m\n\tprompt: p\n", nil, `config my.yaml:2: a tab at the line's start: YAML wants spaces there`},
-		{"two documents", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\n---\nmodel: n\n", nil, `config my.yaml: more than one YAML document: a config has no line ---`},
-		{"binary", "\x00\x01\xff", nil, "config my.yaml: not YAML: control characters are not allowed; expected lines like `model: llama3.1:8b`"},
+		{"two documents", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\n---\nmodel: n\n", nil, `config my.yaml:5: more than one YAML document: a config has no line ---`},
+		{"binary", "\x00\x01\xff", nil, "config my.yaml:1: not YAML: control characters are not allowed; expected lines like `model: llama3.1:8b`"},
 		{"not closed", "model: [m\n", nil, "config my.yaml:1: not YAML: did not find expected ',' or ']'; expected lines like `model: llama3.1:8b`"},
 		{"unknown key", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nnum_ctxx: 1\n", nil, `config my.yaml:5: unknown key "num_ctxx"; known are model, modelfile, prompt, runner, engine, host, ollama, server_log, num_ctx, num_batch, test_row_first, num_predict, repeat, order, reference_every, confirm, baseline, exclusive, cell_timeout, server_wait, budget, strategy, tolerance, prune, shard, out, retry_failed, fresh`},
-		{"key twice", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nmodel: n\n", nil, `config my.yaml:5: model: stands in line 1 already`},
+		{"key twice", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nmodel: n\n", nil, `config my.yaml:5: model: is set in line 1 already`},
 		{"no value", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nrepeat:\n", nil, `config my.yaml:5: repeat: has no value: give one, or leave the key out`},
 		{"null", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nhost: ~\n", nil, `config my.yaml:5: host: has no value: give one, or leave the key out`},
 		{"text for a number", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nrepeat: many\n", nil, `config my.yaml:5: repeat: expected a whole number like 8, and this is "many"`},
@@ -163,7 +164,7 @@ func TestConfigErrors(t *testing.T) {
 		{"list in a list", "model: m\nprompt: p\nnum_ctx: [[4096]]\nnum_batch: [512]\n", nil, `config my.yaml:3: num_ctx: value 1: expected a whole number like 8, and this is a list`},
 		{"text for a range", "model: m\nprompt: p\nnum_ctx: all\nnum_batch: [512]\n", nil, `config my.yaml:3: num_ctx: expected {start: N, end: N, step: N} or a list [N, N, …], and this is "all"`},
 		{"unknown key of a range", "model: m\nprompt: p\nnum_ctx: {start: 1024, end: 2048, stop: 3}\nnum_batch: [512]\n", nil, `config my.yaml:3: num_ctx: unknown key "stop": expected {start: N, end: N, step: N} or a list [N, N, …]`},
-		{"key of a range twice", "model: m\nprompt: p\nnum_ctx: {start: 1024, start: 2048, step: 3}\nnum_batch: [512]\n", nil, `config my.yaml:3: num_ctx: start stands there twice`},
+		{"key of a range twice", "model: m\nprompt: p\nnum_ctx: {start: 1024, start: 2048, step: 3}\nnum_batch: [512]\n", nil, `config my.yaml:3: num_ctx: start: is set in line 3 already`},
 		{"text in a range", "model: m\nprompt: p\nnum_ctx: {start: a, end: 2048, step: 3}\nnum_batch: [512]\n", nil, `config my.yaml:3: num_ctx: start: expected a whole number like 8, and this is "a"`},
 		{"no step", "model: m\nprompt: p\nnum_ctx: {start: 1024, end: 2048}\nnum_batch: [512]\n", nil, `config my.yaml:3: num_ctx: step 0 must be 1 or more: write {start: N, end: N, step: N} or a list [N, N, …]`},
 		{"step zero", "model: m\nprompt: p\nnum_ctx: {start: 1024, end: 2048, step: 0}\nnum_batch: [512]\n", nil, `config my.yaml:3: num_ctx: step 0 must be 1 or more: write {start: N, end: N, step: N} or a list [N, N, …]`},
@@ -265,6 +266,62 @@ func TestConfigForms(t *testing.T) {
 
 // FuzzReadConfig: what is refused has an error of one line, and what is accepted
 // a plan.
+// TestConfigErrorLines: an error names the very line that is at fault, whatever stands
+// around it.
+func TestConfigErrorLines(t *testing.T) {
+	const rest = "num_batch: 64\nprompt: {tokens: 40}\n"
+	for _, test := range []struct {
+		name, text string
+		line       int
+		want       string
+	}{
+		{"wrong type in a range, after comments and blank lines", "# c\n\nmodel: m\nnum_ctx:\n  start: 512\n  # c\n\n  end: x\n  step: 8\n" + rest, 8, "num_ctx: end: expected a whole number"},
+		{"wrong type in a list", "model: m\nnum_ctx:\n  - 512\n\n  # c\n  - x\n" + rest, 6, "num_ctx: value 2: expected"},
+		{"wrong type in a list over lines", "model: m\nnum_ctx: [512,\n  1024,\n  x]\n" + rest, 4, "num_ctx: value 3: expected"},
+		{"no value in a range", "model: m\nnum_ctx:\n  start: 512\n  end:\n  step: 8\n" + rest, 4, "num_ctx: end: has no value"},
+		{"unknown key in a range", "model: m\nnum_ctx:\n  start: 512\n  end: 1024\n  stepp: 8\n" + rest, 5, `num_ctx: unknown key "stepp"`},
+		{"key twice in a range", "model: m\nnum_ctx:\n  start: 512\n  end: 1024\n  step: 8\n  start: 8\n" + rest, 6, "num_ctx: start: is set in line 3 already"},
+		{"end below start", "model: m\nnum_ctx:\n  start: 512\n  end: 256\n  step: 8\n" + rest, 4, "num_ctx: end 256 is below start 512"},
+		{"start zero", "model: m\nnum_ctx:\n  end: 256\n  start: 0\n  step: 8\n" + rest, 4, "num_ctx: start 0"},
+		{"step missing", "model: m\nnum_ctx:\n  start: 512\n  end: 1024\n" + rest, 2, "num_ctx: step 0 must be 1 or more"},
+		{"zero in a list", "model: m\nnum_ctx:\n  - 512\n  - 0\n" + rest, 4, "num_ctx: 0 is not a value"},
+		{"zero in an anchored list", "model: m\nnum_ctx: 4096\nprompt: {tokens: 40}\nnum_batch:\n  &b\n  - 64\n  - 0\n", 7, "num_batch: 0 is not a value"},
+		{"fill", "model: m\nnum_ctx: 4096\nnum_batch: 64\nprompt:\n  # c\n  fill: 1.5\n", 6, "prompt: fill 1.5"},
+		{"prompt too long", "model: m\nnum_ctx: 4096\nnum_batch: 64\nprompt:\n\n  tokens: 9000\n", 6, "prompt: 9000 tokens"},
+		{"key twice", "model: m\nrepeat: 2\n# c\n\nrepeat: 3\n" + rest, 5, "repeat: is set in line 2 already"},
+		{"indented key, of a mapping that begins in line 1", "model: m\nnum_ctx: 512\n repeat: 2\n" + rest, 3, "not YAML: "},
+		{"indented key, of one that begins later", "# c\n\nmodel: m\nnum_ctx: 512\n repeat: 2\n" + rest, 5, "not YAML: "},
+		{"indented key of a prompt", "model: m\nprompt:\n  tokens: 40\n    fill: 3\nnum_ctx: 512\n", 4, "not YAML: "},
+		{"item to the left", "# c\nmodel: m\nnum_ctx:\n  - 512\n - 1024\n" + rest, 5, "not YAML: "},
+		{"list that is not closed", "# c\nmodel: m\nnum_ctx: [512, 1024\n" + rest, 3, "not YAML: "},
+		{"mapping that is not closed", "model: m\n\nprompt: {tokens: 40\nrepeat: 2\n", 3, "not YAML: "},
+		{"quote that is not closed in line 1", "model: 'm\nnum_ctx: 512\n" + rest, 1, "not YAML: "},
+		{"quote that another one closes", "model: m\nhost: \"a\nnum_ctx: 512\nollama: \"b\"\n" + rest, 2, "not YAML: "},
+		{"escape", "model: m\nhost: \"a\\qd\"\n" + rest, 2, "not YAML: "},
+		{"line without a colon", "model: m\nnum_ctx: 512\nfoo bar\nrepeat: 2\n" + rest, 3, "not YAML: "},
+		{"two colons", "# c\nmodel: m: x\nnum_ctx: 512\n" + rest, 2, "not YAML: "},
+		{"anchor that is not known", "model: m\n\nnum_ctx: *x\n" + rest, 3, "not YAML: unknown anchor"},
+		{"tab", "model: m\nprompt:\n  tokens: 3\n\tfill: 2\n", 4, "a tab at the line's start"},
+		{"tab behind spaces", "model: m\nprompt:\n \ttokens: 3\n", 3, "a tab at the line's start"},
+		{"second document", "---\nmodel: m\n\n---\nmodel: n\n", 4, "more than one YAML document"},
+		{"lines that end as on Windows", "model: m\r\n\r\nnum_ctx: [512\r\nrepeat: 2\r\n", 3, "not YAML: "},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "my.yaml")
+			require.NoError(t, os.WriteFile(file, []byte(test.text), 0o644))
+			_, err := ReadConfig(file, new(Overrides))
+			require.Error(t, err)
+			assert.Contains(t, err.Error(), fmt.Sprintf("config %s:%d: %s", file, test.line, test.want))
+		})
+	}
+	file := filepath.Join(t.TempDir(), "my.yaml")
+	require.NoError(t, os.WriteFile(file, []byte(strings.Repeat("- a\n", 1_000_000)+"b: [\n"), 0o644))
+	begun := time.Now()
+	_, err := ReadConfig(file, new(Overrides))
+	require.ErrorContains(t, err, "not YAML: ")
+	assert.Less(t, time.Since(begun), 20*time.Second, "what is no config is not read line by line")
+}
+
 func FuzzReadConfig(f *testing.F) {
 	f.Add([]byte(wholeConfig))
 	f.Add([]byte("model: m\nprompt: {fill: 0.5}\nnum_ctx: {start: 8192, end: 12288, step: 2048}\nnum_batch: 512\nbudget: 3h\nshard: 2/3\nfresh: true\n"))

@@ -30,32 +30,84 @@ func (e *lineError) Error() string {
 
 func (e *lineError) Unwrap() error { return e.err }
 
+// placed returns err with the line that it carries itself, or else with this one.
+func placed(line int, key string, err error) *lineError {
+	var inner *lineError
+	if errors.As(err, &inner) && inner.line > 0 {
+		line = inner.line
+	}
+	return &lineError{line, key, err}
+}
+
+// places are the lines of each key and of each part of a value, such as "num_ctx",
+// "num_ctx.end" and "num_ctx[2]".
+type places map[string]int
+
+// add takes the lines of a value's parts.
+func (l places) add(key string, value *yaml.Node) {
+	for i := 0; value.Kind == yaml.MappingNode && i < len(value.Content); i += 2 {
+		l[key+"."+value.Content[i].Value] = value.Content[i].Line
+	}
+	for i := 0; value.Kind == yaml.SequenceNode && i < len(value.Content); i++ {
+		l[fmt.Sprintf("%s[%d]", key, i)] = value.Content[i].Line
+	}
+}
+
+// of returns the line of the part at fault, or else of the key.
+func (l places) of(key string, err error) int {
+	var part *partError
+	if errors.As(err, &part) {
+		if line, ok := l[key+part.part]; ok {
+			return line
+		}
+	}
+	return l[key]
+}
+
+// partError is what is wrong with a part of a value: ".end" of a range, "[2]" of a list.
+type partError struct {
+	part string
+	err  error
+}
+
+func (e *partError) Error() string { return e.err.Error() }
+func (e *partError) Unwrap() error { return e.err }
+
+// wrongPart is fmt.Errorf for a part.
+func wrongPart(part, format string, args ...any) error {
+	return &partError{part, fmt.Errorf(format, args...)}
+}
+
 // decode reads the YAML into c and returns the line of each key. The YAML
 // library alone would cut 1.5 down to a 1, and take an empty value for one that
 // is not there.
-func (c *Config) decode(data []byte) (lines map[string]int, err error) {
+func (c *Config) decode(data []byte) (places, error) {
 	top, err := document(data)
 	if err != nil {
 		return nil, err
 	}
 	fields := configFields(c)
-	lines = make(map[string]int)
+	known := make(places)
 	for i := 0; i < len(top.Content); i += 2 {
 		key, value := top.Content[i].Value, top.Content[i+1]
 		line := top.Content[i].Line
-		field, known := fields[key]
+		field, ok := fields[key]
 		switch {
-		case !known:
+		case !ok:
 			return nil, &lineError{line, "", fmt.Errorf("unknown key %q; known are %s", key, strings.Join(configKeys(), ", "))}
-		case lines[key] != 0:
-			return nil, &lineError{line, key, fmt.Errorf("stands in line %d already", lines[key])}
+		case known[key] != 0:
+			return nil, &lineError{line, key, fmt.Errorf("is set in line %d already", known[key])}
 		}
-		lines[key] = line
+		known[key] = line
 		if err := decodeValue(value, field); err != nil {
-			return nil, &lineError{value.Line, key, err}
+			return nil, placed(value.Line, key, err)
 		}
+		if value.Kind == yaml.AliasNode {
+			value = value.Alias
+		}
+		known.add(key, value)
 	}
-	return lines, nil
+	return known, nil
 }
 
 // document returns the mapping that the text holds, and nothing else.
@@ -67,31 +119,74 @@ func document(data []byte) (*yaml.Node, error) {
 	} else if err != nil {
 		return nil, syntaxError(data, err)
 	}
-	if err := d.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
-		return nil, errors.New("more than one YAML document: a config has no line ---")
-	}
 	top := doc.Content[0]
+	if err := d.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
+		return nil, &lineError{secondDocument(data, top.Line), "", errors.New("more than one YAML document: a config has no line ---")}
+	}
 	if top.Kind != yaml.MappingNode {
 		return nil, &lineError{top.Line, "", errors.New("expected lines like `model: llama3.1:8b`")}
 	}
 	return top, nil
 }
 
+// secondDocument returns the line that begins one, below the first line of the first.
+func secondDocument(data []byte, first int) int {
+	for i, line := range strings.Split(string(data), "\n") {
+		if i+1 > first && (strings.HasPrefix(line, "---") || strings.HasPrefix(line, "...")) {
+			return i + 1
+		}
+	}
+	return 0
+}
+
 // position matches the library's own errors: yaml: line 1: did not find expected ',' or ']'
 var position = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)`)
 
 func syntaxError(data []byte, err error) error {
-	for i, line := range strings.Split(string(data), "\n") {
-		if strings.HasPrefix(line, "\t") {
-			return &lineError{i + 1, "", errors.New("a tab at the line's start: YAML wants spaces there")}
-		}
-	}
 	match := position.FindStringSubmatch(err.Error())
 	if match == nil {
 		return fmt.Errorf("not YAML: %w", err)
 	}
-	line, _ := strconv.Atoi(match[1]) // 0 where there is none
+	text := strings.Split(string(data), "\n")
+	line := brokenLine(text)
+	if line == 0 {
+		line, _ = strconv.Atoi(match[1]) // 0 where there is none
+	}
+	if line > 0 && line <= len(text) && strings.HasPrefix(strings.TrimLeft(text[line-1], " "), "\t") {
+		return &lineError{line, "", errors.New("a tab at the line's start: YAML wants spaces there")}
+	}
 	return &lineError{line, "", fmt.Errorf("not YAML: %s; expected lines like `model: llama3.1:8b`", match[2])}
+}
+
+// mostLines bounds the time that is spent on finding a line of what is no config.
+const mostLines = 500
+
+// brokenLine returns the line at which the text ceases to be YAML, however it goes on: the
+// one after the longest beginning that is. It is 0 where that takes too long to find.
+// The library's own line is one too low where its parser complains and not its scanner,
+// and that of the mapping around where this does not begin in the first line.
+func brokenLine(text []string) int {
+	if len(text) > mostLines {
+		return 0
+	}
+	for n := len(text) - 1; n > 0; n-- {
+		if isYAML(strings.Join(text[:n], "\n")) {
+			return n + 1
+		}
+	}
+	return 1
+}
+
+func isYAML(text string) bool {
+	d := yaml.NewDecoder(strings.NewReader(text))
+	for {
+		switch err := d.Decode(new(yaml.Node)); {
+		case errors.Is(err, io.EOF):
+			return true
+		case err != nil:
+			return false
+		}
+	}
 }
 
 // configFields returns where the value of each key goes.
@@ -202,19 +297,19 @@ func mapping(n *yaml.Node, fields map[string]any, form string) error {
 	if n.Kind != yaml.MappingNode {
 		return expected(form, n)
 	}
-	seen := make(map[string]bool)
+	seen := make(map[string]int)
 	for i := 0; i < len(n.Content); i += 2 {
-		key := n.Content[i].Value
+		key, line := n.Content[i].Value, n.Content[i].Line
 		field, known := fields[key]
 		switch {
 		case !known:
-			return fmt.Errorf("unknown key %q: expected %s", key, form)
-		case seen[key]:
-			return fmt.Errorf("%s stands there twice", key)
+			return &lineError{line, "", fmt.Errorf("unknown key %q: expected %s", key, form)}
+		case seen[key] > 0:
+			return &lineError{line, key, fmt.Errorf("is set in line %d already", seen[key])}
 		}
-		seen[key] = true
+		seen[key] = line
 		if err := decodeValue(n.Content[i+1], field); err != nil {
-			return fmt.Errorf("%s: %w", key, err)
+			return placed(n.Content[i+1].Line, key, err)
 		}
 	}
 	return nil
@@ -225,7 +320,7 @@ func decodeList(n *yaml.Node) ([]int, error) {
 	values := make([]int, len(n.Content))
 	for i, item := range n.Content {
 		if err := decodeValue(item, &values[i]); err != nil {
-			return nil, fmt.Errorf("value %d: %w", i+1, err)
+			return nil, placed(item.Line, fmt.Sprintf("value %d", i+1), err)
 		}
 	}
 	return slices.Clip(values), nil

@@ -56,9 +56,9 @@ func (p Prompt) check() error {
 	case p.Tokens != 0 && p.Fill != 0:
 		return errors.New("tokens and fill exclude each other: leave one out")
 	case p.Tokens < 0:
-		return fmt.Errorf("tokens %d must be 1 or more, like 8192", p.Tokens)
+		return wrongPart(".tokens", "tokens %d must be 1 or more, like 8192", p.Tokens)
 	case p.Tokens == 0 && (!(p.Fill > 0) || p.Fill >= 1):
-		return fmt.Errorf("fill %v must lie above 0 and below 1, like 0.9", p.Fill)
+		return wrongPart(".fill", "fill %v must lie above 0 and below 1, like 0.9", p.Fill)
 	}
 	return nil
 }
