@@ -56,6 +56,7 @@ type Bench struct {
 	undo   []func() error  // what clearing up has to do, the last first
 	locked *flock.Flock    // of the out folder, until Close
 	failed error           // of clearing up after the run
+	lost   error           // why what was measured is not on disk, nil where it is
 
 	refresher refresher
 }
@@ -197,10 +198,26 @@ func (b *Bench) Run(each func(name string, measure func() sweep.Outcome)) sweep.
 	})
 	b.screen.hide()
 	b.failed = b.clearUp()
-	if errors.Is(summary.Stop, sweep.ErrInterrupted) {
+	b.restore(&summary)
+	if b.lost == nil && errors.Is(summary.Stop, sweep.ErrInterrupted) {
 		fmt.Fprintln(b.say, "all is saved and cleared up; "+b.howToGoOn(summary))
 	}
 	return summary
+}
+
+// restore writes the checkpoint again where the out folder was removed or renamed while
+// the sweep ran, or says that what was measured is lost.
+func (b *Bench) restore(summary *sweep.Summary) {
+	store := b.sweep.Store
+	gone, err := store.Restore()
+	switch {
+	case err != nil:
+		b.lost = fmt.Errorf("%d cells are lost: their checkpoint was removed or renamed while the sweep ran, and can't be written again: %w", len(store.Checkpoint().Results), err)
+		summary.Stop = b.lost
+		fmt.Fprintf(b.say, "%v; only what is printed here is left of them\n", b.lost)
+	case gone:
+		fmt.Fprintf(b.say, "warning: checkpoint %s was removed or renamed while the sweep ran: it is written again, with all %d cells that it had; other files of its folder may be lost\n", store.Path(), len(store.Checkpoint().Results))
+	}
 }
 
 // Report writes the reports and says what was found, where all is and how to resume. Where no
@@ -210,14 +227,18 @@ func (b *Bench) Report(summary sweep.Summary) error {
 		return nil
 	}
 	cp := b.sweep.Store.Checkpoint()
+	var files []string
+	var err error
 	if len(cp.Results) > 0 {
-		files, err := report.Write(b.config.Out, cp)
-		if err != nil {
+		if b.lost == nil {
+			files, err = report.Write(b.config.Out, cp)
+		}
+		// Also where the files can't be written: what is printed is then all that is left.
+		if err := errors.Join(err, report.Print(b.say, cp, report.Options{Dir: b.config.Out})); err != nil {
 			return err
 		}
-		if err := report.Print(b.say, cp, report.Options{Dir: b.config.Out}); err != nil {
-			return err
-		}
+	}
+	if len(files) > 0 {
 		page := report.PageFile
 		if !slices.Contains(files, page) {
 			page = report.TableFile
@@ -227,7 +248,9 @@ func (b *Bench) Report(summary sweep.Summary) error {
 	if err := summary.Print(b.say); err != nil {
 		return err
 	}
-	fmt.Fprintln(b.say, b.howToGoOn(summary))
+	if b.lost == nil {
+		fmt.Fprintln(b.say, b.howToGoOn(summary))
+	}
 	return nil
 }
 

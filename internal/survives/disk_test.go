@@ -1,6 +1,7 @@
 package survives
 
 import (
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -103,6 +104,64 @@ func TestSurvivesAReadOnlyFolder(t *testing.T) {
 	assert.Contains(t, printed, "permission denied")
 	assert.NotContains(t, strings.Join(server.Asked(), "\n"), `"num_ctx"`, "it is known before the first load")
 	require.NoError(t, os.Chmod(out, 0o755))
+}
+
+// TestSurvivesARemovedFolder removes the out folder while a sweep runs: before its next
+// save, and in the middle of a prompt that is then interrupted. In both cases all that was
+// reported is on disk in the end. Where it can't be, nothing claims that it is.
+func TestSurvivesARemovedFolder(t *testing.T) {
+	out := filepath.Join(t.TempDir(), "out")
+	_, args := sweeptest.Simulated(t, out, manyCells)
+	p := sweeptest.Start(t, args...)
+	p.Await(t, "# 3/")
+	require.NoError(t, os.Rename(out, out+"-moved"))
+	printed, code := p.Wait()
+	assert.Equal(t, 1, code)
+	assert.Contains(t, printed, "its folder is gone: ")
+	assert.Contains(t, printed, "# warning: checkpoint "+filepath.Join(out, sweep.FileName)+" was removed or renamed while the sweep ran: it is written again, with all ")
+	assert.NotContains(t, printed, "what was saved before is whole")
+	sweeptest.RequireSamples(t, sweeptest.Load(t, out), sweeptest.BenchLines(printed))
+
+	// interrupted returns what a sweep printed whose folder went away in its 14th prompt.
+	interrupted := func(out string, remove func()) string {
+		server, args := sweeptest.Simulated(t, out, sweeptest.SmallGrid)
+		hanging, prompts := make(chan struct{}), 0
+		server.Play(func(r ollamatest.Request) http.HandlerFunc {
+			if !strings.Contains(r.Body, `"num_ctx"`) {
+				return nil
+			}
+			if prompts++; prompts < 14 {
+				return nil
+			}
+			if prompts == 14 {
+				close(hanging)
+			}
+			return ollamatest.Hang("")
+		})
+		p := sweeptest.Start(t, args...)
+		p.Reach(t, hanging)
+		remove()
+		p.Signal(t, syscall.SIGINT)
+		printed, code := p.Wait()
+		assert.Equal(t, 1, code)
+		return printed
+	}
+	out = filepath.Join(t.TempDir(), "out")
+	printed = interrupted(out, func() { require.NoError(t, os.RemoveAll(out)) })
+	assert.Contains(t, printed, "while the sweep ran: it is written again, with all ")
+	assert.Contains(t, printed, "# all is saved and cleared up; ")
+	sweeptest.RequireSamples(t, sweeptest.Load(t, out), sweeptest.BenchLines(printed))
+
+	out = filepath.Join(t.TempDir(), "out")
+	printed = interrupted(out, func() {
+		require.NoError(t, os.RemoveAll(out))
+		require.NoError(t, os.WriteFile(out, nil, 0o644))
+	})
+	assert.Regexp(t, `# \d cells are lost: their checkpoint was removed or renamed while the sweep ran, and can't be written again: `, printed)
+	assert.Contains(t, printed, "# Best: ", "what is printed is all that is left")
+	for _, claim := range []string{"all is saved", "files in ", "to go on"} {
+		assert.NotContains(t, printed, claim)
+	}
 }
 
 // TestSurvivesAFullDisk has a disk of 100 kB in a namespace of its own.

@@ -180,5 +180,5 @@ func TestStoreFreshKeepsWhatIsAside(t *testing.T) {
 func TestStoreTriesFirst(t *testing.T) {
 	_, err := OpenStore(filepath.Join(t.TempDir(), "gone"), Header{}, false, time.Now())
 	assert.ErrorContains(t, err, "saving checkpoint ")
-	assert.ErrorContains(t, err, "no such file or directory; what was saved before is whole")
+	assert.ErrorContains(t, err, "its folder is gone: ")
 }

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/google/renameio/v2"
@@ -25,6 +26,8 @@ type Store struct {
 	// results and remeasured are the lines that each entry takes in the file, so that a
 	// save costs no more than the writing of what did not change.
 	results, remeasured [][]byte
+	// saved says that the file was there, from before or by a save.
+	saved bool
 
 	// Note says what became of an existing file, for the user; empty when there
 	// is nothing to say.
@@ -77,7 +80,7 @@ func OpenStore(dir string, h Header, fresh bool, now time.Time) (*Store, error) 
 		}
 	}
 	cp.Sweep = h
-	s.cp = cp
+	s.cp, s.saved = cp, err == nil
 	if s.results, err = linesOf("result", cp.Results).all(); err != nil {
 		return nil, err
 	}
@@ -224,6 +227,7 @@ func (s *Store) save() (err error) {
 	if err := f.CloseAtomicallyReplace(); err != nil {
 		return err
 	}
+	s.saved = true
 	d, err := os.Open(filepath.Dir(s.path))
 	if err != nil {
 		return err
@@ -243,9 +247,40 @@ func (s *Store) try() (err error) {
 }
 
 func (s *Store) named(err *error) {
-	if *err != nil {
+	switch {
+	case *err == nil:
+	case s.folderGone():
+		*err = fmt.Errorf("saving checkpoint %q: its folder is gone: %w", s.path, *err)
+	default:
 		*err = fmt.Errorf("saving checkpoint %q: %w; what was saved before is whole", s.path, *err)
 	}
+}
+
+// folderGone reports whether the checkpoint's folder is not there any more.
+func (s *Store) folderGone() bool {
+	info, err := os.Stat(filepath.Dir(s.path))
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) || err == nil && !info.IsDir()
+}
+
+// gone reports whether the file was removed since it was saved, alone or with its folder.
+func (s *Store) gone() bool {
+	if len(s.cp.Results)+len(s.cp.Remeasured) == 0 {
+		return false // of nothing there is no file
+	}
+	_, err := os.Stat(s.path)
+	return s.folderGone() || s.saved && errors.Is(err, fs.ErrNotExist)
+}
+
+// Restore writes the file again where it is gone, in a folder of the same name that it
+// makes if need be, and reports whether it was gone. After an error nothing is on disk.
+func (s *Store) Restore() (gone bool, err error) {
+	if !s.gone() {
+		return false, nil
+	}
+	if err := os.MkdirAll(filepath.Dir(s.path), 0o755); err != nil {
+		return true, fmt.Errorf("making the folder of checkpoint %q: %w", s.path, err)
+	}
+	return true, s.save()
 }
 
 // write returns a temporary file that holds all.

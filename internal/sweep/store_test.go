@@ -175,3 +175,60 @@ func benchmarkPut(b *testing.B, cells int) {
 func BenchmarkPut600(b *testing.B)    { benchmarkPut(b, 600) }
 func BenchmarkPut10000(b *testing.B)  { benchmarkPut(b, 10_000) }
 func BenchmarkPut100000(b *testing.B) { benchmarkPut(b, 100_000) }
+
+// TestStoreRestores: what was removed while the sweep runs is not called whole, and is
+// written again from what is in memory.
+func TestStoreRestores(t *testing.T) {
+	begin := func() (*Store, string) {
+		dir := filepath.Join(t.TempDir(), "out")
+		require.NoError(t, os.Mkdir(dir, 0o755))
+		s := openStore(t, dir, Header{Model: "m"})
+		gone, err := s.Restore()
+		require.NoError(t, err)
+		assert.False(t, gone, "there is nothing to lose yet")
+		assert.NoFileExists(t, s.Path())
+		require.NoError(t, s.Put(measured(1, 1, 10)))
+		return s, dir
+	}
+	requireWhole := func(s *Store) {
+		t.Helper()
+		cp, err := Load(s.Path())
+		require.NoError(t, err)
+		assert.Equal(t, s.Checkpoint(), cp)
+	}
+
+	s, dir := begin()
+	gone, err := s.Restore()
+	require.NoError(t, err)
+	assert.False(t, gone)
+	require.NoError(t, os.RemoveAll(dir))
+	err = s.Put(measured(2, 1, 20))
+	assert.ErrorContains(t, err, "its folder is gone: ")
+	assert.NotContains(t, err.Error(), "whole")
+	gone, err = s.Restore()
+	require.NoError(t, err)
+	assert.True(t, gone)
+	requireWhole(s)
+
+	s, _ = begin()
+	require.NoError(t, os.Remove(s.Path()))
+	gone, err = s.Restore()
+	require.NoError(t, err)
+	assert.True(t, gone, "the file alone")
+	requireWhole(s)
+
+	s, dir = begin()
+	s = openStore(t, dir, Header{Model: "m"})
+	require.NoError(t, os.RemoveAll(dir))
+	gone, err = s.Restore()
+	require.NoError(t, err)
+	assert.True(t, gone, "what an earlier run saved")
+	requireWhole(s)
+
+	s, dir = begin()
+	require.NoError(t, os.RemoveAll(dir))
+	require.NoError(t, os.WriteFile(dir, nil, 0o644))
+	gone, err = s.Restore()
+	assert.ErrorContains(t, err, "making the folder of checkpoint ")
+	assert.True(t, gone, "a file has its name")
+}
