@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/search"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
@@ -17,22 +18,19 @@ var Baselines = []string{"golden", "random", "exhaustive"}
 // Strategies names all that there are.
 var Strategies = append([]string{"best", "frontier"}, Baselines...)
 
-// strategy makes the one of that name, for one play after the other.
-func strategy(name string, tolerance float64) func(seed uint64) sweep.Strategy {
-	var one sweep.Strategy
+// strategy makes the one of that name for one play.
+func strategy(name string, tolerance float64, seed uint64) sweep.Strategy {
 	switch name {
 	case "best":
-		one = &search.Best{Tolerance: tolerance}
+		return &search.Best{Tolerance: tolerance}
 	case "frontier":
-		one = &search.Frontier{Tolerance: tolerance}
+		return &search.Frontier{Tolerance: tolerance}
 	case "golden":
-		one = Golden{}
+		return Golden{}
 	case "random":
-		return func(seed uint64) sweep.Strategy { return Random{seed} }
-	default:
-		one = sweep.Exhaustive{Repeat: 1}
+		return Random{seed}
 	}
-	return func(uint64) sweep.Strategy { return one }
+	return sweep.Exhaustive{Repeat: 1}
 }
 
 // Options say what to compare.
@@ -41,6 +39,26 @@ type Options struct {
 	Seeds      int      // plays of each strategy on each surface
 	Tolerance  float64  // of the searches
 	HideSizes  bool     // don't tell the searches the sizes of loaded models
+	// OnPlay is told of each play that has ended, one at a time; nil for nobody.
+	OnPlay func(Played)
+}
+
+// Played is a play that has ended.
+type Played struct {
+	Strategy string
+	Took     time.Duration
+}
+
+// Plays returns how many plays each strategy has on so many surfaces, the strategies
+// asked for before the baselines.
+func (o Options) Plays(surfaces int) (names []string, each int) {
+	names = slices.Clone(o.Strategies)
+	for _, name := range Baselines {
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names, surfaces * o.Seeds
 }
 
 // Check says what can't be done.
@@ -61,8 +79,9 @@ func (o Options) Check() error {
 
 // Comparison is how strategies did.
 type Comparison struct {
-	Surfaces []Score `json:"surfaces"` // each strategy on each surface
-	Overall  []Score `json:"overall"`  // each strategy on all surfaces with a like grid, and on all
+	Asked    []string `json:"-"`        // the strategies, without baselines that nobody asked for
+	Surfaces []Score  `json:"surfaces"` // each strategy on each surface
+	Overall  []Score  `json:"overall"`  // each strategy on all surfaces with a like grid, and on all
 }
 
 // Compare plays strategies on surfaces. What it finds is the same every time, but
@@ -76,36 +95,40 @@ func Compare(surfaces []*Surface, o Options) Comparison {
 			surfaces[i] = &hidden
 		}
 	}
-	names := slices.Clone(o.Strategies)
-	for _, name := range Baselines {
-		if !slices.Contains(names, name) {
-			names = append(names, name)
-		}
-	}
+	names, _ := o.Plays(len(surfaces))
 	plays := make([][]Run, len(surfaces)*len(names)) // a surface's strategies beside each other
-	var group sync.WaitGroup
-	slots := make(chan struct{}, runtime.GOMAXPROCS(0))
 	for i := range plays {
-		group.Go(func() {
+		plays[i] = make([]Run, o.Seeds)
+	}
+	var group sync.WaitGroup
+	var telling sync.Mutex
+	slots := make(chan struct{}, runtime.GOMAXPROCS(0))
+	for seed := range o.Seeds {
+		for i := range plays { // so that each strategy has played early on
 			slots <- struct{}{}
-			defer func() { <-slots }()
-			next := strategy(names[i%len(names)], o.Tolerance)
-			for seed := range uint64(o.Seeds) {
-				plays[i] = append(plays[i], Play(surfaces[i/len(names)], next(seed), seed))
-			}
-		})
+			group.Go(func() {
+				defer func() { <-slots }()
+				begun, name := time.Now(), names[i%len(names)]
+				plays[i][seed] = Play(surfaces[i/len(names)], strategy(name, o.Tolerance, uint64(seed)), uint64(seed))
+				if o.OnPlay != nil {
+					telling.Lock()
+					defer telling.Unlock()
+					o.OnPlay(Played{name, time.Since(begun)})
+				}
+			})
+		}
 	}
 	group.Wait()
 
-	var c Comparison
+	c := Comparison{Asked: o.Strategies}
 	for i, runs := range plays {
 		c.Surfaces = append(c.Surfaces, score(surfaces[i/len(names)].Name, names[i%len(names)], runs))
 	}
-	for _, of := range append(grids(surfaces), "all") {
+	for _, of := range append(grids(surfaces), allSurfaces) {
 		for n, name := range names {
 			var runs []Run
 			for i, s := range surfaces {
-				if of == "all" || s.grid() == of {
+				if of == allSurfaces || s.grid() == of {
 					runs = append(runs, plays[i*len(names)+n]...)
 				}
 			}

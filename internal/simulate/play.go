@@ -20,13 +20,15 @@ type Run struct {
 	// Cost is in cells: a load with one prompt is 1, whether it fails or not and
 	// whether the cell was measured before or not; each further prompt of the
 	// same load is 0.25.
-	Cost     float64
-	Share    float64 // Cost in parts of the plan
-	Measured int     // cells that have a rate
-	Failed   int     // cells
-	Samples  int     // prompts
-	Loads    int
-	Regret   float64 // by how much the recommended cell's true rate is below the highest: 0.02 is 2 %
+	Cost  float64
+	Share float64 // Cost in parts of the plan
+	// LoadShare is Loads in parts of the plan's cells.
+	LoadShare float64
+	Measured  int // cells that have a rate
+	Failed    int // cells
+	Samples   int // prompts
+	Loads     int
+	Regret    float64 // by how much the recommended cell's true rate is below the highest: 0.02 is 2 %
 	// Columns is the same for the recommended cell of each num_ctx that has a
 	// rate at all. A recommended cell that fails counts as 1.
 	Columns []float64
@@ -49,6 +51,7 @@ func Play(s *Surface, strategy sweep.Strategy, seed uint64) Run {
 		if len(choice.Cells) == 0 {
 			run.Why = choice.Why
 			run.Share = run.Cost / float64(len(s.Plan))
+			run.LoadShare = float64(run.Loads) / float64(len(s.Plan))
 			run.judge(s, state, choice.Answer)
 			return run
 		}

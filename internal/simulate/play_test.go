@@ -1,7 +1,9 @@
 package simulate
 
 import (
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 
@@ -42,7 +44,7 @@ func TestPlayCounts(t *testing.T) {
 	assert.InDelta(t, 0.2, run.Columns[0], 1e-9)
 	assert.Equal(t, 1.0, run.Columns[1], "a recommended cell that fails has lost all")
 	run.Regret, run.Columns = 0, nil
-	assert.Equal(t, Run{Cost: 4.5, Share: 4.5 / 4, Measured: 1, Failed: 1, Samples: 5, Loads: 4, Steps: 6, Why: "the end"}, run)
+	assert.Equal(t, Run{Cost: 4.5, Share: 4.5 / 4, LoadShare: 1, Measured: 1, Failed: 1, Samples: 5, Loads: 4, Steps: 6, Why: "the end"}, run)
 }
 
 func TestPlayWithoutAnAnswer(t *testing.T) {
@@ -94,14 +96,59 @@ func TestGolden(t *testing.T) {
 
 func TestScore(t *testing.T) {
 	s := score("all", "best", []Run{
-		{Cost: 10, Share: 0.1, Regret: 0.01, Columns: []float64{0, 0.5}, Steps: 10, Thought: 100e6},
-		{Cost: 30, Share: 0.2, Regret: 0.03, Columns: []float64{0, 0.1}, Failed: 2, Steps: 10, Thought: 300e6},
+		{Cost: 10, Share: 0.1, LoadShare: 0.25, Regret: 0.01, Columns: []float64{0, 0.5}, Steps: 10, Thought: 100e6},
+		{Cost: 30, Share: 0.2, LoadShare: 0.75, Regret: 0.03, Columns: []float64{0, 0.1}, Failed: 2, Steps: 10, Thought: 300e6},
 	})
 	assert.InDelta(t, 15, s.Share, 1e-9)
 	assert.InDelta(t, 15, s.Columns.Mean, 1e-9)
 	s.Share, s.Columns.Mean = 0, 0
 	assert.Equal(t, Score{
-		Surfaces: "all", Strategy: "best", Runs: 2, Cells: 20, MaxCells: 30, Failed: 1, Mean: 2, Median: 1, P95: 3, Worst: 3, Over2: 50,
+		Surfaces: "all", Strategy: "best", Runs: 2, Cells: 20, MaxCells: 30, Failed: 1, Loads: 50, Mean: 2, Median: 1, P95: 3, Worst: 3, Over2: 50,
 		Columns: &ColumnScore{P95: 50, WorstP95: 50}, ThoughtMS: 20,
 	}, s)
+}
+
+// TestCompareTellsOfPlays: each play is reported once, by name.
+func TestCompareTellsOfPlays(t *testing.T) {
+	counts := make(map[string]int)
+	o := Options{Strategies: []string{"golden"}, Seeds: 3, Tolerance: 0.01, OnPlay: func(p Played) {
+		counts[p.Strategy]++
+		assert.GreaterOrEqual(t, p.Took, time.Duration(0))
+	}}
+	Compare(Generate(2, 1), o)
+	assert.Equal(t, map[string]int{"golden": 6, "random": 6, "exhaustive": 6}, counts)
+	names, each := o.Plays(2)
+	assert.Equal(t, []string{"golden", "random", "exhaustive"}, names)
+	assert.Equal(t, 6, each)
+}
+
+// TestPrintRepeatsNothing: one surface has one table, and a group of one surface no row in
+// the second.
+func TestPrintRepeatsNothing(t *testing.T) {
+	print := func(surfaces []*Surface) string {
+		var b strings.Builder
+		assert.NoError(t, Compare(surfaces, Options{Strategies: []string{"golden"}, Seeds: 1, Tolerance: 0.01}).Print(&b))
+		return b.String()
+	}
+	drawn := Generate(20, 1) // the first ten on a grid of 39 x 16
+	one := print(drawn[:1])
+	assert.Equal(t, 1, strings.Count(one, "thinking ms"))
+	assert.Contains(t, one, "\n\nOn average, golden would have cost 2 % of the loads and lost ")
+	several := print([]*Surface{drawn[0], drawn[1], drawn[10]})
+	assert.Equal(t, 2, strings.Count(several, "thinking ms"))
+	assert.Contains(t, several, "39 x 16")
+	assert.NotContains(t, several, " "+drawn[10].grid()+" ")
+	assert.Contains(t, several, "all")
+}
+
+// TestSentence names the strategies that were asked for.
+func TestSentence(t *testing.T) {
+	c := Comparison{Asked: []string{"best", "frontier"}, Overall: []Score{
+		{Surfaces: "5 x 5", Strategy: "best", Loads: 50, Mean: 5},
+		{Surfaces: "all", Strategy: "best", Loads: 16.7, Mean: 0.42, Columns: &ColumnScore{Mean: 3}},
+		{Surfaces: "all", Strategy: "frontier", Loads: 41, Mean: 0.5, Columns: &ColumnScore{Mean: 0.21}},
+		{Surfaces: "all", Strategy: "exhaustive", Loads: 100, Mean: 0.5},
+	}}
+	assert.Equal(t, "On average, best would have cost 17 % of the loads and lost 0.4 %; frontier would have cost 41 % of the loads and lost 0.2 % of each num_ctx's best rate.", c.sentence())
+	assert.Empty(t, Comparison{}.sentence())
 }

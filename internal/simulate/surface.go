@@ -24,6 +24,8 @@ type Surface struct {
 	Noise       float64 // standard deviation of the logarithm of a sample's rate
 	OutlierProb float64 // probability that a sample is slow for reasons of its own
 	OutlierLow  float64 // of its true rate, the least that such a sample has
+
+	Missing int // cells of the checkpoint's plan that it has no result of, and so not in the Plan
 }
 
 // Size is the bytes of a loaded model, and of it in GPU memory.
@@ -148,6 +150,7 @@ func recorded(file string) (*Surface, error) {
 	for _, c := range cp.Plan() {
 		switch r := cp.Result(c); {
 		case r == nil:
+			s.Missing++
 			continue
 		case !r.Failed():
 			s.Rates[c], s.Sizes[c] = *r.PromptEvalRate, Size{r.Size, r.SizeVRAM}

@@ -38,6 +38,7 @@ func TestReadCheckpoint(t *testing.T) {
 	s, err := Read(file)
 	require.NoError(t, err)
 	assert.Equal(t, "my", s.Name)
+	assert.Equal(t, 1, s.Missing)
 	assert.Equal(t, []sweep.Cell{{Ctx: 1000, Batch: 100}, {Ctx: 1000, Batch: 200}, {Ctx: 2000, Batch: 200}}, s.Plan, "a cell without a result is none that could be played on")
 	assert.Equal(t, map[sweep.Cell]float64{{Ctx: 1000, Batch: 100}: 90, {Ctx: 1000, Batch: 200}: 95}, s.Rates)
 }

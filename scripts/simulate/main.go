@@ -55,9 +55,18 @@ func run(args []string, stdout, stderr io.Writer) int {
 			fmt.Fprintln(stderr, "simulate:", err)
 			return 1
 		}
+		if s.Missing > 0 {
+			fmt.Fprintf(stderr, "simulate: warning: %s has no result of %d of its %d cells; a search is played on the others, where it has less to find\n",
+				file, s.Missing, s.Missing+len(s.Plan))
+		}
 		surfaces = append(surfaces, s)
 	}
-	if err := write(stdout, simulate.Compare(surfaces, o), *asJSON); err != nil {
+	m := newMeter(stderr, o, len(surfaces))
+	o.OnPlay = m.count
+	end := m.run()
+	comparison := simulate.Compare(surfaces, o)
+	end()
+	if err := write(stdout, comparison, *asJSON); err != nil {
 		fmt.Fprintln(stderr, "simulate:", err)
 		return 1
 	}

@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"os"
+	"path/filepath"
 	"regexp"
 	"testing"
 
@@ -60,4 +62,16 @@ func TestBadArguments(t *testing.T) {
 	assert.Zero(t, run([]string{"-h"}, &stdout, &stderr))
 	assert.Contains(t, stdout.String(), "usage: simulate [flags] FILE…\n")
 	assert.Empty(t, stderr.String())
+}
+
+// TestPartialCheckpoint: a search played on the cells that another search picked has an
+// easier life, which is said.
+func TestPartialCheckpoint(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "benchmark_results.json")
+	require.NoError(t, os.WriteFile(file, []byte(`{"version": 1, "sweep": {"model": "m", "num_ctx": [1000, 2000], "num_batch": [100, 200]}, "results": [
+		{"num_ctx": 1000, "num_batch": 100, "prompt_eval_rate": 90, "error": null}]}`), 0o644))
+	var stdout, stderr bytes.Buffer
+	require.Equal(t, 0, run([]string{"-strategy", "golden", "-seeds", "1", file}, &stdout, &stderr))
+	assert.Equal(t, "simulate: warning: "+file+" has no result of 3 of its 4 cells; a search is played on the others, where it has less to find\n", stderr.String())
+	assert.Contains(t, stdout.String(), "On average, golden would have cost 100 % of the loads and lost 0.0 %.")
 }
