@@ -241,6 +241,42 @@ func TestPageHoverAndKeys(t *testing.T) {
 	b.quiet()
 }
 
+// TestPageOnAPhone: what is known of a tapped cell stands at the screen's bottom, hides
+// neither the cell nor more than a part of the screen, and can be closed.
+func TestPageOnAPhone(t *testing.T) {
+	cp := manyCells(12, 10)
+	class := parse.OutOfGPUMemory
+	*cp.Result(sweep.Cell{Ctx: 18432, Batch: 128}) = sweep.Result{NumCtx: 18432, NumBatch: 128, Error: &class, Detail: strings.Repeat("the server's own words ", 60)}
+	b, file := openPage(t, cp, phone)
+	panel := func(property string) float64 {
+		return eval[float64](b, `document.getElementById("panel").getBoundingClientRect().`+property)
+	}
+	for _, at := range [][2]int{{6, 6}, {1, 0}} {
+		middle := b.pixel(at[0], at[1])
+		if at[1] == 0 { // as far down as it gets without being off the screen
+			eval[bool](b, fmt.Sprintf(`scrollBy(0, %f) === undefined`, middle[1]-830))
+			middle[1] = 830
+		}
+		b.do(chromedp.MouseClickXY(middle[0], middle[1]))
+		b.eventually(fmt.Sprintf(`document.getElementById("cell").textContent.startsWith("num_ctx=%d, num_batch=%d")`, 16384+2048*at[0], 128+128*at[1]))
+		assert.Empty(t, eval[string](b, tip), "no tip over the heatmap")
+		assert.LessOrEqual(t, panel("height"), 0.36*844)
+		assert.LessOrEqual(t, panel("bottom"), 844.5)
+		assert.Greater(t, panel("top"), eval[float64](b, fmt.Sprintf(`(() => {
+			const box = document.getElementById("heatmap");
+			return box.getBoundingClientRect().top + echarts.getInstanceByDom(box).convertToPixel({ gridIndex: 0 }, [%d, %d])[1];
+		})()`, at[0], at[1])), "the cell is to be seen")
+		b.do(chromedp.Click(chromedp.CSS("#close")))
+		assert.Contains(t, eval[string](b, `document.getElementById("cell").textContent`), "No pair is chosen")
+		assert.NotContains(t, eval[string](b, `location.hash`), "cell")
+	}
+	b.quiet()
+
+	b.look(desk, file) // where there is room for a tip
+	assert.NotEmpty(t, b.hover(2, 1))
+	assert.Equal(t, "none", eval[string](b, `getComputedStyle(document.getElementById("close")).display`))
+}
+
 func TestPageMetric(t *testing.T) {
 	b, _ := openPage(t, mixed(), desk)
 	labels := `(() => echarts.getInstanceByDom(document.getElementById("heatmap")).getOption().series[0].data.map(d => d.label ? d.label.formatter : ""))()`

@@ -5,7 +5,9 @@
 	const read = id => JSON.parse(document.getElementById(id).textContent);
 	const data = read("data");
 	const $ = id => document.getElementById(id);
-	const heatmapBox = $("heatmap"), metricBox = $("metric"), cellBox = $("cell");
+	const heatmapBox = $("heatmap"), metricBox = $("metric"), cellBox = $("cell"), panel = $("panel");
+	const nobody = cellBox.textContent;
+	const small = matchMedia("(pointer: coarse), (max-width: 40rem)"); // a tip would hide the heatmap
 	const color = name => getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim();
 	const encode = echarts.format.encodeHTML;
 	const rows = data.batch.length, columns = data.ctx.length;
@@ -15,7 +17,8 @@
 	let chosen = -1; // index of a cell
 
 	function remember(name, value) {
-		state.set(name, value);
+		if (value === null) state.delete(name);
+		else state.set(name, value);
 		history.replaceState(null, "", "#" + state);
 	}
 
@@ -85,6 +88,7 @@
 		}));
 		options.tooltip.formatter = p => p.data && p.data.cell !== undefined ? data.cells[p.data.cell].text.map(encode).join("<br>") : "";
 		Object.assign(options.tooltip, tooltipLook());
+		options.tooltip.show = !small.matches; // the panel has the same
 		paintAxes(options);
 		// A name for every n-th row, so that none stands on another.
 		for (const axis of [].concat(options.yAxis)) axis.axisLabel.interval = Math.max(0, Math.ceil(13 / height) - 1);
@@ -127,6 +131,7 @@
 		});
 		options.series = (options.series || []).concat(bars);
 		Object.assign(options.tooltip, tooltipLook());
+		if (small.matches) Object.assign(options.tooltip, { confine: false, position: [0, "97%"] }); // below the lines
 		options.tooltip.valueFormatter = v => typeof v === "number" ? v.toFixed(1) + " tokens/s" : "–";
 		Object.assign(options.legend, { textStyle: { color: color("ink") }, pageTextStyle: { color: color("ink") }, pageIconColor: color("ink"), inactiveColor: color("soft") });
 		const shown = state.get("lines");
@@ -157,7 +162,28 @@
 		cellBox.textContent = c.text.join("\n");
 		remember("cell", data.ctx[c.x] + "," + data.batch[c.y]);
 		drawHeatmap();
+		panel.classList.add("chosen");
+		panel.scrollTop = 0;
 	}
+
+	// uncover scrolls the chosen cell out from under the panel.
+	function uncover() {
+		if (!small.matches) return;
+		const { x, y } = data.cells[chosen], middle = heatmap.convertToPixel({ gridIndex: 0 }, [x, y])[1];
+		const half = Math.abs(heatmap.convertToPixel({ gridIndex: 0 }, [x, 1])[1] - heatmap.convertToPixel({ gridIndex: 0 }, [x, 0])[1]) / 2;
+		const under = heatmapBox.getBoundingClientRect().top + middle + half - panel.getBoundingClientRect().top;
+		if (under > 0) scrollBy(0, under + 8);
+	}
+
+	function unchoose() {
+		chosen = -1;
+		cellBox.textContent = nobody;
+		panel.classList.remove("chosen");
+		remember("cell", null);
+		drawHeatmap();
+	}
+	$("close").addEventListener("click", unchoose);
+	addEventListener("keydown", e => { if (e.key === "Escape" && chosen >= 0 && small.matches) unchoose(); });
 
 	const steps = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
 	heatmapBox.addEventListener("keydown", e => {
@@ -170,7 +196,7 @@
 		else if (!at) [x, y] = [0, 0];
 		else [x, y] = [at.x + steps[e.key][0], at.y + steps[e.key][1]];
 		e.preventDefault();
-		if (x >= 0 && x < columns && y >= 0 && y < rows) choose(indexOf(x, y));
+		if (x >= 0 && x < columns && y >= 0 && y < rows) { choose(indexOf(x, y)); uncover(); }
 	});
 
 	// The table sorts by figures; what is empty comes last.
@@ -205,13 +231,14 @@
 	let waiting;
 	addEventListener("resize", () => { clearTimeout(waiting); waiting = setTimeout(drawAll, 100); });
 	matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
+	small.addEventListener("change", drawAll);
 	addEventListener("beforeprint", drawAll);
 
 	function drawAll() { drawHeatmap(); drawLines(); }
 
 	if (data.metrics[state.get("metric")]) metricBox.value = state.get("metric");
 	drawAll();
-	if (heatmap) heatmap.on("click", p => { if (p.data && p.data.cell !== undefined) choose(p.data.cell); });
+	if (heatmap) heatmap.on("click", p => { if (p.data && p.data.cell !== undefined) { choose(p.data.cell); uncover(); } });
 	const before = (state.get("cell") || "").split(",").map(Number);
 	const [x, y] = [data.ctx.indexOf(before[0]), data.batch.indexOf(before[1])];
 	if (x >= 0 && y >= 0) choose(indexOf(x, y));
