@@ -43,7 +43,7 @@ func (b *Best) Next(st sweep.State) sweep.Choice {
 	v := b.look(st)
 	if v.m == nil {
 		if i, ok := v.first(bestDesign); ok {
-			return v.choose(i, max(b.Repeat, 1), firstLook, v.fewest())
+			return v.load(i, max(b.Repeat, 1), firstLook, v.fewest(), v.bestAhead(math.Inf(1)))
 		}
 		return done(noneLeft, v.fewest())
 	}
@@ -53,7 +53,7 @@ func (b *Best) Next(st sweep.State) sweep.Choice {
 		return v.choose(i, len(v.of[i].logs)+1, onceMore, answer)
 	}
 	if i, ok := v.first(bestDesign); ok {
-		return v.choose(i, max(b.Repeat, 1), firstLook, answer)
+		return v.load(i, max(b.Repeat, 1), firstLook, answer, v.bestAhead(math.Inf(1)))
 	}
 	next, gain := -1, 0.0
 	for j, i := range v.alive {
@@ -71,7 +71,7 @@ func (b *Best) Next(st sweep.State) sweep.Choice {
 		return done(noneLeft, answer)
 	case gain >= 3*least || gain >= least && answer.Chance >= leastChance:
 		why := fmt.Sprintf("may be faster than the best: %.1f %% to be gained on average", 100*gain)
-		return v.choose(next, max(b.Repeat, 1), why, answer)
+		return v.load(next, max(b.Repeat, 1), why, answer, v.bestAhead(gain/least))
 	}
 	return done(fmt.Sprintf("measuring another cell would gain %.2g %% on average", 100*gain), answer)
 }

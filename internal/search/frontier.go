@@ -2,6 +2,7 @@ package search
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 )
@@ -36,7 +37,7 @@ func (f *Frontier) Next(st sweep.State) sweep.Choice {
 	v := f.look(st)
 	if v.m == nil {
 		if i, ok := v.first(frontierDesign); ok {
-			return v.choose(i, max(f.Repeat, 1), firstLook, v.fewest())
+			return v.load(i, max(f.Repeat, 1), firstLook, v.fewest(), v.frontierAhead(math.Inf(1)))
 		}
 		return done(noneLeft, v.fewest())
 	}
@@ -46,7 +47,7 @@ func (f *Frontier) Next(st sweep.State) sweep.Choice {
 		return v.choose(i, len(v.of[i].logs)+1, onceMore, answer)
 	}
 	if i, ok := v.first(frontierDesign); ok {
-		return v.choose(i, max(f.Repeat, 1), firstLook, answer)
+		return v.load(i, max(f.Repeat, 1), firstLook, answer, v.frontierAhead(math.Inf(1)))
 	}
 	next, loaded, gain, again := -1, -1, 0.0, 0.0
 	for i, g := range c.gains() {
@@ -64,7 +65,7 @@ func (f *Frontier) Next(st sweep.State) sweep.Choice {
 		return done(noneLeft, answer)
 	case gain >= f.Tolerance*columnWorth:
 		why := fmt.Sprintf("tells most of the fastest num_batch: %.2g %% to be gained per num_ctx on average", 100*gain)
-		return v.choose(next, max(f.Repeat, 1), why, answer)
+		return v.load(next, max(f.Repeat, 1), why, answer, v.frontierAhead(gain/(f.Tolerance*columnWorth)))
 	}
 	return done(fmt.Sprintf("measuring another cell would gain %.2g %% per num_ctx on average", 100*gain), answer)
 }

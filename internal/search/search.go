@@ -141,14 +141,20 @@ const mostSamples = 4
 // place is a point of the grid as shares of the two axes.
 type place struct{ ctx, batch float64 }
 
+// at returns the cell of the plan at a place, false where there is none.
+func (v *view) at(p place) (int, bool) {
+	ctx := v.ctxs[int(math.Round(p.ctx*float64(len(v.ctxs)-1)))]
+	batch := v.batchs[int(math.Round(p.batch*float64(len(v.batchs)-1)))]
+	i, ok := v.index[sweep.Cell{Ctx: ctx, Batch: batch}]
+	return i, ok && i < v.planned
+}
+
 // first returns the first cell of a design that is not known yet, and where all
 // are and still too few have a rate the one that is likeliest to have one; false
 // when there is none to ask for.
 func (v *view) first(design []place) (int, bool) {
 	for _, p := range design {
-		ctx := v.ctxs[int(math.Round(p.ctx*float64(len(v.ctxs)-1)))]
-		batch := v.batchs[int(math.Round(p.batch*float64(len(v.batchs)-1)))]
-		if i, ok := v.index[sweep.Cell{Ctx: ctx, Batch: batch}]; ok && i < v.planned && v.asked(i) {
+		if i, ok := v.at(p); ok && v.asked(i) {
 			return i, true
 		}
 	}
@@ -179,6 +185,13 @@ func (v *view) fewest() *sweep.Answer {
 func (v *view) choose(i, samples int, why string, a *sweep.Answer) sweep.Choice {
 	a.Why = why
 	return sweep.Choice{Cells: []sweep.Cell{v.cells[i]}, Samples: samples, Why: why, Answer: a}
+}
+
+// load is the choice of a cell that has to be loaded, with as many loads still to come.
+func (v *view) load(i, samples int, why string, a *sweep.Answer, ahead sweep.Range) sweep.Choice {
+	choice := v.choose(i, samples, why, a)
+	choice.Ahead = ahead
+	return choice
 }
 
 // done is the choice of none.

@@ -41,13 +41,19 @@ func (k Known) open(want int) bool { return !k.Failed && !k.Closed && len(k.Rate
 // more.
 type Choice struct {
 	Cells   []Cell
-	Samples int    // that each is to have in the end, those that it has among them
-	Left    int    // loads still to come, these among them; 0 where that is not known
-	Reload  bool   // take them after a load of their own, also where the cell is loaded
-	Why     string // in words
+	Samples int // that each is to have in the end, those that it has among them
+	Left    int // loads still to come, these among them; 0 where that is not known
+	// Ahead is the same for a strategy that learns how many it needs: between these they
+	// are in nine of ten sweeps. The zero value says nothing new.
+	Ahead  Range
+	Reload bool   // take them after a load of their own, also where the cell is loaded
+	Why    string // in words
 	// Answer is what was found so far, nil for a strategy that looks for nothing.
 	Answer *Answer
 }
+
+// Range is a number of loads that is not known exactly.
+type Range struct{ Least, Most int }
 
 // Answer is what a search has found, as far as it has come.
 type Answer struct {
