@@ -17,6 +17,12 @@ type Cell struct {
 // String names the cell as its subtest and its benchmark line do.
 func (c Cell) String() string { return fmt.Sprintf("ctx=%d/batch=%d", c.Ctx, c.Batch) }
 
+// mayEqual reports whether a server can take the settings of both for the same: they are, or
+// one of them leaves num_batch to the server.
+func (c Cell) mayEqual(other Cell) bool {
+	return c.Ctx == other.Ctx && (c.Batch == other.Batch || c.Batch == 0 || other.Batch == 0)
+}
+
 // Compare orders cells by num_ctx, then num_batch.
 func (c Cell) Compare(other Cell) int {
 	return cmp.Or(cmp.Compare(c.Ctx, other.Ctx), cmp.Compare(c.Batch, other.Batch))

@@ -112,7 +112,7 @@ func (r *run) load(ctx context.Context, t *task) error {
 	if t.goesOn && r.loaded == result.Cell() {
 		return r.samples(ctx, t, r.loadedAs)
 	}
-	if r.loaded == result.Cell() {
+	if r.loaded.mayEqual(result.Cell()) {
 		// The same settings would not be loaded again.
 		if err := r.Runner.Unload(ctx); err != nil {
 			return err
