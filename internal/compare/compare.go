@@ -9,7 +9,9 @@ package compare
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"slices"
+	"strconv"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
@@ -71,6 +73,9 @@ func Compare(old, new *sweep.Checkpoint, limit float64) (*Comparison, error) {
 		if after != nil && after.Failed() {
 			c.failed = append(c.failed, *after)
 		}
+	}
+	if d, ok := promptTokens(c.Cells, olds, news); ok {
+		c.Identity = append(c.Identity, d)
 	}
 	if len(c.Cells) == 0 {
 		return nil, errors.New("no cell has a rate in both sweeps: there is nothing to compare")
@@ -138,6 +143,35 @@ func identity(old, new sweep.Header) []Difference {
 		differ = append(differ, Difference{trait.Name, a, b})
 	}
 	return differ
+}
+
+// promptTokens names the lengths of the prompts where they differ, which they can under
+// one prompt: sizes are made with what the server's tokenizer counts, and a server's
+// template is in them.
+func promptTokens(cells []Cell, olds, news map[sweep.Cell]*sweep.Result) (Difference, bool) {
+	var before, after []int
+	for _, c := range cells {
+		a, b := olds[c.Cell], news[c.Cell]
+		if len(a.Samples) == 0 || len(b.Samples) == 0 { // of an older tool
+			continue
+		}
+		if was, is := a.Samples[0].PromptEvalCount, b.Samples[0].PromptEvalCount; was != is {
+			before, after = append(before, was), append(after, is)
+		}
+	}
+	if len(before) == 0 {
+		return Difference{}, false
+	}
+	return Difference{"prompt tokens", span(before), span(after)}, true
+}
+
+// span names the least and the most of figures.
+func span(figures []int) string {
+	least, most := slices.Min(figures), slices.Max(figures)
+	if least == most {
+		return strconv.Itoa(least)
+	}
+	return fmt.Sprintf("%d to %d", least, most)
 }
 
 // Regressed returns the cells that are slower by more than the limit with

@@ -120,6 +120,44 @@ func TestIdentityInWords(t *testing.T) {
 	assert.Contains(t, identity(old.Sweep, new.Sweep), Difference{"prompt", "{tokens: 400}", "{tokens: 500}"})
 }
 
+// TestPromptTokensAreNamed: prompts of other lengths are other prompts, whatever their
+// hash says.
+func TestPromptTokensAreNamed(t *testing.T) {
+	old, new := updated()
+	tokens := func(cp *sweep.Checkpoint, count func(numCtx int) int) {
+		for i := range cp.Results {
+			r := &cp.Results[i]
+			for j := range r.Samples {
+				s := &r.Samples[j]
+				n := count(r.NumCtx)
+				s.PromptEvalDuration = time.Duration(float64(s.PromptEvalDuration) * float64(n) / float64(s.PromptEvalCount))
+				s.PromptEvalCount = n
+			}
+			r.SetRate()
+		}
+	}
+	lengths := func() (found []Difference) {
+		c, err := Compare(old, new, 0)
+		require.NoError(t, err)
+		for _, d := range c.Identity {
+			if d.Field == "prompt tokens" {
+				found = append(found, d)
+			}
+		}
+		return found
+	}
+	assert.Empty(t, lengths())
+	tokens(old, func(int) int { return 392 })
+	tokens(new, func(int) int { return 405 })
+	assert.Equal(t, []Difference{{"prompt tokens", "392", "405"}}, lengths())
+	tokens(new, func(ctx int) int { return 392 + ctx/2048 })
+	assert.Equal(t, []Difference{{"prompt tokens", "392", "393 to 394"}}, lengths(), "only those that differ")
+	for i := range old.Results {
+		old.Results[i].Samples = nil
+	}
+	assert.Empty(t, lengths(), "an older tool does not know them")
+}
+
 // full is a disk.
 type full struct{}
 

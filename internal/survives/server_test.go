@@ -31,8 +31,8 @@ const mostMemory = 300 << 20
 // what was not its own.
 func TestSurvivesServerFaults(t *testing.T) {
 	const (
-		firstOfPair = 8 // load of the second pair
-		inPair      = 10
+		firstOfPair = 10 // load of the second pair
+		inPair      = 12
 	)
 	answer := ollamatest.Captured("generate.ndjson")
 	firstLine, _, _ := strings.Cut(answer, "\n")
@@ -143,7 +143,7 @@ func TestSurvivesServerThatStops(t *testing.T) {
 				if strings.Contains(r.Body, `"num_ctx"`) {
 					prompts++
 				}
-				if on = on || prompts == 10; on && (r.Path == "/api/generate" || r.Path == "/api/show") {
+				if on = on || prompts == 12; on && (r.Path == "/api/generate" || r.Path == "/api/show") {
 					return test.fault
 				}
 				return nil

@@ -22,7 +22,7 @@ import (
 )
 
 // TestSurvivesSignals interrupts sweeps of a template, whose temporary model has
-// to go, in every state of a server. The first load and the sizing take four
+// to go, in every state of a server. The first load and the sizing take six
 // prompts, each pair a load and three samples.
 func TestSurvivesSignals(t *testing.T) {
 	for i, test := range []struct {
@@ -32,10 +32,10 @@ func TestSurvivesSignals(t *testing.T) {
 		saved int              // samples
 	}{
 		{"in a load", ollamatest.Hang(""), 1, 0},
-		{"before the first sample", ollamatest.Hang(""), 5, 0},
-		{"in a sample, before the header", ollamatest.Hang(""), 14, 7},
-		{"in a sample, in the stream", ollamatest.Hang(`{"model":"tiny","created_at":"2026-11-23T07:06:01.599962147Z","response":"H","done":false}` + "\n"), 14, 7},
-		{"waiting for a server that is busy", ollamatest.SayStatus(503, `{"error":"server busy, please try again.  maximum pending requests exceeded"}`), 14, 7},
+		{"before the first sample", ollamatest.Hang(""), 7, 0},
+		{"in a sample, before the header", ollamatest.Hang(""), 16, 7},
+		{"in a sample, in the stream", ollamatest.Hang(`{"model":"tiny","created_at":"2026-11-23T07:06:01.599962147Z","response":"H","done":false}` + "\n"), 16, 7},
+		{"waiting for a server that is busy", ollamatest.SayStatus(503, `{"error":"server busy, please try again.  maximum pending requests exceeded"}`), 16, 7},
 	} {
 		signals := []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP}
 		if !*long { // one signal for each state

@@ -135,7 +135,7 @@ func TestRunOfAServerWhoseCountsMakeNoSense(t *testing.T) {
 	summary, _ := f.run(t.Context())
 	require.NoError(t, summary.Usable())
 	assert.Zero(t, summary.Failed)
-	assert.Contains(t, f.log.String(), "# warning: truncation: the prompt's length is not known before its first sample: the server counts 400 tokens in a prompt of 2 words and 400 in one of 66")
+	assert.Contains(t, f.log.String(), "# warning: truncation: the prompt's length is not known before its first sample: the server counts 400 tokens in a prompt of 2 words and 400 in one of 18")
 	assert.Equal(t, 1, strings.Count(f.log.String(), "is not known before"))
 	assert.Len(t, f.fake.prompts, 2+4)
 }

@@ -171,14 +171,16 @@ func ownStart() string {
 }
 
 // ourWords returns n words of the list, over and over.
-func ourWords(n int) string {
-	list := strings.Fields(words)
+func ourWords(n int) string { return wordsFrom(0, n) }
+
+// wordsFrom returns n words from that place of the list on, over and over.
+func wordsFrom(first, n int) string {
 	var b strings.Builder
 	for i := range n {
 		if i > 0 {
 			b.WriteByte(' ')
 		}
-		b.WriteString(list[i%len(list)])
+		b.WriteString(wordList[(first+i)%len(wordList)])
 	}
 	return b.String()
 }
@@ -188,3 +190,5 @@ const words = `the old mill by the river had stood empty for many years when a y
 down the road and asked who owned it now and why no one cared for the wheel
 that still turned a little when the water was high the people of the town told
 him that it had been left to a girl who lived far away and`
+
+var wordList = strings.Fields(words)

@@ -34,11 +34,13 @@ func (p *Prompter) Sized() bool { return p.sizing.PerWord > 0 || p.sizing.Uncoun
 // Resize takes the sizing of an earlier run of the same sweep.
 func (p *Prompter) Resize(s Sizing) { p.sizing = s }
 
-// The shortest prompt of a sizing, in words, and the most that others have
-// beyond it: once the list of words.
+// A sizing reads a prompt of the list's first words, and then the list from there on in
+// parts of so many words, each behind those first. A part that is too long for the num_ctx
+// that is loaded is halved, down to leastPart.
 const (
 	leastWords = 2
-	mostExtra  = 64
+	partWords  = 16
+	leastPart  = 2
 )
 
 // Size learns the tokenizer by short prompts, and the length of a file's prompt
@@ -47,32 +49,56 @@ const (
 // prompt and returns its tokens. smallest is the num_ctx that the file's prompt
 // has to fit: one that is far longer is not read to its end. A server whose counts
 // make no sense is an error of kind unsizable.
+//
+// All words of the list are read whatever is loaded, so that prompts come out the same
+// under each num_ctx: vocabularies that tear no word apart across a space, which are those
+// in use, count the same in parts of any size.
 func (p *Prompter) Size(loaded, smallest int, count func(prompt string) (int, error)) error {
 	least, err := count(ownStart() + ourWords(leastWords))
 	if err != nil {
 		return err
 	}
-	for extra := mostExtra; extra > 1 && least < loaded/2; extra /= 2 {
-		n, err := count(ownStart() + ourWords(leastWords+extra))
-		if err != nil {
+	whole, err := listTokens(least, loaded, count)
+	if err != nil {
+		return err
+	}
+	s := Sizing{PerWord: float64(whole) / float64(len(wordList))}
+	s.Fixed = float64(least) - leastWords*s.PerWord
+	if p.text != "" {
+		if s.FileTokens, err = fileTokens(p.text, s.Fixed, loaded, smallest, count); err != nil {
 			return err
 		}
-		if n <= least {
-			return unsizable(fmt.Sprintf("the server counts %d tokens in a prompt of %d words and %d in one of %d, so that nothing can be said of a prompt's length: is something between this program and Ollama?", least, leastWords, n, leastWords+extra))
-		}
-		if n < loaded/2 {
-			s := Sizing{PerWord: float64(n-least) / float64(extra)}
-			s.Fixed = float64(least) - leastWords*s.PerWord
-			if p.text != "" {
-				if s.FileTokens, err = fileTokens(p.text, s.Fixed, loaded, smallest, count); err != nil {
-					return err
-				}
-			}
-			p.sizing = s
-			return nil
+	}
+	p.sizing = s
+	return nil
+}
+
+// listTokens counts the tokens that the list of words takes, beside the least that a
+// prompt has.
+func listTokens(least, loaded int, count func(string) (int, error)) (whole int, err error) {
+	tooSmall := func(tokens, words int) error {
+		return unsizable(fmt.Sprintf("num_ctx=%d is too small to size a prompt: the server counts %d tokens in one of %d words; use a larger num_ctx", loaded, tokens, words))
+	}
+	if least >= loaded/2 {
+		return 0, tooSmall(least, leastWords)
+	}
+	for read, size := 0, partWords; read < len(wordList); {
+		n, err := count(ownStart() + ourWords(leastWords) + " " + wordsFrom(leastWords+read, size))
+		switch {
+		case err != nil:
+			return 0, err
+		case n <= least:
+			return 0, unsizable(fmt.Sprintf("the server counts %d tokens in a prompt of %d words and %d in one of %d, so that nothing can be said of a prompt's length: is something between this program and Ollama?", least, leastWords, n, leastWords+size))
+		case n < loaded/2:
+			whole += n - least
+			read += size
+		case size == leastPart:
+			return 0, tooSmall(n, leastWords+size)
+		default:
+			size /= 2
 		}
 	}
-	return unsizable(fmt.Sprintf("num_ctx=%d is too small to size a prompt: the server counts %d tokens in one of %d words; use a larger num_ctx", loaded, least, leastWords))
+	return whole, nil
 }
 
 // unsizable says why nothing can be known of a prompt's length before it is

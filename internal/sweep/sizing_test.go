@@ -84,9 +84,35 @@ func TestSizeInASmallContext(t *testing.T) {
 	assert.False(t, p.Sized())
 }
 
+// TestSizeIsTheSameUnderEveryNumCtx: what is loaded first is no matter to the prompts.
+func TestSizeIsTheSameUnderEveryNumCtx(t *testing.T) {
+	vowels := func(s string) int {
+		return 20 + 2*len(strings.Fields(s)) + strings.Count(s, "e") + strings.Count(s, "o")
+	}
+	for name, count := range map[string]func(string) int{"bytes": byteTokens, "vowels": vowels} {
+		t.Run(name, func(t *testing.T) {
+			var first Sizing
+			for _, loaded := range []int{65536, 4096, 1024, 512, 400, 300, 256} {
+				for _, to := range []func(int) int{whole, half} {
+					p, err := NewPrompter(Prompt{Tokens: 400}, 2)
+					require.NoError(t, err)
+					require.NoError(t, p.Size(loaded, 256, cutting(loaded, count, to)))
+					if first == (Sizing{}) {
+						first = p.sizing
+					}
+					assert.Equal(t, first, p.sizing, "num_ctx=%d", loaded)
+					prompt, err := p.Next(4096)
+					require.NoError(t, err)
+					assert.InDelta(t, 400, count(prompt), 8)
+				}
+			}
+		})
+	}
+}
+
 func TestSizeFails(t *testing.T) {
 	boom := errors.New("boom")
-	for n := range 4 {
+	for n := range 6 {
 		p := filePrompt(t, strings.Repeat("some text ", 100))
 		asked := 0
 		err := p.Size(4096, 4096, func(prompt string) (int, error) {
@@ -95,10 +121,8 @@ func TestSizeFails(t *testing.T) {
 			}
 			return byteTokens(prompt), nil
 		})
-		if n < 3 {
-			assert.ErrorIs(t, err, boom)
-			assert.False(t, p.Sized())
-		}
+		assert.ErrorIs(t, err, boom)
+		assert.False(t, p.Sized())
 	}
 }
 

@@ -462,7 +462,7 @@ func TestRunSizesPrompts(t *testing.T) {
 	require.NoError(t, err)
 	summary, _ := f.run(t.Context())
 	require.NoError(t, summary.Usable())
-	require.Len(t, f.fake.prompts, 6, "two of the sizing, then a prompt a cell")
+	require.Len(t, f.fake.prompts, 9, "five of the sizing, then a prompt a cell")
 	for _, r := range f.Store.Checkpoint().Results {
 		assert.InDelta(t, 500, r.Samples[0].PromptEvalCount, 2)
 		assert.LessOrEqual(t, r.Samples[0].PromptEvalCount, 500)
