@@ -217,7 +217,7 @@ func TestStoreRestores(t *testing.T) {
 	assert.True(t, gone, "the file alone")
 	requireWhole(s)
 
-	s, dir = begin()
+	_, dir = begin()
 	s = openStore(t, dir, Header{Model: "m"})
 	require.NoError(t, os.RemoveAll(dir))
 	gone, err = s.Restore()

@@ -7,10 +7,6 @@ import (
 	"golang.org/x/perf/benchmath"
 )
 
-// rankSamples is the fewest samples a side from which the Mann–Whitney test can
-// find a difference at 5 %: the smallest p of 4 against 4 is 2/70.
-const rankSamples = 4
-
 // Differ reports for each rival whether it was told apart from the leader, by a
 // two-sided Mann–Whitney test with Holm's correction at 5 %: the chance that
 // any rival of the leader's own speed is reported is at most 5 %. For the few
