@@ -170,6 +170,11 @@ func Print(w io.Writer, cp *sweep.Checkpoint, o Options) error {
 	}
 	if o.Full && s.Verdict != nil {
 		printVerdict(&b, s)
+	}
+	if o.Full || len(cp.Sweep.Merged) > 0 { // a merge is for that
+		printHosts(&b, s)
+	}
+	if o.Full && s.Verdict != nil {
 		if text := g.memoryEnd().text(); text != "" {
 			paragraph(&b, "", "Memory: "+text)
 		}

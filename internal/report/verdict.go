@@ -40,6 +40,10 @@ func printVerdict(w io.Writer, s Stats) {
 	if text := s.driftText(); text != "" {
 		paragraph(w, "", "Drift: "+text)
 	}
+}
+
+// printHosts says how far the hosts are apart.
+func printHosts(w io.Writer, s Stats) {
 	for i, text := range s.hostTexts() {
 		if i == 0 {
 			paragraph(w, "", "Hosts: "+text)
