@@ -103,13 +103,9 @@ func (m *merger) lack(d *deal, index int, cells []sweep.Cell) Lacking {
 	if d.count > 0 {
 		l.Shard = sweep.Shard{Index: index, Count: d.count}
 	}
-	command := p.header.Command
-	if command == "" {
-		command = "-config FILE"
-	}
-	words := []string{"go test -run Sweep -timeout 0", command}
+	var flags []string
 	if d.count > 0 {
-		words = append(words, "-shard="+l.Shard.String())
+		flags = append(flags, "-shard="+l.Shard.String())
 	}
 	out := l.From
 	if !begun {
@@ -118,9 +114,9 @@ func (m *merger) lack(d *deal, index int, cells []sweep.Cell) Lacking {
 		}
 	}
 	if out != "" {
-		words = append(words, "-out="+sweep.Quoted(out))
+		flags = append(flags, "-out="+sweep.Quoted(out))
 	}
-	l.Command = strings.Join(words, " ")
+	l.Command = p.header.Line(flags...)
 	return l
 }
 

@@ -170,7 +170,7 @@ func (a *advice) command(dir string) (line string, takes time.Duration) {
 	if a.Next == nil {
 		return "", 0
 	}
-	return a.cp.Line(append(a.Next.Flags, outFlag(a.cp, dir)...)...), a.Next.Time
+	return a.cp.Sweep.Line(append(a.Next.Flags, outFlag(a.cp, dir)...)...), a.Next.Time
 }
 
 // outFlag names the folder where it is not the one that a sweep of this config takes anyway.

@@ -266,10 +266,9 @@ func (cp *Checkpoint) fewestSamples() (least int, missing func(samples int) (loa
 	}
 }
 
-// Line returns the command of a sweep with the checkpoint's own config and flags, and further
-// ones.
-func (cp *Checkpoint) Line(flags ...string) string {
-	command := cp.Sweep.Command
+// Line returns the command of a sweep with the header's own config and flags, and further ones.
+func (h Header) Line(flags ...string) string {
+	command := h.Command
 	if command == "" {
 		command = "-config FILE"
 	}

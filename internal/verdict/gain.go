@@ -61,7 +61,7 @@ func lowestRank(n1, n2 int) int {
 	if max(n1, n2) > stats.MannWhitneyExactLimit {
 		// The exact distribution takes n1²·n2² steps.
 		sd := math.Sqrt(float64(pairs) * float64(n1+n2+1) / 12)
-		return max(int(float64(pairs)/2-normalQuantile(1)*sd), 0)
+		return max(int(float64(pairs)/2-normalQuantile()*sd), 0)
 	}
 	u := stats.UDist{N1: n1, N2: n2}
 	return sort.Search(pairs/2, func(c int) bool { return u.CDF(float64(c)) > alpha/2 })

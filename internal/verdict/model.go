@@ -58,7 +58,7 @@ func newModel(cells []Cell, reference []float64) *model {
 		m.y = append(m.y, repeats.figure(c))
 	}
 	d := newDesign(cells)
-	if len(d.lines(ofRows)) > 1 && len(d.lines(ofColumns)) > 1 {
+	if d.groups[ofRows].size > 1 && d.groups[ofColumns].size > 1 {
 		m.estimate(d)
 	} else {
 		m.onALine()
@@ -122,7 +122,8 @@ const mostRounds = 40
 
 // estimate fits rows and columns.
 func (m *model) estimate(d design) {
-	deviations := polish(m.y, d.lines(ofRows), d.lines(ofColumns))
+	rows, columns := d.lines(ofRows), d.lines(ofColumns)
+	deviations := polish(m.y, rows, columns)
 	scale := m.startScale(deviations, d.levels())
 	if free := len(m.y) - d.levels(); m.basis == Repeats && free > int(mostOutweighed*m.df) {
 		m.basis, m.repeated = Residuals, m.noise.sample
@@ -133,8 +134,8 @@ func (m *model) estimate(d design) {
 		m.basis = Residuals
 		m.divide(scale * scale)
 	}
-	m.reseat(deviations, d.lines(ofRows))
-	m.reseat(deviations, d.lines(ofColumns))
+	m.reseat(deviations, rows)
+	m.reseat(deviations, columns)
 	variances := slices.Repeat([]float64{startVariance}, len(d.groups))
 	precision := m.precision(deviations)
 	for range mostRounds {
@@ -214,8 +215,7 @@ func (m *model) update(deviations []float64) {
 	var squares, cells, single float64
 	var found shares
 	for i, deviation := range deviations {
-		noise := m.noise.ofFigure(m.cells[i])
-		e := m.explain(deviation, m.shape, noise, m.cells[i].samples())
+		e := m.explainCell(i, deviation)
 		if m.cells[i].samples() < 3 {
 			single++
 			found.spike += e[isDifferent].probability
@@ -244,11 +244,16 @@ func (m *model) update(deviations []float64) {
 	m.shares = found.learn(single)
 }
 
+// explainCell weighs the explanations of a deviation of cell i.
+func (m *model) explainCell(i int, deviation float64) [3]explanation {
+	return m.explain(deviation, m.shape, m.noise.ofFigure(m.cells[i]), m.cells[i].samples())
+}
+
 // precision is the E step: how much each cell's figure counts for the fit.
 func (m *model) precision(deviations []float64) []float64 {
 	precision := make([]float64, len(deviations))
 	for i, deviation := range deviations {
-		for _, e := range m.explain(deviation, m.shape, m.noise.ofFigure(m.cells[i]), m.cells[i].samples()) {
+		for _, e := range m.explainCell(i, deviation) {
 			precision[i] += e.probability * e.precision
 		}
 	}
@@ -272,7 +277,7 @@ func settled(before, after []float64) bool {
 func (m *model) believe() {
 	for i, y := range m.y {
 		deviation := y - m.fit.mean[i]
-		e := m.explain(deviation, m.shape, m.noise.ofFigure(m.cells[i]), m.cells[i].samples())
+		e := m.explainCell(i, deviation)
 		if m.basis != Repeats && m.shape < anyRate {
 			// Whether it is the cell's own or noise, one sample can't tell: none of it is known better
 			// for having been seen.

@@ -43,7 +43,5 @@ func scatterOf(squares float64, df int) scatter {
 }
 
 // normalQuantile is how many standard deviations a difference must exceed to
-// be one of the 5 % that chance leaves to all comparisons together.
-func normalQuantile(comparisons int) float64 {
-	return distuv.UnitNormal.Quantile(1 - alpha/2/float64(max(comparisons, 1)))
-}
+// be one of the 5 % that chance leaves.
+func normalQuantile() float64 { return distuv.UnitNormal.Quantile(1 - alpha/2) }
