@@ -71,7 +71,7 @@ func (a *API) Sample(ctx context.Context, prompt string) (parse.Sample, error) {
 	if err := a.alone(ctx, a.model); err != nil {
 		return parse.Sample{}, err
 	}
-	begin := time.Now()
+	begin := a.now()
 	sample, err := a.read(ctx, prompt)
 	if err != nil {
 		return parse.Sample{}, a.explain(ctx, a.model, err)

@@ -118,7 +118,7 @@ func (c *CLI) Sample(ctx context.Context, prompt string) (parse.Sample, error) {
 	if err := c.alone(ctx, c.model); err != nil {
 		return parse.Sample{}, err
 	}
-	begin := time.Now()
+	begin := c.now()
 	sample, err := c.read(ctx, prompt)
 	if err != nil {
 		return parse.Sample{}, c.explain(ctx, c.template.From(), err)

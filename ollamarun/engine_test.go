@@ -8,6 +8,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -66,6 +68,7 @@ func TestEngine(t *testing.T) {
 		loaded, err := a.Load(t.Context(), 1024, 64, "warm up")
 		require.NoError(t, err)
 		assert.Equal(t, 1024, loaded.ContextLength)
+		requireCPUUse(t, a)
 		require.NoError(t, a.Close(t.Context()))
 
 		require.NoError(t, e.Stop())
@@ -117,4 +120,21 @@ func requireFree(t *testing.T, host string) {
 		}
 		return err != nil
 	}, 10*time.Second, 20*time.Millisecond, "nobody listens on %s any more", host)
+}
+
+// requireCPUUse has a long prompt read and expects that the server is seen at work.
+func requireCPUUse(t *testing.T, a *API) {
+	t.Helper()
+	if runtime.GOOS != "linux" {
+		return
+	}
+	a.CPU = NewCPUMonitor()
+	require.NotNil(t, a.CPU)
+	_, err := a.Load(t.Context(), 8192, 512, "warm up")
+	require.NoError(t, err)
+	sample, err := a.Sample(t.Context(), strings.Repeat("a b c d e f g ", 550))
+	require.NoError(t, err)
+	require.NotNil(t, sample.CPU, "%d tokens in %v", sample.PromptEvalCount, sample.Wall)
+	assert.Equal(t, runtime.NumCPU(), sample.CPU.Count)
+	assert.Positive(t, sample.CPU.Server)
 }

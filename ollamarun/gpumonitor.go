@@ -3,6 +3,7 @@ package ollamarun
 import (
 	"bufio"
 	"context"
+	"maps"
 	"os/exec"
 	"slices"
 	"strconv"
@@ -164,6 +165,30 @@ func (m *GPUMonitor) Between(begin, end time.Time) []parse.GPU {
 		}
 	}
 	return parse.MergeGPUs(within)
+}
+
+// enoughReadings is how many readings tell the least utilization: a GPU is still said to have
+// been at work for up to a second after it was.
+const enoughReadings = 6
+
+// Least returns the lowest utilization of each GPU over a span of time that has passed, in percent, by
+// its index. A server leaves a GPU idle for a part of the time that it loads a model, so that what is never
+// idle then is somebody else's. A GPU of which too little is known is not among them.
+func (m *GPUMonitor) Least(begin, end time.Time) map[int]int {
+	if m == nil {
+		return nil
+	}
+	least, readings := make(map[int]int), make(map[int]int)
+	for _, r := range m.since(begin) {
+		if r.at.After(end) {
+			break
+		}
+		if readings[r.Index]++; readings[r.Index] == 1 || r.Utilization < least[r.Index] {
+			least[r.Index] = r.Utilization
+		}
+	}
+	maps.DeleteFunc(least, func(index, _ int) bool { return readings[index] < enoughReadings })
+	return least
 }
 
 // Now returns the newest reading of each GPU.

@@ -22,6 +22,8 @@ func (s *Server) loaded(ctx context.Context, model string, warmup parse.Sample) 
 	}
 	// A negative figure says no more than none does.
 	l.ContextLength, l.Size, l.SizeVRAM, l.Others = max(0, m.ContextLength), max(0, m.Size), max(0, m.SizeVRAM), others
+	s.onCPU = l.SizeVRAM < l.Size
+	s.others = s.Monitor.Least(s.loadBegun, time.Now())
 	l.InForce, _, err = s.ServerLog.InForce(ctx)
 	return l, err
 }
@@ -34,12 +36,33 @@ func (s *Server) beforeLoad(ctx context.Context, model string) error {
 	if s.idleMiB == 0 {
 		s.idleMiB, _ = s.Monitor.MemoryUsed()
 	}
+	s.loadBegun = time.Now()
 	return s.ServerLog.Mark()
 }
 
+// moment is when a sample began, with the counters of the CPUs where the model computes on them.
+type moment struct {
+	at  time.Time
+	cpu cpuCounts
+}
+
+func (s *Server) now() (m moment) {
+	if s.onCPU {
+		m.cpu, _ = s.CPU.look()
+	}
+	m.at = time.Now()
+	return m
+}
+
 // observe adds to a sample what was seen from outside while the model read it.
-func (s *Server) observe(ctx context.Context, model string, sample *parse.Sample, begin time.Time) (err error) {
-	sample.GPU = s.Monitor.Between(begin, begin.Add(sample.Wall))
+func (s *Server) observe(ctx context.Context, model string, sample *parse.Sample, begin moment) (err error) {
+	if s.onCPU {
+		sample.CPU = s.CPU.since(begin.cpu)
+	}
+	sample.GPU = s.Monitor.Between(begin.at, begin.at.Add(sample.Wall))
+	for i := range sample.GPU {
+		sample.GPU[i].Others = s.others[sample.GPU[i].Index]
+	}
 	_, _, sample.Others, err = s.Loaded(ctx, model)
 	return err
 }

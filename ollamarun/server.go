@@ -29,14 +29,18 @@ type Server struct {
 	// Log takes lines that begin with "# " about waiting; nil for silence.
 	Log io.Writer
 
-	// ServerLog and Monitor watch the server while it works, where its log can be
-	// read and its GPUs are this machine's; nil where not.
+	// ServerLog, Monitor and CPU watch the server while it works, where its log can be
+	// read and its GPUs and CPUs are this machine's; nil where not.
 	ServerLog *ServerLog
 	Monitor   *GPUMonitor
+	CPU       *CPUMonitor
 	// Exclusive has models of somebody else unloaded.
 	Exclusive bool
 
 	idleMiB   int             // GPU memory in use before the first load
+	loadBegun time.Time       // the newest load
+	onCPU     bool            // the model computes on the CPU, at least in part
+	others    map[int]int     // least utilization of each GPU during the load, in percent
 	strangers map[string]bool // models that stayed when ours was unloaded
 
 	answered bool // Ready has found it once

@@ -19,6 +19,8 @@ type GPU struct {
 	MemoryMiB    int      `json:"memory_used_mib,omitempty"`     // highest, MiB
 	Utilization  int      `json:"utilization_percent,omitempty"` // highest, %
 	Throttle     []string `json:"throttle,omitempty"`            // what held the clock down
+	// Others is the lowest utilization while the model was loaded, in %: what others used then.
+	Others int `json:"others_percent,omitempty"`
 }
 
 // GPUQuery are the fields of nvidia-smi's --query-gpu of which GPUReading reads

@@ -23,9 +23,21 @@ type Sample struct {
 	Wall time.Duration `json:"wall_duration_ns,omitempty"`
 	// GPU is the state of the server's GPUs, where they are this machine's.
 	GPU []GPU `json:"gpu,omitempty"`
+	// CPU is the use of the server's CPUs, where they are this machine's and the model computes
+	// on them.
+	CPU *CPUUse `json:"cpu,omitempty"`
 	// Others names models of somebody else that were in the server's memory
 	// when the prompt was read.
 	Others []string `json:"other_models,omitempty"`
+}
+
+// CPUUse is who used a machine's CPUs over the time of a measurement, in CPUs: 0.5 is half of one.
+type CPUUse struct {
+	Count  int     `json:"count"`  // that the machine has
+	Server float64 `json:"server"` // used by the server
+	Others float64 `json:"others"` // used by all else, on a virtual machine's host too
+	// MemoryWait is the share of the time in which some process waited for memory.
+	MemoryWait float64 `json:"memory_wait,omitempty"`
 }
 
 // Check returns a *Failure of class NoFigures where a figure is negative, which

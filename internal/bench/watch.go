@@ -6,12 +6,10 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/check"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 	"github.com/ollama-sweep/ollama-sweep/ollamarun"
 )
-
-// busyPercent is from which utilization on a GPU is at work for somebody else.
-const busyPercent = 10
 
 // openLog has the server's log looked at from now on, where there is one to read.
 func (b *Bench) openLog(server *ollamarun.Server) (err error) {
@@ -25,12 +23,15 @@ func (b *Bench) openLog(server *ollamarun.Server) (err error) {
 	return err
 }
 
-// watch has the server's GPUs looked at from now on, where that can be done, and says
+// watch has the server's CPUs and GPUs looked at from now on, where that can be done, and says
 // where one is not idle before the first load.
 func (b *Bench) watch(server *ollamarun.Server, model string, store *sweep.Store) error {
 	server.Exclusive = b.config.Exclusive
 	if err := b.sayCompany(server, model, store); err != nil {
 		return err
+	}
+	if b.config.Engine == sweep.EngineEmbedded || server.Local() {
+		server.CPU = ollamarun.NewCPUMonitor()
 	}
 	if b.config.Engine == sweep.EngineEmbedded || !server.Local() {
 		return nil
@@ -38,7 +39,7 @@ func (b *Bench) watch(server *ollamarun.Server, model string, store *sweep.Store
 	server.Monitor = ollamarun.StartGPUMonitor(b.ctx)
 	b.atEnd(server.Monitor.Close)
 	for _, gpu := range server.Monitor.Now() {
-		if gpu.Utilization < busyPercent {
+		if gpu.Utilization < check.BusyGPU {
 			continue
 		}
 		text := fmt.Sprintf("other models: GPU %d is busy before the sweep starts (%d %%, %d MiB in use): rates will be too low; stop what uses it", gpu.Index, gpu.Utilization, gpu.MemoryMiB)

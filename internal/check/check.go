@@ -33,8 +33,9 @@ var Table = []Check{
 	{Name: "warm-up", Sample: loadedAnew},
 	{Name: "memory given back", Load: secondTry},
 	{Name: "thermal and power", Sample: throttled},
-	{Name: "drift"}, // over the whole sweep: see Drift
-	{Name: "hosts"}, // of those that share a sweep: see Hosts
+	{Name: "drift"},        // over the whole sweep: see Drift
+	{Name: "hosts"},        // of those that share a sweep: see Hosts
+	{Name: "busy machine"}, // marks samples, and has cells measured again: see Busy
 }
 
 // Evidence is what is known when a check looks. A figure of zero is not known.
