@@ -10,9 +10,13 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 
+	"github.com/dustin/go-humanize/english"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/check"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
 	"github.com/ollama-sweep/ollama-sweep/parse"
@@ -29,6 +33,12 @@ type Comparison struct {
 	// FailNow had a rate and fail, FailBefore the other way round. OnlyOld and
 	// OnlyNew have a rate there and were not measured here.
 	FailNow, FailBefore, OnlyOld, OnlyNew []sweep.Cell
+	// Disturbed had a rate on both sides, and on one only from samples that were taken while the
+	// machine was busy with something else.
+	Disturbed []sweep.Cell
+	// OldDrift and NewDrift are how the machine changed while either sweep ran, relative; 0 where
+	// that is not known, or not more than noise. What both come to is allowed for.
+	OldDrift, NewDrift float64
 	// Limit is the relative loss that is let pass.
 	Limit float64
 
@@ -50,7 +60,7 @@ type Difference struct{ Field, Old, New string }
 // Compare holds new against old. It is an error where no cell has a rate on both
 // sides. limit is the relative loss that is let pass: 0.05 is 5 %.
 func Compare(old, new *sweep.Checkpoint, limit float64) (*Comparison, error) {
-	c := &Comparison{Identity: identity(old.Sweep, new.Sweep), Limit: limit}
+	c := &Comparison{Identity: identity(old.Sweep, new.Sweep), Limit: limit, OldDrift: drift(old), NewDrift: drift(new)}
 	var pairs []verdict.Pair
 	cells := allCells(old, new)
 	olds, news := old.ByCell(), new.ByCell()
@@ -58,9 +68,13 @@ func Compare(old, new *sweep.Checkpoint, limit float64) (*Comparison, error) {
 		before, after := olds[cell], news[cell]
 		switch rated, now := hasRate(before), hasRate(after); {
 		case rated && now:
-			p := verdict.Pair{Old: rates(before), New: rates(after)}
+			p := verdict.Pair{Old: quiet(before), New: quiet(after)}
+			if len(p.Old) == 0 || len(p.New) == 0 {
+				c.Disturbed = append(c.Disturbed, cell)
+				break
+			}
 			pairs = append(pairs, p)
-			c.Cells = append(c.Cells, Cell{Cell: cell, Old: *before.PromptEvalRate, New: *after.PromptEvalRate, NOld: len(p.Old), NNew: len(p.New)})
+			c.Cells = append(c.Cells, Cell{Cell: cell, Old: verdict.Median(p.Old), New: verdict.Median(p.New), NOld: len(p.Old), NNew: len(p.New)})
 		case rated && after != nil:
 			c.FailNow = append(c.FailNow, cell)
 		case now && before != nil:
@@ -77,14 +91,18 @@ func Compare(old, new *sweep.Checkpoint, limit float64) (*Comparison, error) {
 	if d, ok := promptTokens(c.Cells, olds, news); ok {
 		c.Identity = append(c.Identity, d)
 	}
+	if len(c.Cells) == 0 && len(c.Disturbed) > 0 {
+		return nil, fmt.Errorf("the machine was busy with something else in %s that both sweeps have: once nothing else runs, measure them again with -run and -redo", english.PluralWord(len(c.Disturbed), "the one cell", fmt.Sprintf("all %d cells", len(c.Disturbed))))
+	}
 	if len(c.Cells) == 0 {
 		return nil, errors.New("no cell has a rate in both sweeps: there is nothing to compare")
 	}
-	changes := verdict.Changes(pairs, limit)
+	allowed := allowance(c.OldDrift, c.NewDrift)
+	changes := verdict.Changes(pairs, limit, allowed)
 	for i := range changes {
 		c.Cells[i].Change = changes[i]
 	}
-	c.Mean = verdict.MeanChange(c.inOrder(new))
+	c.Mean = verdict.MeanChange(c.inOrder(new)).Widened(allowed)
 	c.ctx, c.batch = sweep.Axes(cells)
 	return c, nil
 }
@@ -119,12 +137,41 @@ func allCells(old, new *sweep.Checkpoint) []sweep.Cell {
 
 func hasRate(r *sweep.Result) bool { return r != nil && r.PromptEvalRate != nil }
 
-// rates returns the samples' rates, or the one of an older tool.
-func rates(r *sweep.Result) []float64 {
-	if all := r.SampleRates(); len(all) > 0 {
-		return all
+// quiet returns the rates of the samples that were taken while the machine was not busy with
+// something else, as far as is known, or the one rate of an older tool.
+func quiet(r *sweep.Result) []float64 {
+	if len(r.Samples) == 0 {
+		return []float64{*r.PromptEvalRate}
 	}
-	return []float64{*r.PromptEvalRate}
+	var rates []float64
+	for _, s := range r.Samples {
+		if rate, ok := s.PromptEvalRate(); ok && check.Busy(s) == "" {
+			rates = append(rates, rate)
+		}
+	}
+	return rates
+}
+
+// drift is how the machine changed while the sweep ran, relative: by the reference cell, or by the
+// leading cells that were measured again, where that is more than noise.
+func drift(cp *sweep.Checkpoint) float64 {
+	var change float64
+	if d, ok := cp.Drift(); ok && d.Significant {
+		change = d.Change
+	}
+	if v, ok := cp.Verdict(); ok && v.Changed != nil && math.Abs(v.Changed.Ratio) > math.Abs(change) {
+		change = v.Changed.Ratio
+	}
+	return change
+}
+
+// allowance is the difference that drifts of both sides may make.
+func allowance(drifts ...float64) float64 {
+	var sum float64
+	for _, d := range drifts {
+		sum += math.Abs(math.Log1p(d))
+	}
+	return math.Expm1(sum)
 }
 
 // identity returns the fields in which two sweeps differ, as far as both name them.

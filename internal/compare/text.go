@@ -87,12 +87,25 @@ func (c *Comparison) lists() []string {
 	for _, l := range []struct {
 		name  string
 		cells []sweep.Cell
-	}{{"Failed and have a rate now", c.FailBefore}, {"Measured in the old sweep alone", c.OnlyOld}, {"Measured in the new sweep alone", c.OnlyNew}} {
+	}{{"The machine was busy with something else, so not compared", c.Disturbed}, {"Failed and have a rate now", c.FailBefore}, {"Measured in the old sweep alone", c.OnlyOld}, {"Measured in the new sweep alone", c.OnlyNew}} {
 		if len(l.cells) > 0 {
 			lines = append(lines, l.name+": "+sweep.Cells(l.cells))
 		}
 	}
+	if text := c.driftText(); text != "" {
+		lines = append(lines, text)
+	}
 	return lines
+}
+
+// driftText says what the machine did by itself, and is empty where nothing is known of that.
+func (c *Comparison) driftText() string {
+	allowed := allowance(c.OldDrift, c.NewDrift)
+	if allowed == 0 {
+		return ""
+	}
+	return fmt.Sprintf("The machine itself changed by %s while the old sweep ran and by %s while the new one did: %.1f %% of any difference may be that, and is allowed for; -order round, or runs of old and new in turns, tell more",
+		percent(c.OldDrift), percent(c.NewDrift), 100*allowed)
 }
 
 // verdictText says whether the new sweep is worse than the limit lets pass, and what
@@ -117,6 +130,9 @@ func (c *Comparison) verdictText() string {
 	text := "Regression: " + none
 	if len(found) > 0 {
 		text = "Regression: " + strings.Join(found, "; ")
+	}
+	if len(c.Identity) == 0 && (len(c.Regressed()) > 0 || c.MeanRegressed()) {
+		text += "\nNothing that is known of the two sweeps differs: only runs of old and new in turns, or -order round, tell a change of the server from one of the machine"
 	}
 	if few, needed := c.tooFew(); few > 0 {
 		text += fmt.Sprintf("\n%d of %d cells have too few samples for one alone to be found slower: that takes %d on each side (-repeat %d)", few, len(c.Cells), needed, needed)

@@ -266,7 +266,7 @@ func (m *merger) apart() []Contradiction {
 		cells = append(cells, c)
 	}
 	var found []Contradiction
-	for i, change := range verdict.Changes(pairs, 0) {
+	for i, change := range verdict.Changes(pairs, 0, 0) {
 		if change.Significant {
 			found = append(found, Contradiction{cells[i], fmt.Sprintf("%.1f tokens/s in %s and %.1f in %s, which is more than chance",
 				verdict.Median(pairs[i].Old), names[i][0], verdict.Median(pairs[i].New), names[i][1])})

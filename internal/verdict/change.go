@@ -25,16 +25,20 @@ type Change struct {
 }
 
 // Changes compares cells, of which each has a rate on either side. limit is the
-// relative loss that is let pass: 0.05 is 5 %.
-func Changes(pairs []Pair, limit float64) []Change {
+// relative loss that is let pass: 0.05 is 5 %. drift is by how much the machine itself changed
+// while the sweeps ran: so much of any difference may be that, which intervals and tests allow for.
+func Changes(pairs []Pair, limit, drift float64) []Change {
 	changes := make([]Change, len(pairs))
 	differ, slower := make([]float64, len(pairs)), make([]float64, len(pairs))
 	for i, p := range pairs {
 		before, after := measured(p.Old), measured(p.New)
 		gain, _ := GainOf(after, before)
-		changes[i] = Change{Ratio: Median(after)/Median(before) - 1, Low: gain.Low, High: gain.High, Bounded: gain.Bounded}
-		differ[i] = rankTest(before, after)
-		slower[i] = lessTest(after, before, 1-limit)
+		gain = gain.Widened(drift)
+		ratio := Median(after) / Median(before)
+		changes[i] = Change{Ratio: ratio - 1, Low: gain.Low, High: gain.High, Bounded: gain.Bounded}
+		drifted := max(1/(1+drift), min(ratio, 1+drift))
+		differ[i] = rankTest(scaled(before, drifted), after)
+		slower[i] = lessTest(after, before, (1-limit)*drifted)
 	}
 	for i, yes := range benjaminiHochberg(differ) {
 		changes[i].Significant = yes
@@ -48,15 +52,19 @@ func Changes(pairs []Pair, limit float64) []Change {
 // lessTest is the p of the one-sided Mann–Whitney test that a is less than so
 // many times b, and 1 where there is nothing to compare.
 func lessTest(a, b []float64, times float64) float64 {
-	scaled := make([]float64, len(b))
-	for i, x := range b {
-		scaled[i] = times * x
-	}
-	u, err := stats.MannWhitneyUTest(a, scaled, stats.LocationLess)
+	u, err := stats.MannWhitneyUTest(a, scaled(b, times), stats.LocationLess)
 	if err != nil {
 		return 1 // all are equal, or there is none
 	}
 	return u.P
+}
+
+func scaled(rates []float64, times float64) []float64 {
+	all := make([]float64, len(rates))
+	for i, x := range rates {
+		all[i] = times * x
+	}
+	return all
 }
 
 // batches is how many parts a mean's interval is taken from.

@@ -26,7 +26,7 @@ func TestChanges(t *testing.T) {
 		{around(rng, 1000, 0.002, 8), around(rng, 1100, 0.002, 8)}, // faster
 		{[]float64{1000}, []float64{500}},                          // on one sample each
 	}
-	changes := Changes(pairs, 0.05)
+	changes := Changes(pairs, 0.05, 0)
 	for i, want := range []struct {
 		ratio               float64
 		significant, slower bool
@@ -43,7 +43,7 @@ func TestChanges(t *testing.T) {
 			assert.False(t, c.Bounded)
 		}
 	}
-	assert.Empty(t, Changes(nil, 0.05))
+	assert.Empty(t, Changes(nil, 0.05, 0))
 }
 
 // TestChangesOfEqualSweeps: of many sweeps compared with one like it few have any
@@ -58,7 +58,7 @@ func TestChangesOfEqualSweeps(t *testing.T) {
 			pairs[i] = Pair{around(rng, 1000, 0.01, 6), around(rng, 1000, 0.01, 6)}
 		}
 		any := false
-		for _, c := range Changes(pairs, 0.05) {
+		for _, c := range Changes(pairs, 0.05, 0) {
 			any = any || c.Significant
 			assert.False(t, c.Slower)
 		}
@@ -131,4 +131,24 @@ func TestSamplesToTell(t *testing.T) {
 		assert.False(t, CanTell(want-1, want-1, cells))
 	}
 	assert.False(t, CanTell(0, 9, 1))
+}
+
+// TestChangesOnAMachineThatDrifts: a difference counts for what is more than the drift.
+func TestChangesOnAMachineThatDrifts(t *testing.T) {
+	of := func(times float64) []float64 {
+		return scaled([]float64{99, 99.5, 99.8, 100, 100.2, 100.5, 101}, times)
+	}
+	pairs := []Pair{{of(1), of(1)}, {of(1), of(0.92)}, {of(1), of(0.8)}, {of(1), of(1.3)}}
+	for i, c := range Changes(pairs, 0.05, 0) {
+		assert.Equal(t, i > 0, c.Significant, i)
+		assert.Equal(t, i == 1 || i == 2, c.Slower, i)
+	}
+	before, changes := Changes(pairs, 0.05, 0), Changes(pairs, 0.05, 0.1)
+	for i, c := range changes {
+		assert.Equal(t, i > 1, c.Significant, i)
+		assert.Equal(t, i == 2, c.Slower, i)
+		assert.InDelta(t, before[i].Ratio, c.Ratio, 1e-12)
+		assert.InDelta(t, (1+before[i].Low)/1.1, 1+c.Low, 1e-9)
+		assert.InDelta(t, (1+before[i].High)*1.1, 1+c.High, 1e-9)
+	}
 }

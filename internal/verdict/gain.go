@@ -19,6 +19,13 @@ type Gain struct {
 	Bounded   bool
 }
 
+// Widened has an interval that allows for a machine which itself changed by so much, relative.
+func (g Gain) Widened(drift float64) Gain {
+	by := math.Log1p(drift)
+	g.Low, g.High = math.Expm1(math.Log1p(g.Low)-by), math.Expm1(math.Log1p(g.High)+by)
+	return g
+}
+
 // GainOf says how much faster a is than b, both in tokens per second, by the
 // estimate of Hodges and Lehmann on logarithms: the median of all pairwise
 // ratios. Its interval is the one that belongs to the Mann–Whitney test: it
