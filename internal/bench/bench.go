@@ -142,6 +142,7 @@ func (b *Bench) open(o Options) (err error) {
 		ReferenceEvery: b.config.ReferenceEvery,
 		Leaders:        b.config.Leaders(),
 		Baseline:       b.config.Baseline,
+		Retake:         b.config.Retake,
 		HostCells:      b.config.HostCells(),
 
 		Deadline:    beforeDeadline(o.Deadline),

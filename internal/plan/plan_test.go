@@ -48,7 +48,7 @@ func midway() Input {
 		{NumCtx: 65536, NumBatch: 2048, Error: &class},
 	}}
 	cfg := config([]int{1024, 8192, 32768, 65536, 131072}, []int{512, 1024, 2048})
-	cfg.Repeat, cfg.Baseline = 1, true
+	cfg.Repeat, cfg.Baseline, cfg.Retake = 1, true, true
 	return Input{Config: cfg, Checkpoint: cp, Model: llama8B(), GPUBytes: 24_000_000_000, Now: noon}
 }
 

@@ -63,6 +63,9 @@ func (p *Plan) printTime(b *strings.Builder) {
 		}
 		fmt.Fprintf(b, "  %-12s %8d %8d %12v   %s%s\n", c.Strategy, c.Loads, c.Prompts, short(c.Time), p.Now.Add(c.Time).Format("Mon 2006-01-02 15:04"), note)
 	}
+	if n := sweep.MostRetaken(len(p.Cells), p.Pace, p.Config.Repeat); p.Config.Retake && n > 0 && p.ToDo > 0 {
+		fmt.Fprintf(b, "  and up to %s once more that something else slows: %v at most (-retake=false leaves them)\n", english.Plural(n, "cell", ""), short(p.Pace.Time(n, n*p.Config.Repeat)))
+	}
 	if limit := p.Config.Budget; limit != (sweep.Budget{}) {
 		b.WriteString("  the budget may end it before\n")
 	}

@@ -32,6 +32,7 @@ type grid struct {
 	gpu        bool                     // a model was in GPU memory, so that one that is not has spilled
 	cp         *sweep.Checkpoint
 	verdict    func() (sweep.Verdict, bool) // of the checkpoint, reckoned once
+	disturbed  func() disturbances          // likewise
 }
 
 func newGrid(cp *sweep.Checkpoint) *grid {
@@ -43,6 +44,7 @@ func newGrid(cp *sweep.Checkpoint) *grid {
 	}
 	g.cp = cp
 	g.verdict = sync.OnceValues(cp.Verdict)
+	g.disturbed = sync.OnceValue(g.disturbances)
 	g.pruned = cp.Pruned()
 	g.gpu = len(cp.Sweep.GPUs()) > 0
 	g.ctx, g.batch = cp.Axes()

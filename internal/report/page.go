@@ -148,6 +148,9 @@ func (p *page) advise(g *grid, s Stats) error {
 	}
 	p.Frontier = frontierRows(a.frontier)
 	p.Verdict = slices.Concat([]string{"best: " + s.bestText()}, s.verdictTexts(), s.confirmedTexts())
+	if text := s.disturbed.text(); text != "" {
+		p.Verdict = append(p.Verdict, "disturbed: "+text)
+	}
 	if text := s.driftText(); text != "" {
 		p.Verdict = append(p.Verdict, "drift: "+text)
 	}

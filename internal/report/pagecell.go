@@ -47,7 +47,7 @@ func evalRate(r *sweep.Result) (float64, bool) {
 type pageMark struct{ Sign, Meaning string }
 
 // markOrder is the order in which the signs are explained.
-var markOrder = []string{"★", "◎", "≈", "^", "!", "✗", "~", "·"}
+var markOrder = []string{"★", "◎", "≈", "^", "!", "?", "✗", "~", "·"}
 
 // marks returns the signs of a cell, the one that matters most first.
 func (g *grid) marks(c sweep.Cell, verdict string) []pageMark {
@@ -68,6 +68,9 @@ func (g *grid) marks(c sweep.Cell, verdict string) []pageMark {
 	}
 	if at == measured && g.spilled(r) {
 		marks = append(marks, pageMark{"!", spilledText})
+	}
+	if g.disturbed().has(c) {
+		marks = append(marks, pageMark{"?", disturbedText})
 	}
 	return marks
 }
@@ -121,6 +124,7 @@ func (g *grid) cellText(c sweep.Cell, is string) []string {
 	if at == measured && g.spilled(r) {
 		lines = append(lines, spilledText)
 	}
+	lines = append(lines, g.disturbed().doubtLines(r)...)
 	for _, text := range r.Warnings {
 		lines = append(lines, "warning: "+OneLine(text))
 	}

@@ -42,6 +42,8 @@ type Stats struct {
 	// Spread is how far the hosts are apart that share the sweep, nil where there is
 	// one.
 	Spread *verdict.Spread
+	// disturbed is what something else than their settings did to cells.
+	disturbed disturbances
 	// OneSample says that no cell was measured more than once.
 	OneSample bool
 	// Search is what the search has found, nil without one.
@@ -100,6 +102,7 @@ func (g *grid) stats() Stats {
 		s.Verdict = &v
 		s.Best = g.results[cellOf(v.Best)]
 	}
+	s.disturbed = g.disturbed()
 	if d, ok := g.cp.Drift(); ok {
 		s.Drift = &d
 	}
@@ -167,6 +170,12 @@ func (s Stats) print(w io.Writer, full bool) error {
 	}
 	if s.Best != nil {
 		paragraph(&b, "", "Best: "+s.bestText())
+	}
+	if text := s.disturbed.text(); text != "" {
+		paragraph(&b, "", "Disturbed: "+text)
+		if cells := s.disturbed.cells(); full && cells != "" {
+			note(&b, "in doubt: %s", cells)
+		}
 	}
 	_, err := io.WriteString(w, b.String())
 	return err

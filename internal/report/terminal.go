@@ -104,6 +104,8 @@ func (g *grid) mark(r *sweep.Result, s Stats) string {
 		return "+"
 	case s.ofColumn[r.Cell()]:
 		return "^"
+	case s.disturbed.has(r.Cell()):
+		return "?"
 	}
 	return " "
 }
@@ -128,6 +130,9 @@ func (g *grid) footnotes(s Stats) []string {
 	}
 	if g.hasSpilled() {
 		add("!", spilledText)
+	}
+	if len(s.disturbed.standing) > 0 {
+		add("?", disturbedText)
 	}
 	failures := slices.Clone(s.Failures)
 	slices.SortFunc(failures, func(a, b ClassCount) int { return strings.Compare(string(a.Class), string(b.Class)) })

@@ -35,6 +35,7 @@ type Config struct {
 	ReferenceEvery int  `yaml:"reference_every"` // cells between two measurements of the reference cell; 0 for none
 	Confirm        int  `yaml:"confirm"`         // leading cells to measure again; 0 for none, ConfirmDefault
 	Baseline       bool `yaml:"baseline"`        // measure the server's own num_batch too
+	Retake         bool `yaml:"retake"`          // measure disturbed cells again at the end
 	Exclusive      bool `yaml:"exclusive"`       // have the server and its GPUs to ourselves
 
 	CellTimeout time.Duration `yaml:"cell_timeout"` // for a cell's load and all its samples
@@ -90,6 +91,7 @@ func defaults() Config {
 		Repeat:      1,
 		Order:       OrderCell,
 		Confirm:     ConfirmDefault,
+		Retake:      true,
 		CellTimeout: 15 * time.Minute,
 		ServerWait:  10 * time.Minute,
 		Strategy:    StrategyExhaustive,

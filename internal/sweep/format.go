@@ -11,6 +11,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/google/renameio/v2"
@@ -152,7 +153,7 @@ func (r *Result) wrong() string {
 	case !r.Failed() && r.ContextLength > 0 && r.ContextLength < r.NumCtx:
 		return fmt.Sprintf("context_length is %d, and such a cell is no measured one", r.ContextLength)
 	}
-	for _, s := range r.Samples {
+	for _, s := range slices.Concat(r.Samples, r.SetAside) {
 		if _, ok := s.PromptEvalRate(); !ok {
 			return "a sample without prompt_eval_count and prompt_eval_duration_ns"
 		}

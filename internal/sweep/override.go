@@ -80,6 +80,7 @@ func (o *Overrides) Register(flags *flag.FlagSet) {
 	number("reference-every", "reference_every", "`cells` between two measurements of the reference cell, 0 for none", func(c *Config) *int { return &c.ReferenceEvery })
 	number("confirm", "confirm", "`number` of leading cells to measure again", func(c *Config) *int { return &c.Confirm })
 	yes("baseline", "baseline", "measure the server's own num_batch too", func(c *Config) *bool { return &c.Baseline })
+	yes("retake", "retake", "measure cells again at the end that something else slowed (default true)", func(c *Config) *bool { return &c.Retake })
 	yes("exclusive", "exclusive", "unload other models, and refuse a GPU that is busy", func(c *Config) *bool { return &c.Exclusive })
 	duration("cell-timeout", "cell_timeout", "longest `time` for a cell", func(c *Config) *time.Duration { return &c.CellTimeout })
 	define(o, flags, "budget", "budget", "`2h or 40cells`, after which no cell is begun", ParseBudget, func(c *Config, v Budget) { c.Budget = v })

@@ -80,6 +80,17 @@ func (r *run) name(c Cell, want int) string {
 	return name
 }
 
+// choices goes through the choices of the strategy, from the first on, until it wants no more or
+// the sweep must stop, and returns the last.
+func (r *run) choices(ctx context.Context, choice Choice, each each) Choice {
+	for r.stop == nil && len(choice.Cells) > 0 {
+		r.take(ctx, choice, each)
+		choice = r.next()
+	}
+	r.done = len(choice.Cells) == 0
+	return choice
+}
+
 // take goes through the cells of a choice, but for those behind one after which
 // the strategy has to be asked again.
 func (r *run) take(ctx context.Context, choice Choice, each each) {

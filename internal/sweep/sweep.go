@@ -54,6 +54,7 @@ type Sweep struct {
 	ReferenceEvery int  // cells between two measurements of the reference cell; 0 for none
 	Leaders        int  // leading cells that are measured again in the end
 	Baseline       bool // measure the server's own num_batch in the end
+	Retake         bool // measure disturbed cells again
 	// HostCells are measured before and after the plan, under the name of the Host,
 	// where several hosts share a sweep.
 	HostCells []Cell
@@ -139,11 +140,10 @@ func (s *Sweep) Run(ctx context.Context, call func(name string, measure func() O
 		call(name, func() Outcome { matched = true; return measure() })
 	}
 	run.tellStanding(each)
-	for run.stop == nil && len(choice.Cells) > 0 {
-		run.take(ctx, choice, each)
-		choice = run.next()
+	choice = run.choices(ctx, choice, each)
+	if run.retake(ctx, each) && run.stop == nil {
+		choice = run.choices(ctx, run.next(), each) // of a search that knows better now
 	}
-	run.done = len(choice.Cells) == 0
 	if s.Filtered && !matched && run.stop == nil && len(s.Plan) > 0 {
 		run.stop = noCell(s.Plan)
 	}
@@ -171,6 +171,7 @@ type run struct {
 	timings   timings         // of the same
 	failed    int             // of these
 	failedNow map[Cell]bool   // cells
+	retaken   map[Cell]bool   // cells that were measured again
 	warned    bool            // of the deadline
 	said      bool            // which cells are copies
 	gpu       bool            // the server has put a model into GPU memory
@@ -182,7 +183,7 @@ type run struct {
 }
 
 func newRun(s *Sweep) *run {
-	r := &run{Sweep: s, start: s.Now(), named: make(map[string]bool), failedNow: make(map[Cell]bool), tokens: make(map[int]int), gpu: s.Known.GPU}
+	r := &run{Sweep: s, start: s.Now(), named: make(map[string]bool), failedNow: make(map[Cell]bool), retaken: make(map[Cell]bool), tokens: make(map[int]int), gpu: s.Known.GPU}
 	cp := s.Store.Checkpoint()
 	for _, result := range cp.Results {
 		r.gpu = r.gpu || result.SizeVRAM > 0

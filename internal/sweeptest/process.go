@@ -143,9 +143,13 @@ func (p *Process) Signal(t *testing.T, s os.Signal) time.Duration {
 	return time.Since(sent)
 }
 
-// WriteConfig returns the name of a config file of this text.
+// WriteConfig returns the name of a config file of this text. Where that does not say otherwise, no
+// cell is measured again because the machine was busy: tests make it so.
 func WriteConfig(t *testing.T, text string) string {
 	t.Helper()
+	if !strings.Contains(text, "retake:") {
+		text = strings.TrimRight(text, "\n") + "\nretake: false\n"
+	}
 	file := filepath.Join(t.TempDir(), "my.yaml")
 	require.NoError(t, os.WriteFile(file, []byte(text), 0o644))
 	return file

@@ -34,6 +34,7 @@ type model struct {
 	shares
 	explained [][3]explanation
 	level     []float64 // of each cell: the expected value of its log rate
+	polished  []float64 // deviations that median polish left; nil for a line
 }
 
 // What is taken for the noise and the shape where the figures say little, each worth
@@ -124,6 +125,7 @@ const mostRounds = 40
 func (m *model) estimate(d design) {
 	rows, columns := d.lines(ofRows), d.lines(ofColumns)
 	deviations := polish(m.y, rows, columns)
+	m.polished = slices.Clone(deviations)
 	scale := m.startScale(deviations, d.levels())
 	if free := len(m.y) - d.levels(); m.basis == Repeats && free > int(mostOutweighed*m.df) {
 		m.basis, m.repeated = Residuals, m.noise.sample
@@ -349,4 +351,18 @@ func (m *model) scatter() float64 {
 // sample that went wrong.
 func (m *model) lucky(i int) bool {
 	return m.y[i] > m.fit.mean[i] && m.explained[i][wentWrong].probability > 0.5
+}
+
+// FarBelow is by how much a rate lies below what is expected of it, at least, for its sample to be
+// in doubt: 5 %.
+const FarBelow = 0.05
+
+// stalled reports whether a cell stands far below what is expected of it and that is most likely
+// not noise: a sample that went wrong, or a cell that is really different. What has less than half
+// of what row and column let expect is told without the model, which such a cell bends.
+func (m *model) stalled(i int) bool {
+	if m.polished != nil && m.polished[i] < math.Log(0.5) {
+		return true
+	}
+	return m.y[i]-m.fit.mean[i] < math.Log(1-FarBelow) && m.explained[i][scatters].probability < 0.5
 }

@@ -1,0 +1,133 @@
+package report
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/dustin/go-humanize/english"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/check"
+	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+)
+
+// disturbedText explains the mark of a cell whose rate may be too low.
+const disturbedText = "disturbed: something else than the settings may have slowed it"
+
+// disturbances is what something else than their settings did to cells.
+type disturbances struct {
+	standing map[sweep.Cell]sweep.Disturbed // cells with samples in doubt that count
+	busy     []sweep.Cell                   // in which the machine was seen to be busy, also in samples that are set aside
+	again    []sweep.Cell                   // measured again
+	most     string                         // what used the machine most
+	measured int                            // cells with a rate
+}
+
+// disturbances looks through the cells of the grid.
+func (g *grid) disturbances() disturbances {
+	d := disturbances{standing: make(map[sweep.Cell]sweep.Disturbed)}
+	if v, ok := g.verdict(); ok {
+		for _, c := range g.cp.Disturbed(v) {
+			d.standing[c.Cell] = c
+		}
+	}
+	used := 0.0
+	for i := range g.cp.Results {
+		r := &g.cp.Results[i]
+		if at, _ := g.at(r.Cell()); at != measured {
+			continue
+		}
+		d.measured++
+		if len(r.SetAside) > 0 {
+			d.again = append(d.again, r.Cell())
+		}
+		busy := false
+		for _, s := range slices.Concat(r.Samples, r.SetAside) {
+			text := check.Busy(s)
+			busy = busy || text != ""
+			if share := check.Taken(s); text != "" && (d.most == "" || share > used) {
+				d.most, used = text, share
+			}
+		}
+		if busy {
+			d.busy = append(d.busy, r.Cell())
+		}
+	}
+	return d
+}
+
+// text says it in a sentence, and is empty where nothing was disturbed.
+func (d disturbances) text() string {
+	var parts []string
+	if n := len(d.busy); n > 0 {
+		parts = append(parts, fmt.Sprintf("the machine was busy in %d of %d cells (%s)", n, d.measured, d.most))
+	}
+	if n := d.low(); n > 0 {
+		parts = append(parts, english.Plural(n, "cell was", "cells were")+" far below what the others let expect")
+	}
+	if n := len(d.again); n > 0 {
+		parts = append(parts, fmt.Sprintf("%d measured again", n))
+	}
+	if n := len(d.standing); n > 0 {
+		parts = append(parts, fmt.Sprintf("%d may read too low: once nothing else runs, -redo measures them again", n))
+	}
+	return strings.Join(parts, "; ")
+}
+
+// low counts the cells that only their rates tell of.
+func (d disturbances) low() int {
+	low := make(map[sweep.Cell]bool)
+	for c := range d.standing {
+		low[c] = true
+	}
+	for _, c := range d.again {
+		low[c] = true
+	}
+	for _, c := range d.busy {
+		delete(low, c)
+	}
+	return len(low)
+}
+
+// cells names those that may be too low as they stand, empty where there are none.
+func (d disturbances) cells() string {
+	var cells []sweep.Cell
+	for c := range d.standing {
+		cells = append(cells, c)
+	}
+	slices.SortFunc(cells, sweep.Cell.Compare)
+	if len(cells) == 0 {
+		return ""
+	}
+	return sweep.Cells(cells)
+}
+
+func (d disturbances) has(c sweep.Cell) bool {
+	_, ok := d.standing[c]
+	return ok
+}
+
+// doubtLines says of a cell's samples which are in doubt and which were replaced.
+func (d disturbances) doubtLines(r *sweep.Result) []string {
+	var lines []string
+	if c, ok := d.standing[r.Cell()]; ok {
+		for _, i := range c.Samples {
+			rate, _ := r.Samples[i].PromptEvalRate()
+			why := check.Busy(r.Samples[i])
+			if why == "" {
+				why = "it lies far below what the others let expect"
+			}
+			lines = append(lines, fmt.Sprintf("in doubt: %s tokens/s: %s", rateText(rate), why))
+		}
+	}
+	var aside []float64
+	for _, s := range r.SetAside {
+		if rate, ok := s.PromptEvalRate(); ok {
+			aside = append(aside, rate)
+		}
+	}
+	if len(aside) > 0 {
+		lines = append(lines, fmt.Sprintf("set aside, since something else had slowed them: %s", ratesText(aside)))
+	}
+	return lines
+}

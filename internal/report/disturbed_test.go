@@ -1,0 +1,64 @@
+package report
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/parse"
+)
+
+// disturbed is a sweep in which the machine was busy in two cells, of which one was measured again,
+// and in which another cell is far below the others.
+func disturbed() *sweep.Checkpoint {
+	cp := planned([]int{1024, 2048, 4096, 8192}, []int{64, 128, 256})
+	for _, ctx := range cp.Sweep.NumCtx {
+		for i, rate := range []float64{1000, 1400, 1600} {
+			add(cp, ctx, cp.Sweep.NumBatch[i], rate+float64(ctx)/1000)
+		}
+	}
+	slowed := func(r *sweep.Result, share float64) parse.Sample {
+		s := r.Samples[0]
+		s.PromptEvalDuration = s.PromptEvalDuration * 3
+		s.CPU = &parse.CPUUse{Count: 4, Server: 4 - 4*share, Others: 4 * share}
+		return s
+	}
+	cp.Results[1].SetAside = []parse.Sample{slowed(&cp.Results[1], 0.25)}
+	cp.Results[5].Samples[0] = slowed(&cp.Results[5], 0.6)
+	cp.Results[5].SetRate()
+	cp.Results[6].Samples[0].PromptEvalDuration *= 40
+	cp.Results[6].SetRate()
+	return cp
+}
+
+func TestDisturbedIsSaid(t *testing.T) {
+	cp := disturbed()
+	var b strings.Builder
+	require.NoError(t, Print(&b, cp, Options{}))
+	text := strings.Join(strings.Fields(b.String()), " ")
+	assert.Contains(t, text, "Disturbed: the machine was busy in 2 of 12 cells (other programs used 2.4 of 4 CPUs); 1 cell was far below what the others let expect; 1 measured again; 2 may read too low: once nothing else runs, -redo measures them again")
+	assert.Contains(t, text, "? disturbed: something else than the settings may have slowed it")
+	assert.Regexp(t, `(?m)^ +256 +1601\.0  +534\.0\? `, b.String())
+	assert.NotContains(t, text, "in doubt: num_ctx")
+
+	b.Reset()
+	require.NoError(t, Print(&b, cp, Options{Full: true}))
+	assert.Contains(t, b.String(), "  in doubt: num_ctx=2048 with num_batch=256; num_ctx=4096 with num_batch=64\n")
+
+	g := newGrid(cp)
+	assert.Contains(t, g.cellText(sweep.Cell{Ctx: 1024, Batch: 128}, ""), "set aside, since something else had slowed them: 467.0 tokens/s")
+	assert.Contains(t, g.cellText(sweep.Cell{Ctx: 2048, Batch: 256}, ""), "in doubt: 534.0 tokens/s: other programs used 2.4 of 4 CPUs")
+	assert.Contains(t, g.cellText(sweep.Cell{Ctx: 4096, Batch: 64}, ""), "in doubt: 25.1 tokens/s: it lies far below what the others let expect")
+	assert.Contains(t, g.marks(sweep.Cell{Ctx: 4096, Batch: 64}, ""), pageMark{"?", disturbedText})
+	assert.Empty(t, g.marks(sweep.Cell{Ctx: 1024, Batch: 128}, ""))
+}
+
+func TestNothingDisturbed(t *testing.T) {
+	var b strings.Builder
+	require.NoError(t, Print(&b, mixed(), Options{Full: true}))
+	assert.NotContains(t, b.String(), "Disturbed")
+	assert.NotContains(t, b.String(), "?")
+}

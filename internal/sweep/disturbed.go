@@ -1,0 +1,198 @@
+package sweep
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/dustin/go-humanize/english"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/check"
+	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
+	"github.com/ollama-sweep/ollama-sweep/parse"
+)
+
+// Disturbed is a cell with samples that something else than its settings may have slowed.
+type Disturbed struct {
+	Cell
+	Samples []int // places of those among the result's
+	// Busy says what else used the machine then; it is empty where only the rates show that
+	// something did.
+	Busy string
+}
+
+// Disturbed returns the cells of the grid that were disturbed, in order of measurement. v must be
+// cp's own verdict. A cell that lies far below its row and column is one of them as long as it
+// was not measured again: after that it is held to be slow.
+func (cp *Checkpoint) Disturbed(v Verdict) []Disturbed {
+	slow := make(map[Cell]bool)
+	for _, c := range v.Slow {
+		slow[cellOf(c)] = true
+	}
+	onGrid := cp.onGrid()
+	var all []Disturbed
+	for i := range cp.Results {
+		r := &cp.Results[i]
+		if r.PromptEvalRate == nil || !onGrid(r.Cell()) {
+			continue
+		}
+		if d := r.disturbed(slow[r.Cell()] && len(r.SetAside) == 0, v.Noise); len(d.Samples) > 0 {
+			all = append(all, d)
+		}
+	}
+	return all
+}
+
+// disturbed looks at the samples of a cell, all of which are in doubt where the cell itself is
+// slow. noise is the relative standard deviation of a sample.
+func (r *Result) disturbed(slow bool, noise float64) Disturbed {
+	d := Disturbed{Cell: r.Cell()}
+	rates := r.SampleRates()
+	for i, s := range r.Samples {
+		busy := check.Busy(s)
+		if busy != "" || slow || lags(rates, i, noise) {
+			d.Samples = append(d.Samples, i)
+		}
+		if d.Busy == "" {
+			d.Busy = busy
+		}
+	}
+	return d
+}
+
+// lagsNoise is how many standard deviations a sample must lie below its cell's others to be in
+// doubt.
+const lagsNoise = 5
+
+// lags reports whether a sample lies far below the others of its cell.
+func lags(rates []float64, i int, noise float64) bool {
+	others := slices.Delete(slices.Clone(rates), i, i+1)
+	return len(others) > 0 && rates[i] < verdict.Median(others)*(1-max(verdict.FarBelow, lagsNoise*noise))
+}
+
+// setAside takes samples from those that count.
+func (r *Result) setAside(places []int) {
+	var kept []parse.Sample
+	r.SetAside = slices.Clone(r.SetAside) // the checkpoint's own until it is saved
+	for i, s := range r.Samples {
+		if slices.Contains(places, i) {
+			r.SetAside = append(r.SetAside, s)
+		} else {
+			kept = append(kept, s)
+		}
+	}
+	r.Samples = kept
+}
+
+// How many disturbed cells are measured again: a tenth of the plan, or as many as take two minutes;
+// and how many of them in a row may be disturbed once more.
+const (
+	retakeShare = 0.1
+	retakeTime  = 2 * time.Minute
+	retakeVain  = 2
+)
+
+// MostRetaken returns how many cells of a plan of so many are measured again at most, where
+// something disturbed them.
+func MostRetaken(planned int, p Pace, repeat int) int {
+	inTime := planned
+	if each := p.Time(1, repeat); each > 0 {
+		inTime = min(planned, int(retakeTime/each))
+	}
+	return max(int(retakeShare*float64(planned)), inTime)
+}
+
+// retake measures the disturbed cells of a complete plan again, and reports whether there were any.
+// It ends where time is up, which does not stop a run that has measured all of its plan, and where the
+// machine is still busy.
+func (r *run) retake(ctx context.Context, each each) (any bool) {
+	if !r.Retake || r.Filtered || r.stop != nil || r.summary().Missing > 0 {
+		return false
+	}
+	todo := r.toRetake()
+	r.todo, r.counts = len(todo), true
+	vain := 0 // in a row
+	for _, d := range todo {
+		if r.timeUp(ctx) != nil {
+			break
+		}
+		if vain == retakeVain {
+			fmt.Fprintln(r.Log, "# the machine is still busy: no more cells are measured again")
+			break
+		}
+		any = true
+		s := step{Cell: d.Cell, want: len(r.Store.Checkpoint().Result(d.Cell).Samples), name: d.Cell.String() + "/again"}
+		each(s.name, func() Outcome {
+			outcome, better := r.measureAgain(ctx, s, d)
+			if vain++; better {
+				vain = 0
+			}
+			return outcome
+		})
+		r.todo--
+		if r.stop != nil {
+			break
+		}
+	}
+	return any
+}
+
+// toRetake returns the disturbed cells to measure again, and says so. Each is measured
+// again once: a cell that then has the same rate really has it.
+func (r *run) toRetake() []Disturbed {
+	cp := r.Store.Checkpoint()
+	v, ok := cp.Verdict()
+	if !ok {
+		return nil
+	}
+	todo := slices.DeleteFunc(cp.Disturbed(v), func(d Disturbed) bool {
+		return r.retaken[d.Cell] || len(cp.Result(d.Cell).SetAside) > 0
+	})
+	if len(todo) == 0 {
+		return nil
+	}
+	pace, _ := cp.Pace()
+	disturbed, most := len(todo), MostRetaken(len(r.Plan), pace, r.Repeat)
+	todo = todo[:min(disturbed, most)]
+	text := ""
+	if disturbed > most {
+		text = fmt.Sprintf(", the first %d of them", most)
+	}
+	fmt.Fprintf(r.Log, "# something else slowed %s: measuring again%s\n", english.Plural(disturbed, "cell", ""), text)
+	return todo
+}
+
+// measureAgain replaces the samples in doubt of a cell by new ones, and returns false where the
+// machine was busy for these as well: all of them count then. A cell that fails stays as it was.
+func (r *run) measureAgain(ctx context.Context, s step, d Disturbed) (o Outcome, better bool) {
+	r.retaken[d.Cell] = true
+	before := *r.Store.Checkpoint().Result(d.Cell)
+	result := before
+	result.setAside(d.Samples)
+	r.tellBegin(s)
+	save := func(res Result) error {
+		if res.Failed() {
+			return nil
+		}
+		return r.Store.Put(res)
+	}
+	t := &task{result: &result, want: s.want, save: save, onSample: r.OnSample}
+	if r.stop = r.measure(ctx, t); r.stop != nil {
+		return Outcome{Err: r.stop}, false
+	}
+	r.tellEnd(s, result)
+	if result.Failed() {
+		return Outcome{Skip: failureText(result) + "; its first samples stand"}, false
+	}
+	added := result.Samples[s.want-len(d.Samples):]
+	busy := slices.ContainsFunc(added, func(s parse.Sample) bool { return check.Busy(s) != "" })
+	if busy {
+		result.Samples, result.SetAside = slices.Concat(before.Samples, added), before.SetAside
+		if r.stop = t.put(r.Now()); r.stop != nil {
+			return Outcome{Err: r.stop}, false
+		}
+	}
+	r.state.Known[d.Cell] = result.known()
+	return Outcome{}, !busy
+}

@@ -1,0 +1,182 @@
+package sweep
+
+import (
+	"context"
+	"math"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ollama-sweep/ollama-sweep/parse"
+)
+
+// retakes makes the fixture a sweep of 16 cells whose rates level off over num_batch, where each
+// cell's first samples are slowed by a factor, and maybe seen to be.
+func retakes(t *testing.T, slowed map[Cell][]float64, seen bool) *fixture {
+	t.Helper()
+	f := newFixture(t, t.TempDir())
+	f.sweeps(Grid{Ctx: []int{1000, 2000, 3000, 4000}, Batch: []int{50, 100, 200, 400}})
+	f.Retake = true
+	steady := around(7, 0.004, func(c Cell) float64 { return 2000 * float64(c.Batch) / float64(c.Batch+60) })
+	f.fake.rate = func(c Cell) float64 {
+		rate := steady(c)
+		if list := slowed[c]; len(list) > 0 {
+			rate *= list[0]
+		}
+		return rate
+	}
+	f.fake.alterSample = func(s *parse.Sample) {
+		list := slowed[f.fake.cell]
+		if len(list) == 0 {
+			return
+		}
+		if seen && list[0] < 1 {
+			s.CPU = &parse.CPUUse{Count: 4, Server: 3, Others: 1}
+		}
+		slowed[f.fake.cell] = list[1:]
+	}
+	return f
+}
+
+// called runs the sweep and returns the names of its subtests.
+func (f *fixture) called() (names []string, sum Summary) {
+	sum = f.Run(context.Background(), func(name string, measure func() Outcome) {
+		names = append(names, name)
+		measure()
+	})
+	return names, sum
+}
+
+// onDisk returns the checkpoint as it was saved.
+func (f *fixture) onDisk(t *testing.T) *Checkpoint {
+	t.Helper()
+	cp, err := Load(filepath.Join(f.dir, FileName))
+	require.NoError(t, err)
+	return cp
+}
+
+func TestRetakeOfABusyMachine(t *testing.T) {
+	busy := Cell{2000, 400}
+	f := retakes(t, map[Cell][]float64{busy: {0.4}}, true)
+	all, sum := f.called()
+	assert.Equal(t, "ctx=2000/batch=400/again", all[len(all)-1])
+	assert.Len(t, all, 17)
+	assert.Equal(t, 16, sum.Measured)
+	require.NoError(t, sum.Usable())
+
+	r := f.onDisk(t).Result(busy)
+	require.Len(t, r.Samples, 1)
+	require.Len(t, r.SetAside, 1)
+	assert.InDelta(t, 2000*400./460, *r.PromptEvalRate, 40)
+	aside, _ := r.SetAside[0].PromptEvalRate()
+	assert.InDelta(t, 0.4*2000*400/460, aside, 20)
+	assert.Contains(t, f.log.String(), "# something else slowed 1 cell: measuring again\n")
+
+	v, _ := f.Store.Checkpoint().Verdict()
+	assert.Empty(t, f.Store.Checkpoint().Disturbed(v))
+	loads := len(f.fake.loads)
+	f.called()
+	assert.Len(t, f.fake.loads, loads, "each is measured again once")
+}
+
+func TestRetakeOfLowRates(t *testing.T) {
+	low, dip := Cell{3000, 200}, Cell{1000, 400}
+	f := retakes(t, map[Cell][]float64{low: {0.02}, dip: {0.7, 0.7, 0.7}}, false)
+	all, _ := f.called()
+	assert.Equal(t, []string{"ctx=1000/batch=400/again", "ctx=3000/batch=200/again"}, all[16:])
+	cp := f.onDisk(t)
+	assert.InDelta(t, 2000*200./260, *cp.Result(low).PromptEvalRate, 40)
+	assert.InDelta(t, 0.7*2000*400/460, *cp.Result(dip).PromptEvalRate, 40, "a cell that is really slow stays so")
+	v, _ := cp.Verdict()
+	assert.Empty(t, cp.Disturbed(v), "and is not held to be disturbed any more")
+}
+
+func TestOneSampleFarBelowItsCellsOthers(t *testing.T) {
+	c := Cell{1000, 100}
+	f := retakes(t, map[Cell][]float64{c: {1, 0.5, 1}}, false)
+	f.Repeat = 3
+	f.run(t.Context())
+	r := f.Store.Checkpoint().Result(c)
+	assert.Len(t, r.Samples, 3)
+	assert.Len(t, r.SetAside, 1)
+	assert.Len(t, f.fake.samples, 3*16+1)
+}
+
+func TestRetakeEndsWhereTheMachineIsStillBusy(t *testing.T) {
+	slowed := make(map[Cell][]float64)
+	for _, ctx := range []int{1000, 2000, 3000, 4000} {
+		slowed[Cell{ctx, 100}] = []float64{0.6, 0.6, 0.6}
+	}
+	f := retakes(t, slowed, true)
+	all, _ := f.called()
+	assert.Len(t, all, 16+retakeVain)
+	assert.Contains(t, f.log.String(), "# the machine is still busy: no more cells are measured again\n")
+	cp := f.onDisk(t)
+	r := cp.Result(Cell{1000, 100})
+	assert.Len(t, r.Samples, 2, "both count, as neither is better")
+	assert.Empty(t, r.SetAside)
+	v, _ := cp.Verdict()
+	assert.Len(t, cp.Disturbed(v), 4)
+}
+
+func TestNoRetake(t *testing.T) {
+	busy := Cell{2000, 400}
+	for name, alter := range map[string]func(*fixture){
+		"not wanted": func(f *fixture) { f.Retake = false },
+		"filtered":   func(f *fixture) { f.Filtered = true },
+		"no time":    func(f *fixture) { f.BudgetEnd = noon.Add(16*5*time.Second - time.Second) },
+		"incomplete": func(f *fixture) { f.BudgetCells = 15 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := retakes(t, map[Cell][]float64{busy: {0.4}}, true)
+			alter(f)
+			f.run(t.Context())
+			assert.Empty(t, f.Store.Checkpoint().Result(busy).SetAside)
+			assert.NotContains(t, f.log.String(), "still busy")
+		})
+	}
+}
+
+// TestRetakeKeepsWhatItCannotReplace: a failure or an end while the cell is measured again leaves its
+// first sample.
+func TestRetakeKeepsWhatItCannotReplace(t *testing.T) {
+	busy := Cell{2000, 400}
+	for name, err := range map[string]error{
+		"failure":   &parse.Failure{Class: parse.ModelError, Detail: "no"},
+		"interrupt": ErrInterrupted,
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := retakes(t, map[Cell][]float64{busy: {0.4}}, true)
+			f.fake.onSample = func() {
+				if len(f.fake.samples) == 16 {
+					f.fake.errs[busy] = []error{err}
+				}
+			}
+			sum, _ := f.run(t.Context())
+			r := f.onDisk(t).Result(busy)
+			assert.Nil(t, r.Error)
+			assert.Len(t, r.Samples, 1)
+			assert.Empty(t, r.SetAside)
+			assert.Zero(t, sum.Failed)
+		})
+	}
+}
+
+func TestMostRetaken(t *testing.T) {
+	short := Pace{Load: time.Second, Prompt: time.Second}
+	assert.Equal(t, 9, MostRetaken(9, short, 1))
+	assert.Equal(t, 60, MostRetaken(200, short, 1))
+	assert.Equal(t, 100, MostRetaken(1000, short, 1))
+	assert.Equal(t, 3, MostRetaken(30, Pace{Load: 2 * time.Minute, Prompt: time.Minute}, 1))
+	assert.Equal(t, 5, MostRetaken(5, Pace{}, 1))
+}
+
+func TestLags(t *testing.T) {
+	assert.True(t, lags([]float64{100, 101, 90, 99}, 2, 0.01))
+	assert.False(t, lags([]float64{100, 101, 90, 99}, 2, 0.03), "within noise")
+	assert.False(t, lags([]float64{100, 101, 96, 99}, 2, 0.001), "not worth it")
+	assert.False(t, lags([]float64{100}, 0, math.SmallestNonzeroFloat64))
+}
