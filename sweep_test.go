@@ -80,6 +80,7 @@ func TestSweep(t *testing.T) {
 		Terminal:     terminal,
 		Deadline:     deadline,
 		Filtered:     strings.Contains(pattern+skipped, "/"),
+		Named:        strings.Contains(pattern, "/"),
 	})
 	if err != nil {
 		t.Fatal(err)

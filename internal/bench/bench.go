@@ -36,8 +36,9 @@ type Options struct {
 	Terminal *os.File
 	// Deadline is when the process will be killed, zero for never.
 	Deadline time.Time
-	// Filtered says that Run's caller may pass cells over.
-	Filtered bool
+	// Filtered says that Run's caller may pass cells over, and Named that it lets through
+	// only those that the user names.
+	Filtered, Named bool
 	// Cells, where it is not 0, is how many are measured in this run, whatever the
 	// config's budget.
 	Cells int
@@ -89,6 +90,9 @@ func (b *Bench) open(o Options) (err error) {
 		b.config.Budget = sweep.Budget{Cells: o.Cells}
 	}
 	plan, leftOut := b.config.Plan()
+	if b.config.Redo && !o.Named && len(plan) > 0 {
+		return fmt.Errorf("redo: name the cells to measure again, like -run 'Sweep/%v$'; to measure all again, use -fresh, which keeps the old checkpoint under another name", plan[0])
+	}
 	prompter, err := sweep.NewPrompter(b.config.Prompt, b.config.NumPredict)
 	if err != nil {
 		return err
@@ -138,6 +142,7 @@ func (b *Bench) open(o Options) (err error) {
 		Rounds:      b.config.Order == sweep.OrderRound,
 		CellTimeout: b.config.CellTimeout,
 		RetryFailed: b.config.RetryFailed,
+		Redo:        b.config.Redo,
 
 		ReferenceEvery: b.config.ReferenceEvery,
 		Leaders:        b.config.Leaders(),
@@ -256,11 +261,16 @@ func (b *Bench) Report(summary sweep.Summary) error {
 }
 
 func (b *Bench) howToGoOn(summary sweep.Summary) string {
+	const again = "to measure again: some cells with -redo and -run, all with -fresh; both keep the old checkpoint"
 	goesOn := "measures what is missing"
 	if summary.Search {
 		goesOn = "goes on with the search"
 	}
 	switch {
+	case b.config.Redo && summary.Stop != nil:
+		return "to go on: name the cells that are left with -run; the same command measures all of its cells again"
+	case summary.Missing > 0 && b.config.Redo:
+		return "to go on: the same command with -run Sweep, and without -skip and -redo, " + goesOn
 	case summary.Missing > 0 && b.sweep.Filtered:
 		return "to go on: the same command with -run Sweep, and without -skip and -fresh, " + goesOn
 	case summary.Missing > 0 && b.config.Fresh:
@@ -269,9 +279,9 @@ func (b *Bench) howToGoOn(summary sweep.Summary) string {
 		return "to go on: the same command again " + goesOn
 	}
 	if summary.Search && summary.PassedOver > 0 {
-		return "to measure the other cells too: -strategy exhaustive; to measure anew: -fresh, which keeps the old checkpoint under another name"
+		return "to measure the other cells too: -strategy exhaustive; " + again
 	}
-	return "to measure anew: -fresh, which keeps the old checkpoint under another name"
+	return again
 }
 
 // Close clears up where Run has not, and gives the out folder free.

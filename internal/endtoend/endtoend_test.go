@@ -192,6 +192,8 @@ func TestBadInputIsRefusedFirst(t *testing.T) {
 		{"empty prompt", good, []string{"-prompt", empty}, "prompt " + empty + " is empty: put a long text in it, or use {tokens: 8192}"},
 		{"prompt is no text", good, []string{"-prompt", binary}, "prompt " + binary + " is not a text in UTF-8, and a server would be sent another: convert it, or use {tokens: 8192}"},
 		{"flag", good, []string{"-shard", "9/4"}, "invalid value \"9/4\" for flag -shard: 9/4: the first number counts from 1 to the second\n" + listed},
+		{"redo of all", good, []string{"-redo"}, "redo: name the cells to measure again, like -run 'Sweep/ctx=512/batch=64$'; to measure all again, use -fresh, which keeps the old checkpoint under another name"},
+		{"redo of all but some", good, []string{"-redo", "-test.run=Sweep", "-test.skip=Sweep/ctx=512"}, "redo: name the cells to measure again"},
 		{"unknown flag", good, []string{"-num-ctx", "9"}, "flag provided but not defined: -num-ctx\n" + listed},
 		{"value apart from a flag of true or false", good, []string{"-fresh", "false", "-repeat", "2"}, `unexpected argument "false": flags after it are not read; true and false are joined to their flag, like -fresh=false` + "\n" + listed},
 	} {
@@ -255,6 +257,46 @@ func TestNoCellHasTheName(t *testing.T) {
 		assert.Contains(t, printed, "# to go on: the same command with -run Sweep, and without -skip and -fresh, measures what is missing\n")
 	}
 	assert.Len(t, sweeptest.Load(t, out).Results, 1)
+}
+
+// TestRedo measures two cells of a whole sweep again, and leaves all files as if they had
+// been measured like that from the start.
+func TestRedo(t *testing.T) {
+	out := t.TempDir()
+	_, args := sweeptest.Simulated(t, out, sweeptest.SmallGrid)
+	printed, code := sweeptest.Start(t, args...).Wait()
+	require.Zero(t, code, printed)
+	before := sweeptest.Load(t, out)
+
+	printed, code = sweeptest.Start(t, append(args, "-redo", "-test.run=Sweep/ctx=1024/batch=(64|192)$", "-test.v")...).Wait()
+	require.Zero(t, code, printed)
+	assert.Contains(t, printed, "--- PASS: TestSweep/ctx=1024/batch=192 (")
+	assert.NotContains(t, printed, "=== RUN   TestSweep/ctx=512")
+	assert.Contains(t, printed, "# This run: 2 cells measured and 0 failed in ")
+	assert.Contains(t, printed, "# to measure again: some cells with -redo and -run")
+	cp := sweeptest.Load(t, out)
+	for i, r := range cp.Results {
+		if redone := r.NumCtx == 1024 && r.NumBatch != 128; !redone {
+			assert.Equal(t, before.Results[i], r)
+			continue
+		}
+		assert.Len(t, r.Samples, 3)
+		assert.NotEqual(t, before.Results[i].Samples, r.Samples)
+	}
+	lines := sweeptest.BenchLines(printed)
+	assert.Len(t, lines, 6)
+	sweeptest.RequireSamples(t, cp, lines)
+	var bench bytes.Buffer
+	require.NoError(t, report.WriteBench(&bench, cp))
+	file, err := os.ReadFile(filepath.Join(out, report.BenchFile))
+	require.NoError(t, err)
+	assert.Equal(t, bench.String(), string(file))
+
+	kept := regexp.MustCompile(`# the checkpoint with the old samples is kept as (.*)\n`).FindStringSubmatch(printed)
+	require.Len(t, kept, 2, printed)
+	old, err := sweep.Load(kept[1])
+	require.NoError(t, err)
+	assert.Equal(t, before, old)
 }
 
 // requireWholeSweep checks a finished sweep against what stood in its

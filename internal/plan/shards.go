@@ -2,6 +2,7 @@ package plan
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -60,6 +61,9 @@ func (s *Sharing) Pays() int { return int(s.Work / max(1, s.Fixed)) }
 
 // Check finds what does not go together.
 func (in *Input) Check() error {
+	if in.Config.Redo {
+		return errors.New("redo: which cells -run names is not known here: leave it out to plan the cells that are missing")
+	}
 	if in.Shards == 0 {
 		return nil
 	}

@@ -206,6 +206,7 @@ func TestShardsAreChecked(t *testing.T) {
 		"-shards: 1 is below 2":                                           func(in *Input) { in.Shards = 1 },
 		"-shards: 17 are more than the 16 cells: each needs one at least": func(in *Input) { in.Shards = 17 },
 		"-shards looks at all shards of the grid: leave -shard 1/2 out":   func(in *Input) { in.Shards, in.Config.Shard = 4, sweep.Shard{Index: 1, Count: 2} },
+		"redo: which cells -run names is not known here: leave it out to": func(in *Input) { in.Config.Redo = true },
 	} {
 		in := alike(4, 4)
 		change(&in)

@@ -20,6 +20,7 @@ type BenchLog struct {
 	cp    *sweep.Checkpoint
 	file  *os.File
 	lines *BenchWriter
+	has   map[sweep.Cell]bool // cells with lines in the file
 }
 
 // OpenBenchLog brings the file in dir up to the checkpoint, which the sweep
@@ -46,6 +47,10 @@ func (b *BenchLog) renew() (err error) {
 	if err := renameio.WriteFile(b.path, text.Bytes(), 0o644); err != nil {
 		return err
 	}
+	b.has = make(map[sweep.Cell]bool)
+	for i := range b.cp.Results {
+		b.has[b.cp.Results[i].Cell()] = true
+	}
 	b.file, err = os.OpenFile(b.path, os.O_APPEND|os.O_WRONLY, 0)
 	b.lines.w = b.file
 	return err
@@ -53,15 +58,18 @@ func (b *BenchLog) renew() (err error) {
 
 // Sample adds the line of a sample of r that the checkpoint holds already.
 // Where another process has put its own file in this one's place, as making
-// the reports does, that is brought up to date instead.
+// the reports does, or the sample is the first of a cell that is measured again,
+// the file is brought up to date instead.
 func (b *BenchLog) Sample(r *sweep.Result, s parse.Sample) error {
 	ours, err := b.file.Stat()
 	if err != nil {
 		return fmt.Errorf("saving %q: %w", b.path, err)
 	}
-	if there, err := os.Stat(b.path); err != nil || !os.SameFile(ours, there) {
+	replaced := len(r.Samples) == 1 && b.has[r.Cell()]
+	if there, err := os.Stat(b.path); err != nil || !os.SameFile(ours, there) || replaced {
 		return b.renew()
 	}
+	b.has[r.Cell()] = true
 	return b.lines.Sample(r, s)
 }
 

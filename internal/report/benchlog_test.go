@@ -45,6 +45,12 @@ func TestBenchLogFollowsTheCheckpoint(t *testing.T) {
 	require.NoError(t, os.Remove(filepath.Join(dir, BenchFile)))
 	require.NoError(t, b.Sample(add(4)))
 	requireCurrent()
+	rate := 2000.0
+	again := &cp.Results[1]
+	again.PromptEvalRate = &rate
+	again.Samples = []parse.Sample{{PromptEvalCount: 1000, PromptEvalDuration: time.Second / 2}}
+	require.NoError(t, b.Sample(again, again.Samples[0]))
+	requireCurrent() // without the sample that is replaced
 	require.NoError(t, b.Close())
 	left, err := filepath.Glob(filepath.Join(dir, ".*"))
 	require.NoError(t, err)

@@ -49,6 +49,7 @@ type Config struct {
 	Out       string    `yaml:"out"`       // folder; empty for results/ and the config's base name
 
 	RetryFailed bool `yaml:"retry_failed"` // measure failed cells again
+	Redo        bool `yaml:"redo"`         // measure cells again that are named
 	Fresh       bool `yaml:"fresh"`        // put an existing checkpoint aside and start anew
 }
 
@@ -196,6 +197,7 @@ func (c *Config) check() (key string, err error) {
 		{"server_wait", positiveDuration(c.ServerWait)},
 		{"budget", c.Budget.check()},
 		{"shard", c.Shard.check()},
+		{"redo", c.checkRedo()},
 	} {
 		if v.err != nil {
 			return v.key, v.err

@@ -111,7 +111,7 @@ func TestCommand(t *testing.T) {
 	var o Overrides
 	o.Register(flags)
 	require.NoError(t, flags.Parse([]string{"-repeat", "6", "-baseline", "-ctx-start", "1024", "-prompt", "it's a file", "-tolerance", "2%",
-		"-host", "http://me:secret@there", "-server-log", "/var/log/ollama", "-out", "o", "-shard", "1/2", "-fresh", "-retry-failed", "-budget", "2h"}))
+		"-host", "http://me:secret@there", "-server-log", "/var/log/ollama", "-out", "o", "-shard", "1/2", "-fresh", "-redo", "-retry-failed", "-budget", "2h"}))
 	assert.Equal(t, `-config 'my configs/a.yaml' -repeat=6 -baseline=true -ctx-start=1024 -prompt='it'\''s a file' -tolerance=2%`, o.Command("my configs/a.yaml"))
 	assert.Equal(t, "-config my.yaml", new(Overrides).Command("my.yaml"))
 }
@@ -134,7 +134,7 @@ func TestConfigErrors(t *testing.T) {
 		{"two documents", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\n---\nmodel: n\n", nil, `config my.yaml:5: more than one YAML document: a config has no line ---`},
 		{"binary", "\x00\x01\xff", nil, "config my.yaml:1: not YAML: control characters are not allowed; expected lines like `model: llama3.1:8b`"},
 		{"not closed", "model: [m\n", nil, "config my.yaml:1: not YAML: did not find expected ',' or ']'; expected lines like `model: llama3.1:8b`"},
-		{"unknown key", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nnum_ctxx: 1\n", nil, `config my.yaml:5: unknown key "num_ctxx"; known are model, modelfile, prompt, runner, engine, host, ollama, server_log, num_ctx, num_batch, test_row_first, num_predict, repeat, order, reference_every, confirm, baseline, retake, exclusive, cell_timeout, server_wait, budget, strategy, tolerance, prune, shard, out, retry_failed, fresh`},
+		{"unknown key", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nnum_ctxx: 1\n", nil, `config my.yaml:5: unknown key "num_ctxx"; known are model, modelfile, prompt, runner, engine, host, ollama, server_log, num_ctx, num_batch, test_row_first, num_predict, repeat, order, reference_every, confirm, baseline, retake, exclusive, cell_timeout, server_wait, budget, strategy, tolerance, prune, shard, out, retry_failed, redo, fresh`},
 		{"key twice", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nmodel: n\n", nil, `config my.yaml:5: model: is set in line 1 already`},
 		{"no value", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nrepeat:\n", nil, `config my.yaml:5: repeat: has no value: give one, or leave the key out`},
 		{"null", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nhost: ~\n", nil, `config my.yaml:5: host: has no value: give one, or leave the key out`},
@@ -224,6 +224,8 @@ func TestConfigErrors(t *testing.T) {
 		{"yes for true", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nexclusive: yes\n", nil, `config my.yaml:5: exclusive: expected true or false, and this is "yes"`},
 		{"number for true", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nbaseline: 1\n", nil, `config my.yaml:5: baseline: expected true or false, and this is "1"`},
 		{"list for true", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nfresh: [true]\n", nil, `config my.yaml:5: fresh: expected true or false, and this is a list`},
+		{"redo and fresh", good + "redo: true\nfresh: true\n", nil, `config my.yaml:5: redo: fresh puts all that is measured aside, which leaves nothing to measure again: leave out one of the two`},
+		{"flags redo and fresh", good, []string{"-redo", "-fresh"}, `-redo: fresh puts all that is measured aside, which leaves nothing to measure again: leave out one of the two`},
 		{"flag no number", good, []string{"-repeat", "x"}, `invalid value "x" for flag -repeat: expected a whole number like 8, and this is "x"`},
 		{"flag out of range", good, []string{"-repeat", "0"}, `-repeat: 0 is too small, the least is 1`},
 		{"flag of a list", good, []string{"-ctx-start", "1"}, `-ctx-start: num_ctx is a list in the config: to use a range, give start, end and step together`},

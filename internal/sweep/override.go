@@ -85,6 +85,7 @@ func (o *Overrides) Register(flags *flag.FlagSet) {
 	duration("cell-timeout", "cell_timeout", "longest `time` for a cell", func(c *Config) *time.Duration { return &c.CellTimeout })
 	define(o, flags, "budget", "budget", "`2h or 40cells`, after which no cell is begun", ParseBudget, func(c *Config, v Budget) { c.Budget = v })
 	yes("retry-failed", "retry_failed", "measure failed cells again", func(c *Config) *bool { return &c.RetryFailed })
+	yes("redo", "redo", "measure the cells again that -run names", func(c *Config) *bool { return &c.Redo })
 	yes("fresh", "fresh", "put an existing checkpoint aside and start anew", func(c *Config) *bool { return &c.Fresh })
 
 	for _, a := range []struct {
@@ -152,7 +153,7 @@ func (o *Overrides) Command(config string) string {
 	words := []string{"-config", Quoted(config)}
 	for _, e := range o.edits {
 		switch e.key {
-		case "host", "server_log", "out", "shard", "budget", "retry_failed", "fresh":
+		case "host", "server_log", "out", "shard", "budget", "retry_failed", "redo", "fresh":
 		default:
 			words = append(words, "-"+e.flag+"="+Quoted(e.text))
 		}

@@ -26,6 +26,10 @@ type Progress struct {
 // warns when the time can't be enough.
 func (r *run) begin() Choice {
 	choice := r.next()
+	if r.Redo {
+		r.beginRedo()
+		return choice
+	}
 	lacking := 0
 	for _, c := range r.Plan {
 		if r.state.Known[c].open(r.Repeat) {

@@ -106,6 +106,7 @@ func (r *run) take(ctx context.Context, choice Choice, each each) {
 			return
 		}
 		if !called {
+			r.keepOld(c)
 			known := r.state.Known[c]
 			known.Closed = true
 			r.state.Known[c] = known
@@ -125,14 +126,14 @@ func (r *run) goesOn(s step) bool { return r.loaded == s.Cell && !s.reload }
 func (r *run) cell(ctx context.Context, s step) Outcome {
 	begun := r.Now()
 	result, _ := r.Store.Result(s.Cell)
-	if result.Failed() {
+	if result.Failed() || r.redoes(s.Cell) {
 		result = Result{}
 	}
 	result.NumCtx, result.NumBatch = s.Ctx, s.Batch
 	goesOn := r.goesOn(s)
 	had := len(result.Samples)
 	r.tellBegin(s)
-	err := r.measure(ctx, &task{result: &result, want: s.want, goesOn: goesOn, save: r.Store.Put, onSample: r.OnSample})
+	err := r.measure(ctx, &task{result: &result, want: s.want, goesOn: goesOn, save: r.put, onSample: r.OnSample})
 	if err != nil {
 		r.stop = err
 		return Outcome{Err: err}

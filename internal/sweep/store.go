@@ -114,18 +114,23 @@ func PutAside(path string, now time.Time) (aside string, err error) {
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
 		return "", nil
 	}
-	stem := strings.TrimSuffix(path, ".json") + now.Format("-20060102-150405.000")
-	aside = stem + ".json"
-	for i := 2; ; i++ {
-		if _, err := os.Lstat(aside); errors.Is(err, fs.ErrNotExist) {
-			break
-		}
-		aside = fmt.Sprintf("%s-%d.json", stem, i)
-	}
+	aside = asideName(path, now)
 	if err := os.Rename(path, aside); err != nil {
 		return "", fmt.Errorf("putting the checkpoint aside: %w", err)
 	}
 	return aside, nil
+}
+
+// asideName returns a checkpoint's name with the time in it, which no file has yet.
+func asideName(path string, now time.Time) string {
+	stem := strings.TrimSuffix(path, ".json") + now.Format("-20060102-150405.000")
+	name := stem + ".json"
+	for i := 2; ; i++ {
+		if _, err := os.Lstat(name); errors.Is(err, fs.ErrNotExist) {
+			return name
+		}
+		name = fmt.Sprintf("%s-%d.json", stem, i)
+	}
 }
 
 func (s *Store) adoptOlder(cp *Checkpoint, h Header, now time.Time) error {

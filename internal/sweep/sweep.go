@@ -50,6 +50,7 @@ type Sweep struct {
 	Rounds      bool          // one sample of every cell, then the next of every cell
 	CellTimeout time.Duration // for a load and all samples of a cell
 	RetryFailed bool          // measure cells again that failed before
+	Redo        bool          // measure cells again that the caller lets through, whatever is known of them
 
 	ReferenceEvery int  // cells between two measurements of the reference cell; 0 for none
 	Leaders        int  // leading cells that are measured again in the end
@@ -139,7 +140,9 @@ func (s *Sweep) Run(ctx context.Context, call func(name string, measure func() O
 	each := func(name string, measure func() Outcome) {
 		call(name, func() Outcome { matched = true; return measure() })
 	}
-	run.tellStanding(each)
+	if !s.Redo {
+		run.tellStanding(each)
+	}
 	choice = run.choices(ctx, choice, each)
 	if run.retake(ctx, each) && run.stop == nil {
 		choice = run.choices(ctx, run.next(), each) // of a search that knows better now
@@ -150,7 +153,7 @@ func (s *Sweep) Run(ctx context.Context, call func(name string, measure func() O
 	if run.stop == nil && !s.Filtered {
 		run.stop = run.beside(ctx)
 	}
-	if err := run.keepAnswer(choice.Answer); err != nil && run.stop == nil {
+	if err := run.keepAnswer(run.answer(choice)); err != nil && run.stop == nil {
 		run.stop = err
 	}
 	return run.summary()
@@ -172,6 +175,8 @@ type run struct {
 	failed    int             // of these
 	failedNow map[Cell]bool   // cells
 	retaken   map[Cell]bool   // cells that were measured again
+	redone    map[Cell]bool   // cells that this redo has replaced or passed over
+	copied    bool            // the checkpoint was, before the first of these
 	warned    bool            // of the deadline
 	said      bool            // which cells are copies
 	gpu       bool            // the server has put a model into GPU memory
@@ -183,7 +188,10 @@ type run struct {
 }
 
 func newRun(s *Sweep) *run {
-	r := &run{Sweep: s, start: s.Now(), named: make(map[string]bool), failedNow: make(map[Cell]bool), retaken: make(map[Cell]bool), tokens: make(map[int]int), gpu: s.Known.GPU}
+	r := &run{
+		Sweep: s, start: s.Now(), named: make(map[string]bool), failedNow: make(map[Cell]bool), retaken: make(map[Cell]bool), redone: make(map[Cell]bool),
+		tokens: make(map[int]int), gpu: s.Known.GPU,
+	}
 	cp := s.Store.Checkpoint()
 	for _, result := range cp.Results {
 		r.gpu = r.gpu || result.SizeVRAM > 0
@@ -198,8 +206,11 @@ func newRun(s *Sweep) *run {
 	if r.strategy == nil {
 		r.strategy = Exhaustive{Repeat: s.Repeat, Rounds: s.Rounds}
 	}
+	if s.Redo {
+		r.strategy = redo{r}
+	}
 	r.state = State{Plan: s.Plan, Known: cp.Known()}
-	if s.RetryFailed {
+	if s.RetryFailed || s.Redo {
 		for _, c := range s.Plan {
 			if r.state.Known[c].Failed {
 				delete(r.state.Known, c)
@@ -242,9 +253,9 @@ func (r *run) unloadFirst(ctx context.Context) error {
 
 func standsText(r Result) string {
 	if r.Failed() {
-		return fmt.Sprintf("failed on %s: %s (-retry-failed measures it again)", r.Timestamp.Format(time.DateOnly), failureText(r))
+		return fmt.Sprintf("failed on %s: %s (-retry-failed or -redo measures it again)", r.Timestamp.Format(time.DateOnly), failureText(r))
 	}
-	return fmt.Sprintf("stands in the checkpoint: %.2f tokens/s, measured on %s", *r.PromptEvalRate, r.Timestamp.Format(time.DateOnly))
+	return fmt.Sprintf("stands in the checkpoint: %.2f tokens/s, measured on %s (-redo measures it again)", *r.PromptEvalRate, r.Timestamp.Format(time.DateOnly))
 }
 
 // failureText puts class and server's words on one line.

@@ -189,7 +189,7 @@ func TestRunResumes(t *testing.T) {
 	summary, outcomes := f.run(t.Context())
 	require.NoError(t, summary.Usable())
 	assert.Equal(t, []Cell{{2000, 100}, {2000, 200}}, f.fake.loads)
-	assert.Equal(t, "stands in the checkpoint: 1100.00 tokens/s, measured on 2026-03-01", outcomes[0].Skip)
+	assert.Equal(t, "stands in the checkpoint: 1100.00 tokens/s, measured on 2026-03-01 (-redo measures it again)", outcomes[0].Skip)
 	assert.Contains(t, f.log.String(), "# 4 cells: 2 stand in the checkpoint, 2 to measure")
 	assert.Contains(t, f.log.String(), "elapsed 5s, ETA 5s", "cells that stood do not count in the estimate")
 
@@ -252,7 +252,7 @@ func TestRunKeepsFailuresAsData(t *testing.T) {
 	f.Repeat = 2
 	_, outcomes = f.run(t.Context())
 	assert.Empty(t, f.fake.loads, "a failed cell stands")
-	assert.Equal(t, "failed on 2026-03-01: CUDA OOM: cudaMalloc failed: out of memory (-retry-failed measures it again)", outcomes[1].Skip)
+	assert.Equal(t, "failed on 2026-03-01: CUDA OOM: cudaMalloc failed: out of memory (-retry-failed or -redo measures it again)", outcomes[1].Skip)
 
 	f = newFixture(t, dir)
 	f.Repeat, f.RetryFailed = 2, true
