@@ -29,7 +29,7 @@ func orNothing(write func(io.Writer, *sweep.Checkpoint) error) func(io.Writer, *
 
 // advisedOf is a writer of a checkpoint's advice.
 func advisedOf(write func(*advice, io.Writer) error) func(io.Writer, *sweep.Checkpoint) error {
-	return func(w io.Writer, cp *sweep.Checkpoint) error { return advised(write)(w, sourceOf(cp)) }
+	return func(w io.Writer, cp *sweep.Checkpoint) error { return advised(write)(newGrid(cp), w) }
 }
 
 var (

@@ -109,9 +109,11 @@ func (a *advice) writeEnvironment(w io.Writer) error {
 // tokens per second, the 95 % interval of that where six samples or more have
 // one, of how many cells of that num_ctx it was picked, and whether it was measured or
 // a search believes in it.
-func WriteFrontier(w io.Writer, cp *sweep.Checkpoint) error {
-	v, _ := cp.Verdict()
-	if err := csv.NewWriter(w).WriteAll(frontierRows(cp.Frontier(v))); err != nil {
+func WriteFrontier(w io.Writer, cp *sweep.Checkpoint) error { return newGrid(cp).writeFrontier(w) }
+
+func (g *grid) writeFrontier(w io.Writer) error {
+	v, _ := g.verdict()
+	if err := csv.NewWriter(w).WriteAll(frontierRows(g.cp.Frontier(v))); err != nil {
 		return fmt.Errorf("writing frontier: %w", err)
 	}
 	return nil

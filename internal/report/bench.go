@@ -123,6 +123,8 @@ func WriteBench(w io.Writer, cp *sweep.Checkpoint) error {
 	return NewBenchWriter(w, cp.Sweep).Checkpoint(cp)
 }
 
+func (g *grid) writeBench(w io.Writer) error { return WriteBench(w, g.cp) }
+
 // Checkpoint writes the lines of all samples, cell by cell in order of
 // measurement. A cell of an older tool, which kept no samples, has one line
 // with its rate; a failed cell has none.

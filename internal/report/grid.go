@@ -33,6 +33,7 @@ type grid struct {
 	cp         *sweep.Checkpoint
 	verdict    func() (sweep.Verdict, bool) // of the checkpoint, reckoned once
 	disturbed  func() disturbances          // likewise
+	advice     func() *advice               // likewise; nil while no cell has a rate
 }
 
 func newGrid(cp *sweep.Checkpoint) *grid {
@@ -45,6 +46,7 @@ func newGrid(cp *sweep.Checkpoint) *grid {
 	g.cp = cp
 	g.verdict = sync.OnceValues(cp.Verdict)
 	g.disturbed = sync.OnceValue(g.disturbances)
+	g.advice = sync.OnceValue(func() *advice { return g.advise(g.stats().Verdict) })
 	g.pruned = cp.Pruned()
 	g.gpu = len(cp.Sweep.GPUs()) > 0
 	g.ctx, g.batch = cp.Axes()

@@ -38,8 +38,10 @@ const (
 // num_batch upwards, each cell coloured by its rate, which stands in it. A
 // checkpoint without any cell, or with more cells than a picture can show, is
 // an error.
-func WriteHeatmap(w io.Writer, cp *sweep.Checkpoint) error {
-	h, err := newHeatmap(cp)
+func WriteHeatmap(w io.Writer, cp *sweep.Checkpoint) error { return newGrid(cp).writeHeatmap(w) }
+
+func (g *grid) writeHeatmap(w io.Writer) error {
+	h, err := g.newHeatmap()
 	if err != nil {
 		return fmt.Errorf("drawing heatmap: %w", err)
 	}
@@ -61,8 +63,7 @@ type heatmap struct {
 	dpi    int // dots per inch
 }
 
-func newHeatmap(cp *sweep.Checkpoint) (*heatmap, error) {
-	g := newGrid(cp)
+func (g *grid) newHeatmap() (*heatmap, error) {
 	if err := g.drawable(); err != nil {
 		return nil, err
 	}
@@ -77,7 +78,7 @@ func newHeatmap(cp *sweep.Checkpoint) (*heatmap, error) {
 		sc := rateScale(s)
 		m.scale = &sc
 	}
-	return layOut(m, g.title(cp.Sweep, s), legend), nil
+	return layOut(m, g.title(g.cp.Sweep, s), legend), nil
 }
 
 // drawable tells what a picture can't show.

@@ -75,7 +75,7 @@ func TestHeatmapSize(t *testing.T) {
 		{400, 400, 320, 160, 79},
 	} {
 		t.Run(fmt.Sprintf("%dx%d", tt.columns, tt.rows), func(t *testing.T) {
-			h, err := newHeatmap(planned(steps(8192, 1, tt.columns), steps(1, 1, tt.rows)))
+			h, err := newGrid(planned(steps(8192, 1, tt.columns), steps(1, 1, tt.rows))).newHeatmap()
 			require.NoError(t, err)
 			assert.InDelta(t, tt.width, h.width().Dots(1), 1e-9)
 			assert.InDelta(t, tt.height, h.height().Dots(1), 1e-9)
@@ -109,7 +109,7 @@ func TestHeatmapOfAnyShape(t *testing.T) {
 		"long name of a model": longName, "endless name": longest, "great figures": fast, "unknown class": oddName,
 	} {
 		t.Run(name, func(t *testing.T) {
-			h, err := newHeatmap(cp)
+			h, err := newGrid(cp).newHeatmap()
 			require.NoError(t, err)
 			h.dpi = 50 // for speed
 			img := h.draw(stripPixels)
@@ -125,7 +125,7 @@ func TestHeatmapOfAnyShape(t *testing.T) {
 
 // TestHeatmapStrips checks that strips leave no seam and cut nothing off.
 func TestHeatmapStrips(t *testing.T) {
-	h, err := newHeatmap(mixed())
+	h, err := newGrid(mixed()).newHeatmap()
 	require.NoError(t, err)
 	h.dpi = 40
 	whole := h.draw(stripPixels)
@@ -149,7 +149,7 @@ func TestHeatmapStrips(t *testing.T) {
 
 func TestHeatmapIsTheSameEveryTime(t *testing.T) {
 	draw := func() []byte {
-		h, err := newHeatmap(mixed())
+		h, err := newGrid(mixed()).newHeatmap()
 		require.NoError(t, err)
 		h.dpi = 50
 		return h.draw(stripPixels).Pix

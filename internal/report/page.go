@@ -96,8 +96,9 @@ var stateNames = map[state]string{notPlanned: "none", leftOut: "none", missing: 
 
 // WritePage writes the report as one HTML file that needs nothing else: heatmap,
 // lines, table, environment and advice.
-func WritePage(w io.Writer, cp *sweep.Checkpoint) error {
-	g := newGrid(cp)
+func WritePage(w io.Writer, cp *sweep.Checkpoint) error { return newGrid(cp).writePage(w) }
+
+func (g *grid) writePage(w io.Writer) error {
 	if tooLarge(g.ctx, g.batch) {
 		return fmt.Errorf("making the page: %d × %d %w", len(g.ctx), len(g.batch), errTooLarge)
 	}
@@ -105,7 +106,7 @@ func WritePage(w io.Writer, cp *sweep.Checkpoint) error {
 	verdicts := g.verdicts()
 	p := page{
 		Style: template.CSS(pageStyle), ECharts: template.JS(echartsScript), Script: template.JS(pageScript),
-		Title:       cmp.Or(OneLine(cp.Sweep.Model), "model not named"),
+		Title:       cmp.Or(OneLine(g.cp.Sweep.Model), "model not named"),
 		Counts:      fmt.Sprintf("%d cells planned, %d measured, %s, %s", s.Planned, s.Measured, s.failedText(), s.rest()),
 		NothingYet:  g.nothingWorks(s),
 		Empty:       len(g.ctx) == 0,
@@ -117,7 +118,7 @@ func WritePage(w io.Writer, cp *sweep.Checkpoint) error {
 	if err := p.advise(g, s); err != nil {
 		return err
 	}
-	for _, w := range warnings(cp) {
+	for _, w := range warnings(g.cp) {
 		text := w.text
 		if len(w.cells) > 0 {
 			text += " (" + sweep.Cells(w.cells) + ")"
@@ -142,7 +143,7 @@ func WritePage(w io.Writer, cp *sweep.Checkpoint) error {
 
 // advise fills in verdict and advice, where there are any.
 func (p *page) advise(g *grid, s Stats) error {
-	a := g.advise(s.Verdict)
+	a := g.advice()
 	if a == nil {
 		return nil
 	}

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 
 	"github.com/dustin/go-humanize/english"
 	"github.com/google/renameio/v2"
@@ -34,31 +33,13 @@ const (
 // format is a file and what is in it.
 type format struct {
 	file  string
-	write func(io.Writer, source) error
-}
-
-// source is what files are made of.
-type source struct {
-	cp     *sweep.Checkpoint
-	advice func() *advice // for all files the same, nil while no cell has a rate
-}
-
-func sourceOf(cp *sweep.Checkpoint) source {
-	return source{cp, sync.OnceValue(func() *advice {
-		g := newGrid(cp)
-		return g.advise(g.stats().Verdict)
-	})}
-}
-
-// of is a writer of the checkpoint.
-func of(write func(io.Writer, *sweep.Checkpoint) error) func(io.Writer, source) error {
-	return func(w io.Writer, s source) error { return write(w, s.cp) }
+	write func(*grid, io.Writer) error
 }
 
 // advised is a writer of advice, of which there may be none.
-func advised(write func(*advice, io.Writer) error) func(io.Writer, source) error {
-	return func(w io.Writer, s source) error {
-		a := s.advice()
+func advised(write func(*advice, io.Writer) error) func(*grid, io.Writer) error {
+	return func(g *grid, w io.Writer) error {
+		a := g.advice()
 		if a == nil || a.Kind == sweep.NoAdvice {
 			return errNothing
 		}
@@ -68,19 +49,19 @@ func advised(write func(*advice, io.Writer) error) func(io.Writer, source) error
 
 // formats lists the files in the order in which they are made.
 var formats = []format{
-	{BenchFile, of(WriteBench)},
-	{TableFile, of(WriteTable)},
-	{StatsFile, of(WriteStats)},
-	{HeatmapFile, of(WriteHeatmap)},
-	{PageFile, of(WritePage)},
-	{FrontierFile, of(WriteFrontier)},
+	{BenchFile, (*grid).writeBench},
+	{TableFile, (*grid).writeTable},
+	{StatsFile, (*grid).writeStats},
+	{HeatmapFile, (*grid).writeHeatmap},
+	{PageFile, (*grid).writePage},
+	{FrontierFile, (*grid).writeFrontier},
 	{ModelfileFile, advised((*advice).writeModelfile)},
 	{OptionsFile, advised((*advice).writeOptions)},
 	{EnvironmentFile, advised((*advice).writeEnvironment)},
 }
 
 // looks are the files that somebody looks at while a sweep runs.
-var looks = []format{{HeatmapFile, of(WriteHeatmap)}, {PageFile, of(WritePage)}}
+var looks = []format{{HeatmapFile, (*grid).writeHeatmap}, {PageFile, (*grid).writePage}}
 
 // Write makes the report files of the checkpoint in dir, which it creates where
 // it is missing, and returns their names. A file is replaced as a whole or left as it
@@ -100,11 +81,11 @@ func Refresh(dir string, cp *sweep.Checkpoint) error {
 }
 
 func writeAll(formats []format, dir string, cp *sweep.Checkpoint) (files []string, err error) {
-	from := sourceOf(cp)
+	g := newGrid(cp) // so that all say the same, and it is reckoned once
 	for _, f := range formats {
 		var buf bytes.Buffer
 		path := filepath.Join(dir, f.file)
-		err := f.write(&buf, from)
+		err := f.write(g, &buf)
 		if errors.Is(err, errNothing) || errors.Is(err, errTooLarge) {
 			if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return nil, fmt.Errorf("removing what no longer holds: %w", err)
@@ -151,7 +132,7 @@ func Print(w io.Writer, cp *sweep.Checkpoint, o Options) error {
 			return fmt.Errorf("printing statistics: %w", err)
 		}
 	}
-	if a := g.advise(s.Verdict); a != nil {
+	if a := g.advice(); a != nil {
 		if err := a.print(w, o.Dir); err != nil {
 			return fmt.Errorf("printing advice: %w", err)
 		}

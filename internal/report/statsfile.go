@@ -23,8 +23,9 @@ var statsColumns = []string{
 // the smallest to the largest in percent of the median, the warnings, whether it
 // is best, tied, recommended or held for the fastest of its num_ctx, whether the settings were verified, the model's
 // bytes in all and in GPU memory, tries that failed, and the type of error.
-func WriteStats(w io.Writer, cp *sweep.Checkpoint) error {
-	g := newGrid(cp)
+func WriteStats(w io.Writer, cp *sweep.Checkpoint) error { return newGrid(cp).writeStats(w) }
+
+func (g *grid) writeStats(w io.Writer) error {
 	verdicts := g.verdicts()
 	out := csv.NewWriter(w)
 	rows := [][]string{statsColumns}

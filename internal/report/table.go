@@ -16,8 +16,9 @@ import (
 // passed over for that, "pruned"; one that is not measured, or no cell of the
 // plan, is empty. A rate
 // of a model that was not in GPU memory as a whole is followed by "spill".
-func WriteTable(w io.Writer, cp *sweep.Checkpoint) error {
-	g := newGrid(cp)
+func WriteTable(w io.Writer, cp *sweep.Checkpoint) error { return newGrid(cp).writeTable(w) }
+
+func (g *grid) writeTable(w io.Writer) error {
 	out := csv.NewWriter(w)
 	row := []string{"num_batch"}
 	for _, ctx := range g.ctx {
