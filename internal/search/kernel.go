@@ -86,12 +86,10 @@ func near(rng *rand.Rand, z []float64, spread float64) shape {
 // the noise.
 type kernel struct {
 	shape
-	s              *space
-	batch, ctx     [][]float64 // by index of the two num_batch, num_ctx
-	roughB, roughC [][]float64
-	fall           [][]float64 // by index of the two num_batch: how alike a want of memory slows both
-	up, down       []float64   // of each cell: e to the pressure on memory, and to its negative
-	spill          []float64   // of each cell: the share of the model that is not in GPU memory; nil where that is not known
+	s          *space
+	batch, ctx [][]float64 // by index of the two num_batch, num_ctx
+	up, down   []float64   // of each cell: e to the pressure on memory, and to its negative
+	spill      []float64   // of each cell: the share of the model that is not in GPU memory; nil where that is not known
 }
 
 // constant is the variance of the level of all rates around the mean of what
@@ -99,6 +97,7 @@ type kernel struct {
 const constant = 1
 
 const (
+	jumpOctaves  = 2
 	roughOctaves = 0.7
 	roughCtx     = 0.15
 	// fallOctaves is over how many octaves of num_batch a want of memory slows the
@@ -115,7 +114,7 @@ func newKernel(s *space, h shape, m *memory) *kernel {
 	stepAt := s.x[0] + h.stepAt*(s.x[len(s.x)-1]-s.x[0])
 	k.batch = table(len(s.batchs), func(i, j int) float64 {
 		v := h.smooth * h.smooth * matern32(math.Abs(s.x[i]-s.x[j])/h.octaves)
-		v += h.jumps * h.jumps * math.Exp(-math.Abs(s.x[i]-s.x[j])/2)
+		v += h.jumps * h.jumps * s.jumps[i][j]
 		if s.x[i] > stepAt && s.x[j] > stepAt {
 			v += h.step * h.step
 		}
@@ -130,14 +129,6 @@ func newKernel(s *space, h shape, m *memory) *kernel {
 	k.ctx = table(len(s.ctxs), func(i, j int) float64 {
 		return h.perCtx*h.perCtx*matern32(math.Abs(s.c[i]-s.c[j])/h.ctxLength) +
 			h.logCtx*h.logCtx*matern32(math.Abs(s.cx[i]-s.cx[j])/h.ctxOctaves)
-	})
-	k.roughB = table(len(s.batchs), func(i, j int) float64 {
-		return h.rough * h.rough * math.Exp(-math.Abs(s.x[i]-s.x[j])/roughOctaves)
-	})
-	k.roughC = table(len(s.ctxs), func(i, j int) float64 { return math.Exp(-math.Abs(s.c[i]-s.c[j]) / roughCtx) })
-	k.fall = table(len(s.batchs), func(i, j int) float64 {
-		d := (s.x[i] - s.x[j]) / fallOctaves
-		return math.Exp(-d * d / 2)
 	})
 	k.press(m)
 	return k
@@ -161,8 +152,8 @@ func (k *kernel) press(m *memory) {
 // at is the covariance of two cells.
 func (k *kernel) at(i, j int) float64 {
 	bi, bj, ci, cj := k.s.batch[i], k.s.batch[j], k.s.ctx[i], k.s.ctx[j]
-	v := constant + k.batch[bi][bj] + k.ctx[ci][cj] + k.roughB[bi][bj]*k.roughC[ci][cj] +
-		k.memory*k.memory*k.fall[bi][bj]*min(k.up[i]*k.down[j], k.up[j]*k.down[i]) // e to the negative distance
+	v := constant + k.batch[bi][bj] + k.ctx[ci][cj] + k.rough*k.rough*k.s.roughB[bi][bj]*k.s.roughC[ci][cj] +
+		k.memory*k.memory*k.s.fall[bi][bj]*min(k.up[i]*k.down[j], k.up[j]*k.down[i]) // e to the negative distance
 	if k.spill != nil {
 		v += perSpill * perSpill * k.spill[i] * k.spill[j]
 	}
@@ -170,12 +161,12 @@ func (k *kernel) at(i, j int) float64 {
 }
 
 func table(n int, at func(i, j int) float64) [][]float64 {
-	t := make([][]float64, n)
+	t, all := make([][]float64, n), make([]float64, n*n)
 	for i := range t {
-		t[i] = make([]float64, n)
+		t[i] = all[i*n : (i+1)*n]
 		for j := range i + 1 {
-			t[i][j] = at(i, j)
-			t[j][i] = t[i][j]
+			v := at(i, j)
+			all[i*n+j], all[j*n+i] = v, v
 		}
 	}
 	return t

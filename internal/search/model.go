@@ -8,6 +8,8 @@ import (
 
 	"gonum.org/v1/gonum/blas"
 	"gonum.org/v1/gonum/blas/blas64"
+	"gonum.org/v1/gonum/floats"
+	"gonum.org/v1/gonum/lapack/lapack64"
 	"gonum.org/v1/gonum/mat"
 	"gonum.org/v1/gonum/stat/distuv"
 )
@@ -36,8 +38,8 @@ func (o *measured) mean() (mean, n float64) {
 // posterior is what one shape makes of what was measured.
 type posterior struct {
 	k       *kernel
-	weight  float64 // the probability of the shape
-	chol    mat.Cholesky
+	weight  float64           // the probability of the shape
+	chol    blas64.Triangular // upper factor of the covariance of what was measured
 	alpha   []float64
 	noise   []float64 // variance of each measured cell's mean
 	loglik  float64   // logarithm of the shape's probability, but for a constant
@@ -185,20 +187,17 @@ func (m *model) weigh() {
 func (m *model) fit(k *kernel) *posterior {
 	n := len(m.obs)
 	p := &posterior{k: k, noise: make([]float64, n)}
-	a := mat.NewSymDense(n, nil)
-	y := mat.NewVecDense(n, nil)
+	a := blas64.Symmetric{N: n, Stride: n, Data: make([]float64, n*n), Uplo: blas.Upper}
+	y := make([]float64, n)
 	var within float64 // what the scatter within cells says of the noise
 	for i, o := range m.obs {
 		mean, count := o.mean()
-		y.SetVec(i, mean-m.level)
+		y[i] = mean - m.level
 		p.noise[i] = k.noise * k.noise / count
-		for j := range i + 1 {
-			v := k.at(o.cell, m.obs[j].cell)
-			if i == j {
-				v += p.noise[i]
-			}
-			a.SetSym(i, j, v)
+		for j, other := range m.obs[i:] {
+			a.Data[i*n+i+j] = k.at(other.cell, o.cell)
 		}
+		a.Data[i*n+i] += p.noise[i]
 		for l, v := range o.logs {
 			if len(o.logs) > 1 {
 				within -= o.weight[l] * (v - mean) * (v - mean) / (2 * k.noise * k.noise)
@@ -206,14 +205,27 @@ func (m *model) fit(k *kernel) *posterior {
 		}
 		within -= (count - 1) * math.Log(k.noise)
 	}
-	var alpha mat.VecDense
-	if !p.chol.Factorize(a) || p.chol.SolveVecTo(&alpha, y) != nil {
+	// Not mat.Cholesky, which also works out the condition number: that takes longer than
+	// the factor.
+	var ok bool
+	if p.chol, ok = lapack64.Potrf(a); !ok {
 		p.nowhere, p.loglik = true, math.Inf(-1)
 		return p
 	}
-	p.alpha = alpha.RawVector().Data
-	p.loglik = -0.5*mat.Dot(y, &alpha) - 0.5*p.chol.LogDet() + within + k.logPrior
+	p.alpha = slices.Clone(y)
+	alpha := blas64.Vector{N: n, Data: p.alpha, Inc: 1}
+	blas64.Trsv(blas.Trans, p.chol, alpha)
+	blas64.Trsv(blas.NoTrans, p.chol, alpha)
+	p.loglik = -0.5*floats.Dot(y, p.alpha) - 0.5*logDet(p.chol) + within + k.logPrior
 	return p
+}
+
+// logDet is the logarithm of the determinant of what a Cholesky factor is of.
+func logDet(chol blas64.Triangular) (sum float64) {
+	for i := range chol.N {
+		sum += 2 * math.Log(chol.Data[i*chol.Stride+i])
+	}
+	return sum
 }
 
 // reweigh says anew which samples are outliers: those below what all others, of
@@ -223,8 +235,10 @@ func (m *model) reweigh(p *posterior) bool {
 	if len(m.obs) < 4 || p.nowhere {
 		return false
 	}
-	var inv mat.SymDense
-	if err := p.chol.InverseTo(&inv); err != nil {
+	chol := p.chol
+	chol.Data = slices.Clone(chol.Data)
+	inv, ok := lapack64.Potri(chol)
+	if !ok {
 		return false
 	}
 	var changed bool
@@ -232,8 +246,9 @@ func (m *model) reweigh(p *posterior) bool {
 	for i, o := range m.obs {
 		mean, _ := o.mean()
 		// What the other cells lead to expect, by leaving this one out.
-		without := mean - m.level - p.alpha[i]/inv.At(i, i)
-		variance := max(1/inv.At(i, i)-p.noise[i], 1e-8)
+		precision := inv.Data[i*inv.Stride+i]
+		without := mean - m.level - p.alpha[i]/precision
+		variance := max(1/precision-p.noise[i], 1e-8)
 		for l, v := range o.logs {
 			precision, at := 1/variance, without/variance
 			for other, v := range o.logs {
@@ -285,9 +300,7 @@ func (m *model) beliefs(p *posterior, cells []int) *beliefs {
 			b.mean[c] += row[c] * p.alpha[i]
 		}
 	}
-	var u mat.TriDense
-	p.chol.UTo(&u)
-	blas64.Trsm(blas.Left, blas.Trans, 1, u.RawTriangular(), solved.RawMatrix())
+	blas64.Trsm(blas.Left, blas.Trans, 1, p.chol, solved.RawMatrix())
 	for c, cell := range cells {
 		b.rows[c] = mat.Col(nil, c, solved)
 		b.variance[c] = p.k.at(cell, cell)

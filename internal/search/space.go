@@ -22,6 +22,11 @@ type space struct {
 	b          []float64 // of each of batchs: as a share of the largest
 	x          []float64 // of each of batchs: log2
 	power      []int     // of each of batchs: the largest power of two that divides it
+
+	// What of the covariances is the same for all shapes, by index of the two num_batch or num_ctx.
+	jumps          [][]float64 // how alike the jumps up to both are
+	roughB, roughC [][]float64
+	fall           [][]float64 // how alike a want of memory slows both
 }
 
 func newSpace(cells []sweep.Cell, planned int) *space {
@@ -46,7 +51,18 @@ func newSpace(cells []sweep.Cell, planned int) *space {
 		s.x = append(s.x, math.Log2(float64(v)))
 		s.power = append(s.power, bits.TrailingZeros(uint(v)))
 	}
+	s.jumps = decay(s.x, jumpOctaves)
+	s.roughB, s.roughC = decay(s.x, roughOctaves), decay(s.c, roughCtx)
+	s.fall = table(len(s.x), func(i, j int) float64 {
+		d := (s.x[i] - s.x[j]) / fallOctaves
+		return math.Exp(-d * d / 2)
+	})
 	return s
+}
+
+// decay is the table of e to the negative distance of each two values, over a length.
+func decay(values []float64, length float64) [][]float64 {
+	return table(len(values), func(i, j int) float64 { return math.Exp(-math.Abs(values[i]-values[j]) / length) })
 }
 
 func unique(values []int) []int {
