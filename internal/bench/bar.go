@@ -109,11 +109,8 @@ func (s *screen) text() string {
 	if p.Failed > 0 {
 		text += fmt.Sprintf(" | %d failed", p.Failed)
 	}
-	text += fmt.Sprintf(" | %v", (p.Elapsed + since).Round(time.Second))
-	if p.Known {
-		text += fmt.Sprintf(", ETA %v", max(0, p.Left-since).Round(time.Second))
-	}
-	return text
+	seconds := func(d time.Duration) time.Duration { return d.Round(time.Second) }
+	return text + fmt.Sprintf(" | %v%s", seconds(p.Elapsed+since), p.ETA(since, seconds))
 }
 
 // Write writes above the bar.

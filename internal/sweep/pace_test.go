@@ -68,7 +68,7 @@ func TestOnProgress(t *testing.T) {
 	f.OnProgress = func(p Progress) { told = append(told, p) }
 	f.run(t.Context())
 	assert.Len(t, told, 8)
-	assert.Equal(t, Progress{Name: "ctx=1000/batch=100", Begins: true, Number: 1, Cells: 4, Left: 20 * time.Second, Known: true}, told[0])
+	assert.Equal(t, Progress{Name: "ctx=1000/batch=100", Begins: true, Number: 1, Cells: 4, Left: 20 * time.Second, LeftLeast: 20 * time.Second, Known: true}, told[0])
 	assert.Equal(t, "ctx=1000/batch=200", told[3].Name)
 	assert.False(t, told[3].Begins)
 	assert.Equal(t, 2, told[3].Number)

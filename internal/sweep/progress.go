@@ -16,10 +16,11 @@ type Progress struct {
 	Best          *Result // with the highest rate so far, nil while none has one
 	Failed        int     // cells in the checkpoint, those of earlier runs among them
 	Elapsed       time.Duration
-	// Left is the time still to come, where Known says that it is known.
-	Left  time.Duration
-	Known bool
-	Why   string // what a search looks for, empty without one
+	// Left is the time still to come, at most, and LeftLeast at least, where Known says that it
+	// is known. They differ in a search, which does not know how many cells it needs.
+	Left, LeftLeast time.Duration
+	Known           bool
+	Why             string // what a search looks for, empty without one
 }
 
 // begin asks the strategy for its first choice and says what lies ahead, and
@@ -42,7 +43,11 @@ func (r *run) begin() Choice {
 	}
 	stand := len(r.Plan) - lacking - len(r.pruned)
 	if choice.Answer != nil {
-		fmt.Fprintf(r.Log, "# %d cells: %d stand in the checkpoint%s; the search measures as many more as it takes\n", len(r.Plan), stand, pruned)
+		expected := ""
+		if r.ahead.Most > 0 {
+			expected = fmt.Sprintf(", %v in nine of ten searches", r.expected())
+		}
+		fmt.Fprintf(r.Log, "# %d cells: %d stand in the checkpoint%s; the search measures as many more as it takes%s\n", len(r.Plan), stand, pruned, expected)
 		return choice
 	}
 	fmt.Fprintf(r.Log, "# %d cells: %d stand in the checkpoint%s, %d to measure\n", len(r.Plan), stand, pruned, lacking)
@@ -53,13 +58,7 @@ func (r *run) begin() Choice {
 // left returns the time that the loads and prompts of the plan still take, and what
 // that rests on: this run, else the checkpoint.
 func (r *run) left() (time.Duration, string) {
-	pace, ok := r.timings.pace("as measured in this run")
-	if !ok {
-		pace, ok = r.Store.Checkpoint().Pace()
-	}
-	if !ok {
-		pace = AssumedPace
-	}
+	pace := r.pace()
 	prompts := 0
 	for _, c := range r.Plan {
 		if known := r.state.Known[c]; known.open(r.Repeat) {
@@ -67,6 +66,44 @@ func (r *run) left() (time.Duration, string) {
 		}
 	}
 	return pace.Time(r.todo, prompts), pace.Basis
+}
+
+// leftOfSearch returns the time that a search still takes at least and at most, and false where
+// that is not known or the caller passes cells over. A budget of cells ends it.
+func (r *run) leftOfSearch() (least, most time.Duration, ok bool) {
+	if r.ahead.Most == 0 || r.Filtered {
+		return 0, 0, false
+	}
+	ahead := r.expected()
+	if r.BudgetCells > 0 {
+		left := max(0, r.BudgetCells-len(r.spent))
+		ahead = Range{min(ahead.Least, left), min(ahead.Most, left)}
+	}
+	pace, prompts := r.pace(), max(1, r.Repeat)
+	return pace.Time(ahead.Least, ahead.Least*prompts), pace.Time(ahead.Most, ahead.Most*prompts), true
+}
+
+// expected returns the loads that a search still takes, with the noise so far.
+func (r *run) expected() Range {
+	open := 0
+	for _, c := range r.Plan {
+		if _, known := r.state.Known[c]; !known {
+			open++
+		}
+	}
+	return r.ahead.Widened(r.Store.Checkpoint().Noise(), open)
+}
+
+// pace returns that of this run, else of the checkpoint, else an assumption.
+func (r *run) pace() Pace {
+	pace, ok := r.timings.pace("as measured in this run")
+	if !ok {
+		pace, ok = r.Store.Checkpoint().Pace()
+	}
+	if !ok {
+		pace = AssumedPace
+	}
+	return pace
 }
 
 func (r *run) warnOfDeadline() {
@@ -126,10 +163,11 @@ func (r *run) progress(s step) Progress {
 	}
 	if !r.counts {
 		p.Why = s.why
+		p.LeftLeast, p.Left, p.Known = r.leftOfSearch()
 	}
 	if r.counts && !r.Filtered {
 		p.Left, _ = r.left()
-		p.Known = true
+		p.LeftLeast, p.Known = p.Left, true
 	}
 	return p
 }
@@ -137,6 +175,7 @@ func (r *run) progress(s step) Progress {
 // String says how far the run has come as a part of a line:
 //
 //	best 3529.2 at ctx=8192/batch=8; 1 failed; elapsed 1m2s, ETA 3m0s
+//	best 3529.2 at ctx=8192/batch=8; elapsed 1m2s, ETA 20s to 2m0s; a first look at the grid
 func (p Progress) String() string {
 	var text string
 	if p.Best != nil {
@@ -145,14 +184,28 @@ func (p Progress) String() string {
 	if p.Failed > 0 {
 		text += fmt.Sprintf("%d failed; ", p.Failed)
 	}
-	text += fmt.Sprintf("elapsed %v", round(p.Elapsed))
-	switch {
-	case p.Known:
-		text += fmt.Sprintf(", ETA %v", round(p.Left))
-	case p.Why != "":
+	text += fmt.Sprintf("elapsed %v%s", round(p.Elapsed), p.ETA(0, round))
+	if p.Why != "" {
 		text += "; " + p.Why
 	}
 	return text
+}
+
+// ETA writes the time still to come, so long after the progress was reported:
+//
+//	, ETA 3m0s
+//	, ETA 20s to 2m0s
+//
+// It is empty where that is not known.
+func (p Progress) ETA(since time.Duration, round func(time.Duration) time.Duration) string {
+	if !p.Known {
+		return ""
+	}
+	least, most := round(max(0, p.LeftLeast-since)), round(max(0, p.Left-since))
+	if least == most {
+		return fmt.Sprintf(", ETA %v", most)
+	}
+	return fmt.Sprintf(", ETA %v to %v", least, most)
 }
 
 // number is the cell's place in the plan or, in a search, how many cells are

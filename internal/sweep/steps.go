@@ -29,6 +29,9 @@ func (r *run) next() Choice {
 		r.Store.Found(choice.Answer)
 	}
 	r.todo, r.counts = choice.Left, choice.Left > 0
+	if choice.Ahead.Most > 0 {
+		r.ahead = choice.Ahead
+	}
 	return choice
 }
 
@@ -144,6 +147,7 @@ func (r *run) cell(ctx context.Context, s step) Outcome {
 	if !goesOn {
 		r.spent = append(r.spent, spent)
 		r.todo--
+		r.ahead = r.ahead.less()
 	}
 	r.tellEnd(s, result)
 	if result.Failed() {

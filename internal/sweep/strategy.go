@@ -1,5 +1,11 @@
 package sweep
 
+import (
+	"fmt"
+	"math"
+	"strconv"
+)
+
 // Strategy decides which cells of a plan are measured, in which order and how
 // often. What it says follows from the state alone, so that a sweep that ended
 // goes on as if it had not.
@@ -54,6 +60,28 @@ type Choice struct {
 
 // Range is a number of loads that is not known exactly.
 type Range struct{ Least, Most int }
+
+// String writes it as "3 to 12", or "3" where both are the same.
+func (r Range) String() string {
+	if r.Least == r.Most {
+		return strconv.Itoa(r.Least)
+	}
+	return fmt.Sprintf("%d to %d", r.Least, r.Most)
+}
+
+// noisyFrom is the noise above which searches take more loads than they say, roughly in
+// proportion to it, as plays on drawn surfaces do.
+const noisyFrom = 0.12
+
+// Widened returns the range for samples with so much noise, as a relative standard deviation, where
+// open cells are left to load.
+func (r Range) Widened(noise float64, open int) Range {
+	most := int(math.Ceil(float64(r.Most) * max(1, noise/noisyFrom)))
+	return Range{r.Least, max(r.Most, min(most, open))}
+}
+
+// less is the range after one load of it.
+func (r Range) less() Range { return Range{max(0, r.Least-1), max(0, r.Most-1)} }
 
 // Answer is what a search has found, as far as it has come.
 type Answer struct {

@@ -96,6 +96,49 @@ func TestRunFollowsAStrategy(t *testing.T) {
 	assert.Equal(t, []Cell{{1000, 200}, {2000, 100}}, f.fake.loads, "an exhaustive sweep goes on with what a search left")
 }
 
+// foreseeing is a strategy that says with each load how many are to come.
+type foreseeing struct {
+	sweep Strategy
+	ahead []Range
+}
+
+func (f *foreseeing) Next(s State) Choice {
+	choice := f.sweep.Next(s)
+	if len(choice.Cells) > 0 && choice.Cells[0] != s.Loaded && len(f.ahead) > 0 {
+		choice.Ahead, f.ahead = f.ahead[0], f.ahead[1:]
+	}
+	return choice
+}
+
+func TestWidened(t *testing.T) {
+	r := Range{2, 10}
+	assert.Equal(t, r, r.Widened(0, 40))
+	assert.Equal(t, r, r.Widened(0.1, 40))
+	assert.Equal(t, Range{2, 20}, r.Widened(0.24, 40))
+	assert.Equal(t, Range{2, 15}, r.Widened(0.24, 15))
+	assert.Equal(t, r, r.Widened(0.24, 5))
+}
+
+// TestSearchETA: a search's lines have a range of time, from what it says of itself and the
+// pace so far; while it takes another prompt of a loaded cell, what it said last counts.
+func TestSearchETA(t *testing.T) {
+	begin := func(filtered bool, budget int) string {
+		f := newFixture(t, t.TempDir())
+		f.Filtered, f.BudgetCells = filtered, budget
+		f.Strategy = &foreseeing{&scripted{cells: []Cell{{2000, 200}, {1000, 100}, {1000, 100}, {2000, 100}}}, []Range{{3, 4}, {2, 3}, {1, 1}}}
+		f.names(t.Context())
+		return f.log.String()
+	}
+	assert.Equal(t, `# 4 cells: 0 stand in the checkpoint; the search measures as many more as it takes, 3 to 4 in nine of ten searches
+# 1/4 ctx=2000/batch=200: 2200.0 tokens/s (load 3s); best 2200.0 at ctx=2000/batch=200; elapsed 5s, ETA 10s to 15s; next in the list
+# 2/4 ctx=1000/batch=100: 1100.0 tokens/s (load 3s); best 2200.0 at ctx=2000/batch=200; elapsed 10s, ETA 5s to 10s; next in the list
+# 2/4 ctx=1000/batch=100/samples=2: 1100.0 tokens/s (load 3s); best 2200.0 at ctx=2000/batch=200; elapsed 11s, ETA 5s to 10.1s; next in the list
+# 3/4 ctx=2000/batch=100: 2100.0 tokens/s (load 3s); best 2200.0 at ctx=2000/batch=200; elapsed 16s; next in the list
+`, begin(false, 0))
+	assert.NotContains(t, begin(true, 0), "ETA", "the caller may pass cells over")
+	assert.Contains(t, begin(false, 2), "elapsed 5s, ETA 5s; next in the list", "the budget ends it")
+}
+
 // TestRunSearchStops has a search end for each reason that comes from outside,
 // and go on.
 func TestRunSearchStops(t *testing.T) {

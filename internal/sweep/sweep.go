@@ -169,6 +169,7 @@ type run struct {
 	pruned    map[Cell]Cell   // cells that are passed over, and the failed one each needs more memory than
 	todo      int             // loads of the plan still to come, where the strategy counts them
 	counts    bool            // the strategy counts them
+	ahead     Range           // the same of a search, as it said last
 	done      bool            // the strategy wants nothing more
 	spent     []time.Duration // on each load of the plan in this run, without the time that a server was away or the machine slept
 	timings   timings         // of the same

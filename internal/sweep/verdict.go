@@ -52,6 +52,16 @@ func (cp *Checkpoint) Verdict() (Verdict, bool) {
 	return v, true
 }
 
+// Noise returns the relative standard deviation of a sample, 0 where cells and samples are too
+// few to tell it.
+func (cp *Checkpoint) Noise() float64 {
+	v, ok := verdict.Judge(cp.rated(), cp.referenceRates())
+	if !ok || v.Basis == verdict.Assumed {
+		return 0
+	}
+	return v.Noise
+}
+
 func cellOf(c verdict.Cell) Cell { return Cell{c.Ctx, c.Batch} }
 
 // follow recommends what a search has found, where the samples do not tell that from the best:
