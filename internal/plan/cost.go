@@ -10,16 +10,17 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/search"
 	"github.com/ollama-sweep/ollama-sweep/internal/simulate"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
 )
 
 // Cost is what a strategy takes.
 type Cost struct {
 	Strategy       string
-	Loads, Prompts int // on average over the surfaces that were played, for a search
-	// Least and Most are the loads of the cheapest and the dearest play.
+	Loads, Prompts int // for a search the median of the plays, or the middle of the range
+	// Least and Most are the loads of the plan: of a search in nine of ten cases.
 	Least, Most int
 	Time        time.Duration
-	Simulated   bool
+	Basis       Basis
 	// Beside are the loads among them for what is measured beside the plan, at most.
 	Beside int
 }
@@ -55,6 +56,13 @@ func (p *Plan) costs(exhaustive Cost) ([]Cost, error) {
 // beside returns the loads and prompts of what is measured beside so many loads of
 // the plan, at most.
 func (p *Plan) beside(planned int) (loads, prompts int) {
+	if planned == 0 {
+		if p.Checkpoint == nil {
+			return 0, 0
+		}
+		again := p.Checkpoint.AgainLeft(p.Config.Leaders(), p.Config.Baseline)
+		return again, again
+	}
 	if every := p.Config.ReferenceEvery; every > 0 {
 		n := planned / every
 		loads, prompts = loads+n, prompts+n*max(p.Config.Repeat, sweep.ReferenceSamples)
@@ -63,62 +71,110 @@ func (p *Plan) beside(planned int) (loads, prompts int) {
 	if p.Config.Baseline {
 		again += 2 * sweep.MostRounds
 	}
-	if planned == 0 {
-		return loads, prompts
-	}
 	l, n := hostChecks(len(p.Config.HostCells()), p.Config.Repeat)
 	return loads + again + l, prompts + again + n
 }
 
-// The grid that a search is played on: a larger one is thinned, because thinking
-// takes time, and its loads are then those in proportion to the num_ctx where it
-// looks for the best of each.
+// Basis is what a strategy's loads rest on.
+type Basis int
+
 const (
-	mostColumns = 24
-	mostRows    = 12
+	Counted   Basis = iota // every load is known
+	Ended                  // the search wants nothing more
+	UnderWay               // what the search says of itself after the cells in the checkpoint
+	Simulated              // plays from the start
 )
 
-// playKinds are the surfaces that are played on: one that rises and levels off, one
-// where layers spill, one where loads fail, one with its summit inside.
-var playKinds = []string{"saturating", "spill", "oom", "interior"}
-
-// searching plays a search on drawn surfaces of this grid, from the start.
+// searching returns what a search still takes after what the checkpoint holds. Where that is
+// too little for it to say so, it is played from the start.
 func (p *Plan) searching(name string) (Cost, error) {
-	c := Cost{Strategy: name, Simulated: true}
-	ctx, batch := sweep.Axes(p.Cells)
-	if len(ctx) == 0 {
+	c := Cost{Strategy: name}
+	if len(p.Cells) == 0 {
 		return c, nil
 	}
-	thin := thinned(ctx, mostColumns)
-	surfaces, err := simulate.Draw(thin, thinned(batch, mostRows), 1)
+	choice := search.Named(name, p.Config.Tolerance, p.Config.Repeat).Next(sweep.State{Plan: p.Cells, Known: p.known})
+	ahead := choice.Ahead.Widened(p.Noise, p.open())
+	switch {
+	case len(choice.Cells) == 0:
+		c.Basis = Ended
+	case choice.Early:
+		return p.play(name, ahead)
+	default:
+		c.Basis, c.Least, c.Most = UnderWay, ahead.Least, ahead.Most
+		c.Loads = (c.Least + c.Most + 1) / 2
+		c.Prompts = c.Loads * max(1, p.Config.Repeat)
+	}
+	return c, nil
+}
+
+// playedGrid is the grid that a search is played on at most: a larger one is thinned, because
+// thinking takes time. The loads of frontier, which thinks longer, are then those in
+// proportion to the num_ctx.
+var playedGrid = map[string]struct{ columns, rows int }{
+	sweep.StrategyBest:     {24, 12},
+	sweep.StrategyFrontier: {8, 7},
+}
+
+// open returns how many cells have neither a rate nor failed.
+func (p *Plan) open() (n int) {
+	for _, c := range p.Cells {
+		if k := p.known[c]; !k.Failed && len(k.Rates) == 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// play plays a search from the start on a drawn surface of each kind, with the noise of the
+// checkpoint. The median of the plays is what to expect. They are too few for the range, which
+// is that of what the search says of itself and of all plays.
+func (p *Plan) play(name string, ahead sweep.Range) (Cost, error) {
+	c := Cost{Strategy: name, Basis: Simulated}
+	ctx, batch := sweep.Axes(p.Cells)
+	thin := thinned(ctx, playedGrid[name].columns)
+	surfaces, err := simulate.Draw(thin, thinned(batch, playedGrid[name].rows), 1)
 	if err != nil {
 		return c, err
 	}
-	surfaces = slices.DeleteFunc(surfaces, func(s *simulate.Surface) bool { return !slices.Contains(playKinds, s.Name) })
-	runs := make([]simulate.Run, len(surfaces))
-	var wg sync.WaitGroup
-	turn := make(chan struct{}, runtime.GOMAXPROCS(0))
-	for i, s := range surfaces {
-		wg.Go(func() {
-			turn <- struct{}{}
-			runs[i] = simulate.Play(s, search.Named(name, p.Config.Tolerance, p.Config.Repeat), 1)
-			<-turn
-		})
+	open := p.open()
+	if len(surfaces) == 0 { // no surface of this grid has a rate
+		c.Least, c.Most, c.Loads, c.Prompts = min(1, open), open, open, open*max(1, p.Config.Repeat)
+		return c, nil
 	}
-	wg.Wait()
 	grown := 1.0
 	if name == sweep.StrategyFrontier {
 		grown = float64(len(ctx)) / float64(len(thin))
 	}
-	var loads, prompts float64
-	c.Least = math.MaxInt
-	for _, r := range runs {
-		n := grown * float64(r.Loads)
-		loads, prompts = loads+n/float64(len(runs)), prompts+grown*float64(r.Samples)/float64(len(runs))
-		c.Least, c.Most = min(c.Least, int(math.Round(n))), max(c.Most, int(math.Round(n)))
+	var loads, prompts []float64
+	for _, r := range p.runs(name, surfaces, 0) {
+		loads, prompts = append(loads, grown*float64(r.Loads)), append(prompts, grown*float64(r.Samples))
 	}
-	c.Loads, c.Prompts = int(math.Ceil(loads)), int(math.Ceil(prompts))
+	known := len(p.Cells) - open
+	left := func(n float64, saved int) int { return min(max(1, int(math.Round(n))-saved), open) }
+	// What is known may be of no use to a search, and so saves no load in the worst case.
+	c.Least, c.Most = min(ahead.Least, left(slices.Min(loads), known)), max(ahead.Most, left(slices.Max(loads), 0))
+	c.Loads = left(verdict.Median(loads), known)
+	c.Prompts = max(c.Loads, int(math.Round(verdict.Median(prompts)))-known*max(1, p.Config.Repeat))
 	return c, nil
+}
+
+// runs plays a search on each of the surfaces, with noise by the seed.
+func (p *Plan) runs(name string, surfaces []*simulate.Surface, seed uint64) []simulate.Run {
+	runs := make([]simulate.Run, len(surfaces))
+	var wg sync.WaitGroup
+	turn := make(chan struct{}, runtime.GOMAXPROCS(0))
+	for i, s := range surfaces {
+		if p.Noise > 0 {
+			s.Noise = p.Noise
+		}
+		wg.Go(func() {
+			turn <- struct{}{}
+			runs[i] = simulate.Play(s, search.Named(name, p.Config.Tolerance, p.Config.Repeat), seed+uint64(i))
+			<-turn
+		})
+	}
+	wg.Wait()
+	return runs
 }
 
 // thinned returns at most n of the values, the first and the last among them.

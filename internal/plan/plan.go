@@ -42,7 +42,12 @@ type Plan struct {
 	// Sharing is what the grid takes on several machines, nil where that is not asked.
 	Sharing *Sharing
 
+	// Noise is the relative standard deviation of a sample, by the checkpoint; 0 where it does
+	// not tell.
+	Noise float64
+
 	results map[sweep.Cell]*sweep.Result // of the checkpoint
+	known   map[sweep.Cell]sweep.Known   // of the checkpoint, less what is to be measured again
 }
 
 // Make looks ahead.
@@ -69,8 +74,10 @@ func count(in Input) (*Plan, Cost) {
 		if pace, ok := in.Checkpoint.Pace(); ok {
 			p.Pace = pace
 		}
+		p.Noise = in.Checkpoint.Noise()
 		p.calibrate()
 	}
+	p.known = known
 	lacking := 0 // prompts
 	for _, c := range p.Cells {
 		k := known[c]

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +12,8 @@ import (
 
 	"github.com/ollama-sweep/ollama-sweep/internal/golden"
 	"github.com/ollama-sweep/ollama-sweep/internal/memory"
+	"github.com/ollama-sweep/ollama-sweep/internal/search"
+	"github.com/ollama-sweep/ollama-sweep/internal/simulate"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
@@ -122,6 +125,135 @@ func TestSearchesCostLess(t *testing.T) {
 	assert.Greater(t, frontier.Loads, best.Loads)
 	assert.LessOrEqual(t, best.Least, best.Loads)
 	assert.GreaterOrEqual(t, best.Most, best.Loads)
+}
+
+// rangeHolds returns how many of the searches on surfaces that were not played on take a
+// number of loads within the range, on a grid and with the noise that a checkpoint tells of, 0
+// for none.
+func rangeHolds(t testing.TB, name string, ctx, batch []int, noise float64, seeds ...uint64) (within, plays int) {
+	p, _ := count(Input{Config: config(ctx, batch), Now: noon})
+	p.Noise = noise
+	c, err := p.searching(name)
+	require.NoError(t, err)
+	for _, seed := range seeds {
+		surfaces, err := simulate.Draw(ctx, batch, seed)
+		require.NoError(t, err)
+		for _, run := range p.runs(name, surfaces, 100*seed) {
+			plays++
+			if run.Loads >= c.Least && run.Loads <= c.Most {
+				within++
+			}
+		}
+	}
+	return within, plays
+}
+
+func TestRangeHolds(t *testing.T) {
+	within, plays := rangeHolds(t, sweep.StrategyBest, []int{1024, 2048, 4096, 8192}, []int{8, 16, 32, 64, 128, 256, 512}, 0, 77)
+	assert.GreaterOrEqual(t, within, plays-1, "of %d", plays)
+}
+
+// BenchmarkRangeHolds reports the share of searches within the range, in percent, by the noise
+// of the checkpoint: that of the drawn surfaces for 0.
+func BenchmarkRangeHolds(b *testing.B) {
+	grids := [][2][]int{
+		{{1024, 2048, 4096, 8192}, {8, 16, 32, 64, 128, 256, 512}},
+		{{8192, 16384, 24576, 32768, 40960, 49152, 57344, 65536, 73728, 81920}, {128, 256, 384, 512, 768, 1024, 1536, 2048}},
+	}
+	for _, name := range []string{sweep.StrategyBest, sweep.StrategyFrontier} {
+		for _, noise := range []float64{0, 0.08, 0.15, 0.3} {
+			b.Run(fmt.Sprintf("%s/noise=%v", name, noise), func(b *testing.B) {
+				within, plays := 0, 0
+				for b.Loop() {
+					for _, g := range grids {
+						w, p := rangeHolds(b, name, g[0], g[1], noise, 77, 78)
+						within, plays = within+w, plays+p
+					}
+				}
+				b.ReportMetric(100*float64(within)/float64(plays), "within-%")
+			})
+		}
+	}
+}
+
+// repeated is a cell's result with three prompts that scatter around a rate that rises with
+// num_batch.
+func repeated(c sweep.Cell, scatter float64) sweep.Result {
+	r := measured(c.Ctx, c.Batch, 0, 0)
+	r.Samples = nil
+	for _, by := range []float64{1 - scatter, 1, 1 + scatter} {
+		took := by * (0.1 + 3/float64(c.Batch)) * float64(time.Second)
+		r.Samples = append(r.Samples, parse.Sample{PromptEvalCount: 1000, PromptEvalDuration: time.Duration(took)})
+	}
+	return r
+}
+
+// TestNoiseWidens: where the prompts of the cells in the checkpoint scatter much, the range is
+// wider, before a search's first cells and after them.
+func TestNoiseWidens(t *testing.T) {
+	ctx, batch := []int{1024, 2048, 4096, 8192}, []int{8, 16, 32, 64, 128, 256, 512}
+	with := func(cells []sweep.Cell, scatter float64) Cost {
+		cp := new(sweep.Checkpoint)
+		for _, c := range cells {
+			cp.Results = append(cp.Results, repeated(c, scatter))
+		}
+		p, _ := count(Input{Config: config(ctx, batch), Checkpoint: cp, Now: noon})
+		assert.InDelta(t, scatter, p.Noise, scatter/2)
+		c, err := p.searching(sweep.StrategyBest)
+		require.NoError(t, err)
+		return c
+	}
+	for basis, cells := range map[Basis][]sweep.Cell{
+		Simulated: {{Ctx: 1024, Batch: 512}, {Ctx: 1024, Batch: 8}},
+		UnderWay:  {{Ctx: 1024, Batch: 512}, {Ctx: 1024, Batch: 64}, {Ctx: 1024, Batch: 16}, {Ctx: 1024, Batch: 8}, {Ctx: 1024, Batch: 32}, {Ctx: 4096, Batch: 128}, {Ctx: 8192, Batch: 16}},
+	} {
+		quiet, noisy := with(cells, 0.02), with(cells, 0.3)
+		assert.Equal(t, basis, quiet.Basis)
+		assert.Equal(t, basis, noisy.Basis)
+		assert.Greater(t, noisy.Most, quiet.Most)
+		assert.LessOrEqual(t, noisy.Most, 28-len(cells))
+	}
+}
+
+// TestSearchUnderWay: what is left of a search is what it says of itself, and nothing once it
+// has ended.
+func TestSearchUnderWay(t *testing.T) {
+	ctx, batch := []int{1024, 2048, 4096, 8192}, []int{8, 16, 32, 64, 128, 256, 512}
+	surfaces, err := simulate.Draw(ctx, batch, 3)
+	require.NoError(t, err)
+	s := surfaces[0]
+	in := Input{Config: config(ctx, batch), Checkpoint: &sweep.Checkpoint{}, Now: noon}
+	in.Config.Strategy = sweep.StrategyBest
+	own := search.Named(sweep.StrategyBest, in.Config.Tolerance, 1)
+	bases := make(map[Basis]int)
+	for range len(s.Plan) {
+		p, _ := count(in)
+		c, err := p.searching(sweep.StrategyBest)
+		require.NoError(t, err)
+		if bases[c.Basis]++; c.Basis == Ended {
+			break
+		}
+		choice := own.Next(sweep.State{Plan: p.Cells, Known: p.known})
+		require.NotEmpty(t, choice.Cells)
+		assert.LessOrEqual(t, c.Least, c.Loads)
+		assert.GreaterOrEqual(t, c.Most, c.Loads)
+		assert.LessOrEqual(t, c.Most, len(p.Cells)-len(p.known), "no cell is loaded twice")
+		r := measured(choice.Cells[0].Ctx, choice.Cells[0].Batch, 0, 0)
+		rate := s.Rates[choice.Cells[0]]
+		r.PromptEvalRate, r.Samples = &rate, []parse.Sample{{PromptEvalCount: 1000, PromptEvalDuration: time.Duration(1000 / rate * float64(time.Second))}}
+		in.Checkpoint.Results = append(in.Checkpoint.Results, r)
+	}
+	assert.Positive(t, bases[Simulated])
+	assert.Positive(t, bases[UnderWay])
+	assert.Equal(t, 1, bases[Ended])
+
+	p, err := Make(in)
+	require.NoError(t, err)
+	assert.Zero(t, p.Costs[0].Loads)
+	assert.Zero(t, p.Costs[0].Time)
+	var b strings.Builder
+	require.NoError(t, p.Print(&b))
+	assert.Regexp(t, `best +0 +0 +0s .*  the search has ended  \(yours\)\n`, b.String())
 }
 
 func TestThinned(t *testing.T) {

@@ -50,25 +50,48 @@ func (p *Plan) printTime(b *strings.Builder) {
 		b.WriteString("  -measure takes one cell first, which counts for the sweep, and tells better\n")
 	}
 	fmt.Fprintf(b, "  %-12s %8s %8s %12s   %s\n", "strategy", "loads", "prompts", "time", "ends")
+	simulated := false
 	for _, c := range p.Costs {
-		note := ""
-		if c.Simulated {
-			note = fmt.Sprintf("  simulated: %d to %d loads, from the start", c.Least, c.Most)
-		}
-		if c.Beside > 0 {
-			note += fmt.Sprintf("  with up to %d beside the plan", c.Beside)
-		}
+		simulated = simulated || c.Basis == Simulated
+		note := c.note()
 		if c.Strategy == p.Config.Strategy {
 			note += "  (yours)"
 		}
 		fmt.Fprintf(b, "  %-12s %8d %8d %12v   %s%s\n", c.Strategy, c.Loads, c.Prompts, short(c.Time), p.Now.Add(c.Time).Format("Mon 2006-01-02 15:04"), note)
 	}
-	if n := sweep.MostRetaken(len(p.Cells), p.Pace, p.Config.Repeat); p.Config.Retake && n > 0 && p.ToDo > 0 {
+	if simulated {
+		fmt.Fprintf(b, "  simulated: nine of ten searches are within the range, with noise of %s\n", p.playedNoise())
+	}
+	if n := sweep.MostRetaken(len(p.Cells), p.Pace, p.Config.Repeat); p.Config.Retake && n > 0 && p.ToDo > 0 && p.Costs[0].Basis != Ended {
 		fmt.Fprintf(b, "  and up to %s once more that something else slows: %v at most (-retake=false leaves them)\n", english.Plural(n, "cell", ""), short(p.Pace.Time(n, n*p.Config.Repeat)))
 	}
 	if limit := p.Config.Budget; limit != (sweep.Budget{}) {
 		b.WriteString("  the budget may end it before\n")
 	}
+}
+
+// note says what the cost rests on.
+func (c Cost) note() (note string) {
+	switch c.Basis {
+	case Ended:
+		note = "  the search has ended"
+	case UnderWay:
+		note = fmt.Sprintf("  under way: %v loads to come", sweep.Range{Least: c.Least, Most: c.Most})
+	case Simulated:
+		note = fmt.Sprintf("  simulated: %v loads", sweep.Range{Least: c.Least, Most: c.Most})
+	}
+	if c.Beside > 0 {
+		note += fmt.Sprintf("  with up to %d beside the plan", c.Beside)
+	}
+	return note
+}
+
+// playedNoise is the noise that searches are simulated with.
+func (p *Plan) playedNoise() string {
+	if p.Noise > 0 {
+		return fmt.Sprintf("%.2g %%, as in the checkpoint", 100*p.Noise)
+	}
+	return "0.5 to 3 % (an assumption; a noisier machine takes more)"
 }
 
 func (p *Plan) printShards(b *strings.Builder) {

@@ -190,7 +190,7 @@ func (v *view) choose(i, samples int, why string, a *sweep.Answer) sweep.Choice 
 // load is the choice of a cell that has to be loaded, with as many loads still to come.
 func (v *view) load(i, samples int, why string, a *sweep.Answer, ahead sweep.Range) sweep.Choice {
 	choice := v.choose(i, samples, why, a)
-	choice.Ahead = ahead
+	choice.Ahead, choice.Early = ahead, why == firstLook
 	return choice
 }
 

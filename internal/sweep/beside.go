@@ -209,6 +209,32 @@ func (cp *Checkpoint) apart(purpose Purpose, cells []Cell) bool {
 	return len(all) < 2 || !slices.Contains(verdict.Differ(all[0], all[1:]), false)
 }
 
+// AgainLeft returns how many loads it still takes, at most, to measure so many leading cells and
+// the baseline, once the plan has been measured.
+func (cp *Checkpoint) AgainLeft(leaders int, baseline bool) int {
+	n := cp.turnsLeft(Confirm, cp.leaders(leaders))
+	if v, ok := cp.Verdict(); ok && baseline {
+		found := cellOf(v.Recommended)
+		n += cp.turnsLeft(Baseline, []Cell{found, {Ctx: found.Ctx}})
+	}
+	return n
+}
+
+// turnsLeft returns how many loads the turns still take at most.
+func (cp *Checkpoint) turnsLeft(purpose Purpose, cells []Cell) (n int) {
+	rounds := MostRounds // that all have
+	for _, c := range cells {
+		if rates, failed := cp.again(purpose, c); !failed {
+			n += max(0, MostRounds-len(rates))
+			rounds = min(rounds, len(rates))
+		}
+	}
+	if rounds >= leastRounds && cp.apart(purpose, cells) {
+		return 0
+	}
+	return n
+}
+
 // again returns the rates of the samples that were taken of a cell for the
 // purpose, and whether it failed.
 func (cp *Checkpoint) again(purpose Purpose, c Cell) (rates []float64, failed bool) {

@@ -88,6 +88,9 @@ func TestConfirmFindsTheLuckyOne(t *testing.T) {
 	summary, _ := f.run(ctx)
 	assert.ErrorIs(t, summary.Usable(), ErrInterrupted)
 	assert.Contains(t, f.log.String(), "# confirm, round 1 of at most 6, ctx=1000/batch=100: ")
+	left := 3*MostRounds - len(f.Store.Checkpoint().Remeasured)
+	assert.Equal(t, left, f.Store.Checkpoint().AgainLeft(3, false))
+	assert.Equal(t, left+2*MostRounds, f.Store.Checkpoint().AgainLeft(3, true))
 	f = start()
 	summary, _ = f.run(t.Context())
 	require.NoError(t, summary.Usable())
@@ -96,6 +99,7 @@ func TestConfirmFindsTheLuckyOne(t *testing.T) {
 	require.NoError(t, err)
 	v, ok := cp.Verdict()
 	require.True(t, ok)
+	assert.Zero(t, cp.AgainLeft(3, false))
 	assert.Equal(t, Cell{3000, 300}, Cell{v.Recommended.Ctx, v.Recommended.Batch})
 	for _, c := range v.Confirmed {
 		assert.GreaterOrEqual(t, len(c.Rates), leastRounds)
@@ -118,6 +122,7 @@ func TestConfirmEndsEarlyAndLeavesOutFailures(t *testing.T) {
 	f.run(t.Context())
 	cp := f.Store.Checkpoint()
 	assert.Len(t, cp.Remeasured, 2*leastRounds, "five rounds tell them apart")
+	assert.Zero(t, cp.AgainLeft(2, false))
 
 	f = newFixture(t, t.TempDir())
 	f.Repeat, f.Leaders = 6, 2
@@ -150,6 +155,7 @@ func TestBaseline(t *testing.T) {
 	cp, err := Load(f.Store.Path())
 	require.NoError(t, err)
 	assert.Len(t, cp.Remeasured, 2*MostRounds)
+	assert.Zero(t, cp.AgainLeft(0, true))
 	assert.GreaterOrEqual(t, f.fake.unloaded, 2*MostRounds-1, "the server's own num_batch may be the cell's, which it would not load anew")
 	v, _ := cp.Verdict()
 	require.NotNil(t, v.Gain)

@@ -51,7 +51,9 @@ type Choice struct {
 	Left    int // loads still to come, these among them; 0 where that is not known
 	// Ahead is the same for a strategy that learns how many it needs: between these they
 	// are in nine of ten sweeps. The zero value says nothing new.
-	Ahead  Range
+	Ahead Range
+	// Early says that Ahead is that of any surface: too little is known of this one.
+	Early  bool
 	Reload bool   // take them after a load of their own, also where the cell is loaded
 	Why    string // in words
 	// Answer is what was found so far, nil for a strategy that looks for nothing.
