@@ -78,7 +78,7 @@ func (c Cost) note() (note string) {
 	case UnderWay:
 		note = fmt.Sprintf("  under way: %v loads to come", sweep.Range{Least: c.Least, Most: c.Most})
 	case Simulated:
-		note = fmt.Sprintf("  simulated: %v loads", sweep.Range{Least: c.Least, Most: c.Most})
+		note = fmt.Sprintf("  simulated: %v %s", sweep.Range{Least: c.Least, Most: c.Most}, english.PluralWord(c.Most, "load", ""))
 	}
 	if c.Beside > 0 {
 		note += fmt.Sprintf("  with up to %d beside the plan", c.Beside)

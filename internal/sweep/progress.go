@@ -45,7 +45,7 @@ func (r *run) begin() Choice {
 	if choice.Answer != nil {
 		expected := ""
 		if r.ahead.Most > 0 {
-			expected = fmt.Sprintf(", %v in nine of ten searches", r.expected())
+			expected = fmt.Sprintf(", likely %v", r.expected())
 		}
 		fmt.Fprintf(r.Log, "# %d cells: %d stand in the checkpoint%s; the search measures as many more as it takes%s\n", len(r.Plan), stand, pruned, expected)
 		return choice

@@ -129,7 +129,7 @@ func TestSearchETA(t *testing.T) {
 		f.names(t.Context())
 		return f.log.String()
 	}
-	assert.Equal(t, `# 4 cells: 0 stand in the checkpoint; the search measures as many more as it takes, 3 to 4 in nine of ten searches
+	assert.Equal(t, `# 4 cells: 0 stand in the checkpoint; the search measures as many more as it takes, likely 3 to 4
 # 1/4 ctx=2000/batch=200: 2200.0 tokens/s (load 3s); best 2200.0 at ctx=2000/batch=200; elapsed 5s, ETA 10s to 15s; next in the list
 # 2/4 ctx=1000/batch=100: 1100.0 tokens/s (load 3s); best 2200.0 at ctx=2000/batch=200; elapsed 10s, ETA 5s to 10s; next in the list
 # 2/4 ctx=1000/batch=100/samples=2: 1100.0 tokens/s (load 3s); best 2200.0 at ctx=2000/batch=200; elapsed 11s, ETA 5s to 10.1s; next in the list
