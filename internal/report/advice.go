@@ -79,7 +79,11 @@ func (a *advice) gainText() string {
 		for _, r := range a.Rows {
 			parts = append(parts, fmt.Sprintf("%s %d", timesText(r.Ratio), r.NumBatch))
 		}
-		return strings.Join(parts, ", ") + "; the gain over the server's own num_batch is not known"
+		text := strings.Join(parts, ", ")
+		if a.Next == nil { // else the last sentence says how to know it
+			text += "; the gain over the server's own num_batch is not known"
+		}
+		return text
 	}
 	text := fmt.Sprintf("%s (95 %% %s) over the server's own", signedPercent(a.Gain.Ratio), percents(*a.Gain))
 	if a.Own > 0 {
