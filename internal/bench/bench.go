@@ -150,6 +150,8 @@ func (b *Bench) open(o Options) (err error) {
 		Retake:         b.config.Retake,
 		HostCells:      b.config.HostCells(),
 
+		RepeatUntilClear: b.config.RepeatUntilClear,
+
 		Deadline:    beforeDeadline(o.Deadline),
 		BudgetEnd:   budgetEnd(b.config.Budget.Time),
 		BudgetCells: b.config.Budget.Cells,
@@ -262,7 +264,7 @@ func (b *Bench) Report(summary sweep.Summary) error {
 
 func (b *Bench) howToGoOn(summary sweep.Summary) string {
 	const again = "to measure again: some cells with -redo and -run, all with -fresh; both keep the old checkpoint"
-	goesOn := "measures what is missing"
+	goesOn, cut := "measures what is missing", summary.Missing > 0 || summary.Stop != nil
 	if summary.Search {
 		goesOn = "goes on with the search"
 	}
@@ -271,11 +273,11 @@ func (b *Bench) howToGoOn(summary sweep.Summary) string {
 		return "to go on: name the cells that are left with -run; the same command measures all of its cells again"
 	case summary.Missing > 0 && b.config.Redo:
 		return "to go on: the same command with -run Sweep, and without -skip and -redo, " + goesOn
-	case summary.Missing > 0 && b.sweep.Filtered:
+	case cut && b.sweep.Filtered:
 		return "to go on: the same command with -run Sweep, and without -skip and -fresh, " + goesOn
-	case summary.Missing > 0 && b.config.Fresh:
+	case cut && b.config.Fresh:
 		return "to go on: the same command without -fresh " + goesOn
-	case summary.Missing > 0:
+	case cut:
 		return "to go on: the same command again " + goesOn
 	}
 	if summary.Search && summary.PassedOver > 0 {

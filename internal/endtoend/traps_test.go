@@ -60,7 +60,7 @@ func TestTrapTruncation(t *testing.T) {
 	out := t.TempDir()
 	prompt := filepath.Join(t.TempDir(), "p")
 	require.NoError(t, os.WriteFile(prompt, []byte(strings.Repeat("once upon a time ", 60)), 0o644))
-	config := sweeptest.WriteConfig(t, "engine: embedded\nprompt: "+prompt+"\nnum_ctx: [1024, 2048]\nnum_batch: [64, 128]\n")
+	config := sweeptest.WriteConfig(t, "engine: embedded\nprompt: "+prompt+"\nnum_ctx: [1024, 2048]\nnum_batch: [64, 128]\nrepeat: 1\nbaseline: false\n")
 	printed, code := sweeptest.Start(t, "-config", config, "-out", out).Wait()
 	assert.Equal(t, 1, code)
 	// 60 times 13 letters and 4 spaces, of which the last is cut off; a start of 16
@@ -89,7 +89,7 @@ func TestTrapTruncation(t *testing.T) {
 func TestTrapSettings(t *testing.T) {
 	sweeptest.NeedsEngine(t)
 	out := t.TempDir()
-	config := sweeptest.WriteConfig(t, "engine: embedded\nprompt: {tokens: 900}\nnum_ctx: [2048, 131080]\nnum_batch: [64, 512, 1024, 2048]\n")
+	config := sweeptest.WriteConfig(t, "engine: embedded\nprompt: {tokens: 900}\nnum_ctx: [2048, 131080]\nnum_batch: [64, 512, 1024, 2048]\nrepeat: 1\nbaseline: false\n")
 	printed, code := sweeptest.Start(t, "-config", config, "-out", out).Wait()
 	require.Zero(t, code, printed)
 	cp := sweeptest.Load(t, out)
@@ -166,7 +166,7 @@ while :; do echo "0, 93, 1095, 699.80, 70000, 87, 0x0000000000000040"; sleep 0.0
 `), 0o755))
 	t.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH"))
 	out := t.TempDir()
-	config := sweeptest.WriteConfig(t, "model: tiny\nprompt: {tokens: 300}\nnum_ctx: [1024]\nnum_batch: [64, 128]\n")
+	config := sweeptest.WriteConfig(t, "model: tiny\nprompt: {tokens: 300}\nnum_ctx: [1024]\nnum_batch: [64, 128]\nrepeat: 1\nbaseline: false\n")
 	args := []string{"-config", config, "-out", out, "-host", engine.Server.URL.String()}
 
 	printed, code := sweeptest.Start(t, append(args, "-exclusive")...).Wait()
@@ -200,7 +200,7 @@ func TestServerLogOfTheUser(t *testing.T) {
 	home := t.TempDir()
 	engine := sweeptest.StartEngine(t, home)
 	out := t.TempDir()
-	config := sweeptest.WriteConfig(t, "model: tiny\nprompt: {tokens: 300}\nnum_ctx: [1024]\nnum_batch: [64, 128]\n")
+	config := sweeptest.WriteConfig(t, "model: tiny\nprompt: {tokens: 300}\nnum_ctx: [1024]\nnum_batch: [64, 128]\nrepeat: 1\nbaseline: false\n")
 	printed, code := sweeptest.Start(t, "-config", config, "-out", out, "-host", engine.Server.URL.String(), "-server-log", filepath.Join(home, ollamarun.EngineLog)).Wait()
 	require.Zero(t, code, printed)
 	cp := sweeptest.Load(t, out)

@@ -23,6 +23,9 @@ type Cost struct {
 	Basis       Basis
 	// Beside are the loads among them for what is measured beside the plan, at most.
 	Beside int
+	// Repeats are the loads among them that the sweep takes by itself while its advice can't tell,
+	// at most.
+	Repeats int
 }
 
 // costs returns that of each strategy, the config's own first.
@@ -45,22 +48,65 @@ func (p *Plan) costs(exhaustive Cost) ([]Cost, error) {
 		return 0
 	})
 	for i := range all {
-		beside, prompts := p.beside(all[i].Loads)
-		all[i].Beside = beside
-		all[i].Loads, all[i].Prompts = all[i].Loads+beside, all[i].Prompts+prompts
-		all[i].Time = p.Pace.Time(all[i].Loads, all[i].Prompts)
+		p.add(&all[i])
 	}
 	return all, nil
 }
 
-// beside returns the loads and prompts of what is measured beside so many loads of
+// add adds what comes on top of the plan's own loads, at most.
+func (p *Plan) add(c *Cost) {
+	beside, prompts := p.beside(c.Loads)
+	baseline := p.baseline(c.Strategy, c.Loads)
+	c.Beside = beside + baseline
+	if c.Strategy == sweep.StrategyExhaustive {
+		c.Repeats = p.repeats
+	}
+	c.Loads, c.Prompts = c.Loads+c.Beside+c.Repeats, c.Prompts+prompts+baseline+c.Repeats
+	c.Time = p.Pace.Time(c.Loads, c.Prompts)
+}
+
+// baseline returns the loads of the server's own num_batch that a strategy takes by itself, in
+// turns with those of the recommended cell, once it has taken so many others.
+func (p *Plan) baseline(strategy string, others int) int {
+	switch {
+	case p.baselineReason(strategy) == "":
+		return 0
+	case others == 0:
+		return p.Checkpoint.BaselineLoads()
+	}
+	return 2 * sweep.MostRounds
+}
+
+// baselineReason says why it takes them, and is empty where it does not.
+func (p *Plan) baselineReason(strategy string) string {
+	if !sweep.CanAdvise(p.Cells) {
+		return ""
+	}
+	loads := len(p.Cells)
+	return p.Config.Baseline.Reason(strategy != sweep.StrategyExhaustive, p.Pace, loads, loads*p.Config.Repeat)
+}
+
+// repeatLoads returns how many more loads an exhaustive sweep takes by itself at most, after the
+// plan has taken so many samples of every cell that works.
+func (p *Plan) repeatLoads(samples int) int {
+	cp := p.Checkpoint
+	if cp == nil {
+		cp = new(sweep.Checkpoint)
+	}
+	if !p.Config.RepeatUntilClear || !sweep.CanAdvise(p.Cells) || p.ToDo == 0 && !cp.Unclear() {
+		return 0
+	}
+	return cp.RepeatLoads(p.Pace, len(p.Cells)-p.Failed, samples)
+}
+
+// beside returns the loads and prompts of what is asked to be measured beside so many loads of
 // the plan, at most.
 func (p *Plan) beside(planned int) (loads, prompts int) {
 	if planned == 0 {
 		if p.Checkpoint == nil {
 			return 0, 0
 		}
-		again := p.Checkpoint.AgainLeft(p.Config.Leaders(), p.Config.Baseline)
+		again := p.Checkpoint.AgainLeft(p.Config.Leaders(), p.Config.Baseline == sweep.BaselineOn)
 		return again, again
 	}
 	if every := p.Config.ReferenceEvery; every > 0 {
@@ -68,7 +114,7 @@ func (p *Plan) beside(planned int) (loads, prompts int) {
 		loads, prompts = loads+n, prompts+n*max(p.Config.Repeat, sweep.ReferenceSamples)
 	}
 	again := p.Config.Leaders() * sweep.MostRounds
-	if p.Config.Baseline {
+	if p.Config.Baseline == sweep.BaselineOn {
 		again += 2 * sweep.MostRounds
 	}
 	l, n := hostChecks(len(p.Config.HostCells()), p.Config.Repeat)

@@ -48,6 +48,7 @@ type Plan struct {
 
 	results map[sweep.Cell]*sweep.Result // of the checkpoint
 	known   map[sweep.Cell]sweep.Known   // of the checkpoint, less what is to be measured again
+	repeats int                          // loads that there is time for while the advice can't tell
 }
 
 // Make looks ahead.
@@ -78,7 +79,7 @@ func count(in Input) (*Plan, Cost) {
 		p.calibrate()
 	}
 	p.known = known
-	lacking := 0 // prompts
+	lacking, least := 0, 0 // prompts; samples that a cell has in the end
 	for _, c := range p.Cells {
 		k := known[c]
 		if k.Failed && in.Config.RetryFailed {
@@ -94,7 +95,11 @@ func count(in Input) (*Plan, Cost) {
 			p.ToDo++
 			lacking += in.Config.Repeat - len(k.Rates)
 		}
+		if n := max(in.Config.Repeat, len(k.Rates)); !k.Failed && (least == 0 || n < least) {
+			least = n
+		}
 	}
+	p.repeats = p.repeatLoads(least)
 	rounds := in.Config.Order == sweep.OrderRound
 	every := sweep.Exhaustive{Repeat: in.Config.Repeat, Rounds: rounds}.Next(sweep.State{Plan: p.Cells, Known: known})
 	return p, Cost{Strategy: sweep.StrategyExhaustive, Loads: every.Left, Prompts: lacking, Least: every.Left, Most: every.Left}

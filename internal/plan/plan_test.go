@@ -51,7 +51,7 @@ func midway() Input {
 		{NumCtx: 65536, NumBatch: 2048, Error: &class},
 	}}
 	cfg := config([]int{1024, 8192, 32768, 65536, 131072}, []int{512, 1024, 2048})
-	cfg.Repeat, cfg.Baseline, cfg.Retake = 1, true, true
+	cfg.Repeat, cfg.Baseline, cfg.Retake = 1, sweep.BaselineOn, true
 	return Input{Config: cfg, Checkpoint: cp, Model: llama8B(), GPUBytes: 24_000_000_000, Now: noon}
 }
 
@@ -65,7 +65,14 @@ func TestPlanTexts(t *testing.T) {
 	searching.Config.Strategy = sweep.StrategyFrontier
 	shared := midway()
 	shared.Shards = 3
-	for name, in := range map[string]Input{"midway": midway(), "shared": shared, "unknown": unknown, "no_gpu": noGPU, "searching": searching} {
+	automatic := midway()
+	automatic.Config.NumCtx = sweep.Axis{List: []int{8192, 65536}}
+	automatic.Checkpoint.Results[0].Warmup.Wall, automatic.Checkpoint.Results[1].Warmup.Wall = 2*time.Second, 2*time.Second
+	automatic.Checkpoint.Results[0].Samples[0].Wall, automatic.Checkpoint.Results[1].Samples[0].Wall = time.Second, time.Second
+	automatic.Config.Baseline, automatic.Config.RepeatUntilClear = sweep.BaselineAuto, true
+	automaticSearch := automatic
+	automaticSearch.Config.Strategy = sweep.StrategyBest
+	for name, in := range map[string]Input{"automatic": automatic, "automatic_search": automaticSearch, "midway": midway(), "shared": shared, "unknown": unknown, "no_gpu": noGPU, "searching": searching} {
 		t.Run(name, func(t *testing.T) {
 			p, err := Make(in)
 			require.NoError(t, err)
@@ -94,7 +101,7 @@ func TestCosts(t *testing.T) {
 	assert.Equal(t, 23*90*time.Second+23*38*time.Second, own.Time)
 
 	in := midway()
-	in.Config.RetryFailed, in.Config.ReferenceEvery, in.Config.Baseline, in.Config.Confirm = true, 4, false, 3
+	in.Config.RetryFailed, in.Config.ReferenceEvery, in.Config.Baseline, in.Config.Confirm = true, 4, sweep.BaselineOff, 3
 	p, err = Make(in)
 	require.NoError(t, err)
 	assert.Equal(t, 12, p.ToDo)
@@ -104,6 +111,69 @@ func TestCosts(t *testing.T) {
 	p, err = Make(none)
 	require.NoError(t, err)
 	assert.Zero(t, p.Costs[0].Time, "all is done")
+}
+
+// TestAutomaticCosts counts what the sweep does by itself: at most, and nothing that is done.
+func TestAutomaticCosts(t *testing.T) {
+	small := Input{Config: config([]int{8192, 16384}, []int{256, 512}), Now: noon}
+	small.Config.Baseline, small.Config.RepeatUntilClear = sweep.BaselineAuto, true
+	costs := func(in Input) map[string]Cost {
+		p, err := Make(in)
+		require.NoError(t, err)
+		of := make(map[string]Cost)
+		for _, c := range p.Costs {
+			of[c.Strategy] = c
+		}
+		return of
+	}
+	every := costs(small)[sweep.StrategyExhaustive]
+	assert.Equal(t, 12, every.Beside)
+	assert.Equal(t, 20, every.Repeats, "24 loads and prompts of 5 s in all, less the plan's")
+	assert.Equal(t, sweep.RepeatTime+time.Minute, every.Time)
+	best := costs(small)[sweep.StrategyBest]
+	assert.Equal(t, 12, best.Beside)
+	assert.Zero(t, best.Repeats)
+
+	long := func(in Input) Input { // loads of a minute and a half
+		in.Checkpoint = &sweep.Checkpoint{Results: []sweep.Result{measured(8192, 256, 0, 0)}}
+		return in
+	}
+	every = costs(long(small))[sweep.StrategyExhaustive]
+	assert.Zero(t, every.Beside)
+	assert.Zero(t, every.Repeats)
+	assert.Equal(t, 12, costs(long(small))[sweep.StrategyBest].Beside, "a search measures it all the same")
+	large := long(small)
+	large.Config.NumCtx, large.Config.NumBatch = sweep.Axis{Start: 8192, End: 8192 * 39, Step: 8192}, sweep.Axis{Start: 64, End: 1024, Step: 64}
+	assert.Equal(t, 12, costs(large)[sweep.StrategyExhaustive].Beside, "less than 3 % of 624 loads")
+
+	one := small
+	one.Config.NumBatch = sweep.Axis{List: []int{512}}
+	every = costs(one)[sweep.StrategyExhaustive]
+	assert.Equal(t, every.Least, every.Loads, "one num_batch allows no advice")
+
+	done := small
+	done.Checkpoint = &sweep.Checkpoint{Sweep: sweep.Header{NumCtx: []int{8192, 16384}, NumBatch: []int{256, 512}, OllamaVersion: "0.10.1"}}
+	for _, ctx := range []int{8192, 16384} {
+		for _, batch := range []int{256, 512} {
+			r := measured(ctx, batch, 0, 0)
+			r.Warmup.Wall, r.Samples[0].Wall = time.Second, time.Second
+			if batch == 256 {
+				r.Samples[0].PromptEvalDuration /= 2
+				r.SetRate()
+			}
+			done.Checkpoint.Results = append(done.Checkpoint.Results, r)
+		}
+	}
+	every = costs(done)[sweep.StrategyExhaustive]
+	assert.Equal(t, 12, every.Loads, "num_batch 256 is twice as fast: a baseline, and no repeats")
+	for ctx := range 2 {
+		for _, batch := range []int{256, 0} {
+			for range 6 {
+				done.Checkpoint.Remeasured = append(done.Checkpoint.Remeasured, sweep.Remeasured{Purpose: sweep.Baseline, Result: measured(8192*(1+ctx), batch, 0, 0)})
+			}
+		}
+	}
+	assert.Zero(t, costs(done)[sweep.StrategyExhaustive].Loads)
 }
 
 func TestSearchesCostLess(t *testing.T) {

@@ -62,9 +62,7 @@ func (p *Plan) printTime(b *strings.Builder) {
 	if simulated {
 		fmt.Fprintf(b, "  simulated: nine of ten searches are within the range, with noise of %s\n", p.playedNoise())
 	}
-	if n := sweep.MostRetaken(len(p.Cells), p.Pace, p.Config.Repeat); p.Config.Retake && n > 0 && p.ToDo > 0 && p.Costs[0].Basis != Ended {
-		fmt.Fprintf(b, "  and up to %s once more that something else slows: %v at most (-retake=false leaves them)\n", english.Plural(n, "cell", ""), short(p.Pace.Time(n, n*p.Config.Repeat)))
-	}
+	p.printAutomatic(b)
 	if limit := p.Config.Budget; limit != (sweep.Budget{}) {
 		b.WriteString("  the budget may end it before\n")
 	}
@@ -83,6 +81,9 @@ func (c Cost) note() (note string) {
 	if c.Beside > 0 {
 		note += fmt.Sprintf("  with up to %d beside the plan", c.Beside)
 	}
+	if c.Repeats > 0 {
+		note += fmt.Sprintf("  with up to %d to repeat", c.Repeats)
+	}
 	return note
 }
 
@@ -92,6 +93,20 @@ func (p *Plan) playedNoise() string {
 		return fmt.Sprintf("%.2g %%, as in the checkpoint", 100*p.Noise)
 	}
 	return "0.5 to 3 % (an assumption; a noisier machine takes more)"
+}
+
+// printAutomatic says what the sweep does by itself.
+func (p *Plan) printAutomatic(b *strings.Builder) {
+	own := p.Config.Strategy
+	if n := sweep.MostRetaken(len(p.Cells), p.Pace, p.Config.Repeat); p.Config.Retake && n > 0 && p.ToDo > 0 && p.Costs[0].Basis != Ended {
+		fmt.Fprintf(b, "  retake: up to %s once more that something else slows, %v at most (-retake=false: none)\n", english.Plural(n, "cell", ""), short(p.Pace.Time(n, n*p.Config.Repeat)))
+	}
+	if own == sweep.StrategyExhaustive && p.repeats > 0 {
+		fmt.Fprintf(b, "  %s\n", sweep.RepeatText(p.repeats))
+	}
+	if p.baseline(own, p.Costs[0].Loads-p.Costs[0].Beside-p.Costs[0].Repeats) > 0 {
+		fmt.Fprintf(b, "  %s\n", sweep.BaselineText("because "+p.baselineReason(own)))
+	}
 }
 
 func (p *Plan) printShards(b *strings.Builder) {

@@ -56,7 +56,7 @@ func TestSurvivesCommandFaults(t *testing.T) {
 			if test.class == parse.Timeout {
 				timeout = "3s"
 			}
-			_, args := sweeptest.Simulated(t, out, "runner: cli\ncell_timeout: "+timeout+"\nollama: "+file+"\nprompt: {fill: 0.5}\nnum_ctx: [2048, 4096]\nnum_batch: [64, 128]\nrepeat: 2\nconfirm: 0\n")
+			_, args := sweeptest.Simulated(t, out, "runner: cli\ncell_timeout: "+timeout+"\nollama: "+file+"\nprompt: {fill: 0.5}\nnum_ctx: [2048, 4096]\nnum_batch: [64, 128]\nrepeat: 2\nconfirm: 0\nbaseline: false\n")
 			begun := time.Now()
 			p := sweeptest.Start(t, args...)
 			printed, code := p.Wait()

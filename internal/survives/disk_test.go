@@ -18,7 +18,7 @@ import (
 )
 
 // manyCells is a sweep whose checkpoint grows to 250 kB.
-const manyCells = "prompt: {tokens: 300}\nnum_ctx: {start: 1024, end: 2048, step: 16}\nnum_batch: {start: 64, end: 512, step: 64}\n"
+const manyCells = "prompt: {tokens: 300}\nnum_ctx: {start: 1024, end: 2048, step: 16}\nnum_batch: {start: 64, end: 512, step: 64}\nrepeat: 1\nbaseline: false\n"
 
 // requireStoppedByTheDisk checks a sweep that could not save any more.
 func requireStoppedByTheDisk(t *testing.T, server *ollamatest.Server, out, printed string, code int, reason string) {

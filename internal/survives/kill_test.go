@@ -26,7 +26,7 @@ import (
 // with it, and compares what it comes to with a sweep that nobody disturbed.
 func TestSurvivesKill(t *testing.T) {
 	columns, kills := inFull(120, 12), inFull(220, 20)
-	grid := fmt.Sprintf("prompt: {tokens: 300}\nnum_ctx: {start: 1024, end: %d, step: 16}\nnum_batch: {start: 64, end: 512, step: 64}\nrepeat: 2\nconfirm: 0\n", 1024+16*(columns-1))
+	grid := fmt.Sprintf("prompt: {tokens: 300}\nnum_ctx: {start: 1024, end: %d, step: 16}\nnum_batch: {start: 64, end: 512, step: 64}\nrepeat: 2\nconfirm: 0\nbaseline: false\n", 1024+16*(columns-1))
 
 	whole := t.TempDir()
 	_, args := sweeptest.SimulatedBy(t, 100, whole, grid)
@@ -85,7 +85,7 @@ func withoutTimes(t *testing.T, out, file string) string {
 func TestSurvivesKillEmbedded(t *testing.T) {
 	sweeptest.NeedsEngine(t)
 	out := t.TempDir()
-	args := []string{"-config", sweeptest.WriteConfig(t, "engine: embedded\nconfirm: 0\nprompt: {tokens: 400}\nnum_ctx: {start: 512, end: 2048, step: 512}\nnum_batch: {start: 64, end: 512, step: 64}\nrepeat: 2\n"), "-out", out}
+	args := []string{"-config", sweeptest.WriteConfig(t, "engine: embedded\nconfirm: 0\nbaseline: false\nprompt: {tokens: 400}\nnum_ctx: {start: 512, end: 2048, step: 512}\nnum_batch: {start: 64, end: 512, step: 64}\nrepeat: 2\n"), "-out", out}
 	seen := make(map[sweep.Cell][]parse.Sample)
 	var reported []string
 	for range inFull(10, 2) {

@@ -67,8 +67,9 @@ type RowGain struct {
 
 // Next is a further measurement.
 type Next struct {
-	Flags []string      // that the sweep's command needs besides
-	Time  time.Duration // that it takes
+	Flags    []string      // that the sweep's command needs besides
+	Baseline bool          // it is a baseline, and not more samples
+	Time     time.Duration // that it takes
 	// Settles says that a difference of Worth, or the one that was found, should show then.
 	Settles bool
 }
@@ -223,7 +224,7 @@ func (cp *Checkpoint) next(a *Advice, v Verdict) *Next {
 	if a.Gain != nil {
 		wanted = max(wanted, a.Gain.Ratio)
 	}
-	baseline := Next{Flags: []string{"-baseline"}, Time: pace.Time(2*MostRounds, 2*MostRounds), Settles: true}
+	baseline := Next{Flags: []string{"-baseline"}, Baseline: true, Time: pace.Time(2*MostRounds, 2*MostRounds), Settles: true}
 	unknown := a.Gain == nil && a.Own != a.Batch
 	switch {
 	case a.Kind == SetBatch && unknown:
@@ -237,8 +238,8 @@ func (cp *Checkpoint) next(a *Advice, v Verdict) *Next {
 	// The half width of an interval falls with the root of the samples.
 	times := a.Resolution / wanted
 	samples := max(int(math.Ceil(float64(least)*times*times)), least+1)
-	settles := v.Basis != verdict.Assumed && samples <= mostAdvised
-	if !settles { // so many tell the noise, at least
+	settles := v.Basis != verdict.Assumed && samples <= mostAdvised && !a.Baseline // whose rounds stay as many
+	if !settles {                                                                  // so many tell the noise, at least
 		samples = max(enoughForNoise, least+1)
 	}
 	return &Next{

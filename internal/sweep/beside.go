@@ -71,7 +71,7 @@ func (cp *Checkpoint) sinceReference() int {
 // beside measures what comes after the plan: the cells that tell hosts apart, leading
 // cells again, the baseline.
 func (r *run) beside(ctx context.Context) error {
-	if len(r.HostCells) == 0 && r.Leaders == 0 && !r.Baseline || r.summary().Missing > 0 {
+	if len(r.HostCells) == 0 && r.Leaders == 0 && !r.wantsBaseline() || r.summary().Missing > 0 {
 		return nil
 	}
 	if err := r.hostCells(ctx, 1); err != nil {
@@ -121,7 +121,7 @@ func (r *run) confirm(ctx context.Context) error {
 	cp := r.Store.Checkpoint()
 	leaders := cp.leaders(r.Leaders)
 	for more := 0; len(leaders) > 0; more++ {
-		if err := r.turns(ctx, Confirm, leaders); err != nil {
+		if err := r.turns(ctx, Confirm, leaders, MostRounds); err != nil {
 			return err
 		}
 		v, _ := cp.Verdict()
@@ -163,19 +163,24 @@ func (cp *Checkpoint) leaders(n int) []Cell {
 // turns with the recommended cell.
 func (r *run) baseline(ctx context.Context) error {
 	v, ok := r.Store.Checkpoint().Verdict()
-	if !r.Baseline || !ok {
+	if !ok || !r.wantsBaseline() {
 		return nil
 	}
 	found := cellOf(v.Recommended)
-	return r.turns(ctx, Baseline, []Cell{found, {Ctx: found.Ctx}})
+	cells := []Cell{found, {Ctx: found.Ctx}}
+	for rounds := MostRounds; ; rounds *= 2 {
+		if err := r.turns(ctx, Baseline, cells, rounds); err != nil || !r.wantsTurns(cells, rounds) {
+			return err
+		}
+	}
 }
 
 // turns measures the cells one after the other, round by round, until all that
 // can be told is told. What stands in the checkpoint is not measured again, and
 // a cell that fails is left out from then on.
-func (r *run) turns(ctx context.Context, purpose Purpose, cells []Cell) error {
+func (r *run) turns(ctx context.Context, purpose Purpose, cells []Cell, rounds int) error {
 	cp := r.Store.Checkpoint()
-	for round := 1; round <= MostRounds; round++ {
+	for round := 1; round <= rounds; round++ {
 		if round > leastRounds && cp.apart(purpose, cells) {
 			return nil
 		}
@@ -188,7 +193,7 @@ func (r *run) turns(ctx context.Context, purpose Purpose, cells []Cell) error {
 			if err != nil {
 				return err
 			}
-			r.besideProgress(purpose, round, result)
+			r.besideProgress(purpose, round, rounds, result)
 		}
 	}
 	return nil
@@ -221,18 +226,25 @@ func (cp *Checkpoint) AgainLeft(leaders int, baseline bool) int {
 }
 
 // turnsLeft returns how many loads the turns still take at most.
-func (cp *Checkpoint) turnsLeft(purpose Purpose, cells []Cell) (n int) {
-	rounds := MostRounds // that all have
-	for _, c := range cells {
-		if rates, failed := cp.again(purpose, c); !failed {
-			n += max(0, MostRounds-len(rates))
-			rounds = min(rounds, len(rates))
-		}
-	}
-	if rounds >= leastRounds && cp.apart(purpose, cells) {
+func (cp *Checkpoint) turnsLeft(purpose Purpose, cells []Cell) int {
+	if missing, _ := cp.missingTurns(purpose, cells, leastRounds); missing == 0 && cp.apart(purpose, cells) {
 		return 0
 	}
-	return n
+	loads, _ := cp.missingTurns(purpose, cells, MostRounds)
+	return loads
+}
+
+// missingTurns returns how many loads the cells lack for so many rounds, and whether one of them
+// has failed, which then has no more turns.
+func (cp *Checkpoint) missingTurns(purpose Purpose, cells []Cell, rounds int) (loads int, failed bool) {
+	for _, c := range cells {
+		rates, broken := cp.again(purpose, c)
+		if !broken {
+			loads += max(0, rounds-len(rates))
+		}
+		failed = failed || broken
+	}
+	return loads, failed
 }
 
 // again returns the rates of the samples that were taken of a cell for the
@@ -263,12 +275,12 @@ func (r *run) besideThePlan(ctx context.Context, purpose Purpose, c Cell, sample
 	return result, err
 }
 
-func (r *run) besideProgress(purpose Purpose, round int, result Result) {
+func (r *run) besideProgress(purpose Purpose, round, most int, result Result) {
 	name := result.Cell().String()
 	if result.NumBatch == 0 {
 		name = fmt.Sprintf("ctx=%d and the server's own num_batch", result.NumCtx)
 	}
-	fmt.Fprintf(r.Log, "# %s, round %d of at most %d, %s: %s\n", purpose, round, MostRounds, name, besideText(result))
+	fmt.Fprintf(r.Log, "# %s, round %d of at most %d, %s: %s\n", purpose, round, most, name, besideText(result))
 }
 
 func besideText(result Result) string {

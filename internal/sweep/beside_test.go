@@ -142,7 +142,7 @@ func TestConfirmEndsEarlyAndLeavesOutFailures(t *testing.T) {
 
 func TestBaseline(t *testing.T) {
 	f := newFixture(t, t.TempDir())
-	f.Baseline = true
+	f.Baseline = BaselineOn
 	f.fake.rate = around(5, 0.005, func(c Cell) float64 {
 		if c.Batch == 0 {
 			return 1800
@@ -170,12 +170,12 @@ func TestBaseline(t *testing.T) {
 
 func TestNothingBesideAnUnfinishedPlan(t *testing.T) {
 	f := newFixture(t, t.TempDir())
-	f.Leaders, f.Baseline, f.Filtered = 3, true, true
+	f.Leaders, f.Baseline, f.Filtered = 3, BaselineOn, true
 	f.run(t.Context())
 	assert.Empty(t, f.Store.Checkpoint().Remeasured, "a part of the plan was asked for")
 
 	f = newFixture(t, t.TempDir())
-	f.Leaders, f.Baseline = 3, true
+	f.Leaders, f.Baseline = 3, BaselineOn
 	f.BudgetEnd = noon.Add(12 * time.Second)
 	summary, _ := f.run(t.Context())
 	assert.ErrorIs(t, summary.Stop, ErrBudget)

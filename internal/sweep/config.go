@@ -32,11 +32,13 @@ type Config struct {
 	Repeat     int    `yaml:"repeat"`      // samples per cell
 	Order      string `yaml:"order"`       // OrderCell or OrderRound
 
-	ReferenceEvery int  `yaml:"reference_every"` // cells between two measurements of the reference cell; 0 for none
-	Confirm        int  `yaml:"confirm"`         // leading cells to measure again; 0 for none, ConfirmDefault
-	Baseline       bool `yaml:"baseline"`        // measure the server's own num_batch too
-	Retake         bool `yaml:"retake"`          // measure disturbed cells again at the end
-	Exclusive      bool `yaml:"exclusive"`       // have the server and its GPUs to ourselves
+	RepeatUntilClear bool `yaml:"-"` // take more samples than Repeat where the advice needs them: nobody has named a number
+
+	ReferenceEvery int            `yaml:"reference_every"` // cells between two measurements of the reference cell; 0 for none
+	Confirm        int            `yaml:"confirm"`         // leading cells to measure again; 0 for none, ConfirmDefault
+	Baseline       BaselineChoice `yaml:"baseline"`        // measure the server's own num_batch too; in a shard BaselineOff or BaselineOn
+	Retake         bool           `yaml:"retake"`          // measure disturbed cells again at the end
+	Exclusive      bool           `yaml:"exclusive"`       // have the server and its GPUs to ourselves
 
 	CellTimeout time.Duration `yaml:"cell_timeout"` // for a cell's load and all its samples
 	ServerWait  time.Duration `yaml:"server_wait"`  // for a server that is away to come back
@@ -93,6 +95,7 @@ func defaults() Config {
 		Order:       OrderCell,
 		Confirm:     ConfirmDefault,
 		Retake:      true,
+		Baseline:    BaselineAuto,
 		CellTimeout: 15 * time.Minute,
 		ServerWait:  10 * time.Minute,
 		Strategy:    StrategyExhaustive,
@@ -130,6 +133,7 @@ func ReadConfig(path string, overrides *Overrides) (Config, error) {
 	if suffix := c.Shard.Suffix(); !overrides.outOfShard() && !strings.HasSuffix(filepath.Clean(c.Out), suffix) {
 		c.Out = filepath.Clean(c.Out) + suffix
 	}
+	c.decide(lines["repeat"] > 0 || overrides.flags("repeat") != "")
 	key, err := c.check()
 	if err == nil {
 		return c, nil
@@ -227,6 +231,16 @@ func (c *Config) Leaders() int {
 		return 3
 	}
 	return 0
+}
+
+// decide settles what the sweep may do by itself. A shard does nothing: what the figures tell is
+// known once all shards are merged.
+func (c *Config) decide(repeatGiven bool) {
+	alone := c.Shard == (Shard{})
+	c.RepeatUntilClear = !repeatGiven && alone && c.Order == OrderCell
+	if c.Baseline == BaselineAuto && !alone {
+		c.Baseline = BaselineOff
+	}
 }
 
 // Searches reports whether a search decides which cells to measure.

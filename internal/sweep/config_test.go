@@ -262,7 +262,7 @@ func TestConfigForms(t *testing.T) {
 	assert.Equal(t, "7b", c.Host)
 	assert.Equal(t, []int{8, 16}, c.NumBatch.Values())
 	assert.True(t, c.Fresh)
-	assert.False(t, c.Baseline)
+	assert.Equal(t, BaselineOff, c.Baseline)
 	assert.Equal(t, Budget{Time: 90 * time.Minute}, c.Budget)
 }
 

@@ -189,12 +189,17 @@ func isYAML(text string) bool {
 	}
 }
 
+// noKey is the tag of a field that follows from others.
+const noKey = "-"
+
 // configFields returns where the value of each key goes.
 func configFields(c *Config) map[string]any {
 	fields := make(map[string]any)
 	v := reflect.ValueOf(c).Elem()
-	for i, key := range configKeys() {
-		fields[key] = v.Field(i).Addr().Interface()
+	for i := range v.NumField() {
+		if key := v.Type().Field(i).Tag.Get("yaml"); key != noKey {
+			fields[key] = v.Field(i).Addr().Interface()
+		}
 	}
 	return fields
 }
@@ -204,7 +209,9 @@ func configKeys() []string {
 	var keys []string
 	t := reflect.TypeFor[Config]()
 	for i := range t.NumField() {
-		keys = append(keys, t.Field(i).Tag.Get("yaml"))
+		if key := t.Field(i).Tag.Get("yaml"); key != noKey {
+			keys = append(keys, key)
+		}
 	}
 	return keys
 }

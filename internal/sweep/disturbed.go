@@ -164,7 +164,7 @@ func (r *run) toRetake() []Disturbed {
 }
 
 // measureAgain replaces the samples in doubt of a cell by new ones, and returns false where the
-// machine was busy for these as well: all of them count then. A cell that fails stays as it was.
+// machine was busy for these as well: then the first ones stand. A cell that fails stays as it was.
 func (r *run) measureAgain(ctx context.Context, s step, d Disturbed) (o Outcome, better bool) {
 	r.retaken[d.Cell] = true
 	before := *r.Store.Checkpoint().Result(d.Cell)
@@ -188,7 +188,7 @@ func (r *run) measureAgain(ctx context.Context, s step, d Disturbed) (o Outcome,
 	added := result.Samples[s.want-len(d.Samples):]
 	busy := slices.ContainsFunc(added, func(s parse.Sample) bool { return check.Busy(s) != "" })
 	if busy {
-		result.Samples, result.SetAside = slices.Concat(before.Samples, added), before.SetAside
+		result.Samples, result.SetAside = before.Samples, slices.Concat(before.SetAside, added)
 		if r.stop = t.put(r.Now()); r.stop != nil {
 			return Outcome{Err: r.stop}, false
 		}

@@ -35,13 +35,13 @@ func (o *Overrides) Register(flags *flag.FlagSet) {
 	duration := func(name, key, usage string, field func(*Config) *time.Duration) {
 		define(o, flags, name, key, usage, parseDuration, func(c *Config, v time.Duration) { *field(c) = v })
 	}
-	yes := func(name, key, usage string, field func(*Config) *bool) {
+	yes := func(name, key, usage string, set func(*Config, bool)) {
 		flags.BoolFunc(name, usage, func(s string) error {
 			v, err := strconv.ParseBool(s)
 			if err != nil {
 				err = fmt.Errorf("expected true or false, and this is %q", s)
 			}
-			o.edits = append(o.edits, edit{name, key, s, func(c *Config) error { *field(c) = v; return nil }})
+			o.edits = append(o.edits, edit{name, key, s, func(c *Config) error { set(c, v); return nil }})
 			return err
 		})
 	}
@@ -69,24 +69,24 @@ func (o *Overrides) Register(flags *flag.FlagSet) {
 	text("modelfile", "modelfile", "`file` of the Modelfile template", func(c *Config) *string { return &c.Modelfile })
 	text("strategy", "strategy", "`exhaustive` for every cell, best to search for the fastest, frontier for the fastest num_batch of every num_ctx", func(c *Config) *string { return &c.Strategy })
 	define(o, flags, "tolerance", "tolerance", "difference in rate that is not worth another cell to a search, like `1%`", ParseTolerance, func(c *Config, v Tolerance) { c.Tolerance = v })
-	yes("prune", "prune", "pass over what needs more memory than a cell that ran out of it", func(c *Config) *bool { return &c.Prune })
+	yes("prune", "prune", "pass over what needs more memory than a cell that ran out of it", func(c *Config, v bool) { c.Prune = v })
 	text("out", "out", "`folder` of checkpoint and reports (default results/ and the config's base name)", func(c *Config) *string { return &c.Out })
 	define(o, flags, "prompt", "prompt", "`file` of the prompt", func(s string) (string, error) { return s, nil },
 		func(c *Config, v string) { c.Prompt = Prompt{File: v} })
 	define(o, flags, "shard", "shard", "measure part `I/N` of the grid, or auto: that which the environment names", flagShard, func(c *Config, v Shard) { c.Shard = v })
 	text("server-log", "server_log", "`file` that the server writes its log to, which tells the num_batch in force", func(c *Config) *string { return &c.ServerLog })
-	number("repeat", "repeat", "measured prompts per `cell`", func(c *Config) *int { return &c.Repeat })
+	number("repeat", "repeat", "measured prompts per `cell` (default 1, and more while the advice can't tell, for two minutes in all)", func(c *Config) *int { return &c.Repeat })
 	text("order", "order", "`cell`: all samples of a cell after one load; round: one sample of every cell, then the next", func(c *Config) *string { return &c.Order })
 	number("reference-every", "reference_every", "`cells` between two measurements of the reference cell, 0 for none", func(c *Config) *int { return &c.ReferenceEvery })
 	number("confirm", "confirm", "`number` of leading cells to measure again", func(c *Config) *int { return &c.Confirm })
-	yes("baseline", "baseline", "measure the server's own num_batch too", func(c *Config) *bool { return &c.Baseline })
-	yes("retake", "retake", "measure cells again at the end that something else slowed (default true)", func(c *Config) *bool { return &c.Retake })
-	yes("exclusive", "exclusive", "unload other models, and refuse a GPU that is busy", func(c *Config) *bool { return &c.Exclusive })
+	yes("baseline", "baseline", "measure the server's own num_batch too (default: where that is cheap, and in a search)", func(c *Config, v bool) { c.Baseline.set(v) })
+	yes("retake", "retake", "measure cells again at the end that something else slowed (default true)", func(c *Config, v bool) { c.Retake = v })
+	yes("exclusive", "exclusive", "unload other models, and refuse a GPU that is busy", func(c *Config, v bool) { c.Exclusive = v })
 	duration("cell-timeout", "cell_timeout", "longest `time` for a cell", func(c *Config) *time.Duration { return &c.CellTimeout })
 	define(o, flags, "budget", "budget", "`2h or 40cells`, after which no cell is begun", ParseBudget, func(c *Config, v Budget) { c.Budget = v })
-	yes("retry-failed", "retry_failed", "measure failed cells again", func(c *Config) *bool { return &c.RetryFailed })
-	yes("redo", "redo", "measure the cells again that -run names", func(c *Config) *bool { return &c.Redo })
-	yes("fresh", "fresh", "put an existing checkpoint aside and start anew", func(c *Config) *bool { return &c.Fresh })
+	yes("retry-failed", "retry_failed", "measure failed cells again", func(c *Config, v bool) { c.RetryFailed = v })
+	yes("redo", "redo", "measure the cells again that -run names", func(c *Config, v bool) { c.Redo = v })
+	yes("fresh", "fresh", "put an existing checkpoint aside and start anew", func(c *Config, v bool) { c.Fresh = v })
 
 	for _, a := range []struct {
 		name, key string

@@ -61,8 +61,8 @@ func (r *run) left() (time.Duration, string) {
 	pace := r.pace()
 	prompts := 0
 	for _, c := range r.Plan {
-		if known := r.state.Known[c]; known.open(r.Repeat) {
-			prompts += r.Repeat - len(known.Rates)
+		if known := r.state.Known[c]; known.open(r.want) {
+			prompts += r.want - len(known.Rates)
 		}
 	}
 	return pace.Time(r.todo, prompts), pace.Basis

@@ -6,6 +6,8 @@ import (
 	"io"
 	"strings"
 	"time"
+
+	"github.com/dustin/go-humanize/english"
 )
 
 // Summary is how a run ended.
@@ -13,6 +15,7 @@ type Summary struct {
 	Planned  int // cells
 	Measured int // cells measured in this run
 	Failed   int // cells that failed in this run
+	Repeats  int // samples that this run took by itself, since the advice could not tell
 	Stood    int // cells of the plan that stood in the checkpoint with a rate, now or before
 	Missing  int // cells of the plan that still lack samples
 	Pruned   int // cells of the plan that were passed over for want of memory
@@ -52,8 +55,12 @@ func (s Summary) Usable() error {
 
 // Print says in a line or two how the run ended.
 func (s Summary) Print(w io.Writer) error {
-	line := fmt.Sprintf("This run: %d cells measured and %d failed in %v; %d of %d have a rate, ",
-		s.Measured, s.Failed, round(s.Elapsed), s.Stood, s.Planned)
+	repeats := ""
+	if s.Repeats > 0 {
+		repeats = fmt.Sprintf(" and %s more taken", english.Plural(s.Repeats, "sample", ""))
+	}
+	line := fmt.Sprintf("This run: %d cells measured and %d failed%s in %v; %d of %d have a rate, ",
+		s.Measured, s.Failed, repeats, round(s.Elapsed), s.Stood, s.Planned)
 	if s.Pruned > 0 {
 		line += fmt.Sprintf("%d are pruned, ", s.Pruned)
 	}
@@ -73,8 +80,9 @@ func (s Summary) Print(w io.Writer) error {
 func (r *run) summary() Summary {
 	sum := Summary{
 		Planned:  len(r.Plan),
-		Measured: len(r.spent) - r.failed,
+		Measured: len(r.spent) - r.failed - r.repeats,
 		Failed:   r.failed,
+		Repeats:  r.repeats,
 		Elapsed:  r.since(r.start),
 		Stop:     r.stop,
 	}

@@ -52,10 +52,13 @@ type Sweep struct {
 	RetryFailed bool          // measure cells again that failed before
 	Redo        bool          // measure cells again that the caller lets through, whatever is known of them
 
-	ReferenceEvery int  // cells between two measurements of the reference cell; 0 for none
-	Leaders        int  // leading cells that are measured again in the end
-	Baseline       bool // measure the server's own num_batch in the end
-	Retake         bool // measure disturbed cells again
+	ReferenceEvery int // cells between two measurements of the reference cell; 0 for none
+	Leaders        int // leading cells that are measured again in the end
+	// RepeatUntilClear says that an exhaustive sweep takes more samples where its advice can't
+	// tell, within RepeatTime.
+	RepeatUntilClear bool
+	Baseline         BaselineChoice // whether to measure the server's own num_batch in the end
+	Retake           bool           // measure disturbed cells again
 	// HostCells are measured before and after the plan, under the name of the Host,
 	// where several hosts share a sweep.
 	HostCells []Cell
@@ -125,6 +128,7 @@ const unloadTimeout = 30 * time.Second
 func (s *Sweep) Run(ctx context.Context, call func(name string, measure func() Outcome)) Summary {
 	run := newRun(s)
 	choice := run.begin()
+	run.sayAutomatic()
 	if len(choice.Cells) > 0 {
 		run.stop = run.prepare(ctx)
 	}
@@ -151,7 +155,7 @@ func (s *Sweep) Run(ctx context.Context, call func(name string, measure func() O
 		run.stop = noCell(s.Plan)
 	}
 	if run.stop == nil && !s.Filtered {
-		run.stop = run.beside(ctx)
+		run.afterPlan(ctx, call)
 	}
 	if err := run.keepAnswer(run.answer(choice)); err != nil && run.stop == nil {
 		run.stop = err
@@ -167,6 +171,7 @@ type run struct {
 	state     State
 	named     map[string]bool // the names that each was called with
 	pruned    map[Cell]Cell   // cells that are passed over, and the failed one each needs more memory than
+	want      int             // samples that each cell is to have now
 	todo      int             // loads of the plan still to come, where the strategy counts them
 	counts    bool            // the strategy counts them
 	ahead     Range           // the same of a search, as it said last
@@ -174,6 +179,7 @@ type run struct {
 	spent     []time.Duration // on each load of the plan in this run, without the time that a server was away or the machine slept
 	timings   timings         // of the same
 	failed    int             // of these
+	repeats   int             // of these, for more samples than Repeat
 	failedNow map[Cell]bool   // cells
 	retaken   map[Cell]bool   // cells that were measured again
 	redone    map[Cell]bool   // cells that this redo has replaced or passed over
@@ -190,7 +196,7 @@ type run struct {
 
 func newRun(s *Sweep) *run {
 	r := &run{
-		Sweep: s, start: s.Now(), named: make(map[string]bool), failedNow: make(map[Cell]bool), retaken: make(map[Cell]bool), redone: make(map[Cell]bool),
+		Sweep: s, start: s.Now(), want: s.Repeat, named: make(map[string]bool), failedNow: make(map[Cell]bool), retaken: make(map[Cell]bool), redone: make(map[Cell]bool),
 		tokens: make(map[int]int), gpu: s.Known.GPU,
 	}
 	cp := s.Store.Checkpoint()

@@ -23,13 +23,14 @@ num_ctx: [512, 1024]
 num_batch: {start: 64, end: 192, step: 64}
 repeat: 3
 confirm: 0
+baseline: false
 `
 
 // SmallPlan is what SmallGrid has to come to, in its order.
 var SmallPlan = []sweep.Cell{{Ctx: 512, Batch: 64}, {Ctx: 512, Batch: 128}, {Ctx: 512, Batch: 192}, {Ctx: 1024, Batch: 64}, {Ctx: 1024, Batch: 128}, {Ctx: 1024, Batch: 192}}
 
 // SearchedGrid is that of 20 × 16 cells, for a simulated server.
-const SearchedGrid = "prompt: {tokens: 300}\nconfirm: 0\nnum_ctx: {start: 1024, end: 40960, step: 2048}\nnum_batch: {start: 64, end: 1024, step: 64}\n"
+const SearchedGrid = "prompt: {tokens: 300}\nconfirm: 0\nbaseline: false\nnum_ctx: {start: 1024, end: 40960, step: 2048}\nnum_batch: {start: 64, end: 1024, step: 64}\n"
 
 // Simulated returns a server that reads prompts fast, and the flags of a sweep
 // of it.

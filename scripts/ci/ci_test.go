@@ -151,7 +151,7 @@ func TestRunsOfTheWorkflow(t *testing.T) {
 		t.Skip("needs the embedded engine")
 	}
 	c := newCheckout(t)
-	require.NoError(t, os.WriteFile(c.path("ci.yaml"), []byte("engine: embedded\nprompt: {tokens: 400}\nnum_ctx: [512, 1024]\nnum_batch: [64, 128]\nrepeat: 6\nconfirm: 0\n"), 0o644))
+	require.NoError(t, os.WriteFile(c.path("ci.yaml"), []byte("engine: embedded\nprompt: {tokens: 400}\nnum_ctx: [512, 1024]\nnum_batch: [64, 128]\nrepeat: 6\nconfirm: 0\nbaseline: false\n"), 0o644))
 	measure := func(budget string) {
 		for _, shard := range []string{"1", "2"} {
 			_, _, printed, code := c.step(t, "sweep", "CONFIG=ci.yaml", "BUDGET="+budget, "STRATEGY=exhaustive", "SHARD="+shard, "SHARDS=2", "RUNNER_NAME=runner"+shard)
@@ -260,7 +260,7 @@ func TestCancelledJob(t *testing.T) {
 		t.Skip("needs the embedded engine")
 	}
 	c := newCheckout(t)
-	require.NoError(t, os.WriteFile(c.path("ci.yaml"), []byte("engine: embedded\nprompt: {tokens: 400}\nnum_ctx: [512, 1024]\nnum_batch: [64, 128]\nrepeat: 50\n"), 0o644))
+	require.NoError(t, os.WriteFile(c.path("ci.yaml"), []byte("engine: embedded\nprompt: {tokens: 400}\nnum_ctx: [512, 1024]\nnum_batch: [64, 128]\nrepeat: 50\nbaseline: false\n"), 0o644))
 	cmd := exec.CommandContext(t.Context(), "bash", "-c", "exec scripts/ci/sweep")
 	cmd.Dir = string(c)
 	cmd.Env = append(os.Environ(), "CONFIG=ci.yaml")

@@ -1,0 +1,304 @@
+package sweep
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"gopkg.in/yaml.v3"
+)
+
+// What a sweep does by itself, so that its advice says something: more samples, where that is
+// short, and the server's own num_batch, where that is cheap.
+const (
+	// RepeatTime is how long all measuring may take in the end where a sweep takes more samples
+	// than it was asked for.
+	RepeatTime = 2 * time.Minute
+	// ShortLoad is below what a load is so short that the server's own num_batch is measured.
+	ShortLoad = 10 * time.Second
+	// CheapShare is the share of a sweep's time below which it is measured where loads are longer.
+	CheapShare = 0.03
+)
+
+// BaselineChoice says whether to measure the server's own num_batch.
+type BaselineChoice int
+
+// The choices.
+const (
+	BaselineOff BaselineChoice = iota
+	BaselineOn
+	BaselineAuto // in a search, and where it is cheap
+)
+
+// UnmarshalYAML reads true or false.
+func (b *BaselineChoice) UnmarshalYAML(n *yaml.Node) error {
+	var on bool
+	if err := decodeValue(n, &on); err != nil {
+		return err
+	}
+	b.set(on)
+	return nil
+}
+
+func (b *BaselineChoice) set(on bool) {
+	*b = BaselineOff
+	if on {
+		*b = BaselineOn
+	}
+}
+
+// Reason says why a sweep of so many loads and prompts of cells measures a baseline by itself,
+// and is empty where it does not.
+func (b BaselineChoice) Reason(search bool, p Pace, loads, prompts int) string {
+	rounds := p.Time(2*MostRounds, 2*MostRounds)
+	switch {
+	case b != BaselineAuto:
+		return ""
+	case search:
+		return "this is a search"
+	case p.Load < ShortLoad:
+		return fmt.Sprintf("a load takes %v", round(p.Load))
+	case float64(rounds) < CheapShare*float64(p.Time(loads, prompts)):
+		return fmt.Sprintf("that takes less than %.0f %% of the sweep's time", 100*CheapShare)
+	}
+	return ""
+}
+
+// BaselineText says beforehand that a baseline is measured.
+func BaselineText(condition string) string {
+	return fmt.Sprintf("baseline: the server's own num_batch, %d loads in the end, %s (-baseline=false: none)", 2*MostRounds, condition)
+}
+
+// RepeatText says beforehand that more samples are taken; most is how many loads that takes at
+// most, 0 where that is not known.
+func RepeatText(most int) string {
+	limit := ""
+	if most > 0 {
+		limit = fmt.Sprintf("at most %d loads and ", most)
+	}
+	return fmt.Sprintf("repeat: more samples of every cell and of the baseline while the advice can't tell, %s%.0f minutes in all (-repeat=1: none)", limit, RepeatTime.Minutes())
+}
+
+// CanAdvise reports whether rates of the cells may allow advice: there is more than one num_batch.
+func CanAdvise(cells []Cell) bool {
+	_, batches := Axes(cells)
+	return len(batches) > 1
+}
+
+// RepeatLoads returns how many loads a sweep takes by itself at most while its advice can't tell,
+// once each of so many cells has so many samples: none where there is no time for a round.
+func (cp *Checkpoint) RepeatLoads(p Pace, cells, samples int) int {
+	if spare := cp.spareLoads(p, cells, samples); spare >= min(cells, 2*MostRounds) {
+		return spare
+	}
+	return 0
+}
+
+// spareLoads returns how many more loads, each with a prompt, are within RepeatTime once each of so
+// many cells has so many samples. Each sample is taken to have a load of its own.
+func (cp *Checkpoint) spareLoads(p Pace, cells, samples int) int {
+	lacking, spent := cells*samples, time.Duration(0)
+	onGrid := cp.onGrid()
+	for i := range cp.Results {
+		r := &cp.Results[i]
+		if r.Failed() || !onGrid(r.Cell()) {
+			continue
+		}
+		for _, s := range r.Samples[:min(samples, len(r.Samples))] {
+			lacking, spent = lacking-1, spent+p.Load+Taken(s)
+		}
+	}
+	for i := range cp.Remeasured {
+		spent += p.Load
+		for _, s := range cp.Remeasured[i].Samples {
+			spent += Taken(s)
+		}
+	}
+	spent += p.Time(lacking, lacking)
+	if each := p.Time(1, 1); each > 0 {
+		return max(0, int((RepeatTime-spent)/each))
+	}
+	return 0
+}
+
+// Unclear reports whether the figures can't tell what to set, and whether more would.
+func (cp *Checkpoint) Unclear() bool {
+	a := cp.advice()
+	return a.Kind == Unsure && a.Next != nil
+}
+
+// advice is that of the checkpoint's own verdict.
+func (cp *Checkpoint) advice() Advice {
+	v, ok := cp.Verdict()
+	if !ok {
+		return Advice{}
+	}
+	return cp.Advice(v)
+}
+
+// BaselineLoads returns how many loads a baseline still takes: none where there is nothing to
+// recommend, or where the recommended num_batch is the server's own, as far as that is known.
+func (cp *Checkpoint) BaselineLoads() int {
+	a := cp.advice()
+	if !a.comparable() {
+		return 0
+	}
+	loads, failed := cp.missingTurns(Baseline, []Cell{a.Cell, {Ctx: a.Ctx}}, MostRounds)
+	if failed {
+		return 0
+	}
+	return loads
+}
+
+// comparable reports whether a baseline would compare two different settings.
+func (a Advice) comparable() bool { return a.Kind != NoAdvice && a.Own != a.Batch }
+
+// sayAutomatic says beforehand what the sweep may do by itself.
+func (r *run) sayAutomatic() {
+	cut := r.BudgetCells > 0 && r.todo > r.BudgetCells // before the plan's end
+	if r.Filtered || cut || !CanAdvise(r.Plan) {
+		return
+	}
+	cp, ended := r.Store.Checkpoint(), r.summary().Missing == 0
+	pace, known := cp.Pace()
+	most := cp.RepeatLoads(pace, len(r.Plan), max(r.Repeat, r.fewest().samples))
+	if r.repeatsByItself() && (!known || most > 0) && (!ended || cp.Unclear()) {
+		fmt.Fprintf(r.Log, "# %s\n", RepeatText(most))
+	}
+	switch reason := r.baselineReason(); {
+	case ended && cp.BaselineLoads() == 0:
+	case reason != "":
+		fmt.Fprintf(r.Log, "# %s\n", BaselineText("because "+reason))
+	case r.Baseline == BaselineAuto && !known:
+		fmt.Fprintf(r.Log, "# %s\n", BaselineText(fmt.Sprintf("if a load takes less than %v or that less than %.0f %% of the time", ShortLoad, 100*CheapShare)))
+	}
+}
+
+func (r *run) searches() bool {
+	_, every := r.strategy.(Exhaustive)
+	return !every
+}
+
+func (r *run) repeatsByItself() bool { return r.RepeatUntilClear && !r.searches() }
+
+// baselineReason says why the sweep measures a baseline by itself; it is empty where it does not,
+// or where that is not known yet.
+func (r *run) baselineReason() string {
+	pace, known := r.Store.Checkpoint().Pace()
+	if !known && !r.searches() {
+		return ""
+	}
+	return r.Baseline.Reason(r.searches(), pace, len(r.Plan), len(r.Plan)*r.Repeat)
+}
+
+// wantsBaseline reports whether the server's own num_batch is to be measured.
+func (r *run) wantsBaseline() bool {
+	if r.Baseline == BaselineOn {
+		return true
+	}
+	cp := r.Store.Checkpoint()
+	return r.baselineReason() != "" && cp.advice().comparable() && r.timeFor(cp.BaselineLoads())
+}
+
+// timeFor reports whether budget and deadline leave time for so many loads, with a prompt each:
+// what nobody has asked for must not end in an error.
+func (r *run) timeFor(loads int) bool {
+	end := r.Now().Add(r.pace().Time(loads, loads))
+	within := func(limit time.Time) bool { return limit.IsZero() || !end.After(limit) }
+	return within(r.Deadline) && within(r.BudgetEnd) && (r.BudgetCells == 0 || len(r.spent)+loads <= r.BudgetCells)
+}
+
+// afterPlan measures what comes after the plan. More samples come first, since a baseline is that
+// of one cell, which they may no longer recommend.
+func (r *run) afterPlan(ctx context.Context, each each) {
+	for again := true; again; again = r.stop == nil && r.wantsSamples() {
+		r.repeatUntilClear(ctx, each)
+		r.retake(ctx, each)
+		if r.stop == nil {
+			r.stop = r.beside(ctx)
+		}
+	}
+}
+
+// repeatUntilClear takes one more sample of every cell, and one more, as long as they are wanted.
+func (r *run) repeatUntilClear(ctx context.Context, each each) {
+	for r.stop == nil && r.wantsSamples() {
+		f := r.fewest()
+		fmt.Fprintf(r.Log, "# the advice can't tell yet: sample %d of every cell\n", f.samples+1)
+		r.want, r.todo, r.counts = f.samples+1, len(f.cells), true
+		before := len(r.spent)
+		r.take(ctx, Choice{Cells: f.cells, Samples: r.want, Left: r.todo, Reload: true}, each)
+		r.repeats += len(r.spent) - before
+	}
+}
+
+// wantsSamples reports whether one more sample of every cell is to be taken: the figures can't
+// tell yet, and there is time. A round that has begun is brought to its end, so that a sweep that
+// was stopped in it comes to the same figures as one that was not.
+func (r *run) wantsSamples() bool {
+	if !r.repeatsByItself() || r.summary().Missing > 0 {
+		return false
+	}
+	cp, f := r.Store.Checkpoint(), r.fewest()
+	if len(f.cells) == 0 || r.spare(f) < f.of || !r.timeFor(len(f.cells)) {
+		return false
+	}
+	if f.begun {
+		return true
+	}
+	a := cp.advice()
+	if a.Kind != Unsure || a.Next == nil || a.Baseline { // which has more rounds
+		return false
+	}
+	return !a.Next.Baseline || cp.BaselineLoads() == 0 || !r.wantsBaseline()
+}
+
+// wantsTurns reports whether a baseline of so many rounds is to have twice as many: its gain can't
+// tell yet, and there is time. As with samples, rounds that have begun are brought to an end.
+func (r *run) wantsTurns(cells []Cell, rounds int) bool {
+	cp := r.Store.Checkpoint()
+	missing, failed := cp.missingTurns(Baseline, cells, 2*rounds)
+	if !r.repeatsByItself() || failed || r.spare(r.fewest()) < missing || !r.timeFor(missing) {
+		return false
+	}
+	begun := missing < 2*rounds
+	a := cp.advice()
+	return begun || a.Kind == Unsure && a.Baseline
+}
+
+// spare returns how many more loads are within RepeatTime, none where nothing was timed.
+func (r *run) spare(f fewest) int {
+	cp := r.Store.Checkpoint()
+	pace, _ := cp.Pace()
+	return cp.spareLoads(pace, f.of, f.samples)
+}
+
+// fewest is which cells have the fewest samples, and how many.
+type fewest struct {
+	samples int
+	cells   []Cell // in the plan's order
+	of      int    // cells that may have more
+	begun   bool   // the others have one more, and none has two more
+}
+
+func (r *run) fewest() fewest {
+	var f fewest
+	most := 0
+	for _, c := range r.Plan {
+		known := r.state.Known[c]
+		n := len(known.Rates)
+		if known.Failed || known.Closed || n == 0 {
+			continue
+		}
+		f.of++
+		most = max(most, n)
+		switch {
+		case len(f.cells) == 0 || n < f.samples:
+			f.samples, f.cells = n, []Cell{c}
+		case n == f.samples:
+			f.cells = append(f.cells, c)
+		}
+	}
+	f.begun = most == f.samples+1
+	return f
+}

@@ -1,0 +1,342 @@
+package sweep
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ollama-sweep/ollama-sweep/parse"
+)
+
+func TestConfigDecidesByItself(t *testing.T) {
+	for _, tt := range []struct {
+		name, config string
+		flags        []string
+		repeats      bool
+		baseline     BaselineChoice
+	}{
+		{"nothing is said", "", nil, true, BaselineAuto},
+		{"one sample is asked for", "repeat: 1\n", nil, false, BaselineAuto},
+		{"one sample, by a flag", "", []string{"-repeat", "1"}, false, BaselineAuto},
+		{"rounds", "order: round\n", nil, false, BaselineAuto},
+		{"a shard", "shard: 1/2\n", nil, false, BaselineOff},
+		{"a shard with a baseline", "shard: 1/2\nbaseline: true\n", nil, false, BaselineOn},
+		{"a baseline", "baseline: true\n", nil, true, BaselineOn},
+		{"none", "baseline: false\n", nil, true, BaselineOff},
+		{"a flag against the config", "baseline: true\n", []string{"-baseline=false"}, true, BaselineOff},
+		{"a flag without a value", "", []string{"-baseline"}, true, BaselineOn},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c, err := readConfig(t, wholeConfig+tt.config, tt.flags...)
+			require.NoError(t, err)
+			assert.Equal(t, tt.repeats, c.RepeatUntilClear)
+			assert.Equal(t, tt.baseline, c.Baseline)
+		})
+	}
+	_, err := readConfig(t, wholeConfig+"baseline: auto\n")
+	assert.EqualError(t, err, `config my.yaml:5: baseline: expected true or false, and this is "auto"`)
+}
+
+func TestBaselineReason(t *testing.T) {
+	short, long := Pace{Load: 9 * time.Second, Prompt: time.Minute}, Pace{Load: 10 * time.Second, Prompt: time.Second}
+	assert.Equal(t, "a load takes 9s", BaselineAuto.Reason(false, short, 4, 4))
+	assert.Empty(t, BaselineAuto.Reason(false, long, 400, 400), "twelve of 400 loads are 3 %")
+	assert.Equal(t, "that takes less than 3 % of the sweep's time", BaselineAuto.Reason(false, long, 401, 401))
+	assert.Equal(t, "this is a search", BaselineAuto.Reason(true, long, 4, 4))
+	for _, choice := range []BaselineChoice{BaselineOff, BaselineOn} {
+		assert.Empty(t, choice.Reason(true, short, 4, 4), "somebody has said so")
+	}
+}
+
+// automatic is a sweep of four cells that does by itself what the defaults say, on a server whose
+// own num_batch is 512. Loads take half a second.
+func automatic(t *testing.T, dir string) *fixture {
+	t.Helper()
+	f := newFixture(t, t.TempDir())
+	f.dir, f.Store = dir, openStore(t, dir, Header{Model: "m", OllamaVersion: "0.10.1"})
+	f.sweeps(Grid{Ctx: []int{1024, 2048}, Batch: []int{256, 512}})
+	f.RepeatUntilClear, f.Baseline = true, BaselineAuto
+	f.loads(500 * time.Millisecond)
+	return f
+}
+
+// loads has each load take so long, by the server's word.
+func (f *fixture) loads(took time.Duration) {
+	f.fake.alterLoaded = func(l *parse.Loaded) { l.Warmup.LoadDuration, l.Warmup.TotalDuration = took, took }
+}
+
+// differing has rates that depend on the cell, and on which sample of it this is in the checkpoint:
+// they scatter by so much, and num_batch 256 is faster by a gain.
+func (f *fixture) differing(scatter, gain float64) {
+	f.fake.rate = func(c Cell) float64 {
+		n := len(f.Store.Checkpoint().Remeasured)
+		if result := f.Store.Checkpoint().Result(c); result != nil && c.Batch > 0 {
+			n += len(result.Samples)
+		}
+		// The fractional part of multiples of the golden ratio spreads evenly over 0 to 1.
+		_, part := modf(float64(1+n)*0.618034 + float64(c.Ctx/1024+c.Batch/256)*0.7549)
+		rate := 1000 * (1 + scatter*(2*part-1))
+		if c.Batch == 256 {
+			rate *= 1 + gain
+		}
+		return rate
+	}
+}
+
+func modf(x float64) (whole, part float64) { whole = float64(int(x)); return whole, x - whole }
+
+// noisy is the seed of rates with a scatter of a fifth that never tell anything.
+const noisy = 4
+
+func samplesOf(f *fixture) (counts []int) {
+	for _, c := range f.Plan {
+		n := 0
+		if r := f.Store.Checkpoint().Result(c); r != nil {
+			n = len(r.Samples)
+		}
+		counts = append(counts, n)
+	}
+	return counts
+}
+
+func baselineRounds(f *fixture) (n int) {
+	for _, p := range purposes(f.Store.Checkpoint()) {
+		if p == Baseline {
+			n++
+		}
+	}
+	return n
+}
+
+func TestRepeatsUntilTheAdviceIsClear(t *testing.T) {
+	dir := t.TempDir()
+	f := automatic(t, dir)
+	f.Baseline = BaselineOff
+	f.differing(0.03, 0.04)
+	var names []string
+	summary := f.Run(t.Context(), func(name string, measure func() Outcome) { names = append(names, name); measure() })
+	require.NoError(t, summary.Usable())
+	counts := samplesOf(f)
+	require.Greater(t, counts[0], 1)
+	assert.Equal(t, []int{counts[0], counts[0], counts[0], counts[0]}, counts, "all rounds are whole")
+	assert.NotEqual(t, Unsure, f.Store.Checkpoint().advice().Kind)
+	assert.Equal(t, 4*(counts[0]-1), summary.Repeats)
+	assert.Equal(t, 4, summary.Measured)
+	assert.Zero(t, summary.Missing)
+	assert.Equal(t, "ctx=1024/batch=256/samples=2", names[4])
+	log := f.log.String()
+	assert.Contains(t, log, "# repeat: more samples of every cell and of the baseline while the advice can't tell, 2 minutes in all (-repeat=1: none)\n")
+	assert.Contains(t, log, "# the advice can't tell yet: sample 2 of every cell\n# 1/4 ctx=1024/batch=256/samples=2: ")
+	assert.Regexp(t, `# 4/4 ctx=2048/batch=512/samples=2: .*, ETA 0s\n`, log)
+	assert.Regexp(t, `# 3/4 ctx=2048/batch=256/samples=2: .*, ETA 5s\n`, log, "a load and a prompt are still to come")
+	var out strings.Builder
+	require.NoError(t, summary.Print(&out))
+	assert.Regexp(t, `This run: 4 cells measured and 0 failed and \d+ samples more taken in `, out.String())
+
+	again := automatic(t, dir)
+	again.Baseline = BaselineOff
+	again.run(t.Context())
+	assert.Empty(t, again.fake.loads, "the advice is clear")
+}
+
+// TestRepeatsEndInTime: on a machine that is too noisy for any advice, also where a sweep is
+// started again.
+func TestRepeatsEndInTime(t *testing.T) {
+	dir := t.TempDir()
+	f := automatic(t, dir)
+	f.fake.rate = around(noisy, 0.2, func(Cell) float64 { return 1000 })
+	f.Baseline = BaselineOff
+	f.loads(5 * time.Second)
+	summary, _ := f.run(t.Context())
+	require.NoError(t, summary.Usable())
+	cp := f.Store.Checkpoint()
+	require.Equal(t, Unsure, cp.advice().Kind)
+	assert.Equal(t, []int{5, 5, 5, 5}, samplesOf(f), "20 loads of 5 s and prompts of a second are two minutes")
+	require.NotNil(t, cp.advice().Next)
+	assert.Equal(t, []string{"-repeat=6"}, cp.advice().Next.Flags, "more than the sweep took by itself")
+
+	again := automatic(t, dir)
+	again.Baseline = BaselineOff
+	again.run(t.Context())
+	assert.Empty(t, again.fake.loads)
+	assert.NotContains(t, again.log.String(), "# repeat: more samples", "a second sweep has no time for them")
+
+	f = automatic(t, t.TempDir())
+	f.fake.rate = around(noisy, 0.2, func(Cell) float64 { return 1000 })
+	f.loads(time.Minute)
+	f.run(t.Context())
+	assert.Equal(t, []int{1, 1, 1, 1}, samplesOf(f), "a long sweep stays at one sample")
+	assert.Zero(t, baselineRounds(f))
+}
+
+// TestBaselineDecides: where the server's own num_batch tells sooner, that is measured and no cell
+// again, in more rounds until it tells.
+func TestBaselineDecides(t *testing.T) {
+	dir := t.TempDir()
+	f := automatic(t, dir)
+	f.differing(0.1, 0.06)
+	summary, _ := f.run(t.Context())
+	require.NoError(t, summary.Usable())
+	rounds := baselineRounds(f)
+	assert.Greater(t, rounds, 2*MostRounds, "six rounds can't tell 6 % at this scatter")
+	assert.Contains(t, f.log.String(), "# baseline, round 7 of at most 12, ")
+	advice := f.Store.Checkpoint().advice()
+	assert.True(t, advice.Baseline)
+	assert.NotEqual(t, Unsure, advice.Kind)
+
+	again := automatic(t, dir)
+	again.run(t.Context())
+	assert.Empty(t, again.fake.loads, "it is in the checkpoint")
+}
+
+func TestAutomaticBaseline(t *testing.T) {
+	f := automatic(t, t.TempDir())
+	f.differing(0.001, 0.1)
+	f.run(t.Context())
+	assert.Equal(t, 2*MostRounds, baselineRounds(f))
+	assert.Contains(t, f.log.String(), "# baseline: the server's own num_batch, 12 loads in the end, if a load takes less than 10s or that less than 3 % of the time (-baseline=false: none)\n")
+
+	for _, tt := range []struct {
+		name  string
+		alter func(*fixture)
+	}{
+		{"none is wanted", func(f *fixture) { f.Baseline = BaselineOff }},
+		{"loads are long", func(f *fixture) { f.loads(ShortLoad) }},
+		{"the server's own num_batch is recommended", func(f *fixture) { f.differing(0.001, -0.1) }},
+		{"one num_batch gives no advice", func(f *fixture) { f.sweeps(Grid{Ctx: []int{1024, 2048}, Batch: []int{256}}) }},
+		{"a part of the plan is asked for", func(f *fixture) { f.Filtered = true }},
+		{"no time before the deadline", func(f *fixture) {
+			f.Deadline = time.Now().Add(time.Hour)
+			f.fake.clock = f.Deadline.Add(-40 * time.Second)
+		}},
+		{"no time in the budget", func(f *fixture) { f.BudgetEnd = noon.Add(40 * time.Second) }},
+		{"no cells in the budget", func(f *fixture) { f.BudgetCells = 15 }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := automatic(t, t.TempDir())
+			f.differing(0.001, 0.1)
+			tt.alter(f)
+			summary, _ := f.run(t.Context())
+			assert.Zero(t, baselineRounds(f))
+			assert.NoError(t, summary.Stop, "what nobody has asked for does not end in an error")
+		})
+	}
+
+	f = automatic(t, t.TempDir())
+	f.differing(0.001, 0.1)
+	f.loads(ShortLoad)
+	f.Strategy = &scripted{cells: f.Plan}
+	f.run(t.Context())
+	assert.Contains(t, f.log.String(), "# baseline: the server's own num_batch, 12 loads in the end, because this is a search (-baseline=false: none)\n")
+	assert.Equal(t, 2*MostRounds, baselineRounds(f))
+	assert.NotContains(t, f.log.String(), "# repeat: ", "a search decides itself how many samples it takes")
+}
+
+// TestAutomaticResumesToTheSameBytes stops after each number of samples, in repeats and turns as
+// elsewhere, and expects the file of an unbroken run.
+func TestAutomaticResumesToTheSameBytes(t *testing.T) {
+	samples, repeated, turned := 0, false, false
+	file := func(stop int) string {
+		dir := t.TempDir()
+		samples = 0
+		for _, stop := range []int{stop, -1} {
+			f := automatic(t, dir)
+			f.differing(0.05, 0.03)
+			f.Store.Checkpoint().Sweep.Started = noon
+			f.Sweep.Now = func() time.Time { return noon }
+			ctx, cancel := context.WithCancel(t.Context())
+			f.fake.onSample = func() {
+				if len(f.fake.samples) == stop {
+					cancel()
+				}
+			}
+			summary, _ := f.run(ctx)
+			samples += len(f.fake.samples)
+			repeated, turned = samplesOf(f)[0] > 1, baselineRounds(f) > 2*MostRounds
+			if stop > 0 {
+				assert.ErrorIs(t, summary.Usable(), ErrInterrupted)
+			}
+		}
+		data, err := os.ReadFile(filepath.Join(dir, FileName))
+		require.NoError(t, err)
+		return string(data)
+	}
+	unbroken, all := file(-1), samples
+	require.True(t, repeated, "more than one sample of a cell")
+	require.True(t, turned, "more turns than six")
+	for stop := 1; stop < all; stop++ {
+		assert.Equal(t, unbroken, file(stop), "stopped after %d samples of %d", stop, all)
+	}
+}
+
+// TestNoRepeats: where more samples are not the sweep's to take, or there is no time for all.
+func TestNoRepeats(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		alter func(*fixture)
+		want  int // samples of each cell that has a rate
+	}{
+		{"as many as asked for", func(f *fixture) { f.RepeatUntilClear, f.Repeat = false, 2 }, 2},
+		{"a search", func(f *fixture) { f.Strategy = &scripted{cells: f.Plan} }, 1},
+		{"a part of the plan", func(f *fixture) { f.Filtered = true }, 1},
+		{"no time before the deadline", func(f *fixture) {
+			f.Deadline = time.Now().Add(time.Hour)
+			f.fake.clock = f.Deadline.Add(-25 * time.Second)
+		}, 1},
+		{"no time in the budget", func(f *fixture) { f.BudgetEnd = noon.Add(25 * time.Second) }, 1},
+		{"no cells in the budget", func(f *fixture) { f.BudgetCells = 7 }, 1},
+		{"cells in the budget", func(f *fixture) { f.BudgetCells = 11 }, 2},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := automatic(t, t.TempDir())
+			f.Baseline = BaselineOff
+			f.fake.rate = around(noisy, 0.2, func(Cell) float64 { return 1000 })
+			tt.alter(f)
+			summary, _ := f.run(t.Context())
+			assert.NoError(t, summary.Stop)
+			assert.Equal(t, []int{tt.want, tt.want, tt.want, tt.want}, samplesOf(f))
+		})
+	}
+}
+
+// TestRepeatsLeaveOutFailures: a cell that failed is not measured again, and one that fails in a
+// repeat is data.
+func TestRepeatsLeaveOutFailures(t *testing.T) {
+	for _, retry := range []bool{false, true} {
+		f := automatic(t, t.TempDir())
+		f.sweeps(Grid{Ctx: []int{1024, 2048}, Batch: []int{128, 256, 512}})
+		f.Baseline, f.RetryFailed = BaselineOff, retry
+		f.fake.rate = around(3, 0.3, func(Cell) float64 { return 1000 })
+		crash := &parse.Failure{Class: parse.RunnerCrashed, Detail: "exit status 2"}
+		f.fake.loadErrs[Cell{1024, 128}] = []error{crash, crash}
+		f.fake.errs[Cell{2048, 128}] = []error{nil, crash, crash} // the second sample
+		summary, outcomes := f.run(t.Context())
+		require.NoError(t, summary.Usable())
+		counts := samplesOf(f)
+		assert.Zero(t, counts[0])
+		assert.Equal(t, 1, counts[3], "no further sample of the cell that failed")
+		assert.Greater(t, counts[1], 2)
+		assert.Equal(t, 2, summary.Failed)
+		assert.Equal(t, 4, summary.Measured)
+		assert.Zero(t, summary.Missing)
+		assert.Equal(t, "Runner crashed: exit status 2", outcomes[8].Skip)
+	}
+}
+
+// TestAutomaticOnAnOlderTool: its rates have no durations, so nothing is known to be short.
+func TestAutomaticOnAnOlderTool(t *testing.T) {
+	f := automatic(t, t.TempDir())
+	rate := 1000.0
+	for _, c := range f.Plan {
+		require.NoError(t, f.Store.Put(Result{NumCtx: c.Ctx, NumBatch: c.Batch, PromptEvalRate: &rate}))
+	}
+	summary, _ := f.run(t.Context())
+	require.NoError(t, summary.Usable())
+	assert.Empty(t, f.fake.loads)
+}
