@@ -107,31 +107,30 @@ func MostRetaken(planned int, p Pace, repeat int) int {
 // It ends where time is up, which does not stop a run that has measured all of its plan, and where the
 // machine is still busy.
 func (r *run) retake(ctx context.Context, each each) (any bool) {
-	if !r.Retake || r.Filtered || r.stop != nil || r.summary().Missing > 0 {
+	if !r.Retake || r.Filtered || r.stop != nil || r.vain == retakeVain || r.summary().Missing > 0 {
 		return false
 	}
 	todo := r.toRetake()
 	r.todo, r.counts = len(todo), true
-	vain := 0 // in a row
 	for _, d := range todo {
 		if r.timeUp(ctx) != nil {
-			break
-		}
-		if vain == retakeVain {
-			fmt.Fprintln(r.Log, "# the machine is still busy: no more cells are measured again")
 			break
 		}
 		any = true
 		s := step{Cell: d.Cell, want: len(r.Store.Checkpoint().Result(d.Cell).Samples), name: d.Cell.String() + "/again"}
 		each(s.name, func() Outcome {
 			outcome, better := r.measureAgain(ctx, s, d)
-			if vain++; better {
-				vain = 0
+			if r.vain++; better {
+				r.vain = 0
 			}
 			return outcome
 		})
 		r.todo--
 		if r.stop != nil {
+			break
+		}
+		if r.vain == retakeVain {
+			fmt.Fprintln(r.Log, "# the machine is still busy: no more cells are measured again")
 			break
 		}
 	}

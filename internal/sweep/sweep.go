@@ -182,6 +182,7 @@ type run struct {
 	repeats   int             // of these, for more samples than Repeat
 	failedNow map[Cell]bool   // cells
 	retaken   map[Cell]bool   // cells that were measured again
+	vain      int             // of these the last in a row that were disturbed once more
 	redone    map[Cell]bool   // cells that this redo has replaced or passed over
 	copied    bool            // the checkpoint was, before the first of these
 	warned    bool            // of the deadline
