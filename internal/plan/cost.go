@@ -72,7 +72,7 @@ func (p *Plan) baseline(strategy string, others int) int {
 	case p.baselineReason(strategy) == "":
 		return 0
 	case others == 0:
-		return p.Checkpoint.BaselineLoads()
+		return p.Checkpoint.BaselineLoads(p.Config.Baseline)
 	}
 	return 2 * sweep.MostRounds
 }

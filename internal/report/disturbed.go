@@ -11,8 +11,8 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 )
 
-// disturbedText explains the mark of a cell whose rate may be too low.
-const disturbedText = "disturbed: something else than the settings may have slowed it"
+// disturbedText explains the mark of a cell whose rate is in doubt.
+const disturbedText = "in doubt: something else than the settings may have made the rate"
 
 // disturbances is what something else than their settings did to cells.
 type disturbances struct {
@@ -62,34 +62,34 @@ func (d disturbances) text() string {
 	if n := len(d.busy); n > 0 {
 		parts = append(parts, fmt.Sprintf("the machine was busy in %d of %d cells (%s)", n, d.measured, d.most))
 	}
-	if n := d.low(); n > 0 {
-		parts = append(parts, english.Plural(n, "cell was", "cells were")+" far below what the others let expect")
+	if n := d.far(); n > 0 {
+		parts = append(parts, english.Plural(n, "cell was", "cells were")+" far from what the others let expect")
 	}
 	if n := len(d.again); n > 0 {
 		parts = append(parts, fmt.Sprintf("%d measured again", n))
 	}
 	if n := len(d.standing); n > 0 {
-		parts = append(parts, fmt.Sprintf("%d may read too low: once nothing else runs, -redo measures them again", n))
+		parts = append(parts, fmt.Sprintf("%d in doubt: once nothing else runs, -redo measures them again", n))
 	}
 	return strings.Join(parts, "; ")
 }
 
-// low counts the cells that only their rates tell of.
-func (d disturbances) low() int {
-	low := make(map[sweep.Cell]bool)
+// far counts the cells that only their rates tell of.
+func (d disturbances) far() int {
+	far := make(map[sweep.Cell]bool)
 	for c := range d.standing {
-		low[c] = true
+		far[c] = true
 	}
 	for _, c := range d.again {
-		low[c] = true
+		far[c] = true
 	}
 	for _, c := range d.busy {
-		delete(low, c)
+		delete(far, c)
 	}
-	return len(low)
+	return len(far)
 }
 
-// cells names those that may be too low as they stand, empty where there are none.
+// cells names those in doubt, empty where there are none.
 func (d disturbances) cells() string {
 	var cells []sweep.Cell
 	for c := range d.standing {
@@ -115,7 +115,7 @@ func (d disturbances) doubtLines(r *sweep.Result) []string {
 			rate, _ := r.Samples[i].PromptEvalRate()
 			why := check.Busy(r.Samples[i])
 			if why == "" {
-				why = "it lies far below what the others let expect"
+				why = "it lies far from what the others let expect"
 			}
 			lines = append(lines, fmt.Sprintf("in doubt: %s tokens/s: %s", rateText(rate), why))
 		}
@@ -127,7 +127,7 @@ func (d disturbances) doubtLines(r *sweep.Result) []string {
 		}
 	}
 	if len(aside) > 0 {
-		lines = append(lines, fmt.Sprintf("set aside, since something else had slowed them: %s", ratesText(aside)))
+		lines = append(lines, fmt.Sprintf("set aside, as they were in doubt: %s", ratesText(aside)))
 	}
 	return lines
 }

@@ -39,8 +39,8 @@ func TestDisturbedIsSaid(t *testing.T) {
 	var b strings.Builder
 	require.NoError(t, Print(&b, cp, Options{}))
 	text := strings.Join(strings.Fields(b.String()), " ")
-	assert.Contains(t, text, "Disturbed: the machine was busy in 2 of 12 cells (other programs used 2.4 of 4 CPUs); 1 cell was far below what the others let expect; 1 measured again; 2 may read too low: once nothing else runs, -redo measures them again")
-	assert.Contains(t, text, "? disturbed: something else than the settings may have slowed it")
+	assert.Contains(t, text, "Disturbed: the machine was busy in 2 of 12 cells (other programs used 2.4 of 4 CPUs); 1 cell was far from what the others let expect; 1 measured again; 2 in doubt: once nothing else runs, -redo measures them again")
+	assert.Contains(t, text, "? in doubt: something else than the settings may have made the rate")
 	assert.Regexp(t, `(?m)^ +256 +1601\.0  +534\.0\? `, b.String())
 	assert.NotContains(t, text, "in doubt: num_ctx")
 
@@ -49,9 +49,9 @@ func TestDisturbedIsSaid(t *testing.T) {
 	assert.Contains(t, b.String(), "  in doubt: num_ctx=2048 with num_batch=256; num_ctx=4096 with num_batch=64\n")
 
 	g := newGrid(cp)
-	assert.Contains(t, g.cellText(sweep.Cell{Ctx: 1024, Batch: 128}, ""), "set aside, since something else had slowed them: 467.0 tokens/s")
+	assert.Contains(t, g.cellText(sweep.Cell{Ctx: 1024, Batch: 128}, ""), "set aside, as they were in doubt: 467.0 tokens/s")
 	assert.Contains(t, g.cellText(sweep.Cell{Ctx: 2048, Batch: 256}, ""), "in doubt: 534.0 tokens/s: other programs used 2.4 of 4 CPUs")
-	assert.Contains(t, g.cellText(sweep.Cell{Ctx: 4096, Batch: 64}, ""), "in doubt: 25.1 tokens/s: it lies far below what the others let expect")
+	assert.Contains(t, g.cellText(sweep.Cell{Ctx: 4096, Batch: 64}, ""), "in doubt: 25.1 tokens/s: it lies far from what the others let expect")
 	assert.Contains(t, g.marks(sweep.Cell{Ctx: 4096, Batch: 64}, ""), pageMark{"?", disturbedText})
 	assert.Empty(t, g.marks(sweep.Cell{Ctx: 1024, Batch: 128}, ""))
 }

@@ -28,7 +28,7 @@ type grid struct {
 	planned    map[sweep.Cell]bool
 	pruned     map[sweep.Cell]sweep.Cell // each with the cell that ran out of memory
 	results    map[sweep.Cell]*sweep.Result
-	again      map[sweep.Cell][]float64 // rates of the leading cells that were measured again
+	again      map[sweep.Cell][]float64 // rates of what was measured again of cells, in turns
 	gpu        bool                     // a model was in GPU memory, so that one that is not has spilled
 	cp         *sweep.Checkpoint
 	verdict    func() (sweep.Verdict, bool) // of the checkpoint, reckoned once
@@ -41,8 +41,8 @@ func newGrid(cp *sweep.Checkpoint) *grid {
 	g := &grid{
 		planned: make(map[sweep.Cell]bool, len(plan)),
 		results: cp.ByCell(),
-		again:   make(map[sweep.Cell][]float64),
 	}
+	g.again, _ = cp.Again()
 	g.cp = cp
 	g.verdict = sync.OnceValues(cp.Verdict)
 	g.disturbed = sync.OnceValue(g.disturbances)
@@ -52,11 +52,6 @@ func newGrid(cp *sweep.Checkpoint) *grid {
 	g.ctx, g.batch = cp.Axes()
 	for _, c := range plan {
 		g.planned[c] = true
-	}
-	for i := range cp.Remeasured {
-		if r := &cp.Remeasured[i]; r.Purpose == sweep.Confirm {
-			g.again[r.Cell()] = append(g.again[r.Cell()], r.SampleRates()...)
-		}
 	}
 	for i := range cp.Results {
 		g.gpu = g.gpu || cp.Results[i].SizeVRAM > 0

@@ -93,7 +93,7 @@ func TestCellText(t *testing.T) {
 		"other models in memory: other:7b",
 		"tries that failed: 1",
 		"measured: 2026-02-03 04:05:06",
-		"measured again, in turns with the other leading cells: 1249.0, 1250.0, 1251.0, 1249.0, 1250.0, 1251.0 tokens/s, in the median 1250.0",
+		"measured again, in turns with others: 1249.0, 1250.0, 1251.0, 1249.0, 1250.0, 1251.0 tokens/s, in the median 1250.0",
 		"a part of the model was not in GPU memory",
 		"warning: spill: 18.0 of 20.0 GB",
 	}, newGrid(cp).cellText(r.Cell(), "best, recommended"))

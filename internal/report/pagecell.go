@@ -119,7 +119,7 @@ func (g *grid) cellText(c sweep.Cell, is string) []string {
 	}
 	lines = append(lines, figureLines(r)...)
 	if rates := g.again[c]; len(rates) > 0 {
-		lines = append(lines, fmt.Sprintf("measured again, in turns with the other leading cells: %s, in the median %s", ratesText(rates), rateText(verdict.Median(rates))))
+		lines = append(lines, fmt.Sprintf("measured again, in turns with others: %s, in the median %s", ratesText(rates), rateText(verdict.Median(rates))))
 	}
 	if at == measured && g.spilled(r) {
 		lines = append(lines, spilledText)

@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"time"
-
-	"gopkg.in/yaml.v3"
 )
 
 // What a sweep does by itself, so that its advice says something: more samples, where that is
@@ -19,55 +17,6 @@ const (
 	// CheapShare is the share of a sweep's time below which it is measured where loads are longer.
 	CheapShare = 0.03
 )
-
-// BaselineChoice says whether to measure the server's own num_batch.
-type BaselineChoice int
-
-// The choices.
-const (
-	BaselineOff BaselineChoice = iota
-	BaselineOn
-	BaselineAuto // in a search, and where it is cheap
-)
-
-// UnmarshalYAML reads true or false.
-func (b *BaselineChoice) UnmarshalYAML(n *yaml.Node) error {
-	var on bool
-	if err := decodeValue(n, &on); err != nil {
-		return err
-	}
-	b.set(on)
-	return nil
-}
-
-func (b *BaselineChoice) set(on bool) {
-	*b = BaselineOff
-	if on {
-		*b = BaselineOn
-	}
-}
-
-// Reason says why a sweep of so many loads and prompts of cells measures a baseline by itself,
-// and is empty where it does not.
-func (b BaselineChoice) Reason(search bool, p Pace, loads, prompts int) string {
-	rounds := p.Time(2*MostRounds, 2*MostRounds)
-	switch {
-	case b != BaselineAuto:
-		return ""
-	case search:
-		return "this is a search"
-	case p.Load < ShortLoad:
-		return fmt.Sprintf("a load takes %v", round(p.Load))
-	case float64(rounds) < CheapShare*float64(p.Time(loads, prompts)):
-		return fmt.Sprintf("that takes less than %.0f %% of the sweep's time", 100*CheapShare)
-	}
-	return ""
-}
-
-// BaselineText says beforehand that a baseline is measured.
-func BaselineText(condition string) string {
-	return fmt.Sprintf("baseline: the server's own num_batch, %d loads in the end, %s (-baseline=false: none)", 2*MostRounds, condition)
-}
 
 // RepeatText says beforehand that more samples are taken; most is how many loads that takes at
 // most, 0 where that is not known.
@@ -136,23 +85,6 @@ func (cp *Checkpoint) advice() Advice {
 	return cp.Advice(v)
 }
 
-// BaselineLoads returns how many loads a baseline still takes: none where there is nothing to
-// recommend, or where the recommended num_batch is the server's own, as far as that is known.
-func (cp *Checkpoint) BaselineLoads() int {
-	a := cp.advice()
-	if !a.comparable() {
-		return 0
-	}
-	loads, failed := cp.missingTurns(Baseline, []Cell{a.Cell, {Ctx: a.Ctx}}, MostRounds)
-	if failed {
-		return 0
-	}
-	return loads
-}
-
-// comparable reports whether a baseline would compare two different settings.
-func (a Advice) comparable() bool { return a.Kind != NoAdvice && a.Own != a.Batch }
-
 // sayAutomatic says beforehand what the sweep may do by itself.
 func (r *run) sayAutomatic() {
 	cut := r.BudgetCells > 0 && r.todo > r.BudgetCells // before the plan's end
@@ -166,7 +98,7 @@ func (r *run) sayAutomatic() {
 		fmt.Fprintf(r.Log, "# %s\n", RepeatText(most))
 	}
 	switch reason := r.baselineReason(); {
-	case ended && cp.BaselineLoads() == 0:
+	case ended && cp.BaselineLoads(r.Baseline) == 0:
 	case reason != "":
 		fmt.Fprintf(r.Log, "# %s\n", BaselineText("because "+reason))
 	case r.Baseline == BaselineAuto && !known:
@@ -181,25 +113,6 @@ func (r *run) searches() bool {
 
 func (r *run) repeatsByItself() bool { return r.RepeatUntilClear && !r.searches() }
 
-// baselineReason says why the sweep measures a baseline by itself; it is empty where it does not,
-// or where that is not known yet.
-func (r *run) baselineReason() string {
-	pace, known := r.Store.Checkpoint().Pace()
-	if !known && !r.searches() {
-		return ""
-	}
-	return r.Baseline.Reason(r.searches(), pace, len(r.Plan), len(r.Plan)*r.Repeat)
-}
-
-// wantsBaseline reports whether the server's own num_batch is to be measured.
-func (r *run) wantsBaseline() bool {
-	if r.Baseline == BaselineOn {
-		return true
-	}
-	cp := r.Store.Checkpoint()
-	return r.baselineReason() != "" && cp.advice().comparable() && r.timeFor(cp.BaselineLoads())
-}
-
 // timeFor reports whether budget and deadline leave time for so many loads, with a prompt each:
 // what nobody has asked for must not end in an error.
 func (r *run) timeFor(loads int) bool {
@@ -209,14 +122,20 @@ func (r *run) timeFor(loads int) bool {
 }
 
 // afterPlan measures what comes after the plan. More samples come first, since a baseline is that
-// of one cell, which they may no longer recommend.
+// of one cell, which they may no longer recommend; a run that was cut after the first turns resumes with the
+// baseline.
 func (r *run) afterPlan(ctx context.Context, each each) {
-	for again := true; again; again = r.stop == nil && r.wantsSamples() {
+	if len(r.Store.Checkpoint().baselined()) == 0 || r.fewest().begun {
 		r.repeatUntilClear(ctx, each)
 		r.retake(ctx, each)
-		if r.stop == nil {
-			r.stop = r.beside(ctx)
+	}
+	for r.stop == nil {
+		r.stop = r.beside(ctx)
+		if r.stop != nil || !r.wantsSamples() {
+			return
 		}
+		r.repeatUntilClear(ctx, each)
+		r.retake(ctx, each)
 	}
 }
 
@@ -246,24 +165,14 @@ func (r *run) wantsSamples() bool {
 	if f.begun {
 		return true
 	}
+	if _, begun := cp.begunTurns(); begun {
+		return false
+	}
 	a := cp.advice()
 	if a.Kind != Unsure || a.Next == nil || a.Baseline { // which has more rounds
 		return false
 	}
-	return !a.Next.Baseline || cp.BaselineLoads() == 0 || !r.wantsBaseline()
-}
-
-// wantsTurns reports whether a baseline of so many rounds is to have twice as many: its gain can't
-// tell yet, and there is time. As with samples, rounds that have begun are brought to an end.
-func (r *run) wantsTurns(cells []Cell, rounds int) bool {
-	cp := r.Store.Checkpoint()
-	missing, failed := cp.missingTurns(Baseline, cells, 2*rounds)
-	if !r.repeatsByItself() || failed || r.spare(r.fewest()) < missing || !r.timeFor(missing) {
-		return false
-	}
-	begun := missing < 2*rounds
-	a := cp.advice()
-	return begun || a.Kind == Unsure && a.Baseline
+	return !a.Next.Baseline || cp.BaselineLoads(r.Baseline) == 0 || !r.wantsBaseline()
 }
 
 // spare returns how many more loads are within RepeatTime, none where nothing was timed.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
 )
@@ -124,7 +125,7 @@ func (r *run) confirm(ctx context.Context) error {
 		if err := r.turns(ctx, Confirm, leaders, MostRounds); err != nil {
 			return err
 		}
-		v, _ := cp.Verdict()
+		v, _ := cp.verdictBy(Confirm) // a baseline comes after that
 		top := cellOf(v.Recommended)
 		if slices.Contains(leaders, top) || more == r.Leaders {
 			return nil
@@ -159,27 +160,12 @@ func (cp *Checkpoint) leaders(n int) []Cell {
 	return leaders
 }
 
-// baseline measures the server's own num_batch at the recommended num_ctx, in
-// turns with the recommended cell.
-func (r *run) baseline(ctx context.Context) error {
-	v, ok := r.Store.Checkpoint().Verdict()
-	if !ok || !r.wantsBaseline() {
-		return nil
-	}
-	found := cellOf(v.Recommended)
-	cells := []Cell{found, {Ctx: found.Ctx}}
-	for rounds := MostRounds; ; rounds *= 2 {
-		if err := r.turns(ctx, Baseline, cells, rounds); err != nil || !r.wantsTurns(cells, rounds) {
-			return err
-		}
-	}
-}
-
 // turns measures the cells one after the other, round by round, until all that
 // can be told is told. What stands in the checkpoint is not measured again, and
 // a cell that fails is left out from then on.
 func (r *run) turns(ctx context.Context, purpose Purpose, cells []Cell, rounds int) error {
 	cp := r.Store.Checkpoint()
+	before := len(cp.Remeasured)
 	for round := 1; round <= rounds; round++ {
 		if round > leastRounds && cp.apart(purpose, cells) {
 			return nil
@@ -193,10 +179,25 @@ func (r *run) turns(ctx context.Context, purpose Purpose, cells []Cell, rounds i
 			if err != nil {
 				return err
 			}
-			r.besideProgress(purpose, round, rounds, result)
+			if rounds == MostRounds { // of many more there is one line in the end
+				r.besideProgress(purpose, round, result)
+			}
 		}
 	}
+	if rounds > MostRounds && len(cp.Remeasured) > before {
+		r.sayMedians(purpose, cells, rounds)
+	}
 	return nil
+}
+
+// sayMedians says what many rounds came to.
+func (r *run) sayMedians(purpose Purpose, cells []Cell, rounds int) {
+	var texts []string
+	for _, c := range cells {
+		rates, _ := r.Store.Checkpoint().again(purpose, c)
+		texts = append(texts, fmt.Sprintf("%s %.1f tokens/s", besideName(c), verdict.Median(rates)))
+	}
+	fmt.Fprintf(r.Log, "# %s, median of %d rounds: %s\n", purpose, rounds, strings.Join(texts, ", "))
 }
 
 // apart reports whether every cell differs from the fastest of them.
@@ -218,9 +219,8 @@ func (cp *Checkpoint) apart(purpose Purpose, cells []Cell) bool {
 // the baseline, once the plan has been measured.
 func (cp *Checkpoint) AgainLeft(leaders int, baseline bool) int {
 	n := cp.turnsLeft(Confirm, cp.leaders(leaders))
-	if v, ok := cp.Verdict(); ok && baseline {
-		found := cellOf(v.Recommended)
-		n += cp.turnsLeft(Baseline, []Cell{found, {Ctx: found.Ctx}})
+	if baseline {
+		n += cp.BaselineLoads(BaselineOn)
 	}
 	return n
 }
@@ -275,12 +275,16 @@ func (r *run) besideThePlan(ctx context.Context, purpose Purpose, c Cell, sample
 	return result, err
 }
 
-func (r *run) besideProgress(purpose Purpose, round, most int, result Result) {
-	name := result.Cell().String()
-	if result.NumBatch == 0 {
-		name = fmt.Sprintf("ctx=%d and the server's own num_batch", result.NumCtx)
+func (r *run) besideProgress(purpose Purpose, round int, result Result) {
+	fmt.Fprintf(r.Log, "# %s, round %d of at most %d, %s: %s\n", purpose, round, MostRounds, besideName(result.Cell()), besideText(result))
+}
+
+// besideName names a cell, or one with the server's own num_batch.
+func besideName(c Cell) string {
+	if c.Batch == 0 {
+		return fmt.Sprintf("ctx=%d and the server's own num_batch", c.Ctx)
 	}
-	fmt.Fprintf(r.Log, "# %s, round %d of at most %d, %s: %s\n", purpose, round, most, name, besideText(result))
+	return c.String()
 }
 
 func besideText(result Result) string {

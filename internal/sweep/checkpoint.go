@@ -38,8 +38,8 @@ type Result struct {
 	Detail string       `json:"detail,omitempty"` // the server's own words
 
 	Samples []parse.Sample `json:"samples,omitempty"`
-	// SetAside are samples that don't count, since something else had slowed them: those that were
-	// replaced, or that should have replaced others.
+	// SetAside are samples that don't count, since they were in doubt: those that were replaced, or
+	// that should have replaced others.
 	SetAside []parse.Sample `json:"set_aside,omitempty"`
 	// Warmup holds the first load's own short prompt, which is not a sample. Later
 	// loads, of other rounds or after an end in between, differ in nothing but time.

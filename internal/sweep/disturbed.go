@@ -13,22 +13,21 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
-// Disturbed is a cell with samples that something else than its settings may have slowed.
+// Disturbed is a cell with samples that may tell something else than its settings.
 type Disturbed struct {
 	Cell
 	Samples []int // places of those among the result's
-	// Busy says what else used the machine then; it is empty where only the rates show that
-	// something did.
+	// Busy says what else used the machine then; it is empty where only the rates are odd.
 	Busy string
 }
 
 // Disturbed returns the cells of the grid that were disturbed, in order of measurement. v must be
-// cp's own verdict. A cell that lies far below its row and column is one of them as long as it
-// was not measured again: after that it is held to be slow.
+// cp's own verdict. A cell that lies far from its row and column is one of them as long as it
+// was not measured again: after that it is held to be different.
 func (cp *Checkpoint) Disturbed(v Verdict) []Disturbed {
-	slow := make(map[Cell]bool)
-	for _, c := range v.Slow {
-		slow[cellOf(c)] = true
+	far := make(map[Cell]bool)
+	for _, c := range v.Far {
+		far[cellOf(c)] = true
 	}
 	onGrid := cp.onGrid()
 	var all []Disturbed
@@ -37,21 +36,21 @@ func (cp *Checkpoint) Disturbed(v Verdict) []Disturbed {
 		if r.PromptEvalRate == nil || !onGrid(r.Cell()) {
 			continue
 		}
-		if d := r.disturbed(slow[r.Cell()] && len(r.SetAside) == 0, v.Noise); len(d.Samples) > 0 {
+		if d := r.disturbed(far[r.Cell()] && len(r.SetAside) == 0, v.Noise); len(d.Samples) > 0 {
 			all = append(all, d)
 		}
 	}
 	return all
 }
 
-// disturbed looks at the samples of a cell, all of which are in doubt where the cell itself is
-// slow. noise is the relative standard deviation of a sample.
-func (r *Result) disturbed(slow bool, noise float64) Disturbed {
+// disturbed looks at the samples of a cell, all of which are in doubt where the cell itself lies
+// far off. noise is the relative standard deviation of a sample.
+func (r *Result) disturbed(far bool, noise float64) Disturbed {
 	d := Disturbed{Cell: r.Cell()}
 	rates := r.SampleRates()
 	for i, s := range r.Samples {
 		busy := check.Busy(s)
-		if busy != "" || slow || lags(rates, i, noise) {
+		if busy != "" || far || lags(rates, i, noise) {
 			d.Samples = append(d.Samples, i)
 		}
 		if d.Busy == "" {
@@ -68,7 +67,7 @@ const lagsNoise = 5
 // lags reports whether a sample lies far below the others of its cell.
 func lags(rates []float64, i int, noise float64) bool {
 	others := slices.Delete(slices.Clone(rates), i, i+1)
-	return len(others) > 0 && rates[i] < verdict.Median(others)*(1-max(verdict.FarBelow, lagsNoise*noise))
+	return len(others) > 0 && rates[i] < verdict.Median(others)*(1-max(verdict.Far, lagsNoise*noise))
 }
 
 // setAside takes samples from those that count.
@@ -142,7 +141,7 @@ func (r *run) retake(ctx context.Context, each each) (any bool) {
 func (r *run) toRetake() []Disturbed {
 	cp := r.Store.Checkpoint()
 	v, ok := cp.Verdict()
-	if !ok {
+	if _, begun := cp.begunTurns(); begun || !ok {
 		return nil
 	}
 	todo := slices.DeleteFunc(cp.Disturbed(v), func(d Disturbed) bool {
@@ -158,7 +157,7 @@ func (r *run) toRetake() []Disturbed {
 	if disturbed > most {
 		text = fmt.Sprintf(", the first %d of them", most)
 	}
-	fmt.Fprintf(r.Log, "# something else slowed %s: measuring again%s\n", english.Plural(disturbed, "cell", ""), text)
+	fmt.Fprintf(r.Log, "# %s in doubt: measuring again%s\n", english.Plural(disturbed, "cell is", "cells are"), text)
 	return todo
 }
 

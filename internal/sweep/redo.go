@@ -63,7 +63,7 @@ func (r *run) put(result Result) error {
 			return err
 		}
 		if n := r.Store.forget(c); n > 0 {
-			fmt.Fprintf(r.Log, "# %v: %d confirmations of the old samples are removed too; the next run without -run confirms the leading cells again\n", c, n)
+			fmt.Fprintf(r.Log, "# %v: %d samples that confirmed the old ones are removed too; the next run without -run takes new ones\n", c, n)
 		}
 	}
 	if r.Redo {
@@ -118,14 +118,14 @@ func (s *Store) copyAside(now time.Time) (string, error) {
 }
 
 // forget removes what rests on a cell's old samples and counts with its new ones: what a
-// search has found, and the cell's confirmations, whose number it returns. A reference, a
-// baseline and a host's cells are compared among themselves and stay. The change is saved
-// with the next result.
+// search has found, and what was measured again of it in turns with others, the other side of a
+// baseline among it, whose number it returns. A reference and a host's cells are compared among
+// themselves and stay. The change is saved with the next result.
 func (s *Store) forget(c Cell) (confirmations int) {
 	s.Found(nil)
 	remeasured, lines := s.cp.Remeasured[:0], s.remeasured[:0]
 	for i, r := range s.cp.Remeasured {
-		if r.Purpose == Confirm && r.Cell() == c {
+		if r.Purpose == Confirm && r.Cell() == c || r.Purpose == Baseline && (r.Cell() == c || r.Cell() == Cell{Ctx: c.Ctx}) {
 			confirmations++
 			continue
 		}

@@ -283,13 +283,14 @@ func TestRedoForgetsConfirmations(t *testing.T) {
 	again(Confirm, 2000, 200)
 	again(Confirm, 2000, 100)
 	again(Baseline, 2000, 200)
+	again(Baseline, 2000, 0)
 	again(Confirm, 2000, 200)
 	f := newRedo(t, dir, 1)
 	f.only(t.Context(), "ctx=2000/batch=200")
-	assert.Contains(t, f.log.String(), "# ctx=2000/batch=200: 2 confirmations of the old samples are removed too; ")
+	assert.Contains(t, f.log.String(), "# ctx=2000/batch=200: 4 samples that confirmed the old ones are removed too; ")
 	cp, err := Load(f.Store.Path())
 	require.NoError(t, err)
-	assert.Equal(t, []Purpose{Reference, Confirm, Baseline}, purposes(cp))
+	assert.Equal(t, []Purpose{Reference, Confirm}, purposes(cp))
 	assert.Equal(t, Cell{2000, 100}, cp.Remeasured[1].Cell(), "that of another cell stays")
 }
 

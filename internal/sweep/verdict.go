@@ -36,13 +36,17 @@ type Confirmed struct {
 // Verdict judges the measured cells of the grid. What was measured again counts with the first
 // samples, but a cell that failed then counts no more. It returns false while
 // nothing is measured.
-func (cp *Checkpoint) Verdict() (Verdict, bool) {
-	judged, ok := verdict.Judge(cp.rated(), cp.referenceRates())
+func (cp *Checkpoint) Verdict() (Verdict, bool) { return cp.verdictBy(Confirm, Baseline) }
+
+// verdictBy counts what was measured again for these purposes.
+func (cp *Checkpoint) verdictBy(purposes ...Purpose) (Verdict, bool) {
+	judged, ok := verdict.Judge(cp.ratedBy(purposes...), cp.referenceRates())
 	if !ok {
 		return Verdict{}, false
 	}
 	v := Verdict{Verdict: judged, Confirmed: cp.confirmed()}
 	v.follow(cp.Sweep.Search)
+	v.stay(cp.baselined())
 	best := cellOf(v.Recommended)
 	found, _ := cp.again(Baseline, best)
 	own, _ := cp.again(Baseline, Cell{Ctx: best.Ctx})
@@ -78,16 +82,28 @@ func (v *Verdict) follow(found *Answer) {
 	}
 }
 
-// rated returns the cells of the grid that have a rate, less those that failed when they were
-// measured again.
-func (cp *Checkpoint) rated() []verdict.Cell {
-	again, failed := make(map[Cell][]float64), make(map[Cell]bool)
-	for i := range cp.Remeasured {
-		if r := &cp.Remeasured[i]; r.Purpose == Confirm {
-			again[r.Cell()] = append(again[r.Cell()], r.SampleRates()...)
-			failed[r.Cell()] = failed[r.Cell()] || r.Failed()
+// stays is by how much another cell is expected to be faster, at most, for one that was measured in
+// turns with the server's own num_batch to stay recommended.
+const stays = 0.01
+
+// stay keeps the recommendation with a cell whose gain is known, where the samples do not tell it
+// from the best and it is as good as the other. The newest of the cells is the last.
+func (v *Verdict) stay(measured []Cell) {
+	for _, c := range append([]verdict.Cell{v.Best}, v.Tied...) {
+		gain, ok := v.GainOver(v.Recommended, c)
+		if len(measured) > 0 && cellOf(c) == measured[len(measured)-1] && ok && gain.Ratio <= stays {
+			v.Recommended = c
+			return
 		}
 	}
+}
+
+// rated returns the cells of the grid that have a rate, less those that failed when they were
+// measured again.
+func (cp *Checkpoint) rated() []verdict.Cell { return cp.ratedBy(Confirm, Baseline) }
+
+func (cp *Checkpoint) ratedBy(purposes ...Purpose) []verdict.Cell {
+	again, failed := cp.againBy(purposes...)
 	onGrid, own := cp.onGrid(), cp.ownBatches()
 	var cells []verdict.Cell
 	for i := range cp.Results {
@@ -105,15 +121,59 @@ func (cp *Checkpoint) rated() []verdict.Cell {
 	return cells
 }
 
-// ownBatches returns the num_batch that the server chooses by itself for a num_ctx: as its log
-// said when that was measured, or as its version does; 0 where neither is known.
-func (cp *Checkpoint) ownBatches() func(numCtx int) int {
+// Again returns the rates of what was measured again of cells and counts with their first samples, in
+// tokens per second, each of a load of its own, and the cells that failed then: leading cells, and
+// both sides of a baseline where the server's log says which cell of the grid its own num_batch
+// is. One side alone does not tell a cell that was lucky from a machine that changed.
+func (cp *Checkpoint) Again() (rates map[Cell][]float64, failed map[Cell]bool) {
+	return cp.againBy(Confirm, Baseline)
+}
+
+func (cp *Checkpoint) againBy(purposes ...Purpose) (rates map[Cell][]float64, failed map[Cell]bool) {
+	rates, failed = make(map[Cell][]float64), make(map[Cell]bool)
+	own := cp.ownMeasured()
+	for i := range cp.Remeasured {
+		r := &cp.Remeasured[i]
+		c := r.Cell()
+		if !slices.Contains(purposes, r.Purpose) || r.Purpose == Baseline && own[c.Ctx] == 0 {
+			continue
+		}
+		if c.Batch == 0 {
+			c.Batch = own[c.Ctx]
+		}
+		rates[c] = append(rates[c], r.SampleRates()...)
+		failed[c] = failed[c] || r.Failed()
+	}
+	return rates, failed
+}
+
+// ownMeasured returns the server's own num_batch by num_ctx where its log says so and the grid
+// has a rate of it.
+func (cp *Checkpoint) ownMeasured() map[int]int {
+	own := cp.ownLogged()
+	for ctx, batch := range own {
+		if r := cp.Result(Cell{ctx, batch}); r == nil || r.PromptEvalRate == nil {
+			delete(own, ctx)
+		}
+	}
+	return own
+}
+
+// ownLogged returns the num_batch that the server chose by itself, by num_ctx, as its log said.
+func (cp *Checkpoint) ownLogged() map[int]int {
 	logged := make(map[int]int)
 	for i := range cp.Remeasured {
 		if r := &cp.Remeasured[i]; r.Purpose == Baseline && r.NumBatch == 0 && r.InForce.NumBatch > 0 {
 			logged[r.NumCtx] = r.InForce.NumBatch
 		}
 	}
+	return logged
+}
+
+// ownBatches returns the num_batch that the server chooses by itself for a num_ctx: as its log
+// said when that was measured, or as its version does; 0 where neither is known.
+func (cp *Checkpoint) ownBatches() func(numCtx int) int {
+	logged := cp.ownLogged()
 	return func(numCtx int) int {
 		return cmp.Or(logged[numCtx], check.OwnBatch(cp.Sweep.OllamaVersion, numCtx))
 	}

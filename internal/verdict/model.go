@@ -353,16 +353,20 @@ func (m *model) lucky(i int) bool {
 	return m.y[i] > m.fit.mean[i] && m.explained[i][wentWrong].probability > 0.5
 }
 
-// FarBelow is by how much a rate lies below what is expected of it, at least, for its sample to be
-// in doubt: 5 %.
-const FarBelow = 0.05
+// Far is by how much a rate differs from what is expected of it, at least, for its sample to be in
+// doubt: 5 %.
+const Far = 0.05
 
-// stalled reports whether a cell stands far below what is expected of it and that is most likely
+// farBelow reports whether a cell lies far below what is expected of it and that is most likely
 // not noise: a sample that went wrong, or a cell that is really different. What has less than half
 // of what row and column let expect is told without the model, which such a cell bends.
-func (m *model) stalled(i int) bool {
+func (m *model) farBelow(i int) bool {
 	if m.polished != nil && m.polished[i] < math.Log(0.5) {
 		return true
 	}
-	return m.y[i]-m.fit.mean[i] < math.Log(1-FarBelow) && m.explained[i][scatters].probability < 0.5
+	return m.y[i]-m.fit.mean[i] < math.Log1p(-Far) && m.explained[i][scatters].probability < 0.5
+}
+
+func (m *model) farAbove(i int) bool {
+	return m.y[i]-m.fit.mean[i] > math.Log1p(Far) && m.explained[i][scatters].probability < 0.5
 }

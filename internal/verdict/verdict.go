@@ -25,9 +25,9 @@ type Verdict struct {
 	// let expect that luck is the likeliest reason, ordered by Ctx, then Batch; only where
 	// cells have single samples.
 	Outliers []Cell
-	// Slow are the cells that stand so far below what their row and column let expect that noise
-	// is not the likeliest reason, ordered by Ctx, then Batch; only of cells with one sample or two.
-	Slow []Cell
+	// Far are the cells that lie so far below what their row and column let expect, or with one
+	// sample or two above it, that noise is not the likeliest reason, ordered by Ctx, then Batch.
+	Far []Cell
 	// Noise is the relative standard deviation of one sample, and Basis what it was
 	// estimated from. Of single samples it is that around the fit, in which cells may differ too.
 	Noise float64
@@ -98,8 +98,8 @@ func (m *model) verdict() Verdict {
 			v.Within = max(v.Within, -math.Expm1(m.y[i]-m.y[best]))
 			candidates = append(candidates, i)
 		}
-		if c.samples() < 3 && m.stalled(i) {
-			v.Slow = append(v.Slow, c)
+		if m.farBelow(i) || c.samples() < 3 && m.farAbove(i) {
+			v.Far = append(v.Far, c)
 		}
 	}
 	slices.Sort(candidates)
