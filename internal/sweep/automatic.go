@@ -12,6 +12,9 @@ const (
 	// RepeatTime is how long all measuring may take in the end where a sweep takes more samples
 	// than it was asked for.
 	RepeatTime = 2 * time.Minute
+	// leastSamples is how many each cell has then in any case: the scatter of single samples around
+	// their rows and columns does not show that a machine was faster for a while.
+	leastSamples = 2
 	// ShortLoad is below what a load is so short that the server's own num_batch is measured.
 	ShortLoad = 10 * time.Second
 	// CheapShare is the share of a sweep's time below which it is measured where loads are longer.
@@ -25,7 +28,7 @@ func RepeatText(most int) string {
 	if most > 0 {
 		limit = fmt.Sprintf("at most %d loads and ", most)
 	}
-	return fmt.Sprintf("repeat: more samples of every cell and of the baseline while the advice can't tell, %s%.0f minutes in all (-repeat=1: none)", limit, RepeatTime.Minutes())
+	return fmt.Sprintf("repeat: a second sample of every cell, then more of these and of the baseline while the advice can't tell, %s%.0f minutes in all (-repeat=1: none)", limit, RepeatTime.Minutes())
 }
 
 // CanAdvise reports whether rates of the cells may allow advice: there is more than one num_batch.
@@ -70,10 +73,15 @@ func (cp *Checkpoint) spareLoads(p Pace, cells, samples int) int {
 	return 0
 }
 
-// Unclear reports whether the figures can't tell what to set, and whether more would.
+// Unclear reports whether more samples are to be taken as far as the figures go: single ones, or
+// such as can't tell what to set where more would.
 func (cp *Checkpoint) Unclear() bool {
 	a := cp.advice()
-	return a.Kind == Unsure && a.Next != nil
+	if a.Kind == NoAdvice {
+		return false
+	}
+	least, _ := cp.fewestSamples()
+	return least < leastSamples || a.Kind == Unsure && a.Next != nil
 }
 
 // advice is that of the checkpoint's own verdict.
@@ -143,7 +151,11 @@ func (r *run) afterPlan(ctx context.Context, each each) {
 func (r *run) repeatUntilClear(ctx context.Context, each each) {
 	for r.stop == nil && r.wantsSamples() {
 		f := r.fewest()
-		fmt.Fprintf(r.Log, "# the advice can't tell yet: sample %d of every cell\n", f.samples+1)
+		why := "the advice can't tell yet: "
+		if f.samples < leastSamples {
+			why = ""
+		}
+		fmt.Fprintf(r.Log, "# %ssample %d of every cell\n", why, f.samples+1)
 		r.want, r.todo, r.counts = f.samples+1, len(f.cells), true
 		before := len(r.spent)
 		r.take(ctx, Choice{Cells: f.cells, Samples: r.want, Left: r.todo, Reload: true}, each)
@@ -168,8 +180,14 @@ func (r *run) wantsSamples() bool {
 	if _, begun := cp.begunTurns(); begun {
 		return false
 	}
+	if !cp.Unclear() {
+		return false
+	}
 	a := cp.advice()
-	if a.Kind != Unsure || a.Next == nil || a.Baseline { // which has more rounds
+	if f.samples < leastSamples {
+		return true
+	}
+	if a.Baseline { // which has more rounds
 		return false
 	}
 	return !a.Next.Baseline || cp.BaselineLoads(r.Baseline) == 0 || !r.wantsBaseline()

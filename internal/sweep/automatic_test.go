@@ -131,8 +131,8 @@ func TestRepeatsUntilTheAdviceIsClear(t *testing.T) {
 	assert.Zero(t, summary.Missing)
 	assert.Equal(t, "ctx=1024/batch=256/samples=2", names[4])
 	log := f.log.String()
-	assert.Contains(t, log, "# repeat: more samples of every cell and of the baseline while the advice can't tell, 2 minutes in all (-repeat=1: none)\n")
-	assert.Contains(t, log, "# the advice can't tell yet: sample 2 of every cell\n# 1/4 ctx=1024/batch=256/samples=2: ")
+	assert.Contains(t, log, "# repeat: a second sample of every cell, then more of these and of the baseline while the advice can't tell, 2 minutes in all (-repeat=1: none)\n")
+	assert.Contains(t, log, "# sample 2 of every cell\n# 1/4 ctx=1024/batch=256/samples=2: ")
 	assert.Regexp(t, `# 4/4 ctx=2048/batch=512/samples=2: .*, ETA 0s\n`, log)
 	assert.Regexp(t, `# 3/4 ctx=2048/batch=256/samples=2: .*, ETA 5s\n`, log, "a load and a prompt are still to come")
 	var out strings.Builder

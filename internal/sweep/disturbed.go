@@ -64,10 +64,15 @@ func (r *Result) disturbed(far bool, noise float64) Disturbed {
 // doubt.
 const lagsNoise = 5
 
-// lags reports whether a sample lies far below the others of its cell.
+// lags reports whether a sample lies far below the others of its cell. Of two that are so far apart
+// either may be wrong.
 func lags(rates []float64, i int, noise float64) bool {
+	apart := 1 - max(verdict.Far, lagsNoise*noise)
+	if len(rates) == 2 {
+		return slices.Min(rates) < slices.Max(rates)*apart
+	}
 	others := slices.Delete(slices.Clone(rates), i, i+1)
-	return len(others) > 0 && rates[i] < verdict.Median(others)*(1-max(verdict.Far, lagsNoise*noise))
+	return len(others) > 0 && rates[i] < verdict.Median(others)*apart
 }
 
 // setAside takes samples from those that count.

@@ -184,5 +184,7 @@ func TestLags(t *testing.T) {
 	assert.True(t, lags([]float64{100, 101, 90, 99}, 2, 0.01))
 	assert.False(t, lags([]float64{100, 101, 90, 99}, 2, 0.03), "within noise")
 	assert.False(t, lags([]float64{100, 101, 96, 99}, 2, 0.001), "not worth it")
+	assert.True(t, lags([]float64{100, 80}, 0, 0.01) && lags([]float64{100, 80}, 1, 0.01))
+	assert.False(t, lags([]float64{100, 98}, 1, 0.01))
 	assert.False(t, lags([]float64{100}, 0, math.SmallestNonzeroFloat64))
 }

@@ -25,8 +25,8 @@ type Verdict struct {
 	// let expect that luck is the likeliest reason, ordered by Ctx, then Batch; only where
 	// cells have single samples.
 	Outliers []Cell
-	// Far are the cells that lie so far below what their row and column let expect, or with one
-	// sample or two above it, that noise is not the likeliest reason, ordered by Ctx, then Batch.
+	// Far are the cells that lie so far below what their row and column let expect, or with a single
+	// sample above it, that noise is not the likeliest reason, ordered by Ctx, then Batch.
 	Far []Cell
 	// Noise is the relative standard deviation of one sample, and Basis what it was
 	// estimated from. Of single samples it is that around the fit, in which cells may differ too.
@@ -98,7 +98,7 @@ func (m *model) verdict() Verdict {
 			v.Within = max(v.Within, -math.Expm1(m.y[i]-m.y[best]))
 			candidates = append(candidates, i)
 		}
-		if m.farBelow(i) || c.samples() < 3 && m.farAbove(i) {
+		if m.farBelow(i) || c.samples() == 1 && m.farAbove(i) {
 			v.Far = append(v.Far, c)
 		}
 	}
