@@ -51,7 +51,10 @@ func (a *advice) rateText() string {
 	if a.samples == 1 {
 		samples = "1 sample"
 	}
-	if a.bounded {
+	switch inside := a.rate.Low <= a.rate.Rate && a.rate.Rate <= a.rate.High; {
+	case a.bounded && !inside:
+		return fmt.Sprintf("%.1f tokens/s (%s), where all cells together let expect %.1f to %.1f (95 %% interval)", a.rate.Rate, samples, a.rate.Low, a.rate.High)
+	case a.bounded:
 		return fmt.Sprintf("%.1f tokens/s (95 %% interval %.1f to %.1f, %s)", a.rate.Rate, a.rate.Low, a.rate.High, samples)
 	}
 	return fmt.Sprintf("%.1f tokens/s (%s)", a.rate.Rate, samples)
