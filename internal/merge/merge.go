@@ -161,8 +161,8 @@ func (m *merger) take(number int, from string, r *sweep.Result) {
 	if text := contradiction(m.parts[m.by[c]].from, have, from, r); text != "" {
 		m.against = append(m.against, Contradiction{c, text})
 	}
+	fresh := setAside(have, r)
 	before := have.SampleRates()
-	fresh := withoutCopies(have.Samples, r.Samples)
 	m.copies += len(r.Samples) - len(fresh)
 	if r.Failed() && !have.Failed() {
 		defer func() { m.by[c] = number }() // of which later parts are told

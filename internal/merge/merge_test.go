@@ -265,6 +265,26 @@ func TestMergePools(t *testing.T) {
 	assert.NoError(t, err)
 }
 
+// TestMergeOfSamplesSetAside: a part was copied, and after that the machine was quiet and a sample
+// replaced.
+func TestMergeOfSamplesSetAside(t *testing.T) {
+	c := sweep.Cell{Ctx: 1024, Batch: 64}
+	part := func(samples, aside []float64) *sweep.Checkpoint {
+		r := result(c, noon, samples...)
+		r.SetAside = result(c, noon, aside...).Samples
+		return &sweep.Checkpoint{Version: sweep.Version, Sweep: header(sweep.Shard{}), Results: []sweep.Result{r}}
+	}
+	dir := save(t, map[string]*sweep.Checkpoint{"before": part([]float64{1010, 400}, nil), "after": part([]float64{1010, 1020}, []float64{400})})
+	for _, order := range [][]string{{"before", "after"}, {"after", "before"}} {
+		m, err := Merge([]string{filepath.Join(dir, order[0]), filepath.Join(dir, order[1])})
+		require.NoError(t, err)
+		r := m.Checkpoint.Result(c)
+		assert.Equal(t, []float64{1010, 1020}, rounded(r.SampleRates()), order)
+		assert.Len(t, r.SetAside, 1)
+		assert.InDelta(t, 1015, *r.PromptEvalRate, 0.1)
+	}
+}
+
 func rounded(values []float64) (out []float64) {
 	for _, v := range values {
 		out = append(out, float64(int(v+0.5)))

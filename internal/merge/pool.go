@@ -21,6 +21,16 @@ func withoutCopies(have, samples []parse.Sample) []parse.Sample {
 	return fresh
 }
 
+// setAside takes what either part has set aside from the samples of both, and returns those of r
+// that are left and that have lacks. A part that was copied before its machine was quiet again has
+// such samples among those that count.
+func setAside(have, r *sweep.Result) (fresh []parse.Sample) {
+	fresh = withoutCopies(slices.Concat(have.Samples, have.SetAside), r.Samples)
+	have.Samples = withoutCopies(r.SetAside, have.Samples)
+	have.SetAside = append(slices.Clip(have.SetAside), withoutCopies(have.SetAside, r.SetAside)...)
+	return fresh
+}
+
 // join adds the fresh samples of r, another part's result of the cell, to have. A
 // cell that failed in one of the parts is a failed one: it is none to recommend.
 func join(have *sweep.Result, r *sweep.Result, fresh []parse.Sample) {

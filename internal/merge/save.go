@@ -46,7 +46,7 @@ func (m *Merged) lacks(other *sweep.Checkpoint) bool {
 	have := m.Checkpoint.ByCell()
 	return slices.ContainsFunc(other.Results, func(r sweep.Result) bool {
 		mine := have[r.Cell()]
-		return mine == nil || len(withoutCopies(mine.Samples, r.Samples)) > 0
+		return mine == nil || len(withoutCopies(slices.Concat(mine.Samples, mine.SetAside), r.Samples)) > 0
 	})
 }
 
