@@ -341,3 +341,49 @@ func TestAutomaticOnAnOlderTool(t *testing.T) {
 	require.NoError(t, summary.Usable())
 	assert.Empty(t, f.fake.loads)
 }
+
+// BenchmarkAutomatic sweeps 3 × 4 cells of rates that scatter by the normal distribution, of which
+// num_batch 256 gains so much over the server's own 512, with a sample a cell and with all that a
+// sweep does by itself, and counts what comes out: "can't tell", and advice to set what gains
+// nothing.
+func BenchmarkAutomatic(b *testing.B) {
+	const seeds = 40
+	gains, noises := []float64{0, 0.02, 0.06, 0.15}, []float64{0.01, 0.03, 0.06}
+	for _, mode := range []struct {
+		name  string
+		alter func(*fixture)
+	}{
+		{"one sample", func(*fixture) {}},
+		{"by itself", func(f *fixture) { f.RepeatUntilClear, f.Baseline, f.Retake = true, BaselineAuto, true }},
+	} {
+		b.Run(mode.name, func(b *testing.B) {
+			for b.Loop() {
+				unclear, wrong, loads := 0, 0, 0
+				for i := range seeds * len(gains) * len(noises) {
+					gain, noise := gains[i%len(gains)], noises[i/len(gains)%len(noises)]
+					f := newFixture(b, b.TempDir())
+					f.Store = openStore(b, f.dir, Header{Model: "m", OllamaVersion: "0.10.1"})
+					f.sweeps(Grid{Ctx: []int{1024, 2048, 4096}, Batch: []int{64, 128, 256, 512}})
+					f.loads(500 * time.Millisecond)
+					f.fake.rate = around(uint64(i), noise, func(c Cell) float64 {
+						return 1000 * map[int]float64{64: 0.85, 128: 0.95, 256: 1 + gain, 512: 1, 0: 1}[c.Batch]
+					})
+					mode.alter(f)
+					summary, _ := f.run(b.Context())
+					require.NoError(b, summary.Usable())
+					a := f.Store.Checkpoint().advice()
+					loads += len(f.fake.loads)
+					if a.Kind == Unsure {
+						unclear++
+					}
+					if a.Kind == SetBatch && (a.Batch != 256 || gain == 0) {
+						wrong++
+					}
+				}
+				b.ReportMetric(float64(unclear), "unclear")
+				b.ReportMetric(float64(wrong), "wrong")
+				b.ReportMetric(float64(loads)/float64(seeds*len(gains)*len(noises)), "loads/sweep")
+			}
+		})
+	}
+}

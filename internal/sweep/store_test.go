@@ -21,7 +21,7 @@ func measured(ctx, batch int, rates ...float64) Result {
 	return r
 }
 
-func openStore(t *testing.T, dir string, h Header) *Store {
+func openStore(t testing.TB, dir string, h Header) *Store {
 	t.Helper()
 	s, err := OpenStore(dir, h, false, noon)
 	require.NoError(t, err)

@@ -101,7 +101,7 @@ type fixture struct {
 	bench []string
 }
 
-func newFixture(t *testing.T, dir string) *fixture {
+func newFixture(t testing.TB, dir string) *fixture {
 	t.Helper()
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "p"), []byte(strings.Repeat("once upon a time ", 60)), 0o644))
 	prompter, err := NewPrompter(Prompt{File: filepath.Join(dir, "p")}, 2)
