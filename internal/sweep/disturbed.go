@@ -30,13 +30,15 @@ func (cp *Checkpoint) Disturbed(v Verdict) []Disturbed {
 		far[cellOf(c)] = true
 	}
 	onGrid := cp.onGrid()
+	gpu := slices.ContainsFunc(cp.Results, func(r Result) bool { return r.SizeVRAM > 0 })
 	var all []Disturbed
 	for i := range cp.Results {
 		r := &cp.Results[i]
 		if r.PromptEvalRate == nil || !onGrid(r.Cell()) {
 			continue
 		}
-		if d := r.disturbed(far[r.Cell()] && len(r.SetAside) == 0, v.Noise); len(d.Samples) > 0 {
+		spilled := check.Spilled(r.Size, r.SizeVRAM, gpu) // which is reason enough
+		if d := r.disturbed(far[r.Cell()] && !spilled && len(r.SetAside) == 0, v.Noise); len(d.Samples) > 0 {
 			all = append(all, d)
 		}
 	}

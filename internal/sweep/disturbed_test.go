@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -187,4 +188,19 @@ func TestLags(t *testing.T) {
 	assert.True(t, lags([]float64{100, 80}, 0, 0.01) && lags([]float64{100, 80}, 1, 0.01))
 	assert.False(t, lags([]float64{100, 98}, 1, 0.01))
 	assert.False(t, lags([]float64{100}, 0, math.SmallestNonzeroFloat64))
+}
+
+// TestSpilledCellsAreNotInDoubt: that a part of the model is not in GPU memory explains a low rate.
+func TestSpilledCellsAreNotInDoubt(t *testing.T) {
+	low := Cell{4000, 400}
+	for _, spilled := range []bool{false, true} {
+		f := retakes(t, map[Cell][]float64{low: {0.3, 0.3}}, false)
+		f.fake.alterLoaded = func(l *parse.Loaded) {
+			if spilled && f.fake.cell == low {
+				l.SizeVRAM--
+			}
+		}
+		names, _ := f.called()
+		assert.Equal(t, !spilled, slices.Contains(names, "ctx=4000/batch=400/again"))
+	}
 }
