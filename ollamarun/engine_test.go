@@ -135,6 +135,6 @@ func requireCPUUse(t *testing.T, a *API) {
 	sample, err := a.Sample(t.Context(), strings.Repeat("a b c d e f g ", 550))
 	require.NoError(t, err)
 	require.NotNil(t, sample.CPU, "%d tokens in %v", sample.PromptEvalCount, sample.Wall)
-	assert.Equal(t, runtime.NumCPU(), sample.CPU.Count)
+	assert.Positive(t, sample.CPU.Count)
 	assert.Positive(t, sample.CPU.Server)
 }
