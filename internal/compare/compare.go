@@ -16,7 +16,6 @@ import (
 
 	"github.com/dustin/go-humanize/english"
 
-	"github.com/ollama-sweep/ollama-sweep/internal/check"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
 	"github.com/ollama-sweep/ollama-sweep/parse"
@@ -33,8 +32,8 @@ type Comparison struct {
 	// FailNow had a rate and fail, FailBefore the other way round. OnlyOld and
 	// OnlyNew have a rate there and were not measured here.
 	FailNow, FailBefore, OnlyOld, OnlyNew []sweep.Cell
-	// Disturbed had a rate on both sides, and on one only from samples that were taken while the
-	// machine was busy with something else.
+	// Disturbed had a rate on both sides, and on one only from samples in doubt (see
+	// sweep.Disturbed).
 	Disturbed []sweep.Cell
 	// OldDrift and NewDrift are how the machine changed while either sweep ran, relative; 0 where
 	// that is not known, or not more than noise. What both come to is allowed for.
@@ -61,6 +60,7 @@ type Difference struct{ Field, Old, New string }
 // sides. limit is the relative loss that is let pass: 0.05 is 5 %.
 func Compare(old, new *sweep.Checkpoint, limit float64) (*Comparison, error) {
 	c := &Comparison{Identity: identity(old.Sweep, new.Sweep), Limit: limit, OldDrift: drift(old), NewDrift: drift(new)}
+	oldNoise, newNoise := old.Noise(), new.Noise()
 	var pairs []verdict.Pair
 	cells := allCells(old, new)
 	olds, news := old.ByCell(), new.ByCell()
@@ -68,7 +68,7 @@ func Compare(old, new *sweep.Checkpoint, limit float64) (*Comparison, error) {
 		before, after := olds[cell], news[cell]
 		switch rated, now := hasRate(before), hasRate(after); {
 		case rated && now:
-			p := verdict.Pair{Old: quiet(before), New: quiet(after)}
+			p := verdict.Pair{Old: before.Undisturbed(oldNoise), New: after.Undisturbed(newNoise)}
 			if len(p.Old) == 0 || len(p.New) == 0 {
 				c.Disturbed = append(c.Disturbed, cell)
 				break
@@ -92,7 +92,7 @@ func Compare(old, new *sweep.Checkpoint, limit float64) (*Comparison, error) {
 		c.Identity = append(c.Identity, d)
 	}
 	if len(c.Cells) == 0 && len(c.Disturbed) > 0 {
-		return nil, fmt.Errorf("the machine was busy with something else in %s that both sweeps have: once nothing else runs, measure them again with -run and -redo", english.PluralWord(len(c.Disturbed), "the one cell", fmt.Sprintf("all %d cells", len(c.Disturbed))))
+		return nil, fmt.Errorf("the machine was busy with something else, or samples contradict each other, in %s that both sweeps have: once nothing else runs, measure them again with -run and -redo", english.PluralWord(len(c.Disturbed), "the one cell", fmt.Sprintf("all %d cells", len(c.Disturbed))))
 	}
 	if len(c.Cells) == 0 {
 		return nil, errors.New("no cell has a rate in both sweeps: there is nothing to compare")
@@ -136,21 +136,6 @@ func allCells(old, new *sweep.Checkpoint) []sweep.Cell {
 }
 
 func hasRate(r *sweep.Result) bool { return r != nil && r.PromptEvalRate != nil }
-
-// quiet returns the rates of the samples that were taken while the machine was not busy with
-// something else, as far as is known, or the one rate of an older tool.
-func quiet(r *sweep.Result) []float64 {
-	if len(r.Samples) == 0 {
-		return []float64{*r.PromptEvalRate}
-	}
-	var rates []float64
-	for _, s := range r.Samples {
-		if rate, ok := s.PromptEvalRate(); ok && check.Busy(s) == "" {
-			rates = append(rates, rate)
-		}
-	}
-	return rates
-}
 
 // drift is how the machine changed while the sweep ran, relative: by the reference cell, or by the
 // leading cells that were measured again, where that is more than noise.

@@ -32,15 +32,20 @@ func TestBusySamplesAreNotCompared(t *testing.T) {
 	require.Len(t, c.Cells, 3)
 	assert.Equal(t, 4, c.Cells[0].NNew, "the others of the cell count")
 	assert.False(t, c.Failed())
+	old.Results[2].Samples[3].PromptEvalDuration *= 2
+	old.Results[2].SetRate()
+	c, err = Compare(old, new, 0.05)
+	require.NoError(t, err)
+	assert.Equal(t, 5, c.Cells[1].NOld, "one sample far below its cell's others")
 	var b strings.Builder
 	require.NoError(t, c.Print(&b))
-	assert.Contains(t, b.String(), "The machine was busy with something else, so not compared: num_ctx=1024 with num_batch=128\n")
+	assert.Contains(t, b.String(), "In doubt, since something else used the machine, and so not compared: num_ctx=1024 with num_batch=128\n")
 
 	for i := range new.Results {
 		busy(&new.Results[i], 0, 1, 2, 3, 4, 5)
 	}
 	_, err = Compare(old, new, 0.05)
-	assert.EqualError(t, err, "the machine was busy with something else in all 4 cells that both sweeps have: once nothing else runs, measure them again with -run and -redo")
+	assert.EqualError(t, err, "the machine was busy with something else, or samples contradict each other, in all 4 cells that both sweeps have: once nothing else runs, measure them again with -run and -redo")
 }
 
 // TestDriftIsAllowedFor: two sweeps of the same things, on a machine of which one saw that it became

@@ -87,7 +87,7 @@ func (c *Comparison) lists() []string {
 	for _, l := range []struct {
 		name  string
 		cells []sweep.Cell
-	}{{"The machine was busy with something else, so not compared", c.Disturbed}, {"Failed and have a rate now", c.FailBefore}, {"Measured in the old sweep alone", c.OnlyOld}, {"Measured in the new sweep alone", c.OnlyNew}} {
+	}{{"In doubt, since something else used the machine, and so not compared", c.Disturbed}, {"Failed and have a rate now", c.FailBefore}, {"Measured in the old sweep alone", c.OnlyOld}, {"Measured in the new sweep alone", c.OnlyNew}} {
 		if len(l.cells) > 0 {
 			lines = append(lines, l.name+": "+sweep.Cells(l.cells))
 		}

@@ -62,6 +62,24 @@ func (r *Result) disturbed(far bool, noise float64) Disturbed {
 	return d
 }
 
+// Undisturbed returns the rates of the samples that are not in doubt by themselves: taken while the
+// machine was busy, or far below the cell's others. noise is the relative standard deviation of a
+// sample. Of an older tool's result there is the one rate.
+func (r *Result) Undisturbed(noise float64) []float64 {
+	rates := r.SampleRates()
+	if len(rates) == 0 && r.PromptEvalRate != nil {
+		return []float64{*r.PromptEvalRate}
+	}
+	d := r.disturbed(false, noise)
+	var kept []float64
+	for i, rate := range rates {
+		if !slices.Contains(d.Samples, i) {
+			kept = append(kept, rate)
+		}
+	}
+	return kept
+}
+
 // lagsNoise is how many standard deviations a sample must lie below its cell's others to be in
 // doubt.
 const lagsNoise = 5
