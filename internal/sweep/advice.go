@@ -267,13 +267,20 @@ func (cp *Checkpoint) fewestSamples() (least int, missing func(samples int) (loa
 	}
 }
 
-// Line returns the command of a sweep with the header's own config and flags, and further ones.
+// Line returns the command of a sweep with the header's own config and flags, and further ones,
+// which take the place of those of the same name.
 func (h Header) Line(flags ...string) string {
 	command := h.Command
 	if command == "" {
 		command = "-config FILE"
 	}
-	return strings.Join(append([]string{"go test -run Sweep -timeout 0", command}, flags...), " ")
+	words := slices.DeleteFunc(strings.Split(command, " "), func(word string) bool {
+		return slices.ContainsFunc(flags, func(flag string) bool {
+			name, _, _ := strings.Cut(flag, "=")
+			return strings.HasPrefix(word, name+"=")
+		})
+	})
+	return strings.Join(append(append([]string{"go test -run Sweep -timeout 0"}, words...), flags...), " ")
 }
 
 // DefaultOut returns the folder that a sweep with the checkpoint's config takes where none is

@@ -45,7 +45,7 @@ func TestPlan(t *testing.T) {
 
 	_, stdout, _ = command(t, "-config", file, "-baseline=false")
 	assert.Contains(t, stdout, "exhaustive         24       24         2m0s")
-	assert.Contains(t, stdout, "  repeat: more samples of every cell and of the baseline while the advice can't tell, at most 19 loads and 2 minutes in all (-repeat=1: none)\n")
+	assert.Contains(t, stdout, "  repeat: a second sample of every cell, then more of these and of the baseline while the advice can't tell, at most 19 loads and 2 minutes in all (-repeat=1: none)\n")
 	assert.NotContains(t, stdout, "  baseline: ")
 
 	code, stdout, stderr = command(t, "-config", file, "-shards", "4")
