@@ -14,8 +14,7 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/dustin/go-humanize/english"
-
+	"github.com/ollama-sweep/ollama-sweep/internal/check"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
 	"github.com/ollama-sweep/ollama-sweep/parse"
@@ -32,8 +31,8 @@ type Comparison struct {
 	// FailNow had a rate and fail, FailBefore the other way round. OnlyOld and
 	// OnlyNew have a rate there and were not measured here.
 	FailNow, FailBefore, OnlyOld, OnlyNew []sweep.Cell
-	// Disturbed had a rate on both sides, and on one only from samples in doubt (see
-	// sweep.Disturbed).
+	// Disturbed are those of the Cells that have on one side no samples but such that were taken while
+	// the machine was busy with something else: what that may have cost is allowed for.
 	Disturbed []sweep.Cell
 	// OldDrift and NewDrift are how the machine changed while either sweep ran, relative; 0 where
 	// that is not known, or not more than noise. What both come to is allowed for.
@@ -62,17 +61,18 @@ func Compare(old, new *sweep.Checkpoint, limit float64) (*Comparison, error) {
 	c := &Comparison{Identity: identity(old.Sweep, new.Sweep), Limit: limit, OldDrift: drift(old), NewDrift: drift(new)}
 	oldNoise, newNoise := old.Noise(), new.Noise()
 	var pairs []verdict.Pair
+	disturbed := 0.0 // log of it, summed over cells
 	cells := allCells(old, new)
 	olds, news := old.ByCell(), new.ByCell()
 	for _, cell := range cells {
 		before, after := olds[cell], news[cell]
 		switch rated, now := hasRate(before), hasRate(after); {
 		case rated && now:
-			p := verdict.Pair{Old: before.Undisturbed(oldNoise), New: after.Undisturbed(newNoise)}
-			if len(p.Old) == 0 || len(p.New) == 0 {
+			p := pair(before, after, oldNoise, newNoise)
+			if p.Disturbed > 0 {
 				c.Disturbed = append(c.Disturbed, cell)
-				break
 			}
+			disturbed += math.Log1p(p.Disturbed)
 			pairs = append(pairs, p)
 			c.Cells = append(c.Cells, Cell{Cell: cell, Old: verdict.Median(p.Old), New: verdict.Median(p.New), NOld: len(p.Old), NNew: len(p.New)})
 		case rated && after != nil:
@@ -91,9 +91,6 @@ func Compare(old, new *sweep.Checkpoint, limit float64) (*Comparison, error) {
 	if d, ok := promptTokens(c.Cells, olds, news); ok {
 		c.Identity = append(c.Identity, d)
 	}
-	if len(c.Cells) == 0 && len(c.Disturbed) > 0 {
-		return nil, fmt.Errorf("the machine was busy with something else, or samples contradict each other, in %s that both sweeps have: once nothing else runs, measure them again with -run and -redo", english.PluralWord(len(c.Disturbed), "the one cell", fmt.Sprintf("all %d cells", len(c.Disturbed))))
-	}
 	if len(c.Cells) == 0 {
 		return nil, errors.New("no cell has a rate in both sweeps: there is nothing to compare")
 	}
@@ -102,7 +99,7 @@ func Compare(old, new *sweep.Checkpoint, limit float64) (*Comparison, error) {
 	for i := range changes {
 		c.Cells[i].Change = changes[i]
 	}
-	c.Mean = verdict.MeanChange(c.inOrder(new)).Widened(allowed)
+	c.Mean = verdict.MeanChange(c.inOrder(new)).Widened((1+allowed)*math.Exp(disturbed/float64(len(c.Cells))) - 1)
 	c.ctx, c.batch = sweep.Axes(cells)
 	return c, nil
 }
@@ -136,6 +133,31 @@ func allCells(old, new *sweep.Checkpoint) []sweep.Cell {
 }
 
 func hasRate(r *sweep.Result) bool { return r != nil && r.PromptEvalRate != nil }
+
+// pair returns what is compared of a cell: on each side the samples that are not in doubt, or all of
+// them where there are none.
+func pair(before, after *sweep.Result, oldNoise, newNoise float64) verdict.Pair {
+	old, slowedOld := undisturbed(before, oldNoise)
+	new, slowedNew := undisturbed(after, newNoise)
+	return verdict.Pair{Old: old, New: new, Disturbed: (1+slowedOld)*(1+slowedNew) - 1}
+}
+
+// undisturbed also returns by how much the rates may be too low, relative, where all samples are
+// disturbed.
+func undisturbed(r *sweep.Result, noise float64) (rates []float64, slowed float64) {
+	if rates := r.Undisturbed(noise); len(rates) > 0 {
+		return rates, 0
+	}
+	most := 0.0
+	for _, s := range r.Samples {
+		if check.Busy(s) != "" {
+			most = math.Max(most, check.Taken(s))
+		}
+	}
+	const nearlyAll = 0.9
+	most = math.Min(most, nearlyAll)
+	return r.SampleRates(), most / (1 - most) // of what the others left
+}
 
 // drift is how the machine changed while the sweep ran, relative: by the reference cell, or by the
 // leading cells that were measured again, where that is more than noise.

@@ -87,7 +87,7 @@ func (c *Comparison) lists() []string {
 	for _, l := range []struct {
 		name  string
 		cells []sweep.Cell
-	}{{"In doubt, since something else used the machine, and so not compared", c.Disturbed}, {"Failed and have a rate now", c.FailBefore}, {"Measured in the old sweep alone", c.OnlyOld}, {"Measured in the new sweep alone", c.OnlyNew}} {
+	}{{"Something else used the machine, for which intervals allow", c.Disturbed}, {"Failed and have a rate now", c.FailBefore}, {"Measured in the old sweep alone", c.OnlyOld}, {"Measured in the new sweep alone", c.OnlyNew}} {
 		if len(l.cells) > 0 {
 			lines = append(lines, l.name+": "+sweep.Cells(l.cells))
 		}

@@ -182,7 +182,10 @@ while :; do echo "0, 93, 1095, 699.80, 70000, 87, 0x0000000000000040"; sleep 0.0
 	require.Len(t, cp.Results, 2)
 	assert.Len(t, cp.Sweep.Warnings, 1)
 	for _, r := range cp.Results {
-		assert.Equal(t, []parse.GPU{{TemperatureC: 93, SMClockMHz: 1095, PowerW: 699.8, MemoryMiB: 70000, Utilization: 87, Throttle: []string{"HW thermal slowdown"}}}, r.Samples[0].GPU)
+		require.Len(t, r.Samples[0].GPU, 1)
+		gpu := r.Samples[0].GPU[0]
+		gpu.Others = 0 // or 87, where the load was long enough to tell
+		assert.Equal(t, parse.GPU{TemperatureC: 93, SMClockMHz: 1095, PowerW: 699.8, MemoryMiB: 70000, Utilization: 87, Throttle: []string{"HW thermal slowdown"}}, gpu)
 		require.Len(t, r.Warnings, 2)
 		assert.Contains(t, r.Warnings[0], "spill: 0.0 of 0.0 GB of the model are in GPU memory", "the engine is on the CPU of a machine that has a GPU, it seems")
 		assert.Contains(t, r.Warnings[1], "thermal and power: GPU 0 was held back (HW thermal slowdown) at 93 °C, 700 W, SM clock down to 1095 MHz")

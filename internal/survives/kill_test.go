@@ -39,8 +39,14 @@ func TestSurvivesKill(t *testing.T) {
 	early := 0
 	for kill := range kills {
 		p := sweeptest.Start(t, args...)
-		// Some moments lie before the first sample, some between file and rename.
-		time.Sleep(time.Duration(rand.Int64N(int64(200 * time.Millisecond))))
+		// Some moments lie before the first sample, some between file and rename. A machine on which
+		// nothing comes in that time would test the former alone.
+		within := 200 * time.Millisecond
+		if kill%2 == 1 {
+			p.Await(t, "BenchmarkSweep/")
+			within = 50 * time.Millisecond
+		}
+		time.Sleep(time.Duration(rand.Int64N(int64(within))))
 		p.Signal(t, syscall.SIGKILL)
 		require.Equal(t, -1, p.Command.ProcessState.ExitCode(), "kill %d came too late: the grid is too small\n%s", kill, p.Printed())
 		if _, err := os.Stat(filepath.Join(out, sweep.FileName)); os.IsNotExist(err) {

@@ -9,7 +9,12 @@ import (
 )
 
 // Pair is the rates of one cell in two sweeps, in tokens per second.
-type Pair struct{ Old, New []float64 }
+type Pair struct {
+	Old, New []float64
+	// Disturbed is by how much something else than the settings may have changed either side's,
+	// relative.
+	Disturbed float64
+}
 
 // Change is how a cell's rate changed from one sweep to another.
 type Change struct {
@@ -25,20 +30,22 @@ type Change struct {
 }
 
 // Changes compares cells, of which each has a rate on either side. limit is the
-// relative loss that is let pass: 0.05 is 5 %. drift is by how much the machine itself changed
-// while the sweeps ran: so much of any difference may be that, which intervals and tests allow for.
+// relative loss that is let pass: 0.05 is 5 %. Drift is by how much the machine itself changed
+// while the sweeps ran: so much of any difference, and what disturbed a cell, may be that, which
+// intervals and tests allow for.
 func Changes(pairs []Pair, limit, drift float64) []Change {
 	changes := make([]Change, len(pairs))
 	differ, slower := make([]float64, len(pairs)), make([]float64, len(pairs))
 	for i, p := range pairs {
 		before, after := measured(p.Old), measured(p.New)
 		gain, _ := GainOf(after, before)
-		gain = gain.Widened(drift)
+		allowed := (1+drift)*(1+p.Disturbed) - 1
+		gain = gain.Widened(allowed)
 		ratio := Median(after) / Median(before)
 		changes[i] = Change{Ratio: ratio - 1, Low: gain.Low, High: gain.High, Bounded: gain.Bounded}
-		drifted := max(1/(1+drift), min(ratio, 1+drift))
-		differ[i] = rankTest(scaled(before, drifted), after)
-		slower[i] = lessTest(after, before, (1-limit)*drifted)
+		shifted := max(1/(1+allowed), min(ratio, 1+allowed))
+		differ[i] = rankTest(scaled(before, shifted), after)
+		slower[i] = lessTest(after, before, (1-limit)*shifted)
 	}
 	for i, yes := range benjaminiHochberg(differ) {
 		changes[i].Significant = yes

@@ -20,11 +20,11 @@ func around(rng *rand.Rand, rate, share float64, n int) []float64 {
 func TestChanges(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	pairs := []Pair{
-		{around(rng, 1000, 0.002, 8), around(rng, 1000, 0.002, 8)}, // as before
-		{around(rng, 1000, 0.002, 8), around(rng, 900, 0.002, 8)},  // slower by 10 %
-		{around(rng, 1000, 0.002, 8), around(rng, 980, 0.002, 8)},  // by 2 %
-		{around(rng, 1000, 0.002, 8), around(rng, 1100, 0.002, 8)}, // faster
-		{[]float64{1000}, []float64{500}},                          // on one sample each
+		{Old: around(rng, 1000, 0.002, 8), New: around(rng, 1000, 0.002, 8)}, // as before
+		{Old: around(rng, 1000, 0.002, 8), New: around(rng, 900, 0.002, 8)},  // slower by 10 %
+		{Old: around(rng, 1000, 0.002, 8), New: around(rng, 980, 0.002, 8)},  // by 2 %
+		{Old: around(rng, 1000, 0.002, 8), New: around(rng, 1100, 0.002, 8)}, // faster
+		{Old: []float64{1000}, New: []float64{500}},                          // on one sample each
 	}
 	changes := Changes(pairs, 0.05, 0)
 	for i, want := range []struct {
@@ -55,7 +55,7 @@ func TestChangesOfEqualSweeps(t *testing.T) {
 	for range sweeps {
 		pairs := make([]Pair, 40)
 		for i := range pairs {
-			pairs[i] = Pair{around(rng, 1000, 0.01, 6), around(rng, 1000, 0.01, 6)}
+			pairs[i] = Pair{Old: around(rng, 1000, 0.01, 6), New: around(rng, 1000, 0.01, 6)}
 		}
 		any := false
 		for _, c := range Changes(pairs, 0.05, 0) {
@@ -138,7 +138,7 @@ func TestChangesOnAMachineThatDrifts(t *testing.T) {
 	of := func(times float64) []float64 {
 		return scaled([]float64{99, 99.5, 99.8, 100, 100.2, 100.5, 101}, times)
 	}
-	pairs := []Pair{{of(1), of(1)}, {of(1), of(0.92)}, {of(1), of(0.8)}, {of(1), of(1.3)}}
+	pairs := []Pair{{of(1), of(1), 0}, {of(1), of(0.92), 0}, {of(1), of(0.8), 0}, {of(1), of(1.3), 0}}
 	for i, c := range Changes(pairs, 0.05, 0) {
 		assert.Equal(t, i > 0, c.Significant, i)
 		assert.Equal(t, i == 1 || i == 2, c.Slower, i)
@@ -151,4 +151,9 @@ func TestChangesOnAMachineThatDrifts(t *testing.T) {
 		assert.InDelta(t, (1+before[i].Low)/1.1, 1+c.Low, 1e-9)
 		assert.InDelta(t, (1+before[i].High)*1.1, 1+c.High, 1e-9)
 	}
+
+	pairs[2].Disturbed = 0.3
+	disturbed := Changes(pairs, 0.05, 0)
+	assert.False(t, disturbed[2].Significant || disturbed[2].Slower)
+	assert.True(t, disturbed[3].Significant, "another cell is not")
 }

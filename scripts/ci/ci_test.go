@@ -172,6 +172,9 @@ func TestRunsOfTheWorkflow(t *testing.T) {
 	require.NoError(t, os.RemoveAll(c.path("results")))
 	require.NoError(t, os.Rename(c.path("shards"), c.path("results"))) // as the cache comes
 	measure("")
+	for _, shard := range []string{"ci-1of2", "ci-2of2"} {
+		quiet(t, c.path("shards", shard, sweep.FileName))
+	}
 	outputs, summary, printed, code = c.step(t, "report")
 	require.Zero(t, code, printed)
 	assert.Equal(t, map[string]string{"complete": "true", "good": "true"}, outputs)
@@ -328,4 +331,19 @@ func TestWorkflowsAreSafe(t *testing.T) {
 			assert.True(t, slices.Contains(used, e.Name()), "no workflow uses %s", e.Name())
 		}
 	}
+}
+
+// quiet removes from a checkpoint what it says of a machine that was busy, which one that runs tests
+// may be: differences are held against it.
+func quiet(t *testing.T, path string) {
+	t.Helper()
+	cp, err := sweep.Load(path)
+	require.NoError(t, err)
+	for i := range cp.Results {
+		cp.Results[i].SetAside = nil
+		for j := range cp.Results[i].Samples {
+			cp.Results[i].Samples[j].CPU = nil
+		}
+	}
+	require.NoError(t, cp.Save(path))
 }
