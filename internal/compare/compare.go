@@ -58,8 +58,8 @@ type Difference struct{ Field, Old, New string }
 // Compare holds new against old. It is an error where no cell has a rate on both
 // sides. limit is the relative loss that is let pass: 0.05 is 5 %.
 func Compare(old, new *sweep.Checkpoint, limit float64) (*Comparison, error) {
-	c := &Comparison{Identity: identity(old.Sweep, new.Sweep), Limit: limit, OldDrift: drift(old), NewDrift: drift(new)}
-	oldNoise, newNoise := old.Noise(), new.Noise()
+	ofOld, ofNew := scatterOf(old), scatterOf(new)
+	c := &Comparison{Identity: identity(old.Sweep, new.Sweep), Limit: limit, OldDrift: ofOld.drift, NewDrift: ofNew.drift}
 	var pairs []verdict.Pair
 	disturbed := 0.0 // log of it, summed over cells
 	cells := allCells(old, new)
@@ -68,7 +68,7 @@ func Compare(old, new *sweep.Checkpoint, limit float64) (*Comparison, error) {
 		before, after := olds[cell], news[cell]
 		switch rated, now := hasRate(before), hasRate(after); {
 		case rated && now:
-			p := pair(before, after, oldNoise, newNoise)
+			p := pair(before, after, ofOld.noise, ofNew.noise)
 			if p.Disturbed > 0 {
 				c.Disturbed = append(c.Disturbed, cell)
 			}
@@ -159,17 +159,27 @@ func undisturbed(r *sweep.Result, noise float64) (rates []float64, slowed float6
 	return r.SampleRates(), most / (1 - most) // of what the others left
 }
 
-// drift is how the machine changed while the sweep ran, relative: by the reference cell, or by the
-// leading cells that were measured again, where that is more than noise.
-func drift(cp *sweep.Checkpoint) float64 {
-	var change float64
+// scatter is what a sweep's rates differ by that is not its settings.
+type scatter struct {
+	noise float64 // relative standard deviation of a sample, 0 where it is not known
+	// drift is how the machine changed while the sweep ran, relative: by the reference cell, or by the
+	// leading cells that were measured again, where that is more than noise.
+	drift float64
+}
+
+func scatterOf(cp *sweep.Checkpoint) (s scatter) {
 	if d, ok := cp.Drift(); ok && d.Significant {
-		change = d.Change
+		s.drift = d.Change
 	}
-	if v, ok := cp.Verdict(); ok && v.Changed != nil && math.Abs(v.Changed.Ratio) > math.Abs(change) {
-		change = v.Changed.Ratio
+	v, ok := cp.Verdict()
+	if !ok {
+		return s
 	}
-	return change
+	s.noise = v.KnownNoise()
+	if v.Changed != nil && math.Abs(v.Changed.Ratio) > math.Abs(s.drift) {
+		s.drift = v.Changed.Ratio
+	}
+	return s
 }
 
 // allowance is the difference that drifts of both sides may make.

@@ -238,8 +238,9 @@ func (cp *Checkpoint) next(a *Advice, v Verdict) *Next {
 	// The half width of an interval falls with the root of the samples.
 	times := a.Resolution / wanted
 	samples := max(int(math.Ceil(float64(least)*times*times)), least+1)
-	settles := v.Basis != verdict.Assumed && samples <= mostAdvised && !a.Baseline // whose rounds stay as many
-	if !settles {                                                                  // so many tell the noise, at least
+	// The rounds of a baseline stay as many.
+	settles := v.Basis != verdict.Assumed && samples <= mostAdvised && !a.Baseline
+	if !settles { // so many tell the noise, at least
 		samples = max(enoughForNoise, least+1)
 	}
 	return &Next{

@@ -75,8 +75,9 @@ func (cp *Checkpoint) spareLoads(p Pace, cells, samples int) int {
 
 // Unclear reports whether more samples are to be taken as far as the figures go: single ones, or
 // such as can't tell what to set where more would.
-func (cp *Checkpoint) Unclear() bool {
-	a := cp.advice()
+func (cp *Checkpoint) Unclear() bool { return cp.unclear(cp.advice()) }
+
+func (cp *Checkpoint) unclear(a Advice) bool {
 	if a.Kind == NoAdvice {
 		return false
 	}
@@ -133,17 +134,18 @@ func (r *run) timeFor(loads int) bool {
 // of one cell, which they may no longer recommend; a run that was cut after the first turns resumes with the
 // baseline.
 func (r *run) afterPlan(ctx context.Context, each each) {
-	if len(r.Store.Checkpoint().baselined()) == 0 || r.fewest().begun {
-		r.repeatUntilClear(ctx, each)
-		r.retake(ctx, each)
-	}
-	for r.stop == nil {
-		r.stop = r.beside(ctx)
-		if r.stop != nil || !r.wantsSamples() {
+	more := len(r.Store.Checkpoint().baselined()) == 0 || r.fewest().begun
+	for {
+		if more {
+			r.repeatUntilClear(ctx, each)
+			r.retake(ctx, each)
+		}
+		if r.stop == nil {
+			r.stop = r.beside(ctx)
+		}
+		if more = r.stop == nil && r.wantsSamples(); !more {
 			return
 		}
-		r.repeatUntilClear(ctx, each)
-		r.retake(ctx, each)
 	}
 }
 
@@ -180,10 +182,10 @@ func (r *run) wantsSamples() bool {
 	if _, begun := cp.begunTurns(); begun {
 		return false
 	}
-	if !cp.Unclear() {
+	a := cp.advice()
+	if !cp.unclear(a) {
 		return false
 	}
-	a := cp.advice()
 	if f.samples < leastSamples {
 		return true
 	}

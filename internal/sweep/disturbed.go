@@ -17,8 +17,6 @@ import (
 type Disturbed struct {
 	Cell
 	Samples []int // places of those among the result's
-	// Busy says what else used the machine then; it is empty where only the rates are odd.
-	Busy string
 }
 
 // Disturbed returns the cells of the grid that were disturbed, in order of measurement. v must be
@@ -51,12 +49,8 @@ func (r *Result) disturbed(far bool, noise float64) Disturbed {
 	d := Disturbed{Cell: r.Cell()}
 	rates := r.SampleRates()
 	for i, s := range r.Samples {
-		busy := check.Busy(s)
-		if busy != "" || far || lags(rates, i, noise) {
+		if far || check.Busy(s) != "" || lags(rates, i, noise) {
 			d.Samples = append(d.Samples, i)
-		}
-		if d.Busy == "" {
-			d.Busy = busy
 		}
 	}
 	return d
@@ -170,7 +164,8 @@ func (r *run) toRetake() []Disturbed {
 		return nil
 	}
 	todo := slices.DeleteFunc(cp.Disturbed(v), func(d Disturbed) bool {
-		return r.retaken[d.Cell] || len(cp.Result(d.Cell).SetAside) > 0
+		result, _ := r.Store.Result(d.Cell)
+		return r.retaken[d.Cell] || len(result.SetAside) > 0
 	})
 	if len(todo) == 0 {
 		return nil

@@ -60,7 +60,17 @@ func (cp *Checkpoint) verdictBy(purposes ...Purpose) (Verdict, bool) {
 // few to tell it.
 func (cp *Checkpoint) Noise() float64 {
 	v, ok := verdict.Judge(cp.rated(), cp.referenceRates())
-	if !ok || v.Basis == verdict.Assumed {
+	if !ok {
+		return 0
+	}
+	return knownNoise(v)
+}
+
+// KnownNoise is the relative standard deviation of a sample, 0 where it is but assumed.
+func (v Verdict) KnownNoise() float64 { return knownNoise(v.Verdict) }
+
+func knownNoise(v verdict.Verdict) float64 {
+	if v.Basis == verdict.Assumed {
 		return 0
 	}
 	return v.Noise
