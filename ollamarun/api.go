@@ -48,7 +48,7 @@ const keepLoaded = 15 * time.Minute
 
 // Load brings the model into memory with the two settings and ends with the
 // warm-up prompt. A numBatch of 0 is the server's own choice.
-func (a *API) Load(ctx context.Context, numCtx, numBatch int, warmup string) (parse.Loaded, error) {
+func (a *API) Load(ctx context.Context, numCtx, numBatch int, warmup func() string) (parse.Loaded, error) {
 	// The client library takes 8 MB for each request. They are given back while
 	// the server loads, so that the collector does not run beside a measurement.
 	go runtime.GC()
@@ -59,20 +59,23 @@ func (a *API) Load(ctx context.Context, numCtx, numBatch int, warmup string) (pa
 	if numBatch == 0 {
 		delete(a.options, "num_batch")
 	}
-	sample, err := a.read(ctx, warmup)
+	sample, err := warmUp(ctx, warmup, a.read)
 	if err != nil {
 		return parse.Loaded{}, a.explain(ctx, a.model, err)
 	}
 	return a.loaded(ctx, a.model, sample)
 }
 
-// Sample has the loaded model read the prompt.
-func (a *API) Sample(ctx context.Context, prompt string) (parse.Sample, error) {
+// Sample has the loaded model read a prompt, and another where the answer lacks its figures.
+func (a *API) Sample(ctx context.Context, prompt func() string) (parse.Sample, error) {
 	if err := a.alone(ctx, a.model); err != nil {
 		return parse.Sample{}, err
 	}
-	begin := a.now()
-	sample, err := a.read(ctx, prompt)
+	var begin moment
+	sample, err := readFinished(ctx, prompt, func(ctx context.Context, prompt string) (parse.Sample, error) {
+		begin = a.now()
+		return a.read(ctx, prompt)
+	})
 	if err != nil {
 		return parse.Sample{}, a.explain(ctx, a.model, err)
 	}
@@ -117,7 +120,7 @@ func (a *API) read(ctx context.Context, prompt string) (parse.Sample, error) {
 	case final == nil && ctx.Err() != nil:
 		return parse.Sample{}, context.Cause(ctx)
 	case final == nil:
-		return parse.Sample{}, &parse.Failure{Class: parse.NoFigures, Detail: "the answer ended without the message that holds the figures"}
+		return parse.Sample{Wall: time.Since(begin)}, noFigures
 	}
 	a.busy = busy{}
 	sample := parse.Sample{

@@ -20,7 +20,7 @@ func TestAPIFigures(t *testing.T) {
 	f, s := newFakeServer(t)
 	a, err := NewAPI(t.Context(), s, "tiny", nil, 2)
 	require.NoError(t, err)
-	loaded, err := a.Load(t.Context(), 2048, 64, "warm up")
+	loaded, err := a.Load(t.Context(), 2048, 64, ollamatest.Always("warm up"))
 	require.NoError(t, err)
 	want := parse.Sample{PromptEvalCount: 21, PromptEvalDuration: 5092533, EvalCount: 2, EvalDuration: 629194, LoadDuration: 260133778, TotalDuration: 267417900}
 	assert.Positive(t, loaded.Warmup.Wall)
@@ -32,14 +32,14 @@ func TestAPIFigures(t *testing.T) {
 	assert.Contains(t, request, `"truncate":false`, "an error is wanted where a prompt is too long")
 	assert.Contains(t, request, `"system":""`)
 
-	got, err := a.Sample(t.Context(), "one two three")
+	got, err := a.Sample(t.Context(), ollamatest.Always("one two three"))
 	require.NoError(t, err)
 	assert.Positive(t, got.Wall)
 	got.Wall = 0
 	assert.Equal(t, want, got)
 
 	f.Forget()
-	_, err = a.Load(t.Context(), 2048, 0, "warm up")
+	_, err = a.Load(t.Context(), 2048, 0, ollamatest.Always("warm up"))
 	require.NoError(t, err)
 	assert.Contains(t, f.AskedOf(t, "/api/generate"), `"options":{"num_ctx":2048,"num_predict":2}`, "num_batch is the server's own")
 
@@ -90,7 +90,7 @@ func TestAPIFaults(t *testing.T) {
 			f.Answers["/api/generate"] = test.answer
 			a, err := NewAPI(t.Context(), s, "tiny", nil, 2)
 			require.NoError(t, err)
-			_, err = a.Sample(t.Context(), "x")
+			_, err = a.Sample(t.Context(), ollamatest.Always("x"))
 			var failure *parse.Failure
 			require.ErrorAs(t, err, &failure)
 			assert.Equal(t, test.class, failure.Class)
@@ -124,7 +124,7 @@ func TestAPIWrongServer(t *testing.T) {
 			f.Answers["/api/generate"] = test.answer
 			a, err := NewAPI(t.Context(), s, "tiny", nil, 2)
 			require.NoError(t, err)
-			_, err = a.Sample(t.Context(), "x")
+			_, err = a.Sample(t.Context(), ollamatest.Always("x"))
 			require.ErrorContains(t, err, test.want)
 			var failure *parse.Failure
 			assert.NotErrorAs(t, err, &failure)
@@ -139,7 +139,7 @@ func TestAPIGivesUpWithTheContext(t *testing.T) {
 	f.Answers["/api/generate"] = func(_ http.ResponseWriter, r *http.Request) { cancel(enough); <-r.Context().Done() }
 	a, err := NewAPI(ctx, s, "tiny", nil, 2)
 	require.NoError(t, err)
-	_, err = a.Sample(ctx, "x")
+	_, err = a.Sample(ctx, ollamatest.Always("x"))
 	assert.ErrorIs(t, err, enough, "the cause is the caller's own")
 }
 

@@ -89,7 +89,7 @@ func (c *CLI) checkCommand(ctx context.Context) error {
 // Load creates the temporary model with the two settings and ends with the
 // warm-up prompt, which brings it into memory. A numBatch of 0 is the server's
 // own choice.
-func (c *CLI) Load(ctx context.Context, numCtx, numBatch int, warmup string) (parse.Loaded, error) {
+func (c *CLI) Load(ctx context.Context, numCtx, numBatch int, warmup func() string) (parse.Loaded, error) {
 	if err := c.beforeLoad(ctx, c.model); err != nil {
 		return parse.Loaded{}, err
 	}
@@ -106,20 +106,23 @@ func (c *CLI) Load(ctx context.Context, numCtx, numBatch int, warmup string) (pa
 	if _, err := c.run(ctx, "", "create", c.model, "-f", file); err != nil {
 		return parse.Loaded{}, c.explain(ctx, c.template.From(), err)
 	}
-	sample, err := c.read(ctx, warmup)
+	sample, err := warmUp(ctx, warmup, c.read)
 	if err != nil {
 		return parse.Loaded{}, c.explain(ctx, c.template.From(), err)
 	}
 	return c.loaded(ctx, c.model, sample)
 }
 
-// Sample has the loaded model read the prompt.
-func (c *CLI) Sample(ctx context.Context, prompt string) (parse.Sample, error) {
+// Sample has the loaded model read a prompt, and another where the command prints no summary.
+func (c *CLI) Sample(ctx context.Context, prompt func() string) (parse.Sample, error) {
 	if err := c.alone(ctx, c.model); err != nil {
 		return parse.Sample{}, err
 	}
-	begin := c.now()
-	sample, err := c.read(ctx, prompt)
+	var begin moment
+	sample, err := readFinished(ctx, prompt, func(ctx context.Context, prompt string) (parse.Sample, error) {
+		begin = c.now()
+		return c.read(ctx, prompt)
+	})
 	if err != nil {
 		return parse.Sample{}, c.explain(ctx, c.template.From(), err)
 	}
@@ -135,10 +138,14 @@ func (c *CLI) read(ctx context.Context, prompt string) (parse.Sample, error) {
 		return parse.Sample{}, err
 	}
 	sample, err := parse.Summary(stderr)
-	if err == nil {
-		c.busy = busy{}
-	}
 	sample.Wall = time.Since(begin)
+	var failure *parse.Failure
+	switch {
+	case err == nil:
+		c.busy = busy{}
+	case errors.As(err, &failure) && failure.Class == parse.NoFigures:
+		err = &unfinished{failure.Detail}
+	}
 	return sample, err
 }
 

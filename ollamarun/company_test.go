@@ -50,10 +50,10 @@ func TestLoadedTellsOthers(t *testing.T) {
 
 	a, err := NewAPI(t.Context(), s, "tiny", nil, 2)
 	require.NoError(t, err)
-	loaded, err := a.Load(t.Context(), 2048, 64, "warm up")
+	loaded, err := a.Load(t.Context(), 2048, 64, ollamatest.Always("warm up"))
 	require.NoError(t, err)
 	assert.Equal(t, others, loaded.Others)
-	sample, err := a.Sample(t.Context(), "one")
+	sample, err := a.Sample(t.Context(), ollamatest.Always("one"))
 	require.NoError(t, err)
 	assert.Equal(t, others, sample.Others)
 }
@@ -71,7 +71,7 @@ func TestExclusive(t *testing.T) {
 		generate(w, r)
 	}
 	f.Forget()
-	loaded, err := a.Load(t.Context(), 2048, 64, "warm up")
+	loaded, err := a.Load(t.Context(), 2048, 64, ollamatest.Always("warm up"))
 	require.NoError(t, err)
 	assert.Empty(t, loaded.Others)
 	assert.Contains(t, f.AskedOf(t, "/api/generate"), `"model":"llama3.1:8b"`, "it is unloaded first")
@@ -82,7 +82,7 @@ func TestExclusive(t *testing.T) {
 		generate(w, r)
 	}
 	f.Answers["/api/ps"] = inMemory(t, "llama3.1:8b", "tiny:latest")
-	_, err = a.Load(t.Context(), 2048, 64, "warm up")
+	_, err = a.Load(t.Context(), 2048, 64, ollamatest.Always("warm up"))
 	assert.ErrorContains(t, err, "llama3.1:8b stays in the server's memory although -exclusive has it unloaded")
 	var failure *parse.Failure
 	assert.NotErrorAs(t, err, &failure, "it is no cell's failure")

@@ -31,9 +31,19 @@ func fakeCommand(args []string) int {
 		os.WriteFile(os.Getenv("FAKE_SEEN"), modelfile, 0o600)
 		return 0
 	}
-	switch os.Getenv("FAKE") {
+	fake := os.Getenv("FAKE")
+	if rest, ok := strings.CutSuffix(fake, " at first"); ok {
+		fake = rest
+		marker := os.Getenv("FAKE_SEEN") + ".run"
+		if _, err := os.Stat(marker); err == nil {
+			fake = ""
+		}
+		os.WriteFile(marker, nil, 0o600)
+	}
+	switch fake {
 	case "no summary":
-		fmt.Fprint(os.Stderr, "\x1b[?25l⠙ \x1b[K\x1b[?25h")
+		unfinished, _ := os.ReadFile(os.Getenv("FAKE_UNFINISHED"))
+		os.Stderr.Write(unfinished)
 	case "error":
 		fmt.Fprint(os.Stderr, "\x1b[?25l⠙ \x1b[K\x1b[2K\x1b[1G\x1b[?25hError: 500 Internal Server Error: llama runner process has terminated: cudaMalloc failed: out of memory\n")
 		return 1

@@ -46,7 +46,7 @@ func TestSettle(t *testing.T) {
 	require.NotNil(t, s.Monitor)
 	a, err := NewAPI(t.Context(), s, "tiny", nil, 2)
 	require.NoError(t, err)
-	_, err = a.Load(t.Context(), 2048, 64, "warm up")
+	_, err = a.Load(t.Context(), 2048, 64, ollamatest.Always("warm up"))
 	require.NoError(t, err)
 
 	require.NoError(t, os.WriteFile(used, []byte("20000"), 0o644))
@@ -80,13 +80,13 @@ func TestCrashIsExplained(t *testing.T) {
 		appendTo(t, path, lines)
 		ollamatest.SayStatus(500, `{"error":"llama runner process has terminated: exit status 2"}`)(w, r)
 	}
-	_, err = a.Load(t.Context(), 2048, 64, "warm up")
+	_, err = a.Load(t.Context(), 2048, 64, ollamatest.Always("warm up"))
 	var failure *parse.Failure
 	require.ErrorAs(t, err, &failure)
 	assert.Equal(t, parse.RunnerCrashed, failure.Class, "an older load's words don't count")
 
 	lines = "ggml_backend_cuda_buffer_type_alloc_buffer: allocating 9.00 MiB on device 0: cudaMalloc failed: out of memory\n"
-	_, err = a.Load(t.Context(), 2048, 64, "warm up")
+	_, err = a.Load(t.Context(), 2048, 64, ollamatest.Always("warm up"))
 	require.ErrorAs(t, err, &failure)
 	assert.Equal(t, parse.OutOfGPUMemory, failure.Class)
 	assert.Contains(t, failure.Detail, "exit status 2 (the server's log: ggml_backend_cuda")
@@ -100,7 +100,7 @@ func TestSystemPrompt(t *testing.T) {
 	require.NoError(t, err)
 	f.Forget()
 	start := strings.Repeat("1 ", 16)
-	_, err = a.Sample(t.Context(), start+"once upon a time")
+	_, err = a.Sample(t.Context(), ollamatest.Always(start+"once upon a time"))
 	require.NoError(t, err)
 	assert.Contains(t, f.AskedOf(t, "/api/generate"), `"system":"`+start+`Be brief."`)
 }

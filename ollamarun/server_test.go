@@ -47,7 +47,7 @@ func TestLostModel(t *testing.T) {
 	require.NoError(t, err)
 	missing := ollamatest.SayStatus(http.StatusNotFound, ollamatest.Captured("generate-missing.json"))
 	f.Answers["/api/generate"], f.Answers["/api/show"] = missing, missing
-	_, err = a.Load(t.Context(), 2048, 64, "warm up")
+	_, err = a.Load(t.Context(), 2048, 64, ollamatest.Always("warm up"))
 	assert.EqualError(t, err, `model "tiny" is not on the server any more (model 'nosuch' not found): bring it back, and the same command goes on`)
 }
 
@@ -59,7 +59,7 @@ func TestHangingAnswers(t *testing.T) {
 	require.NoError(t, err)
 	for path, ask := range map[string]func() error{
 		"/api/version": func() error { _, err := s.Version(t.Context()); return err },
-		"/api/ps":      func() error { _, err := a.Sample(t.Context(), "x"); return err },
+		"/api/ps":      func() error { _, err := a.Sample(t.Context(), ollamatest.Always("x")); return err },
 		"/api/show":    func() error { _, err := s.Model(t.Context(), "tiny"); return err },
 		"/api/tags":    func() error { _, err := s.DeleteLeftovers(t.Context()); return err },
 	} {
@@ -114,7 +114,7 @@ func TestOddServers(t *testing.T) {
 	f.Answers["/api/ps"] = ollamatest.Say(strings.NewReplacer(`"size":8590592`, `"size":-1`, `"context_length":2048`, `"context_length":-5`).Replace(ollamatest.Captured("ps.json")))
 	a, err := NewAPI(t.Context(), s, "tiny", nil, 2)
 	require.NoError(t, err)
-	loaded, err := a.Load(t.Context(), 2048, 64, "warm up")
+	loaded, err := a.Load(t.Context(), 2048, 64, ollamatest.Always("warm up"))
 	require.NoError(t, err)
 	assert.Zero(t, loaded.Size)
 	assert.Zero(t, loaded.ContextLength)

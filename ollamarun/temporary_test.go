@@ -127,7 +127,7 @@ func TestAPICreatesATemplateOnce(t *testing.T) {
 	require.NoError(t, err)
 	assert.Contains(t, f.Asked()[0], `POST /api/create {"model":"ollama-sweep-tmp-`)
 	assert.Contains(t, f.Asked()[0], `"from":"tiny"`)
-	_, err = a.Load(t.Context(), 2048, 64, "x")
+	_, err = a.Load(t.Context(), 2048, 64, ollamatest.Always("x"))
 	require.NoError(t, err)
 	assert.Contains(t, f.AskedOf(t, "/api/generate"), `"model":"`+a.model)
 	assert.NotContains(t, strings.Join(f.Asked()[1:], " "), "/api/create")

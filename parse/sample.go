@@ -17,6 +17,9 @@ type Sample struct {
 	LoadDuration       time.Duration `json:"load_duration_ns,omitempty"`
 	TotalDuration      time.Duration `json:"total_duration_ns,omitempty"`
 
+	// Unfinished is how many prompts were sent before this one whose answers ended without figures.
+	Unfinished int `json:"unfinished_answers,omitempty"`
+
 	// What was seen from outside meanwhile, which is not Ollama's own word.
 
 	// Wall is the time of the whole request, or of the command, by our clock.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/ollamatest"
 	"github.com/ollama-sweep/ollama-sweep/internal/search"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweeptest"
@@ -27,12 +28,14 @@ var instantSample = parse.Sample{
 }
 
 func (instant) Ready(context.Context) error { return nil }
-func (instant) Load(_ context.Context, numCtx, _ int, _ string) (parse.Loaded, error) {
+func (instant) Load(_ context.Context, numCtx, _ int, _ func() string) (parse.Loaded, error) {
 	return parse.Loaded{Warmup: instantSample, ContextLength: numCtx, Size: 1 << 34, SizeVRAM: 1 << 34}, nil
 }
-func (instant) Sample(context.Context, string) (parse.Sample, error) { return instantSample, nil }
-func (instant) Unload(context.Context) error                         { return nil }
-func (instant) Settle(context.Context) error                         { return nil }
+func (instant) Sample(context.Context, func() string) (parse.Sample, error) {
+	return instantSample, nil
+}
+func (instant) Unload(context.Context) error { return nil }
+func (instant) Settle(context.Context) error { return nil }
 
 // tinySizing is what the tiny model's tokenizer makes of prompts.
 var tinySizing = sweep.Sizing{Fixed: 63.84375, PerWord: 6.578125}
@@ -109,23 +112,20 @@ func BenchmarkSpread(b *testing.B) {
 	prompter, err := sweep.NewPrompter(sweep.Prompt{Tokens: 960}, 2)
 	require.NoError(b, err)
 	prompter.Resize(tinySizing)
-	load := func(prompt string) parse.Sample {
+	load := func(prompt func() string) parse.Sample {
 		require.NoError(b, runner.Unload(b.Context()))
 		loaded, err := runner.Load(b.Context(), 2048, 64, prompt)
 		require.NoError(b, err)
 		return loaded.Warmup
 	}
-	next := func() string {
-		prompt, err := prompter.Next(2048)
-		require.NoError(b, err)
-		return prompt
-	}
-	read := func(prompt string) parse.Sample {
+	next, err := prompter.Prompts(2048)
+	require.NoError(b, err)
+	read := func(prompt func() string) parse.Sample {
 		s, err := runner.Sample(b.Context(), prompt)
 		require.NoError(b, err)
 		return s
 	}
-	same := next()
+	same := ollamatest.Always(next())
 	for _, way := range []struct {
 		name   string
 		sample func(i int) parse.Sample
@@ -134,10 +134,10 @@ func BenchmarkSpread(b *testing.B) {
 			if i == 0 {
 				load(prompter.Warmup(64))
 			}
-			return read(next())
+			return read(next)
 		}},
-		{"a-load-each", func(int) parse.Sample { load(prompter.Warmup(64)); return read(next()) }},
-		{"no-warm-up", func(int) parse.Sample { return load(next()) }},
+		{"a-load-each", func(int) parse.Sample { load(prompter.Warmup(64)); return read(next) }},
+		{"no-warm-up", func(int) parse.Sample { return load(next) }},
 		{"same-prompt", func(i int) parse.Sample {
 			if i == 0 {
 				load(prompter.Warmup(64))

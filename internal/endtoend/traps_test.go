@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/check"
+	"github.com/ollama-sweep/ollama-sweep/internal/ollamatest"
 	"github.com/ollama-sweep/ollama-sweep/internal/report"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweeptest"
@@ -26,7 +27,7 @@ func TestTrapPromptCache(t *testing.T) {
 	engine := sweeptest.StartEngine(t, t.TempDir())
 	runner, err := ollamarun.NewAPI(t.Context(), &engine.Server, ollamarun.TinyModel, nil, 2)
 	require.NoError(t, err)
-	loaded, err := runner.Load(t.Context(), 2048, 128, "the old mill by the river had stood empty")
+	loaded, err := runner.Load(t.Context(), 2048, 128, ollamatest.Always("the old mill by the river had stood empty"))
 	require.NoError(t, err)
 	warm, _ := loaded.Warmup.PromptEvalRate()
 	var believed []check.Known
@@ -37,13 +38,13 @@ func TestTrapPromptCache(t *testing.T) {
 		}
 	}
 	prompt := strings.Repeat("many years later ", 75)
-	first, err := runner.Sample(t.Context(), prompt)
+	first, err := runner.Sample(t.Context(), ollamatest.Always(prompt))
 	require.NoError(t, err)
 	e := evidence(first)
 	assert.Empty(t, check.Sample(&e))
 	rate, _ := first.PromptEvalRate()
 	believed = append(believed, check.Known{Rate: rate, Batch: 128})
-	second, err := runner.Sample(t.Context(), prompt)
+	second, err := runner.Sample(t.Context(), ollamatest.Always(prompt))
 	require.NoError(t, err)
 	assert.Equal(t, first.PromptEvalCount, second.PromptEvalCount, "it is counted whole")
 	e = evidence(second)

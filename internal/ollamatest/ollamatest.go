@@ -219,3 +219,6 @@ func Endless(text string) http.HandlerFunc {
 		}
 	}
 }
+
+// Always makes prompts that are all the same.
+func Always(prompt string) func() string { return func() string { return prompt } }

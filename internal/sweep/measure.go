@@ -151,7 +151,7 @@ func (r *run) size(ctx context.Context, loaded int) error {
 	if r.Prompter.Sized() {
 		return nil
 	}
-	err := r.Prompter.Size(loaded, smallest(r.cells()), func(prompt string) (int, error) {
+	err := r.Prompter.Size(loaded, smallest(r.cells()), func(prompt func() string) (int, error) {
 		s, err := r.Runner.Sample(ctx, prompt)
 		if rate, ok := s.PromptEvalRate(); ok {
 			r.probes = append(r.probes, check.Known{Rate: rate, Batch: min(r.loaded.Batch, s.PromptEvalCount)})
@@ -174,17 +174,14 @@ func (r *run) size(ctx context.Context, loaded int) error {
 
 // samples has the loaded cell read prompts until it has enough samples.
 func (r *run) samples(ctx context.Context, t *task, loaded parse.Loaded) error {
+	prompts, err := r.Prompter.Prompts(t.result.NumCtx)
+	if err != nil {
+		return err
+	}
 	for refused := 0; len(t.result.Samples) < t.want; {
-		prompt, err := r.Prompter.Next(t.result.NumCtx)
+		sample, err := r.Runner.Sample(ctx, prompts)
 		if err != nil {
 			return err
-		}
-		sample, err := r.Runner.Sample(ctx, prompt)
-		if err != nil {
-			return err
-		}
-		if _, ok := sample.PromptEvalRate(); !ok {
-			return &parse.Failure{Class: parse.NoFigures, Detail: "the server's answer has no prompt eval count and duration"}
 		}
 		e := r.evidence(t.result, loaded)
 		e.Sample = sample

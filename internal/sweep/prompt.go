@@ -106,17 +106,18 @@ func (p *Prompter) SHA256() string {
 // take a tenth of the cell's time.
 const mostWarmup = 128
 
-// Warmup returns the short prompt that ends a load: no longer than one batch,
+// Warmup makes the short prompts that end a load: no longer than one batch,
 // where a batch has room for a word. numBatch is 0 for the server's own.
-func (p *Prompter) Warmup(numBatch int) string {
+func (p *Prompter) Warmup(numBatch int) func() string {
 	most := mostWarmup
 	if numBatch > 0 {
 		most = min(most, numBatch)
 	}
 	if n := p.sizing.words(float64(most)); p.Sized() && n > 0 {
-		return ownStart() + ourWords(n)
+		return started(ourWords(n))
 	}
-	return ourWords(1)
+	word := -1
+	return func() string { word++; return wordsFrom(word, 1) }
 }
 
 // Tokens returns how many the next prompt has for a cell of this num_ctx, by
@@ -140,16 +141,21 @@ func (p *Prompter) target(numCtx int) float64 {
 // length.
 func (p *Prompter) SameEverywhere() bool { return p.spec.Fill == 0 }
 
-// Next returns a prompt for a cell of this num_ctx. It must be sized.
-func (p *Prompter) Next(numCtx int) (string, error) {
+// Prompts makes the prompts for a cell of this num_ctx. They must be sized.
+func (p *Prompter) Prompts(numCtx int) (func() string, error) {
 	if p.text != "" {
-		return ownStart() + p.text, nil
+		return started(p.text), nil
 	}
 	n := p.sizing.words(p.target(numCtx))
 	if n < 1 {
-		return "", fmt.Errorf("a prompt of %.0f tokens has no room for text: the server's template and the prompt's own start take %.0f", p.target(numCtx), p.sizing.Fixed)
+		return nil, fmt.Errorf("a prompt of %.0f tokens has no room for text: the server's template and the prompt's own start take %.0f", p.target(numCtx), p.sizing.Fixed)
 	}
-	return ownStart() + ourWords(n), nil
+	return started(ourWords(n)), nil
+}
+
+// started returns a function that makes prompts of the text, each with a start of its own.
+func started(text string) func() string {
+	return func() string { return ownStart() + text }
 }
 
 // ownDigits are shuffled for each prompt's own start. Each is a token of its

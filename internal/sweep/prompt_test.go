@@ -13,8 +13,8 @@ import (
 // byteTokens counts as a vocabulary of bytes does in which a space is three.
 func byteTokens(prompt string) int { return len(prompt) + 2*strings.Count(prompt, " ") }
 
-func counting(count func(string) int) func(string) (int, error) {
-	return func(prompt string) (int, error) { return count(prompt), nil }
+func counting(count func(string) int) func(func() string) (int, error) {
+	return func(prompt func() string) (int, error) { return count(prompt()), nil }
 }
 
 func TestPromptOfTokens(t *testing.T) {
@@ -28,13 +28,15 @@ func TestPromptOfTokens(t *testing.T) {
 		require.False(t, p.Sized())
 		require.NoError(t, p.Size(4096, 4096, counting(count)))
 		require.True(t, p.Sized())
-		prompt, err := p.Next(4096)
+		prompt, err := p.Prompts(4096)
 		require.NoError(t, err)
-		assert.InDelta(t, 960, count(prompt), 20)
-		assert.InDelta(t, p.Tokens(4096), count(prompt), 20)
-		assert.LessOrEqual(t, count(p.Warmup(256)), mostWarmup+20, "a warm-up is short")
-		assert.LessOrEqual(t, count(p.Warmup(100)), 100+5, "and no longer than one batch")
-		assert.Equal(t, "the", p.Warmup(8), "as far as that can be")
+		assert.InDelta(t, 960, count(prompt()), 20)
+		assert.InDelta(t, p.Tokens(4096), count(prompt()), 20)
+		assert.LessOrEqual(t, count(p.Warmup(256)()), mostWarmup+20, "a warm-up is short")
+		assert.LessOrEqual(t, count(p.Warmup(100)()), 100+5, "and no longer than one batch")
+		warmup := p.Warmup(8)
+		assert.Equal(t, "the", warmup(), "as far as that can be")
+		assert.Equal(t, "old", warmup(), "and no two begin alike")
 	}
 }
 
@@ -43,11 +45,11 @@ func TestPromptFillsContext(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, p.Size(1024, 1024, counting(byteTokens)))
 	for _, ctx := range []int{1024, 4096, 65536} {
-		prompt, err := p.Next(ctx)
+		prompt, err := p.Prompts(ctx)
 		require.NoError(t, err)
-		assert.InDelta(t, ctx/2, byteTokens(prompt), 20)
+		assert.InDelta(t, ctx/2, byteTokens(prompt()), 20)
 	}
-	_, err = p.Next(64)
+	_, err = p.Prompts(64)
 	assert.ErrorContains(t, err, "a prompt of 30 tokens has no room for text")
 }
 
@@ -57,10 +59,9 @@ func TestPromptOfAFile(t *testing.T) {
 	require.NoError(t, os.WriteFile(file, []byte("\n some text\n"), 0o644))
 	p, err := NewPrompter(Prompt{File: file}, 2)
 	require.NoError(t, err)
-	a, err := p.Next(1)
+	prompts, err := p.Prompts(1)
 	require.NoError(t, err)
-	b, err := p.Next(1)
-	require.NoError(t, err)
+	a, b := prompts(), prompts()
 	assert.True(t, strings.HasSuffix(a, " some text"))
 	assert.NotEqual(t, a, b)
 	assert.Len(t, b, len(a))

@@ -53,8 +53,8 @@ const (
 // All words of the list are read whatever is loaded, so that prompts come out the same
 // under each num_ctx: vocabularies that tear no word apart across a space, which are those
 // in use, count the same in parts of any size.
-func (p *Prompter) Size(loaded, smallest int, count func(prompt string) (int, error)) error {
-	least, err := count(ownStart() + ourWords(leastWords))
+func (p *Prompter) Size(loaded, smallest int, count func(prompt func() string) (int, error)) error {
+	least, err := count(started(ourWords(leastWords)))
 	if err != nil {
 		return err
 	}
@@ -75,7 +75,7 @@ func (p *Prompter) Size(loaded, smallest int, count func(prompt string) (int, er
 
 // listTokens counts the tokens that the list of words takes, beside the least that a
 // prompt has.
-func listTokens(least, loaded int, count func(string) (int, error)) (whole int, err error) {
+func listTokens(least, loaded int, count func(func() string) (int, error)) (whole int, err error) {
 	tooSmall := func(tokens, words int) error {
 		return unsizable(fmt.Sprintf("num_ctx=%d is too small to size a prompt: the server counts %d tokens in one of %d words; use a larger num_ctx", loaded, tokens, words))
 	}
@@ -83,7 +83,7 @@ func listTokens(least, loaded int, count func(string) (int, error)) (whole int, 
 		return 0, tooSmall(least, leastWords)
 	}
 	for read, size := 0, partWords; read < len(wordList); {
-		n, err := count(ownStart() + ourWords(leastWords) + " " + wordsFrom(leastWords+read, size))
+		n, err := count(started(ourWords(leastWords) + " " + wordsFrom(leastWords+read, size)))
 		switch {
 		case err != nil:
 			return 0, err
@@ -117,11 +117,11 @@ const farTooLong = 8
 
 // fileTokens counts the tokens of a prompt from a file, or, of one that is far
 // too long, estimates them from what was read so far.
-func fileTokens(text string, fixed float64, loaded, smallest int, count func(string) (int, error)) (int, error) {
+func fileTokens(text string, fixed float64, loaded, smallest int, count func(func() string) (int, error)) (int, error) {
 	sum, size, whole := 0.0, firstPart, len(text)
 	for text != "" {
 		part := cut(text, size)
-		n, err := count(ownStart() + strings.TrimPrefix(part, " "))
+		n, err := count(started(strings.TrimPrefix(part, " ")))
 		if err != nil {
 			return 0, err
 		}

@@ -13,8 +13,9 @@ import (
 
 // cutting is a server of so much context, which cuts what is longer in one of
 // the ways that there are.
-func cutting(ctx int, count func(string) int, to func(ctx int) int) func(string) (int, error) {
-	return func(prompt string) (int, error) {
+func cutting(ctx int, count func(string) int, to func(ctx int) int) func(func() string) (int, error) {
+	return func(prompts func() string) (int, error) {
+		prompt := prompts()
 		if n := count(prompt); n <= ctx {
 			return n, nil
 		}
@@ -43,9 +44,9 @@ func TestSizeOfAFile(t *testing.T) {
 				for _, ctx := range []int{512, 2048, 8192} {
 					p := filePrompt(t, text)
 					require.NoError(t, p.Size(ctx, 8192, cutting(ctx, count, to)))
-					prompt, err := p.Next(ctx)
+					prompt, err := p.Prompts(ctx)
 					require.NoError(t, err)
-					assert.InEpsilon(t, count(prompt), p.Tokens(ctx), 0.02, "of a server with num_ctx=%d", ctx)
+					assert.InEpsilon(t, count(prompt()), p.Tokens(ctx), 0.02, "of a server with num_ctx=%d", ctx)
 				}
 			}
 		})
@@ -65,7 +66,7 @@ func TestPromptThatDoesNotFit(t *testing.T) {
 	// Of a text that is far too long only the beginning is read.
 	asked := 0
 	p = filePrompt(t, strings.Repeat(text+" ", 100))
-	require.NoError(t, p.Size(1024, 1024, func(prompt string) (int, error) { asked++; return words(prompt), nil }))
+	require.NoError(t, p.Size(1024, 1024, func(prompt func() string) (int, error) { asked++; return words(prompt()), nil }))
 	assert.Less(t, asked, 30)
 	assert.Error(t, p.fits([]Cell{{65536, 64}}))
 }
@@ -74,9 +75,9 @@ func TestSizeInASmallContext(t *testing.T) {
 	p, err := NewPrompter(Prompt{Tokens: 150}, 2)
 	require.NoError(t, err)
 	require.NoError(t, p.Size(256, 256, cutting(256, byteTokens, whole)))
-	prompt, err := p.Next(256)
+	prompt, err := p.Prompts(256)
 	require.NoError(t, err)
-	assert.InDelta(t, 150, byteTokens(prompt), 20)
+	assert.InDelta(t, 150, byteTokens(prompt()), 20)
 
 	p, err = NewPrompter(Prompt{Tokens: 90}, 2)
 	require.NoError(t, err)
@@ -101,9 +102,9 @@ func TestSizeIsTheSameUnderEveryNumCtx(t *testing.T) {
 						first = p.sizing
 					}
 					assert.Equal(t, first, p.sizing, "num_ctx=%d", loaded)
-					prompt, err := p.Next(4096)
+					prompt, err := p.Prompts(4096)
 					require.NoError(t, err)
-					assert.InDelta(t, 400, count(prompt), 8)
+					assert.InDelta(t, 400, count(prompt()), 8)
 				}
 			}
 		})
@@ -115,7 +116,8 @@ func TestSizeFails(t *testing.T) {
 	for n := range 6 {
 		p := filePrompt(t, strings.Repeat("some text ", 100))
 		asked := 0
-		err := p.Size(4096, 4096, func(prompt string) (int, error) {
+		err := p.Size(4096, 4096, func(prompts func() string) (int, error) {
+			prompt := prompts()
 			if asked++; asked > n {
 				return 0, boom
 			}

@@ -23,9 +23,10 @@ type Runner interface {
 	// Load brings the model into memory with a pair of settings and ends with
 	// the warm-up prompt.
 	// A numBatch of 0 is the server's own choice.
-	Load(ctx context.Context, numCtx, numBatch int, warmup string) (parse.Loaded, error)
-	// Sample has the loaded model read one prompt.
-	Sample(ctx context.Context, prompt string) (parse.Sample, error)
+	Load(ctx context.Context, numCtx, numBatch int, warmup func() string) (parse.Loaded, error)
+	// Sample has the loaded model read one prompt, and further ones where the answer lacks its
+	// figures: each call of prompt returns one of the same length that begins unlike all others.
+	Sample(ctx context.Context, prompt func() string) (parse.Sample, error)
 	// Unload frees the model's memory.
 	Unload(ctx context.Context) error
 	// Settle unloads the model and returns when its memory is given back, or

@@ -49,11 +49,11 @@ func pop(errs map[Cell][]error, c Cell) (err error) {
 
 func (f *fakeRunner) Ready(context.Context) error { return f.readyErr }
 
-func (f *fakeRunner) Load(_ context.Context, numCtx, numBatch int, warmup string) (parse.Loaded, error) {
+func (f *fakeRunner) Load(_ context.Context, numCtx, numBatch int, warmup func() string) (parse.Loaded, error) {
 	f.cell = Cell{numCtx, numBatch}
 	f.loads = append(f.loads, f.cell)
 	f.clock = f.clock.Add(4 * time.Second)
-	words := len(strings.Fields(warmup))
+	words := len(strings.Fields(warmup()))
 	loaded := parse.Loaded{
 		Warmup:        parse.Sample{PromptEvalCount: 10 + 2*words, PromptEvalDuration: time.Second, LoadDuration: 3 * time.Second, TotalDuration: 4 * time.Second},
 		ContextLength: numCtx, Size: 7, SizeVRAM: 7,
@@ -64,7 +64,8 @@ func (f *fakeRunner) Load(_ context.Context, numCtx, numBatch int, warmup string
 	return loaded, pop(f.loadErrs, f.cell)
 }
 
-func (f *fakeRunner) Sample(_ context.Context, prompt string) (parse.Sample, error) {
+func (f *fakeRunner) Sample(_ context.Context, prompts func() string) (parse.Sample, error) {
+	prompt := prompts()
 	f.prompts = append(f.prompts, prompt)
 	f.clock = f.clock.Add(time.Second)
 	if err := pop(f.errs, f.cell); err != nil {
