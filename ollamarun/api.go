@@ -72,14 +72,15 @@ func (a *API) Sample(ctx context.Context, prompt func() string) (parse.Sample, e
 		return parse.Sample{}, err
 	}
 	var begin moment
+	var size int
 	sample, err := readFinished(ctx, prompt, func(ctx context.Context, prompt string) (parse.Sample, error) {
-		begin = a.now()
+		begin, size = a.now(), len(prompt)
 		return a.read(ctx, prompt)
 	})
 	if err != nil {
 		return parse.Sample{}, a.explain(ctx, a.model, err)
 	}
-	return sample, a.observe(ctx, a.model, &sample, begin)
+	return sample, a.observe(ctx, a.model, &sample, begin, size)
 }
 
 // noTruncate asks for an error instead of a prompt that is cut; servers before
@@ -103,7 +104,7 @@ func (a *API) read(ctx context.Context, prompt string) (parse.Sample, error) {
 	// One answer without streaming sends no header until it is done, and one
 	// token a message costs nothing: a stream fails sooner.
 	var final *api.GenerateResponse
-	var w wire
+	w := wire{last: new(lastLine)}
 	begin := time.Now()
 	err := a.clientOn(&w).Generate(ctx, req, func(r api.GenerateResponse) error {
 		if r.Done {
@@ -126,6 +127,7 @@ func (a *API) read(ctx context.Context, prompt string) (parse.Sample, error) {
 	sample := parse.Sample{
 		PromptEvalCount:    final.PromptEvalCount,
 		PromptEvalDuration: final.PromptEvalDuration,
+		PromptCached:       w.last.promptCached(),
 		EvalCount:          final.EvalCount,
 		EvalDuration:       final.EvalDuration,
 		LoadDuration:       final.LoadDuration,

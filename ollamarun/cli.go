@@ -119,14 +119,15 @@ func (c *CLI) Sample(ctx context.Context, prompt func() string) (parse.Sample, e
 		return parse.Sample{}, err
 	}
 	var begin moment
+	var size int
 	sample, err := readFinished(ctx, prompt, func(ctx context.Context, prompt string) (parse.Sample, error) {
-		begin = c.now()
+		begin, size = c.now(), len(prompt)
 		return c.read(ctx, prompt)
 	})
 	if err != nil {
 		return parse.Sample{}, c.explain(ctx, c.template.From(), err)
 	}
-	return sample, c.observe(ctx, c.model, &sample, begin)
+	return sample, c.observe(ctx, c.model, &sample, begin, size)
 }
 
 // read has the command send a prompt and returns the figures of its summary and

@@ -24,7 +24,10 @@ func (s *Server) loaded(ctx context.Context, model string, warmup parse.Sample) 
 	l.ContextLength, l.Size, l.SizeVRAM, l.Others = max(0, m.ContextLength), max(0, m.Size), max(0, m.SizeVRAM), others
 	s.onCPU = l.SizeVRAM < l.Size
 	s.others = s.Monitor.Least(s.loadBegun, time.Now())
-	l.InForce, _, err = s.ServerLog.InForce(ctx)
+	if l.InForce, s.logTimes, err = s.ServerLog.InForce(ctx); err != nil {
+		return l, err
+	}
+	s.logTimes, err = s.timing(ctx, &l.Warmup)
 	return l, err
 }
 
@@ -54,8 +57,9 @@ func (s *Server) now() (m moment) {
 	return m
 }
 
-// observe adds to a sample what was seen from outside while the model read it.
-func (s *Server) observe(ctx context.Context, model string, sample *parse.Sample, begin moment) (err error) {
+// observe adds to a sample what was seen from outside while the model read its prompt, of so many
+// bytes.
+func (s *Server) observe(ctx context.Context, model string, sample *parse.Sample, begin moment, size int) (err error) {
 	if s.onCPU {
 		sample.CPU = s.CPU.since(begin.cpu)
 	}
@@ -63,8 +67,25 @@ func (s *Server) observe(ctx context.Context, model string, sample *parse.Sample
 	for i := range sample.GPU {
 		sample.GPU[i].Others = s.others[sample.GPU[i].Index]
 	}
+	s.addWay(ctx, sample, size)
+	if _, err = s.timing(ctx, sample); err != nil {
+		return err
+	}
 	_, _, sample.Others, err = s.Loaded(ctx, model)
 	return err
+}
+
+// timing adds to a sample what the server's log says of its prompt, and reports whether it says so.
+// A log that does not tell of a load, or of the prompt that ended it, is not asked again.
+func (s *Server) timing(ctx context.Context, sample *parse.Sample) (bool, error) {
+	if s.ServerLog == nil || !s.logTimes {
+		return false, nil
+	}
+	cached, evaluated, ok, err := s.ServerLog.Timing(ctx, sample.PromptEvalDuration)
+	if ok {
+		sample.PromptCached, sample.PromptEvaluated = &cached, evaluated
+	}
+	return ok, err
 }
 
 // explain says more of a failed load or sample. A crash gets the class of what

@@ -37,11 +37,13 @@ type Server struct {
 	// Exclusive has models of somebody else unloaded.
 	Exclusive bool
 
-	idleMiB   int             // GPU memory in use before the first load
-	loadBegun time.Time       // the newest load
-	onCPU     bool            // the model computes on the CPU, at least in part
-	others    map[int]int     // least utilization of each GPU during the load, in percent
-	strangers map[string]bool // models that stayed when ours was unloaded
+	idleMiB   int                   // GPU memory in use before the first load
+	loadBegun time.Time             // the newest load
+	logTimes  bool                  // the server's log tells of each prompt what was evaluated
+	onCPU     bool                  // the model computes on the CPU, at least in part
+	others    map[int]int           // least utilization of each GPU during the load, in percent
+	ways      map[int]time.Duration // what the way adds, by the bits of a request's size in bytes
+	strangers map[string]bool       // models that stayed when ours was unloaded
 
 	answered bool // Ready has found it once
 

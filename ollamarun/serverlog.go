@@ -74,6 +74,25 @@ func (l *ServerLog) Since() (text []byte, err error) {
 	return text, err
 }
 
+// Timing returns how many tokens of a prompt came out of the cache, and how many were evaluated, by
+// the time that its evaluation took. It waits for a log that comes later than the answer, but no
+// longer than logWait; false when the log does not tell, as before 0.30.
+func (l *ServerLog) Timing(ctx context.Context, took time.Duration) (cached, evaluated int, ok bool, err error) {
+	for give := time.Now().Add(logWait); ; {
+		text, err := l.Since()
+		if err != nil {
+			return 0, 0, false, err
+		}
+		cached, evaluated, ok = parse.PromptTiming(text, took)
+		if ok || !parse.TellsPrompts(text) || time.Now().After(give) {
+			return cached, evaluated, ok, nil
+		}
+		if err := sleep(ctx, logPoll); err != nil {
+			return 0, 0, false, err
+		}
+	}
+}
+
 // Devices returns what the server computes on, as it has told since its newest start (see
 // parse.Devices); none where the log does not go back that far.
 func (l *ServerLog) Devices() (devices []string, err error) {

@@ -90,6 +90,39 @@ func TestServerLogUnended(t *testing.T) {
 	})
 }
 
+// TestServerLogTiming waits for a prompt's figures in a log that tells prompts, and not in another.
+func TestServerLogTiming(t *testing.T) {
+	const (
+		tells  = `msg="starting llama-server" cmd="llama-server --model x -c 2048 -b 64 -ub 64"` + "\n"
+		part   = "slot   operator(): id  0 | task 4 | cached n_tokens = 25, memory_seq_rm [25, end)\n"
+		timing = "slot print_timing: id  0 | task 4 | prompt eval time =       0.74 ms /    13 tokens (\n"
+	)
+	const took = 741 * time.Microsecond
+	for _, late := range []string{"", part + timing} {
+		waitForLog(t, func(t *testing.T, path string, l *ServerLog) {
+			appendTo(t, path, tells)
+			go func() { time.Sleep(50 * time.Millisecond); appendTo(t, path, late) }()
+			begin := time.Now()
+			cached, evaluated, ok, err := l.Timing(t.Context(), took)
+			require.NoError(t, err)
+			if late == "" {
+				assert.False(t, ok)
+				assert.LessOrEqual(t, time.Since(begin), logWait+2*logPoll)
+				return
+			}
+			assert.Equal(t, []any{25, 13, true}, []any{cached, evaluated, ok})
+		})
+	}
+	waitForLog(t, func(t *testing.T, path string, l *ServerLog) {
+		appendTo(t, path, loadLine)
+		begin := time.Now()
+		_, _, ok, err := l.Timing(t.Context(), took)
+		require.NoError(t, err)
+		assert.False(t, ok)
+		assert.Zero(t, time.Since(begin), "an older server's log is not waited for")
+	})
+}
+
 func TestServerLogCanceled(t *testing.T) {
 	waitForLog(t, func(t *testing.T, path string, l *ServerLog) {
 		ctx, cancel := context.WithCancel(t.Context())

@@ -17,6 +17,12 @@ type Sample struct {
 	LoadDuration       time.Duration `json:"load_duration_ns,omitempty"`
 	TotalDuration      time.Duration `json:"total_duration_ns,omitempty"`
 
+	// PromptCached is how many of the prompt's tokens came out of the server's cache, and
+	// PromptEvaluated how many were evaluated, which is what the duration is of. Ollama's answer
+	// has the first after 0.33.0, its log both from 0.30 on; nil and 0 where neither tells.
+	PromptCached    *int `json:"prompt_eval_cached_count,omitempty"`
+	PromptEvaluated int  `json:"prompt_evaluated_count,omitempty"`
+
 	// Unfinished is how many prompts were sent before this one whose answers ended without figures.
 	Unfinished int `json:"unfinished_answers,omitempty"`
 
@@ -24,6 +30,9 @@ type Sample struct {
 
 	// Wall is the time of the whole request, or of the command, by our clock.
 	Wall time.Duration `json:"wall_duration_ns,omitempty"`
+	// Way is what the network, or a proxy in between, adds to a request of that size, where it
+	// adds enough to matter: measured by requests that need no model.
+	Way time.Duration `json:"way_duration_ns,omitempty"`
 	// GPU is the state of the server's GPUs, where they are this machine's.
 	GPU []GPU `json:"gpu,omitempty"`
 	// CPU is the use of the server's CPUs, where they are this machine's and the model computes
@@ -52,6 +61,7 @@ func (s Sample) Check() error {
 	}{
 		{"prompt_eval_count", int64(s.PromptEvalCount)},
 		{"prompt_eval_duration", int64(s.PromptEvalDuration)},
+		{"prompt_evaluated_count", int64(s.PromptEvaluated)},
 		{"eval_count", int64(s.EvalCount)},
 		{"eval_duration", int64(s.EvalDuration)},
 		{"load_duration", int64(s.LoadDuration)},
@@ -61,13 +71,28 @@ func (s Sample) Check() error {
 			return &Failure{NoFigures, fmt.Sprintf("a negative figure: %s is %d", f.name, f.value)}
 		}
 	}
+	if c := s.PromptCached; c != nil && (*c < 0 || *c > s.PromptEvalCount && s.PromptEvaluated == 0) {
+		return &Failure{NoFigures, fmt.Sprintf("prompt_eval_cached_count is %d of a prompt_eval_count of %d", *c, s.PromptEvalCount)}
+	}
 	return nil
 }
 
-// PromptEvalRate returns the prompt's tokens per second of evaluation, and
+// Evaluated returns how many of the prompt's tokens were evaluated, as far as that is known: else
+// all that were counted.
+func (s Sample) Evaluated() int {
+	switch {
+	case s.PromptEvaluated > 0:
+		return s.PromptEvaluated
+	case s.PromptCached != nil:
+		return s.PromptEvalCount - *s.PromptCached
+	}
+	return s.PromptEvalCount
+}
+
+// PromptEvalRate returns the prompt's evaluated tokens per second of evaluation, and
 // false when count or duration is missing.
 func (s Sample) PromptEvalRate() (tokensPerSec float64, ok bool) {
-	return rate(s.PromptEvalCount, s.PromptEvalDuration)
+	return rate(s.Evaluated(), s.PromptEvalDuration)
 }
 
 // EvalRate returns the generated tokens per second, and false when count or

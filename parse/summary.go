@@ -10,7 +10,7 @@ import (
 
 // figure matches one line of the summary. Labels stand at the line's start:
 // "eval rate:" is also the tail of "prompt eval rate:".
-var figure = regexp.MustCompile(`^(total duration|load duration|prompt eval count|prompt eval duration|eval count|eval duration): +(.*)$`)
+var figure = regexp.MustCompile(`^(total duration|load duration|prompt eval count|prompt eval cached|prompt eval duration|eval count|eval duration): +(.*)$`)
 
 // Summary reads what `ollama run --verbose` prints on standard error after an
 // answer, between spinners and terminal codes:
@@ -18,13 +18,14 @@ var figure = regexp.MustCompile(`^(total duration|load duration|prompt eval coun
 //	total duration:       13.235672388s
 //	load duration:        258.838991ms
 //	prompt eval count:    3684 token(s)
+//	prompt eval cached:   25 token(s)
 //	prompt eval duration: 12.963530257s
 //	prompt eval rate:     284.18 tokens/s
 //	eval count:           2 token(s)
 //	eval duration:        11.827633ms
 //	eval rate:            169.10 tokens/s
 //
-// A line whose figure is zero is left out by Ollama. The rates are not read:
+// The line of cached tokens is there after 0.33.0. A line whose figure is zero is left out by Ollama. The rates are not read:
 // they follow from the counts and durations, which are exact. Of two summaries
 // the last counts, as it is the one that belongs to the end of the output.
 //
@@ -50,7 +51,7 @@ func Summary(stderr []byte) (Sample, error) {
 		}
 	}
 	if _, ok := s.PromptEvalRate(); ok {
-		return s, nil
+		return s, s.Check()
 	}
 	if words := ErrorText(stderr); words != "" {
 		return Sample{}, &Failure{Classify(words), words}
@@ -66,6 +67,10 @@ func (s *Sample) set(label, value string) (err error) {
 		s.LoadDuration, err = duration(value)
 	case "prompt eval count":
 		s.PromptEvalCount, err = tokens(value)
+	case "prompt eval cached":
+		var cached int
+		cached, err = tokens(value)
+		s.PromptCached = &cached
 	case "prompt eval duration":
 		s.PromptEvalDuration, err = duration(value)
 	case "eval count":

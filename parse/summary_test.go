@@ -41,6 +41,19 @@ func TestSummaryCaptured(t *testing.T) {
 	}
 }
 
+// TestSummaryCached has the line that later servers print.
+func TestSummaryCached(t *testing.T) {
+	got, err := Summary([]byte("load duration:        9.1798ms\nprompt eval count:    45 token(s)\nprompt eval cached:   32 token(s)\nprompt eval duration: 276.661ms\nprompt eval rate:     46.99 tokens/s\n"))
+	require.NoError(t, err)
+	cached := 32
+	assert.Equal(t, Sample{LoadDuration: 9179800, PromptEvalCount: 45, PromptCached: &cached, PromptEvalDuration: 276661 * time.Microsecond}, got)
+	rate, _ := got.PromptEvalRate()
+	assert.InDelta(t, 46.99, rate, 0.005)
+
+	_, err = Summary([]byte("prompt eval count:    45 token(s)\nprompt eval cached:   46 token(s)\nprompt eval duration: 276.661ms\n"))
+	assert.Error(t, err)
+}
+
 func TestSummaryCapturedFailures(t *testing.T) {
 	for file, want := range map[string]Failure{
 		"run-negative-batch.stderr": {RunnerCrashed, "500 Internal Server Error: llama runner process has terminated: exit status 2"},

@@ -4,6 +4,8 @@ import (
 	"math"
 	"time"
 
+	"golang.org/x/mod/semver"
+
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
@@ -38,22 +40,27 @@ func promptCache(e *Evidence) []Finding {
 		return nil // refused as a sample without figures
 	}
 	refuse := func(format string, args ...any) []Finding {
-		f := fail(parse.NoFigures, "%d tokens in %v are %.0f tokens/s, but "+format, append([]any{s.PromptEvalCount, s.PromptEvalDuration, rate}, args...)...)
+		f := fail(parse.NoFigures, "%d tokens in %v are %.0f tokens/s, but "+format, append([]any{s.Evaluated(), s.PromptEvalDuration, rate}, args...)...)
 		f[0].Again = true
 		return f
 	}
-	slack := wire
+	slack := wire + s.Way
 	if e.CLI {
-		slack = command
+		slack = command + s.Way
 	}
 	other := otherClock(e.Loaded.Warmup)
 	const lastBatch = "the prompt was not evaluated whole, or only its last batch was timed, as some servers before 0.12.7 do: update Ollama"
+	partly := !timesWhole(e)
 	switch {
+	case s.PromptCached != nil && *s.PromptCached > e.Head:
+		return refuse("%d of the prompt's %d tokens came out of the server's cache, and no more than %d can: those of the template's start and of a nonce", *s.PromptCached, s.PromptEvalCount, e.Head)
 	case s.Wall > 0 && s.PromptEvalDuration > s.Wall+time.Millisecond && !other:
 		return refuse("the whole request took %v by the wall clock, which is %v less", s.Wall, s.PromptEvalDuration-s.Wall)
-	case unaccounted(s, s.TotalDuration, wire):
+	case partly && unaccounted(s, s.TotalDuration, wire):
 		return refuse("the server's own total is %v, of which load and generation are %v: %s", s.TotalDuration, s.LoadDuration+s.EvalDuration, lastBatch)
-	case unaccounted(s, s.Wall, slack):
+	case partly && unaccounted(s, s.Wall, slack) && s.TotalDuration > 0:
+		return refuse("the request took %v by the wall clock and %v by the server's: what takes the rest is the way to the server (%v for a request of that size that needs no model), or cannot be known; run the sweep beside the server, or use a longer prompt", s.Wall, s.TotalDuration, s.Way)
+	case partly && unaccounted(s, s.Wall, slack):
 		return refuse("the request took %v by the wall clock, of which load and generation are %v: %s", s.Wall, s.LoadDuration+s.EvalDuration, lastBatch)
 	case s.PromptEvalDuration < leastDuration(e):
 		return refuse("%v is the least that the time of a generated token allows: the prompt came out of a cache", leastDuration(e))
@@ -65,10 +72,17 @@ func promptCache(e *Evidence) []Finding {
 	return nil
 }
 
+// timesWhole reports whether the duration is that of all tokens that were evaluated, whatever else
+// the request took: llama-server, from 0.30 on, counts so, and may save an older prompt into the
+// cache in the machine's memory before, which can take longer than a short evaluation.
+func timesWhole(e *Evidence) bool {
+	return e.Sample.PromptCached != nil || semver.IsValid("v"+trimV(e.Version)) && trimV(e.Version) != "0.0.0" && !before(e.Version, "0.30.0")
+}
+
 // sharedStart tells of prompts that all begin with the model's system prompt.
 // Requests over the API put text of their own before it, the command can't.
 func sharedStart(e *Evidence) []Finding {
-	if !e.CLI || e.System == 0 {
+	if !e.CLI || e.System == 0 || e.Loaded.Warmup.PromptCached != nil {
 		return nil
 	}
 	return warn("the model's system prompt (%d bytes) stands before every prompt and is evaluated once after each load, yet always counted: rates are too high by its part of the prompt; use -runner api, or a template without SYSTEM", e.System)
@@ -101,9 +115,9 @@ func leastDuration(e *Evidence) time.Duration {
 	if math.IsInf(step, 1) {
 		return 0
 	}
-	least := float64(e.Sample.PromptEvalCount) / promptTokensPerGenerated
+	least := float64(e.Sample.Evaluated()) / promptTokensPerGenerated
 	if e.NumBatch > 0 {
-		least = max(least, math.Ceil(float64(e.Sample.PromptEvalCount)/float64(e.NumBatch))/passesAtOnce)
+		least = max(least, math.Ceil(float64(e.Sample.Evaluated())/float64(e.NumBatch))/passesAtOnce)
 	}
 	return time.Duration(least * step * float64(time.Second))
 }

@@ -56,6 +56,10 @@ type Evidence struct {
 	PromptTokens int
 	Estimated    bool
 
+	// Head is how many tokens prompts can begin alike with at most, so that the cache holds them:
+	// those of the template, and of a nonce.
+	Head int
+
 	Retries int          // failed tries of this cell before
 	Loaded  parse.Loaded // the load in force
 	Sample  parse.Sample

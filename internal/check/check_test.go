@@ -65,6 +65,11 @@ func TestTraps(t *testing.T) {
 		{"longer than the request", Sample, func(e *Evidence) { e.Sample.Wall = 5 * second }, "prompt cache", parse.NoFigures, true, "3684 tokens in 13s are 284 tokens/s, but the whole request took 5s by the wall clock, which is 7.96s less"},
 		{"only the last batch timed", Sample, func(e *Evidence) { e.Sample.PromptEvalDuration = 300 * time.Millisecond; e.Sample.TotalDuration = 0 }, "prompt cache", parse.NoFigures, true, "the request took 13s by the wall clock, of which load and generation are 37.7ms: the prompt was not evaluated whole, or only its last batch was timed"},
 		{"the server's own total contradicts", Sample, func(e *Evidence) { e.CLI = true; e.Sample.PromptEvalDuration = 300 * time.Millisecond }, "prompt cache", parse.NoFigures, true, "the server's own total is 13s, of which"},
+		{"only the last batch timed, of a long way", Sample, func(e *Evidence) {
+			e.Version = "0.12.6"
+			e.Sample.PromptEvalDuration, e.Sample.TotalDuration, e.Sample.Wall, e.Sample.Way = 300*time.Millisecond, 345*time.Millisecond, second, 90*time.Millisecond
+		}, "prompt cache", parse.NoFigures, true, "the request took 1s by the wall clock and 345ms by the server's: what takes the rest is the way to the server (90ms for a request of that size that needs no model), or cannot be known"},
+		{"out of the cache, and told", Sample, func(e *Evidence) { cached := 3000; e.Sample.PromptCached, e.Head = &cached, 90 }, "prompt cache", parse.NoFigures, true, "684 tokens in 13s are 53 tokens/s, but 3000 of the prompt's 3684 tokens came out of the server's cache, and no more than 90 can"},
 		{"another clock", Sample, func(e *Evidence) { e.Sample.Wall = second; e.Loaded.Warmup.Wall = second / 2 }, "prompt cache", "", false, "its clock can't be checked"},
 		{"a system prompt that can't be told apart", Plan, func(e *Evidence) { e.CLI, e.System = true, 900 }, "prompt cache", "", false, "the model's system prompt (900 bytes) stands before every prompt"},
 		{"cut to num_ctx", Sample, func(e *Evidence) { e.NumCtx, e.Sample.PromptEvalCount = 1024, 1024 }, "truncation", parse.PromptTruncated, false, "the prompt has 3684 tokens and num_ctx=1024 holds no more than 1024 of them: the server read 1024"},
@@ -136,6 +141,26 @@ func TestNoTrap(t *testing.T) {
 		{"a server from a working tree", Plan, func(e *Evidence) { e.Version, e.NumBatch = "0.0.0", 2048 }},
 		{"an estimate that was a little high", Sample, func(e *Evidence) { e.Estimated = true; e.Sample.PromptEvalCount = 3600 }},
 		{"the command takes its time", Sample, func(e *Evidence) { e.CLI = true; e.Sample.Wall += 900 * time.Millisecond }},
+		{"the template's head out of the cache", Sample, func(e *Evidence) { cached := 25; e.Sample.PromptCached, e.Head = &cached, 90 }},
+		{"a server that saves an old prompt first", Sample, func(e *Evidence) {
+			e.Version = "0.32.5"
+			e.Sample.PromptEvalDuration, e.Sample.TotalDuration, e.Sample.Wall, e.NumBatch = 400*time.Millisecond, 2*second, 2*second, 2048
+			e.Ceiling = 0
+		}},
+		{"the same, of a version that is not known", Sample, func(e *Evidence) {
+			cached := 25
+			e.Version, e.Head, e.Sample.PromptCached = "0.0.0", 90, &cached
+			e.Sample.PromptEvalDuration, e.Sample.TotalDuration, e.Sample.Wall, e.NumBatch = 400*time.Millisecond, 2*second, 2*second, 2048
+			e.Ceiling = 0
+		}},
+		{"a short prompt over a long way", Sample, func(e *Evidence) {
+			e.Version = "0.12.6"
+			e.Sample.PromptEvalDuration, e.Sample.TotalDuration, e.Sample.Wall, e.Sample.Way = 300*time.Millisecond, 345*time.Millisecond, second, 800*time.Millisecond
+		}},
+		{"a system prompt that is known to be cached", Plan, func(e *Evidence) {
+			cached := 300
+			e.CLI, e.System, e.Loaded.Warmup.PromptCached = true, 900, &cached
+		}},
 		{"a short prompt on a busy machine", Sample, func(e *Evidence) {
 			e.Sample = parse.Sample{PromptEvalCount: 3684, PromptEvalDuration: 20 * time.Millisecond, TotalDuration: 30 * time.Millisecond, Wall: 44 * time.Millisecond}
 			e.Loaded.Warmup.EvalCount, e.Ceiling = 0, 0

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -243,6 +244,10 @@ func (r *run) evidence(result *Result, loaded parse.Loaded) check.Evidence {
 	e.GPU = r.gpu
 	e.Retries = result.Retries
 	e.Loaded = loaded
+	e.Head = loaded.Warmup.PromptEvalCount
+	if fixed := r.Prompter.sizing.Fixed; fixed > 0 {
+		e.Head = int(math.Ceil(fixed))
+	}
 	e.PromptTokens = r.tokens[r.promptKey(result.NumCtx)]
 	if e.PromptTokens == 0 && r.Prompter.Sized() {
 		e.PromptTokens, e.Estimated = r.Prompter.Tokens(result.NumCtx), true
@@ -309,7 +314,7 @@ func (r *run) sayCopies() {
 	cells := make(map[string][]Cell)
 	var order []string
 	for _, c := range r.Plan {
-		e := r.evidence(&Result{NumCtx: c.Ctx, NumBatch: c.Batch}, parse.Loaded{})
+		e := r.evidence(&Result{NumCtx: c.Ctx, NumBatch: c.Batch}, parse.Loaded{Warmup: parse.Sample{PromptCached: r.loadedAs.Warmup.PromptCached}})
 		for _, f := range check.Plan(&e) {
 			if cells[f.String()] == nil {
 				order = append(order, f.String())

@@ -1,0 +1,91 @@
+package ollamarun
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"regexp"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/ollamatest"
+)
+
+// TestWay has a proxy before the server that takes its time for each request.
+func TestWay(t *testing.T) {
+	const delay = 30 * time.Millisecond
+	f, s := newFakeServer(t)
+	var asked atomic.Int64
+	proxy := httputil.NewSingleHostReverseProxy(s.URL)
+	far := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/api/show" && r.ContentLength > 1<<13 {
+			asked.Add(1)
+		}
+		time.Sleep(delay)
+		proxy.ServeHTTP(w, r)
+	}))
+	defer far.Close()
+
+	near, err := NewAPI(t.Context(), s, "tiny", nil, 2)
+	require.NoError(t, err)
+	sample, err := near.Sample(t.Context(), ollamatest.Always("x"))
+	require.NoError(t, err)
+	assert.Zero(t, sample.Way, "by its own word the server took longer than the request")
+
+	total := regexp.MustCompile(`"total_duration":\d+`)
+	f.Answers["/api/generate"] = ollamatest.Say(total.ReplaceAllString(ollamatest.Captured("generate.ndjson"), `"total_duration":1000000`))
+	address, err := url.Parse(far.URL)
+	require.NoError(t, err)
+	a, err := NewAPI(t.Context(), &Server{URL: address}, "tiny", nil, 2)
+	require.NoError(t, err)
+	prompt := strings.Repeat("once upon a time ", 600)
+	for range 3 {
+		sample, err = a.Sample(t.Context(), ollamatest.Always(prompt))
+		require.NoError(t, err)
+		assert.GreaterOrEqual(t, sample.Way, 2*delay)
+	}
+	assert.EqualValues(t, wayTries, asked.Load(), "measured once")
+}
+
+func TestLastLine(t *testing.T) {
+	for _, test := range []struct {
+		written []string
+		want    string
+	}{
+		{nil, ""},
+		{[]string{"a"}, "a"},
+		{[]string{"a\n"}, "a"},
+		{[]string{"a\nb\n"}, "b"},
+		{[]string{"a\nb", "c\n"}, "bc"},
+		{[]string{"a\n", "b"}, "b"},
+		{[]string{"a", "\n", "", "b"}, "b"},
+		{[]string{"a\n\n"}, ""},
+	} {
+		var l lastLine
+		for _, p := range test.written {
+			n, err := l.Write([]byte(p))
+			require.NoError(t, err)
+			assert.Len(t, p, n)
+		}
+		assert.Equal(t, test.want, string(l.text), "%q", test.written)
+	}
+}
+
+// TestAPICached reads what later servers say of the cache, which the library drops.
+func TestAPICached(t *testing.T) {
+	f, s := newFakeServer(t)
+	a, err := NewAPI(t.Context(), s, "tiny", nil, 2)
+	require.NoError(t, err)
+	f.Answers["/api/generate"] = figures(`"prompt_eval_count":21`, `"prompt_eval_count":21,"prompt_eval_cached_count":5`)
+	sample, err := a.Sample(t.Context(), ollamatest.Always(`x","prompt_eval_cached_count":9`))
+	require.NoError(t, err)
+	require.NotNil(t, sample.PromptCached)
+	assert.Equal(t, 5, *sample.PromptCached)
+	assert.Equal(t, 16, sample.Evaluated())
+}

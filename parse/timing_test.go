@@ -1,0 +1,75 @@
+package parse
+
+import (
+	"fmt"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestPromptTiming(t *testing.T) {
+	log, err := os.ReadFile("testdata/ollama-0.32.5-prompts.log")
+	require.NoError(t, err)
+	for _, test := range []struct {
+		name              string
+		log               string
+		took              time.Duration // of the answer
+		cached, evaluated int
+		ok                bool
+	}{
+		{"evaluated whole, in parts", string(log), 24231 * time.Microsecond, 0, 740, true},
+		{"sent once more", string(log), 458 * time.Microsecond, 739, 1, true},
+		{"of another prompt", string(log), 460 * time.Millisecond, 0, 0, false},
+		{"none", "", time.Second, 0, 0, false},
+		{"the newest of two", string(log) + "| task 20 | n_past = 25, memory_seq_rm [25, end)\n| task 20 | prompt eval time = 24.23 ms / 715 tokens", 24231 * time.Microsecond, 25, 715, true},
+		{"two at once", "| task 1 | kv cache rm [25, end)\n| task 2 | kv cache rm [7, end)\n| task 1 | prompt eval time = 2.00 ms / 715 tokens\n| task 2 | prompt eval time = 3.00 ms / 9 tokens", 2 * time.Millisecond, 25, 715, true},
+		{"begun before the log", "| task 1 | prompt eval time = 2.00 ms / 715 tokens", 2 * time.Millisecond, 0, 0, false},
+		{"no figure", "| task 1 | kv cache rm [25, end)\n| task 1 | prompt eval time = 2.00.00 ms / 715 tokens", 2 * time.Millisecond, 0, 0, false},
+	} {
+		cached, evaluated, ok := PromptTiming([]byte(test.log), test.took)
+		assert.Equal(t, fmt.Sprint(test.cached, test.evaluated, test.ok), fmt.Sprint(cached, evaluated, ok), test.name)
+	}
+	assert.True(t, TellsPrompts(log))
+	old, err := os.ReadFile("testdata/ollama-0.10.1-load-1024-8.log")
+	require.NoError(t, err)
+	assert.False(t, TellsPrompts(old))
+}
+
+func FuzzPromptTiming(f *testing.F) {
+	log, err := os.ReadFile("testdata/ollama-0.32.5-prompts.log")
+	require.NoError(f, err)
+	f.Add(log, int64(24231000))
+	f.Fuzz(func(t *testing.T, log []byte, took int64) {
+		cached, evaluated, ok := PromptTiming(log, time.Duration(took))
+		assert.Equal(t, ok, evaluated > 0)
+		assert.GreaterOrEqual(t, cached, 0)
+	})
+}
+
+// TestEvaluated: a rate is that of the tokens that were evaluated, as far as that is known.
+func TestEvaluated(t *testing.T) {
+	four := 4
+	for _, test := range []struct {
+		sample Sample
+		rate   float64
+	}{
+		{Sample{PromptEvalCount: 10, PromptEvalDuration: time.Second}, 10},
+		{Sample{PromptEvalCount: 10, PromptEvalDuration: time.Second, PromptCached: &four}, 6},
+		{Sample{PromptEvalCount: 10, PromptEvalDuration: time.Second, PromptCached: &four, PromptEvaluated: 6}, 6},
+		// A server that leaves cached tokens out of its count.
+		{Sample{PromptEvalCount: 6, PromptEvalDuration: time.Second, PromptCached: &four, PromptEvaluated: 6}, 6},
+	} {
+		require.NoError(t, test.sample.Check())
+		rate, ok := test.sample.PromptEvalRate()
+		assert.True(t, ok)
+		assert.Equal(t, test.rate, rate)
+	}
+	all := Sample{PromptEvalCount: 4, PromptEvalDuration: time.Second, PromptCached: &four}
+	_, ok := all.PromptEvalRate()
+	assert.False(t, ok, "nothing was evaluated")
+	all.PromptEvalCount = 3
+	assert.ErrorContains(t, all.Check(), "prompt_eval_cached_count is 4 of a prompt_eval_count of 3")
+}
