@@ -103,6 +103,16 @@ func (l *ServerLog) Devices() (devices []string, err error) {
 	return devices, err
 }
 
+// Settings returns the server's own settings, as it has told since its newest start (see
+// parse.ServerSettings); nil where the log does not go back that far.
+func (l *ServerLog) Settings() (settings map[string]string, err error) {
+	err = l.read(func(f *os.File) (err error) {
+		settings, err = parse.ServerSettings(f)
+		return err
+	})
+	return settings, err
+}
+
 // read opens the file for the function; of a nil log it does nothing.
 func (l *ServerLog) read(from func(*os.File) error) error {
 	if l == nil {

@@ -50,13 +50,7 @@ const mostLine = 64 << 10
 // or CPU. They are sorted, since servers name them by the
 // memory that is free. A log without such lines gives none. The error is the reader's.
 func Devices(log io.Reader) (devices []string, err error) {
-	lines := bufio.NewReaderSize(log, mostLine)
-	for {
-		line, err := lines.ReadSlice('\n')
-		for errors.Is(err, bufio.ErrBufferFull) {
-			line = nil
-			_, err = lines.ReadSlice('\n')
-		}
+	err = eachLine(log, func(line []byte) {
 		if bytes.Contains(line, listening) {
 			devices = nil
 		}
@@ -65,12 +59,29 @@ func Devices(log io.Reader) (devices []string, err error) {
 				devices = append(devices, device(found[1]))
 			}
 		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	slices.Sort(devices)
+	return devices, nil
+}
+
+// eachLine calls the function with every line of a log but the longest. The error is the reader's.
+func eachLine(log io.Reader, look func(line []byte)) error {
+	lines := bufio.NewReaderSize(log, mostLine)
+	for {
+		line, err := lines.ReadSlice('\n')
+		for errors.Is(err, bufio.ErrBufferFull) {
+			line = nil
+			_, err = lines.ReadSlice('\n')
+		}
+		look(line)
 		if err == io.EOF {
-			slices.Sort(devices)
-			return devices, nil
+			return nil
 		}
 		if err != nil {
-			return nil, err
+			return err
 		}
 	}
 }

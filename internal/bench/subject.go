@@ -83,6 +83,9 @@ func (s subject) header(ctx context.Context, server *ollamarun.Server, cfg sweep
 	if h.Devices, err = server.ServerLog.Devices(); err != nil {
 		return sweep.Header{}, check.Evidence{}, err
 	}
+	if h.Settings, err = server.ServerLog.Settings(); err != nil {
+		return sweep.Header{}, check.Evidence{}, err
+	}
 	known.Version, known.GPU, known.Log = h.OllamaVersion, len(h.GPUs()) > 0, server.ServerLog != nil
 	return h, known, nil
 }

@@ -120,6 +120,20 @@ func TestIdentityInWords(t *testing.T) {
 	assert.Contains(t, identity(old.Sweep, new.Sweep), Difference{"prompt", "{tokens: 400}", "{tokens: 500}"})
 }
 
+// TestIdentityNamesSettingsFirst: what was set on the server moves its rates most.
+func TestIdentityNamesSettingsFirst(t *testing.T) {
+	old, new := updated()
+	before := identity(old.Sweep, new.Sweep)
+	require.NotEmpty(t, before)
+	old.Sweep.Settings = map[string]string{"OLLAMA_KV_CACHE_TYPE": "", "OLLAMA_FLASH_ATTENTION": "false"}
+	assert.Equal(t, before, identity(old.Sweep, new.Sweep), "the new server's log does not tell")
+	new.Sweep.Settings = map[string]string{"OLLAMA_KV_CACHE_TYPE": "q8_0", "OLLAMA_FLASH_ATTENTION": "true"}
+	assert.Equal(t, append([]Difference{
+		{"OLLAMA_FLASH_ATTENTION", "false", "true"},
+		{"OLLAMA_KV_CACHE_TYPE", "unset", "q8_0"},
+	}, before...), identity(old.Sweep, new.Sweep))
+}
+
 // TestPromptTokensAreNamed: prompts of other lengths are other prompts, whatever their
 // hash says.
 func TestPromptTokensAreNamed(t *testing.T) {

@@ -211,6 +211,9 @@ func (m *merger) header() {
 		if len(h.Devices) == 0 {
 			h.Devices = p.header.Devices
 		}
+		if h.Settings == nil {
+			h.Settings = p.header.Settings
+		}
 		if p.header.Strategy != h.Strategy {
 			h.Strategy = ""
 		}

@@ -322,6 +322,22 @@ func TestMergeTellsWhatIsMissing(t *testing.T) {
 	assert.ErrorContains(t, err, "holds what a sweep has measured itself: name another folder with -out")
 }
 
+// TestMergeOfServerSettings: those of a log that does not tell are no difference.
+func TestMergeOfServerSettings(t *testing.T) {
+	settings := make(map[string]*sweep.Checkpoint)
+	for i, told := range []map[string]string{nil, {"OLLAMA_KV_CACHE_TYPE": "q8_0"}, nil, {"OLLAMA_KV_CACHE_TYPE": ""}} {
+		cp := shard(i+1, 4)
+		cp.Sweep.Settings = told
+		settings[fmt.Sprint("s", i)] = cp
+	}
+	dir := save(t, settings)
+	merged, err := Merge([]string{filepath.Join(dir, "s[0-2]")})
+	require.NoError(t, err)
+	assert.Equal(t, map[string]string{"OLLAMA_KV_CACHE_TYPE": "q8_0"}, merged.Checkpoint.Sweep.Settings)
+	_, err = Merge([]string{filepath.Join(dir, "s*")})
+	assert.EqualError(t, err, fmt.Sprintf(`%[1]s/s3 does not belong to %[1]s/s1: OLLAMA_KV_CACHE_TYPE is "unset" here and "q8_0" there`, dir))
+}
+
 // TestMergeOfDifferentGrids: the pairs that only the merged grid has are named too.
 func TestMergeOfDifferentGrids(t *testing.T) {
 	grid := func(ctx, batch []int) *sweep.Checkpoint {

@@ -47,6 +47,7 @@ func NewBenchWriter(w io.Writer, h sweep.Header) *BenchWriter {
 		{"ollama", h.OllamaVersion},
 		{"gpu", strings.Join(h.GPUs(), ", ")},
 		{"driver", h.Driver},
+		{"settings", h.SettingsText()},
 	} {
 		// File is set in a literal because SetConfig marks a key as internal,
 		// and internal keys are not written.

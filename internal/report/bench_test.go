@@ -107,6 +107,15 @@ func TestBenchConfig(t *testing.T) {
 	}
 }
 
+func TestBenchNamesSettings(t *testing.T) {
+	cp := planned(nil, nil)
+	cp.Sweep.Settings = map[string]string{"OLLAMA_KV_CACHE_TYPE": "q8_0", "OLLAMA_FLASH_ATTENTION": "false"}
+	add(cp, 1024, 128, 1000)
+	var b strings.Builder
+	require.NoError(t, WriteBench(&b, cp))
+	assert.Equal(t, "OLLAMA_KV_CACHE_TYPE=q8_0", readBench(t, b.String())[0].GetConfig("settings"))
+}
+
 func TestBenchWriterStreams(t *testing.T) {
 	cp := mixed()
 	var whole, streamed bytes.Buffer

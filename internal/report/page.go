@@ -194,6 +194,7 @@ func (g *grid) environment() []namedValue {
 	if len(h.GPUs()) == 0 {
 		add("Device", strings.Join(h.Devices, ", "))
 	}
+	add("Server's settings", h.SettingsText())
 	add("Runner", h.Runner)
 	add("Strategy", h.Strategy)
 	add("Shard", h.Shard.String())

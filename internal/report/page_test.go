@@ -63,6 +63,7 @@ func TestEnvironment(t *testing.T) {
 		return texts
 	}
 	assert.Equal(t, []string{"Model: m", "Device: cpu"}, of(sweep.Header{Model: "m", Devices: []string{parse.CPU}}))
+	assert.Equal(t, []string{"Server's settings: OLLAMA_KV_CACHE_TYPE=q8_0"}, of(sweep.Header{Settings: map[string]string{"OLLAMA_KV_CACHE_TYPE": "q8_0"}}))
 	assert.Equal(t, []string{"GPU: A (driver 12.3), A (driver 12.3)"}, of(sweep.Header{Devices: []string{"A (driver 12.3)", "A (driver 12.3)"}}))
 	assert.Equal(t, []string{"GPU: A", "Driver: 550", "Merged: 2 checkpoints"},
 		of(sweep.Header{GPU: []string{"A"}, Driver: "550", Devices: []string{"A (driver 12.3)"}, Merged: make([]sweep.Source, 2)}))

@@ -195,7 +195,7 @@ func (r *run) sayMedians(purpose Purpose, cells []Cell, rounds int) {
 	var texts []string
 	for _, c := range cells {
 		rates, _ := r.Store.Checkpoint().again(purpose, c)
-		texts = append(texts, fmt.Sprintf("%s %.1f tokens/s", besideName(c), verdict.Median(rates)))
+		texts = append(texts, fmt.Sprintf("%s %.1f tokens/s", besideName(c, r.Store.Checkpoint().ownLogged()[c.Ctx]), verdict.Median(rates)))
 	}
 	fmt.Fprintf(r.Log, "# %s, median of %d rounds: %s\n", purpose, rounds, strings.Join(texts, ", "))
 }
@@ -276,15 +276,18 @@ func (r *run) besideThePlan(ctx context.Context, purpose Purpose, c Cell, sample
 }
 
 func (r *run) besideProgress(purpose Purpose, round int, result Result) {
-	fmt.Fprintf(r.Log, "# %s, round %d of at most %d, %s: %s\n", purpose, round, MostRounds, besideName(result.Cell()), besideText(result))
+	fmt.Fprintf(r.Log, "# %s, round %d of at most %d, %s: %s\n", purpose, round, MostRounds, besideName(result.Cell(), result.InForce.NumBatch), besideText(result))
 }
 
-// besideName names a cell, or one with the server's own num_batch.
-func besideName(c Cell) string {
-	if c.Batch == 0 {
-		return fmt.Sprintf("ctx=%d and the server's own num_batch", c.Ctx)
+// besideName names a cell, or one with the server's own num_batch, which is 0 where no log tells.
+func besideName(c Cell, own int) string {
+	switch {
+	case c.Batch > 0:
+		return c.String()
+	case own > 0:
+		return fmt.Sprintf("ctx=%d and the server's own num_batch (%d)", c.Ctx, own)
 	}
-	return c.String()
+	return fmt.Sprintf("ctx=%d and the server's own num_batch", c.Ctx)
 }
 
 func besideText(result Result) string {

@@ -168,6 +168,12 @@ func TestBaseline(t *testing.T) {
 	assert.Contains(t, f.log.String(), "# baseline, round 6 of at most 6, ctx=2000 and the server's own num_batch: ")
 }
 
+func TestBesideName(t *testing.T) {
+	assert.Equal(t, "ctx=2000/batch=64", besideName(Cell{2000, 64}, 512))
+	assert.Equal(t, "ctx=2000 and the server's own num_batch (512)", besideName(Cell{2000, 0}, 512))
+	assert.Equal(t, "ctx=2000 and the server's own num_batch", besideName(Cell{2000, 0}, 0), "no log tells")
+}
+
 func TestNothingBesideAnUnfinishedPlan(t *testing.T) {
 	f := newFixture(t, t.TempDir())
 	f.Leaders, f.Baseline, f.Filtered = 3, BaselineOn, true

@@ -1,6 +1,7 @@
 package sweep
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -26,9 +27,12 @@ type Header struct {
 	GPU             []string `json:"gpu,omitempty"` // names, where the GPUs are local
 	Driver          string   `json:"driver,omitempty"`
 	Devices         []string `json:"devices,omitempty"` // that the server computes on, where its log tells them; see parse.Devices
-	NumCtx          []int    `json:"num_ctx,omitempty"`
-	NumBatch        []int    `json:"num_batch,omitempty"`
-	Shard           Shard    `json:"shard,omitzero"` // the part of the grid that is to be measured
+	// Settings are those of the server's environment that move its rates, where its log tells them;
+	// see parse.ServerSettings.
+	Settings map[string]string `json:"settings,omitempty"`
+	NumCtx   []int             `json:"num_ctx,omitempty"`
+	NumBatch []int             `json:"num_batch,omitempty"`
+	Shard    Shard             `json:"shard,omitzero"` // the part of the grid that is to be measured
 	// Command is the config and the flags that the sweep was started with, as far as
 	// they say what is measured.
 	Command string    `json:"command,omitempty"`
@@ -65,7 +69,7 @@ func (h Header) Identity() []Trait {
 	if h.NumPredict > 0 {
 		predict = strconv.Itoa(h.NumPredict)
 	}
-	return []Trait{
+	return append(h.settings(), []Trait{
 		{Key: "model", Name: "model", Value: h.Model},
 		{Key: "digest", Name: "model digest", Value: h.Digest},
 		{Key: "gpu", Name: "GPU", Value: strings.Join(h.GPU, ", ")},
@@ -76,7 +80,51 @@ func (h Header) Identity() []Trait {
 		{Key: "prompt_sha256", Name: "prompt", Value: h.PromptSHA256, Text: h.Prompt},
 		{Key: "num_predict", Name: "num_predict", Value: predict},
 		{Key: "runner", Name: "runner", Value: h.Runner},
+	}...)
+}
+
+// settings returns a trait for each of the server's own settings.
+func (h Header) settings() []Trait {
+	var traits []Trait
+	for _, name := range parse.SettingNames {
+		traits = append(traits, Trait{Key: "settings." + name, Name: name, Value: h.setting(name), Told: true})
 	}
+	var llama []string
+	for name, value := range h.Settings {
+		if strings.HasPrefix(name, parse.LlamaArg) && value != "" {
+			llama = append(llama, name+"="+value)
+		}
+	}
+	slices.Sort(llama)
+	all := strings.Join(llama, " ")
+	if all == "" {
+		all = h.setting(parse.LlamaArg)
+	}
+	return append(traits, Trait{Key: "settings." + parse.LlamaArg + "*", Name: parse.LlamaArg + "*", Value: all, Told: true})
+}
+
+// unset is the value of a setting that a server names and that has none.
+const unset = "unset"
+
+// setting returns a setting's value, and nothing where no log tells.
+func (h Header) setting(name string) string {
+	if h.Settings == nil {
+		return ""
+	}
+	return cmp.Or(h.Settings[name], unset)
+}
+
+// SettingsText names the server's settings that are not those of a server that nobody has set
+// up, such as OLLAMA_KV_CACHE_TYPE=q8_0; empty where there are none, or no log tells.
+func (h Header) SettingsText() string {
+	var all []string
+	for name, value := range h.Settings {
+		if !slices.Contains([]string{"", "0", "false"}, value) {
+			all = append(all, name+"="+value)
+		}
+	}
+	slices.Sort(all)
+	return strings.Join(all, " ")
 }
 
 // GPUs names the GPUs that are known: this machine's, or else those that the server's log

@@ -75,6 +75,9 @@ func OpenStore(dir string, h Header, fresh bool, now time.Time) (*Store, error) 
 		if len(h.Devices) == 0 {
 			h.Devices = cp.Sweep.Devices
 		}
+		if h.Settings == nil {
+			h.Settings = cp.Sweep.Settings
+		}
 		if h.Strategy == cp.Sweep.Strategy {
 			h.Search = cp.Sweep.Search
 		}

@@ -1,6 +1,7 @@
 package sweep
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"testing"
@@ -40,6 +41,33 @@ func TestStoreKeepsDevices(t *testing.T) {
 	assert.Equal(t, told.Devices, cp.Sweep.Devices)
 	_, err = OpenStore(dir, Header{Model: "m", Devices: []string{parse.CPU}}, false, noon)
 	assert.ErrorContains(t, err, `devices is "A (driver 12.3)" there and "cpu" here`)
+}
+
+// TestStoreKeepsSettings: a server of other settings has another sweep, and a log that does not tell
+// of them is no difference.
+func TestStoreKeepsSettings(t *testing.T) {
+	dir := t.TempDir()
+	of := func(settings map[string]string) Header { return Header{Model: "m", Settings: settings} }
+	told := map[string]string{"OLLAMA_KV_CACHE_TYPE": "", "OLLAMA_NUM_PARALLEL": "1", "LLAMA_ARG_FIT": ""}
+	require.NoError(t, openStore(t, dir, of(told)).Put(measured(1, 1, 10)))
+	require.NoError(t, openStore(t, dir, of(nil)).Put(measured(2, 1, 10)))
+	require.NoError(t, openStore(t, dir, of(told)).Put(measured(3, 1, 10)))
+	cp, err := Load(filepath.Join(dir, FileName))
+	require.NoError(t, err)
+	assert.Equal(t, told, cp.Sweep.Settings)
+	for name, want := range map[string]string{
+		"OLLAMA_KV_CACHE_TYPE": `settings.OLLAMA_KV_CACHE_TYPE is "unset" there and "x" here`,
+		"OLLAMA_NUM_PARALLEL":  `settings.OLLAMA_NUM_PARALLEL is "1" there and "x" here`,
+		"LLAMA_ARG_FIT":        `settings.LLAMA_ARG_* is "unset" there and "LLAMA_ARG_FIT=x" here`,
+		"LLAMA_ARG_CACHE_RAM":  `settings.LLAMA_ARG_* is "unset" there and "LLAMA_ARG_CACHE_RAM=x" here`,
+	} {
+		other := maps.Clone(told)
+		other[name] = "x"
+		_, err = OpenStore(dir, of(other), false, noon)
+		assert.ErrorContains(t, err, want)
+	}
+	assert.Empty(t, of(nil).SettingsText())
+	assert.Equal(t, "LLAMA_ARG_FIT=off OLLAMA_NUM_PARALLEL=1", of(map[string]string{"OLLAMA_NUM_PARALLEL": "1", "LLAMA_ARG_FIT": "off", "OLLAMA_FLASH_ATTENTION": "false", "OLLAMA_GPU_OVERHEAD": "0"}).SettingsText())
 }
 
 func TestStoreKeepsWhatWasPut(t *testing.T) {
