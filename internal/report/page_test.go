@@ -73,7 +73,9 @@ func TestCellText(t *testing.T) {
 	cp := decided()
 	cp.Sweep.GPU = []string{"NVIDIA A"}
 	r := cp.Result(sweep.Cell{Ctx: 8192, Batch: 256})
-	r.Warmup = &parse.Sample{LoadDuration: 91_234_567_890}
+	r.Warmup = &parse.Sample{LoadDuration: 91_234_567_890, Unfinished: 1}
+	four := 4
+	r.Samples[0].PromptCached, r.Samples[0].PromptEvaluated, r.Samples[1].Unfinished = &four, r.Samples[0].PromptEvalCount, 2
 	r.Size, r.SizeVRAM, r.Settings, r.Retries = 20_000_000_000, 18_000_000_000, sweep.SettingsVerified, 1
 	r.Timestamp = time.Date(2026, 2, 3, 4, 5, 6, 0, time.UTC)
 	r.Warnings = []string{"spill: 18.0 of 20.0 GB"}
@@ -85,7 +87,7 @@ func TestCellText(t *testing.T) {
 		"num_ctx=8192, num_batch=256: best, recommended",
 		"prompt: 1250.0 tokens/s (95 % interval 1248.00 to 1252.00, 6 samples)",
 		"samples: 1250.0, 1251.0, 1252.0, 1249.0, 1248.0, 1250.0 tokens/s",
-		"prompt length: 1000 tokens",
+		"prompt length: 1000 tokens, 4 of them from the server's cache",
 		"generation: 40.0 tokens/s",
 		"load: 91.2 s",
 		"memory: 20 GB, 18 GB of it on GPUs",
@@ -93,6 +95,7 @@ func TestCellText(t *testing.T) {
 		"GPU 1: 65 °C, 1980 MHz, 312 W, 70123 MiB used, 98 % busy, held down by SW power cap",
 		"other models in memory: other:7b",
 		"tries that failed: 1",
+		"answers without figures, for which another prompt was read: 3",
 		"measured: 2026-02-03 04:05:06",
 		"measured again, in turns with others: 1249.0, 1250.0, 1251.0, 1249.0, 1250.0, 1251.0 tokens/s, in the median 1250.0",
 		"a part of the model was not in GPU memory",

@@ -146,7 +146,11 @@ func figureLines(r *sweep.Result) []string {
 	if rates := r.SampleRates(); len(rates) > 0 {
 		add("samples: %s", ratesText(rates))
 		if s := r.Samples[0]; s.PromptEvalCount > 0 {
-			add("prompt length: %d tokens", s.PromptEvalCount)
+			line := fmt.Sprintf("prompt length: %d tokens", s.PromptEvalCount)
+			if s.PromptCached != nil && *s.PromptCached > 0 {
+				line += fmt.Sprintf(", %d of them from the server's cache", *s.PromptCached)
+			}
+			lines = append(lines, line)
 		}
 	}
 	if rate, ok := evalRate(r); ok {
@@ -171,6 +175,9 @@ func figureLines(r *sweep.Result) []string {
 	}
 	if r.Retries > 0 {
 		add("tries that failed: %d", r.Retries)
+	}
+	if n := r.Unfinished(); n > 0 {
+		add("answers without figures, for which another prompt was read: %d", n)
 	}
 	if !r.Timestamp.IsZero() {
 		add("measured: %s", r.Timestamp.Format(time.DateTime))

@@ -88,6 +88,17 @@ func (r *Result) Cell() Cell { return Cell{r.NumCtx, r.NumBatch} }
 // Failed reports whether the cell could not be measured.
 func (r *Result) Failed() bool { return r.Error != nil }
 
+// Unfinished returns how many answers ended without figures, the warm-up's among them.
+func (r *Result) Unfinished() (n int) {
+	if r.Warmup != nil {
+		n = r.Warmup.Unfinished
+	}
+	for _, s := range r.Samples {
+		n += s.Unfinished
+	}
+	return n
+}
+
 // LoadDuration returns the first load's duration: the warm-up's own, or the
 // first sample's where a load had no warm-up; zero when not known.
 func (r *Result) LoadDuration() time.Duration {
