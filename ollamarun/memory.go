@@ -27,6 +27,9 @@ func (s *Server) loaded(ctx context.Context, model string, warmup parse.Sample) 
 	if l.InForce, s.logTimes, err = s.ServerLog.InForce(ctx); err != nil {
 		return l, err
 	}
+	if l.Memory, err = s.ServerLog.Memory(); err != nil {
+		return l, err
+	}
 	s.logTimes, err = s.timing(ctx, &l.Warmup)
 	return l, err
 }

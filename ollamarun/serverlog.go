@@ -156,3 +156,16 @@ func (l *ServerLog) InForce(ctx context.Context) (parse.InForce, bool, error) {
 		}
 	}
 }
+
+// Memory returns what the newest load since Mark takes, nil where the log does not say.
+// It is there once the load has ended.
+func (l *ServerLog) Memory() (*parse.Memory, error) {
+	if l == nil {
+		return nil, nil
+	}
+	text, err := l.Since()
+	if err != nil {
+		return nil, err
+	}
+	return parse.ServerLogMemory(text), nil
+}

@@ -61,6 +61,22 @@ func TestServerLog(t *testing.T) {
 	})
 }
 
+// TestServerLogMemory reads what the newest load takes.
+func TestServerLogMemory(t *testing.T) {
+	waitForLog(t, func(t *testing.T, path string, l *ServerLog) {
+		memory, err := l.Memory()
+		require.NoError(t, err)
+		assert.Nil(t, memory)
+		appendTo(t, path, loadLine+"load_tensors: offloaded 3/3 layers to GPU\n"+endLine)
+		memory, err = l.Memory()
+		require.NoError(t, err)
+		assert.Equal(t, &parse.Memory{GPULayers: 3, Layers: 3}, memory)
+		require.NoError(t, os.Remove(path))
+		_, err = l.Memory()
+		assert.ErrorContains(t, err, "reading server log")
+	})
+}
+
 // TestServerLogLate has a log that comes in parts, later than the answer.
 func TestServerLogLate(t *testing.T) {
 	waitForLog(t, func(t *testing.T, path string, l *ServerLog) {
@@ -190,6 +206,9 @@ func TestServerLogThatIsNone(t *testing.T) {
 	_, ok, err := none.InForce(t.Context())
 	require.NoError(t, err)
 	assert.False(t, ok)
+	memory, err := none.Memory()
+	require.NoError(t, err)
+	assert.Nil(t, memory)
 }
 
 func TestServerLogDevices(t *testing.T) {

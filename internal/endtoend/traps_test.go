@@ -229,5 +229,9 @@ func TestServerLogOfTheUser(t *testing.T) {
 	for _, r := range cp.Results {
 		assert.Equal(t, sweep.SettingsVerified, r.Settings)
 		assert.Equal(t, parse.InForce{NumCtx: r.NumCtx, NumBatch: r.NumBatch, Parallel: 1}, r.InForce)
+		require.NotNil(t, r.Memory)
+		require.Len(t, r.Memory.Devices, 1)
+		assert.Equal(t, parse.DeviceMemory{Name: parse.Host, ModelMiB: 1.88, ContextMiB: 1, ComputeMiB: r.Memory.Devices[0].ComputeMiB}, r.Memory.Devices[0])
+		assert.Positive(t, r.Memory.Devices[0].ComputeMiB)
 	}
 }

@@ -227,6 +227,7 @@ func TestMergePools(t *testing.T) {
 	b.Results[3].SetRate()
 	b.Results[3].Settings = sweep.SettingsAsked
 	b.Results[6].Size, b.Results[6].SizeVRAM = 100, 60
+	b.Results[6].Memory = &parse.Memory{GPULayers: 20, Layers: 33}
 	dir := save(t, map[string]*sweep.Checkpoint{"a": a, "b": b})
 	m, err := Merge([]string{dir + "/a", dir + "/b"})
 	require.NoError(t, err)
@@ -241,6 +242,7 @@ func TestMergePools(t *testing.T) {
 	}
 	assert.Equal(t, sweep.SettingsAsked, results[c[3]].Settings)
 	assert.EqualValues(t, 60, results[c[6]].SizeVRAM)
+	assert.Equal(t, b.Results[6].Memory, results[c[6]].Memory)
 	assert.Equal(t, []sweep.Cell{c[0], c[3], c[4], c[6]}, m.Pooled)
 
 	said := strings.ReplaceAll(text(t, m), dir, "")

@@ -39,7 +39,10 @@ func join(have *sweep.Result, r *sweep.Result, fresh []parse.Sample) {
 		have.Error, have.Detail = r.Error, r.Detail
 	}
 	if spilled(r) && !spilled(have) {
-		have.Size, have.SizeVRAM = r.Size, r.SizeVRAM
+		have.Size, have.SizeVRAM, have.Memory = r.Size, r.SizeVRAM, r.Memory
+	}
+	if have.Memory == nil {
+		have.Memory = r.Memory
 	}
 	if r.Settings == sweep.SettingsAsked {
 		have.Settings = r.Settings

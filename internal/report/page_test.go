@@ -77,6 +77,7 @@ func TestCellText(t *testing.T) {
 	four := 4
 	r.Samples[0].PromptCached, r.Samples[0].PromptEvaluated, r.Samples[1].Unfinished = &four, r.Samples[0].PromptEvalCount, 2
 	r.Size, r.SizeVRAM, r.Settings, r.Retries = 20_000_000_000, 18_000_000_000, sweep.SettingsVerified, 1
+	r.Memory = &parse.Memory{GPULayers: 29, Layers: 33, Devices: []parse.DeviceMemory{{Name: "CUDA0", ModelMiB: 15000, ContextMiB: 2048, ComputeMiB: 300}, {Name: parse.Host, ModelMiB: 1900}}}
 	r.Timestamp = time.Date(2026, 2, 3, 4, 5, 6, 0, time.UTC)
 	r.Warnings = []string{"spill: 18.0 of 20.0 GB"}
 	last := &r.Samples[len(r.Samples)-1]
@@ -91,6 +92,9 @@ func TestCellText(t *testing.T) {
 		"generation: 40.0 tokens/s",
 		"load: 91.2 s",
 		"memory: 20 GB, 18 GB of it on GPUs",
+		"memory of CUDA0: model 16 GB, context 2.1 GB, compute 315 MB",
+		"memory of Host: model 2.0 GB, context 0 B, compute 0 B",
+		"layers on GPUs: 29 of 33",
 		"settings: verified",
 		"GPU 1: 65 °C, 1980 MHz, 312 W, 70123 MiB used, 98 % busy, held down by SW power cap",
 		"other models in memory: other:7b",

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dustin/go-humanize"
+
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
 	"github.com/ollama-sweep/ollama-sweep/parse"
@@ -162,6 +164,9 @@ func figureLines(r *sweep.Result) []string {
 	if r.Size > 0 {
 		add("memory: %.3g GB, %.3g GB of it on GPUs", gb(r.Size), gb(r.SizeVRAM))
 	}
+	if r.Memory != nil {
+		lines = append(lines, memoryLines(r.Memory)...)
+	}
 	if r.Settings != "" {
 		add("settings: %s", OneLine(r.Settings))
 	}
@@ -184,6 +189,21 @@ func figureLines(r *sweep.Result) []string {
 	}
 	return lines
 }
+
+// memoryLines says what the server's log says of a load's memory, a line for each device.
+func memoryLines(m *parse.Memory) []string {
+	var lines []string
+	for _, d := range m.Devices {
+		lines = append(lines, fmt.Sprintf("memory of %s: model %s, context %s, compute %s", OneLine(d.Name), mibText(d.ModelMiB), mibText(d.ContextMiB), mibText(d.ComputeMiB)))
+	}
+	if m.Layers > 0 {
+		lines = append(lines, fmt.Sprintf("layers on GPUs: %d of %d", m.GPULayers, m.Layers))
+	}
+	return lines
+}
+
+// mibText writes a size in the units of memory's other figures.
+func mibText(mib float64) string { return humanize.Bytes(uint64(mib * (1 << 20))) }
 
 // ratesText lists the samples' rates, the first of them where there are many.
 func ratesText(rates []float64) string {

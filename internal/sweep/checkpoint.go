@@ -52,6 +52,7 @@ type Result struct {
 	// measured.
 	Settings string        `json:"settings,omitempty"`
 	InForce  parse.InForce `json:"in_force,omitzero"` // what the server's log says
+	Memory   *parse.Memory `json:"memory,omitempty"`  // the same of the load's memory
 	Retries  int           `json:"retries,omitempty"` // tries that failed for want of memory, or crashed
 	Warnings []string      `json:"warnings,omitempty"`
 }

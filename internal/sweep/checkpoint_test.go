@@ -41,7 +41,8 @@ func wholeCheckpoint() *Checkpoint {
 		},
 		Results: []Result{
 			{NumCtx: 4096, NumBatch: 128, Timestamp: noon, Samples: []parse.Sample{sample(100), sample(300), sample(200)},
-				Warmup: &parse.Sample{PromptEvalCount: 50, PromptEvalDuration: time.Second, LoadDuration: 90 * time.Second}, ContextLength: 4096, Size: 10, SizeVRAM: 8},
+				Warmup: &parse.Sample{PromptEvalCount: 50, PromptEvalDuration: time.Second, LoadDuration: 90 * time.Second}, ContextLength: 4096, Size: 10, SizeVRAM: 8,
+				Memory: &parse.Memory{Devices: []parse.DeviceMemory{{Name: "CUDA0", ModelMiB: 1.88, ContextMiB: 2, ComputeMiB: 0.66}, {Name: parse.Host, ComputeMiB: 0.01}}, GPULayers: 3, Layers: 3}},
 			{NumCtx: 4096, NumBatch: 512, Timestamp: noon, Error: &oom, Detail: "cudaMalloc failed: out of memory"},
 			{NumCtx: 8192, NumBatch: 128, Timestamp: noon, Error: &crashed, Samples: []parse.Sample{sample(100)}},
 		},
@@ -70,6 +71,7 @@ func TestCheckpointRoundTrip(t *testing.T) {
 	}
 	assert.Contains(t, buf.String(), `"prompt_eval_rate":null`)
 	assert.Contains(t, buf.String(), `"error":null`)
+	assert.Equal(t, 1, strings.Count(buf.String(), `"memory":`), "what is not known is left out")
 }
 
 func TestCheckpointPlanAndAxes(t *testing.T) {

@@ -103,6 +103,7 @@ func TestDamageIsRefused(t *testing.T) {
 		{"another count", file(change(`"prompt_eval_count":1000,"prompt_eval_duration_ns":5000000000`, `"prompt_eval_count":1008,"prompt_eval_duration_ns":5000000000`)), `decoding checkpoint "PATH": result 1 (ctx=4096/batch=128): prompt_eval_rate is 200, and the median of its samples 201.6: one of them was changed` + stillThere},
 		{"a class that is none", file(change(`"CUDA OOM"`, `"=cmd()"`)), `decoding checkpoint "PATH": result 2 (ctx=4096/batch=512): error "=cmd()" is no class of a failed cell` + stillThere},
 		{"a negative figure", file(change(`"size":10`, `"size":-1`)), `decoding checkpoint "PATH": result 1 (ctx=4096/batch=128): a negative figure` + stillThere},
+		{"a negative size", file(change(`"model_mib":1.88`, `"model_mib":-1.88`)), `decoding checkpoint "PATH": result 1 (ctx=4096/batch=128): figures of memory that can't be` + stillThere},
 		{"another num_ctx", file(change(`"num_ctx":4096,"num_batch":128`, `"num_ctx":6144,"num_batch":128`)), `decoding checkpoint "PATH": result 1 (ctx=6144/batch=128): context_length is 4096, and such a cell is no measured one` + stillThere},
 		{"text behind", file(good + "x"), `decoding checkpoint "PATH": line 36: invalid character 'x' after top-level value` + stillThere},
 	} {

@@ -150,6 +150,8 @@ func (r *Result) wrong() string {
 		return fmt.Sprintf("error %q is no class of a failed cell", *r.Error)
 	case r.ContextLength < 0 || r.Size < 0 || r.SizeVRAM < 0 || r.Retries < 0:
 		return "a negative figure"
+	case r.Memory != nil && !r.Memory.Check():
+		return "figures of memory that can't be"
 	case !r.Failed() && r.ContextLength > 0 && r.ContextLength < r.NumCtx:
 		return fmt.Sprintf("context_length is %d, and such a cell is no measured one", r.ContextLength)
 	}

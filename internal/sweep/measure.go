@@ -129,7 +129,7 @@ func (r *run) load(ctx context.Context, t *task) error {
 		result.Warmup = &loaded.Warmup
 	}
 	result.ContextLength, result.Size, result.SizeVRAM = loaded.ContextLength, loaded.Size, loaded.SizeVRAM
-	result.InForce, result.Settings = loaded.InForce, SettingsAsked
+	result.InForce, result.Memory, result.Settings = loaded.InForce, loaded.Memory, SettingsAsked
 	if loaded.InForce.NumBatch > 0 {
 		result.Settings = SettingsVerified
 	}

@@ -86,6 +86,7 @@ func TestRunChecksEveryCell(t *testing.T) {
 	f.fake.alterLoaded = func(l *parse.Loaded) {
 		l.SizeVRAM, l.Others = 3, []string{"llama3:8b"}
 		l.InForce = parse.InForce{NumCtx: l.ContextLength, NumBatch: 100, Parallel: 1}
+		l.Memory = &parse.Memory{GPULayers: 20, Layers: 33}
 	}
 	f.run(t.Context())
 	r, _ = f.Store.Result(Cell{2000, 200})
@@ -96,6 +97,7 @@ func TestRunChecksEveryCell(t *testing.T) {
 	}
 	assert.Equal(t, SettingsVerified, r.Settings)
 	assert.Equal(t, 100, r.InForce.NumBatch)
+	assert.Equal(t, &parse.Memory{GPULayers: 20, Layers: 33}, r.Memory)
 	assert.Contains(t, f.log.String(), "# warning: ctx=2000/batch=200: spill: ")
 }
 

@@ -1,0 +1,252 @@
+package parse
+
+import (
+	"math"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// mostMiB is far above what any device has: more is a figure gone wrong.
+const mostMiB = 1e9
+
+var (
+	// buffer matches what llama.cpp says of each buffer that it has made. What comes
+	// before "buffer" is left out of those of the weights up to Ollama 0.5.
+	//
+	//	load_tensors:   CPU_Mapped model buffer size =  1918.35 MiB
+	//	llama_kv_cache:      CUDA0 KV buffer size =  1920.00 MiB
+	//	llama_memory_recurrent:      CUDA0 RS buffer size =    90.40 MiB
+	//	sched_reserve:  CUDA_Host compute buffer size =   268.05 MiB
+	//	llama_context:        CPU  output buffer size =     0.49 MiB
+	//	llm_load_tensors:      CUDA0 buffer size =  4155.99 MiB
+	buffer = regexp.MustCompile(`(\w+): +(\S+) +(?:(model|KV|RS|compute|output) +)?buffer size += +([\d.]+) MiB`)
+
+	// engineBuffer matches what Ollama's own engine says, of 0.6 to 0.10 and of later ones:
+	//
+	//	msg="model weights" buffer=CUDA0 size="4.5 GiB"
+	//	msg="kv cache" device=CUDA0 size="512.0 MiB"
+	//	msg="compute graph" backend=CUDA0 buffer_type=CUDA0 size="1.1 GiB"
+	engineBuffer = regexp.MustCompile(`msg="(model weights|kv cache|compute graph)" (?:backend=\S+ )?(?:device|buffer|buffer_type)=(\S+) size="([\d.]+) (B|KiB|MiB|GiB)"`)
+
+	// breakdown matches a line of the table that llama-server prints, in MiB, when it fits a
+	// load into memory, of a device and of other memory:
+	//
+	//	common_memory_breakdown_print: | memory breakdown [MiB] | total   free     self   model   context   compute    unaccounted |
+	//	common_memory_breakdown_print: |   - CUDA0 (RTX 4090)   | 24077 =  945 + (19187 = 17904 +     384 +     898) +        3945 |
+	//	common_memory_breakdown_print: |   - Host               |                 58271 = 58259 +       0 +      12                |
+	breakdown      = regexp.MustCompile(`memory_breakdown_print: \| +- ([^|]+?) *\|.*?\d+ = +(\d+) \+ +(\d+) \+ +(\d+)`)
+	breakdownBegin = regexp.MustCompile(`memory_breakdown_print: \| memory breakdown`)
+
+	// offloaded matches how many layers are on GPUs:
+	//
+	//	load_tensors: offloaded 29/29 layers to GPU
+	offloaded = regexp.MustCompile(`offloaded (\d+)/(\d+) layers to GPU`)
+)
+
+// newContext is in the line with which a context begins: a draft has its own.
+const newContext = "constructing llama_context"
+
+// ServerLogMemory reads what the newest load in a part of a server's log takes, and
+// returns nil where it does not say.
+func ServerLogMemory(text []byte) *Memory {
+	var l memoryLog
+	for line := range strings.Lines(Plain(text)) {
+		if beginsLoad(line) {
+			l = memoryLog{}
+			continue
+		}
+		l.read(line)
+	}
+	return l.memory()
+}
+
+// beginsLoad reports whether what follows is of a new load.
+func beginsLoad(line string) bool {
+	if commit.MatchString(line) {
+		return true
+	}
+	begin := start.FindString(line)
+	return begin != "" && (loadsModel(begin) || settingsOf(begin) != InForce{})
+}
+
+// kind is which figure of a DeviceMemory a buffer counts for.
+type kind int
+
+const (
+	ofModel kind = iota
+	ofContext
+	ofCompute
+)
+
+// kinds are the log's words for them. Without one it is the weights.
+var kinds = map[string]kind{
+	"": ofModel, "model": ofModel, "model weights": ofModel,
+	"KV": ofContext, "RS": ofContext, "kv cache": ofContext,
+	"compute": ofCompute, "output": ofCompute, "compute graph": ofCompute,
+}
+
+// allocation is a buffer that the log has named.
+type allocation struct {
+	kind   kind
+	device string
+	mib    float64
+	// source tells buffers apart that take the place of an earlier one, as when the
+	// compute buffers are made anew, from those that come on top of it.
+	source string
+}
+
+// memoryLog is what a log has said of a load's memory, in three forms of which the
+// first that is there counts: each of them has what the next has, and more exactly.
+type memoryLog struct {
+	buffers, engine, table []allocation
+	contexts               int
+	gpuLayers, layers      int
+}
+
+func (l *memoryLog) read(line string) {
+	switch {
+	case strings.Contains(line, newContext):
+		l.contexts++
+	case strings.Contains(line, "buffer size"):
+		if m := buffer.FindStringSubmatch(line); m != nil {
+			l.addBuffer(allocation{kinds[m[3]], m[2], mib(m[4]), m[1] + " " + m[3]})
+		}
+	case strings.Contains(line, "memory_breakdown_print"):
+		l.readTable(line)
+	case strings.Contains(line, "size="):
+		if m := engineBuffer.FindStringSubmatch(line); m != nil {
+			l.engine = replaced(l.engine, allocation{kinds[m[1]], m[2], mib(m[3]) * units[m[4]], ""})
+		}
+	case strings.Contains(line, "layers to GPU"):
+		if m := offloaded.FindStringSubmatch(line); m != nil {
+			l.gpuLayers, l.layers = int(mib(m[1])), int(mib(m[2]))
+		}
+	}
+}
+
+// readTable reads a line of the table, of which the newest counts.
+func (l *memoryLog) readTable(line string) {
+	if breakdownBegin.MatchString(line) {
+		l.table = nil
+	}
+	if m := breakdown.FindStringSubmatch(line); m != nil {
+		name, _, _ := strings.Cut(m[1], " (")
+		for i, k := range []kind{ofModel, ofContext, ofCompute} {
+			l.table = append(l.table, allocation{k, name, mib(m[2+i]), ""})
+		}
+	}
+}
+
+// units are those of sizes, in MiB.
+var units = map[string]float64{"B": 1. / (1 << 20), "KiB": 1. / (1 << 10), "MiB": 1, "GiB": 1 << 10}
+
+// addBuffer adds a buffer of llama.cpp. Before a load it may make a plan, in which the
+// weights have no bytes: that does not count.
+func (l *memoryLog) addBuffer(a allocation) {
+	if a.kind != ofModel {
+		a.source += " " + strconv.Itoa(l.contexts)
+	} else if slices.ContainsFunc(l.buffers, func(b allocation) bool { return b.kind != ofModel }) && sum(l.buffers, ofModel) == 0 {
+		l.buffers = nil
+	}
+	if a.kind == ofCompute {
+		l.buffers = replaced(l.buffers, a)
+	} else {
+		l.buffers = append(l.buffers, a)
+	}
+}
+
+// replaced adds an allocation in the place of an earlier one of the same buffer.
+func replaced(all []allocation, a allocation) []allocation {
+	i := slices.IndexFunc(all, func(b allocation) bool {
+		return b.kind == a.kind && b.device == a.device && b.source == a.source
+	})
+	if i < 0 {
+		return append(all, a)
+	}
+	all[i].mib = a.mib
+	return all
+}
+
+func sum(all []allocation, k kind) (total float64) {
+	for _, a := range all {
+		if a.kind == k {
+			total += a.mib
+		}
+	}
+	return total
+}
+
+// memory returns what is known, nil where that is nothing. A form of the log that has
+// not all kinds of buffers does not count.
+func (l *memoryLog) memory() *Memory {
+	m := &Memory{}
+	if l.gpuLayers <= l.layers {
+		m.GPULayers, m.Layers = l.gpuLayers, l.layers
+	}
+	for _, all := range [][]allocation{l.buffers, l.engine, l.table} {
+		if sum(all, ofModel) > 0 && sum(all, ofContext) > 0 {
+			m.Devices = devicesOf(all)
+			break
+		}
+	}
+	if m.Layers == 0 && len(m.Devices) == 0 {
+		return nil
+	}
+	return m
+}
+
+// devicesOf adds the allocations up, in order of the devices' names with the system's
+// memory last.
+func devicesOf(all []allocation) []DeviceMemory {
+	byName := make(map[string]*[3]float64)
+	for _, a := range all {
+		name := deviceName(a.device)
+		if byName[name] == nil {
+			byName[name] = new([3]float64)
+		}
+		byName[name][a.kind] += a.mib
+	}
+	var devices []DeviceMemory
+	for name, mib := range byName {
+		d := DeviceMemory{name, round(mib[ofModel]), round(mib[ofContext]), round(mib[ofCompute])}
+		if d.ModelMiB+d.ContextMiB+d.ComputeMiB > 0 {
+			devices = append(devices, d)
+		}
+	}
+	slices.SortFunc(devices, func(a, b DeviceMemory) int {
+		if (a.Name == Host) != (b.Name == Host) {
+			if a.Name == Host {
+				return 1
+			}
+			return -1
+		}
+		return strings.Compare(a.Name, b.Name)
+	})
+	return devices
+}
+
+// deviceName returns the device of a buffer: CUDA0 and MTL0 of CUDA0_Split and MTL0_Mapped,
+// Host of CPU_Mapped, CPU_REPACK and CUDA_Host.
+func deviceName(buffer string) string {
+	for _, suffix := range []string{"_Mapped", "_Private", "_Split", "_REPACK", "-REPACK"} {
+		buffer = strings.TrimSuffix(buffer, suffix)
+	}
+	if strings.HasSuffix(buffer, "_Host") || buffer == "CPU" || strings.HasPrefix(buffer, "CPU_") || buffer == "BLAS" || buffer == "AMX" {
+		return Host
+	}
+	return buffer
+}
+
+// mib reads a figure, 0 where it is none.
+func mib(text string) float64 {
+	v, err := strconv.ParseFloat(text, 64)
+	if err != nil || !(v >= 0 && v <= mostMiB) {
+		return 0
+	}
+	return v
+}
+
+// round leaves the two digits that the log has.
+func round(mib float64) float64 { return math.Round(100*mib) / 100 }
