@@ -14,7 +14,8 @@ import (
 // Inspection is what a server and its machine tell before anything is loaded.
 type Inspection struct {
 	Model    memory.Model
-	GPUBytes int64 // of memory of all its GPUs, 0 where they are not this machine's or don't tell
+	Version  string // of the server, empty where it does not answer
+	GPUBytes int64  // of memory of all its GPUs, 0 where they are not this machine's or don't tell
 }
 
 // Inspect asks the config's server about the model, without loading it. An embedded
@@ -43,6 +44,7 @@ func Inspect(ctx context.Context, cfg sweep.Config, o Options) (in Inspection, e
 	if cfg.Engine == sweep.EngineHost && server.Local() {
 		in.GPUBytes = ollamarun.GPUMemory(ctx)
 	}
+	in.Version, _ = server.Version(ctx) // the model's own error says why it does not answer
 	name := subject.base()
 	if filepath.IsAbs(name) {
 		return in, errors.New("the template's weights are a file that the server does not have yet")

@@ -17,7 +17,7 @@ func contextInForce(e *Evidence) []Finding {
 		return fail(parse.ContextClamped, "asked for num_ctx=%d, in force is %d (/api/ps); %s", e.NumCtx, shown, remedy)
 	case logged > 0 && logged < e.NumCtx:
 		return fail(parse.ContextClamped, "asked for num_ctx=%d, in force is %d (the server's log); %s", e.NumCtx, logged, remedy)
-	case e.TrainedCtx > 0 && e.NumCtx > e.TrainedCtx && before(e.Version, "0.15.5"):
+	case e.TrainedCtx > 0 && e.NumCtx > e.TrainedCtx && Before(e.Version, "0.15.5"):
 		return fail(parse.ContextClamped, "asked for num_ctx=%d, and the model was trained for %d, to which this server lowers it; %s", e.NumCtx, e.TrainedCtx, remedy)
 	}
 	return nil
@@ -34,7 +34,7 @@ func batchAsked(e *Evidence) []Finding {
 		found = warn("num_batch is above the prompt's %d tokens, so that one pass holds all of it: every such num_batch is a copy of the same cell; use a longer prompt or a smaller num_batch", e.PromptTokens)
 	}
 	logTells := e.Loaded.InForce.NumBatch > 0 || e.Log && e.Loaded.Warmup.PromptEvalCount == 0 // or will, once the cell is loaded
-	if e.NumBatch > fixedPass && !before(e.Version, "0.5.7") && before(e.Version, "0.13.3") && !logTells {
+	if e.NumBatch > fixedPass && !Before(e.Version, "0.5.7") && Before(e.Version, "0.13.3") && !logTells {
 		found = append(found, warn("Ollama %s on the llama.cpp runner takes no more than %d tokens in a pass, so that every num_batch above is a copy of %d; update Ollama, or name the server's log with -server-log, which tells", e.Version, fixedPass, fixedPass)...)
 	}
 	return found
@@ -56,7 +56,7 @@ func OwnBatch(version string, numCtx int) int {
 	switch {
 	case !semver.IsValid("v" + trimV(version)):
 		return 0
-	case before(version, "0.30.0") || numCtx <= 4096:
+	case Before(version, "0.30.0") || numCtx <= 4096:
 		return min(512, numCtx)
 	case numCtx <= 32768:
 		return 1024
@@ -64,9 +64,9 @@ func OwnBatch(version string, numCtx int) int {
 	return 2048
 }
 
-// before compares versions such as "0.10.1" or "v0.12.0-rc1"; one that can't be
+// Before compares versions such as "0.10.1" or "v0.12.0-rc1"; one that can't be
 // read, like that of a server built from a working tree, is taken as new.
-func before(version, than string) bool {
+func Before(version, than string) bool {
 	v := "v" + trimV(version)
 	return semver.IsValid(v) && v != "v0.0.0" && semver.Compare(v, "v"+than) < 0
 }

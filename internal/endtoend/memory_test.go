@@ -4,23 +4,18 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"regexp"
-	"strconv"
 	"testing"
 
 	"github.com/ollama/ollama/api"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/check"
 	"github.com/ollama-sweep/ollama-sweep/internal/memory"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweeptest"
 	"github.com/ollama-sweep/ollama-sweep/ollamarun"
+	"github.com/ollama-sweep/ollama-sweep/parse"
 )
-
-// kvSize matches what the engine says of the KV cache that it has made:
-//
-//	llama_kv_cache_unified: KV self size  =    1.00 MiB, K (f16):    0.50 MiB, V (f16):    0.50 MiB
-var kvSize = regexp.MustCompile(`KV self size +=\s+([\d.]+) MiB`)
 
 // TestMemoryEstimate holds the estimate against a real Ollama: the KV cache against
 // what its log says was made, the whole against /api/ps.
@@ -33,20 +28,21 @@ func TestMemoryEstimate(t *testing.T) {
 	model, err := memory.FromInfo(info, weights)
 	require.NoError(t, err)
 	assert.Equal(t, 259, model.Vocab)
+	version, err := engine.Server.Version(t.Context())
+	require.NoError(t, err)
+	settings := memory.Settings{Before030: check.Before(version, "0.30.0")}
 
 	client := api.NewClient(engine.Server.URL, http.DefaultClient)
 	for _, c := range []struct{ ctx, batch int }{{2048, 64}, {4096, 512}, {16384, 32}, {65536, 256}} {
 		require.NoError(t, client.Generate(t.Context(), &api.GenerateRequest{
 			Model: ollamarun.TinyModel, Prompt: "hello", Options: map[string]any{"num_ctx": c.ctx, "num_batch": c.batch, "num_predict": 1},
 		}, func(api.GenerateResponse) error { return nil }))
-		need := model.Of(c.ctx, c.batch, memory.Settings{})
+		need := model.Of(c.ctx, c.batch, settings)
 		log, err := os.ReadFile(filepath.Join(out, ollamarun.EngineLog))
 		require.NoError(t, err)
-		made := kvSize.FindAllSubmatch(log, -1)
-		require.NotEmpty(t, made)
-		mib, err := strconv.ParseFloat(string(made[len(made)-1][1]), 64)
-		require.NoError(t, err)
-		assert.InDelta(t, mib*(1<<20), need.KV, 0.01*(1<<20), "num_ctx=%d: as the log has it, with two digits", c.ctx)
+		logged := parse.ServerLogMemory(log)
+		require.NotNil(t, logged)
+		assert.InDelta(t, logged.Sum().ContextMiB*(1<<20), need.KV, 0.01*(1<<20), "num_ctx=%d: as the log has it, with two digits", c.ctx)
 
 		loaded, err := client.ListRunning(t.Context())
 		require.NoError(t, err)

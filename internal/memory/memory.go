@@ -1,41 +1,67 @@
 // Package memory estimates what a model takes when it is loaded with a num_ctx and
-// a num_batch, from what the server tells of the model.
+// a num_batch, from what the server tells of the model in /api/show.
 //
-// The estimate is that of Ollama's own scheduler for the llama family
-// (GraphSize in fs/ggml/ggml.go and EstimateGPULayers in llm/memory.go, 0.10.1),
-// for a model that is on one GPU as a whole:
+// A server from 0.30 on starts llama-server, and what that allocates is (llama.cpp
+// b10091, src/llama-model.cpp and src/llama-kv-cache*.cpp):
 //
 //	weights   the model's files
-//	KV cache  num_ctx · parallel · Σ over layers of heads_kv · (key_length + value_length) · bytes per element
+//	KV cache  parallel · Σ over layers of tokens · (key + value) · bytes per element, tokens being
+//	          num_ctx, in layers of a sliding window at most window + num_batch, in steps of 256,
+//	          and once what recurrent layers keep, whatever num_ctx
+//	compute   num_batch, at most num_ctx, times what a token takes: the attention's mask, without
+//	          flash attention its scores too, and what goes through the layers
+//
+// The context is exact. What goes through the layers depends on each model's graph
+// and is estimated roughly.
+//
+// Servers before 0.30 plan with an estimate of their own (GraphSize in fs/ggml/ggml.go
+// and EstimateGPULayers in llm/memory.go, 0.10.1), which is followed for them:
+//
 //	compute   4 bytes · b · max(1 + 4·embedding + num_ctx·parallel·(1 + heads), embedding + vocabulary),
 //	          b being num_batch, at most num_ctx
 //	buffer    one layer's weights and cache, which the scheduler keeps free
 //
-// With flash attention the compute buffer does not grow with num_ctx, so that there
-// the estimate is too high. A sliding window makes the cache of some layers smaller,
-// and there it is too high as well. Servers of several GPUs, of other families, and
-// from 0.30 on, which measure instead, differ too: what was measured counts more.
+// Keys of a model that are not understood are an error and not a figure. What was
+// measured counts more than any estimate.
 package memory
 
 import "fmt"
 
 // Model is what the memory follows from.
 type Model struct {
-	Weights   int64 // bytes
-	HeadsKV   []int // of each layer; 0 for one that keeps no cache
-	Heads     int   // of attention
-	Key       int   // elements of a head's key
-	Value     int   // and value
-	Embedding int   // elements
-	Vocab     int   // tokens
-	Window    int   // tokens of a sliding window, 0 for none
+	Weights   int64   // bytes
+	Layers    int     // of the model
+	Caches    []Cache // one for each layer that keeps something of each token
+	State     int64   // bytes that the recurrent layers keep of a sequence
+	Window    int     // tokens of a sliding window, 0 for none
+	Heads     int     // of attention
+	Embedding int     // elements
+	Vocab     int     // tokens
+	// Attention and Between are the elements that a token takes in llama-server's buffers
+	// while it goes through a layer's attention, and through the rest of the layer.
+	Attention, Between int
+	// Drafts says that the model drafts tokens by layers of its own, in buffers of their own.
+	Drafts bool
+	// LatentValues says that the values are a part of the keys (MLA): llama-server keeps
+	// them once, servers before 0.30 apart.
+	LatentValues bool
+	// Doubts say what the figures leave out.
+	Doubts []string
 }
 
-// Settings are those of the server that count. The zero value is one sequence and a
-// cache of 16 bit.
+// Cache is what a layer keeps of a token, in elements.
+type Cache struct {
+	Key, Value int
+	Windowed   bool // only tokens of the sliding window are kept
+}
+
+// Settings are those of the server that count. The zero value is a server from 0.30
+// on with flash attention, one sequence and a cache of 16 bit.
 type Settings struct {
 	Parallel  int       // sequences
 	CacheType CacheType // of the KV cache
+	FlashOff  bool      // flash attention is off
+	Before030 bool      // a server older than 0.30
 }
 
 // CacheType is a value of OLLAMA_KV_CACHE_TYPE.
@@ -52,6 +78,15 @@ func ParseCacheType(s string) (CacheType, error) {
 	return CacheType(s), nil
 }
 
+// Check refuses settings with which a server loads nothing: llama.cpp keeps values in
+// blocks only with flash attention.
+func (s Settings) Check() error {
+	if bits := cacheBits[s.CacheType]; s.FlashOff && bits < 16 {
+		return fmt.Errorf("a KV cache of type %s needs flash attention: use f16, or turn it on", s.CacheType)
+	}
+	return nil
+}
+
 // Need is what a load takes, in bytes.
 type Need struct{ Weights, KV, Compute, Buffer int64 }
 
@@ -60,97 +95,83 @@ func (n Need) Total() int64 { return n.Weights + n.KV + n.Compute + n.Buffer }
 
 // Of returns what a load of the model takes.
 func (m Model) Of(numCtx, numBatch int, s Settings) Need {
-	parallel := int64(max(1, s.Parallel))
-	ctx, batch := int64(numCtx)*parallel, int64(min(numBatch, numCtx))
-	var headsKV int64
-	for _, n := range m.HeadsKV {
-		headsKV += int64(n)
+	s.Parallel = max(1, s.Parallel)
+	numBatch = min(numBatch, numCtx)
+	need := Need{Weights: m.Weights, KV: m.kept(numCtx, numBatch, s)}
+	if s.Before030 {
+		ctx, embedding := int64(numCtx)*int64(s.Parallel), int64(m.Embedding)
+		need.Compute = 4 * int64(numBatch) * max(1+4*embedding+ctx*int64(1+m.Heads), embedding+int64(m.Vocab))
+		need.Buffer = (need.Weights + need.KV) / int64(max(1, m.Layers))
+		return need
 	}
-	elements := float64(ctx) * float64(headsKV) * float64(m.Key+m.Value)
-	kv := int64(min(elements*cacheBits[s.CacheType]/8, 1e18))
-	layers := int64(max(1, len(m.HeadsKV)))
-	return Need{
-		Weights: m.Weights,
-		KV:      kv,
-		Compute: 4 * batch * max(1+4*int64(m.Embedding)+ctx*int64(1+m.Heads), int64(m.Embedding+m.Vocab)),
-		Buffer:  (m.Weights + kv) / layers,
-	}
+	need.Compute = m.compute(numCtx, numBatch, s)
+	return need
 }
 
-// FromInfo reads the model_info of /api/show with its long lists ("verbose"), and
-// takes the weights' bytes as they are. An error names what is not told.
-func FromInfo(info map[string]any, weights int64) (Model, error) {
-	architecture, _ := info["general.architecture"].(string)
-	if architecture == "" {
-		return Model{}, fmt.Errorf("the server does not tell the model's architecture")
-	}
-	number := func(key string) int {
-		v, _ := info[architecture+"."+key].(float64)
-		if !(v > 0 && v < 1e7) {
-			return 0
-		}
-		return int(v)
-	}
-	m := Model{Weights: weights, Heads: number("attention.head_count"), Embedding: number("embedding_length"), Window: number("attention.sliding_window")}
-	layers := number("block_count")
-	m.Heads = max(m.Heads, largest(info[architecture+".attention.head_count"]))
-	for _, known := range []struct {
-		name  string
-		value int
-	}{{"block_count", layers}, {"embedding_length", m.Embedding}, {"attention.head_count", m.Heads}} {
-		if known.value == 0 {
-			return Model{}, fmt.Errorf("the server does not tell the model's %q", architecture+"."+known.name)
+// kept returns the bytes of what is kept of the context.
+func (m Model) kept(numCtx, numBatch int, s Settings) int64 {
+	full, window := m.tokens(numCtx, numBatch, s)
+	widest := 0
+	if s.FlashOff && !s.Before030 {
+		// Values are kept transposed then, with the same length in all layers.
+		for _, c := range m.Caches {
+			widest = max(widest, c.Value)
 		}
 	}
-	if layers > mostLayers {
-		return Model{}, fmt.Errorf("the server tells of %d layers", layers)
+	elements := 0.0
+	for _, c := range m.Caches {
+		tokens, value := full, max(c.Value, widest)
+		if c.Windowed {
+			tokens = window
+		}
+		if m.LatentValues && !s.Before030 {
+			value = 0
+		}
+		elements += float64(tokens) * float64(c.Key+value)
 	}
-	m.HeadsKV = headsKV(info[architecture+".attention.head_count_kv"], layers, m.Heads)
-	// Without lengths of their own the heads share the embedding.
-	m.Key, m.Value = number("attention.key_length"), number("attention.value_length")
-	if m.Key == 0 {
-		m.Key = m.Embedding / m.Heads
-	}
-	if m.Value == 0 {
-		m.Value = m.Embedding / m.Heads
-	}
-	m.Vocab = number("vocab_size")
-	if tokens, ok := info["tokenizer.ggml.tokens"].([]any); ok {
-		m.Vocab = len(tokens)
-	}
-	return m, nil
+	return int64(min(float64(s.Parallel)*(elements*cacheBits[s.CacheType]/8+float64(m.State)), 1e18))
 }
 
-// mostLayers is far above what any model has: more is a figure gone wrong.
-const mostLayers = 10_000
-
-// headsKV reads a number for all layers, or a list with one for each; without any
-// every head has a cache of its own.
-func headsKV(v any, layers, heads int) []int {
-	all := make([]int, layers)
-	each, _ := v.([]any)
-	for i := range all {
-		all[i] = heads
-		switch {
-		case i < len(each):
-			n, _ := each[i].(float64)
-			all[i] = int(min(max(n, 0), 1e6))
-		case v != nil && each == nil:
-			n, _ := v.(float64)
-			all[i] = int(min(max(n, 0), 1e6))
-		}
+// tokens returns how many tokens of a sequence a layer keeps, and one with a window.
+func (m Model) tokens(numCtx, numBatch int, s Settings) (full, window int) {
+	if s.Before030 {
+		return numCtx, min(numCtx, m.Window+numBatch)
 	}
-	return all
+	full = inSteps(numCtx)
+	return full, inSteps(min(full, m.Window+numBatch))
 }
 
-// largest returns that of a list of numbers, 0 where it is none.
-func largest(v any) int {
-	most := 0
-	list, _ := v.([]any)
-	for _, x := range list {
-		if n, ok := x.(float64); ok && n > 0 && n < 1e6 {
-			most = max(most, int(n))
+// inSteps rounds up to what llama.cpp allocates a cache in.
+func inSteps(tokens int) int { return (tokens + 255) / 256 * 256 }
+
+// compute returns the bytes of llama-server's compute buffers: a mask for each kind
+// of cache, and the larger of what a layer's attention and the rest of it take.
+func (m Model) compute(numCtx, numBatch int, s Settings) int64 {
+	full, window := m.tokens(numCtx, numBatch, s)
+	masked, widest, latent := 0, 0, 0
+	hasFull, hasWindow := false, false
+	for _, c := range m.Caches {
+		hasFull, hasWindow = hasFull || !c.Windowed, hasWindow || c.Windowed
+		latent = max(latent, c.Value)
+	}
+	if hasFull {
+		masked, widest = full, full
+	}
+	if hasWindow {
+		masked, widest = masked+window, max(widest, window)
+	}
+	attention, fixed := m.Attention, 0
+	maskBytes := 2 // and no scores
+	if s.FlashOff {
+		maskBytes = 4
+		attention += widest * m.Heads
+		if m.LatentValues {
+			fixed = 2 * widest * latent // the values, taken from the keys
 		}
 	}
-	return most
+	bytes := int64(numBatch)*int64(maskBytes*masked+4*max(attention, m.Between)) + int64(fixed)
+	if m.Drafts {
+		bytes *= 2
+	}
+	return bytes
 }

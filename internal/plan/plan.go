@@ -10,7 +10,6 @@ import (
 
 	"github.com/ollama-sweep/ollama-sweep/internal/memory"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
-	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
 )
 
 // Input is what a plan is made of.
@@ -35,10 +34,6 @@ type Plan struct {
 	ToDo             int // cells that lack samples
 	Pace             sweep.Pace
 	Costs            []Cost // of each strategy, that of the config first
-	// Scale is by how much the sizes that were measured are larger than the estimate,
-	// as their median, and Sizes how many there are.
-	Scale float64
-	Sizes int
 	// Sharing is what the grid takes on several machines, nil where that is not asked.
 	Sharing *Sharing
 
@@ -46,9 +41,10 @@ type Plan struct {
 	// not tell.
 	Noise float64
 
-	results map[sweep.Cell]*sweep.Result // of the checkpoint
-	known   map[sweep.Cell]sweep.Known   // of the checkpoint, less what is to be measured again
-	repeats int                          // loads that there is time for while the advice can't tell
+	results  map[sweep.Cell]*sweep.Result // of the checkpoint
+	known    map[sweep.Cell]sweep.Known   // of the checkpoint, less what is to be measured again
+	forecast forecast
+	repeats  int // loads that there is time for while the advice can't tell
 }
 
 // Make looks ahead.
@@ -67,7 +63,7 @@ func Make(in Input) (*Plan, error) {
 
 // count returns the plan with what stands and what is to do, and what all of that costs.
 func count(in Input) (*Plan, Cost) {
-	p := &Plan{Input: in, Scale: 1, Pace: sweep.AssumedPace}
+	p := &Plan{Input: in, Pace: sweep.AssumedPace}
 	p.Cells, p.LeftOut = in.Config.Plan()
 	known := make(map[sweep.Cell]sweep.Known)
 	if in.Checkpoint != nil {
@@ -76,8 +72,8 @@ func count(in Input) (*Plan, Cost) {
 			p.Pace = pace
 		}
 		p.Noise = in.Checkpoint.Noise()
-		p.calibrate()
 	}
+	p.forecast = p.makeForecast()
 	p.known = known
 	lacking, least := 0, 0 // prompts; samples that a cell has in the end
 	for _, c := range p.Cells {
@@ -103,26 +99,4 @@ func count(in Input) (*Plan, Cost) {
 	rounds := in.Config.Order == sweep.OrderRound
 	every := sweep.Exhaustive{Repeat: in.Config.Repeat, Rounds: rounds}.Next(sweep.State{Plan: p.Cells, Known: known})
 	return p, Cost{Strategy: sweep.StrategyExhaustive, Loads: every.Left, Prompts: lacking, Least: every.Left, Most: every.Left}
-}
-
-// calibrate holds the estimate against the sizes that were measured.
-func (p *Plan) calibrate() {
-	if p.Model == nil {
-		return
-	}
-	var ratios []float64
-	for i := range p.Checkpoint.Results {
-		r := &p.Checkpoint.Results[i]
-		if r.Size > 0 && !r.Failed() {
-			ratios = append(ratios, float64(r.Size)/float64(p.Model.Of(r.NumCtx, r.NumBatch, p.Settings).Total()))
-		}
-	}
-	if len(ratios) > 0 {
-		p.Scale, p.Sizes = verdict.Median(ratios), len(ratios)
-	}
-}
-
-// size returns the bytes that a cell is expected to take.
-func (p *Plan) size(c sweep.Cell) int64 {
-	return int64(p.Scale * float64(p.Model.Of(c.Ctx, c.Batch, p.Settings).Total()))
 }

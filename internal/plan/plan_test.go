@@ -22,9 +22,9 @@ var noon = time.Date(2026, 2, 3, 12, 0, 0, 0, time.UTC)
 
 // llama8B is an 8B model of the llama family.
 func llama8B() *memory.Model {
-	m := &memory.Model{Weights: 4_900_000_000, Heads: 32, Key: 128, Value: 128, Embedding: 4096, Vocab: 128256}
+	m := &memory.Model{Weights: 4_900_000_000, Layers: 32, Heads: 32, Embedding: 4096, Vocab: 128256, Attention: 7 * 4096, Between: 2*4096 + 4*14336}
 	for range 32 {
-		m.HeadsKV = append(m.HeadsKV, 8)
+		m.Caches = append(m.Caches, memory.Cache{Key: 1024, Value: 1024})
 	}
 	return m
 }
@@ -52,7 +52,7 @@ func midway() Input {
 	}}
 	cfg := config([]int{1024, 8192, 32768, 65536, 131072}, []int{512, 1024, 2048})
 	cfg.Repeat, cfg.Baseline, cfg.Retake = 1, sweep.BaselineOn, true
-	return Input{Config: cfg, Checkpoint: cp, Model: llama8B(), GPUBytes: 24_000_000_000, Now: noon}
+	return Input{Config: cfg, Checkpoint: cp, Model: llama8B(), Settings: memory.Settings{Before030: true}, GPUBytes: 24_000_000_000, Now: noon}
 }
 
 func TestPlanTexts(t *testing.T) {
@@ -61,6 +61,10 @@ func TestPlanTexts(t *testing.T) {
 	unknown.Config.Budget = sweep.Budget{Time: time.Hour}
 	noGPU := Input{Config: config([]int{8192}, []int{512}), Model: llama8B(), Now: noon}
 	noGPU.Model.Window = 4096
+	doubtful := Input{Config: config([]int{8192}, []int{512}), Model: llama8B(), Now: noon}
+	doubtful.Model.LatentValues, doubtful.Model.Doubts = true, []string{"what the recurrent layers keep is not in the figures"}
+	logUnknown := inLog(memory.Settings{}, 1)
+	logUnknown.Model, logUnknown.NoModel = nil, `the memory of the context of architecture "x" is not known: not understood: x.ssm.state_size`
 	searching := midway()
 	searching.Config.Strategy = sweep.StrategyFrontier
 	shared := midway()
@@ -72,7 +76,7 @@ func TestPlanTexts(t *testing.T) {
 	automatic.Config.Baseline, automatic.Config.RepeatUntilClear = sweep.BaselineAuto, true
 	automaticSearch := automatic
 	automaticSearch.Config.Strategy = sweep.StrategyBest
-	for name, in := range map[string]Input{"automatic": automatic, "automatic_search": automaticSearch, "midway": midway(), "shared": shared, "unknown": unknown, "no_gpu": noGPU, "searching": searching} {
+	for name, in := range map[string]Input{"automatic": automatic, "automatic_search": automaticSearch, "midway": midway(), "shared": shared, "unknown": unknown, "no_gpu": noGPU, "doubtful": doubtful, "log": inLog(memory.Settings{FlashOff: true}, 1.1), "log_unknown": logUnknown, "searching": searching} {
 		t.Run(name, func(t *testing.T) {
 			p, err := Make(in)
 			require.NoError(t, err)
@@ -342,7 +346,8 @@ func TestMarks(t *testing.T) {
 	assert.Equal(t, byte('x'), p.mark(sweep.Cell{Ctx: 65536, Batch: 2048}))
 	assert.Equal(t, byte('.'), p.mark(sweep.Cell{Ctx: 1024, Batch: 512}))
 	assert.Equal(t, byte('!'), p.mark(sweep.Cell{Ctx: 131072, Batch: 1024}))
-	p.GPUBytes = p.size(sweep.Cell{Ctx: 32768, Batch: 512})
+	p.GPUBytes = p.forecast.size(sweep.Cell{Ctx: 32768, Batch: 512})
 	assert.Equal(t, byte('?'), p.mark(sweep.Cell{Ctx: 32768, Batch: 512}))
-	assert.Equal(t, 2, p.Sizes)
+	assert.Equal(t, fromSizes, p.forecast.source)
+	assert.Equal(t, 2, p.forecast.cells)
 }

@@ -25,6 +25,7 @@ import (
 
 	"github.com/ollama-sweep/ollama-sweep/internal/arguments"
 	"github.com/ollama-sweep/ollama-sweep/internal/bench"
+	"github.com/ollama-sweep/ollama-sweep/internal/check"
 	"github.com/ollama-sweep/ollama-sweep/internal/memory"
 	"github.com/ollama-sweep/ollama-sweep/internal/plan"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
@@ -54,17 +55,17 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		in.GPUBytes = int64(min(n, 1<<60))
 		return err
 	})
-	flags.Func("kv-cache-type", "the server's OLLAMA_KV_CACHE_TYPE: `f16`, q8_0 or q4_0", func(s string) (err error) {
-		in.Settings.CacheType, err = memory.ParseCacheType(s)
-		return err
-	})
 	flags.IntVar(&in.Shards, "shards", 0, "look at up to `N` machines that share the grid")
-	flags.IntVar(&in.Settings.Parallel, "parallel", 1, "the server's OLLAMA_NUM_PARALLEL")
+	serverFlags(flags, &in.Settings)
 	if code, ok := arguments.Parse(flags, args, stdout, stderr, "go run ./scripts/plan -h"); !ok {
 		return code
 	}
 	if flags.NArg() > 0 {
 		fmt.Fprintf(stderr, "plan: unexpected argument %q: name the config with -config\n", flags.Arg(0))
+		return 2
+	}
+	if err := in.Settings.Check(); err != nil {
+		fmt.Fprintln(stderr, "plan:", err)
 		return 2
 	}
 	options := bench.Options{Config: *config, Overrides: &overrides, EngineSource: engineSource, Stdout: stdout}
@@ -73,6 +74,22 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return 1
 	}
 	return 0
+}
+
+// serverFlags registers the settings of the server that it does not tell.
+func serverFlags(flags *flag.FlagSet, settings *memory.Settings) {
+	flags.Func("kv-cache-type", "the server's OLLAMA_KV_CACHE_TYPE: `f16`, q8_0 or q4_0", func(s string) (err error) {
+		settings.CacheType, err = memory.ParseCacheType(s)
+		return err
+	})
+	flags.Func("flash-attention", "whether the server uses flash attention, `on` (from 0.30 on by itself) or off", func(s string) error {
+		if s != "on" && s != "off" {
+			return fmt.Errorf("write on or off")
+		}
+		settings.FlashOff = s == "off"
+		return nil
+	})
+	flags.IntVar(&settings.Parallel, "parallel", 1, "the server's OLLAMA_NUM_PARALLEL")
 }
 
 // tell measures a cell if asked for, gathers what is known, and prints the plan.
@@ -98,6 +115,7 @@ func tell(ctx context.Context, o bench.Options, in plan.Input, measure bool) (er
 	} else {
 		in.NoModel = err.Error()
 	}
+	in.Settings.Before030 = check.Before(known.Version, "0.30.0")
 	if in.GPUBytes == 0 {
 		in.GPUBytes = known.GPUBytes
 	}

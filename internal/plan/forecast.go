@@ -1,0 +1,189 @@
+package plan
+
+import (
+	"math"
+	"slices"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/memory"
+	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
+)
+
+// source is where a forecast of memory comes from.
+type source int
+
+// The sources, each better than the one before.
+const (
+	unknown   source = iota
+	fromModel        // what /api/show says of the model
+	fromSizes        // the same, scaled to the sizes in /api/ps
+	fromLog          // what the server's log says of the cells that were loaded
+)
+
+// forecast says what a load of a cell takes.
+type forecast struct {
+	source   source
+	cells    int           // that it rests on
+	model    *memory.Model // nil where it is not known
+	settings memory.Settings
+	scale    float64 // of the whole, from sizes
+
+	// From the log: the weights in bytes, and how context and compute buffers relate to the
+	// model's estimate, or what lines they follow where there is none.
+	weights                   float64
+	contextScale, bufferScale float64
+	context, buffers          line
+}
+
+// logged is what the server's log said of a cell's load, in bytes.
+type logged struct {
+	ctx, batch                float64 // a batch is at most its num_ctx
+	cell                      sweep.Cell
+	weights, context, buffers float64
+}
+
+// forecast takes the best source that there is.
+func (p *Plan) makeForecast() forecast {
+	f := forecast{model: p.Model, settings: p.Settings, scale: 1}
+	if p.Model != nil {
+		f.source = fromModel
+	}
+	if p.Checkpoint == nil {
+		return f
+	}
+	cells := loggedCells(p.Checkpoint)
+	if len(cells) > 0 && (p.Model != nil || f.linesFrom(cells)) {
+		f.fromLog(cells)
+		return f
+	}
+	f.fromSizes(p.Checkpoint)
+	return f
+}
+
+// loggedCells returns the cells of whose load the log said everything.
+func loggedCells(cp *sweep.Checkpoint) []logged {
+	const mib = 1 << 20
+	var cells []logged
+	for i := range cp.Results {
+		r := &cp.Results[i]
+		if r.Failed() || r.Memory == nil || len(r.Memory.Devices) == 0 {
+			continue
+		}
+		sum := r.Memory.Sum()
+		cells = append(cells, logged{float64(r.NumCtx), float64(min(r.NumBatch, r.NumCtx)), r.Cell(), mib * sum.ModelMiB, mib * sum.ContextMiB, mib * sum.ComputeMiB})
+	}
+	return cells
+}
+
+// fromSizes scales the model's estimate to the sizes of loaded models.
+func (f *forecast) fromSizes(cp *sweep.Checkpoint) {
+	if f.model == nil {
+		return
+	}
+	var ratios []float64
+	for i := range cp.Results {
+		r := &cp.Results[i]
+		if r.Size > 0 && !r.Failed() {
+			ratios = append(ratios, float64(r.Size)/float64(f.model.Of(r.NumCtx, r.NumBatch, f.settings).Total()))
+		}
+	}
+	if len(ratios) > 0 {
+		f.source, f.scale, f.cells = fromSizes, verdict.Median(ratios), len(ratios)
+	}
+}
+
+// fromLog scales each part of the model's estimate to what the log says. It takes
+// flash attention as on or off by which of the two the compute buffers fit better.
+func (f *forecast) fromLog(cells []logged) {
+	f.source, f.cells = fromLog, len(cells)
+	var weights []float64
+	for _, c := range cells {
+		weights = append(weights, c.weights)
+	}
+	f.weights = verdict.Median(weights)
+	if f.model == nil {
+		return
+	}
+	misfit := math.Inf(1)
+	for _, off := range []bool{f.settings.FlashOff, !f.settings.FlashOff} {
+		s := f.settings
+		s.FlashOff = off
+		var contexts, buffers []float64
+		for _, c := range cells {
+			need := f.model.Of(c.cell.Ctx, c.cell.Batch, s)
+			contexts, buffers = append(contexts, ratio(c.context, need.KV)), append(buffers, ratio(c.buffers, need.Compute))
+		}
+		if m := spread(buffers); m < misfit-1e-9 {
+			misfit = m
+			f.settings, f.contextScale, f.bufferScale = s, verdict.Median(contexts), verdict.Median(buffers)
+		}
+	}
+}
+
+// ratio is that of a measured size to an estimated one, 1 where one of them is none.
+func ratio(measured float64, estimated int64) float64 {
+	if measured <= 0 || estimated <= 0 {
+		return 1
+	}
+	return measured / float64(estimated)
+}
+
+// spread is how far ratios are from 1, as the mean of their logarithms' sizes.
+func spread(ratios []float64) float64 {
+	sum := 0.0
+	for _, r := range ratios {
+		sum += math.Abs(math.Log(r))
+	}
+	return sum / float64(len(ratios))
+}
+
+// line is a size that grows linearly.
+type line struct{ base, slope float64 }
+
+func (l line) at(x float64) float64 { return l.base + l.slope*x }
+
+// linesFrom fits the sizes of a model of which nothing else is known: the context as a
+// line of num_ctx, the compute buffers of a token as another. It needs two num_ctx.
+func (f *forecast) linesFrom(cells []logged) bool {
+	var ctx, context, buffers []float64
+	for _, c := range cells {
+		ctx, context, buffers = append(ctx, c.ctx), append(context, c.context), append(buffers, c.buffers/c.batch)
+	}
+	if slices.Min(ctx) == slices.Max(ctx) {
+		return false
+	}
+	f.context, f.buffers = fit(ctx, context), fit(ctx, buffers)
+	return true
+}
+
+// fit returns the least squares line, with neither part negative.
+func fit(xs, ys []float64) line {
+	n := float64(len(xs))
+	var sumX, sumY, sumXX, sumXY float64
+	for i, x := range xs {
+		sumX, sumY, sumXX, sumXY = sumX+x, sumY+ys[i], sumXX+x*x, sumXY+x*ys[i]
+	}
+	slope := max(0, (n*sumXY-sumX*sumY)/(n*sumXX-sumX*sumX))
+	base := (sumY - slope*sumX) / n
+	if base < 0 {
+		return line{slope: sumXY / sumXX}
+	}
+	return line{base, slope}
+}
+
+// of returns what a load of the cell takes. The scale from sizes is of the whole, and is
+// not in the parts.
+func (f *forecast) of(c sweep.Cell) memory.Need {
+	if f.model == nil {
+		ctx, batch := float64(c.Ctx), float64(min(c.Batch, c.Ctx))
+		return memory.Need{Weights: int64(f.weights), KV: int64(f.context.at(ctx)), Compute: int64(batch * f.buffers.at(ctx))}
+	}
+	need := f.model.Of(c.Ctx, c.Batch, f.settings)
+	if f.source == fromLog {
+		need = memory.Need{Weights: int64(f.weights), KV: int64(f.contextScale * float64(need.KV)), Compute: int64(f.bufferScale * float64(need.Compute))}
+	}
+	return need
+}
+
+// size returns the bytes that a cell is expected to take.
+func (f *forecast) size(c sweep.Cell) int64 { return int64(f.scale * float64(f.of(c).Total())) }

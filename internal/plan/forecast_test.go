@@ -1,0 +1,94 @@
+package plan
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/memory"
+	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/parse"
+)
+
+// withLog is a measured cell of whose load the log says what the model's estimate is, with
+// compute buffers that are larger by a factor.
+func withLog(m *memory.Model, c sweep.Cell, s memory.Settings, larger float64) sweep.Result {
+	const mib = 1 << 20
+	need := m.Of(c.Ctx, c.Batch, s)
+	r := measured(c.Ctx, c.Batch, need.Total(), need.Total())
+	r.Memory = &parse.Memory{GPULayers: 33, Layers: 33, Devices: []parse.DeviceMemory{
+		{Name: "CUDA0", ModelMiB: float64(need.Weights) / mib, ContextMiB: float64(need.KV) / mib, ComputeMiB: larger * float64(need.Compute) / mib},
+	}}
+	return r
+}
+
+// inLog is a plan in the middle of a sweep whose log tells of the memory.
+func inLog(s memory.Settings, larger float64) Input {
+	in := midway()
+	in.Settings = memory.Settings{}
+	in.Checkpoint.Results = nil
+	for _, c := range []sweep.Cell{{Ctx: 1024, Batch: 512}, {Ctx: 8192, Batch: 512}, {Ctx: 8192, Batch: 1024}} {
+		in.Checkpoint.Results = append(in.Checkpoint.Results, withLog(in.Model, c, s, larger))
+	}
+	return in
+}
+
+func TestForecastFromLog(t *testing.T) {
+	cell := sweep.Cell{Ctx: 32768, Batch: 2048}
+	for name, s := range map[string]memory.Settings{"flash attention": {}, "none": {FlashOff: true}, "a cache of 8 bit": {CacheType: "q8_0"}} {
+		t.Run(name, func(t *testing.T) {
+			in := inLog(s, 1.1)
+			p, err := Make(in)
+			require.NoError(t, err)
+			assert.Equal(t, fromLog, p.forecast.source)
+			assert.Equal(t, 3, p.forecast.cells)
+			assert.Equal(t, s.FlashOff, p.forecast.settings.FlashOff)
+			want, got := in.Model.Of(cell.Ctx, cell.Batch, s), p.forecast.of(cell)
+			assert.InEpsilon(t, want.KV, got.KV, 1e-6)
+			assert.InEpsilon(t, 1.1*float64(want.Compute), got.Compute, 1e-6)
+			assert.InEpsilon(t, want.Weights, got.Weights, 1e-6)
+			assert.Equal(t, got.Total(), p.forecast.size(cell))
+		})
+	}
+}
+
+// TestForecastOfAnUnknownModel: what the log says of two num_ctx is enough.
+func TestForecastOfAnUnknownModel(t *testing.T) {
+	in := inLog(memory.Settings{}, 1)
+	model := in.Model
+	in.Model, in.NoModel = nil, "the memory of the context of architecture \"x\" is not known"
+	p, err := Make(in)
+	require.NoError(t, err)
+	cell := sweep.Cell{Ctx: 65536, Batch: 2048}
+	want, got := model.Of(cell.Ctx, cell.Batch, memory.Settings{}), p.forecast.of(cell)
+	assert.Equal(t, fromLog, p.forecast.source)
+	assert.InEpsilon(t, want.KV, got.KV, 1e-6)
+	assert.InEpsilon(t, want.Compute, got.Compute, 1e-6)
+
+	in.Checkpoint.Results = in.Checkpoint.Results[:1]
+	p, err = Make(in)
+	require.NoError(t, err)
+	assert.Equal(t, unknown, p.forecast.source, "one num_ctx says nothing of others")
+}
+
+func TestForecastSources(t *testing.T) {
+	in := inLog(memory.Settings{}, 1)
+	for i := range in.Checkpoint.Results {
+		in.Checkpoint.Results[i].Memory.Devices = nil
+	}
+	p, err := Make(in)
+	require.NoError(t, err)
+	assert.Equal(t, fromSizes, p.forecast.source, "layers alone are no sizes")
+	in.Checkpoint = nil
+	p, err = Make(in)
+	require.NoError(t, err)
+	assert.Equal(t, fromModel, p.forecast.source)
+	assert.Equal(t, in.Model.Of(8192, 512, in.Settings), p.forecast.of(sweep.Cell{Ctx: 8192, Batch: 512}))
+}
+
+func TestFit(t *testing.T) {
+	assert.Equal(t, line{1, 2}, fit([]float64{1, 2, 3}, []float64{3, 5, 7}))
+	assert.Equal(t, line{4, 0}, fit([]float64{1, 2}, []float64{5, 3}), "nothing shrinks")
+	assert.Equal(t, line{0, 1.8}, fit([]float64{1, 2}, []float64{1, 4}), "and nothing is negative")
+}

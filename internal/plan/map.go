@@ -1,0 +1,94 @@
+package plan
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+)
+
+// nearLimit is how far from the GPUs' memory the estimate tells nothing: real ones
+// were up to that much off.
+const nearLimit = 0.1
+
+// mark says what to expect of a cell.
+func (p *Plan) mark(c sweep.Cell) byte {
+	if r := p.results[c]; r != nil {
+		switch {
+		case r.Failed():
+			return 'x'
+		case r.SizeVRAM > 0 && r.SizeVRAM < r.Size:
+			return '!'
+		}
+		return '+'
+	}
+	if p.GPUBytes == 0 {
+		return '.'
+	}
+	switch share := float64(p.forecast.size(c)) / float64(p.GPUBytes); {
+	case share > 1+nearLimit:
+		return '!'
+	case share > 1-nearLimit:
+		return '?'
+	}
+	return '.'
+}
+
+// meanings explain the marks.
+var meanings = []struct {
+	mark    byte
+	meaning string
+}{
+	{'.', "fits"},
+	{'?', "near the limit: may spill to the CPU or fail"},
+	{'!', "larger than the GPUs' memory: likely to spill or fail, or did spill"},
+	{'+', "measured"},
+	{'x', "failed"},
+}
+
+// A map has at most so many num_ctx and num_batch.
+const (
+	mostMapColumns = 120
+	mostMapRows    = 60
+)
+
+// printMap draws the grid with a mark for each cell, num_ctx to the right.
+func (p *Plan) printMap(b *strings.Builder) {
+	allCtx, allBatch := sweep.Axes(p.Cells)
+	ctx, batch := thinned(allCtx, mostMapColumns), thinned(allBatch, mostMapRows)
+	planned := make(map[sweep.Cell]bool)
+	for _, c := range p.Cells {
+		planned[c] = true
+	}
+	seen := make(map[byte]bool)
+	fmt.Fprintf(b, "\n  %9s  num_ctx %s", "num_batch", span(ctx))
+	if len(ctx) < len(allCtx) || len(batch) < len(allBatch) {
+		fmt.Fprintf(b, ", %d of %d and %d of %d num_batch", len(ctx), len(allCtx), len(batch), len(allBatch))
+	}
+	b.WriteString("\n")
+	for i := len(batch) - 1; i >= 0; i-- {
+		line := make([]byte, len(ctx))
+		for j := range ctx {
+			c := sweep.Cell{Ctx: ctx[j], Batch: batch[i]}
+			line[j] = ' '
+			if planned[c] {
+				line[j] = p.mark(c)
+				seen[line[j]] = true
+			}
+		}
+		fmt.Fprintf(b, "  %9d  %s\n", batch[i], strings.TrimRight(string(line), " "))
+	}
+	for _, m := range meanings {
+		if seen[m.mark] && (m.mark != '.' || p.GPUBytes > 0) {
+			fmt.Fprintf(b, "  %c %s\n", m.mark, m.meaning)
+		}
+	}
+}
+
+func span(values []int) string {
+	if len(values) == 1 {
+		return strconv.Itoa(values[0])
+	}
+	return fmt.Sprintf("%d to %d", values[0], values[len(values)-1])
+}

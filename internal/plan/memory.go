@@ -1,0 +1,106 @@
+package plan
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/dustin/go-humanize"
+	"github.com/dustin/go-humanize/english"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+)
+
+// mostRowsOfMemory is how many num_ctx the table of memory has at most.
+const mostRowsOfMemory = 16
+
+func (p *Plan) printMemory(b *strings.Builder) {
+	f := &p.forecast
+	if f.source == unknown {
+		fmt.Fprintf(b, "Memory: not known: %s\n", p.NoModel)
+		return
+	}
+	ctx, batch := sweep.Axes(p.Cells)
+	if len(ctx) == 0 {
+		return
+	}
+	first, last := batch[0], batch[len(batch)-1]
+	fmt.Fprintf(b, "Memory, from %s", f.sourceText())
+	if p.GPUBytes > 0 {
+		fmt.Fprintf(b, ", against %s on GPUs", humanize.Bytes(uint64(p.GPUBytes)))
+	} else {
+		b.WriteString("; that of the GPUs is not known: -gpu-memory 24GB tells")
+	}
+	b.WriteString("\n")
+	for _, note := range p.memoryNotes() {
+		fmt.Fprintf(b, "  %s\n", note)
+	}
+	fmt.Fprintf(b, "  %8s %10s %10s %24s %24s\n", "num_ctx", "weights", "KV cache", fmt.Sprintf("compute at %d to %d", first, last), "in all")
+	for _, c := range thinned(ctx, mostRowsOfMemory) {
+		low, high := sweep.Cell{Ctx: c, Batch: first}, sweep.Cell{Ctx: c, Batch: last}
+		fmt.Fprintf(b, "  %8d %10s %10s %24s %24s\n", c, bytes(f.of(low).Weights), bytes(f.of(high).KV),
+			bytes(f.of(low).Compute)+" to "+bytes(f.of(high).Compute), bytes(f.size(low))+" to "+bytes(f.size(high)))
+	}
+	if p.GPUBytes > 0 || p.Checkpoint != nil {
+		p.printMap(b)
+	}
+}
+
+// sourceText names where the figures come from.
+func (f *forecast) sourceText() string {
+	switch f.source {
+	case fromLog:
+		return "the server's log of " + english.Plural(f.cells, "cell", "")
+	case fromSizes:
+		return fmt.Sprintf("the model's figures of /api/show and %s in /api/ps (%+.0f %%)", english.Plural(f.cells, "size", ""), 100*(f.scale-1))
+	}
+	return "the model's figures of /api/show"
+}
+
+// memoryNotes say what the figures rest on, and what they leave out.
+func (p *Plan) memoryNotes() []string {
+	f := &p.forecast
+	var notes []string
+	if f.source == fromLog {
+		notes = append(notes, f.logNote())
+	}
+	if f.model == nil {
+		return append(notes, p.NoModel)
+	}
+	if f.source == fromLog {
+		return notes // what follows is in them
+	}
+	if f.model.Window > 0 && len(f.model.Doubts) == 0 {
+		notes = append(notes, fmt.Sprintf("some layers keep only a sliding window of %d tokens: on a server that keeps all of them the figures are too low", f.model.Window))
+	}
+	if once, apart := f.latent(); once > 0 && apart > once {
+		notes = append(notes, fmt.Sprintf("the values are a part of the keys (MLA): a server before 0.30 keeps both, which takes %.2g times the cache", float64(apart)/float64(once)))
+	}
+	return append(notes, f.model.Doubts...)
+}
+
+// latent returns the cache of a model whose values are a part of its keys, as it is
+// kept once and apart; 0 of another one.
+func (f *forecast) latent() (once, apart int64) {
+	if !f.model.LatentValues || f.settings.Before030 {
+		return 0, 0
+	}
+	older := f.settings
+	older.Before030 = true
+	const tokens = 4096
+	return f.model.Of(tokens, 1, f.settings).KV, f.model.Of(tokens, 1, older).KV
+}
+
+// logNote says how the log's figures relate to the model's, or what lines they follow.
+func (f *forecast) logNote() string {
+	if f.model == nil {
+		return fmt.Sprintf("context %s a token, compute buffers %s per num_batch and %s more per 1,000 of num_ctx",
+			bytes(int64(f.context.slope)), bytes(int64(f.buffers.base)), bytes(int64(1000*f.buffers.slope)))
+	}
+	flash := "on"
+	if f.settings.FlashOff {
+		flash = "off"
+	}
+	return fmt.Sprintf("against the model's figures of /api/show: context %+.0f %%, compute buffers %+.0f %% (flash attention %s)", 100*(f.contextScale-1), 100*(f.bufferScale-1), flash)
+}
+
+func bytes(n int64) string { return humanize.Bytes(uint64(max(0, n))) }
