@@ -77,7 +77,7 @@ func TestAPIFaults(t *testing.T) {
 		{"a proxy's error", ollamatest.SayPage(502, "<html>502 Bad Gateway</html>"), parse.ServerAway, "a proxy does not reach the server: 502 Bad Gateway"},
 		{"no word", ollamatest.SayStatus(500, ""), parse.ServerAway, "an answer without a word: 500 Internal Server Error"},
 		{"no end", ollamatest.Endless(strings.Replace(firstLine, `"H"`, `"`+strings.Repeat("H", 1<<16)+`"`, 1) + "\n"), parse.ServerAway, "the answer broke off: the answer is longer than 64 MB"},
-		{"a line without end", ollamatest.Endless(strings.Repeat("x", 1<<16)), parse.NoFigures, "the answer ended without"},
+		{"a line without end", ollamatest.Endless(strings.Repeat("x", 1<<16)), parse.NoFigures, "not an answer of Ollama's: bufio.Scanner: token too long"},
 		{"an error without end", ollamatest.SayStatus(500, `{"error":"`+strings.Repeat("CUDA error: out of memory ", 200_000)+`"}`), parse.OutOfGPUMemory, "CUDA error: out of memory CUDA"},
 		{"negative", figures(`"prompt_eval_count":21`, `"prompt_eval_count":-21`), parse.NoFigures, "a negative figure: prompt_eval_count is -21"},
 		{"negative duration", figures(`"eval_duration":629194`, `"eval_duration":-1`), parse.NoFigures, "a negative figure: eval_duration is -1"},

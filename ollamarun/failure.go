@@ -1,6 +1,7 @@
 package ollamarun
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -81,7 +82,7 @@ func notAMessage(err error) bool {
 		kind   *json.UnmarshalTypeError
 		date   *time.ParseError
 	)
-	if errors.As(err, &syntax) || errors.As(err, &kind) || errors.As(err, &date) {
+	if errors.As(err, &syntax) || errors.As(err, &kind) || errors.As(err, &date) || errors.Is(err, bufio.ErrTooLong) {
 		return true
 	}
 	text := strings.TrimSpace(err.Error())
