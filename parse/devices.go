@@ -76,7 +76,7 @@ func eachLine(log io.Reader, look func(line []byte)) error {
 			line = nil
 			_, err = lines.ReadSlice('\n')
 		}
-		look(line)
+		look(unwrapLine(line))
 		if err == io.EOF {
 			return nil
 		}

@@ -46,7 +46,7 @@ var throttleReasons = []struct {
 //
 //	0, 65, 1980, 312.45, 70123, 98, 0x0000000000000004
 //
-// A value in brackets, such as [N/A] or [Not Supported], is not known.
+// A value in brackets, such as [N/A] or [Not Supported], is not known; the index must be.
 func GPUReading(line string) (GPU, error) {
 	r := csv.NewReader(strings.NewReader(line))
 	r.TrimLeadingSpace = true
@@ -57,6 +57,9 @@ func GPUReading(line string) (GPU, error) {
 	var g GPU
 	var power float64
 	var reasons uint64
+	if unknownValue(fields[0]) {
+		return GPU{}, fmt.Errorf("reading of a GPU: %q does not say of which", line)
+	}
 	for i, into := range []any{&g.Index, &g.TemperatureC, &g.SMClockMHz, &power, &g.MemoryMiB, &g.Utilization, &reasons} {
 		if err := gpuValue(strings.TrimSpace(fields[i]), into); err != nil {
 			return GPU{}, fmt.Errorf("reading of a GPU: %q: %w", line, err)
@@ -71,8 +74,16 @@ func GPUReading(line string) (GPU, error) {
 	return g, nil
 }
 
+// withoutBrackets are the values that some drivers and tools in nvidia-smi's place print
+// for one that is not known.
+var withoutBrackets = []string{"N/A", "ERR!", "Not Supported", "Not Available", "Unknown Error", "Insufficient Permissions", "GPU is lost", "GPU requires reset"}
+
+func unknownValue(text string) bool {
+	return strings.HasPrefix(text, "[") || slices.Contains(withoutBrackets, text)
+}
+
 func gpuValue(text string, into any) (err error) {
-	if strings.HasPrefix(text, "[") || text == "N/A" {
+	if unknownValue(text) {
 		return nil
 	}
 	switch v := into.(type) {

@@ -23,6 +23,7 @@ func TestGPUReading(t *testing.T) {
 	}
 	for _, line := range []string{
 		"", "0, 65", "x, 65, 1980, 312.45, 70123, 98, 0x0", "0, -5, 1980, 312.45, 70123, 98, 0x0", "0, 65, 1980, NaN, 70123, 98, 0x0",
+		"[N/A], 65, 1980, 312.45, 70123, 98, 0x0", "index, temperature.gpu, clocks.current.sm, power.draw, memory.used, utilization.gpu, clocks_throttle_reasons.active",
 		"0, 65, 1980, Inf, 70123, 98, 0x0", "0, 65, 1980, 312.45, 70123, 98, reasons", "NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver.",
 	} {
 		_, err := GPUReading(line)

@@ -75,7 +75,7 @@ type load struct {
 
 func newestLoad(text []byte) load {
 	var l load
-	for line := range strings.Lines(Plain(text)) {
+	for line := range strings.Lines(Plain(unwrap(text))) {
 		if begin := start.FindString(line); begin != "" {
 			if settings := settingsOf(begin); settings != (InForce{}) || loadsModel(begin) {
 				l = load{settings: settings}
@@ -161,7 +161,7 @@ const mostDetail = 500
 // A runner that dies of it can show over the API as no more than an exit status.
 func LogFailure(text []byte) (*Failure, bool) {
 	var found *Failure
-	for line := range strings.Lines(Plain(text)) {
+	for line := range strings.Lines(Plain(unwrap(text))) {
 		line = strings.TrimSpace(line)
 		switch {
 		case strings.Contains(line, goesOn), started.MatchString(line):

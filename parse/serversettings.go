@@ -34,7 +34,7 @@ const LlamaArg = "LLAMA_ARG_"
 //	msg="server config" env="map[CUDA_VISIBLE_DEVICES: LLAMA_ARG_FIT: OLLAMA_FLASH_ATTENTION:false OLLAMA_KV_CACHE_TYPE: OLLAMA_NUM_PARALLEL:1 OLLAMA_ORIGINS:[http://localhost https://localhost] no_proxy:]"
 var (
 	serverConfig  = []byte(`msg="server config"`)
-	serverSetting = regexp.MustCompile(`[\[ ]([A-Z][A-Z0-9_]*):([^ \]"\\]*)`)
+	serverSetting = regexp.MustCompile(`[\[ ]([A-Z][A-Z0-9_]*):([^ \]"]*)`)
 )
 
 // ServerSettings returns the settings of the server's environment that move its rates (SettingNames,
@@ -42,7 +42,7 @@ var (
 // empty. They are nil where the log does not tell. The error is the reader's.
 func ServerSettings(log io.Reader) (settings map[string]string, err error) {
 	err = eachLine(log, func(line []byte) {
-		if !bytes.Contains(line, serverConfig) && !bytes.Contains(line, []byte(`msg=\"server config\"`)) {
+		if !bytes.Contains(line, serverConfig) {
 			return
 		}
 		settings = make(map[string]string)
