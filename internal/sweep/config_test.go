@@ -141,7 +141,7 @@ func TestConfigErrors(t *testing.T) {
 		{"text for a number", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nrepeat: many\n", nil, `config my.yaml:5: repeat: expected a whole number like 8, and this is "many"`},
 		{"part of a number", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nrepeat: 1.5\n", nil, `config my.yaml:5: repeat: expected a whole number like 8, and this is "1.5"`},
 		{"exponent", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nrepeat: 1e9\n", nil, `config my.yaml:5: repeat: expected a whole number like 8, and this is "1e9"`},
-		{"number in quotes", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nrepeat: '3'\n", nil, `config my.yaml:5: repeat: expected a whole number like 8, and this is "3"`},
+		{"number in quotes", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nrepeat: '3'\n", nil, `config my.yaml:5: repeat: expected a whole number like 8, and this is the text "3", since it is in quotes`},
 		{"true for a number", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nrepeat: true\n", nil, `config my.yaml:5: repeat: expected a whole number like 8, and this is "true"`},
 		{"list for a number", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nrepeat: [1]\n", nil, `config my.yaml:5: repeat: expected a whole number like 8, and this is a list`},
 		{"mapping for a number", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nrepeat: {a: 1}\n", nil, `config my.yaml:5: repeat: expected a whole number like 8, and this is a mapping`},

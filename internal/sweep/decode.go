@@ -262,11 +262,13 @@ func scalar[T any](n *yaml.Node, field *T, kind string, parse func(string) (T, e
 // expected says what a value should be, and what it is.
 func expected(kind string, n *yaml.Node) error {
 	is := strconv.Quote(n.Value)
-	switch n.Kind {
-	case yaml.SequenceNode:
+	switch {
+	case n.Kind == yaml.SequenceNode:
 		is = "a list"
-	case yaml.MappingNode:
+	case n.Kind == yaml.MappingNode:
 		is = "a mapping"
+	case n.Style&(yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle) != 0:
+		is = "the text " + is + ", since it is in quotes"
 	}
 	return fmt.Errorf("expected %s, and this is %s", kind, is)
 }

@@ -1,0 +1,41 @@
+package sweep
+
+import (
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// TestConfigsReported reads configs of spikezz/ollama_benchmark (older-tool*.yaml), and
+// forms that people write numbers and lists in.
+func TestConfigsReported(t *testing.T) {
+	for _, test := range []struct{ file, want string }{
+		{"older-tool.yaml", ": model: missing: name the model to sweep, as `ollama list` shows it"},
+		{"underscore.yaml", `:3: num_ctx: value 1: expected a whole number like 8, and this is "8_192"`},
+		{"quoted-number.yaml", `:3: num_ctx: value 1: expected a whole number like 8, and this is the text "8192", since it is in quotes`},
+		{"k-suffix.yaml", `:3: num_ctx: value 1: expected a whole number like 8, and this is "8k"`},
+		{"hexadecimal.yaml", `:3: num_ctx: value 1: expected a whole number like 8, and this is "0x2000"`},
+		{"comma-list.yaml", `:4: num_batch: expected {start: N, end: N, step: N} or a list [N, N, …], and this is "128, 256"`},
+		{"yes.yaml", `:5: test_row_first: expected true or false, and this is "yes"`},
+		{"leading-zero.yaml", `:4: num_batch: value 1: expected a whole number like 8, and this is "0128"`},
+		{"seconds.yaml", `:5: cell_timeout: expected a duration like 15m or 90s, and this is "900"`},
+		{"merge-key.yaml", `:1: unknown key "defaults"; known are `},
+	} {
+		file := filepath.Join("testdata", "reported", test.file)
+		_, err := ReadConfig(file, new(Overrides))
+		assert.ErrorContains(t, err, "config "+file+test.want)
+	}
+
+	c, err := ReadConfig(filepath.Join("testdata", "reported", "older-tool-with-model.yaml"), new(Overrides))
+	require.NoError(t, err)
+	assert.Equal(t, "nemotron_f", c.Model)
+	assert.Equal(t, Axis{Start: 32768, End: 110592, Step: 2048}, c.NumCtx)
+	assert.Equal(t, Axis{Start: 128, End: 2048, Step: 128}, c.NumBatch)
+	assert.False(t, c.TestRowFirst)
+	c, err = ReadConfig(filepath.Join("testdata", "reported", "bom-crlf.yaml"), new(Overrides))
+	require.NoError(t, err)
+	assert.Equal(t, []int{8192}, c.NumCtx.Values())
+	assert.Equal(t, []int{128}, c.NumBatch.Values())
+}
