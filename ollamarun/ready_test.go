@@ -61,7 +61,7 @@ func TestNobodyListens(t *testing.T) {
 	require.Error(t, s.Ready(t.Context()))
 	assert.Equal(t, "# waiting up to 600ms for the Ollama server at http://127.0.0.1:1: nothing listens there (connection refused); start it with `ollama serve`, or name its address with -host or in OLLAMA_HOST\n", log.String())
 	_, err = s.Model(t.Context(), "tiny")
-	assert.EqualError(t, err, `model "tiny" of the Ollama server at http://127.0.0.1:1: asking for it: server away: nothing listens there (connection refused); start it with `+"`ollama serve`, or name its address with -host or in OLLAMA_HOST")
+	assert.EqualError(t, err, `model "tiny" of the Ollama server at http://127.0.0.1:1: listing models: server away: nothing listens there (connection refused); start it with `+"`ollama serve`, or name its address with -host or in OLLAMA_HOST")
 
 	f, s := newFakeServer(t)
 	require.NoError(t, s.Ready(t.Context()))

@@ -128,28 +128,36 @@ func (s *Server) ModelInfo(ctx context.Context, name string) (info map[string]an
 }
 
 // describe returns what the server says of a model, verbose with long lists, and its
-// entry in the list of models, zero where it has none there.
+// entry in the list of models, zero where it has none there. A model that can't be
+// measured is an error.
 func (s *Server) describe(ctx context.Context, name string, verbose bool) (show *api.ShowResponse, entry api.ListModelResponse, err error) {
 	ctx, cancel := s.soon(ctx)
 	defer cancel()
-	show, err = s.client().Show(ctx, &api.ShowRequest{Model: name, Verbose: verbose})
-	if err != nil {
-		err = s.failure(ctx, "asking for it", err)
-		if f := new(parse.Failure); errors.As(err, &f) && f.Class == parse.ServerAway {
-			return nil, entry, fmt.Errorf("model %q of the Ollama server at %s: %w; %s", name, s.URL, err, findServer)
-		}
-		return nil, entry, fmt.Errorf("model %q: %w; `ollama list` shows what the server has", name, err)
-	}
 	list, err := s.client().List(ctx)
 	if err != nil {
-		return nil, entry, s.failure(ctx, "listing models", err)
+		return nil, entry, s.undescribed(name, s.failure(ctx, "listing models", err))
 	}
 	for _, e := range list.Models {
 		if sameModel(e.Name, name) {
 			entry = e
 		}
 	}
-	return show, entry, nil
+	if err := runsElsewhere(name, entry); err != nil {
+		return nil, entry, err
+	}
+	show, err = s.client().Show(ctx, &api.ShowRequest{Model: name, Verbose: verbose})
+	if err != nil {
+		return nil, entry, s.undescribed(name, s.failure(ctx, "asking for it", err))
+	}
+	return show, entry, measurable(name, show)
+}
+
+// undescribed says what to do about a model that the server does not describe.
+func (s *Server) undescribed(name string, err error) error {
+	if f := new(parse.Failure); errors.As(err, &f) && f.Class == parse.ServerAway {
+		return fmt.Errorf("model %q of the Ollama server at %s: %w; %s", name, s.URL, err, findServer)
+	}
+	return fmt.Errorf("model %q: %w; `ollama list` shows what the server has", name, err)
 }
 
 // lost returns an error where the server has no model of that name any more: no

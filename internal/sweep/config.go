@@ -214,7 +214,8 @@ func (c *Config) checkModel() error {
 	if c.Model == "" && c.Modelfile == "" && c.Engine == EngineHost {
 		return errors.New("missing: name the model to sweep, as `ollama list` shows it")
 	}
-	if c.Model != "" && !model.ParseName(c.Model).IsValid() {
+	// A cloud model's name can have a second tag; the server says what it is.
+	if name := strings.TrimSuffix(c.Model, ":cloud"); c.Model != "" && !model.ParseName(name).IsValid() {
 		return fmt.Errorf("%q is no model's name: write it as `ollama list` shows it, like llama3.1:8b; a file goes into a modelfile's FROM", c.Model)
 	}
 	return nil
