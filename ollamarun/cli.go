@@ -30,7 +30,8 @@ type CLI struct {
 }
 
 // NewCLI returns a runner that calls command ("ollama", or a file), and checks
-// that it is there and is what it should be. The folder dir is for its Modelfile alone, since the command
+// that it is there and is what it should be, and that it can make a model of the template where that
+// is a file's. The folder dir is for its Modelfile alone, since the command
 // takes a file of a model's name beside that for the model; Close removes it.
 func NewCLI(ctx context.Context, s *Server, command string, template Modelfile, numPredict int, dir string) (*CLI, error) {
 	const instead = "name its file with -ollama FILE, or use -runner api, which needs none"
@@ -48,7 +49,34 @@ func NewCLI(ctx context.Context, s *Server, command string, template Modelfile, 
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("making a folder for the Modelfile: %w", err)
 	}
+	if template.SHA256() == "" {
+		return c, nil
+	}
+	if err := c.tryTemplate(ctx); err != nil {
+		return nil, errors.Join(err, c.Close(context.WithoutCancel(ctx)))
+	}
 	return c, nil
+}
+
+// tryTemplate returns an error where the command makes no model of the template, or one
+// that can't be measured. In a cell it would be that cell's failure, and each one's.
+func (c *CLI) tryTemplate(ctx context.Context) error {
+	if err := c.create(ctx, c.template); err != nil {
+		return fmt.Errorf("model of the template %q: creating it: %w", c.template.From(), err)
+	}
+	_, err := c.Model(ctx, c.model)
+	return err
+}
+
+// create makes the temporary model of a template.
+func (c *CLI) create(ctx context.Context, m Modelfile) error {
+	file := filepath.Join(c.dir, "Modelfile")
+	if err := os.WriteFile(file, []byte(m.String()), 0o600); err != nil {
+		return fmt.Errorf("writing the Modelfile: %w", err)
+	}
+	c.created = true // a creation that fails can leave a broken model behind
+	_, err := c.run(ctx, "", "create", c.model, "-f", file)
+	return err
 }
 
 // ownVersion matches what `ollama --version` says of itself:
@@ -98,12 +126,7 @@ func (c *CLI) Load(ctx context.Context, numCtx, numBatch int, warmup func() stri
 		m = m.WithParameter("num_batch", numBatch)
 	}
 	m = m.WithParameter("num_predict", c.numPredict)
-	file := filepath.Join(c.dir, "Modelfile")
-	if err := os.WriteFile(file, []byte(m.String()), 0o600); err != nil {
-		return parse.Loaded{}, fmt.Errorf("writing the Modelfile: %w", err)
-	}
-	c.created = true // a creation that fails can leave a broken model behind
-	if _, err := c.run(ctx, "", "create", c.model, "-f", file); err != nil {
+	if err := c.create(ctx, m); err != nil {
 		return parse.Loaded{}, c.explain(ctx, c.template.From(), err)
 	}
 	sample, err := warmUp(ctx, warmup, c.read)

@@ -116,6 +116,34 @@ func TestCLIChecksItsCommand(t *testing.T) {
 	assert.EqualError(t, c.checkCommand(t.Context()), c.command+" --version did not end within 500ms")
 }
 
+// TestTemplateIsTried: what the command or the server makes no model of, or none that can
+// be measured, is no cell's failure.
+func TestTemplateIsTried(t *testing.T) {
+	c, f, seen := newFakeCLI(t, "")
+	file := filepath.Join(t.TempDir(), "template")
+	require.NoError(t, os.WriteFile(file, []byte("FROM tiny\nPARAMETER num_thread 1\n"), 0o644))
+	template, err := ReadModelfile(file)
+	require.NoError(t, err)
+	try := func() error {
+		f.Forget()
+		again, err := NewCLI(t.Context(), c.Server, c.command, template, 2, filepath.Join(t.TempDir(), "modelfile"))
+		if err == nil {
+			err = again.Close(t.Context())
+		}
+		assert.Contains(t, f.AskedOf(t, "/api/delete"), "ollama-sweep-tmp-", "nothing is left behind")
+		return err
+	}
+	require.NoError(t, try())
+	text, err := os.ReadFile(seen)
+	require.NoError(t, err)
+	assert.Equal(t, "FROM tiny\nPARAMETER num_thread 1\n", string(text))
+
+	f.Answers["/api/show"] = ollamatest.Say(recent(t, "show-mlx.json"))
+	assert.ErrorContains(t, try(), "is an MLX model")
+	t.Setenv("FAKE", "no create")
+	assert.ErrorContains(t, try(), `model of the template "tiny": creating it: Model error: (line 2): command must be one of`)
+}
+
 func TestTailKeepsTheEnd(t *testing.T) {
 	var out tail
 	for range 3 * tailSize / 8 {

@@ -26,6 +26,10 @@ func fakeCommand(args []string) int {
 	if args[0] == "--version" {
 		return fakeVersion()
 	}
+	if args[0] == "create" && os.Getenv("FAKE") == "no create" {
+		fmt.Fprint(os.Stderr, "\nError: (line 2): command must be one of \"from\", \"license\", \"template\", \"system\", \"adapter\", \"parameter\", or \"message\"\n")
+		return 1
+	}
 	if args[0] == "create" {
 		modelfile, _ := os.ReadFile(args[3])
 		os.WriteFile(os.Getenv("FAKE_SEEN"), modelfile, 0o600)

@@ -104,23 +104,26 @@ var warnsOnStdout = []string{
 // names.
 func (s *Server) create(ctx context.Context, name string, m Modelfile) error {
 	// The library would take a file of the current folder for a model of its name.
-	fromModel := !filepath.IsAbs(m.From())
-	f := parser.Modelfile{Commands: slices.DeleteFunc(slices.Clone(m.commands), func(c parser.Command) bool {
-		return slices.Contains(warnsOnStdout, c.Name) || c.Name == "model" && fromModel
-	})}
+	var from string
+	var f parser.Modelfile
+	for _, c := range m.commands {
+		switch {
+		case slices.Contains(warnsOnStdout, c.Name):
+		case c.Name == "model" && !filepath.IsAbs(c.Args):
+			from = c.Args
+		default:
+			f.Commands = append(f.Commands, c)
+		}
+	}
 	req, err := f.CreateRequest("")
 	if err != nil {
 		return fmt.Errorf("reading modelfile: %w", err)
 	}
-	if fromModel {
-		req.From = m.From()
-	}
-	req.Model = name
-	if req.Files, err = s.upload(ctx, req.Files); err != nil {
-		return err
-	}
-	if req.Adapters, err = s.upload(ctx, req.Adapters); err != nil {
-		return err
+	req.Model, req.From = name, from
+	for _, files := range []*map[string]string{&req.Files, &req.DraftFiles, &req.Adapters} {
+		if *files, err = s.upload(ctx, *files); err != nil {
+			return err
+		}
 	}
 	if err := s.client().Create(ctx, req, func(api.ProgressResponse) error { return nil }); err != nil {
 		return fmt.Errorf("model of the template %q: %w", m.From(), s.failure(ctx, "creating it", err))

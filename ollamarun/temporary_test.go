@@ -1,6 +1,7 @@
 package ollamarun
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"net/http"
 	"os"
@@ -116,6 +117,33 @@ PARAMETER num_batch 3
 	}
 	_, err = ReadModelfile(filepath.Join(dir, "none"))
 	assert.ErrorContains(t, err, "reading modelfile")
+}
+
+// TestAPISendsFiles sends each file of a template under what it is.
+func TestAPISendsFiles(t *testing.T) {
+	f, s := newFakeServer(t)
+	dir := t.TempDir()
+	var text strings.Builder
+	digests := make(map[string]string)
+	for instruction, name := range map[string]string{"FROM": "weights.gguf", "DRAFT": "draft.gguf", "ADAPTER": "lora.gguf"} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(name), 0o644))
+		digests[name] = fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(name)))
+		f.Answers["/api/blobs/"+digests[name]] = ollamatest.Say("")
+		fmt.Fprintf(&text, "%s ./%s\n", instruction, name)
+	}
+	text.WriteString("PARAMETER draft_num_predict 4\n")
+	file := filepath.Join(dir, "template")
+	require.NoError(t, os.WriteFile(file, []byte(text.String()), 0o644))
+	m, err := ReadModelfile(file)
+	require.NoError(t, err)
+	_, err = NewAPI(t.Context(), s, "", &m, 2)
+	require.NoError(t, err)
+	create := f.AskedOf(t, "/api/create")
+	for field, name := range map[string]string{"files": "weights.gguf", "draft_files": "draft.gguf", "adapters": "lora.gguf"} {
+		assert.Contains(t, f.AskedOf(t, "/api/blobs/"+digests[name]), name)
+		assert.Contains(t, create, fmt.Sprintf(`"%s":{"%s":"%s"}`, field, name, digests[name]))
+	}
+	assert.Contains(t, create, `"parameters":{"draft_num_predict":4}`)
 }
 
 func TestAPICreatesATemplateOnce(t *testing.T) {

@@ -103,15 +103,15 @@ func (b *Bench) startRunner(server *ollamarun.Server, s subject) (sweep.Runner, 
 }
 
 func (b *Bench) newRunner(server *ollamarun.Server, s subject) (closingRunner, error) {
+	// A template's weights may have to be sent.
+	ctx, cancel := context.WithTimeoutCause(b.ctx, b.config.CellTimeout, fmt.Errorf("making the model of the template took longer than %v (cell_timeout)", b.config.CellTimeout))
+	defer cancel()
 	if b.config.Runner == sweep.RunnerAPI {
-		// A template's weights may have to be sent.
-		ctx, cancel := context.WithTimeoutCause(b.ctx, b.config.CellTimeout, fmt.Errorf("making the model of the template took longer than %v (cell_timeout)", b.config.CellTimeout))
-		defer cancel()
 		return ollamarun.NewAPI(ctx, server, s.model, s.template, b.config.NumPredict)
 	}
 	template := ollamarun.FromModel(s.model)
 	if s.template != nil {
 		template = *s.template
 	}
-	return ollamarun.NewCLI(b.ctx, server, b.config.Ollama, template, b.config.NumPredict, filepath.Join(b.config.Out, "modelfile"))
+	return ollamarun.NewCLI(ctx, server, b.config.Ollama, template, b.config.NumPredict, filepath.Join(b.config.Out, "modelfile"))
 }

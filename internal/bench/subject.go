@@ -26,6 +26,9 @@ func newSubject(cfg sweep.Config) (subject, error) {
 	if err != nil {
 		return subject{}, err
 	}
+	if err := template.Check(); err != nil {
+		return subject{}, err
+	}
 	if cfg.Model == "" {
 		cfg.Model = template.From()
 	}

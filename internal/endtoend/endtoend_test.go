@@ -179,6 +179,8 @@ func TestBadInputIsRefusedFirst(t *testing.T) {
 	empty, binary := filepath.Join(t.TempDir(), "empty"), filepath.Join(t.TempDir(), "binary")
 	require.NoError(t, os.WriteFile(empty, []byte(" \n"), 0o644))
 	require.NoError(t, os.WriteFile(binary, []byte("once \xff upon"), 0o644))
+	template := filepath.Join(t.TempDir(), "template")
+	require.NoError(t, os.WriteFile(template, []byte("FROM ./none.gguf\n"), 0o644))
 	for _, test := range []struct {
 		name, config string
 		flags        []string
@@ -189,6 +191,7 @@ func TestBadInputIsRefusedFirst(t *testing.T) {
 		{"host", good, []string{"-host", "ftp://x"}, `host "ftp://x": the scheme must be http or https`},
 		{"template", good, []string{"-modelfile", "go.sum"}, "modelfile go.sum: "},
 		{"template without FROM", good, []string{"-modelfile", empty}, "modelfile " + empty + ": no FROM line: a template needs a line like `FROM llama3.1:8b`"},
+		{"template's file is missing", good, []string{"-modelfile", template}, "modelfile " + template + ": FROM: there is no file "},
 		{"empty prompt", good, []string{"-prompt", empty}, "prompt " + empty + " is empty: put a long text in it, or use {tokens: 8192}"},
 		{"prompt is no text", good, []string{"-prompt", binary}, "prompt " + binary + " is not a text in UTF-8, and a server would be sent another: convert it, or use {tokens: 8192}"},
 		{"flag", good, []string{"-shard", "9/4"}, "invalid value \"9/4\" for flag -shard: 9/4: the first number counts from 1 to the second\n" + listed},

@@ -12,6 +12,7 @@ import (
 
 	"github.com/ollama/ollama/parser"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/modelfile"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
 )
@@ -27,21 +28,21 @@ func (a *advice) writeModelfile(w io.Writer) (err error) {
 	if cp.Sweep.Model == "" {
 		return errNothing // an older tool's, that doesn't say of which model
 	}
-	f := &parser.Modelfile{Commands: []parser.Command{{Name: "model", Args: OneLine(cp.Sweep.Model)}}}
+	commands := []parser.Command{{Name: "model", Args: OneLine(cp.Sweep.Model)}}
 	if cp.Sweep.Modelfile != "" {
-		if f, err = parser.ParseFile(strings.NewReader(cp.Sweep.Modelfile)); err != nil {
+		if commands, err = modelfile.Parse([]byte(cp.Sweep.Modelfile)); err != nil {
 			return fmt.Errorf("reading the checkpoint's modelfile: %w", err)
 		}
 	}
 	// A sweep has num_predict small, to measure nothing but the prompt.
-	f.Commands = slices.DeleteFunc(f.Commands, func(c parser.Command) bool {
+	commands = slices.DeleteFunc(commands, func(c parser.Command) bool {
 		return slices.Contains([]string{"num_ctx", "num_batch", "num_predict"}, c.Name)
 	})
-	f.Commands = append(f.Commands, parser.Command{Name: "num_ctx", Args: strconv.Itoa(a.Ctx)})
+	commands = append(commands, parser.Command{Name: "num_ctx", Args: strconv.Itoa(a.Ctx)})
 	if a.Kind == sweep.SetBatch {
-		f.Commands = append(f.Commands, parser.Command{Name: "num_batch", Args: strconv.Itoa(a.Batch)})
+		commands = append(commands, parser.Command{Name: "num_batch", Args: strconv.Itoa(a.Batch)})
 	}
-	if _, err := fmt.Fprintf(w, "%s%s", comments(a.basis()), f); err != nil {
+	if _, err := fmt.Fprintf(w, "%s%s", comments(a.basis()), modelfile.Format(commands)); err != nil {
 		return fmt.Errorf("writing modelfile: %w", err)
 	}
 	return nil
