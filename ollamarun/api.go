@@ -104,7 +104,7 @@ func (a *API) read(ctx context.Context, prompt string) (parse.Sample, error) {
 	// One answer without streaming sends no header until it is done, and one
 	// token a message costs nothing: a stream fails sooner.
 	var final *api.GenerateResponse
-	w := wire{last: new(lastLine)}
+	var w wire
 	begin := time.Now()
 	err := a.clientOn(&w).Generate(ctx, req, func(r api.GenerateResponse) error {
 		if r.Done {
@@ -127,7 +127,7 @@ func (a *API) read(ctx context.Context, prompt string) (parse.Sample, error) {
 	sample := parse.Sample{
 		PromptEvalCount:    final.PromptEvalCount,
 		PromptEvalDuration: final.PromptEvalDuration,
-		PromptCached:       w.last.promptCached(),
+		PromptCached:       final.PromptEvalCachedCount,
 		EvalCount:          final.EvalCount,
 		EvalDuration:       final.EvalDuration,
 		LoadDuration:       final.LoadDuration,

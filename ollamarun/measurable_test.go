@@ -76,9 +76,9 @@ func TestMeasurableModels(t *testing.T) {
 			assert.Equal(t, 131072, model.TrainedCtx)
 			a, err := NewAPI(t.Context(), s, "tiny", nil, 2)
 			require.NoError(t, err)
-			_, err = a.Load(t.Context(), 2048, 64, "warm up")
+			_, err = a.Load(t.Context(), 2048, 64, ollamatest.Always("warm up"))
 			require.NoError(t, err)
-			sample, err := a.Sample(t.Context(), "hello there")
+			sample, err := a.Sample(t.Context(), ollamatest.Always("hello there"))
 			require.NoError(t, err)
 			assert.Equal(t, test.tokens, sample.PromptEvalCount)
 			assert.Equal(t, 2, sample.EvalCount)
@@ -102,7 +102,7 @@ func TestThinkingByCommand(t *testing.T) {
 	require.NoError(t, err)
 	t.Setenv("FAKE_SUMMARY", summary)
 	f.Answers["/api/show"] = ollamatest.Say(recent(t, "show-thinking.json"))
-	loaded, err := c.Load(t.Context(), 2048, 64, "warm up")
+	loaded, err := c.Load(t.Context(), 2048, 64, ollamatest.Always("warm up"))
 	require.NoError(t, err)
 	loaded.Warmup.Wall = 0
 	assert.Equal(t, parse.Sample{

@@ -53,31 +53,7 @@ func TestWay(t *testing.T) {
 	assert.EqualValues(t, wayTries, asked.Load(), "measured once")
 }
 
-func TestLastLine(t *testing.T) {
-	for _, test := range []struct {
-		written []string
-		want    string
-	}{
-		{nil, ""},
-		{[]string{"a"}, "a"},
-		{[]string{"a\n"}, "a"},
-		{[]string{"a\nb\n"}, "b"},
-		{[]string{"a\nb", "c\n"}, "bc"},
-		{[]string{"a\n", "b"}, "b"},
-		{[]string{"a", "\n", "", "b"}, "b"},
-		{[]string{"a\n\n"}, ""},
-	} {
-		var l lastLine
-		for _, p := range test.written {
-			n, err := l.Write([]byte(p))
-			require.NoError(t, err)
-			assert.Len(t, p, n)
-		}
-		assert.Equal(t, test.want, string(l.text), "%q", test.written)
-	}
-}
-
-// TestAPICached reads what later servers say of the cache, which the library drops.
+// TestAPICached reads what servers say of the cache from 0.33.3 on.
 func TestAPICached(t *testing.T) {
 	f, s := newFakeServer(t)
 	a, err := NewAPI(t.Context(), s, "tiny", nil, 2)

@@ -1,8 +1,6 @@
 package ollamarun
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -19,8 +17,6 @@ import (
 // or has a bad status and no body, for one that has ended.
 type wire struct {
 	user *url.Userinfo // sent with each request, nil for none
-	// last is the newest line of an answer of lines, nil where it is not kept.
-	last *lastLine
 	// broken is why the newest answer ended before its end, nil when it did not.
 	broken error
 }
@@ -56,9 +52,6 @@ type body struct {
 
 func (b *body) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
-	if b.wire.last != nil {
-		b.wire.last.Write(p[:n])
-	}
 	if err != nil && err != io.EOF {
 		var long *http.MaxBytesError
 		if errors.As(err, &long) {
@@ -99,34 +92,4 @@ func notOllama(answer *http.Response) error {
 		return &parse.Failure{Class: parse.ServerAway, Detail: "an answer without a word: " + answer.Status}
 	}
 	return nil
-}
-
-// lastLine keeps the newest line written to it.
-type lastLine struct {
-	text  []byte
-	ended bool // the next byte begins another
-}
-
-func (l *lastLine) Write(p []byte) (n int, err error) {
-	n = len(p)
-	for len(p) > 0 {
-		if l.ended {
-			l.text, l.ended = l.text[:0], false
-		}
-		line, rest, ended := bytes.Cut(p, []byte("\n"))
-		l.text, l.ended, p = append(l.text, line...), ended, rest
-	}
-	return n, nil
-}
-
-// promptCached returns what an answer's last message says of the cache, which the library does not
-// know of; nil before 0.33.1.
-func (l *lastLine) promptCached() *int {
-	var message struct {
-		Cached *int `json:"prompt_eval_cached_count"`
-	}
-	if json.Unmarshal(l.text, &message) != nil {
-		return nil
-	}
-	return message.Cached
 }

@@ -19,7 +19,7 @@ type Sample struct {
 
 	// PromptCached is how many of the prompt's tokens came out of the server's cache, and
 	// PromptEvaluated how many were evaluated, which is what the duration is of. Ollama's answer
-	// has the first after 0.33.0, its log both from 0.30 on; nil and 0 where neither tells.
+	// has the first from 0.33.3 on, its log both from 0.30 on; nil and 0 where neither tells.
 	PromptCached    *int `json:"prompt_eval_cached_count,omitempty"`
 	PromptEvaluated int  `json:"prompt_evaluated_count,omitempty"`
 

@@ -25,7 +25,7 @@ var figure = regexp.MustCompile(`^(total duration|load duration|prompt eval coun
 //	eval duration:        11.827633ms
 //	eval rate:            169.10 tokens/s
 //
-// The line of cached tokens is there after 0.33.0. A line whose figure is zero is left out by Ollama. The rates are not read:
+// The line of cached tokens is there from 0.33.3 on. A line whose figure is zero is left out by Ollama. The rates are not read:
 // they follow from the counts and durations, which are exact. Of two summaries
 // the last counts, as it is the one that belongs to the end of the output.
 //
