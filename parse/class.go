@@ -3,7 +3,8 @@ package parse
 import "fmt"
 
 // Class says why a cell could not be measured. Its text stands in the
-// checkpoint, the table and the picture.
+// checkpoint, the table and the picture; what follows from it is in its row of
+// the table of classes.
 type Class string
 
 // The classes of a failed cell.
@@ -28,13 +29,28 @@ const (
 
 // OfCell reports whether c is a failure of the cell that was being measured,
 // and not a condition of the server.
-func (c Class) OfCell() bool {
-	switch c {
-	case OutOfGPUMemory, ResourceAllocation, OutOfSystemMemory, Timeout, NoFigures, RunnerCrashed, PromptTruncated, ContextClamped, ModelError:
-		return true
+func (c Class) OfCell() bool { return c.row().outcome == cellFails }
+
+// Short returns the form of at most five letters that stands for the class
+// where there is no room for its text.
+func (c Class) Short() string {
+	if short := c.row().short; short != "" {
+		return short
 	}
-	return false
+	return "FAIL"
 }
+
+// Retried reports whether the failure may come from memory that was not given
+// back, or comes and goes for other reasons, so that the cell is to be tried a
+// second time.
+func (c Class) Retried() bool { return c.row().retry == retryOnce }
+
+// OutOfMemory reports whether memory ended, the GPU's or the system's.
+func (c Class) OutOfMemory() bool { return c.row().memory >= systemMemory }
+
+// Prunes reports whether a cell that needs at least the memory of the failed one
+// will fail as well.
+func (c Class) Prunes() bool { return c.row().memory == gpuMemory }
 
 // Failure is a measurement that failed, with the server's own words.
 type Failure struct {
@@ -47,4 +63,27 @@ func (f *Failure) Error() string {
 		return string(f.Class)
 	}
 	return fmt.Sprintf("%s: %s", f.Class, f.Detail)
+}
+
+// LogMayExplain reports whether the server's log may name a lack of memory that
+// the failure does not.
+func (f *Failure) LogMayExplain() bool {
+	switch f.Class.row().memory {
+	case mayHide, gpuMemory:
+		return true
+	case systemMemory:
+		_, by := classify(f.Detail)
+		return by != byCause
+	}
+	return false
+}
+
+// Explained returns the failure as the server's log explains it. Only a runner
+// dies of a lack of GPU memory: of a server that went away the log has to say that
+// the system's ended.
+func (f *Failure) Explained(logged *Failure) *Failure {
+	if logged.Class == f.Class || logged.Class.Prunes() && !f.Class.OfCell() {
+		return f
+	}
+	return &Failure{Class: logged.Class, Detail: fmt.Sprintf("%s (the server's log: %s)", f.Detail, logged.Detail)}
 }

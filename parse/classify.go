@@ -1,88 +1,116 @@
 package parse
 
 import (
+	"cmp"
+	"net/http"
 	"regexp"
+	"strconv"
 	"strings"
 )
-
-// classes decides the class of an error text: the first pattern that matches
-// does. The order matters, because servers wrap one message in another:
-// "the resource allocation failed" can come inside an out-of-memory text, what
-// is said of the CPU's buffers is said of the GPU's in the same words, and each
-// of them can follow "llama runner process has terminated". A server that can't
-// reach its own runner, or the registry, says so in the words of a client that
-// can't reach the server, so those come last. Only the parts that are the same
-// in every build are matched. Source: the texts of Ollama and llama.cpp, 0.5 to
-// 0.33.
-var classes = []struct {
-	class   Class
-	pattern *regexp.Regexp
-}{
-	{ServerBusy, anyOf(`server busy, please try again`, `maximum pending requests exceeded`, `no slots available after`)},
-	{ModelError, anyOf(`pull model manifest`)}, // how `ollama run` says that the server lacks a model
-	{PromptTruncated, anyOf(`prompt is longer than the context length`, `input length exceeds the context length`)},
-	{ResourceAllocation, anyOf(`resource allocation failed`, `cublas_status_alloc_failed`)},
-	{OutOfSystemMemory, anyOf(
-		`requires more system memory`,
-		`ggml_aligned_malloc`,
-		`unable to allocate cpu`,
-		`ggml_backend_cpu_buffer_type_alloc_buffer: failed to allocate`,
-		`failed to allocate cpu`,
-		`cuda_host buffer`, // page-locked memory of the machine
-		`outofhostmemory`,  // vk::Device::allocateMemory: ErrorOutOfHostMemory
-		`terminated: signal: killed`,
-	)},
-	{OutOfGPUMemory, anyOf(
-		`out[ -]of[ -]memory`,
-		`outof(device)?memory`, // kIOGPUCommandBufferCallbackErrorOutOfMemory, ErrorOutOfDeviceMemory
-		`insufficient memory`,
-		`ggml_gallocr_reserve_n: failed to allocate`,
-		`failed to allocate [a-z]+\d* buffer`,
-		`failed to allocate compute`,
-		`failed to allocate buffer, size`, // Metal
-		`unable to allocate [a-z]+\d* buffer`,
-		`unable to load full model on gpu`,
-		`memory layout cannot be allocated`,
-		`\boom\b`,
-	)},
-	{Timeout, anyOf(`timed out waiting for llama`, `context deadline exceeded`, `^no output`)},
-	{RunnerCrashed, anyOf(
-		`llama runner process (has terminated|no longer running)`,
-		`llama-server process (has terminated|no longer running)`,
-		`model runner has unexpectedly stopped`,
-		`an error was encountered while running the model`,
-		`error reading llm response`,
-		`post predict: `, // up to 0.6: POST predict: Post "http://127.0.0.1:35943/completion": EOF
-		`health re(sp|quest): `,
-		`do load request`,
-	)},
-	{ServerAway, anyOf(
-		`could not connect to (a running )?ollama`,
-		`connection refused`,
-		`actively refused`, // Windows
-		`dial tcp`,
-		`connection reset by peer`,
-		`: eof$`,
-	)},
-}
-
-func anyOf(patterns ...string) *regexp.Regexp {
-	return regexp.MustCompile(strings.Join(patterns, "|"))
-}
-
-// goesOn is a message of a load that does not fail.
-const goesOn = "compute buffer allocation failed, retrying without pipeline parallelism"
 
 // Classify returns the class of an error text of a server, a runner or the
 // command. ServerBusy and ServerAway are conditions of the server and no
 // failures of a cell. A text that matches nothing is a ModelError.
-func Classify(text string) Class {
-	text = strings.ReplaceAll(strings.ToLower(text), goesOn, "")
-	text = strings.TrimSpace(text)
-	for _, c := range classes {
-		if c.pattern.MatchString(text) {
-			return c.class
+func Classify(text string) Class { return ClassifyAnswer(0, text) }
+
+// ClassifyAnswer is Classify for the words of an answer with a status of HTTP, 0 for
+// none. It decides where the words match nothing.
+func ClassifyAnswer(status int, text string) Class {
+	text, code := unwrap(text)
+	class, by := classify(text)
+	status = cmp.Or(code, status, statusOf(text))
+	condition, passes := passing[status]
+	switch {
+	case by == byNothing && passes:
+		return condition
+	case class == ServerAway && status != 0 && !passes:
+		return RunnerCrashed // the server is there, and can't reach its runner
+	}
+	return class
+}
+
+// passing are the statuses of conditions that pass.
+var passing = map[int]Class{
+	http.StatusTooManyRequests:    ServerBusy,
+	http.StatusServiceUnavailable: ServerBusy,
+	http.StatusBadGateway:         ServerAway,
+	http.StatusGatewayTimeout:     ServerAway,
+	statusCanceled:                ServerAway,
+}
+
+// statusCanceled is Ollama's status for a request whose sender has gone, which is
+// a proxy where it is not us.
+const statusCanceled = 499
+
+// evidence is what a class was decided by.
+type evidence int
+
+const (
+	byNothing evidence = iota
+	bySymptom
+	byCause
+)
+
+func classify(text string) (Class, evidence) {
+	return match(classes, strings.TrimSpace(status.ReplaceAllString(failing(text), "")))
+}
+
+// match returns the class of a text by the rows that it may be of.
+func match(rows []row, text string) (Class, evidence) {
+	for _, r := range rows {
+		if r.causes.MatchString(text) {
+			return r.class, byCause
 		}
 	}
-	return ModelError
+	for _, r := range rows {
+		if r.symptoms.MatchString(text) {
+			return r.class, bySymptom
+		}
+	}
+	return ModelError, byNothing
+}
+
+// status matches the status with which the command begins its error texts:
+//
+//	503 Service Unavailable: server busy, please try again.  maximum pending requests exceeded
+//	500: unexpected server status: llm server loading model
+var status = regexp.MustCompile(`^\s*(\d{3})(?: [A-Za-z' -]+)?(?::\s+|$)`)
+
+// statusOf returns the status at the start of an error text, 0 for none.
+func statusOf(text string) int {
+	if match := status.FindStringSubmatch(text); match != nil {
+		code, _ := strconv.Atoi(match[1])
+		return code
+	}
+	return 0
+}
+
+// recovered matches what a text says of an attempt to load after which the server
+// made another, behind the words that say what ended, which the first group holds:
+//
+//	ggml_gallocr_reserve_n: failed to allocate CUDA0 buffer of size 99
+//	graph_reserve: compute buffer allocation failed, retrying without pipeline parallelism
+var recovered = regexp.MustCompile(`(?is)^(.*?(?:process has terminated|process no longer running|llama-server reported)\b)?.*retrying without pipeline parallelism`)
+
+// harmless matches the words of a failure that is none, with the claim that memory
+// ran out which a server makes of them. Page-locked memory is replaced by other;
+// of Vulkan's the reason follows on a line of its own; a Metal context is not made
+// for other reasons:
+//
+//	ggml_cuda_host_malloc: failed to allocate 1104.61 MiB of pinned memory: out of memory
+//	ggml_vulkan: Failed to allocate pinned memory.
+//	ggml_vulkan: Requested buffer size exceeds device memory allocation limit: ErrorOutOfDeviceMemory
+//	srv alloc: failed to allocate memory for prompt cache state: std::bad_alloc
+//	llama_model_loader: failed to allocate host buffer for async uploads for device CUDA0
+//	ggml_metal_init: error: failed to allocate context
+var harmless = regexp.MustCompile(`(?i)(?:out-of-memory during startup: (?:\w+: )*)?(?:` +
+	`failed to (?:allocate|register)[^\n]* pinned memory[^\n]*(?:\n[^\n]*ggml_vulkan: [^\n]*erroroutof\w*)?` +
+	`|failed to allocate[^\n]* (?:for prompt cache state|for async uploads|skipping|falling back)[^\n]*` +
+	`|failed to allocate context\b` +
+	`|cannot allocate memory in static tls block` + // of a library
+	`|runtime oom detected)`) // which repeats another line
+
+// failing returns the text without what it says of things that did not fail.
+func failing(text string) string {
+	return harmless.ReplaceAllString(recovered.ReplaceAllString(text, "$1"), "")
 }

@@ -109,41 +109,6 @@ time=2025-11-10T17:37:38.396-05:00 level=INFO source=runner.go:1189 msg=load req
 	}
 }
 
-func TestLogFailure(t *testing.T) {
-	const gpu = "ggml_backend_cuda_buffer_type_alloc_buffer: allocating 99.00 MiB on device 0: cudaMalloc failed: out of memory\n"
-	for _, test := range []struct {
-		name, text string
-		class      Class
-		detail     string
-	}{
-		{"the captured one", string(captured(t, "load-no-memory.log")), OutOfSystemMemory, "ggml_gallocr_reserve_n: failed to allocate CPU buffer of size 1343232000"},
-		{"of a GPU", gpu + "llama_context: n_ubatch = 5\n", OutOfGPUMemory, "allocating 99.00 MiB on device 0"},
-		{"the newest counts", gpu + "CUDA error: the resource allocation failed\n  in function cublas_handle at ggml-cuda/common.cuh\n", ResourceAllocation, "the resource allocation failed"},
-		{"what names no memory, alone", "graph_reserve: failed to allocate compute buffers\n", OutOfGPUMemory, "graph_reserve"},
-		{"again, after a load", gpu + "msg=\"llama-server started in 1.50 seconds\"\nggml_aligned_malloc: insufficient memory (attempted to allocate 9.00 MB)\n", OutOfSystemMemory, "ggml_aligned_malloc"},
-		{"by the kernel", "Nov 23 09:38:55 host systemd[1]: ollama.service: A process of this unit has been killed by the OOM killer.\n", OutOfSystemMemory, "killed by the OOM killer"},
-		{"long", strings.Repeat("x", 5000) + " " + gpu, OutOfGPUMemory, "cudaMalloc failed"},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			f, ok := LogFailure([]byte(test.text))
-			require.True(t, ok)
-			assert.Equal(t, test.class, f.Class)
-			assert.Contains(t, f.Detail, test.detail)
-			assert.LessOrEqual(t, len(f.Detail), mostDetail)
-		})
-	}
-	for name, text := range map[string]string{
-		"a load that went on":       gpu + "graph_reserve: failed to allocate compute buffers\ncompute buffer allocation failed, retrying without pipeline parallelism\nmsg=\"loaded runners\" count=1\n",
-		"a load that was repeated":  gpu + `msg="llama-server load failed; reducing automatic context and retrying once" error="llama-server reported out-of-memory during startup: x"` + "\n" + `msg="llama-server started in 1.50 seconds"`,
-		"page-locked memory in use": "llm_load_tensors:  CUDA_Host buffer size =   281.81 MiB\n",
-		"a load without fault":      string(captured(t, "load-2048-1024.log")),
-		"nothing":                   "",
-	} {
-		_, ok := LogFailure([]byte(text))
-		assert.False(t, ok, name)
-	}
-}
-
 func FuzzServerLog(f *testing.F) {
 	f.Add(captured(f, "load-parallel.log"))
 	f.Add(captured(f, "load-no-memory.log"))
@@ -155,8 +120,5 @@ func FuzzServerLog(f *testing.F) {
 			t.Fatalf("%+v, %v", got, ok)
 		}
 		ServerLogEnded(text)
-		if f, ok := LogFailure(text); ok != (f != nil) || ok && f.Detail == "" {
-			t.Fatalf("%+v, %v", f, ok)
-		}
 	})
 }

@@ -54,7 +54,7 @@ func Summary(stderr []byte) (Sample, error) {
 		return s, s.Check()
 	}
 	if words := ErrorText(stderr); words != "" {
-		return Sample{}, &Failure{Classify(words), words}
+		return Sample{}, &Failure{Classify(words), Message(words)}
 	}
 	return Sample{}, &Failure{NoFigures, fmt.Sprintf("no prompt eval count and duration in the summary: %q", lastBytes(text, 200))}
 }
@@ -102,18 +102,15 @@ func tokens(value string) (int, error) {
 	return n, err
 }
 
-// ErrorText returns the words of the last `Error: …` line of the command's
-// standard error, without that prefix; empty when there is none:
+// ErrorText returns the words of the command's standard error from its first
+// `Error: …` line to the end, without that prefix; empty when there is none. A
+// runner's own words can take several lines, of which some begin like the first:
 //
-//	Error: 500 Internal Server Error: llama runner process has terminated: exit status 2
+//	Error: 500 Internal Server Error: llama runner process has terminated: cudaMalloc failed: out of memory
+//	ggml_gallocr_reserve_n: failed to allocate CUDA0 buffer of size 838447104
 func ErrorText(stderr []byte) string {
-	words := ""
-	for line := range strings.Lines(Plain(stderr)) {
-		if rest, ok := strings.CutPrefix(line, "Error: "); ok {
-			words = strings.TrimSpace(rest)
-		}
-	}
-	return words
+	_, words, _ := strings.Cut("\n"+Plain(stderr), "\nError: ")
+	return strings.TrimSpace(words)
 }
 
 // lastBytes returns at most n bytes from the end of s, from a whole character

@@ -200,15 +200,6 @@ func TestCeiling(t *testing.T) {
 	assert.Equal(t, 240000.0, Ceiling(512, []Known{{Rate: 3000, Batch: 128}}, Known{}))
 }
 
-func TestRetried(t *testing.T) {
-	for class, want := range map[parse.Class]bool{
-		parse.OutOfGPUMemory: true, parse.ResourceAllocation: true, parse.OutOfSystemMemory: true, parse.RunnerCrashed: true,
-		parse.Timeout: false, parse.PromptTruncated: false, parse.ContextClamped: false, parse.ModelError: false, parse.NoFigures: false,
-	} {
-		assert.Equal(t, want, Retried(class), class)
-	}
-}
-
 func TestDriftNamesFigures(t *testing.T) {
 	assert.Contains(t, Drift(-0.042, 0.008, 6).String(), "drift: the reference cell, measured 6 times, changed by -4.2 % over the sweep, where noise is ±0.8 %")
 }

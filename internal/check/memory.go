@@ -1,7 +1,5 @@
 package check
 
-import "github.com/ollama-sweep/ollama-sweep/parse"
-
 // Spilled reports whether a part of a loaded model is not in GPU memory. A model
 // that is not there at all has spilled only where there is a GPU.
 func Spilled(size, sizeVRAM int64, gpu bool) bool {
@@ -17,17 +15,6 @@ func spill(e *Evidence) []Finding {
 	}
 	return warn("%.1f of %.1f GB of the model are in GPU memory, and the CPU does the rest: this rate says little of the GPU; use a smaller num_ctx or num_batch, a smaller model, or give num_gpu in a modelfile to have an error instead",
 		float64(vram)/1e9, float64(size)/1e9)
-}
-
-// Retried reports whether a failure may come from memory that was not given
-// back, or comes and goes for other reasons, so that the cell is to be tried a
-// second time.
-func Retried(c parse.Class) bool {
-	switch c {
-	case parse.OutOfGPUMemory, parse.ResourceAllocation, parse.OutOfSystemMemory, parse.RunnerCrashed:
-		return true
-	}
-	return false
 }
 
 // secondTry tells of a cell that could not be loaded, or crashed, and then was

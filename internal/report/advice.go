@@ -11,7 +11,6 @@ import (
 
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
-	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
 // advice is what to set, and what that is worth.
@@ -238,7 +237,7 @@ func (g *grid) memoryEnd() (m memoryEnd) {
 				if m.spill == none && g.spilled(r) {
 					m.spill = c
 				}
-			case at == failed && m.ran == none && (*r.Error == parse.OutOfGPUMemory || *r.Error == parse.OutOfSystemMemory):
+			case at == failed && m.ran == none && r.Error.OutOfMemory():
 				m.ran = c
 			}
 		}

@@ -9,31 +9,10 @@ import (
 	"unicode/utf8"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
-	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
 // lineWidth is the longest line of the terminal's table, in characters.
 const lineWidth = 100
-
-// shortForms stand for the classes where there is no room for their names.
-var shortForms = map[parse.Class]string{
-	parse.OutOfGPUMemory:     "OOM",
-	parse.ResourceAllocation: "ALLOC",
-	parse.OutOfSystemMemory:  "RAM",
-	parse.Timeout:            "TIME",
-	parse.NoFigures:          "PARSE",
-	parse.RunnerCrashed:      "CRASH",
-	parse.PromptTruncated:    "TRUNC",
-	parse.ContextClamped:     "CLAMP",
-	parse.ModelError:         "MODEL",
-}
-
-func shortForm(c parse.Class) string {
-	if s, ok := shortForms[c]; ok {
-		return s
-	}
-	return "FAIL"
-}
 
 // printTable writes the rates for a terminal: the columns in blocks that keep
 // lines short, and a line for each sign that needs explaining.
@@ -77,7 +56,7 @@ func (g *grid) columns(s Stats) (columns [][]string, width int) {
 			text := map[state]string{missing: "· ", pruned: "~ ", leftOut: "- ", notPlanned: "- "}[at]
 			switch {
 			case at == failed:
-				text = shortForm(*r.Error) + " "
+				text = r.Error.Short() + " "
 			case at == measured:
 				text = strconv.FormatFloat(*r.PromptEvalRate, 'f', 1, 64) + g.mark(r, s)
 			case s.ofColumn[sweep.Cell{Ctx: ctx, Batch: batch}]:
@@ -137,7 +116,7 @@ func (g *grid) footnotes(s Stats) []string {
 	failures := slices.Clone(s.Failures)
 	slices.SortFunc(failures, func(a, b ClassCount) int { return strings.Compare(string(a.Class), string(b.Class)) })
 	for _, f := range failures {
-		add(shortForm(f.Class), OneLine(string(f.Class)))
+		add(f.Class.Short(), OneLine(string(f.Class)))
 	}
 	if s.Missing > 0 {
 		add("·", g.missingText())

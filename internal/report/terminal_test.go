@@ -67,19 +67,6 @@ func TestPrintIsNoBenchmarkText(t *testing.T) {
 	assert.False(t, r.Scan())
 }
 
-func TestEveryClassHasItsOwnShortForm(t *testing.T) {
-	seen := make(map[string]parse.Class)
-	for _, class := range []parse.Class{
-		parse.OutOfGPUMemory, parse.ResourceAllocation, parse.OutOfSystemMemory, parse.Timeout, parse.NoFigures,
-		parse.RunnerCrashed, parse.PromptTruncated, parse.ContextClamped, parse.ModelError, "anything else",
-	} {
-		short := shortForm(class)
-		assert.LessOrEqual(t, len(short), 5)
-		assert.NotContains(t, seen, short)
-		seen[short] = class
-	}
-}
-
 func TestPrintToFullDisk(t *testing.T) {
 	for _, room := range []fullDisk{0, 480, 500} {
 		disk := room

@@ -12,7 +12,6 @@ import (
 	"github.com/dustin/go-humanize/english"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
-	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
 // AdviceKind is what a sweep's figures allow to advise about num_batch.
@@ -119,7 +118,7 @@ func (cp *Checkpoint) lacking() string {
 		r := &cp.Results[i]
 		switch {
 		case !r.Failed() || !onGrid(r.Cell()):
-		case *r.Error == parse.OutOfGPUMemory || *r.Error == parse.OutOfSystemMemory:
+		case r.Error.OutOfMemory():
 			memory++
 		default:
 			others++

@@ -167,7 +167,7 @@ func (r *Result) known() Known {
 	switch {
 	case r.Failed():
 		// Out of memory is tried twice before it is a failure.
-		return Known{Failed: true, Memory: *r.Error == parse.OutOfGPUMemory && r.Retries > 0}
+		return Known{Failed: true, Memory: r.Error.Prunes() && r.Retries > 0}
 	case len(r.Samples) == 0:
 		return Known{Rates: []float64{*r.PromptEvalRate}, Closed: true} // an older tool's
 	}

@@ -40,7 +40,7 @@ func (r *run) measure(ctx context.Context, t *task) error {
 			return stopCause(ctx)
 		case !errors.As(err, &failure):
 			return err
-		case check.Retried(failure.Class) && tries == 0:
+		case failure.Class.Retried() && tries == 0:
 			tries++
 			if err := r.settle(ctx, t.result, failure); err != nil {
 				return err

@@ -69,10 +69,10 @@ func decodeOlder(data []byte) (*Checkpoint, error) {
 // olderClass keeps the words of an error that names no class of ours.
 func olderClass(text string) (*parse.Class, string) {
 	class := parse.Class(text)
-	switch class {
-	case parse.OutOfGPUMemory, parse.ResourceAllocation, parse.Timeout, parse.NoFigures:
+	switch {
+	case class.OfCell():
 		return &class, ""
-	case "Timeout":
+	case text == "Timeout":
 		class = parse.Timeout
 	default: // "Failed to create model", "Ollama error" and what else there may be
 		class = parse.ModelError

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-
-	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
 // step is a cell that is to have so many samples.
@@ -63,8 +61,9 @@ func (r *run) tellPruned(each each) (any bool) {
 			continue
 		}
 		any = true
+		out, _ := r.Store.Result(by)
 		each(r.name(c, 0), func() Outcome {
-			return Outcome{Skip: fmt.Sprintf("pruned: it needs at least the memory of %v, which failed twice in a row: %s", by, parse.OutOfGPUMemory)}
+			return Outcome{Skip: fmt.Sprintf("pruned: it needs at least the memory of %v, which failed twice in a row: %s", by, *out.Error)}
 		})
 	}
 	return any

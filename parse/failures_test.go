@@ -1,0 +1,120 @@
+package parse
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// reported are error texts and logs that users published, in testdata/failures.
+// Of two that allow two readings the one that does not prune counts.
+var reported = []struct {
+	file   string
+	class  Class // empty: the log tells of no failure
+	source string
+}{
+	{"commit-memory.txt", OutOfGPUMemory, "ollama/ollama#13303"},
+	{"mlx-model-requires.txt", OutOfGPUMemory, "ollama/ollama#17246"},
+	{"unknown-architecture.txt", ModelError, "ollama/ollama#16547, #18486"},
+	{"pinned-memory-then-crash.txt", RunnerCrashed, "after ollama/ollama#17380 and #8964"},
+	{"mlx-gpu-crash.txt", RunnerCrashed, "ollama/ollama#17902"},
+	{"mlx-metal-malloc.txt", OutOfGPUMemory, "lmstudio-ai/lmstudio-bug-tracker#2240, in Ollama's words"},
+	{"backend-buffer.txt", OutOfSystemMemory, "ollama/ollama#5941, #7711: of the GPU or of the system"},
+	{"mlx-not-installed.txt", ModelError, "ollama/ollama#15471"},
+	{"mlx-input-length.txt", PromptTruncated, "x/mlxrunner/pipeline.go of Ollama 0.33"},
+	{"mlx-timeout.txt", Timeout, "x/mlxrunner/client.go of Ollama 0.33"},
+	{"reading-llama-server.txt", RunnerCrashed, "llm/llama_server.go of Ollama 0.33"},
+	{"status-loading-model.txt", RunnerCrashed, "IceWhaleTech/ZimaOS#466"},
+	{"usage-limit-429.txt", ServerBusy, "continuedev/continue#9233"},
+	{"windows-connection-closed.txt", ServerAway, "ollama/ollama#3237"},
+	{"cuda-two-lines.txt", OutOfGPUMemory, "ollama/ollama#9782"},
+	{"metal-buffer.txt", OutOfGPUMemory, "ollama/ollama#11750"},
+	{"memory-layout.txt", OutOfGPUMemory, "ollama/ollama#15517"},
+	{"cuda-device-busy.txt", RunnerCrashed, "ollama/ollama#6637"},
+	{"sycl-memcpy.txt", RunnerCrashed, "ollama/ollama#14518"},
+	{"cuda-resource-allocation.txt", ResourceAllocation, "ollama/ollama#6515"},
+	{"llama-server-timeout.txt", Timeout, "ollama/ollama#18123"},
+
+	{"pinned-memory-then-assert.log", "", "ollama/ollama#5469, #8964"},
+	{"vulkan-pinned-memory-then-assert.log", "", "LostRuins/koboldcpp#1054, ggml-org/llama.cpp#9271 and #7130"},
+	{"sycl-out-of-host-memory.log", OutOfSystemMemory, "mattcurf/ollama-intel-gpu#17"},
+	{"level-zero-out-of-device-memory.log", OutOfGPUMemory, "ggml-org/llama.cpp#21747"},
+	{"sycl-cannot-allocate.log", OutOfGPUMemory, "ggml-org/llama.cpp#28953"},
+	{"sycl-out-of-resources.log", ResourceAllocation, "ggml-org/ggml#1072"},
+	{"kv-cache-on-cpu.log", OutOfSystemMemory, "ggml-org/llama.cpp#8101"},
+	{"panic-lists-cpu-buffers.log", OutOfSystemMemory, "ollama/ollama#11790"},
+	{"vulkan-allocation-limit.log", OutOfGPUMemory, "ggml-org/llama.cpp#15009"},
+	{"pinned-memory-then-cuda.log", OutOfGPUMemory, "ollama/ollama#8964"},
+	{"metal-while-reading.log", OutOfGPUMemory, "ollama/ollama#17024"},
+}
+
+func TestReportedFailures(t *testing.T) {
+	files, err := os.ReadDir("testdata/failures")
+	require.NoError(t, err)
+	assert.Len(t, reported, len(files), "each file has its line")
+	for _, test := range reported {
+		t.Run(test.file, func(t *testing.T) {
+			text, err := os.ReadFile(filepath.Join("testdata/failures", test.file))
+			require.NoError(t, err)
+			if strings.HasSuffix(test.file, ".txt") {
+				assert.Equal(t, test.class, Classify(string(text)), test.source)
+				assert.Equal(t, test.class, Classify(ErrorText([]byte("Error: "+string(text)))), "through the command")
+				return
+			}
+			failure, ok := LogFailure(text)
+			require.Equal(t, test.class != "", ok, "%v", failure)
+			if ok {
+				assert.Equal(t, test.class, failure.Class, test.source)
+			}
+		})
+	}
+}
+
+// TestCapturedAnswers0325 has the bytes of Ollama 0.32.5.
+func TestCapturedAnswers0325(t *testing.T) {
+	const noMemory = "llama-server process has terminated: exit status 1: ggml_aligned_malloc: insufficient memory (attempted to allocate 4200.38 MB)\n"
+	for _, test := range []struct {
+		file   string
+		status int
+		class  Class
+		detail string
+	}{
+		{"generate-missing", 404, ModelError, "model 'nosuch' not found"},
+		{"generate-too-long", 400, PromptTruncated, "request (3620 tokens) exceeds the available context size (512 tokens), try increasing it"},
+		{"generate-no-memory", 500, OutOfSystemMemory, noMemory},
+		{"generate-runner-killed", 500, RunnerCrashed, `Post "http://127.0.0.1:38687/tokenize": EOF`},
+	} {
+		_, body, ok := strings.Cut(string(captured0325(t, test.file+".http")), "\r\n\r\n")
+		require.True(t, ok)
+		var answer struct{ Error string }
+		require.NoError(t, json.Unmarshal([]byte(body), &answer))
+		assert.Equal(t, test.class, ClassifyAnswer(test.status, answer.Error), test.file)
+		assert.Equal(t, test.class, Classify(answer.Error), test.file)
+		assert.Contains(t, Message(answer.Error), test.detail)
+	}
+	for file, want := range map[string]Failure{
+		"run-missing":   {ModelError, `pull model manifest: Get "https://registry.ollama.ai/v2/library/nosuch/manifests/latest": dial tcp: lookup registry.ollama.ai on 10.255.255.53:53: no such host`},
+		"run-no-memory": {OutOfSystemMemory, noMemory},
+		"create":        {ModelError, ""},
+	} {
+		text := ErrorText(captured0325(t, file+".stderr"))
+		assert.Equal(t, want.Class, Classify(text), file)
+		assert.Contains(t, text, want.Detail)
+		assert.Equal(t, want.Detail == "", text == "", file)
+	}
+	failure, ok := LogFailure(captured0325(t, "load-no-memory.log"))
+	require.True(t, ok)
+	assert.Equal(t, &Failure{OutOfSystemMemory, "ggml_gallocr_reserve_n_impl: failed to allocate CPU buffer of size 4404412448"}, failure)
+}
+
+func captured0325(t testing.TB, name string) []byte {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join("testdata", "ollama-0.32.5-"+name))
+	require.NoError(t, err)
+	return data
+}
