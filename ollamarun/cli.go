@@ -218,8 +218,10 @@ func (c *CLI) run(ctx context.Context, stdin string, args ...string) (stderr []b
 	if status, ok := exit.Sys().(syscall.WaitStatus); ok && status.Signal() == syscall.SIGKILL {
 		return nil, &parse.Failure{Class: parse.OutOfSystemMemory, Detail: fmt.Sprintf("ollama %s was killed, as the system does with a process when memory runs out", args[0])}
 	}
-	if text := words(parse.ErrorText(out)); text != "" {
-		return nil, &parse.Failure{Class: parse.Classify(text), Detail: text}
+	if text := parse.ErrorText(out); text != "" {
+		f := said(0, text)
+		c.busy.note(f)
+		return nil, f
 	}
 	return nil, &parse.Failure{Class: parse.NoFigures, Detail: fmt.Sprintf("ollama %s: %v, without an error text", args[0], exit)}
 }

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"net/url"
 	"strings"
 	"syscall"
@@ -33,25 +32,28 @@ func (s *Server) failure(ctx context.Context, doing string, err error) error {
 		status    api.StatusError
 		transport *url.Error
 	)
-	text := words(err.Error())
-	class := parse.Classify(text)
+	f := said(0, err.Error())
 	switch {
 	case errors.As(err, &known):
-		return fmt.Errorf("%s: %w", doing, known)
+		f = known
 	case errors.As(err, &wrong):
 		return fmt.Errorf("%s at %s: %w", doing, s.URL, wrong)
 	case errors.As(err, &status):
-		text = words(status.ErrorMessage)
-		class = parse.Classify(text)
-		if status.StatusCode == http.StatusServiceUnavailable && class == parse.ModelError {
-			class = parse.ServerBusy
-		}
+		f = said(status.StatusCode, status.ErrorMessage)
 	case errors.As(err, &transport):
-		class, text = parse.ServerAway, unreachable(err, text)
+		f = &parse.Failure{Class: parse.ServerAway, Detail: unreachable(err, f.Detail)}
 	case notAMessage(err):
-		class, text = parse.NoFigures, "not an answer of Ollama's: "+text
+		f = &parse.Failure{Class: parse.NoFigures, Detail: "not an answer of Ollama's: " + f.Detail}
 	}
-	return fmt.Errorf("%s: %w", doing, &parse.Failure{Class: class, Detail: text})
+	s.busy.note(f)
+	return fmt.Errorf("%s: %w", doing, f)
+}
+
+// said returns the failure that the words of a server or the command tell of, with
+// the status that they came with, 0 for none.
+func said(status int, text string) *parse.Failure {
+	plain := parse.Plain([]byte(cut(text, 8*mostWords)))
+	return &parse.Failure{Class: parse.ClassifyAnswer(status, plain), Detail: words(text)}
 }
 
 // unreachable says in words why a request did not get to the server:
@@ -75,7 +77,8 @@ func unreachable(err error, text string) string {
 const findServer = "start it with `ollama serve`, or name its address with -host or in OLLAMA_HOST"
 
 // notAMessage reports whether an answer could not be decoded. A line that is no
-// JSON comes as an error whose text is that line, as the server's own words do.
+// JSON comes as an error whose text is that line, as the server's own words do,
+// which can be an answer of llama-server.
 func notAMessage(err error) bool {
 	var (
 		syntax *json.SyntaxError
@@ -86,6 +89,9 @@ func notAMessage(err error) bool {
 		return true
 	}
 	text := strings.TrimSpace(err.Error())
+	if parse.Message(text) != text {
+		return false
+	}
 	return strings.HasPrefix(text, "{") || strings.HasPrefix(text, "[") || strings.HasPrefix(text, "<")
 }
 
@@ -94,7 +100,7 @@ const mostWords = 2000
 
 // words returns what a server says as text that can be shown and kept.
 func words(text string) string {
-	return cut(parse.Plain([]byte(cut(text, 8*mostWords))), mostWords)
+	return cut(parse.Plain([]byte(parse.Message(cut(text, 8*mostWords)))), mostWords)
 }
 
 // oneLine is words for what ought to be a name or a version.

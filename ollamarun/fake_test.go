@@ -48,8 +48,8 @@ func fakeCommand(args []string) int {
 	case "no summary":
 		unfinished, _ := os.ReadFile(os.Getenv("FAKE_UNFINISHED"))
 		os.Stderr.Write(unfinished)
-	case "error":
-		fmt.Fprint(os.Stderr, "\x1b[?25l⠙ \x1b[K\x1b[2K\x1b[1G\x1b[?25hError: 500 Internal Server Error: llama runner process has terminated: cudaMalloc failed: out of memory\n")
+	case "error", "two lines", "too long", "busy", "loading":
+		fmt.Fprintf(os.Stderr, "\x1b[?25l⠙ \x1b[K\x1b[2K\x1b[1G\x1b[?25hError: %s\n", fakeErrors[fake])
 		return 1
 	case "no words":
 		return 3
@@ -70,6 +70,15 @@ func fakeCommand(args []string) int {
 		os.Stderr.Write(summary)
 	}
 	return 0
+}
+
+// fakeErrors are what the fake command says when it fails.
+var fakeErrors = map[string]string{
+	"error":     "500 Internal Server Error: llama runner process has terminated: cudaMalloc failed: out of memory",
+	"two lines": "500 Internal Server Error: llama-server process has terminated: exit status 1: ggml_cuda_host_malloc: failed to allocate 9.00 MiB of pinned memory: out of memory\nggml_backend_cpu_buffer_type_alloc_buffer: failed to allocate buffer of size 99",
+	"too long":  `400 Bad Request: {"error":{"code":400,"message":"request (3620 tokens) exceeds the available context size (512 tokens), try increasing it","type":"exceed_context_size_error","n_prompt_tokens":3620,"n_ctx":512}}`,
+	"busy":      "503 Service Unavailable: try later",
+	"loading":   `503 Service Unavailable: {"error":{"code":503,"message":"Loading model","type":"unavailable_error"}}`,
 }
 
 // fakeVersion plays `ollama --version`, which says the server's version first.

@@ -1,7 +1,6 @@
 package ollamarun
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -91,38 +90,29 @@ func (s *Server) timing(ctx context.Context, sample *parse.Sample) (bool, error)
 	return ok, err
 }
 
-// explain says more of a failed load or sample. A crash gets the class of what
-// the server's log says of it: a runner that could not have its memory can end
-// with no more than a status. Where base, the model that all cells are made of, is
-// gone from the server, that is the error, and no cell's failure. A busy server is
-// noted for Ready.
+// explain says more of a failed load or sample. One that may hide a lack of memory
+// gets the class of what the server's log says of it: a runner that could not have
+// its memory can end with no more than a status. Where base, the model that all
+// cells are made of, is gone from the server, that is the error, and no cell's
+// failure.
 func (s *Server) explain(ctx context.Context, base string, err error) error {
 	var f *parse.Failure
-	if err == nil || !errors.As(err, &f) {
+	if err == nil || !errors.As(err, &f) || !f.LogMayExplain() {
 		return err
 	}
-	switch f.Class {
-	case parse.ServerBusy:
-		if s.busy.times == 0 {
-			s.busy.since = time.Now()
+	if f.Class == parse.ModelError {
+		if lost := s.lost(ctx, base); lost != nil {
+			return lost
 		}
-		s.busy.times++
-		return err
-	case parse.ModelError:
-		return cmp.Or(s.lost(ctx, base), err)
-	case parse.RunnerCrashed:
-	default:
-		return err
 	}
-	text, readErr := s.ServerLog.Since()
-	if readErr != nil {
+	logged, ok, readErr := s.ServerLog.Failure(ctx)
+	switch {
+	case readErr != nil:
 		return errors.Join(err, readErr)
-	}
-	logged, ok := parse.LogFailure(text)
-	if !ok {
+	case !ok:
 		return err
 	}
-	return &parse.Failure{Class: logged.Class, Detail: fmt.Sprintf("%s (the server's log: %s)", f.Detail, logged.Detail)}
+	return f.Explained(logged)
 }
 
 // Pauses while a model goes from memory: the server answers before it has gone,

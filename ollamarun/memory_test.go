@@ -65,31 +65,52 @@ func TestSettle(t *testing.T) {
 	assert.LessOrEqual(t, mib, 300+settledMiB)
 }
 
-// TestCrashIsExplained: the log knows more than the exit status.
-func TestCrashIsExplained(t *testing.T) {
-	f, s := newFakeServer(t)
-	path := filepath.Join(t.TempDir(), "server.log")
-	appendTo(t, path, "cudaMalloc failed: out of memory\n")
-	var err error
-	s.ServerLog, err = OpenServerLog(path)
-	require.NoError(t, err)
-	a, err := NewAPI(t.Context(), s, "tiny", nil, 2)
-	require.NoError(t, err)
-	lines := ""
-	f.Answers["/api/generate"] = func(w http.ResponseWriter, r *http.Request) {
-		appendTo(t, path, lines)
-		ollamatest.SayStatus(500, `{"error":"llama runner process has terminated: exit status 2"}`)(w, r)
+// TestLogExplainsFailures: the log knows more than the server says, whatever that is.
+func TestLogExplainsFailures(t *testing.T) {
+	const (
+		gpu    = "ggml_backend_cuda_buffer_type_alloc_buffer: allocating 9.00 MiB on device 0: cudaMalloc failed: out of memory\n"
+		killed = "ollama.service: A process of this unit has been killed by the OOM killer.\n"
+		pinned = "ggml_cuda_host_malloc: failed to allocate 9.00 MiB of pinned memory: out of memory\n"
+	)
+	crash := ollamatest.SayStatus(500, `{"error":"llama runner process has terminated: exit status 2"}`)
+	for _, test := range []struct {
+		name   string
+		answer http.HandlerFunc
+		log    string
+		class  parse.Class
+		detail string
+	}{
+		{"older words", crash, "", parse.RunnerCrashed, "exit status 2"},
+		{"a crash", crash, gpu, parse.OutOfGPUMemory, "exit status 2 (the server's log: ggml_backend_cuda"},
+		{"another reason", crash, pinned + "GGML_ASSERT(i01 >= 0 && i01 < ne01) failed\n", parse.RunnerCrashed, "exit status 2"},
+		{"a timeout", ollamatest.SayStatus(500, `{"error":"timed out waiting for llama-server to start - "}`), gpu, parse.OutOfGPUMemory, "timed out"},
+		{"unknown words", ollamatest.SayStatus(500, `{"error":"something went wrong"}`), killed, parse.OutOfSystemMemory, "something went wrong"},
+		{"no figures", ollamatest.Say(`{"response":"","done":false}` + "\n"), gpu, parse.OutOfGPUMemory, "the answer ended"},
+		{"the server itself", ollamatest.BreakOff(""), killed, parse.OutOfSystemMemory, "EOF (the server's log: ollama.service"},
+		{"the server for another reason", ollamatest.BreakOff(""), gpu, parse.ServerAway, "EOF"},
+		{"other memory than it says", ollamatest.SayStatus(500, `{"error":"graph_reserve: failed to allocate compute buffers"}`), killed, parse.OutOfSystemMemory, "compute buffers"},
+		{"what names its cause", ollamatest.SayStatus(500, `{"error":"the input length exceeds the context length"}`), gpu, parse.PromptTruncated, "the input length"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			f, s := newFakeServer(t)
+			path := filepath.Join(t.TempDir(), "server.log")
+			appendTo(t, path, gpu) // of an older load
+			var err error
+			s.ServerLog, err = OpenServerLog(path)
+			require.NoError(t, err)
+			a, err := NewAPI(t.Context(), s, "tiny", nil, 2)
+			require.NoError(t, err)
+			f.Answers["/api/generate"] = func(w http.ResponseWriter, r *http.Request) {
+				appendTo(t, path, test.log)
+				test.answer(w, r)
+			}
+			_, err = a.Load(t.Context(), 2048, 64, ollamatest.Always("warm up"))
+			var failure *parse.Failure
+			require.ErrorAs(t, err, &failure)
+			assert.Equal(t, test.class, failure.Class)
+			assert.Contains(t, failure.Detail, test.detail)
+		})
 	}
-	_, err = a.Load(t.Context(), 2048, 64, ollamatest.Always("warm up"))
-	var failure *parse.Failure
-	require.ErrorAs(t, err, &failure)
-	assert.Equal(t, parse.RunnerCrashed, failure.Class, "an older load's words don't count")
-
-	lines = "ggml_backend_cuda_buffer_type_alloc_buffer: allocating 9.00 MiB on device 0: cudaMalloc failed: out of memory\n"
-	_, err = a.Load(t.Context(), 2048, 64, ollamatest.Always("warm up"))
-	require.ErrorAs(t, err, &failure)
-	assert.Equal(t, parse.OutOfGPUMemory, failure.Class)
-	assert.Contains(t, failure.Detail, "exit status 2 (the server's log: ggml_backend_cuda")
 }
 
 // TestSystemPrompt: what stands before every prompt begins in its own way too.

@@ -9,11 +9,22 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
-// busy says for how long every prompt was turned away because the server had
+// busy says for how long every request was turned away because the server had
 // too many.
 type busy struct {
 	since time.Time // zero when the newest one was not
 	times int
+}
+
+// note counts a failure, where it is that the server has too many prompts.
+func (b *busy) note(f *parse.Failure) {
+	if f.Class != parse.ServerBusy {
+		return
+	}
+	if b.times == 0 {
+		b.since = time.Now()
+	}
+	b.times++
 }
 
 // pauses between two tries to reach a server, the last being repeated.

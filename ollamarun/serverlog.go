@@ -78,19 +78,11 @@ func (l *ServerLog) Since() (text []byte, err error) {
 // the time that its evaluation took. It waits for a log that comes later than the answer, but no
 // longer than logWait; false when the log does not tell, as before 0.30.
 func (l *ServerLog) Timing(ctx context.Context, took time.Duration) (cached, evaluated int, ok bool, err error) {
-	for give := time.Now().Add(logWait); ; {
-		text, err := l.Since()
-		if err != nil {
-			return 0, 0, false, err
-		}
+	err = l.await(ctx, func(text []byte) bool {
 		cached, evaluated, ok = parse.PromptTiming(text, took)
-		if ok || !parse.TellsPrompts(text) || time.Now().After(give) {
-			return cached, evaluated, ok, nil
-		}
-		if err := sleep(ctx, logPoll); err != nil {
-			return 0, 0, false, err
-		}
-	}
+		return ok || !parse.TellsPrompts(text)
+	})
+	return cached, evaluated, ok, err
 }
 
 // Devices returns what the server computes on, as it has told since its newest start (see
@@ -139,20 +131,42 @@ const (
 // the log tells of none. It returns as soon as the log has that load up to its
 // end, since the first lines alone can tell a larger num_batch than is in force,
 // and after logWait at the latest, with what there is.
-func (l *ServerLog) InForce(ctx context.Context) (parse.InForce, bool, error) {
+func (l *ServerLog) InForce(ctx context.Context) (settings parse.InForce, ok bool, err error) {
+	err = l.await(ctx, func(text []byte) bool {
+		settings, ok = parse.ServerLog(text)
+		return ok && parse.ServerLogEnded(text)
+	})
+	return settings, ok, err
+}
+
+// Failure returns what the log says since Mark of memory that could not be had,
+// and false when after logWait it says nothing.
+func (l *ServerLog) Failure(ctx context.Context) (failure *parse.Failure, ok bool, err error) {
+	err = l.await(ctx, func(text []byte) bool {
+		failure, ok = parse.LogFailure(text)
+		return ok
+	})
+	return failure, ok, err
+}
+
+// await has found look at what the log says since Mark, each time that it has
+// become longer, until it returns true or logWait is over.
+func (l *ServerLog) await(ctx context.Context, found func(text []byte) bool) error {
 	if l == nil {
-		return parse.InForce{}, false, nil
+		return nil
 	}
+	seen := -1
 	for give := time.Now().Add(logWait); ; {
 		text, err := l.Since()
 		if err != nil {
-			return parse.InForce{}, false, err
+			return err
 		}
-		if f, ok := parse.ServerLog(text); ok && parse.ServerLogEnded(text) || time.Now().After(give) {
-			return f, ok, nil
+		if len(text) != seen && found(text) || time.Now().After(give) {
+			return nil
 		}
+		seen = len(text)
 		if err := sleep(ctx, logPoll); err != nil {
-			return parse.InForce{}, false, err
+			return err
 		}
 	}
 }

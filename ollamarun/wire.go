@@ -68,7 +68,7 @@ type wrongServer struct{ text string }
 func (e *wrongServer) Error() string { return e.text }
 
 // notOllama tells the answers that are not Ollama's own: of a proxy that does
-// not reach it just now, which is a *parse.Failure, or of something else.
+// not reach it or is busy just now, which is a *parse.Failure, or of something else.
 func notOllama(answer *http.Response) error {
 	kind, _, _ := mime.ParseMediaType(answer.Header.Get("Content-Type")) // empty where there is none
 	status := answer.StatusCode
@@ -84,6 +84,8 @@ func notOllama(answer *http.Response) error {
 		return &wrongServer{fmt.Sprintf("the server refuses the request (%s): where it wants a user and a password, give them as -host http://USER:PASSWORD@…", answer.Status)}
 	case status == http.StatusNotFound && kind != "application/json":
 		return &wrongServer{fmt.Sprintf("the server does not know %s (%s): is Ollama at that address? -host names another", answer.Request.URL.Path, answer.Status)}
+	case (status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests) && (kind == "text/html" || answer.ContentLength == 0):
+		return &parse.Failure{Class: parse.ServerBusy, Detail: "it has no room for the request: " + answer.Status}
 	case status == http.StatusBadGateway, status == http.StatusGatewayTimeout:
 		return &parse.Failure{Class: parse.ServerAway, Detail: "a proxy does not reach the server: " + answer.Status}
 	case kind == "text/html":

@@ -52,6 +52,7 @@ func TestSurvivesServerFaults(t *testing.T) {
 		printed  string
 	}{
 		{"busy", ollamatest.SayStatus(503, `{"error":"server busy, please try again.  maximum pending requests exceeded"}`), inPair, inPair, none, "", "server busy"},
+		{"loading for as many prompts as a crash takes", ollamatest.SayStatus(503, `{"error":"{\"error\":{\"code\":503,\"message\":\"Loading model\",\"type\":\"unavailable_error\"}}"}`), inPair, inPair + 2, none, "", "server busy: Loading model"},
 		{"a proxy's page", ollamatest.SayPage(200, "<html>log in</html>"), inPair, inPair + 1, none, "", "a web page (200 OK) and not an answer of Ollama's"},
 		{"a proxy's error", ollamatest.SayPage(502, "<html>502 Bad Gateway</html>"), inPair, inPair + 1, none, "", "a proxy does not reach the server: 502 Bad Gateway"},
 		{"closed before the header", ollamatest.BreakOff(""), inPair, inPair + 1, none, "", "EOF"},
