@@ -11,9 +11,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// reported are error texts and logs that users published, in testdata/failures.
+// published are error texts and logs that users published, in testdata/failures.
 // Of two that allow two readings the one that does not prune counts.
-var reported = []struct {
+var published = []struct {
 	file   string
 	class  Class // empty: the log tells of no failure
 	source string
@@ -56,8 +56,8 @@ var reported = []struct {
 func TestReportedFailures(t *testing.T) {
 	files, err := os.ReadDir("testdata/failures")
 	require.NoError(t, err)
-	assert.Len(t, reported, len(files), "each file has its line")
-	for _, test := range reported {
+	assert.Len(t, published, len(files), "each file has its line")
+	for _, test := range published {
 		t.Run(test.file, func(t *testing.T) {
 			text, err := os.ReadFile(filepath.Join("testdata/failures", test.file))
 			require.NoError(t, err)

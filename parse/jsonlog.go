@@ -11,9 +11,9 @@ import (
 //	{"log":"time=… level=INFO … msg=\"starting llama-server\" cmd=\"…\"\n","stream":"stderr","time":"2025-06-05T12:36:11.709Z"}
 var jsonLine = []byte(`{"log":"`)
 
-// unwrap returns a server's log without the JSON that Docker puts around its lines.
+// unwrapLog returns a server's log without the JSON that Docker puts around its lines.
 // Other lines are left as they are.
-func unwrap(log []byte) []byte {
+func unwrapLog(log []byte) []byte {
 	if !bytes.Contains(log, jsonLine) {
 		return log
 	}

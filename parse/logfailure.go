@@ -54,7 +54,7 @@ var memoryWords = []string{"memory", "alloc", "oom", "resource", "kill", "paging
 // aboutMemory returns the lines that may tell of memory, or of a load that goes on.
 func aboutMemory(log []byte) string {
 	var b strings.Builder
-	for line := range strings.Lines(Plain(log)) {
+	for line := range strings.Lines(Plain(unwrapLog(log))) {
 		lower := strings.ToLower(line)
 		if slices.ContainsFunc(memoryWords, func(word string) bool { return strings.Contains(lower, word) }) {
 			b.WriteString(line)

@@ -52,7 +52,7 @@ const newContext = "constructing llama_context"
 // returns nil where it does not say.
 func ServerLogMemory(text []byte) *Memory {
 	var l memoryLog
-	for line := range strings.Lines(Plain(unwrap(text))) {
+	for line := range strings.Lines(Plain(unwrapLog(text))) {
 		if beginsLoad(line) {
 			l = memoryLog{}
 			continue

@@ -75,7 +75,7 @@ type load struct {
 
 func newestLoad(text []byte) load {
 	var l load
-	for line := range strings.Lines(Plain(unwrap(text))) {
+	for line := range strings.Lines(Plain(unwrapLog(text))) {
 		if begin := start.FindString(line); begin != "" {
 			if settings := settingsOf(begin); settings != (InForce{}) || loadsModel(begin) {
 				l = load{settings: settings}

@@ -23,7 +23,7 @@ var llamaServer = regexp.MustCompile(`msg="starting llama-server"`)
 
 // TellsPrompts reports whether a part of a server's log has the beginning of a load by llama-server,
 // which tells what it evaluates of each prompt.
-func TellsPrompts(text []byte) bool { return llamaServer.Match(unwrap(text)) }
+func TellsPrompts(text []byte) bool { return llamaServer.Match(unwrapLog(text)) }
 
 // timingStep is half of the last digit of a time in the log.
 const timingStep = 5 * time.Microsecond
@@ -33,7 +33,7 @@ const timingStep = 5 * time.Microsecond
 // long; false where there is none.
 func PromptTiming(text []byte, took time.Duration) (cached, evaluated int, ok bool) {
 	begun := make(map[string]int) // by task
-	for line := range strings.Lines(string(unwrap(text))) {
+	for line := range strings.Lines(string(unwrapLog(text))) {
 		if m := promptPart.FindStringSubmatch(line); m != nil {
 			if from, err := strconv.Atoi(m[2]); err == nil {
 				if _, later := begun[m[1]]; !later {
