@@ -25,7 +25,10 @@
 // measured counts more than any estimate.
 package memory
 
-import "fmt"
+import (
+	"fmt"
+	"strconv"
+)
 
 // Model is what the memory follows from.
 type Model struct {
@@ -76,6 +79,18 @@ func ParseCacheType(s string) (CacheType, error) {
 		return "", fmt.Errorf("%q is no type of a KV cache: write f16, q8_0 or q4_0", s)
 	}
 	return CacheType(s), nil
+}
+
+// FromServer returns the settings as far as a server's environment tells them (see
+// parse.ServerSettings). What it leaves to the server stays as it is.
+func (s Settings) FromServer(environment map[string]string) Settings {
+	if t, err := ParseCacheType(environment["OLLAMA_KV_CACHE_TYPE"]); err == nil && t != "" {
+		s.CacheType = t
+	}
+	if n, err := strconv.Atoi(environment["OLLAMA_NUM_PARALLEL"]); err == nil && n > 0 {
+		s.Parallel = n
+	}
+	return s
 }
 
 // Check refuses settings with which a server loads nothing: llama.cpp keeps values in

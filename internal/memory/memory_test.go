@@ -250,3 +250,12 @@ func FuzzFromInfo(f *testing.F) {
 		}
 	})
 }
+
+// TestSettingsFromServer takes what a server's log tells of its environment.
+func TestSettingsFromServer(t *testing.T) {
+	given := Settings{CacheType: "q4_0", Parallel: 3, FlashOff: true}
+	assert.Equal(t, given, given.FromServer(nil))
+	assert.Equal(t, given, given.FromServer(map[string]string{"OLLAMA_KV_CACHE_TYPE": "", "OLLAMA_NUM_PARALLEL": "0"}), "left to the server")
+	assert.Equal(t, given, given.FromServer(map[string]string{"OLLAMA_KV_CACHE_TYPE": "turbo", "OLLAMA_NUM_PARALLEL": "many"}))
+	assert.Equal(t, Settings{CacheType: "q8_0", Parallel: 2, FlashOff: true}, given.FromServer(map[string]string{"OLLAMA_KV_CACHE_TYPE": "q8_0", "OLLAMA_NUM_PARALLEL": "2"}))
+}

@@ -18,6 +18,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -56,7 +57,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return err
 	})
 	flags.IntVar(&in.Shards, "shards", 0, "look at up to `N` machines that share the grid")
-	serverFlags(flags, &in.Settings)
+	server := serverFlags(flags)
 	if code, ok := arguments.Parse(flags, args, stdout, stderr, "go run ./scripts/plan -h"); !ok {
 		return code
 	}
@@ -64,36 +65,52 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "plan: unexpected argument %q: name the config with -config\n", flags.Arg(0))
 		return 2
 	}
-	if err := in.Settings.Check(); err != nil {
+	if err := server(memory.Settings{}).Check(); err != nil {
 		fmt.Fprintln(stderr, "plan:", err)
 		return 2
 	}
 	options := bench.Options{Config: *config, Overrides: &overrides, EngineSource: engineSource, Stdout: stdout}
-	if err := tell(ctx, options, in, *measure); err != nil {
+	if err := tell(ctx, options, in, server, *measure); err != nil {
 		fmt.Fprintln(stderr, "plan:", err)
 		return 1
 	}
 	return 0
 }
 
-// serverFlags registers the settings of the server that it does not tell.
-func serverFlags(flags *flag.FlagSet, settings *memory.Settings) {
-	flags.Func("kv-cache-type", "the server's OLLAMA_KV_CACHE_TYPE: `f16`, q8_0 or q4_0", func(s string) (err error) {
-		settings.CacheType, err = memory.ParseCacheType(s)
+// serverFlags registers the settings of the server that may not be known. What it returns puts
+// those that were given in the place of others.
+func serverFlags(flags *flag.FlagSet) func(memory.Settings) memory.Settings {
+	var given []func(*memory.Settings)
+	flags.Func("kv-cache-type", "the server's OLLAMA_KV_CACHE_TYPE: `f16`, q8_0 or q4_0 (default: as its log told)", func(text string) error {
+		t, err := memory.ParseCacheType(text)
+		given = append(given, func(s *memory.Settings) { s.CacheType = t })
 		return err
 	})
-	flags.Func("flash-attention", "whether the server uses flash attention, `on` (from 0.30 on by itself) or off", func(s string) error {
-		if s != "on" && s != "off" {
+	flags.Func("flash-attention", "whether the server uses flash attention, `on` (from 0.30 on by itself) or off", func(text string) error {
+		if text != "on" && text != "off" {
 			return fmt.Errorf("write on or off")
 		}
-		settings.FlashOff = s == "off"
+		given = append(given, func(s *memory.Settings) { s.FlashOff = text == "off" })
 		return nil
 	})
-	flags.IntVar(&settings.Parallel, "parallel", 1, "the server's OLLAMA_NUM_PARALLEL")
+	flags.Func("parallel", "the server's OLLAMA_NUM_PARALLEL, `N` (default: as its log told, or 1)", func(text string) error {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 {
+			return fmt.Errorf("write a number from 1 on")
+		}
+		given = append(given, func(s *memory.Settings) { s.Parallel = n })
+		return nil
+	})
+	return func(s memory.Settings) memory.Settings {
+		for _, set := range given {
+			set(&s)
+		}
+		return s
+	}
 }
 
 // tell measures a cell if asked for, gathers what is known, and prints the plan.
-func tell(ctx context.Context, o bench.Options, in plan.Input, measure bool) (err error) {
+func tell(ctx context.Context, o bench.Options, in plan.Input, server func(memory.Settings) memory.Settings, measure bool) (err error) {
 	if in.Config, err = sweep.ReadConfig(o.Config, o.Overrides); err != nil {
 		return err
 	}
@@ -107,6 +124,13 @@ func tell(ctx context.Context, o bench.Options, in plan.Input, measure bool) (er
 		in.Config.Fresh = false // which has happened
 	}
 	if in.Checkpoint, err = checkpoint(in.Config); err != nil {
+		return err
+	}
+	if in.Checkpoint != nil {
+		in.Settings = in.Settings.FromServer(in.Checkpoint.Sweep.Settings)
+	}
+	in.Settings = server(in.Settings)
+	if err := in.Settings.Check(); err != nil {
 		return err
 	}
 	known, err := bench.Inspect(ctx, in.Config, o)
