@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"syscall"
 	"time"
@@ -79,36 +78,14 @@ func (c *CLI) create(ctx context.Context, m Modelfile) error {
 	return err
 }
 
-// ownVersion matches what `ollama --version` says of itself:
-//
-//	ollama version is 0.10.1
-//	Warning: client version is 0.9.0
-//
-// The first line is the server's version, and the second one is there when the
-// command's own is another.
-var ownVersion = regexp.MustCompile(`(?m)^(?:Warning: client|ollama) version is (\S+)$`)
-
 // checkCommand returns an error when the command is no ollama, and warns of one
 // of another version than the server's.
 func (c *CLI) checkCommand(ctx context.Context) error {
-	limited, cancel := c.soon(ctx)
-	defer cancel()
-	cmd := c.prepare(limited, "--version")
-	var out tail
-	cmd.Stdout, cmd.Stderr = &out, &out
-	err := cmd.Run()
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
+	own, err := commandVersion(ctx, cmp.Or(c.answerTime, answerTime), func(ctx context.Context) *exec.Cmd { return c.prepare(ctx, "--version") })
+	if err != nil {
+		return err
 	}
-	if limited.Err() != nil {
-		return fmt.Errorf("%s --version did not end within %v", c.command, cmp.Or(c.answerTime, answerTime))
-	}
-	versions := ownVersion.FindAllStringSubmatch(parse.Plain(out), -1)
-	if err != nil || len(versions) == 0 {
-		return fmt.Errorf("%s is not the ollama command: with --version it says %q (%v)", c.command, oneLine(string(out)), cmd.ProcessState)
-	}
-	server, err := c.Version(ctx)
-	if own := versions[len(versions)-1][1]; err == nil && own != server {
+	if server, err := c.Version(ctx); err == nil && own != server {
 		c.say("warning: the ollama command is of version %s and the server of %s: it may lack what the server needs", own, server)
 	}
 	return nil

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/tinymodel"
 )
 
 // TinyModel is the name of the one model that the embedded engine has.
@@ -21,9 +23,8 @@ const TinyModel = "tiny"
 // EngineLog is the name of the embedded engine's log in its out folder.
 const EngineLog = "engine.log"
 
-// Engine is an Ollama of our own: built from source, on a loopback port that
-// was free, with models and home in a folder of its own. Make one with
-// StartEngine and end it with Stop.
+// Engine is an Ollama server of our own, on a loopback port that was free, with models and
+// home in a folder of its own. Make one with StartEngine and end it with Stop.
 type Engine struct {
 	Server Server
 	// Ollama is the file of its command.
@@ -51,20 +52,15 @@ kill -KILL 0
 // engineStart is how long the server may take to answer first.
 const engineStart = time.Minute
 
-// StartEngine builds the engine from the module in the folder source where
-// needed, once into the user's cache folder, starts it and creates TinyModel on
-// it. Its log is engine.log in the out folder, appended to. Log takes lines that
-// begin with "# ".
-func StartEngine(ctx context.Context, source, out string, log io.Writer) (*Engine, error) {
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		return nil, fmt.Errorf("finding a folder for the embedded engine: %w", err)
-	}
-	files, err := buildEngine(ctx, source, cache, log)
+// StartEngine starts a server of the source's ollama command, creates TinyModel on it,
+// and says which version of which command it is. Its log is engine.log in the out folder,
+// appended to. Log takes lines that begin with "# ".
+func StartEngine(ctx context.Context, source EngineSource, out string, log io.Writer) (*Engine, error) {
+	file, origin, err := source.find(ctx, log)
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{Ollama: files.ollama}
+	e := &Engine{Ollama: file}
 	if e.home, err = filepath.Abs(filepath.Join(out, "engine")); err != nil {
 		return nil, fmt.Errorf("finding the engine's folder: %w", err)
 	}
@@ -78,32 +74,37 @@ func StartEngine(ctx context.Context, source, out string, log io.Writer) (*Engin
 	if err := e.start(logFile); err != nil {
 		return nil, err
 	}
-	if err := e.prepare(ctx, files.model); err != nil {
-		return nil, errors.Join(fmt.Errorf("%w; its log is %s", err, logFile), e.Stop())
+	version, err := e.prepare(ctx)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("%w; its log is %s; it is %s (%s): %s", err, logFile, file, origin, otherCommand), e.Stop())
 	}
+	fmt.Fprintf(log, "# engine: Ollama %s, %s (%s)\n", version, file, origin)
 	return e, nil
 }
 
-// prepare waits for the server and creates its model.
-func (e *Engine) prepare(ctx context.Context, gguf string) error {
+// prepare waits for the server, creates its model and returns the server's version.
+func (e *Engine) prepare(ctx context.Context) (version string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, engineStart)
 	defer cancel()
 	for {
-		_, err := e.Server.Version(ctx)
-		if err == nil {
+		if version, err = e.Server.Version(ctx); err == nil {
 			break
 		}
 		select {
 		case <-e.exited:
-			return errors.New("starting the embedded engine: it ended at once")
+			return "", errors.New("starting the embedded engine: it ended at once")
 		case <-time.After(20 * time.Millisecond):
 		case <-ctx.Done():
-			return fmt.Errorf("starting the embedded engine: %w", context.Cause(ctx))
+			return "", fmt.Errorf("starting the embedded engine: %w", context.Cause(ctx))
 		}
+	}
+	gguf := filepath.Join(e.home, "tiny.gguf")
+	if err := tinymodel.Write(gguf); err != nil {
+		return "", err
 	}
 	// One thread: several wait for each other by spinning, and where another
 	// process takes a core, a prompt takes fifty times as long.
-	return e.Server.create(ctx, TinyModel, FromModel(gguf).WithParameter("num_thread", 1))
+	return version, e.Server.create(ctx, TinyModel, FromModel(gguf).WithParameter("num_thread", 1))
 }
 
 func (e *Engine) start(logFile string) error {
@@ -131,6 +132,8 @@ func (e *Engine) start(logFile string) error {
 		"OLLAMA_MODELS=models",
 		"OLLAMA_NUM_PARALLEL=1", // else num_ctx is multiplied
 		"OLLAMA_MAX_LOADED_MODELS=1",
+		"OLLAMA_NO_CLOUD=1",
+		"LLAMA_ARG_CACHE_RAM=0", // else llama-server keeps old prompts, and saves one before it reads the next
 	)
 	cmd.Dir = e.home
 	cmd.Stdout, cmd.Stderr = log, log
@@ -165,7 +168,7 @@ func freePort() (string, error) {
 func withoutOllama(env []string) []string {
 	var rest []string
 	for _, v := range env {
-		if !strings.HasPrefix(v, "OLLAMA_") && !strings.HasPrefix(v, "HOME=") {
+		if !strings.HasPrefix(v, "OLLAMA_") && !strings.HasPrefix(v, "LLAMA_ARG_") {
 			rest = append(rest, v)
 		}
 	}

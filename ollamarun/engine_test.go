@@ -33,12 +33,20 @@ func TestEngineNeedsCompilers(t *testing.T) {
 	_, err = buildEngine(t.Context(), engineSource, t.TempDir(), new(bytes.Buffer))
 	assert.ErrorContains(t, err, `there is no "gcc" here`)
 	assert.ErrorContains(t, err, "apt-get install gcc g++")
-	assert.ErrorContains(t, err, "-engine host -host URL -model NAME")
+	assert.ErrorContains(t, err, "-ollama FILE")
 }
 
 func TestEngineNeedsItsSource(t *testing.T) {
 	_, err := buildEngine(t.Context(), t.TempDir(), t.TempDir(), new(bytes.Buffer))
 	assert.ErrorContains(t, err, "run in a clone of the repository")
+}
+
+// builtSource names the command that is built, whatever is on PATH.
+func builtSource(t *testing.T) EngineSource {
+	t.Helper()
+	file, err := BuildEngine(t.Context(), engineSource, os.Stdout)
+	require.NoError(t, err)
+	return EngineSource{Ollama: file}
 }
 
 // TestEngine starts two at once, as two sweeps would.
@@ -48,10 +56,12 @@ func TestEngine(t *testing.T) {
 	}
 	t.Setenv("OLLAMA_CONTEXT_LENGTH", "7") // of a user's own server
 	outs := []string{t.TempDir(), t.TempDir()}
-	digest := ""
+	source, digest := builtSource(t), ""
 	for _, out := range outs {
-		e, err := StartEngine(t.Context(), engineSource, out, os.Stdout)
+		var said bytes.Buffer
+		e, err := StartEngine(t.Context(), source, out, &said)
 		require.NoError(t, err)
+		assert.Equal(t, "# engine: Ollama "+engineVersion+", "+source.Ollama+" (-ollama)\n", said.String())
 		t.Cleanup(func() { assert.NoError(t, e.Stop()) })
 		assert.True(t, net.ParseIP(e.Server.URL.Hostname()).IsLoopback())
 		version, err := e.Server.Version(t.Context())
@@ -93,7 +103,7 @@ func TestEngineEndsWithItsProcess(t *testing.T) {
 	}
 	out := os.Getenv("ENGINE_PANIC")
 	if out != "" {
-		_, err := StartEngine(t.Context(), engineSource, out, os.Stdout)
+		_, err := StartEngine(t.Context(), builtSource(t), out, os.Stdout)
 		require.NoError(t, err)
 		go panic("on purpose")
 		select {}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -20,74 +19,58 @@ import (
 // engineVersion is the Ollama that scripts/engine pins.
 const engineVersion = "0.10.1"
 
-// engineFiles are what a build leaves in the cache folder.
-type engineFiles struct {
-	ollama string // command and server
-	model  string // GGUF of the tiny model
+// BuildEngine returns the file of an ollama command that is built from the Go module in
+// the folder source, once into the user's cache folder. Of two processes at once, one
+// builds and the other waits. Log takes lines that begin with "# " while it works.
+func BuildEngine(ctx context.Context, source string, log io.Writer) (string, error) {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("finding a folder for the embedded engine: %w", err)
+	}
+	return buildEngine(ctx, source, cache, log)
 }
 
-// buildEngine builds Ollama and generates the tiny model from the Go module in
-// the folder source, unless the folder cache has them already. Of two processes
-// at once, one builds and the other waits. Log takes lines that begin with "# "
-// while it works.
-func buildEngine(ctx context.Context, source, cache string, log io.Writer) (engineFiles, error) {
+func buildEngine(ctx context.Context, source, cache string, log io.Writer) (string, error) {
 	env := append(os.Environ(), "CGO_ENABLED=1", "GOWORK=off")
 	key, err := engineKey(ctx, source, env)
 	if err != nil {
-		return engineFiles{}, err
+		return "", err
 	}
 	dir := filepath.Join(cache, "ollama-sweep", "engine-"+engineVersion+"-"+key)
-	files := engineFiles{ollama: filepath.Join(dir, "ollama"), model: filepath.Join(dir, "tiny.gguf")}
-	if files.complete() {
-		return files, nil
+	file := filepath.Join(dir, "ollama")
+	if isFile(file) {
+		return file, nil
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return engineFiles{}, fmt.Errorf("making a folder for the embedded engine: %w", err)
+		return "", fmt.Errorf("making a folder for the embedded engine: %w", err)
 	}
 	fmt.Fprintf(log, "# building the embedded Ollama %s into %s: once, a few minutes\n", engineVersion, dir)
 	defer tick(log, "# still building the embedded Ollama")()
 	lock := flock.New(filepath.Join(dir, "lock"))
 	if _, err := lock.TryLockContext(ctx, time.Second); err != nil {
-		return engineFiles{}, fmt.Errorf("waiting for another build of the embedded engine: %w", err)
+		return "", fmt.Errorf("waiting for another build of the embedded engine: %w", err)
 	}
 	defer lock.Unlock()
-	if files.complete() {
-		return files, nil
+	if isFile(file) {
+		return file, nil
 	}
 	if err := needCompilers(ctx, source, env); err != nil {
-		return engineFiles{}, err
+		return "", err
 	}
-	begun := time.Now()
-	for _, step := range []struct {
-		file string
-		args []string // all but the file
-	}{
-		{files.model, []string{"run", ".", "-o"}},
-		{files.ollama, []string{"build", "-trimpath", "-ldflags", "-s -w -X github.com/ollama/ollama/version.Version=" + engineVersion, "-o"}},
-	} {
-		part := step.file + ".part"
-		args := append(step.args, part)
-		if args[0] == "build" {
-			args = append(args, "github.com/ollama/ollama")
-		}
-		if _, err := goCommand(ctx, source, env, args...); err != nil {
-			return engineFiles{}, fmt.Errorf("building the embedded engine: %w", err)
-		}
-		if err := os.Rename(part, step.file); err != nil {
-			return engineFiles{}, fmt.Errorf("building the embedded engine: %w", err)
-		}
+	begun, part := time.Now(), file+".part"
+	if _, err := goCommand(ctx, source, env, "build", "-trimpath", "-ldflags", "-s -w -X github.com/ollama/ollama/version.Version="+engineVersion, "-o", part, "github.com/ollama/ollama"); err != nil {
+		return "", fmt.Errorf("building the embedded engine: %w", err)
+	}
+	if err := os.Rename(part, file); err != nil {
+		return "", fmt.Errorf("building the embedded engine: %w", err)
 	}
 	fmt.Fprintf(log, "# built the embedded Ollama in %v\n", time.Since(begun).Round(time.Second))
-	return files, nil
+	return file, nil
 }
 
-func (f engineFiles) complete() bool {
-	for _, file := range []string{f.ollama, f.model} {
-		if _, err := os.Stat(file); err != nil {
-			return false
-		}
-	}
-	return true
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
 }
 
 // engineKey tells builds apart that must not stand for each other: another
@@ -99,13 +82,7 @@ func engineKey(ctx context.Context, source string, env []string) (string, error)
 		return "", fmt.Errorf("the embedded engine's source is not at %s: run in a clone of the repository", source)
 	}
 	for _, file := range files {
-		if strings.HasSuffix(file, "_test.go") {
-			continue
-		}
 		data, err := os.ReadFile(file)
-		if errors.Is(err, os.ErrNotExist) || isDir(file) {
-			continue
-		}
 		if err != nil {
 			return "", fmt.Errorf("reading the embedded engine's source: %w", err)
 		}
@@ -117,11 +94,6 @@ func engineKey(ctx context.Context, source string, env []string) (string, error)
 	}
 	hash.Write(toolchain)
 	return hex.EncodeToString(hash.Sum(nil)[:6]), nil
-}
-
-func isDir(path string) bool {
-	info, err := os.Stat(path)
-	return err == nil && info.IsDir()
 }
 
 // needCompilers says what to install where cgo has no compiler, before the go
@@ -137,7 +109,7 @@ func needCompilers(ctx context.Context, source string, env []string) error {
 			continue
 		}
 		if _, err := exec.LookPath(words[0]); err != nil {
-			return fmt.Errorf("the embedded engine is compiled from C and C++, and there is no %q here (%w): install gcc and g++ (Debian and Ubuntu: apt-get install gcc g++; Fedora: dnf install gcc gcc-c++; macOS: xcode-select --install), or sweep an Ollama that you have with -engine host -host URL -model NAME", words[0], err)
+			return fmt.Errorf("the embedded engine is compiled from C and C++, and there is no %q here (%w): install gcc and g++ (Debian and Ubuntu: apt-get install gcc g++; Fedora: dnf install gcc gcc-c++; macOS: xcode-select --install), or name an ollama command that you have with -ollama FILE", words[0], err)
 		}
 	}
 	return nil

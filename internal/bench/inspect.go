@@ -41,7 +41,14 @@ func Inspect(ctx context.Context, cfg sweep.Config, o Options) (in Inspection, e
 	if err != nil {
 		return in, err
 	}
-	if cfg.Engine == sweep.EngineHost && server.Local() {
+	if err := b.openLog(server); err != nil {
+		return in, err
+	}
+	devices, err := server.ServerLog.Devices()
+	if err != nil {
+		return in, err
+	}
+	if usesOurGPUs(server, cfg, devices) {
 		in.GPUBytes = ollamarun.GPUMemory(ctx)
 	}
 	in.Version, _ = server.Version(ctx) // the model's own error says why it does not answer

@@ -53,7 +53,7 @@ func (b *Bench) parseHost() (*url.URL, *url.Userinfo, error) {
 }
 
 func (b *Bench) startEngine(o Options) (*ollamarun.Server, error) {
-	engine, err := ollamarun.StartEngine(b.ctx, o.EngineSource, b.config.Out, o.Stdout)
+	engine, err := ollamarun.StartEngine(b.ctx, ollamarun.EngineSource{Ollama: b.config.Ollama, Module: o.EngineSource}, b.config.Out, o.Stdout)
 	if err != nil {
 		return nil, err
 	}
@@ -64,9 +64,7 @@ func (b *Bench) startEngine(o Options) (*ollamarun.Server, error) {
 		cancel(fmt.Errorf("the embedded engine ended by itself; its log is %s", filepath.Join(b.config.Out, ollamarun.EngineLog)))
 	}()
 	b.ctx = ctx
-	if b.config.Ollama == "" {
-		b.config.Ollama = engine.Ollama
-	}
+	b.config.Ollama = engine.Ollama
 	return &engine.Server, nil
 }
 

@@ -80,14 +80,14 @@ func (s subject) header(ctx context.Context, server *ollamarun.Server, cfg sweep
 	if h.OllamaVersion, err = server.Version(ctx); err != nil {
 		return sweep.Header{}, check.Evidence{}, err
 	}
-	if cfg.Engine == sweep.EngineHost && server.Local() {
-		h.GPU, h.Driver = ollamarun.GPUs(ctx)
-	}
 	if h.Devices, err = server.ServerLog.Devices(); err != nil {
 		return sweep.Header{}, check.Evidence{}, err
 	}
 	if h.Settings, err = server.ServerLog.Settings(); err != nil {
 		return sweep.Header{}, check.Evidence{}, err
+	}
+	if usesOurGPUs(server, cfg, h.Devices) {
+		h.GPU, h.Driver = ollamarun.GPUs(ctx)
 	}
 	known.Version, known.GPU, known.Log = h.OllamaVersion, len(h.GPUs()) > 0, server.ServerLog != nil
 	return h, known, nil

@@ -4,11 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/check"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 	"github.com/ollama-sweep/ollama-sweep/ollamarun"
+	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
 // openLog has the server's log looked at from now on, where there is one to read.
@@ -23,6 +25,15 @@ func (b *Bench) openLog(server *ollamarun.Server) (err error) {
 	return err
 }
 
+// usesOurGPUs reports whether the server may compute on this machine's GPUs. The embedded
+// engine's log says what it computes on.
+func usesOurGPUs(server *ollamarun.Server, cfg sweep.Config, devices []string) bool {
+	if cfg.Engine == sweep.EngineEmbedded {
+		return slices.ContainsFunc(devices, func(device string) bool { return device != parse.CPU })
+	}
+	return server.Local()
+}
+
 // watch has the server's CPUs and GPUs looked at from now on, where that can be done, and says
 // where one is not idle before the first load.
 func (b *Bench) watch(server *ollamarun.Server, model string, store *sweep.Store) error {
@@ -33,7 +44,7 @@ func (b *Bench) watch(server *ollamarun.Server, model string, store *sweep.Store
 	if b.config.Engine == sweep.EngineEmbedded || server.Local() {
 		server.CPU = ollamarun.NewCPUMonitor()
 	}
-	if b.config.Engine == sweep.EngineEmbedded || !server.Local() {
+	if !usesOurGPUs(server, b.config, store.Checkpoint().Sweep.Devices) {
 		return nil
 	}
 	server.Monitor = ollamarun.StartGPUMonitor(b.ctx)

@@ -72,7 +72,7 @@ func TestAdviceIsAccepted(t *testing.T) {
 		loaded, err := client.ListRunning(t.Context())
 		require.NoError(t, err)
 		require.Len(t, loaded.Models, 1)
-		assert.Equal(t, numCtx, loaded.Models[0].ContextLength, request.Model)
+		assert.Equal(t, sweeptest.ShownCtx(t, numCtx), loaded.Models[0].ContextLength, request.Model)
 		require.NoError(t, engine.Server.Unload(t.Context(), request.Model))
 	}
 

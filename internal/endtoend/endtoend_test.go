@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -27,6 +26,7 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/sweeptest"
 	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
 	"github.com/ollama-sweep/ollama-sweep/ollamarun"
+	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
 // TestEndToEndEmbedded runs a sweep with an engine of its own, kills it in the
@@ -163,7 +163,7 @@ func TestEndToEndFailure(t *testing.T) {
 
 	printed, code = sweeptest.Start(t, "-config", config, "-out", out, "-model", "nosuchmodel").Wait()
 	assert.Equal(t, 1, code)
-	assert.Contains(t, printed, `model "nosuchmodel": asking for it: Model error: model 'nosuchmodel' not found; `+"`ollama list` shows what the server has")
+	assert.Regexp(t, `model "nosuchmodel": asking for it: Model error: model 'nosuchmodel(:latest)?' not found; `+"`ollama list` shows what the server has", printed)
 	printed, code = sweeptest.Start(t, "-config", config, "-out", out, "-repeat", "2", "-runner", "cli").Wait()
 	assert.Equal(t, 1, code)
 	assert.Contains(t, printed, `belongs to another sweep: runner is "api" there and "cli" here`)
@@ -310,8 +310,8 @@ func requireWholeSweep(t *testing.T, out string, before *sweep.Checkpoint, print
 	require.Len(t, cp.Results, len(sweeptest.SmallPlan), "none is lost")
 	for i, r := range cp.Results {
 		assert.Equal(t, sweeptest.SmallPlan[i], r.Cell(), "column order")
-		assert.Len(t, r.Samples, 3)
-		assert.Equal(t, r.NumCtx, r.ContextLength)
+		assert.Len(t, r.Samples, 3, r.Detail)
+		assert.Equal(t, sweeptest.ShownCtx(t, r.NumCtx), r.ContextLength)
 		assert.Positive(t, r.Size)
 		assert.Positive(t, r.LoadDuration())
 		least := r.LoadDuration()
@@ -353,10 +353,10 @@ func requireColumnOrder(t *testing.T, log string, offset int64) {
 	data, err := os.ReadFile(log)
 	require.NoError(t, err)
 	var loads []sweep.Cell
-	for _, m := range regexp.MustCompile(`--ctx-size (\d+) --batch-size (\d+)`).FindAllSubmatch(data[offset:], -1) {
-		ctx, _ := strconv.Atoi(string(m[1]))
-		batch, _ := strconv.Atoi(string(m[2]))
-		loads = append(loads, sweep.Cell{Ctx: ctx, Batch: batch})
+	for _, load := range bytes.Split(data[offset:], []byte(`msg="starting `))[1:] {
+		if s, ok := parse.ServerLog(append([]byte(`msg="starting `), load...)); ok {
+			loads = append(loads, sweep.Cell{Ctx: s.NumCtx, Batch: s.NumBatch})
+		}
 	}
 	assert.LessOrEqual(t, len(loads), len(sweeptest.SmallPlan)+2, "two ends, so two cells at most are loaded again")
 	assert.Equal(t, sweeptest.SmallPlan, slices.Compact(loads))

@@ -49,7 +49,11 @@ func TestMemoryEstimate(t *testing.T) {
 		require.Len(t, loaded.Models, 1)
 		t.Logf("num_ctx=%d, num_batch=%d: estimated %d bytes, /api/ps %d (%+.1f %%)", c.ctx, c.batch, need.Total(), loaded.Models[0].Size,
 			100*(float64(need.Total())/float64(loaded.Models[0].Size)-1))
-		assert.InEpsilon(t, loaded.Models[0].Size, need.Total(), 0.1, "num_ctx=%d, num_batch=%d", c.ctx, c.batch)
+		if check.Before(version, "0.11.0") || !settings.Before030 {
+			assert.InEpsilon(t, loaded.Models[0].Size, need.Total(), 0.1, "num_ctx=%d, num_batch=%d", c.ctx, c.batch)
+		} else { // what was allocated, on a CPU without the buffers that these versions count with
+			assert.GreaterOrEqual(t, need.Total(), loaded.Models[0].Size, "num_ctx=%d, num_batch=%d", c.ctx, c.batch)
+		}
 		require.NoError(t, engine.Server.Unload(t.Context(), ollamarun.TinyModel))
 	}
 }

@@ -54,7 +54,7 @@ func TestShardsMakeTheWhole(t *testing.T) {
 	var cells []sweep.Cell
 	for _, r := range merged.Checkpoint.Results {
 		cells = append(cells, r.Cell())
-		assert.Len(t, r.Samples, 3)
+		assert.Len(t, r.Samples, 3, r.Detail)
 	}
 	assert.ElementsMatch(t, sweeptest.SmallPlan, cells, "the cells of an unsharded sweep, and nothing twice")
 	spread, ok := merged.Checkpoint.Spread()

@@ -30,10 +30,12 @@ func TestTrapPromptCache(t *testing.T) {
 	loaded, err := runner.Load(t.Context(), 2048, 128, ollamatest.Always("the old mill by the river had stood empty"))
 	require.NoError(t, err)
 	warm, _ := loaded.Warmup.PromptEvalRate()
+	version, err := engine.Server.Version(t.Context())
+	require.NoError(t, err)
 	var believed []check.Known
 	evidence := func(sample parse.Sample) check.Evidence {
 		return check.Evidence{
-			Version: "0.10.1", NumCtx: 2048, NumBatch: 128, PromptTokens: sample.PromptEvalCount, Loaded: loaded, Sample: sample,
+			Version: version, NumCtx: 2048, NumBatch: 128, PromptTokens: sample.PromptEvalCount, Loaded: loaded, Sample: sample,
 			Ceiling: check.Ceiling(128, believed, check.Known{Rate: warm, Batch: min(128, loaded.Warmup.PromptEvalCount)}),
 		}
 	}
@@ -50,8 +52,7 @@ func TestTrapPromptCache(t *testing.T) {
 	e = evidence(second)
 	found := check.Sample(&e)
 	require.Len(t, found, 1)
-	assert.Equal(t, "prompt cache", found[0].Check)
-	assert.Contains(t, found[0].Text, "the prompt came out of a cache")
+	assert.Equal(t, "prompt cache", found[0].Check, "whichever of its signs is the first to show")
 }
 
 // TestTrapTruncation has a file that is longer than the smallest num_ctx, first
@@ -85,8 +86,8 @@ func TestTrapTruncation(t *testing.T) {
 	assert.Len(t, sweeptest.Load(t, out).Results, 4)
 }
 
-// TestTrapSettings asks for more than the model and this version can do: they
-// lower num_ctx and num_batch, and /api/ps says nothing of it.
+// TestTrapSettings asks for more than the model and some versions can do: they
+// lower num_ctx and num_batch, which /api/ps does not tell everywhere.
 func TestTrapSettings(t *testing.T) {
 	sweeptest.NeedsEngine(t)
 	out := t.TempDir()
@@ -95,17 +96,21 @@ func TestTrapSettings(t *testing.T) {
 	require.Zero(t, code, printed)
 	cp := sweeptest.Load(t, out)
 	require.Len(t, cp.Results, 8)
+	most := 2048 // tokens in a pass
+	if sweeptest.Before(t, "0.13.3") {
+		most = 512
+	}
 	for _, r := range cp.Results {
 		if r.NumCtx == 131080 {
 			require.NotNil(t, r.Error, r.Cell())
 			assert.Equal(t, parse.ContextClamped, *r.Error)
-			assert.Contains(t, r.Detail, "asked for num_ctx=131080, in force is 131072")
+			assert.Regexp(t, "asked for num_ctx=131080, .* 131072", r.Detail)
 			continue
 		}
 		assert.Nil(t, r.Error, r.Detail)
 		assert.Equal(t, sweep.SettingsVerified, r.Settings)
-		assert.Equal(t, min(512, r.NumBatch), r.InForce.NumBatch)
-		assert.Equal(t, r.NumBatch > 512, strings.Contains(strings.Join(r.Warnings, "|"), "in force is 512 (the server's log)"), r.Warnings)
+		assert.Equal(t, min(most, r.NumBatch), r.InForce.NumBatch)
+		assert.Equal(t, r.NumBatch > most, strings.Contains(strings.Join(r.Warnings, "|"), "in force is 512 (the server's log)"), r.Warnings)
 	}
 	assert.Contains(t, printed, "# warning: num_ctx=2048, 131080 with num_batch=1024, 2048: num_batch in force: num_batch is above the prompt's")
 	assert.NotContains(t, printed, "spill", "there is no GPU to spill from")

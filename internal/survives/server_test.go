@@ -18,7 +18,7 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/ollamatest"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweeptest"
-	"github.com/ollama-sweep/ollama-sweep/ollamarun"
+	"github.com/ollama-sweep/ollama-sweep/internal/tinymodel"
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
@@ -243,10 +243,10 @@ func TestSurvivesOddServers(t *testing.T) {
 func TestSurvivesEndOfARealServer(t *testing.T) {
 	sweeptest.NeedsEngine(t)
 	home := t.TempDir()
-	engine, err := ollamarun.StartEngine(t.Context(), filepath.Join(sweeptest.Root, "scripts/engine"), home, sweeptest.Log{TB: t})
-	require.NoError(t, err)
+	engine := sweeptest.StartEngine(t, home)
 	u, command := engine.Server.URL, engine.Ollama
-	gguf := filepath.Join(filepath.Dir(command), "tiny.gguf")
+	gguf := filepath.Join(home, "tiny.gguf")
+	require.NoError(t, tinymodel.Write(gguf))
 	require.NoError(t, engine.Stop()) // its port is free now
 	serve := func() *exec.Cmd {
 		cmd := exec.Command(command, "serve")

@@ -21,7 +21,7 @@ type Config struct {
 	Runner    string `yaml:"runner"`     // RunnerAPI or RunnerCLI
 	Engine    string `yaml:"engine"`     // EngineHost or EngineEmbedded
 	Host      string `yaml:"host"`       // URL; empty for OLLAMA_HOST or Ollama's own default
-	Ollama    string `yaml:"ollama"`     // command of the cli runner; empty for "ollama", or the embedded engine's own
+	Ollama    string `yaml:"ollama"`     // command of the cli runner and of the embedded engine; empty for "ollama", and where PATH has none for the engine that is built
 	ServerLog string `yaml:"server_log"` // file that the server writes its log to, or empty
 
 	NumCtx       Axis `yaml:"num_ctx"`

@@ -65,7 +65,7 @@ func (o *Overrides) Register(flags *flag.FlagSet) {
 	text("host", "host", "`URL` of the Ollama server (default OLLAMA_HOST, else http://127.0.0.1:11434)", func(c *Config) *string { return &c.Host })
 	text("engine", "engine", "`host` for the server at -host, embedded for one of our own", func(c *Config) *string { return &c.Engine })
 	text("runner", "runner", "`api` for options with each request, cli for ollama create and ollama run", func(c *Config) *string { return &c.Runner })
-	text("ollama", "ollama", "`file` of the command that the cli runner calls", func(c *Config) *string { return &c.Ollama })
+	text("ollama", "ollama", "`file` of the ollama command, for the cli runner and the embedded engine", func(c *Config) *string { return &c.Ollama })
 	text("modelfile", "modelfile", "`file` of the Modelfile template", func(c *Config) *string { return &c.Modelfile })
 	text("strategy", "strategy", "`exhaustive` for every cell, best to search for the fastest, frontier for the fastest num_batch of every num_ctx", func(c *Config) *string { return &c.Strategy })
 	define(o, flags, "tolerance", "tolerance", "difference in rate that is not worth another cell to a search, like `1%`", ParseTolerance, func(c *Config, v Tolerance) { c.Tolerance = v })

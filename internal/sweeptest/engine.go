@@ -22,13 +22,14 @@ func NeedsEngine(t *testing.T) {
 	if testing.Short() {
 		t.Skip("needs the embedded engine")
 	}
+	count(t)
 }
 
 // StartEngine starts an embedded engine whose log is in the folder home, and stops it at
 // the end of the test.
 func StartEngine(t testing.TB, home string) *ollamarun.Engine {
 	t.Helper()
-	engine, err := ollamarun.StartEngine(t.Context(), filepath.Join(Root, "scripts/engine"), home, Log{TB: t})
+	engine, err := ollamarun.StartEngine(t.Context(), ollamarun.EngineSource{Ollama: Ollama(t)}, home, Log{TB: t})
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, engine.Stop()) })
 	return engine
@@ -63,20 +64,21 @@ func RequireNothingLoaded(t *testing.T, client *api.Client) {
 	}, 5*time.Second, 50*time.Millisecond, "the model is unloaded when the sweep ends")
 }
 
-// RequireEngineGone waits for the port that the engine's log names to be free.
+// RequireEngineGone waits for the ports that the engine's log names to be free: its own and
+// those of the runners that it started.
 func RequireEngineGone(t *testing.T, out string) {
 	t.Helper()
 	log, err := os.ReadFile(filepath.Join(out, ollamarun.EngineLog))
 	require.NoError(t, err)
-	all := regexp.MustCompile(`Listening on (127\.0\.0\.1:\d+)`).FindAllSubmatch(log, -1)
+	all := regexp.MustCompile(`(?:Listening on 127\.0\.0\.1:|--port )(\d+)`).FindAllSubmatch(log, -1)
 	require.NotEmpty(t, all)
 	for _, m := range all {
 		require.Eventually(t, func() bool {
-			c, err := net.Dial("tcp", string(m[1]))
+			c, err := net.Dial("tcp", "127.0.0.1:"+string(m[1]))
 			if err == nil {
 				c.Close()
 			}
 			return err != nil
-		}, 10*time.Second, 20*time.Millisecond, "no engine is left")
+		}, 10*time.Second, 20*time.Millisecond, "nothing of an engine is left")
 	}
 }

@@ -25,8 +25,8 @@ var binary, raced string
 // Binary returns the file of the sweep's test binary.
 func Binary() string { return binary }
 
-// Main is a TestMain for tests of sweeps: it builds the binary and runs the tests. It
-// returns the exit code.
+// Main is a TestMain for tests of sweeps: it builds the binary and runs the tests, on each
+// ollama command of SWEEP_OLLAMA where that is set. It returns the exit code.
 func Main(m *testing.M) int {
 	// Where nohup has it ignored, the sweeps that are started would too: a handler
 	// here gives them the default.
@@ -48,7 +48,7 @@ func Main(m *testing.M) int {
 			return 1
 		}
 	}
-	return m.Run()
+	return onEach(m)
 }
 
 func underRaceDetector() bool {

@@ -144,11 +144,15 @@ func (p *Process) Signal(t *testing.T, s os.Signal) time.Duration {
 }
 
 // WriteConfig returns the name of a config file of this text. Where that does not say otherwise, no
-// cell is measured again because the machine was busy: tests make it so.
+// cell is measured again because the machine was busy: tests make it so. An embedded engine
+// is of the ollama command that the tests run on.
 func WriteConfig(t *testing.T, text string) string {
 	t.Helper()
 	if !strings.Contains(text, "retake:") {
 		text = strings.TrimRight(text, "\n") + "\nretake: false\n"
+	}
+	if strings.Contains(text, "engine: embedded") {
+		text += "ollama: " + Ollama(t) + "\n"
 	}
 	file := filepath.Join(t.TempDir(), "my.yaml")
 	require.NoError(t, os.WriteFile(file, []byte(text), 0o644))

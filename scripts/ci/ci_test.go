@@ -19,6 +19,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/internal/sweeptest"
 )
 
 // checkout is a copy of this repository in which scripts run.
@@ -151,7 +152,7 @@ func TestRunsOfTheWorkflow(t *testing.T) {
 		t.Skip("needs the embedded engine")
 	}
 	c := newCheckout(t)
-	require.NoError(t, os.WriteFile(c.path("ci.yaml"), []byte("engine: embedded\nprompt: {tokens: 400}\nnum_ctx: [512, 1024]\nnum_batch: [64, 128]\nrepeat: 6\nconfirm: 0\nbaseline: false\n"), 0o644))
+	require.NoError(t, os.WriteFile(c.path("ci.yaml"), []byte("engine: embedded\nollama: "+sweeptest.Ollama(t)+"\nprompt: {tokens: 400}\nnum_ctx: [512, 1024]\nnum_batch: [64, 128]\nrepeat: 6\nconfirm: 0\nbaseline: false\n"), 0o644))
 	measure := func(budget string) {
 		for _, shard := range []string{"1", "2"} {
 			_, _, printed, code := c.step(t, "sweep", "CONFIG=ci.yaml", "BUDGET="+budget, "STRATEGY=exhaustive", "SHARD="+shard, "SHARDS=2", "RUNNER_NAME=runner"+shard)
@@ -263,7 +264,7 @@ func TestCancelledJob(t *testing.T) {
 		t.Skip("needs the embedded engine")
 	}
 	c := newCheckout(t)
-	require.NoError(t, os.WriteFile(c.path("ci.yaml"), []byte("engine: embedded\nprompt: {tokens: 400}\nnum_ctx: [512, 1024]\nnum_batch: [64, 128]\nrepeat: 50\nbaseline: false\n"), 0o644))
+	require.NoError(t, os.WriteFile(c.path("ci.yaml"), []byte("engine: embedded\nollama: "+sweeptest.Ollama(t)+"\nprompt: {tokens: 400}\nnum_ctx: [512, 1024]\nnum_batch: [64, 128]\nrepeat: 50\nbaseline: false\n"), 0o644))
 	cmd := exec.CommandContext(t.Context(), "bash", "-c", "exec scripts/ci/sweep")
 	cmd.Dir = string(c)
 	cmd.Env = append(os.Environ(), "CONFIG=ci.yaml")

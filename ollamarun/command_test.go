@@ -1,0 +1,77 @@
+package ollamarun
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// script writes a command that is called ollama, and returns its file.
+func script(t *testing.T, text string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "ollama")
+	require.NoError(t, os.WriteFile(file, []byte("#!/bin/sh\n"+text), 0o755))
+	return file
+}
+
+const answersVersion = `echo "Warning: could not connect to a running Ollama instance"; echo "Warning: client version is 0.32.5"`
+
+func TestCommandVersion(t *testing.T) {
+	version, err := CommandVersion(t.Context(), script(t, answersVersion))
+	require.NoError(t, err)
+	assert.Equal(t, "0.32.5", version)
+	version, err = CommandVersion(t.Context(), script(t, `[ "$OLLAMA_HOST" = 127.0.0.1:1 ] && echo "ollama version is 0.6.0"`))
+	require.NoError(t, err, "a user's server is not asked for its version")
+	assert.Equal(t, "0.6.0", version)
+}
+
+func TestEngineSource(t *testing.T) {
+	good := script(t, answersVersion)
+	broken := script(t, "echo error while loading shared libraries >&2; exit 127")
+	missing := filepath.Join(t.TempDir(), "ollama")
+	noModule := t.TempDir()
+	for _, test := range []struct {
+		name, path, ollama string
+		file, origin, want string
+	}{
+		{name: "on PATH", path: filepath.Dir(good), file: good, origin: "on PATH"},
+		{name: "named before PATH", path: filepath.Dir(broken), ollama: good, file: good, origin: "-ollama"},
+		{name: "named by its name", path: filepath.Dir(good), ollama: "ollama", file: good, origin: "-ollama"},
+		{name: "broken", path: filepath.Dir(broken), want: "ollama command (on PATH): " + broken + ` is not the ollama command: with --version it says "error while loading shared libraries" (exit status 127); -ollama FILE names another one`},
+		{name: "named and missing", path: filepath.Dir(good), ollama: missing, want: "ollama command (-ollama): exec: \"" + missing + `": stat ` + missing + ": no such file or directory; -ollama FILE names another one"},
+		{name: "no program", path: noModule, ollama: noModule, want: "is a directory"},
+		{name: "none, and no source to build one", path: noModule, want: "run in a clone of the repository"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Setenv("PATH", test.path)
+			file, origin, err := EngineSource{Ollama: test.ollama, Module: noModule}.find(t.Context(), new(bytes.Buffer))
+			if test.want != "" {
+				require.ErrorContains(t, err, test.want)
+				return
+			}
+			require.NoError(t, err)
+			assert.Equal(t, test.file, file)
+			assert.Equal(t, test.origin, origin)
+		})
+	}
+}
+
+func TestEngineSourceOfARelativeFile(t *testing.T) {
+	good := script(t, answersVersion)
+	t.Chdir(filepath.Dir(good))
+	file, _, err := EngineSource{Ollama: "./ollama"}.find(t.Context(), new(bytes.Buffer))
+	require.NoError(t, err)
+	assert.Equal(t, good, file, "the server has another working folder")
+}
+
+func TestEngineThatDoesNotServe(t *testing.T) {
+	file := script(t, `[ "$1" = --version ] || exit 1; `+answersVersion)
+	out := t.TempDir()
+	_, err := StartEngine(t.Context(), EngineSource{Ollama: file}, out, new(bytes.Buffer))
+	require.ErrorContains(t, err, "starting the embedded engine: it ended at once; its log is "+filepath.Join(out, EngineLog)+"; it is "+file+" (-ollama): -ollama FILE names another one")
+	assert.NoDirExists(t, filepath.Join(out, "engine"))
+}

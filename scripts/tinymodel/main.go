@@ -1,0 +1,22 @@
+// Command tinymodel writes the model of the embedded engine to a file, for an Ollama of
+// your own:
+//
+//	go run ./scripts/tinymodel -o tiny.gguf
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/tinymodel"
+)
+
+func main() {
+	file := flag.String("o", "tiny.gguf", "`file` to write")
+	flag.Parse()
+	if err := tinymodel.Write(*file); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
