@@ -214,3 +214,12 @@ func TestBasisHasTheDate(t *testing.T) {
 	require.NoError(t, writeModelfile(&b, cp))
 	assert.Contains(t, b.String(), "# measured: 2026-02-03\n")
 }
+
+// TestFrontierInterval leaves out an interval that does not hold the rate, as of a machine that
+// changed.
+func TestFrontierInterval(t *testing.T) {
+	best := sweep.ColumnBest{Cell: sweep.Cell{Ctx: 1024, Batch: 64}, Rate: 1003, Rates: []float64{1000, 1001, 1002, 1003, 1004, 1005}, Measured: 1, Planned: 2}
+	assert.Equal(t, []string{"1024", "64", "1003.00", "1000.00", "1005.00", "6", "1", "2", "measured"}, frontierRows([]sweep.ColumnBest{best})[1])
+	best.Rate = 1100
+	assert.Equal(t, []string{"1024", "64", "1100.00", "", "", "6", "1", "2", "measured"}, frontierRows([]sweep.ColumnBest{best})[1])
+}

@@ -129,7 +129,8 @@ func frontierRows(frontier []sweep.ColumnBest) [][]string {
 		if c.Believed {
 			source = "believed by the search"
 		}
-		if in, ok := verdict.IntervalOf(c.Rates); ok && in.Bounded {
+		// Where the machine changed, that is taken out of the rate and not of the samples.
+		if in, ok := verdict.IntervalOf(c.Rates); ok && in.Bounded && in.Low <= c.Rate && c.Rate <= in.High {
 			low, high = two(in.Low), two(in.High)
 		}
 		rows = append(rows, []string{
