@@ -68,19 +68,7 @@ func (a *API) Load(ctx context.Context, numCtx, numBatch int, warmup func() stri
 
 // Sample has the loaded model read a prompt, and another where the answer lacks its figures.
 func (a *API) Sample(ctx context.Context, prompt func() string) (parse.Sample, error) {
-	if err := a.alone(ctx, a.model); err != nil {
-		return parse.Sample{}, err
-	}
-	var begin moment
-	var size int
-	sample, err := readFinished(ctx, prompt, func(ctx context.Context, prompt string) (parse.Sample, error) {
-		begin, size = a.now(), len(prompt)
-		return a.read(ctx, prompt)
-	})
-	if err != nil {
-		return parse.Sample{}, a.explain(ctx, a.model, err)
-	}
-	return sample, a.observe(ctx, a.model, &sample, begin, size)
+	return a.sample(ctx, a.model, a.model, prompt, a.read)
 }
 
 // noTruncate asks for an error instead of a prompt that is cut; servers before

@@ -115,19 +115,7 @@ func (c *CLI) Load(ctx context.Context, numCtx, numBatch int, warmup func() stri
 
 // Sample has the loaded model read a prompt, and another where the command prints no summary.
 func (c *CLI) Sample(ctx context.Context, prompt func() string) (parse.Sample, error) {
-	if err := c.alone(ctx, c.model); err != nil {
-		return parse.Sample{}, err
-	}
-	var begin moment
-	var size int
-	sample, err := readFinished(ctx, prompt, func(ctx context.Context, prompt string) (parse.Sample, error) {
-		begin, size = c.now(), len(prompt)
-		return c.read(ctx, prompt)
-	})
-	if err != nil {
-		return parse.Sample{}, c.explain(ctx, c.template.From(), err)
-	}
-	return sample, c.observe(ctx, c.model, &sample, begin, size)
+	return c.sample(ctx, c.model, c.template.From(), prompt, c.read)
 }
 
 // read has the command send a prompt and returns the figures of its summary and

@@ -59,6 +59,24 @@ func (s *Server) now() (m moment) {
 	return m
 }
 
+// sample has the loaded model read prompts until an answer has figures. Base is the model that all
+// cells are made of.
+func (s *Server) sample(ctx context.Context, model, base string, prompt func() string, read reader) (parse.Sample, error) {
+	if err := s.alone(ctx, model); err != nil {
+		return parse.Sample{}, err
+	}
+	var begin moment
+	var size int
+	sample, err := readFinished(ctx, prompt, func(ctx context.Context, prompt string) (parse.Sample, error) {
+		begin, size = s.now(), len(prompt)
+		return read(ctx, prompt)
+	})
+	if err != nil {
+		return parse.Sample{}, s.explain(ctx, base, err)
+	}
+	return sample, s.observe(ctx, model, &sample, begin, size)
+}
+
 // observe adds to a sample what was seen from outside while the model read its prompt, of so many
 // bytes.
 func (s *Server) observe(ctx context.Context, model string, sample *parse.Sample, begin moment, size int) (err error) {
@@ -80,7 +98,7 @@ func (s *Server) observe(ctx context.Context, model string, sample *parse.Sample
 // timing adds to a sample what the server's log says of its prompt, and reports whether it says so.
 // A log that does not tell of a load, or of the prompt that ended it, is not asked again.
 func (s *Server) timing(ctx context.Context, sample *parse.Sample) (bool, error) {
-	if s.ServerLog == nil || !s.logTimes {
+	if !s.logTimes {
 		return false, nil
 	}
 	cached, evaluated, ok, err := s.ServerLog.Timing(ctx, sample.PromptEvalDuration)

@@ -28,8 +28,11 @@ func (u *unfinished) Error() string { return u.detail }
 // noFigures is the answer over the API that lacks its last message, or figures in it.
 var noFigures = &unfinished{"the answer ended without the message that holds the figures"}
 
+// reader sends a prompt and returns the figures of its answer.
+type reader func(ctx context.Context, prompt string) (parse.Sample, error)
+
 // readFinished sends prompts until an answer has figures. The sample says how many had none.
-func readFinished(ctx context.Context, prompt func() string, read func(context.Context, string) (parse.Sample, error)) (parse.Sample, error) {
+func readFinished(ctx context.Context, prompt func() string, read reader) (parse.Sample, error) {
 	for tries := 0; ; tries++ {
 		sample, err := read(ctx, prompt())
 		if _, ok := sample.PromptEvalRate(); err == nil && !ok {
@@ -49,7 +52,7 @@ func readFinished(ctx context.Context, prompt func() string, read func(context.C
 // warmUp reads the prompt that ends a load. Where the first answer lacked its figures, those of the
 // load are lost with them: it took as much longer as that request took longer than the one whose
 // answer has figures.
-func warmUp(ctx context.Context, prompt func() string, read func(context.Context, string) (parse.Sample, error)) (parse.Sample, error) {
+func warmUp(ctx context.Context, prompt func() string, read reader) (parse.Sample, error) {
 	var first time.Duration
 	sample, err := readFinished(ctx, prompt, func(ctx context.Context, prompt string) (parse.Sample, error) {
 		sample, err := read(ctx, prompt)

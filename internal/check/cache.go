@@ -4,8 +4,6 @@ import (
 	"math"
 	"time"
 
-	"golang.org/x/mod/semver"
-
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
@@ -76,7 +74,7 @@ func promptCache(e *Evidence) []Finding {
 // the request took: llama-server, from 0.30 on, counts so, and may save an older prompt into the
 // cache in the machine's memory before, which can take longer than a short evaluation.
 func timesWhole(e *Evidence) bool {
-	return e.Sample.PromptCached != nil || semver.IsValid("v"+trimV(e.Version)) && trimV(e.Version) != "0.0.0" && !Before(e.Version, "0.30.0")
+	return e.Sample.PromptCached != nil || released(e.Version) && !Before(e.Version, "0.30.0")
 }
 
 // sharedStart tells of prompts that all begin with the model's system prompt.

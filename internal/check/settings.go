@@ -67,8 +67,13 @@ func OwnBatch(version string, numCtx int) int {
 // Before compares versions such as "0.10.1" or "v0.12.0-rc1"; one that can't be
 // read, like that of a server built from a working tree, is taken as new.
 func Before(version, than string) bool {
+	return released(version) && semver.Compare("v"+trimV(version), "v"+than) < 0
+}
+
+// released reports whether a version can be read, and is not that of a working tree.
+func released(version string) bool {
 	v := "v" + trimV(version)
-	return semver.IsValid(v) && v != "v0.0.0" && semver.Compare(v, "v"+than) < 0
+	return semver.IsValid(v) && v != "v0.0.0"
 }
 
 func trimV(version string) string {

@@ -97,8 +97,8 @@ func (h Header) settings() []Trait {
 	}
 	slices.Sort(llama)
 	all := strings.Join(llama, " ")
-	if all == "" {
-		all = h.setting(parse.LlamaArg)
+	if h.Settings != nil {
+		all = cmp.Or(all, unset)
 	}
 	return append(traits, Trait{Key: "settings." + parse.LlamaArg + "*", Name: parse.LlamaArg + "*", Value: all, Told: true})
 }
