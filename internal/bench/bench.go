@@ -15,8 +15,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/gofrs/flock"
-
 	"github.com/ollama-sweep/ollama-sweep/internal/check"
 	"github.com/ollama-sweep/ollama-sweep/internal/report"
 	"github.com/ollama-sweep/ollama-sweep/internal/search"
@@ -55,7 +53,7 @@ type Bench struct {
 	screen *screen         // nil without a bar
 	say    io.Writer       // lines for people
 	undo   []func() error  // what clearing up has to do, the last first
-	locked *flock.Flock    // of the out folder, until Close
+	locked *sweep.Lock     // of the out folder, until Close
 	failed error           // of clearing up after the run
 	lost   error           // why what was measured is not on disk, nil where it is
 
@@ -213,18 +211,29 @@ func (b *Bench) Run(each func(name string, measure func() sweep.Outcome)) sweep.
 	return summary
 }
 
-// restore writes the checkpoint again where the out folder was removed or renamed while
-// the sweep ran, or says that what was measured is lost.
+// restore sees to it that what was measured is in the checkpoint, and nowhere else, at the end: it
+// is written again where the out folder was removed, renamed or taken over while the sweep ran.
+// What is lost is said.
 func (b *Bench) restore(summary *sweep.Summary) {
 	store := b.sweep.Store
-	gone, err := store.Restore()
+	if err := store.Fold(); err != nil && summary.Stop == nil {
+		summary.Stop = err
+	}
+	cells := len(store.Checkpoint().Results)
+	path, err := store.Restore(time.Now())
 	switch {
 	case err != nil:
-		b.lost = fmt.Errorf("%d cells are lost: their checkpoint was removed or renamed while the sweep ran, and can't be written again: %w", len(store.Checkpoint().Results), err)
+		b.lost = fmt.Errorf("%d cells are lost: their checkpoint was removed or renamed while the sweep ran, and can't be written again: %w", cells, err)
 		summary.Stop = b.lost
 		fmt.Fprintf(b.say, "%v; only what is printed here is left of them\n", b.lost)
-	case gone:
-		fmt.Fprintf(b.say, "warning: checkpoint %s was removed or renamed while the sweep ran: it is written again, with all %d cells that it had; other files of its folder may be lost\n", store.Path(), len(store.Checkpoint().Results))
+	case path == store.Path():
+		fmt.Fprintf(b.say, "warning: checkpoint %s was removed or renamed while the sweep ran: it is written again, with all %d cells that it had; other files of its folder may be lost\n", path, cells)
+	case path != "":
+		b.lost = fmt.Errorf("checkpoint %s is another sweep's now: what this one has measured, %d cells, is in %s", store.Path(), cells, path)
+		if summary.Stop == nil {
+			summary.Stop = b.lost
+		}
+		fmt.Fprintf(b.say, "warning: %v; one checkpoint of both: go run ./scripts/report -in %s -in %s -out DIR\n", b.lost, sweep.Quoted(store.Path()), sweep.Quoted(path))
 	}
 }
 
@@ -290,10 +299,7 @@ func (b *Bench) howToGoOn(summary sweep.Summary) string {
 func (b *Bench) Close() error {
 	err := errors.Join(b.failed, b.clearUp())
 	b.failed = nil
-	if b.locked != nil {
-		err = errors.Join(err, b.locked.Unlock())
-	}
-	return err
+	return errors.Join(err, b.locked.Unlock())
 }
 
 // clearUp unloads the model, deletes what is ours on the server and ends our
@@ -315,20 +321,13 @@ func (b *Bench) lock() error {
 	if err := os.MkdirAll(b.config.Out, 0o755); err != nil {
 		return fmt.Errorf("making the out folder: %w", err)
 	}
-	l := flock.New(filepath.Join(b.config.Out, LockFile))
-	locked, err := l.TryLock()
+	locked, err := sweep.LockFolder(b.config.Out)
 	if err != nil {
-		return fmt.Errorf("locking the out folder: %w", err)
+		return err
 	}
-	if !locked {
-		return fmt.Errorf("another sweep is at work in %s: wait for it, or use another folder with -out", b.config.Out)
-	}
-	b.locked = l
+	b.locked = locked
 	return clearSaves(b.config.Out)
 }
-
-// LockFile is locked in the out folder while a sweep is at work there.
-const LockFile = ".lock"
 
 // openStore asks the server what is swept and opens the checkpoint with that.
 // What it knows besides is for the checks.
@@ -342,6 +341,7 @@ func (b *Bench) openStore(server *ollamarun.Server, subject subject, prompter *s
 	if err != nil {
 		return nil, check.Evidence{}, err
 	}
+	store.Lock = b.locked
 	if store.Note != "" {
 		fmt.Fprintln(b.say, store.Note)
 	}

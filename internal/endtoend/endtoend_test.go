@@ -18,7 +18,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/ollama-sweep/ollama-sweep/internal/bench"
 	"github.com/ollama-sweep/ollama-sweep/internal/benchstat"
 	"github.com/ollama-sweep/ollama-sweep/internal/ollamatest"
 	"github.com/ollama-sweep/ollama-sweep/internal/report"
@@ -224,7 +223,7 @@ func TestFlagsAreListed(t *testing.T) {
 
 func TestOneAtATimeInAFolder(t *testing.T) {
 	out := t.TempDir()
-	require.NoError(t, flock.New(filepath.Join(out, bench.LockFile)).Lock())
+	require.NoError(t, flock.New(filepath.Join(out, sweep.LockFile)).Lock())
 	printed, code := sweeptest.Start(t, "-config", sweeptest.WriteConfig(t, "model: m\n"+sweeptest.SmallGrid), "-out", out).Wait()
 	assert.Equal(t, 1, code)
 	assert.Contains(t, printed, "another sweep is at work in "+out+": wait for it, or use another folder with -out")

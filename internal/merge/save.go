@@ -24,21 +24,32 @@ func (m *Merged) Save(out string, now time.Time) (path string, err error) {
 		}
 	}
 	path = filepath.Join(out, sweep.FileName)
-	switch stands, err := sweep.Load(path); {
+	stands, err := sweep.Load(path)
+	switch {
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
 		return "", fmt.Errorf("%w: name another folder with -out", err)
 	case len(stands.Sweep.Merged) == 0:
 		return "", fmt.Errorf("%s holds what a sweep has measured itself: name another folder with -out", path)
-	case m.lacks(stands):
-		if m.Aside, err = sweep.PutAside(path, now); err != nil {
-			return "", err
-		}
 	}
 	if err := os.MkdirAll(out, 0o755); err != nil {
 		return "", fmt.Errorf("creating the folder of the merged sweep: %w", err)
 	}
-	return path, m.Checkpoint.Save(path)
+	lock, err := sweep.LockFolder(out)
+	if err != nil {
+		return "", err
+	}
+	return path, errors.Join(m.replace(path, stands, now), lock.Unlock())
+}
+
+// replace puts the checkpoint in the place of the one that stands at path, which is nil for none.
+func (m *Merged) replace(path string, stands *sweep.Checkpoint, now time.Time) (err error) {
+	if stands != nil && m.lacks(stands) {
+		if m.Aside, err = sweep.PutAside(path, now); err != nil {
+			return err
+		}
+	}
+	return m.Checkpoint.Save(path)
 }
 
 // lacks reports whether the other checkpoint has samples of a cell that are not in this.

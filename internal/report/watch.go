@@ -49,8 +49,8 @@ func Watch(ctx context.Context, stdout io.Writer, in, out string) error {
 type watcher struct {
 	in, out string
 	stdout  io.Writer
-	seen    os.FileInfo // nil before the first
-	said    string      // newest line
+	seen    [2]time.Time // when the checkpoint and its journal changed last
+	said    string       // newest line
 }
 
 // look makes the files anew if the checkpoint is another than before.
@@ -59,7 +59,7 @@ func (w *watcher) look() {
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
 		path = filepath.Join(path, sweep.FileName)
 	}
-	info, err := os.Stat(path)
+	changed, err := changes(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		w.say("no %s yet", path)
@@ -67,14 +67,30 @@ func (w *watcher) look() {
 	case err != nil:
 		w.say("looking for the checkpoint: %v", err)
 		return
-	case w.seen != nil && os.SameFile(info, w.seen) && info.ModTime().Equal(w.seen.ModTime()):
+	case changed == w.seen:
 		return
 	}
 	if err := w.make(path); err != nil {
 		w.say("%v", err)
 		return
 	}
-	w.seen = info
+	w.seen = changed
+}
+
+// changes returns when the checkpoint and its journal, which may not be there, changed last.
+func changes(path string) (times [2]time.Time, err error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return times, err
+	}
+	times[0] = info.ModTime()
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		path = target
+	}
+	if info, err := os.Stat(sweep.JournalOf(path)); err == nil {
+		times[1] = info.ModTime()
+	}
+	return times, nil
 }
 
 func (w *watcher) make(path string) error {

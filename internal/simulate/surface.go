@@ -147,8 +147,9 @@ func recorded(file string) (*Surface, error) {
 		return nil, err
 	}
 	s := &Surface{Name: filepath.Base(filepath.Dir(file)), Rates: make(map[sweep.Cell]float64), Sizes: make(map[sweep.Cell]Size)}
+	results := cp.ByCell()
 	for _, c := range cp.Plan() {
-		switch r := cp.Result(c); {
+		switch r := results[c]; {
 		case r == nil:
 			s.Missing++
 			continue

@@ -46,7 +46,7 @@ func TestReadCheckpoint(t *testing.T) {
 func TestReadRefuses(t *testing.T) {
 	for _, test := range []struct{ name, text, want string }{
 		{"nothing", ``, "the file is empty"},
-		{"no JSON", `{`, "unexpected end of JSON input"},
+		{"no JSON", `{`, "the file ends in the middle of a value"},
 		{"another file", `{"a": 1}`, `no "version": this is not a sweep's checkpoint`},
 		{"no axis", `{"true_rate": [[1]]}`, "num_ctx must be positive and ascending"},
 		{"an axis that falls", `{"num_ctx": [2, 1], "num_batch": [1], "true_rate": [[1], [1]]}`, "num_ctx must be positive and ascending"},

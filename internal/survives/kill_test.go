@@ -15,7 +15,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/ollama-sweep/ollama-sweep/internal/bench"
 	"github.com/ollama-sweep/ollama-sweep/internal/report"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweeptest"
@@ -25,7 +24,7 @@ import (
 // TestSurvivesKill kills a sweep again and again, at moments of chance, goes on
 // with it, and compares what it comes to with a sweep that nobody disturbed.
 func TestSurvivesKill(t *testing.T) {
-	columns, kills := inFull(120, 12), inFull(220, 20)
+	columns, kills := inFull(120, 32), inFull(220, 20)
 	grid := fmt.Sprintf("prompt: {tokens: 300}\nnum_ctx: {start: 1024, end: %d, step: 16}\nnum_batch: {start: 64, end: 512, step: 64}\nrepeat: 2\nconfirm: 0\nbaseline: false\n", 1024+16*(columns-1))
 
 	whole := t.TempDir()
@@ -37,7 +36,13 @@ func TestSurvivesKill(t *testing.T) {
 	_, args = sweeptest.SimulatedBy(t, 100, out, grid)
 	var reported []string // every sample of which a sweep has told
 	early := 0
+	journals := 0
 	for kill := range kills {
+		if kill == kills/2 { // a checkpoint that is large enough for a journal
+			printed, code := sweeptest.Start(t, append(args, "-budget", "100cells")...).Wait()
+			require.Zero(t, code, printed)
+			reported = append(reported, sweeptest.BenchLines(printed)...)
+		}
 		p := sweeptest.Start(t, args...)
 		// Some moments lie before the first sample, some between file and rename. A machine on which
 		// nothing comes in that time would test the former alone.
@@ -53,18 +58,22 @@ func TestSurvivesKill(t *testing.T) {
 			early++
 			continue
 		}
+		if _, err := os.Stat(filepath.Join(out, sweep.JournalName)); err == nil {
+			journals++
+		}
 		cp := sweeptest.Load(t, out) // it parses
 		reported = append(reported, sweeptest.BenchLines(p.Printed())...)
 		sweeptest.RequireSamples(t, cp, reported)
 	}
 	assert.Less(t, early, kills, "no sample was ever taken before the kill")
-	t.Logf("%d kills, %d before the first sample; %d samples were told of until then", kills, early, len(reported))
+	assert.Positive(t, journals, "no kill left a journal: the grid is too small")
+	t.Logf("%d kills, %d before the first sample, %d with a journal; %d samples were told of until then", kills, early, journals, len(reported))
 
 	printed, code = sweeptest.Start(t, args...).Wait()
 	require.Zero(t, code, printed)
 	hidden, err := filepath.Glob(filepath.Join(out, ".*"))
 	require.NoError(t, err)
-	assert.Equal(t, []string{filepath.Join(out, bench.LockFile)}, hidden, "no unfinished save stays")
+	assert.Equal(t, []string{filepath.Join(out, sweep.LockFile)}, hidden, "no unfinished save stays")
 	assert.Equal(t, withoutTimes(t, whole, sweep.FileName), withoutTimes(t, out, sweep.FileName), "the finished file is that of a sweep that was never killed, but for times")
 	assert.Equal(t, withoutTimes(t, whole, report.BenchFile), withoutTimes(t, out, report.BenchFile))
 	assert.Equal(t, withoutTimes(t, whole, report.StatsFile), withoutTimes(t, out, report.StatsFile))

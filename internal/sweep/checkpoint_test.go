@@ -156,15 +156,15 @@ func TestDecodeRefuses(t *testing.T) {
 	const start = "{\n\"version\": 1,\n\"sweep\": {},\n\"results\": [\n"
 	for _, test := range []struct{ name, text, want string }{
 		{"empty", " \n", "the file is empty"},
-		{"cut short", start + "{", "line 5: unexpected end of JSON input"},
+		{"cut short", start + "{", "line 5: the file ends in the middle of a value"},
 		{"not JSON", "{\n\"version\": x}", "line 2: invalid character 'x'"},
 		{"a second value", start + "]}\n{}", "line 6: invalid character '{' after top-level value"},
 		{"not a checkpoint", `{"a": 1}`, `no "version"`},
-		{"a list", `[]`, "line 1: json: cannot unmarshal array"},
+		{"a list", `[]`, "line 1: the file must be an object"},
 		{"future version", `{"version": 2}`, "version 2 is not known here, only 1"},
 		{"unknown purpose", `{"version": 1, "results": [], "remeasured": [{"purpose": "fun", "num_ctx": 1, "num_batch": 1}]}`, `remeasured 1 (ctx=1/batch=1): purpose "fun" is not known`},
 		{"load of no host", `{"version": 1, "results": [], "remeasured": [{"purpose": "host", "num_ctx": 1, "num_batch": 1}]}`, "remeasured 1 (ctx=1/batch=1): no host"},
-		{"wrong type", start + `{"num_ctx": "x"}]}`, "line 5: json: cannot unmarshal string"},
+		{"wrong type", start + `{"num_ctx": "x"}]}`, "line 5: results/0/num_ctx must be a whole number"},
 		{"negative cell", start + `{"num_ctx": -1, "num_batch": 1, "prompt_eval_rate": 1}]}`, "result 1 (ctx=-1/batch=1): num_ctx and num_batch must be positive"},
 		{"twice", start + `{"num_ctx": 1, "num_batch": 1, "prompt_eval_rate": 1}, {"num_ctx": 1, "num_batch": 1, "error": "x"}]}`, "result 2 (ctx=1/batch=1): the cell stands twice"},
 		{"nothing known", start + `{"num_ctx": 1, "num_batch": 1}]}`, "neither prompt_eval_rate nor error"},

@@ -90,7 +90,7 @@ func TestDamageIsRefused(t *testing.T) {
 		want string
 	}{
 		{"empty", file(""), `decoding checkpoint "PATH": the file is empty` + stillThere},
-		{"zeros", file(strings.Repeat("\x00", 4096)), `decoding checkpoint "PATH": line 1: invalid character '\x00' looking for beginning of value` + stillThere},
+		{"zeros", file(strings.Repeat("\x00", 4096)), `decoding checkpoint "PATH": line 1: invalid character '\x00' at start of value` + stillThere},
 		{"a folder", func(path string) error { return os.Mkdir(path, 0o755) }, `checkpoint "PATH" is not a file (d---------)` + stillThere},
 		{"a pipe", func(path string) error { return syscall.Mkfifo(path, 0o644) }, `checkpoint "PATH" is not a file (p---------)` + stillThere},
 		{"a dangling link", func(path string) error { return os.Symlink("nowhere.json", path) }, `checkpoint "PATH" is a link to a file that is not there (lstat DIR/nowhere.json: no such file or directory): mount its disk, or remove the link to begin anew`},

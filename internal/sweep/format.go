@@ -1,7 +1,6 @@
 package sweep
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
@@ -12,9 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
-
-	"github.com/google/renameio/v2"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
 )
@@ -47,29 +43,17 @@ func Find(in string) (string, error) {
 	return path, nil
 }
 
-// Load reads the checkpoint file at path, in this form or an older tool's. An
-// error names the file and, where it can, the line or the result that is wrong.
-func Load(path string) (*Checkpoint, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, fmt.Errorf("reading checkpoint: %w", err)
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("checkpoint %q is not a file (%v)", path, info.Mode().Type())
-	}
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("reading checkpoint: %w", err)
-	}
-	cp, err := Decode(data)
-	if err != nil {
-		return nil, fmt.Errorf("decoding checkpoint %q: %w", path, err)
-	}
-	return cp, nil
-}
-
 // Decode reads a checkpoint in this form or an older tool's.
 func Decode(data []byte) (*Checkpoint, error) {
+	cp, err := decode(data)
+	if err != nil {
+		return nil, err
+	}
+	return cp, cp.check()
+}
+
+// decode reads a checkpoint that is to be checked.
+func decode(data []byte) (*Checkpoint, error) {
 	if len(bytes.TrimSpace(data)) == 0 {
 		return nil, fmt.Errorf("the file is empty")
 	}
@@ -90,14 +74,14 @@ func Decode(data []byte) (*Checkpoint, error) {
 		return nil, fmt.Errorf("version %d is not known here, only %d: use the release that wrote it", *form.Version, Version)
 	}
 	cp := new(Checkpoint)
-	if err := unmarshalKnown(data, cp); err != nil {
-		return nil, err
-	}
-	return cp, cp.check()
+	return cp, unmarshalKnown(data, cp)
 }
 
 // check refuses results that no sweep of ours writes.
 func (cp *Checkpoint) check() error {
+	if wrong := cp.wrongSize(); wrong != "" {
+		return fmt.Errorf("sweep: %s", wrong)
+	}
 	seen := make(map[Cell]bool, len(cp.Results))
 	for i := range cp.Results {
 		r := &cp.Results[i]
@@ -181,67 +165,22 @@ func (r *Result) wrongRate() string {
 
 func positive(x float64) bool { return x > 0 && !math.IsInf(x, 0) }
 
-// unmarshal decodes one JSON value that fills data, and names the line of an
-// error.
-func unmarshal(data []byte, v any) error {
-	err := json.Unmarshal(data, v)
-	if err == nil {
-		return nil
-	}
-	var offset int64
-	switch e := err.(type) {
-	case *json.SyntaxError:
-		offset = e.Offset
-	case *json.UnmarshalTypeError:
-		offset = e.Offset
-	default:
-		return err
-	}
-	offset = min(offset, int64(len(data)))
-	return fmt.Errorf("line %d: %w", 1+bytes.Count(data[:offset], []byte("\n")), err)
-}
-
-// unmarshalKnown is unmarshal for one JSON value all of whose keys have to be
-// known: a key that is misspelt would be a figure that is lost.
-func unmarshalKnown(data []byte, v any) error {
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.DisallowUnknownFields()
-	err := d.Decode(v)
-	if err == nil {
-		return nil
-	}
-	if _, key, ok := strings.Cut(err.Error(), "unknown field "); ok { // in quotes
-		at := max(0, bytes.Index(data, []byte(key)))
-		return fmt.Errorf("line %d: the key %s is not known here", 1+bytes.Count(data[:at], []byte("\n")), key)
-	}
-	return unmarshal(data, v) // which names the line
-}
-
 // Encode writes the checkpoint with one result per line.
 func (cp *Checkpoint) Encode(w io.Writer) error {
 	return encode(w, cp.Sweep, linesOf("result", cp.Results), linesOf("remeasured", cp.Remeasured))
 }
 
-// Save writes the file at path, which is replaced as a whole or left as it was.
-func (cp *Checkpoint) Save(path string) (err error) {
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("saving checkpoint %q: %w", path, err)
-		}
-	}()
-	f, err := renameio.NewPendingFile(path, renameio.WithTempDir(filepath.Dir(path)), renameio.WithPermissions(0o644))
+// Save writes the file at path, which is replaced as a whole or left as it was. A link stays one,
+// and its file is replaced.
+func (cp *Checkpoint) Save(path string) error {
+	target, err := targetOf(path)
+	if err == nil {
+		_, err = replace(target, cp.Encode)
+	}
 	if err != nil {
-		return err
+		return fmt.Errorf("saving checkpoint %q: %w", path, err)
 	}
-	defer f.Cleanup()
-	w := bufio.NewWriterSize(f, 1<<20)
-	if err := cp.Encode(w); err != nil {
-		return err
-	}
-	if err := w.Flush(); err != nil {
-		return err
-	}
-	return f.CloseAtomicallyReplace()
+	return nil
 }
 
 // lines are the entries of a list in the file, each made when it is written: those of a

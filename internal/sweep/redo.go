@@ -1,13 +1,11 @@
 package sweep
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"time"
-
-	"github.com/google/renameio/v2"
 )
 
 // redo is the strategy of a run that measures again what the checkpoint holds: every cell
@@ -106,12 +104,13 @@ func (r *run) answer(choice Choice) *Answer {
 // copyAside copies the file to a name with the time in it, as -fresh would give it, and
 // returns that.
 func (s *Store) copyAside(now time.Time) (string, error) {
-	data, err := os.ReadFile(s.path)
-	if err != nil {
-		return "", fmt.Errorf("copying the checkpoint before a cell of it is replaced: %w", err)
-	}
 	name := asideName(s.path, now)
-	if err := renameio.WriteFile(name, data, 0o644); err != nil {
+	var data bytes.Buffer
+	err := s.encode(&data)
+	if err == nil {
+		err = s.copyTo(name, data.Bytes())
+	}
+	if err != nil {
 		return "", fmt.Errorf("copying the checkpoint before a cell of it is replaced: %w", err)
 	}
 	return name, nil
@@ -131,7 +130,7 @@ func (s *Store) forget(c Cell) (confirmations int) {
 		}
 		remeasured, lines = append(remeasured, r), append(lines, s.remeasured[i])
 	}
-	s.cp.Remeasured, s.remeasured = remeasured, lines
+	s.cp.Remeasured, s.remeasured, s.whole = remeasured, lines, true
 	return confirmations
 }
 

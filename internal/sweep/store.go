@@ -1,10 +1,10 @@
 package sweep
 
 import (
-	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -16,18 +16,23 @@ import (
 	"github.com/google/renameio/v2"
 )
 
-// Store keeps a sweep's checkpoint on disk while it grows. After each Put the
-// file holds either all results up to it or, when saving failed, all up to the
-// one before.
+// Store keeps a sweep's checkpoint on disk while it grows. After each Put the file and its
+// journal hold either all results up to it or, when saving failed, all up to the one before.
 type Store struct {
+	// Lock, where it is not nil, has to be held when something is saved.
+	Lock *Lock
+
 	path string
 	cp   *Checkpoint
 	at   map[Cell]int // places in the checkpoint's results
-	// results and remeasured are the lines that each entry takes in the file, so that a
-	// save costs no more than the writing of what did not change.
+	// results and remeasured are the lines that each entry takes in the file, so that writing it
+	// costs no encoding of what did not change.
 	results, remeasured [][]byte
-	// saved says that the file was there, from before or by a save.
-	saved bool
+
+	onDisk  stamp    // the file as it was read or written last
+	journal *journal // what was saved since, nil for nothing
+	whole   bool     // the next save has to write the file anew: the journal can't hold what changed
+	header  bool     // the header has changed since it was saved
 
 	// Note says what became of an existing file, for the user; empty when there
 	// is nothing to say.
@@ -42,6 +47,10 @@ type Store struct {
 // can't take the file is an error before anything is measured.
 func OpenStore(dir string, h Header, fresh bool, now time.Time) (*Store, error) {
 	s := &Store{path: filepath.Join(dir, FileName), at: make(map[Cell]int)}
+	target, linkErr := targetOf(s.path)
+	if linkErr == nil {
+		s.path = target
+	}
 	if fresh {
 		aside, err := PutAside(s.path, now)
 		if err != nil {
@@ -50,11 +59,12 @@ func OpenStore(dir string, h Header, fresh bool, now time.Time) (*Store, error) 
 		if aside != "" {
 			s.Note = "the checkpoint that stood there is now " + aside
 		}
+		linkErr = nil
 	}
-	if err := s.follow(); err != nil {
-		return nil, err
+	if linkErr != nil {
+		return nil, linkErr
 	}
-	cp, err := Load(s.path)
+	cp, onDisk, err := load(s.path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		h.Started = now
@@ -83,7 +93,7 @@ func OpenStore(dir string, h Header, fresh bool, now time.Time) (*Store, error) 
 		}
 	}
 	cp.Sweep = h
-	s.cp, s.saved = cp, err == nil
+	s.cp, s.onDisk, s.whole = cp, onDisk, true // the header may be another, and a journal ends with the next save
 	if s.results, err = linesOf("result", cp.Results).all(); err != nil {
 		return nil, err
 	}
@@ -96,30 +106,20 @@ func OpenStore(dir string, h Header, fresh bool, now time.Time) (*Store, error) 
 	return s, s.try()
 }
 
-// follow has the store work on the file that a link names. A link to nothing is
-// no sweep that has not begun: its disk may not be mounted.
-func (s *Store) follow() error {
-	info, err := os.Lstat(s.path)
-	if err != nil || info.Mode()&fs.ModeSymlink == 0 {
-		return nil // Load tells
-	}
-	target, err := filepath.EvalSymlinks(s.path)
-	if err != nil {
-		return fmt.Errorf("checkpoint %q is a link to a file that is not there (%w): mount its disk, or remove the link to begin anew", s.path, err)
-	}
-	s.path = target
-	return nil
-}
-
-// PutAside gives a checkpoint's file a name with the time in it and returns that, or
-// nothing where there is no file.
+// PutAside gives a checkpoint's file and its journal names with the time in them and returns the
+// file's, or nothing where there is neither.
 func PutAside(path string, now time.Time) (aside string, err error) {
-	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
-		return "", nil
-	}
 	aside = asideName(path, now)
-	if err := os.Rename(path, aside); err != nil {
-		return "", fmt.Errorf("putting the checkpoint aside: %w", err)
+	moved := false
+	for _, names := range [][2]string{{path, aside}, {JournalOf(path), JournalOf(aside)}} {
+		err := os.Rename(names[0], names[1])
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return "", fmt.Errorf("putting the checkpoint aside: %w", err)
+		}
+		moved = moved || err == nil
+	}
+	if !moved {
+		return "", nil
 	}
 	return aside, nil
 }
@@ -129,11 +129,16 @@ func asideName(path string, now time.Time) string {
 	stem := strings.TrimSuffix(path, ".json") + now.Format("-20060102-150405.000")
 	name := stem + ".json"
 	for i := 2; ; i++ {
-		if _, err := os.Lstat(name); errors.Is(err, fs.ErrNotExist) {
+		if !exists(name) && !exists(JournalOf(name)) {
 			return name
 		}
 		name = fmt.Sprintf("%s-%d.json", stem, i)
 	}
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
 }
 
 func (s *Store) adoptOlder(cp *Checkpoint, h Header, now time.Time) error {
@@ -145,7 +150,7 @@ func (s *Store) adoptOlder(cp *Checkpoint, h Header, now time.Time) error {
 		return fmt.Errorf("reading checkpoint: %w", err)
 	}
 	kept := s.path[:len(s.path)-len(".json")] + "-older-tool" + now.Format("-20060102-150405") + ".json"
-	if err := renameio.WriteFile(kept, data, 0o644); err != nil {
+	if err := s.copyTo(kept, data); err != nil {
 		return fmt.Errorf("keeping the older tool's checkpoint: %w", err)
 	}
 	s.Note = "the checkpoint is an older tool's: its cells count, and the file is kept as " + kept
@@ -186,7 +191,7 @@ func (s *Store) Put(r Result) error {
 		s.cp.Results = append(s.cp.Results, Result{})
 	}
 	s.results[i], s.cp.Results[i] = line, r
-	return s.save()
+	return s.save(fmt.Appendf(nil, `{"result":%s}`, line))
 }
 
 // Remeasure adds what was measured beside the plan, or takes the place of the
@@ -203,51 +208,135 @@ func (s *Store) Remeasure(r Remeasured, more bool) error {
 	}
 	i := len(s.cp.Remeasured) - 1
 	s.remeasured[i], s.cp.Remeasured[i] = line, r
-	return s.save()
+	return s.save(fmt.Appendf(nil, `{"at":%d,"remeasured":%s}`, i, line))
 }
 
 // Learn keeps what was learned of the prompt's length, which is saved with the
 // next result.
-func (s *Store) Learn(sizing Sizing) { s.cp.Sweep.Sizing = sizing }
+func (s *Store) Learn(sizing Sizing) { s.cp.Sweep.Sizing, s.header = sizing, true }
 
 // Warn keeps a warning about the machine, which is saved with the next result.
 func (s *Store) Warn(text string) {
 	if !slices.Contains(s.cp.Sweep.Warnings, text) {
-		s.cp.Sweep.Warnings = append(s.cp.Sweep.Warnings, text)
+		s.cp.Sweep.Warnings, s.header = append(s.cp.Sweep.Warnings, text), true
 	}
 }
 
 // Found keeps what a search has found, which is saved with the next result.
-func (s *Store) Found(a *Answer) { s.cp.Sweep.Search = a }
+func (s *Store) Found(a *Answer) { s.cp.Sweep.Search, s.header = a, true }
 
 // Save saves what is kept for the next result, where there will be none.
 func (s *Store) Save() error { return s.save() }
 
-// save replaces the file: a temporary file in the same folder, sync, rename,
-// and a sync of the folder, without which a power cut can undo the rename.
-func (s *Store) save() (err error) {
+// A checkpoint of up to smallFile bytes, which are some hundred cells, is written anew with each
+// save. A larger one has a journal, up to the journalPart-th part of its size: so each byte is written
+// some six times, however many cells there are.
+const (
+	smallFile   = 64 << 10
+	journalPart = 4
+)
+
+// save saves the entries, lines of a journal, and the header where it has changed.
+func (s *Store) save(entries ...[]byte) (err error) {
+	defer func() {
+		s.whole = s.whole || err != nil
+		s.named(&err)
+	}()
+	if err := s.check(); err != nil {
+		return err
+	}
+	if s.whole || s.onDisk.info.Size() < smallFile || s.journal != nil && s.journal.size > s.onDisk.info.Size()/journalPart {
+		return s.write()
+	}
+	if s.header {
+		header, err := json.Marshal(s.cp.Sweep)
+		if err != nil {
+			return fmt.Errorf("encoding header: %w", err)
+		}
+		entries = append(entries, fmt.Appendf(nil, `{"sweep":%s}`, header))
+	}
+	if len(entries) == 0 {
+		return nil
+	}
+	if s.journal == nil {
+		if s.journal, err = beginJournal(s.path, s.onDisk); err != nil {
+			return err
+		}
+	}
+	s.header = false
+	return s.journal.append(entries...)
+}
+
+// errChanged says that the checkpoint is not the one that was saved.
+var errChanged = errors.New("something else has changed it since this sweep saved it")
+
+// check returns an error where a save would replace what is not this sweep's: the file that
+// another has written. One that was removed is written again.
+func (s *Store) check() error {
+	if err := s.Lock.check(); err != nil {
+		return err
+	}
+	changed, err := s.onDisk.changed(s.path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		s.whole = true
+	case err != nil:
+		return err
+	case changed:
+		return errChanged
+	}
+	return nil
+}
+
+// write writes the file anew, which ends the journal.
+func (s *Store) write() (err error) {
+	if s.onDisk, err = replace(s.path, s.encode); err != nil {
+		return err
+	}
+	s.endJournal()
+	s.whole, s.header = false, false
+	return nil
+}
+
+func (s *Store) encode(w io.Writer) error {
+	return encode(w, s.cp.Sweep, kept(s.results), kept(s.remeasured))
+}
+
+func (s *Store) endJournal() {
+	if s.journal != nil {
+		s.journal.file.Close()
+		s.journal = nil
+	}
+}
+
+// Fold writes what the journal holds into the checkpoint file, so that the file alone has all.
+func (s *Store) Fold() (err error) {
+	if s.journal == nil {
+		return nil
+	}
 	defer s.named(&err)
-	f, err := s.write()
+	if err := s.check(); err != nil {
+		return err
+	}
+	return s.write()
+}
+
+// copyTo writes a copy of the checkpoint's data, with the mode that its file has.
+func (s *Store) copyTo(name string, data []byte) error {
+	info, err := os.Stat(s.path)
 	if err != nil {
 		return err
 	}
-	defer f.Cleanup()
-	if err := f.CloseAtomicallyReplace(); err != nil {
-		return err
-	}
-	s.saved = true
-	d, err := os.Open(filepath.Dir(s.path))
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
+	return renameio.WriteFile(name, data, info.Mode().Perm(), renameio.IgnoreUmask())
 }
 
 // try finds out whether the file could be saved, without doing it.
 func (s *Store) try() (err error) {
 	defer s.named(&err)
-	f, err := s.write()
+	if err := removeUnfinished(s.path); err != nil {
+		return err
+	}
+	f, _, err := writeBeside(s.path, s.encode)
 	if err != nil {
 		return err
 	}
@@ -259,6 +348,8 @@ func (s *Store) named(err *error) {
 	case *err == nil:
 	case s.folderGone():
 		*err = fmt.Errorf("saving checkpoint %q: its folder is gone: %w", s.path, *err)
+	case errors.Is(*err, errTaken), errors.Is(*err, errChanged):
+		*err = fmt.Errorf("saving checkpoint %q: %w", s.path, *err)
 	default:
 		*err = fmt.Errorf("saving checkpoint %q: %w; what was saved before is whole", s.path, *err)
 	}
@@ -268,43 +359,4 @@ func (s *Store) named(err *error) {
 func (s *Store) folderGone() bool {
 	info, err := os.Stat(filepath.Dir(s.path))
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) || err == nil && !info.IsDir()
-}
-
-// gone reports whether the file was removed since it was saved, alone or with its folder.
-func (s *Store) gone() bool {
-	if len(s.cp.Results)+len(s.cp.Remeasured) == 0 {
-		return false // of nothing there is no file
-	}
-	_, err := os.Stat(s.path)
-	return s.folderGone() || s.saved && errors.Is(err, fs.ErrNotExist)
-}
-
-// Restore writes the file again where it is gone, in a folder of the same name that it
-// makes if need be, and reports whether it was gone. After an error nothing is on disk.
-func (s *Store) Restore() (gone bool, err error) {
-	if !s.gone() {
-		return false, nil
-	}
-	if err := os.MkdirAll(filepath.Dir(s.path), 0o755); err != nil {
-		return true, fmt.Errorf("making the folder of checkpoint %q: %w", s.path, err)
-	}
-	return true, s.save()
-}
-
-// write returns a temporary file that holds all.
-func (s *Store) write() (_ *renameio.PendingFile, err error) {
-	f, err := renameio.NewPendingFile(s.path, renameio.WithTempDir(filepath.Dir(s.path)), renameio.WithPermissions(0o644))
-	if err != nil {
-		return nil, err
-	}
-	defer func() {
-		if err != nil {
-			f.Cleanup()
-		}
-	}()
-	w := bufio.NewWriterSize(f, 1<<20)
-	if err := encode(w, s.cp.Sweep, kept(s.results), kept(s.remeasured)); err != nil {
-		return nil, err
-	}
-	return f, w.Flush()
 }

@@ -1,9 +1,12 @@
 package sweep
 
 import (
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -173,8 +176,8 @@ func TestStoreSurvivesAFailedSave(t *testing.T) {
 	assert.Len(t, cp.Results, 1)
 }
 
-// benchmarkPut measures what a sample costs beside its measurement: encoding,
-// the whole file written, sync, rename, sync of the folder.
+// benchmarkPut measures what a sample costs beside its measurement: encoding, a line of the
+// journal and its sync, and now and then the whole file.
 func benchmarkPut(b *testing.B, cells int) {
 	s, err := OpenStore(b.TempDir(), Header{Model: "m"}, false, noon)
 	require.NoError(b, err)
@@ -190,19 +193,53 @@ func benchmarkPut(b *testing.B, cells int) {
 		require.Error(b, s.Put(fill(i)))
 	}
 	s.path = path
+	before := written(b)
 	for b.Loop() {
 		if err := s.Put(fill(cells - 1)); err != nil {
 			b.Fatal(err)
 		}
 	}
+	b.ReportMetric(float64(written(b)-before)/float64(b.N), "written-bytes/op")
 	info, err := os.Stat(path)
 	require.NoError(b, err)
 	b.ReportMetric(float64(info.Size()), "file-bytes")
 }
 
+// written returns how many bytes this process has written, as the system counts them.
+func written(b *testing.B) int {
+	b.Helper()
+	data, err := os.ReadFile("/proc/self/io")
+	if err != nil {
+		b.Skip("the bytes written are not to be had here")
+	}
+	_, text, _ := strings.Cut(string(data), "wchar: ")
+	n, err := strconv.Atoi(strings.Fields(text)[0])
+	require.NoError(b, err)
+	return n
+}
+
 func BenchmarkPut600(b *testing.B)    { benchmarkPut(b, 600) }
 func BenchmarkPut10000(b *testing.B)  { benchmarkPut(b, 10_000) }
 func BenchmarkPut100000(b *testing.B) { benchmarkPut(b, 100_000) }
+
+// BenchmarkGrow saves a sample of each cell of a sweep: its bytes and time for a save are not to
+// grow with the cells.
+func BenchmarkGrow(b *testing.B) {
+	for _, cells := range []int{600, 2000, 10_000, 100_000} {
+		b.Run(fmt.Sprintf("cells=%d", cells), func(b *testing.B) {
+			before := written(b)
+			for b.Loop() {
+				s := openStore(b, b.TempDir(), Header{Model: "m"})
+				for i := range cells {
+					require.NoError(b, s.Put(measured(1+i/100, 1+i%100, 4321.5)))
+				}
+			}
+			saves := float64(b.N * cells)
+			b.ReportMetric(float64(written(b)-before)/saves, "written-bytes/save")
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/saves, "ns/save")
+		})
+	}
+}
 
 // TestStoreRestores: what was removed while the sweep runs is not called whole, and is
 // written again from what is in memory.
@@ -211,9 +248,9 @@ func TestStoreRestores(t *testing.T) {
 		dir := filepath.Join(t.TempDir(), "out")
 		require.NoError(t, os.Mkdir(dir, 0o755))
 		s := openStore(t, dir, Header{Model: "m"})
-		gone, err := s.Restore()
+		restored, err := s.Restore(noon)
 		require.NoError(t, err)
-		assert.False(t, gone, "there is nothing to lose yet")
+		assert.Empty(t, restored, "there is nothing to lose yet")
 		assert.NoFileExists(t, s.Path())
 		require.NoError(t, s.Put(measured(1, 1, 10)))
 		return s, dir
@@ -226,37 +263,37 @@ func TestStoreRestores(t *testing.T) {
 	}
 
 	s, dir := begin()
-	gone, err := s.Restore()
+	restored, err := s.Restore(noon)
 	require.NoError(t, err)
-	assert.False(t, gone)
+	assert.Empty(t, restored)
 	require.NoError(t, os.RemoveAll(dir))
 	err = s.Put(measured(2, 1, 20))
 	assert.ErrorContains(t, err, "its folder is gone: ")
 	assert.NotContains(t, err.Error(), "whole")
-	gone, err = s.Restore()
+	restored, err = s.Restore(noon)
 	require.NoError(t, err)
-	assert.True(t, gone)
+	assert.Equal(t, s.Path(), restored)
 	requireWhole(s)
 
 	s, _ = begin()
 	require.NoError(t, os.Remove(s.Path()))
-	gone, err = s.Restore()
+	restored, err = s.Restore(noon)
 	require.NoError(t, err)
-	assert.True(t, gone, "the file alone")
+	assert.Equal(t, s.Path(), restored, "the file alone")
 	requireWhole(s)
 
 	_, dir = begin()
 	s = openStore(t, dir, Header{Model: "m"})
 	require.NoError(t, os.RemoveAll(dir))
-	gone, err = s.Restore()
+	restored, err = s.Restore(noon)
 	require.NoError(t, err)
-	assert.True(t, gone, "what an earlier run saved")
+	assert.Equal(t, s.Path(), restored, "what an earlier run saved")
 	requireWhole(s)
 
 	s, dir = begin()
 	require.NoError(t, os.RemoveAll(dir))
 	require.NoError(t, os.WriteFile(dir, nil, 0o644))
-	gone, err = s.Restore()
+	restored, err = s.Restore(noon)
 	assert.ErrorContains(t, err, "making the folder of checkpoint ")
-	assert.True(t, gone, "a file has its name")
+	assert.Equal(t, s.Path(), restored, "a file has its name")
 }

@@ -1,0 +1,107 @@
+package survives
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/internal/sweeptest"
+)
+
+// TestSurvivesATakeover lets a second sweep begin at the path of one that runs, whose lock is
+// out of the way: the folder was renamed, removed, or the lock alone was. The first stops, and each
+// sample that either reported is in a file.
+func TestSurvivesATakeover(t *testing.T) {
+	for name, away := range map[string]func(out string) error{
+		"folder renamed": func(out string) error { return os.Rename(out, out+"-moved") },
+		"folder removed": os.RemoveAll,
+		"lock removed":   func(out string) error { return os.Remove(filepath.Join(out, sweep.LockFile)) },
+		"lock renamed": func(out string) error {
+			return os.Rename(filepath.Join(out, sweep.LockFile), filepath.Join(out, "lock"))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			out := filepath.Join(t.TempDir(), "out")
+			_, args := sweeptest.SimulatedBy(t, 20, out, manyCells)
+			_, others := sweeptest.SimulatedBy(t, 20, out, manyCells)
+			first := sweeptest.Start(t, args...)
+			first.Await(t, "# 3/")
+			require.NoError(t, first.Command.Process.Signal(syscall.SIGSTOP), "so that it saves nothing before the second has the lock")
+			require.NoError(t, away(out))
+			second := sweeptest.Start(t, others...)
+			second.Await(t, "BenchmarkSweep/")
+			require.NoError(t, first.Command.Process.Signal(syscall.SIGCONT))
+			printed, code := first.Wait()
+			assert.Equal(t, 1, code, printed)
+			second.Signal(t, syscall.SIGINT)
+
+			assert.Contains(t, printed, "another sweep is at work there now")
+			beside := regexp.MustCompile(`what this one has measured, \d+ cells, is in (\S+\.json)`).FindStringSubmatch(printed)
+			require.NotNil(t, beside, printed)
+			cp, err := sweep.Load(beside[1])
+			require.NoError(t, err)
+			sweeptest.RequireSamples(t, cp, sweeptest.BenchLines(printed))
+			sweeptest.RequireSamples(t, sweeptest.Load(t, out), sweeptest.BenchLines(second.Printed()))
+		})
+	}
+}
+
+// TestSurvivesAnEditedCheckpoint changes the checkpoint under a sweep: the change stays, and so
+// does what was measured.
+func TestSurvivesAnEditedCheckpoint(t *testing.T) {
+	out := t.TempDir()
+	_, args := sweeptest.SimulatedBy(t, 20, out, manyCells)
+	p := sweeptest.Start(t, args...)
+	p.Await(t, "# 3/")
+	file := filepath.Join(out, sweep.FileName)
+	require.NoError(t, os.WriteFile(file, []byte("mine"), 0o644))
+	printed, code := p.Wait()
+	assert.Equal(t, 1, code)
+	text, err := os.ReadFile(file)
+	require.NoError(t, err)
+	assert.Equal(t, "mine", string(text))
+	asides, err := filepath.Glob(filepath.Join(out, "benchmark_results-*.json"))
+	require.NoError(t, err)
+	require.Len(t, asides, 1, printed)
+	cp, err := sweep.Load(asides[0])
+	require.NoError(t, err)
+	sweeptest.RequireSamples(t, cp, sweeptest.BenchLines(printed))
+}
+
+// TestSurvivesTwoLinks: of two sweeps whose checkpoints are links to one file the second is
+// refused.
+func TestSurvivesTwoLinks(t *testing.T) {
+	dir := t.TempDir()
+	shared := filepath.Join(dir, "shared.json")
+	outs := [2]string{filepath.Join(dir, "a"), filepath.Join(dir, "b")}
+	var all [2][]string
+	for i, out := range outs {
+		require.NoError(t, os.Mkdir(out, 0o755))
+		_, all[i] = sweeptest.SimulatedBy(t, 20, out, manyCells)
+	}
+	// An empty sweep of the first makes the file.
+	_, code := sweeptest.Start(t, append(all[0], "-budget", "1cells")...).Wait()
+	require.Zero(t, code)
+	require.NoError(t, os.Rename(filepath.Join(outs[0], sweep.FileName), shared))
+	for _, out := range outs {
+		require.NoError(t, os.Symlink(shared, filepath.Join(out, sweep.FileName)))
+	}
+	first := sweeptest.Start(t, all[0]...)
+	first.Await(t, "# 3/")
+	printed, code := sweeptest.Start(t, all[1]...).Wait()
+	assert.Equal(t, 1, code)
+	assert.Contains(t, printed, "another sweep is at work on "+shared)
+	first.Signal(t, syscall.SIGINT)
+	cp, err := sweep.Load(shared)
+	require.NoError(t, err)
+	sweeptest.RequireSamples(t, cp, sweeptest.BenchLines(first.Printed()))
+	link, err := os.Readlink(filepath.Join(outs[0], sweep.FileName))
+	require.NoError(t, err)
+	assert.Equal(t, shared, link, "a link stays a link")
+}
