@@ -33,16 +33,36 @@ var (
 	pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{"code": code}).Parse(pageHTML))
 )
 
-// code returns text as HTML, with what stands between backquotes as code.
+// code returns text as HTML, with what stands between backquotes as code. Those between the
+// quotes of a command are its own.
 func code(text string) template.HTML {
-	parts := strings.Split(text, "`")
-	for i, part := range parts {
-		parts[i] = template.HTMLEscapeString(part)
-		if i%2 == 1 {
-			parts[i] = "<code>" + parts[i] + "</code>"
+	var html strings.Builder
+	for {
+		before, rest, found := strings.Cut(text, "`")
+		html.WriteString(template.HTMLEscapeString(before))
+		if !found {
+			return template.HTML(html.String())
+		}
+		end := endOfCode(rest)
+		html.WriteString("<code>" + template.HTMLEscapeString(rest[:end]) + "</code>")
+		text = strings.TrimPrefix(rest[end:], "`")
+	}
+}
+
+// endOfCode returns the place of the backquote that ends it, or the text's end.
+func endOfCode(text string) int {
+	quoted := false
+	for i := 0; i < len(text); i++ {
+		switch {
+		case text[i] == '\\' && !quoted:
+			i++
+		case text[i] == '\'':
+			quoted = !quoted
+		case text[i] == '`' && !quoted:
+			return i
 		}
 	}
-	return template.HTML(strings.Join(parts, ""))
+	return len(text)
 }
 
 // page is what the template is filled with.

@@ -134,3 +134,15 @@ func TestPageGrows(t *testing.T) {
 		})
 	}
 }
+
+// TestCodeOfACommand: a command is one, whatever its words hold.
+func TestCodeOfACommand(t *testing.T) {
+	for text, want := range map[string]string{
+		"a: `go test -out='`id`'` b":         "a: <code>go test -out=&#39;`id`&#39;</code> b",
+		"`-out='it'\\''s `'`, `-repeat 6` b": "<code>-out=&#39;it&#39;\\&#39;&#39;s `&#39;</code>, <code>-repeat 6</code> b",
+		"a <b>":                              "a &lt;b&gt;",
+		"a `b":                               "a <code>b</code>",
+	} {
+		assert.EqualValues(t, want, code(text), text)
+	}
+}

@@ -2,6 +2,7 @@ package sweep
 
 import (
 	"cmp"
+	"flag"
 	"fmt"
 	"maps"
 	"math"
@@ -268,27 +269,47 @@ func (cp *Checkpoint) fewestSamples() (least int, missing func(samples int) (loa
 }
 
 // Line returns the command of a sweep with the header's own config and flags, and further ones,
-// which take the place of those of the same name.
+// which take the place of those of the same name. Of the header, which may be of a file from
+// elsewhere, it takes flags of a sweep and no others: go test has some that run commands.
 func (h Header) Line(flags ...string) string {
-	command := h.Command
-	if command == "" {
-		command = "-config FILE"
+	known := flag.NewFlagSet("", flag.ContinueOnError)
+	new(Overrides).Register(known)
+	line := []string{"go test -run Sweep -timeout 0 -config", cmp.Or(h.config(), "FILE")}
+	words, _ := h.words()
+	for _, word := range words {
+		name, _, joined := strings.Cut(word, "=")
+		given := slices.ContainsFunc(flags, func(flag string) bool { return flag == name || strings.HasPrefix(flag, name+"=") })
+		if joined && !given && strings.HasPrefix(name, "-") && known.Lookup(name[1:]) != nil {
+			line = append(line, name+"="+Quoted(word[len(name)+1:]))
+		}
 	}
-	words := slices.DeleteFunc(strings.Split(command, " "), func(word string) bool {
-		return slices.ContainsFunc(flags, func(flag string) bool {
-			name, _, _ := strings.Cut(flag, "=")
-			return strings.HasPrefix(word, name+"=")
-		})
-	})
-	return strings.Join(append(append([]string{"go test -run Sweep -timeout 0"}, words...), flags...), " ")
+	return strings.Join(append(line, flags...), " ")
+}
+
+// words returns the flags of the sweep's command, and its config.
+func (h Header) words() (flags []string, config string) {
+	words, err := Words(h.Command)
+	if err != nil || len(words) < 2 || words[0] != "-config" {
+		return nil, ""
+	}
+	return words[2:], words[1]
+}
+
+// config returns the config's file as a word for a shell, empty where it is not known.
+func (h Header) config() string {
+	_, config := h.words()
+	if config == "" {
+		return ""
+	}
+	return FileArgument(config)
 }
 
 // DefaultOut returns the folder that a sweep with the checkpoint's config takes where none is
 // named; empty where the config is not known.
 func (cp *Checkpoint) DefaultOut() string {
-	words := strings.Fields(cp.Sweep.Command)
-	if len(words) < 2 || !plain.MatchString(words[1]) {
+	_, config := cp.Sweep.words()
+	if config == "" || outOf(config) == "" {
 		return ""
 	}
-	return outOf(words[1]) + cp.Sweep.Shard.Suffix()
+	return outOf(config) + cp.Sweep.Shard.Suffix()
 }

@@ -4,7 +4,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -150,7 +149,7 @@ func (o *Overrides) flags(key string) string {
 // stand in a command: not those that say where, which may be different on another
 // machine, or how much of it. The host's would hold a password.
 func (o *Overrides) Command(config string) string {
-	words := []string{"-config", Quoted(config)}
+	words := []string{"-config", FileArgument(config)}
 	for _, e := range o.edits {
 		switch e.key {
 		case "host", "server_log", "out", "shard", "budget", "retry_failed", "redo", "fresh":
@@ -159,17 +158,6 @@ func (o *Overrides) Command(config string) string {
 		}
 	}
 	return strings.Join(words, " ")
-}
-
-// plain matches what a shell leaves as it is.
-var plain = regexp.MustCompile(`^[\w@%+=:,./-]+$`)
-
-// Quoted returns the text as a word for a shell.
-func Quoted(text string) string {
-	if plain.MatchString(text) {
-		return text
-	}
-	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
 }
 
 func (o *Overrides) apply(c *Config) error {

@@ -1,0 +1,41 @@
+package merge
+
+import (
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+)
+
+// TestMissingCommandsCanBePasted has a shell say what it makes of the commands of shards whose
+// folders and config mean something to it.
+func TestMissingCommandsCanBePasted(t *testing.T) {
+	for _, name := range []string{"my sweep", "it's", "$(id)", "`id`", "a;id", "~", "a\nb", "\"", "日本", "\x1b[2J"} {
+		t.Run(name, func(t *testing.T) {
+			part := shard(1, 2)
+			part.Sweep.Command = new(sweep.Overrides).Command(name + ".yaml")
+			part.Results = part.Results[1:]
+			dir := save(t, map[string]*sweep.Checkpoint{name + "-1of2": part})
+			m, err := Merge([]string{filepath.Join(dir, name+"-1of2")})
+			require.NoError(t, err)
+			var commands []string
+			for line := range strings.Lines(text(t, m)) {
+				if command, ok := strings.CutPrefix(line, "  go test "); ok {
+					commands = append(commands, command)
+				}
+			}
+			require.Len(t, commands, 2)
+			for i, command := range commands {
+				out, err := exec.CommandContext(t.Context(), "sh", "-c", "printf '<%s>' "+command).CombinedOutput()
+				require.NoError(t, err)
+				suffix := []string{"1", "2"}[i] + "of2"
+				assert.Equal(t, "<-run><Sweep><-timeout><0><-config><"+name+".yaml><-shard="+strings.Replace(suffix, "of", "/", 1)+"><-out="+filepath.Join(dir, name+"-"+suffix)+">", string(out))
+			}
+		})
+	}
+}
