@@ -284,7 +284,7 @@ func (b *Bench) howToGoOn(summary sweep.Summary) string {
 		return "to go on: the same command with -run Sweep, and without -skip and -redo, " + goesOn
 	case cut && b.sweep.Filtered:
 		return "to go on: the same command with -run Sweep, and without -skip and -fresh, " + goesOn
-	case cut && b.config.Fresh:
+	case cut && b.config.Fresh == sweep.FreshAlways:
 		return "to go on: the same command without -fresh " + goesOn
 	case cut:
 		return "to go on: the same command again " + goesOn
@@ -337,7 +337,8 @@ func (b *Bench) openStore(server *ollamarun.Server, subject subject, prompter *s
 		return nil, check.Evidence{}, err
 	}
 	header.Command = command
-	store, err := sweep.OpenStore(b.config.Out, header, b.config.Fresh, time.Now())
+	header.Run = report.OneLine(os.Getenv("SWEEP_RUN"))
+	store, err := sweep.Open(b.config.Out, header, b.config.Fresh, time.Now())
 	if err != nil {
 		return nil, check.Evidence{}, err
 	}

@@ -57,7 +57,7 @@ func midway() Input {
 
 func TestPlanTexts(t *testing.T) {
 	unknown := Input{Config: config([]int{8192, 16384}, []int{512}), NoModel: "server away", Now: noon}
-	unknown.Config.Repeat, unknown.Config.Order, unknown.Config.Fresh = 6, sweep.OrderRound, true
+	unknown.Config.Repeat, unknown.Config.Order, unknown.Config.Fresh = 6, sweep.OrderRound, sweep.FreshAlways
 	unknown.Config.Budget = sweep.Budget{Time: time.Hour}
 	noGPU := Input{Config: config([]int{8192}, []int{512}), Model: llama8B(), Now: noon}
 	noGPU.Model.Window = 4096

@@ -39,7 +39,7 @@ func (p *Plan) printCells(b *strings.Builder) {
 		fmt.Fprintf(b, ", with %d prompts each", p.Config.Repeat)
 	}
 	b.WriteString("\n")
-	if p.Config.Fresh {
+	if p.Config.Fresh == sweep.FreshAlways {
 		b.WriteString("  -fresh begins anew: what stands is kept under another name\n")
 	}
 }

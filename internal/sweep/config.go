@@ -50,9 +50,9 @@ type Config struct {
 	Shard     Shard     `yaml:"shard"`     // the part of the grid to measure; zero for all
 	Out       string    `yaml:"out"`       // folder; empty for results/ and the config's base name
 
-	RetryFailed bool `yaml:"retry_failed"` // measure failed cells again
-	Redo        bool `yaml:"redo"`         // measure cells again that are named
-	Fresh       bool `yaml:"fresh"`        // put an existing checkpoint aside and start anew
+	RetryFailed bool  `yaml:"retry_failed"` // measure failed cells again
+	Redo        bool  `yaml:"redo"`         // measure cells again that are named
+	Fresh       Fresh `yaml:"fresh"`        // when to put an existing checkpoint aside and start anew
 }
 
 // The values of Config.Runner, Config.Engine and Config.Strategy.

@@ -78,7 +78,7 @@ func TestConfigFlagsOverride(t *testing.T) {
 		Host: "gpu:1", Ollama: "/bin/ollama",
 		NumCtx: Axis{Start: 10240, End: 12288, Step: 1024}, NumBatch: Axis{Start: 64, End: 256, Step: 64},
 		NumPredict: 2, Repeat: 6, Order: "cell", Confirm: -1, Retake: true, CellTimeout: 3 * time.Minute, ServerWait: 10 * time.Minute, Budget: Budget{Time: 2 * time.Hour}, Tolerance: 0.02, Prune: true,
-		Strategy: StrategyExhaustive, Shard: Shard{2, 3}, Out: "there", RetryFailed: true, Fresh: true,
+		Strategy: StrategyExhaustive, Shard: Shard{2, 3}, Out: "there", RetryFailed: true, Fresh: FreshAlways,
 	}, c)
 }
 
@@ -223,7 +223,7 @@ func TestConfigErrors(t *testing.T) {
 		{"reference_every", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nreference_every: -1\n", nil, `config my.yaml:5: reference_every: -1 is too small, the least is 0`},
 		{"yes for true", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nexclusive: yes\n", nil, `config my.yaml:5: exclusive: expected true or false, and this is "yes"`},
 		{"number for true", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nbaseline: 1\n", nil, `config my.yaml:5: baseline: expected true or false, and this is "1"`},
-		{"list for true", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nfresh: [true]\n", nil, `config my.yaml:5: fresh: expected true or false, and this is a list`},
+		{"list for true", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nfresh: [true]\n", nil, `config my.yaml:5: fresh: expected true, false or changed, and this is a list`},
 		{"redo and fresh", good + "redo: true\nfresh: true\n", nil, `config my.yaml:5: redo: fresh puts all that is measured aside, which leaves nothing to measure again: leave out one of the two`},
 		{"flags redo and fresh", good, []string{"-redo", "-fresh"}, `-redo: fresh puts all that is measured aside, which leaves nothing to measure again: leave out one of the two`},
 		{"flag no number", good, []string{"-repeat", "x"}, `invalid value "x" for flag -repeat: expected a whole number like 8, and this is "x"`},
@@ -233,7 +233,7 @@ func TestConfigErrors(t *testing.T) {
 		{"flag shard", good, []string{"-shard", "5/4"}, `invalid value "5/4" for flag -shard: 5/4: the first number counts from 1 to the second`},
 		{"flag duration", good, []string{"-cell-timeout", "15"}, `invalid value "15" for flag -cell-timeout: expected a duration like 15m or 90s, and this is "15"`},
 		{"flag negative duration", good, []string{"-budget", "-1s"}, `-budget: -1s is not above zero: write a duration like 15m`},
-		{"flag for true", good, []string{"-fresh=maybe"}, `invalid boolean value "maybe" for -fresh: expected true or false, and this is "maybe"`},
+		{"flag for true", good, []string{"-fresh=maybe"}, `invalid boolean value "maybe" for -fresh: expected true, false or changed, and this is "maybe"`},
 		{"flag modelfile", good, []string{"-modelfile", "nowhere"}, `-modelfile: there is no file nowhere: names in a config are relative to its folder, those of flags to the current one`},
 		{"flag prompt", good, []string{"-prompt", "nowhere"}, `-prompt: there is no file nowhere: names in a config are relative to its folder, those of flags to the current one`},
 		{"flag engine", good, []string{"-engine", "x"}, `-engine: "x" is not known: write host or embedded`},
@@ -261,7 +261,7 @@ func TestConfigForms(t *testing.T) {
 	assert.Equal(t, "7b", c.Model)
 	assert.Equal(t, "7b", c.Host)
 	assert.Equal(t, []int{8, 16}, c.NumBatch.Values())
-	assert.True(t, c.Fresh)
+	assert.Equal(t, FreshAlways, c.Fresh)
 	assert.Equal(t, BaselineOff, c.Baseline)
 	assert.Equal(t, Budget{Time: 90 * time.Minute}, c.Budget)
 }

@@ -37,6 +37,9 @@ type Header struct {
 	// they say what is measured.
 	Command string    `json:"command,omitempty"`
 	Started time.Time `json:"started,omitzero"`
+	// Run is what SWEEP_RUN names the run that began the checkpoint: a job that a scheduler starts
+	// again has the same. Empty where none is named.
+	Run string `json:"run,omitempty"`
 
 	// Strategy is that of a search, empty for every cell; Prune says that cells
 	// which need more memory than one that ran out of it are passed over.

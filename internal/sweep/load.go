@@ -37,7 +37,7 @@ func loadOnce(path string) (*Checkpoint, stamp, error) {
 	if err != nil {
 		return nil, stamp{}, err
 	}
-	data, info, err := read(path)
+	data, info, err := readCheckpoint(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && journal != nil:
 		return nil, stamp{}, fmt.Errorf("journal %q continues a checkpoint that is not there: put %q back", name, target)
@@ -60,7 +60,7 @@ func loadOnce(path string) (*Checkpoint, stamp, error) {
 	return cp, s, nil
 }
 
-func read(path string) ([]byte, fs.FileInfo, error) {
+func readCheckpoint(path string) ([]byte, fs.FileInfo, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, nil, fmt.Errorf("reading checkpoint: %w", err)

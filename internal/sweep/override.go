@@ -85,7 +85,11 @@ func (o *Overrides) Register(flags *flag.FlagSet) {
 	define(o, flags, "budget", "budget", "`2h or 40cells`, after which no cell is begun", ParseBudget, func(c *Config, v Budget) { c.Budget = v })
 	yes("retry-failed", "retry_failed", "measure failed cells again", func(c *Config, v bool) { c.RetryFailed = v })
 	yes("redo", "redo", "measure the cells again that -run names", func(c *Config, v bool) { c.Redo = v })
-	yes("fresh", "fresh", "put an existing checkpoint aside and start anew", func(c *Config, v bool) { c.Fresh = v })
+	flags.BoolFunc("fresh", "put an existing checkpoint aside and start anew; =changed: where it belongs to another sweep", func(s string) error {
+		v, err := parseFresh(s)
+		o.edits = append(o.edits, edit{"fresh", "fresh", s, func(c *Config) error { c.Fresh = v; return nil }})
+		return err
+	})
 
 	for _, a := range []struct {
 		name, key string

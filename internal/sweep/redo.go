@@ -135,7 +135,7 @@ func (s *Store) forget(c Cell) (confirmations int) {
 }
 
 func (c *Config) checkRedo() error {
-	if c.Redo && c.Fresh {
+	if c.Redo && c.Fresh == FreshAlways {
 		return errors.New("fresh puts all that is measured aside, which leaves nothing to measure again: leave out one of the two")
 	}
 	return nil

@@ -77,9 +77,9 @@ func OpenStore(dir string, h Header, fresh bool, now time.Time) (*Store, error) 
 		}
 	default:
 		if diff := cp.Sweep.Differs(h); diff != "" {
-			return nil, fmt.Errorf("checkpoint %q belongs to another sweep: %s; use another -out folder, or start anew with -fresh, which keeps the file under another name", s.path, diff)
+			return nil, &OtherSweepError{s.path, diff}
 		}
-		h.Started = cp.Sweep.Started
+		h.Started, h.Run = cp.Sweep.Started, cp.Sweep.Run
 		h.Sizing = cp.Sweep.Sizing
 		h.Warnings = cp.Sweep.Warnings
 		if len(h.Devices) == 0 {
@@ -143,7 +143,7 @@ func exists(path string) bool {
 
 func (s *Store) adoptOlder(cp *Checkpoint, h Header, now time.Time) error {
 	if m := cp.Sweep.Model; m != "" && m != h.Model {
-		return fmt.Errorf("checkpoint %q belongs to another sweep: model is %q there and %q here; use another -out folder", s.path, m, h.Model)
+		return &OtherSweepError{s.path, fmt.Sprintf("model is %q there and %q here", m, h.Model)}
 	}
 	data, err := os.ReadFile(s.path)
 	if err != nil {

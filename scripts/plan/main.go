@@ -121,7 +121,7 @@ func tell(ctx context.Context, o bench.Options, in plan.Input, server func(memor
 		if err := measureOne(ctx, o); err != nil {
 			return err
 		}
-		in.Config.Fresh = false // which has happened
+		in.Config.Fresh = sweep.FreshNever // which has happened
 	}
 	if in.Checkpoint, err = checkpoint(in.Config); err != nil {
 		return err
@@ -168,7 +168,7 @@ func measureOne(ctx context.Context, o bench.Options) (err error) {
 // checkpoint reads that of the out folder, nil where there is none or the sweep
 // begins anew.
 func checkpoint(cfg sweep.Config) (*sweep.Checkpoint, error) {
-	if cfg.Fresh {
+	if cfg.Fresh == sweep.FreshAlways {
 		return nil, nil
 	}
 	cp, err := sweep.Load(filepath.Join(cfg.Out, sweep.FileName))
