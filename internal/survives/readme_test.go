@@ -20,7 +20,7 @@ func TestReadmeNamesItsTests(t *testing.T) {
 	_, section, _ := strings.Cut(string(readme), "\n## What a sweep survives\n")
 	section, _, _ = strings.Cut(section, "\n## ")
 	var tests strings.Builder
-	for _, pattern := range []string{"internal/*/*_test.go", "ollamarun/*_test.go"} {
+	for _, pattern := range []string{"internal/*/*_test.go", "ollamarun/*_test.go", "scripts/*/*_test.go"} {
 		files, err := filepath.Glob(filepath.Join(sweeptest.Root, pattern))
 		require.NoError(t, err)
 		for _, file := range files {

@@ -1,0 +1,257 @@
+package copies
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/parse"
+)
+
+var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+const keptName = "kept-20260301-120000.000"
+
+// cell returns a result with samples of so many tokens per second, each of a duration of its own.
+func cell(ctx int, rates ...int) sweep.Result {
+	r := sweep.Result{NumCtx: ctx, NumBatch: 8, Timestamp: noon.Add(time.Duration(ctx) * time.Second)}
+	for _, rate := range rates {
+		r.Samples = append(r.Samples, parse.Sample{PromptEvalCount: 100, PromptEvalDuration: 100 * time.Second / time.Duration(rate)})
+	}
+	r.SetRate()
+	return r
+}
+
+// failure returns a failed cell with a long text.
+func failure(ctx int) sweep.Result {
+	class := parse.OutOfGPUMemory
+	return sweep.Result{NumCtx: ctx, NumBatch: 8, Error: &class, Detail: strings.Repeat("out of memory ", 1000), Timestamp: noon}
+}
+
+// write makes an out folder.
+func write(t *testing.T, dir, version string, results ...sweep.Result) {
+	t.Helper()
+	require.NoError(t, os.MkdirAll(dir, 0o755))
+	cp := &sweep.Checkpoint{Version: sweep.Version, Sweep: sweep.Header{Model: "m", OllamaVersion: version}, Results: results}
+	require.NoError(t, cp.Save(filepath.Join(dir, sweep.FileName)))
+}
+
+// two are the folders of a test: what came, and what is here.
+type two struct{ from, into string }
+
+func newTwo(t *testing.T) two {
+	dir := t.TempDir()
+	return two{filepath.Join(dir, "it's from"), filepath.Join(dir, "into")}
+}
+
+func (f two) theirs(names ...string) string {
+	return filepath.Join(append([]string{f.from, "ci"}, names...)...)
+}
+
+func (f two) ours(names ...string) string {
+	return filepath.Join(append([]string{f.into, "ci"}, names...)...)
+}
+
+// resume returns what Resume says, and checks that what came is as it was and that nothing is
+// left of its work.
+func (f two) resume(t *testing.T) string {
+	t.Helper()
+	before := tree(t, f.from)
+	var b strings.Builder
+	require.NoError(t, Resume(f.from, f.into, noon, &b))
+	assert.Equal(t, before, tree(t, f.from))
+	entries, err := os.ReadDir(f.into)
+	require.NoError(t, err)
+	for _, e := range entries {
+		assert.NotContains(t, e.Name(), ".")
+	}
+	return b.String()
+}
+
+// tree returns a folder's files and what they hold.
+func tree(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	files := make(map[string]string)
+	require.NoError(t, filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		rel, relErr := filepath.Rel(dir, path)
+		files[rel] = string(text)
+		return errors.Join(err, relErr)
+	}))
+	return files
+}
+
+// TestResumeTakesTheCopyWithMoreSamples, whichever file is longer.
+func TestResumeTakesTheCopyWithMoreSamples(t *testing.T) {
+	rates, failures := []sweep.Result{cell(1, 10, 11, 12), cell(2, 10, 11, 12)}, []sweep.Result{failure(3), failure(4), failure(5)}
+	for name, theirs := range map[string]bool{"that came": true, "that is here": false} {
+		t.Run(name, func(t *testing.T) {
+			f := newTwo(t)
+			more, less := f.ours(), f.theirs()
+			if theirs {
+				more, less = less, more
+			}
+			write(t, more, "1", rates...)
+			write(t, less, "1", failures...)
+			best, other := tree(t, more)[sweep.FileName], tree(t, less)[sweep.FileName]
+			require.Greater(t, len(other), len(best))
+
+			said := f.resume(t)
+			assert.Contains(t, said, more+" is resumed, and not "+less+": 6 samples, and 0 in the other\n")
+			assert.Equal(t, best, tree(t, f.into)["ci/"+sweep.FileName])
+			assert.Equal(t, other, tree(t, f.ours(keptName))[sweep.FileName], "the failures are kept")
+			assert.Contains(t, said, "kept in "+f.ours(keptName))
+			assert.Contains(t, said, "go run ./scripts/report -in "+sweep.Quoted(f.ours())+" -in "+sweep.Quoted(f.ours(keptName)))
+		})
+	}
+}
+
+func TestResumeKeepsNothingOfWhatHasNothingMore(t *testing.T) {
+	f := newTwo(t)
+	write(t, f.ours(), "1", cell(1, 10, 11), cell(2, 10))
+	write(t, f.theirs(), "1", cell(1, 10, 11), cell(2, 10, 11))
+	assert.Equal(t, f.theirs()+" is resumed, and not "+f.ours()+": 4 samples, and 3 in the other\n", f.resume(t))
+	assert.Equal(t, tree(t, f.theirs()), tree(t, f.ours()))
+	assert.Empty(t, f.resume(t), "they are the same now")
+	assert.Equal(t, tree(t, f.theirs()), tree(t, f.ours()))
+}
+
+func TestResumeWithoutTheOther(t *testing.T) {
+	f := newTwo(t)
+	require.NoError(t, Resume(f.from, f.into, noon, os.Stderr))
+	assert.NoDirExists(t, f.into)
+
+	write(t, f.theirs(), "1", cell(1, 10))
+	require.NoError(t, os.WriteFile(filepath.Join(f.from, "stray"), nil, 0o644))
+	require.NoError(t, os.MkdirAll(f.ours(), 0o755))
+	assert.Empty(t, f.resume(t))
+	assert.Equal(t, tree(t, f.theirs()), tree(t, f.ours()))
+
+	require.NoError(t, os.RemoveAll(f.theirs()))
+	require.NoError(t, os.MkdirAll(f.theirs(), 0o755))
+	before := tree(t, f.ours())
+	assert.Empty(t, f.resume(t))
+	assert.Equal(t, before, tree(t, f.ours()))
+}
+
+// TestResumeOfTies: the newer, and that of this machine where both are as old.
+func TestResumeOfTies(t *testing.T) {
+	f := newTwo(t)
+	write(t, f.ours(), "1", cell(1, 10))
+	write(t, f.theirs(), "1", cell(2, 10))
+	want := tree(t, f.theirs())[sweep.FileName]
+	said := f.resume(t)
+	assert.Contains(t, said, f.theirs()+" is resumed, and not "+f.ours()+": both have as many samples, and it is not older\n")
+	assert.Equal(t, want, tree(t, f.ours())[sweep.FileName])
+	assert.Contains(t, tree(t, f.ours()), filepath.Join(keptName, sweep.FileName))
+
+	f = newTwo(t)
+	write(t, f.ours(), "1", cell(1, 10))
+	write(t, f.theirs(), "1", cell(1, 12))
+	want = tree(t, f.ours())[sweep.FileName]
+	f.resume(t)
+	assert.Equal(t, want, tree(t, f.ours())[sweep.FileName])
+	assert.Contains(t, tree(t, f.ours()), filepath.Join(keptName, sweep.FileName))
+}
+
+// TestResumeOfWhatCannotBeRead: it loses, and is kept to the byte, with all that belongs to it.
+func TestResumeOfWhatCannotBeRead(t *testing.T) {
+	for name, damage := range map[string]string{"cut": `{"version": 1, "sw`, "empty": "", "another version": `{"version": 99}`} {
+		t.Run(name, func(t *testing.T) {
+			for _, theirs := range []bool{true, false} {
+				f := newTwo(t)
+				broken, whole := f.ours(), f.theirs()
+				if theirs {
+					broken, whole = whole, broken
+				}
+				write(t, whole, "1", cell(1, 10))
+				want := tree(t, whole)[sweep.FileName]
+				require.NoError(t, os.MkdirAll(broken, 0o755))
+				require.NoError(t, os.WriteFile(filepath.Join(broken, sweep.FileName), []byte(damage), 0o644))
+				require.NoError(t, os.WriteFile(filepath.Join(broken, stem+".journal"), []byte("newest"), 0o644))
+				said := f.resume(t)
+				assert.Contains(t, said, whole+" is resumed, and not "+broken+": the other can't be read\n")
+				assert.Equal(t, want, tree(t, f.ours())[sweep.FileName])
+				assert.NotContains(t, tree(t, f.ours()), stem+".journal", "of the other copy")
+				assert.Equal(t, map[string]string{sweep.FileName: damage, stem + ".journal": "newest"}, tree(t, f.ours(keptName)))
+			}
+		})
+	}
+	f := newTwo(t)
+	for _, dir := range []string{f.ours(), f.theirs()} {
+		require.NoError(t, os.MkdirAll(dir, 0o755))
+		require.NoError(t, os.WriteFile(filepath.Join(dir, sweep.FileName), []byte(dir), 0o644))
+	}
+	assert.Contains(t, f.resume(t), "neither can be read")
+	assert.Equal(t, f.ours(), tree(t, f.ours())[sweep.FileName])
+	assert.Equal(t, f.theirs(), tree(t, f.ours(keptName))[sweep.FileName])
+}
+
+// TestResumeOfAnotherSweep: more samples of another Ollama say nothing.
+func TestResumeOfAnotherSweep(t *testing.T) {
+	f := newTwo(t)
+	write(t, f.ours(), "1", cell(1, 10, 11, 12))
+	write(t, f.theirs(), "2", cell(2, 10))
+	old := tree(t, f.ours())[sweep.FileName]
+	assert.Contains(t, f.resume(t), "it is newer, and of another sweep\n")
+	assert.Equal(t, tree(t, f.theirs())[sweep.FileName], tree(t, f.ours())[sweep.FileName])
+	assert.Equal(t, old, tree(t, f.ours(keptName))[sweep.FileName])
+}
+
+// TestResumeKeepsOldCheckpointsOfBoth, of which each folder may have some.
+func TestResumeKeepsOldCheckpointsOfBoth(t *testing.T) {
+	f := newTwo(t)
+	write(t, f.ours(), "1", cell(1, 10))
+	write(t, f.theirs(), "1", cell(1, 10, 11))
+	require.NoError(t, os.WriteFile(f.ours(stem+"-a.json"), []byte("ours"), 0o644))
+	require.NoError(t, os.WriteFile(f.theirs(stem+"-b.json"), []byte("theirs"), 0o644))
+	require.NoError(t, os.MkdirAll(f.ours("kept-1"), 0o755))
+	require.NoError(t, os.WriteFile(f.ours("kept-1", sweep.FileName), []byte("kept"), 0o644))
+	require.NoError(t, os.WriteFile(f.ours("report.html"), nil, 0o644))
+	f.resume(t)
+	all := tree(t, f.ours())
+	assert.Equal(t, "ours", all[stem+"-a.json"])
+	assert.Equal(t, "theirs", all[stem+"-b.json"])
+	assert.Equal(t, "kept", all[filepath.Join("kept-1", sweep.FileName)])
+	assert.NotContains(t, all, "report.html")
+}
+
+// TestResumeAfterACut ends in the middle of a replacement, at each of its steps.
+func TestResumeAfterACut(t *testing.T) {
+	for name, cut := range map[string]func(t *testing.T, f two){
+		"while it copies": func(t *testing.T, f two) {
+			require.NoError(t, os.MkdirAll(f.ours()+newSuffix, 0o755))
+		},
+		"between the renames": func(t *testing.T, f two) {
+			require.NoError(t, os.Rename(f.ours(), f.ours()+oldSuffix))
+			require.NoError(t, os.MkdirAll(f.ours()+newSuffix, 0o755))
+		},
+		"before it clears up": func(t *testing.T, f two) {
+			require.NoError(t, os.MkdirAll(f.ours()+oldSuffix, 0o755))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newTwo(t)
+			write(t, f.ours(), "1", cell(1, 10, 11))
+			write(t, f.theirs(), "1", cell(1, 10))
+			want := tree(t, f.ours())
+			cut(t, f)
+			for range 2 {
+				f.resume(t)
+				assert.Equal(t, want, tree(t, f.ours()))
+				require.NoError(t, os.RemoveAll(f.theirs()))
+				cut(t, f)
+			}
+		})
+	}
+}

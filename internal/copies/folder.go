@@ -1,0 +1,173 @@
+package copies
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+)
+
+// stem begins the names of the checkpoint's files: its own, that of what is not in it yet, and
+// with a dash those of older ones.
+var stem = strings.TrimSuffix(sweep.FileName, filepath.Ext(sweep.FileName))
+
+// folder is an out folder, as far as it matters here.
+type folder struct {
+	path string
+	cp   *sweep.Checkpoint // nil after an error
+	err  error             // why it can't be read
+}
+
+func open(path string) *folder {
+	cp, err := sweep.Load(filepath.Join(path, sweep.FileName))
+	return &folder{path, cp, err}
+}
+
+// absent reports whether there is no checkpoint.
+func (c *folder) absent() bool { return errors.Is(c.err, fs.ErrNotExist) && len(c.files()) == 0 }
+
+// files are the checkpoint and what is kept beside it of the newest samples.
+func (c *folder) files() []string {
+	entries, _ := os.ReadDir(c.path) // of what is not there, none
+	var names []string
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), stem+".") {
+			names = append(names, e.Name())
+		}
+	}
+	return names
+}
+
+// equal reports whether two copies are the same to the byte.
+func (c *folder) equal(other *folder) bool {
+	names := c.files()
+	if strings.Join(names, "/") != strings.Join(other.files(), "/") {
+		return false
+	}
+	for _, name := range names {
+		a, errA := os.ReadFile(filepath.Join(c.path, name))
+		b, errB := os.ReadFile(filepath.Join(other.path, name))
+		if errA != nil || errB != nil || !bytes.Equal(a, b) {
+			return false
+		}
+	}
+	return true
+}
+
+// copyCheckpoint copies the checkpoint's files into a folder that it makes.
+func (c *folder) copyCheckpoint(to string) error {
+	if err := os.MkdirAll(to, 0o755); err != nil {
+		return err
+	}
+	for _, name := range c.files() {
+		if err := copyFile(filepath.Join(c.path, name), filepath.Join(to, name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// better reports whether this copy is to be resumed and not the other, and why the one that is.
+func (c *folder) better(other *folder) (yes bool, why string) {
+	switch {
+	case c.err != nil && other.err != nil:
+		return false, "neither can be read"
+	case other.err != nil:
+		return true, "the other can't be read"
+	case c.err != nil:
+		return false, "the other can't be read"
+	}
+	if diff := c.cp.Sweep.Differs(other.cp.Sweep); diff != "" {
+		return newest(c.cp).After(newest(other.cp)), "it is newer, and of another sweep"
+	}
+	a, b := samples(c.cp), samples(other.cp)
+	if a != b {
+		return a > b, fmt.Sprintf("%d samples, and %d in the other", max(a, b), min(a, b))
+	}
+	if a, b := len(c.cp.Results), len(other.cp.Results); a != b {
+		return a > b, fmt.Sprintf("%d cells, and %d in the other", max(a, b), min(a, b))
+	}
+	return newest(c.cp).After(newest(other.cp)), "both have as many samples, and it is not older"
+}
+
+// results yields all that was measured.
+func results(cp *sweep.Checkpoint) func(yield func(*sweep.Result) bool) {
+	return func(yield func(*sweep.Result) bool) {
+		for i := range cp.Results {
+			if !yield(&cp.Results[i]) {
+				return
+			}
+		}
+		for i := range cp.Remeasured {
+			if !yield(&cp.Remeasured[i].Result) {
+				return
+			}
+		}
+	}
+}
+
+// samples counts what was measured: prompts, also those that were set aside, and the rates of an
+// older tool, which kept no more.
+func samples(cp *sweep.Checkpoint) (n int) {
+	for r := range results(cp) {
+		n += len(r.Samples) + len(r.SetAside)
+		if r.PromptEvalRate != nil && len(r.Samples) == 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// newest returns the time of the newest change.
+func newest(cp *sweep.Checkpoint) (at time.Time) {
+	for r := range results(cp) {
+		if r.Timestamp.After(at) {
+			at = r.Timestamp
+		}
+	}
+	return at
+}
+
+// has reports whether the folder has samples or failures that the other lacks.
+func (c *folder) has(other *folder) bool {
+	if other.err != nil {
+		return true
+	}
+	there := make(map[string]int)
+	for _, fact := range facts(other.cp) {
+		there[fact]++
+	}
+	for _, fact := range facts(c.cp) {
+		if there[fact]--; there[fact] < 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// facts returns a text for each thing that was measured. Two measurements have no nanosecond in
+// common in all of their durations.
+func facts(cp *sweep.Checkpoint) []string {
+	var all []string
+	for r := range results(cp) {
+		for _, sample := range slices.Concat(r.Samples, r.SetAside) {
+			text, _ := json.Marshal(sample) // of figures that were read from JSON
+			all = append(all, fmt.Sprint(r.Cell(), string(text)))
+		}
+		switch {
+		case r.Failed():
+			all = append(all, fmt.Sprint(r.Cell(), *r.Error))
+		case len(r.Samples) == 0 && r.PromptEvalRate != nil:
+			all = append(all, fmt.Sprint(r.Cell(), *r.PromptEvalRate))
+		}
+	}
+	return all
+}

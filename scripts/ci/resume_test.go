@@ -1,0 +1,142 @@
+package ci
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/internal/sweeptest"
+	"github.com/ollama-sweep/ollama-sweep/parse"
+)
+
+// TestJobThatWasCut has a runner that went away before it could save what it had measured,
+// and comes to a job of the same sweep again.
+func TestJobThatWasCut(t *testing.T) {
+	c := newCheckout(t)
+	state := filepath.Join(t.TempDir(), "it's state")
+	samples := func(file string, n int) {
+		t.Helper()
+		r := sweep.Result{NumCtx: 512, NumBatch: 64}
+		for i := range n {
+			r.Samples = append(r.Samples, parse.Sample{PromptEvalCount: 400, PromptEvalDuration: time.Second + time.Duration(i)})
+		}
+		r.SetRate()
+		require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o755))
+		require.NoError(t, (&sweep.Checkpoint{Version: sweep.Version, Results: []sweep.Result{r}}).Save(file))
+	}
+	has := func(file string) int {
+		cp, err := sweep.Load(file)
+		if os.IsNotExist(errors.Unwrap(err)) {
+			return 0
+		}
+		require.NoError(t, err)
+		return len(cp.Results[0].Samples)
+	}
+	// A job measures into the returned file what the cache has brought, and more.
+	job := func(id string, cached int) (file, printed string) {
+		require.NoError(t, os.RemoveAll(c.path("results")))
+		if cached > 0 {
+			samples(c.path("results", "ci-1of2", sweep.FileName), cached)
+		}
+		outputs, _, printed, code := c.step(t, "resume", "ID="+id, "STATE="+state)
+		require.Zero(t, code, printed)
+		assert.Equal(t, filepath.Join(state, id, "ci"), outputs["out"])
+		return filepath.Join(outputs["out"]+"-1of2", sweep.FileName), printed
+	}
+
+	file, printed := job("key-7of2-1", 0)
+	assert.Empty(t, printed, "the first job of a runner")
+	samples(file, 3)
+	other, printed := job("key-7of2-2", 0)
+	assert.Empty(t, printed, "a job of another shard")
+	assert.Zero(t, has(other))
+
+	_, printed = job("key-7of2-1", 1)
+	assert.Contains(t, printed, "3 samples, and 1 in the other")
+	assert.Equal(t, 3, has(file))
+	_, printed = job("key-7of2-1", 4)
+	assert.Contains(t, printed, "results/ci-1of2 is resumed", "another runner got further")
+	assert.Equal(t, 4, has(file))
+	other, _ = job("key-9of2-1", 0)
+	assert.Zero(t, has(other), "another sweep")
+
+	// What it has goes into the checkout, as one that is whole.
+	require.NoError(t, os.WriteFile(strings.TrimSuffix(file, ".json")+".journal", []byte("newest"), 0o644))
+	_, _, printed, code := c.step(t, "save", "OUT="+filepath.Join(state, "key-7of2-1", "ci"))
+	require.Zero(t, code, printed)
+	assert.Equal(t, read(t, file), read(t, c.path("results", "ci-1of2", sweep.FileName)))
+	assert.Equal(t, "newest", read(t, c.path("results", "ci-1of2", "benchmark_results.journal")))
+	_, _, _, code = c.step(t, "save", "OUT="+filepath.Join(state, "nothing", "ci"))
+	assert.Equal(t, 1, code)
+	assert.NoDirExists(t, c.path("results"), "no half of it goes into the cache")
+
+	old := time.Now().AddDate(0, 0, -40)
+	for _, name := range []string{"key-7of2-1", "foreign"} {
+		require.NoError(t, os.MkdirAll(filepath.Join(state, name), 0o755))
+		require.NoError(t, os.Chtimes(filepath.Join(state, name), old, old))
+	}
+	job("key-9of2-1", 0)
+	assert.NoDirExists(t, filepath.Join(state, "key-7of2-1"))
+	assert.DirExists(t, filepath.Join(state, "foreign"))
+	for _, id := range []string{"", "..", "a/../../b", "a b", "-", "$(id)"} {
+		_, _, printed, code := c.step(t, "resume", "ID="+id, "STATE="+state)
+		assert.Equal(t, 1, code, printed)
+	}
+}
+
+// TestCampaignOfAnotherOllama: an update of Ollama between two nights begins a new sweep, which
+// says so, and keeps the old one. What is damaged is no such thing.
+func TestCampaignOfAnotherOllama(t *testing.T) {
+	if testing.Short() {
+		t.Skip("needs the embedded engine")
+	}
+	c := newCheckout(t)
+	require.NoError(t, os.WriteFile(c.path("ci.yaml"), []byte("engine: embedded\nollama: "+sweeptest.Ollama(t)+"\nprompt: {tokens: 400}\nnum_ctx: [512]\nnum_batch: [64, 128]\nrepeat: 2\nconfirm: 0\nbaseline: false\n"), 0o644))
+	out := c.path("state", "ci")
+	night := func() (printed string, code int) {
+		_, _, printed, code = c.step(t, "sweep", "CONFIG=ci.yaml", "OUT="+out)
+		return printed, code
+	}
+	printed, code := night()
+	require.Zero(t, code, printed)
+	file := filepath.Join(out, sweep.FileName)
+	cp, err := sweep.Load(file)
+	require.NoError(t, err)
+	version := cp.Sweep.OllamaVersion
+	cp.Sweep.OllamaVersion = "0.1.2"
+	require.NoError(t, cp.Save(file))
+	old := read(t, file)
+
+	printed, code = night()
+	require.Zero(t, code, printed)
+	changed := fmt.Sprintf("the sweep started anew, because ollama_version is %q there and %q here", "0.1.2", version)
+	assert.Contains(t, printed, "# "+changed)
+	asides, err := filepath.Glob(filepath.Join(filepath.Dir(file), "benchmark_results-*.json"))
+	require.NoError(t, err)
+	require.Len(t, asides, 1)
+	assert.Equal(t, old, read(t, asides[0]))
+	printed, code = night()
+	require.Zero(t, code, printed)
+	assert.Contains(t, printed, "# 2 cells: 2 stand in the checkpoint, 0 to measure")
+
+	require.NoError(t, os.Rename(filepath.Dir(out), c.path("shards")))
+	_, summary, printed, code := c.step(t, "report")
+	require.Zero(t, code, printed)
+	assert.Contains(t, strings.Join(strings.Fields(summary), " "), changed)
+	assert.Contains(t, summary, "Cells: 2 planned, 2 measured, 0 failed, 0 missing")
+	require.NoError(t, os.Rename(c.path("shards"), filepath.Dir(out)))
+
+	require.NoError(t, os.WriteFile(file, []byte(old[:len(old)/2]), 0o644))
+	printed, code = night()
+	assert.Equal(t, 1, code)
+	assert.Contains(t, printed, "mend or move the file")
+	assert.Equal(t, old[:len(old)/2], read(t, file))
+}

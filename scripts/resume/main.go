@@ -1,0 +1,39 @@
+// Command resume makes ready to be resumed what two places have of a sweep: for each out
+// folder in -from it has -into hold the copy with more samples, and beside it what the
+// other has besides.
+//
+//	go run ./scripts/resume -from results -into /var/lib/sweeps
+package main
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/arguments"
+	"github.com/ollama-sweep/ollama-sweep/internal/copies"
+)
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+// run is the command with its arguments and streams. It returns the exit code:
+// 2 for arguments that can't be understood, 1 for what could not be done.
+func run(args []string, stdout, stderr io.Writer) int {
+	flags := flag.NewFlagSet("resume", flag.ContinueOnError)
+	from := flags.String("from", "", "`folder` of out folders, which stays as it is")
+	into := flags.String("into", "", "`folder` of out folders, in which the sweep is resumed")
+	if code, ok := arguments.Parse(flags, args, stdout, stderr, "go run ./scripts/resume -h"); !ok {
+		return code
+	}
+	if flags.NArg() > 0 || *from == "" || *into == "" {
+		fmt.Fprintln(stderr, "resume: name two folders, with -from and -into")
+		return 2
+	}
+	if err := copies.Resume(*from, *into, time.Now(), stdout); err != nil {
+		fmt.Fprintln(stderr, "resume:", err)
+		return 1
+	}
+	return 0
+}
