@@ -1,0 +1,149 @@
+// Package slurm tests the batch scripts without Slurm, with commands in the places of go,
+// ollama and scontrol. .ci/slurm tries them on a real one.
+package slurm
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+const listening = `time=2026-11-26T12:00:00.000Z level=INFO source=routes.go:1 msg="Listening on 127.0.0.1:43211 (version 0.32.5)"`
+
+// task is a Slurm task whose commands are scripts of the test.
+type task struct {
+	bin string
+	env []string
+}
+
+// newTask returns a task whose go command prints its environment and arguments, each on a line.
+func newTask(t *testing.T, env ...string) *task {
+	t.Helper()
+	task := &task{bin: t.TempDir(), env: append(env, "SLURM_ARRAY_JOB_ID=17", "SLURM_ARRAY_TASK_ID=2", "SLURMD_NODENAME=node7", "TMPDIR="+t.TempDir())}
+	task.command(t, "go", `echo "run $SWEEP_RUN"; echo "server ${OLLAMA_HOST:-}"; printf 'word <%s>\n' "$@"`)
+	task.command(t, "scontrol", `echo "scontrol $*"`)
+	return task
+}
+
+func (k *task) command(t *testing.T, name, script string) {
+	t.Helper()
+	require.NoError(t, os.WriteFile(filepath.Join(k.bin, name), []byte("#!/usr/bin/env bash\n"+script+"\n"), 0o755))
+}
+
+func (k *task) start(t *testing.T, args ...string) (*exec.Cmd, *bufio.Scanner) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "bash", append([]string{"sweep.sbatch"}, args...)...)
+	cmd.Env = append([]string{"PATH=" + k.bin + ":/usr/bin:/bin", "HOME=" + t.TempDir()}, k.env...)
+	out, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	cmd.Stderr = cmd.Stdout
+	require.NoError(t, cmd.Start())
+	return cmd, bufio.NewScanner(out)
+}
+
+func (k *task) run(t *testing.T, args ...string) (printed string, code int) {
+	t.Helper()
+	cmd, lines := k.start(t, args...)
+	printed = rest(lines)
+	_ = cmd.Wait() // the exit code says it
+	return printed, cmd.ProcessState.ExitCode()
+}
+
+func rest(lines *bufio.Scanner) string {
+	var b strings.Builder
+	for lines.Scan() {
+		fmt.Fprintln(&b, lines.Text())
+	}
+	return b.String()
+}
+
+func TestTaskWithAServerOfItsOwn(t *testing.T) {
+	k := newTask(t)
+	k.command(t, "ollama", `echo "started with $OLLAMA_HOST"; echo '`+listening+`'; exec sleep 60`)
+	printed, code := k.run(t, "-config", "my sweep's.yaml", "-out", "$(id)")
+	require.Zero(t, code, printed)
+	assert.Contains(t, printed, "run 17_2\n")
+	assert.Contains(t, printed, "server 127.0.0.1:43211\n")
+	assert.Contains(t, printed, "word <-config>\nword <my sweep's.yaml>\nword <-out>\nword <$(id)>\n")
+	assert.Contains(t, printed, "word <-shard>\nword <auto>\nword <-server-log>\n")
+}
+
+// TestTaskWhoseServerDoesNotListen: it hangs, listens elsewhere, or has ended.
+func TestTaskWhoseServerDoesNotListen(t *testing.T) {
+	const patience = "SWEEP_SERVER_WAIT=2"
+	for name, tt := range map[string]struct{ wait, serve, want string }{
+		"hangs":         {patience, `seq -f 'line %g' 100`, "# ollama serve does not listen after 2 s; the end of its log:\n# line 81\n"},
+		"half a line":   {patience, `seq -f 'line %g' 99; printf 'Listening on 127.0.0.1:4'`, "# ollama serve does not listen after 2 s; the end of its log:\n# line 81\n"},
+		"elsewhere":     {patience, `echo 'Listening on [::]:43211 (version 0.32.5)'`, "# Listening on [::]:43211 (version 0.32.5)\n"},
+		"prints a rate": {patience, `echo 'BenchmarkSweep/ctx=1/batch=1 1 100000000 tokens/s'`, "\n# BenchmarkSweep/ctx=1/batch=1 1 100000000 tokens/s\n"},
+		"has ended":     {"SWEEP_SERVER_WAIT=600", `echo 'Error: no GPU'; exit 3`, "# ollama serve has ended; the end of its log:\n# Error: no GPU\n"},
+		"no number":     {"SWEEP_SERVER_WAIT=2m", ``, "# SWEEP_SERVER_WAIT is \"2m\", where a number of seconds was expected\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			k := newTask(t, tt.wait)
+			k.command(t, "ollama", `trap 'touch "$TMPDIR/printed"' EXIT; `+tt.serve+`; touch "$TMPDIR/printed"; exec /bin/sleep 600`)
+			// The task's clock goes on once the server has printed.
+			k.command(t, "sleep", `until [ -e "$TMPDIR/printed" ]; do /bin/sleep 0.01; done; exec /bin/sleep "$1"`)
+			printed, code := k.run(t, "-config", "my.yaml")
+			assert.Equal(t, 1, code, printed)
+			assert.Contains(t, printed, tt.want)
+			assert.NotContains(t, printed, "word", "nothing is measured")
+		})
+	}
+}
+
+// TestTaskAtItsTimeLimit goes back into the queue, but for a -redo, which would begin with its
+// first cell each time.
+func TestTaskAtItsTimeLimit(t *testing.T) {
+	for name, tt := range map[string]struct {
+		args    []string
+		requeue bool
+	}{
+		"resumes":        {[]string{"-config", "my.yaml"}, true},
+		"fresh":          {[]string{"-fresh"}, true},
+		"redo":           {[]string{"-run", "Sweep/ctx=1", "-redo"}, false},
+		"redo with true": {[]string{"--redo=true"}, false},
+		"no redo":        {[]string{"-redo", "-redo=false"}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			k := newTask(t, "OLLAMA_HOST=127.0.0.1:1")
+			k.command(t, "go", `trap 'echo interrupted; exit 1' INT; echo measures; while :; do sleep 0.05; done`)
+			cmd, lines := k.start(t, tt.args...)
+			for lines.Scan() && lines.Text() != "measures" {
+			}
+			require.NoError(t, cmd.Process.Signal(syscall.SIGUSR1))
+			printed := rest(lines)
+			assert.Error(t, cmd.Wait())
+			assert.Equal(t, 1, cmd.ProcessState.ExitCode())
+			assert.Contains(t, printed, "interrupted\n")
+			assert.Equal(t, tt.requeue, strings.Contains(printed, "scontrol requeue 17_2\n"), printed)
+			assert.Equal(t, !tt.requeue, strings.Contains(printed, "name those that are left with -run"), printed)
+		})
+	}
+}
+
+// TestTaskWhoseServerDoesNotEnd ends it, and the task with it.
+func TestTaskWhoseServerDoesNotEnd(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits for ten seconds")
+	}
+	k := newTask(t)
+	k.command(t, "ollama", `trap '' TERM; echo "pid $$" >"$TMPDIR/pid"; echo '`+listening+`'; while :; do sleep 1; done`)
+	printed, code := k.run(t)
+	require.Zero(t, code, printed)
+	var pid int
+	text, err := os.ReadFile(filepath.Join(strings.TrimPrefix(k.env[len(k.env)-1], "TMPDIR="), "pid"))
+	require.NoError(t, err)
+	_, err = fmt.Sscanf(string(text), "pid %d", &pid)
+	require.NoError(t, err)
+	assert.Eventually(t, func() bool { return syscall.Kill(pid, 0) != nil }, 10*time.Second, 10*time.Millisecond)
+}
