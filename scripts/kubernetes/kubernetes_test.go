@@ -5,7 +5,9 @@ import (
 	"bytes"
 	"flag"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	"sigs.k8s.io/yaml"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
@@ -24,6 +27,7 @@ import (
 type manifest struct {
 	config corev1.ConfigMap
 	claim  corev1.PersistentVolumeClaim
+	policy networkingv1.NetworkPolicy
 	job    batchv1.Job
 }
 
@@ -37,7 +41,7 @@ func decode(t *testing.T, file string) (m manifest) {
 			Kind string `json:"kind"`
 		}
 		require.NoError(t, yaml.Unmarshal(doc, &kind))
-		into := map[string]any{"ConfigMap": &m.config, "PersistentVolumeClaim": &m.claim, "Job": &m.job}[kind.Kind]
+		into := map[string]any{"ConfigMap": &m.config, "PersistentVolumeClaim": &m.claim, "NetworkPolicy": &m.policy, "Job": &m.job}[kind.Kind]
 		require.NotNil(t, into, kind.Kind)
 		require.NoError(t, yaml.UnmarshalStrict(doc, into), kind.Kind)
 	}
@@ -111,8 +115,7 @@ func TestSweepJob(t *testing.T) {
 	require.GreaterOrEqual(t, i, 0)
 	ollama, pull := pod.InitContainers[i], pod.InitContainers[i+1]
 	assert.Equal(t, corev1.ContainerRestartPolicyAlways, *ollama.RestartPolicy)
-	assert.Equal(t, ollama.Ports[0].Name, ollama.ReadinessProbe.HTTPGet.Port.StrVal)
-	assert.Equal(t, ollama.Ports[0].Name, ollama.StartupProbe.HTTPGet.Port.StrVal)
+	assert.Equal(t, []string{"ollama", "list"}, ollama.StartupProbe.Exec.Command, "kubelet does not reach the pod's loopback")
 	assert.Equal(t, int64(1), ollama.Resources.Limits.Name("nvidia.com/gpu", "").Value())
 	assert.Equal(t, []string{"ollama", "pull", config.Model}, pull.Command)
 	assert.Contains(t, ollama.Command[2], words[strings.Index(words, "/log/"):], "the log that is read is the one that is written")
@@ -126,4 +129,80 @@ func TestMergeJob(t *testing.T) {
 	assert.Equal(t, []string{"go", "run", "./scripts/report", "-in", "/results/my-*of" + strconv.Itoa(int(*of.job.Spec.Completions)), "-out", "/results/my"}, merge.Command)
 	assert.Equal(t, of.claim.Name, mounted(pod, merge, "/results/my").PersistentVolumeClaim.ClaimName)
 	assert.Equal(t, of.job.Spec.Template.Spec.InitContainers[0], pod.InitContainers[0])
+}
+
+// TestPodsAreConfined: nothing runs as root or gets more rights, each container writes to its
+// volumes alone, nobody from outside reaches a pod or the Ollama in it, and what runs can't be
+// moved under one's feet.
+func TestPodsAreConfined(t *testing.T) {
+	policy := decode(t, "sweep.yaml").policy.Spec
+	assert.Equal(t, []networkingv1.PolicyType{networkingv1.PolicyTypeIngress, networkingv1.PolicyTypeEgress}, policy.PolicyTypes)
+	assert.Empty(t, policy.Ingress)
+	for _, file := range []string{"sweep.yaml", "merge.yaml"} {
+		template := decode(t, file).job.Spec.Template
+		pod := template.Spec
+		assert.Subset(t, template.Labels, policy.PodSelector.MatchLabels, file)
+		assert.NotEmpty(t, policy.PodSelector.MatchLabels)
+		assert.False(t, *pod.AutomountServiceAccountToken, file)
+		assert.False(t, pod.HostNetwork || pod.HostPID || pod.HostIPC, file)
+		require.NotNil(t, pod.SecurityContext, file)
+		assert.True(t, *pod.SecurityContext.RunAsNonRoot, file)
+		assert.Positive(t, *pod.SecurityContext.RunAsUser, file)
+		assert.Equal(t, *pod.SecurityContext.RunAsGroup, *pod.SecurityContext.FSGroup, file)
+		assert.Equal(t, corev1.SeccompProfileTypeRuntimeDefault, pod.SecurityContext.SeccompProfile.Type, file)
+		for _, v := range pod.Volumes {
+			assert.Nil(t, v.HostPath, v.Name)
+		}
+		for _, c := range slices.Concat(pod.InitContainers, pod.Containers) {
+			confined(t, pod, c)
+		}
+	}
+}
+
+// image matches one by its digest or its whole version.
+var image = regexp.MustCompile(`^[a-z/]+(@sha256:[0-9a-f]{64}|:[0-9]+\.[0-9]+\.[0-9]+)$`)
+
+func confined(t *testing.T, pod corev1.PodSpec, c corev1.Container) {
+	t.Helper()
+	assert.Regexp(t, image, c.Image)
+	require.NotNil(t, c.SecurityContext, c.Name)
+	assert.False(t, *c.SecurityContext.AllowPrivilegeEscalation, c.Name)
+	assert.True(t, *c.SecurityContext.ReadOnlyRootFilesystem, c.Name)
+	assert.Equal(t, &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}}, c.SecurityContext.Capabilities, c.Name)
+	assert.Nil(t, c.SecurityContext.RunAsUser, "that of the pod")
+	assert.Empty(t, c.Ports, c.Name)
+	home := env(c, "HOME").Value
+	assert.NotNil(t, mounted(pod, c, home), "%s writes to %s", c.Name, home)
+	if host := env(c, "OLLAMA_HOST").Value; host != "" {
+		assert.Equal(t, "127.0.0.1:11434", host)
+	}
+	if c.Command[0] == "go" {
+		assert.NotNil(t, mounted(pod, c, env(c, "GOPATH").Value))
+		assert.NotNil(t, mounted(pod, c, "/tmp"))
+		assert.NotNil(t, mounted(pod, c, c.WorkingDir))
+	}
+}
+
+// TestSourceIsPinned runs the container's script: without a commit it fails at once, and so does
+// the Job.
+func TestSourceIsPinned(t *testing.T) {
+	for _, file := range []string{"sweep.yaml", "merge.yaml"} {
+		job := decode(t, file).job
+		source := job.Spec.Template.Spec.InitContainers[0]
+		assert.Equal(t, []string{"sh", "-euc"}, source.Command[:2])
+		assert.Equal(t, corev1.EnvVar{Name: "REVISION"}, env(source, "REVISION"), "the reader's to set")
+		script := strings.ReplaceAll(source.Command[2], "/src/", t.TempDir()+"/")
+		sha := strings.Repeat("0123456789", 4)
+		for revision, want := range map[string]int{"": 64, "main": 64, "HEAD": 64, sha[:39]: 64, sha + "0": 64, "x\n" + sha: 64, sha + "\nx": 64, sha: 0} {
+			cmd := exec.CommandContext(t.Context(), "sh", "-euc", `git() { echo git "$@"; if [ "$1" = init ]; then command git "$@"; fi; }; `+script)
+			cmd.Env = append(os.Environ(), "REVISION="+revision)
+			out, _ := cmd.CombinedOutput()
+			assert.Equal(t, want, cmd.ProcessState.ExitCode(), "%q: %s", revision, out)
+			assert.Equal(t, want == 0, strings.Contains(string(out), "git fetch -q --depth=1 https://github.com/ollama-sweep/ollama-sweep "+sha+"\n"), "%s", out)
+		}
+		rule := job.Spec.PodFailurePolicy.Rules[0]
+		assert.Equal(t, batchv1.PodFailurePolicyActionFailJob, rule.Action)
+		assert.Equal(t, source.Name, *rule.OnExitCodes.ContainerName)
+		assert.Equal(t, []int32{64}, rule.OnExitCodes.Values)
+	}
 }
