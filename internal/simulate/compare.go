@@ -61,6 +61,9 @@ func (o Options) Plays(surfaces int) (names []string, each int) {
 	return names, surfaces * o.Seeds
 }
 
+// Most is the most plays of a strategy on a surface, and the most surfaces to draw.
+const Most = 10_000
+
 // Check says what can't be done.
 func (o Options) Check() error {
 	for _, name := range o.Strategies {
@@ -70,6 +73,9 @@ func (o Options) Check() error {
 	}
 	if o.Seeds < 1 {
 		return fmt.Errorf("%d seeds play nothing: give 1 or more", o.Seeds)
+	}
+	if o.Seeds > Most {
+		return fmt.Errorf("%d seeds are too many plays of each strategy: %d is the most", o.Seeds, Most)
 	}
 	if !(o.Tolerance > 0 && o.Tolerance < 1) {
 		return fmt.Errorf("tolerance %v must lie above 0 and below 1, like 0.01", o.Tolerance)

@@ -273,8 +273,14 @@ func (c *Config) checkGrid() (key string, err error) {
 	if c.Prompt.Tokens+c.NumPredict > g.Ctx[0] {
 		return "prompt", wrongPart(".tokens", "%d tokens and num_predict %d do not fit the smallest num_ctx %d: use fewer, or {fill: 0.9}", c.Prompt.Tokens, c.NumPredict, g.Ctx[0])
 	}
+	if longest := max(float64(c.Prompt.Tokens), c.Prompt.Fill*float64(g.Ctx[len(g.Ctx)-1])); longest > mostTokens {
+		return "prompt", fmt.Errorf("a prompt of %.0f tokens takes more memory than this program asks for, %d tokens is the most: use fewer", longest, mostTokens)
+	}
 	return "", nil
 }
+
+// mostTokens bounds the text of a prompt to half a gigabyte.
+const mostTokens = 100_000_000
 
 // Grid returns the grid of the two axes.
 func (c *Config) Grid() Grid {

@@ -48,6 +48,10 @@ func run(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "simulate: nothing to play on: name files, or draw surfaces with -generated N")
 		return 2
 	}
+	if *generated > simulate.Most {
+		fmt.Fprintf(stderr, "simulate: -generated: %d surfaces are too many, %d is the most\n", *generated, simulate.Most)
+		return 2
+	}
 	surfaces := simulate.Generate(*generated, *draw)
 	for _, file := range flags.Args() {
 		s, err := simulate.Read(file)

@@ -47,6 +47,8 @@ func TestBadArguments(t *testing.T) {
 	}{
 		{nil, 2, "simulate: nothing to play on: name files, or draw surfaces with -generated N\n"},
 		{[]string{"-strategy", "guess", surface}, 2, "simulate: strategy \"guess\" is not known: give some of best, frontier, golden, random, exhaustive\n"},
+		{[]string{"-seeds", "1000000000", surface}, 2, "simulate: 1000000000 seeds are too many plays of each strategy: 10000 is the most\n"},
+		{[]string{"-generated", "1000000000"}, 2, "simulate: -generated: 1000000000 surfaces are too many, 10000 is the most\n"},
 		{[]string{"-seeds", "0", surface}, 2, "simulate: 0 seeds play nothing: give 1 or more\n"},
 		{[]string{"-tolerance", "-1", surface}, 2, "simulate: tolerance -1 must lie above 0 and below 1, like 0.01\n"},
 		{[]string{"-generated", "-1"}, 2, "simulate: nothing to play on: name files, or draw surfaces with -generated N\n"},
