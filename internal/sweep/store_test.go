@@ -181,21 +181,15 @@ func TestStoreSurvivesAFailedSave(t *testing.T) {
 func benchmarkPut(b *testing.B, cells int) {
 	s, err := OpenStore(b.TempDir(), Header{Model: "m"}, false, noon)
 	require.NoError(b, err)
-	loaded := parse.Sample{PromptEvalCount: 50, PromptEvalDuration: time.Second, LoadDuration: 90 * time.Second, TotalDuration: 91 * time.Second}
-	fill := func(i int) Result {
-		r := measured(1+i/100, 1+i%100, 4321.5)
-		r.Warmup, r.ContextLength, r.Size, r.SizeVRAM = &loaded, 4096, 1<<34, 1<<34
-		return r
-	}
 	path := s.path
 	s.path = filepath.Join(filepath.Dir(path), "gone", FileName) // filling in without saving
 	for i := range cells - 1 {
-		require.Error(b, s.Put(fill(i)))
+		require.Error(b, s.Put(benchmarked(i)))
 	}
 	s.path = path
 	before := written(b)
 	for b.Loop() {
-		if err := s.Put(fill(cells - 1)); err != nil {
+		if err := s.Put(benchmarked(cells - 1)); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -203,6 +197,14 @@ func benchmarkPut(b *testing.B, cells int) {
 	info, err := os.Stat(path)
 	require.NoError(b, err)
 	b.ReportMetric(float64(info.Size()), "file-bytes")
+}
+
+// benchmarked returns the result of the i-th cell.
+func benchmarked(i int) Result {
+	r := measured(1+i/100, 1+i%100, 4321.5)
+	r.Warmup = &parse.Sample{PromptEvalCount: 50, PromptEvalDuration: time.Second, LoadDuration: 90 * time.Second, TotalDuration: 91 * time.Second}
+	r.ContextLength, r.Size, r.SizeVRAM = 4096, 1<<34, 1<<34
+	return r
 }
 
 // written returns how many bytes this process has written, as the system counts them.
@@ -231,7 +233,7 @@ func BenchmarkGrow(b *testing.B) {
 			for b.Loop() {
 				s := openStore(b, b.TempDir(), Header{Model: "m"})
 				for i := range cells {
-					require.NoError(b, s.Put(measured(1+i/100, 1+i%100, 4321.5)))
+					require.NoError(b, s.Put(benchmarked(i)))
 				}
 			}
 			saves := float64(b.N * cells)
