@@ -10,6 +10,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"log"
 	"os"
 	"runtime/debug"
 	"strings"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/ollama-sweep/ollama-sweep/internal/arguments"
 	"github.com/ollama-sweep/ollama-sweep/internal/bench"
+	"github.com/ollama-sweep/ollama-sweep/internal/lines"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 )
 
@@ -26,6 +28,7 @@ var (
 )
 
 func TestMain(m *testing.M) {
+	log.SetOutput(lines.Comments(os.Stderr)) // of libraries
 	overrides.Register(flag.CommandLine)
 	if code, ok := parseFlags(); !ok {
 		os.Exit(code)
@@ -83,11 +86,11 @@ func TestSweep(t *testing.T) {
 		Named:        strings.Contains(pattern, "/"),
 	})
 	if err != nil {
-		t.Fatal(err)
+		t.Fatal(lines.Text(err.Error()))
 	}
 	t.Cleanup(func() {
 		if err := b.Close(); err != nil {
-			t.Error(err)
+			t.Error(lines.Text(err.Error()))
 		}
 	})
 
@@ -95,22 +98,22 @@ func TestSweep(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			switch outcome := measure(); {
 			case outcome.Err != nil:
-				t.Skip("the sweep stops: " + outcome.Err.Error())
+				t.Skip(lines.Text("the sweep stops: " + outcome.Err.Error()))
 			case outcome.Skip != "":
-				t.Skip(outcome.Skip)
+				t.Skip(lines.Text(outcome.Skip))
 			}
 		})
 	})
 
 	if err := b.Report(summary); err != nil {
-		t.Error(err)
+		t.Error(lines.Text(err.Error()))
 	}
 	switch err := summary.Usable(); {
 	case errors.Is(err, sweep.ErrNoCell) && skipped != "":
-		t.Errorf("-run %q -skip %q: %v", pattern, skipped, err)
+		t.Error(lines.Text(fmt.Sprintf("-run %q -skip %q: %v", pattern, skipped, err)))
 	case errors.Is(err, sweep.ErrNoCell):
-		t.Errorf("-run %q: %v", pattern, err)
+		t.Error(lines.Text(fmt.Sprintf("-run %q: %v", pattern, err)))
 	case err != nil:
-		t.Error(err)
+		t.Error(lines.Text(err.Error()))
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/check"
+	"github.com/ollama-sweep/ollama-sweep/internal/lines"
 	"github.com/ollama-sweep/ollama-sweep/internal/report"
 	"github.com/ollama-sweep/ollama-sweep/internal/search"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
@@ -68,7 +69,7 @@ func Open(ctx context.Context, o Options) (*Bench, error) {
 		b.screen = &screen{out: o.Stdout, fd: int(o.Terminal.Fd()), now: time.Now}
 		o.Stdout = b.screen
 	}
-	b.say = &comments{w: o.Stdout}
+	b.say = lines.Comments(o.Stdout)
 	err := b.open(o)
 	if err == nil {
 		return b, nil
@@ -155,7 +156,7 @@ func (b *Bench) open(o Options) (err error) {
 		BudgetCells: b.config.Budget.Cells,
 		Filtered:    o.Filtered,
 		OnSample:    onSample,
-		Log:         o.Stdout,
+		Log:         b.say,
 		Now:         time.Now,
 	}
 	if b.screen != nil {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/lines"
 	"github.com/ollama-sweep/ollama-sweep/internal/memory"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 	"github.com/ollama-sweep/ollama-sweep/ollamarun"
@@ -28,7 +29,7 @@ func Inspect(ctx context.Context, cfg sweep.Config, o Options) (in Inspection, e
 	}
 	defer os.RemoveAll(scratch)
 	cfg.Out = scratch // for the engine's log
-	b := &Bench{ctx: ctx, config: cfg, say: o.Stdout}
+	b := &Bench{ctx: ctx, config: cfg, say: lines.Comments(o.Stdout)}
 	defer func() { err = errors.Join(err, b.clearUp()) }()
 	subject, err := newSubject(cfg)
 	if err != nil {

@@ -37,7 +37,7 @@ func (b *Bench) hostOrEngine(o Options) (*ollamarun.Server, error) {
 	if b.config.Ollama == "" {
 		b.config.Ollama = "ollama"
 	}
-	return &ollamarun.Server{URL: b.host, User: b.user, Wait: b.config.ServerWait, Log: o.Stdout}, nil
+	return &ollamarun.Server{URL: b.host, User: b.user, Wait: b.config.ServerWait, Log: b.say}, nil
 }
 
 // parseHost reads the server's address from the config, or the environment.
@@ -53,7 +53,7 @@ func (b *Bench) parseHost() (*url.URL, *url.Userinfo, error) {
 }
 
 func (b *Bench) startEngine(o Options) (*ollamarun.Server, error) {
-	engine, err := ollamarun.StartEngine(b.ctx, ollamarun.EngineSource{Ollama: b.config.Ollama, Module: o.EngineSource}, b.config.Out, o.Stdout)
+	engine, err := ollamarun.StartEngine(b.ctx, ollamarun.EngineSource{Ollama: b.config.Ollama, Module: o.EngineSource}, b.config.Out, b.say)
 	if err != nil {
 		return nil, err
 	}

@@ -69,7 +69,7 @@ const (
 // WriteSummary writes the comparison in Markdown, as a CI job's summary has it.
 func (c *Comparison) WriteSummary(w io.Writer) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "## Sweep: %s → %s\n\n", escape(c.OldName), escape(c.NewName))
+	fmt.Fprintf(&b, "## Sweep: %s → %s\n\n", escape(report.OneLine(c.OldName)), escape(report.OneLine(c.NewName)))
 	fmt.Fprintf(&b, "**%s**\n\n", strings.ReplaceAll(escape(c.verdictText()), "\n", "<br>"))
 	if len(c.Identity) > 0 {
 		b.WriteString("| differs | old | new |\n| --- | --- | --- |\n")

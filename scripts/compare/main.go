@@ -21,6 +21,7 @@ import (
 
 	"github.com/ollama-sweep/ollama-sweep/internal/arguments"
 	"github.com/ollama-sweep/ollama-sweep/internal/compare"
+	"github.com/ollama-sweep/ollama-sweep/internal/lines"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 )
 
@@ -50,14 +51,12 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	c, dir, err := comparison(flags.Arg(0), flags.Arg(1), max(0, float64(limit)))
 	if err == nil {
-		err = c.Print(stdout)
-	}
-	if err == nil {
-		err = write(c, cmp.Or(*out, dir), stdout)
+		prose := lines.Prose(stdout)
+		err = errors.Join(c.Print(prose), write(c, cmp.Or(*out, dir), prose), prose.Flush())
 	}
 	switch {
 	case err != nil:
-		fmt.Fprintln(stderr, "compare:", err)
+		fmt.Fprintln(stderr, "compare:", lines.Text(err.Error()))
 		return 2
 	case limit >= 0 && c.Failed():
 		return 1

@@ -27,6 +27,7 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/arguments"
 	"github.com/ollama-sweep/ollama-sweep/internal/bench"
 	"github.com/ollama-sweep/ollama-sweep/internal/check"
+	"github.com/ollama-sweep/ollama-sweep/internal/lines"
 	"github.com/ollama-sweep/ollama-sweep/internal/memory"
 	"github.com/ollama-sweep/ollama-sweep/internal/plan"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
@@ -71,7 +72,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	options := bench.Options{Config: *config, Overrides: &overrides, EngineSource: engineSource, Stdout: stdout}
 	if err := tell(ctx, options, in, server, *measure); err != nil {
-		fmt.Fprintln(stderr, "plan:", err)
+		fmt.Fprintln(stderr, "plan:", lines.Text(err.Error()))
 		return 1
 	}
 	return 0
@@ -147,7 +148,8 @@ func tell(ctx context.Context, o bench.Options, in plan.Input, server func(memor
 	if err != nil {
 		return err
 	}
-	return p.Print(o.Stdout)
+	prose := lines.Prose(o.Stdout)
+	return errors.Join(p.Print(prose), prose.Flush())
 }
 
 // measureOne measures the next cell of the sweep, as the sweep itself does.

@@ -10,6 +10,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -20,6 +21,7 @@ import (
 	"time"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/arguments"
+	"github.com/ollama-sweep/ollama-sweep/internal/lines"
 	"github.com/ollama-sweep/ollama-sweep/internal/merge"
 	"github.com/ollama-sweep/ollama-sweep/internal/report"
 )
@@ -53,22 +55,26 @@ func run(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "report: -watch looks at one checkpoint")
 		return 2
 	}
-	var err error
-	switch {
-	case *watch:
-		ctx, release := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-		defer release()
-		err = report.Watch(ctx, stdout, in[0], *out)
-	case several:
-		err = mergeAll(stdout, in, *out, *full)
-	default:
-		err = report.Remake(stdout, in[0], *out, *full)
-	}
-	if err != nil {
-		fmt.Fprintln(stderr, "report:", err)
+	if err := show(lines.Prose(stdout), in, *out, *full, *watch, several); err != nil {
+		fmt.Fprintln(stderr, "report:", lines.Text(err.Error()))
 		return 1
 	}
 	return 0
+}
+
+// show makes the reports and prints them.
+func show(stdout *lines.ProseWriter, in []string, out string, full, watch, several bool) (err error) {
+	switch {
+	case watch:
+		ctx, release := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+		defer release()
+		err = report.Watch(ctx, stdout, in[0], out)
+	case several:
+		err = mergeAll(stdout, in, out, full)
+	default:
+		err = report.Remake(stdout, in[0], out, full)
+	}
+	return errors.Join(err, stdout.Flush())
 }
 
 // mergeAll makes one checkpoint of several, and its reports.

@@ -9,6 +9,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -16,6 +17,7 @@ import (
 	"strings"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/arguments"
+	"github.com/ollama-sweep/ollama-sweep/internal/lines"
 	"github.com/ollama-sweep/ollama-sweep/internal/simulate"
 )
 
@@ -41,7 +43,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	o := simulate.Options{Strategies: strings.Split(*strategies, ","), Seeds: *seeds, Tolerance: *tolerance, HideSizes: *hide}
 	if err := o.Check(); err != nil {
-		fmt.Fprintln(stderr, "simulate:", err)
+		fmt.Fprintln(stderr, "simulate:", lines.Text(err.Error()))
 		return 2
 	}
 	if flags.NArg() == 0 && *generated < 1 {
@@ -56,7 +58,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	for _, file := range flags.Args() {
 		s, err := simulate.Read(file)
 		if err != nil {
-			fmt.Fprintln(stderr, "simulate:", err)
+			fmt.Fprintln(stderr, "simulate:", lines.Text(err.Error()))
 			return 1
 		}
 		if s.Missing > 0 {
@@ -71,7 +73,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	comparison := simulate.Compare(surfaces, o)
 	end()
 	if err := write(stdout, comparison, *asJSON); err != nil {
-		fmt.Fprintln(stderr, "simulate:", err)
+		fmt.Fprintln(stderr, "simulate:", lines.Text(err.Error()))
 		return 1
 	}
 	return 0
@@ -79,7 +81,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 
 func write(w io.Writer, c simulate.Comparison, asJSON bool) error {
 	if !asJSON {
-		return c.Print(w)
+		prose := lines.Prose(w)
+		return errors.Join(c.Print(prose), prose.Flush())
 	}
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
