@@ -5,8 +5,10 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -36,41 +38,51 @@ func buildEngine(ctx context.Context, source, cache string, log io.Writer) (stri
 	if err != nil {
 		return "", err
 	}
-	dir := filepath.Join(cache, "ollama-sweep", "engine-"+engineVersion+"-"+key)
-	file := filepath.Join(dir, "ollama")
-	if isFile(file) {
-		return file, nil
+	engine := cachedEngine{cache: cache, dir: filepath.Join(cache, "ollama-sweep", "engine-"+engineVersion+"-"+key)}
+	if err := engine.makeFolder(); err != nil {
+		return "", err
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return "", fmt.Errorf("making a folder for the embedded engine: %w", err)
+	why := engine.check()
+	if why == nil {
+		return engine.file(), nil
 	}
-	fmt.Fprintf(log, "# building the embedded Ollama %s into %s: once, a few minutes\n", engineVersion, dir)
+	if !errors.Is(why, fs.ErrNotExist) {
+		fmt.Fprintf(log, "# the embedded Ollama in %s is not run: %v\n", engine.dir, why)
+	}
+	fmt.Fprintf(log, "# building the embedded Ollama %s into %s: once, a few minutes\n", engineVersion, engine.dir)
 	defer tick(log, "# still building the embedded Ollama")()
-	lock := flock.New(filepath.Join(dir, "lock"))
+	lock := flock.New(filepath.Join(engine.dir, "lock"))
 	if _, err := lock.TryLockContext(ctx, time.Second); err != nil {
 		return "", fmt.Errorf("waiting for another build of the embedded engine: %w", err)
 	}
 	defer lock.Unlock()
-	if isFile(file) {
-		return file, nil
+	if engine.check() == nil {
+		return engine.file(), nil
 	}
-	if err := needCompilers(ctx, source, env); err != nil {
+	begun := time.Now()
+	if err := engine.build(ctx, source, env); err != nil {
 		return "", err
 	}
-	begun, part := time.Now(), file+".part"
-	if _, err := goCommand(ctx, source, env, "build", "-trimpath", "-ldflags", "-s -w -X github.com/ollama/ollama/version.Version="+engineVersion, "-o", part, "github.com/ollama/ollama"); err != nil {
-		return "", fmt.Errorf("building the embedded engine: %w", err)
-	}
-	if err := os.Rename(part, file); err != nil {
-		return "", fmt.Errorf("building the embedded engine: %w", err)
-	}
 	fmt.Fprintf(log, "# built the embedded Ollama in %v\n", time.Since(begun).Round(time.Second))
-	return file, nil
+	return engine.file(), nil
 }
 
-func isFile(path string) bool {
-	info, err := os.Stat(path)
-	return err == nil && info.Mode().IsRegular()
+// build makes the command of the Go module in the folder source.
+func (c cachedEngine) build(ctx context.Context, source string, env []string) error {
+	if err := needCompilers(ctx, source, env); err != nil {
+		return err
+	}
+	part := c.file() + ".part"
+	if err := os.RemoveAll(part); err != nil { // of a build that was killed
+		return fmt.Errorf("building the embedded engine: %w", err)
+	}
+	if _, err := goCommand(ctx, source, env, "build", "-trimpath", "-ldflags", "-s -w -X github.com/ollama/ollama/version.Version="+engineVersion, "-o", part, "github.com/ollama/ollama"); err != nil {
+		return fmt.Errorf("building the embedded engine: %w", err)
+	}
+	if err := c.keep(part); err != nil {
+		return fmt.Errorf("keeping the embedded engine: %w", err)
+	}
+	return nil
 }
 
 // engineKey tells builds apart that must not stand for each other: another
