@@ -34,6 +34,9 @@ func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	answer, err := http.DefaultTransport.RoundTrip(req)
 	if err != nil {
+		if wrong := wrongConnection(req.URL, err); wrong != nil {
+			return nil, wrong
+		}
 		return nil, err
 	}
 	if err := notOllama(answer); err != nil {
@@ -72,6 +75,11 @@ func (e *wrongServer) Error() string { return e.text }
 func notOllama(answer *http.Response) error {
 	kind, _, _ := mime.ParseMediaType(answer.Header.Get("Content-Type")) // empty where there is none
 	status := answer.StatusCode
+	if status == http.StatusBadRequest && kind != "application/json" {
+		if err := tlsPage(answer); err != nil {
+			return err
+		}
+	}
 	switch {
 	case status >= 300 && status < 400:
 		to := "nowhere"
