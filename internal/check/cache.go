@@ -97,7 +97,7 @@ func otherClock(warmup parse.Sample) bool {
 // unaccounted reports whether more than half of what is left of the whole
 // request after load and generation is not in the prompt's time.
 func unaccounted(s parse.Sample, whole, slack time.Duration) bool {
-	rest := whole - s.LoadDuration - s.EvalDuration
+	rest := whole - sum(s.LoadDuration, s.EvalDuration)
 	return s.PromptEvalDuration < rest/2 && rest-s.PromptEvalDuration > slack
 }
 

@@ -25,6 +25,7 @@ type Check struct {
 // the second try where memory was not given back, and the reference cell.
 var Table = []Check{
 	{Name: "prompt cache", Plan: sharedStart, Sample: promptCache},
+	{Name: "impossible figures", Load: impossibleLoad, Sample: impossible},
 	{Name: "truncation", Sample: truncation},
 	{Name: "num_ctx in force", Load: contextInForce},
 	{Name: "num_batch in force", Plan: batchAsked, Load: batchInForce},

@@ -76,6 +76,13 @@ func TestTraps(t *testing.T) {
 		}, "prompt cache", parse.NoFigures, true, "the request took 1s by the wall clock and 345ms by the server's: what takes the rest is the way to the server (90ms for a request of that size that needs no model), or cannot be known"},
 		{"out of the cache, and told", Sample, func(e *Evidence) { cached := 3000; e.Sample.PromptCached, e.Head = &cached, 90 }, "prompt cache", parse.NoFigures, true, "684 tokens in 13s are 53 tokens/s, but 3000 of the prompt's 3684 tokens came out of the server's cache, and no more than 90 can"},
 		{"another clock", Sample, func(e *Evidence) { e.Sample.Wall = second; e.Loaded.Warmup.Wall = second / 2 }, "prompt cache", "", false, "its clock can't be checked"},
+		{"more generated than allowed", Sample, func(e *Evidence) { e.Sample.EvalCount = 3 }, "impossible figures", parse.NoFigures, true, "3 tokens were generated, and num_predict allows 2"},
+		{"more generated than allowed, in the warm-up", Load, func(e *Evidence) { e.Loaded.Warmup.EvalCount = 1 << 60 }, "impossible figures", parse.NoFigures, false, "1152921504606846976 tokens were generated, and num_predict allows 2"},
+		{"a total beyond the wall clock", Sample, func(e *Evidence) { e.Sample.TotalDuration = 14 * second }, "impossible figures", parse.NoFigures, true, "the server says that the request took 14s, which by the wall clock took 13s"},
+		{"a load beyond the wall clock", Sample, func(e *Evidence) { e.Sample.LoadDuration, e.Sample.TotalDuration = second, 0 }, "impossible figures", parse.NoFigures, true, "took 14s, which by the wall clock took 13s"},
+		{"parts that are more than the whole", Sample, func(e *Evidence) { e.Sample.EvalDuration += 20 * time.Millisecond }, "impossible figures", parse.NoFigures, true, "load (25.9ms), prompt (13s) and generation (31.8ms) took 13s, and the whole request 13s by the same clock"},
+		{"the longest generation", Sample, func(e *Evidence) { e.Sample.EvalDuration, e.Sample.TotalDuration = 1<<63-1, 0 }, "impossible figures", parse.NoFigures, true, "the server says that the request took 2562047h47m16.854775807s, which by the wall clock took 13s"},
+		{"a load of the warm-up beyond the wall clock", Load, func(e *Evidence) { e.Loaded.Warmup.LoadDuration, e.Loaded.Warmup.TotalDuration = 9*second, 0 }, "impossible figures", parse.NoFigures, false, "took 9.51s, which by the wall clock took 8.6s"},
 		{"a system prompt that can't be told apart", Plan, func(e *Evidence) { e.CLI, e.System = true, 900 }, "prompt cache", "", false, "the model's system prompt (900 bytes) stands before every prompt"},
 		{"cut to num_ctx", Sample, func(e *Evidence) { e.NumCtx, e.Sample.PromptEvalCount = 1024, 1024 }, "truncation", parse.PromptTruncated, false, "the prompt has 3684 tokens and num_ctx=1024 holds no more than 1024 of them: the server read 1024"},
 		{"cut to half", Sample, func(e *Evidence) { e.NumCtx, e.Sample.PromptEvalCount = 3600, 1802 }, "truncation", parse.PromptTruncated, false, "the server read 1802"},
@@ -117,6 +124,18 @@ func TestTraps(t *testing.T) {
 	}
 }
 
+// TestAnotherClock: a clock that runs unlike ours is no reason for figures that contradict each other.
+func TestAnotherClock(t *testing.T) {
+	e := sound()
+	e.Loaded.Warmup.Wall = 1
+	e.Sample.LoadDuration = second
+	found := Sample(&e)
+	require.Len(t, found, 2, "%v", found)
+	assert.Contains(t, found[0].Text, "its clock can't be checked")
+	assert.Equal(t, "impossible figures", found[1].Check)
+	assert.True(t, found[1].Again)
+}
+
 func TestRound(t *testing.T) {
 	for d, want := range map[time.Duration]string{
 		0: "0s", 999: "999ns", 14281514: "14.3ms", 840495273: "840ms", 999_999_999: "1s", -5: "-5ns",
@@ -135,6 +154,11 @@ func TestNoTrap(t *testing.T) {
 	}{
 		{"a model on the CPU of a machine without GPU", Load, func(e *Evidence) { e.GPU = false; e.Loaded.SizeVRAM = 0 }},
 		{"a model of more context on a newer server", Load, func(e *Evidence) { e.Version, e.TrainedCtx = "0.15.5", 4096 }},
+		{"clocks that are rounded apart", Sample, func(e *Evidence) {
+			e.Sample.EvalDuration += 3*time.Millisecond - 300*time.Microsecond
+			e.Sample.Wall = e.Sample.TotalDuration
+		}},
+		{"fewer generated than allowed", Sample, func(e *Evidence) { e.Sample.EvalCount = 1 }},
 		{"a server from before /api/ps told the context", Load, func(e *Evidence) { e.Loaded.ContextLength = 0 }},
 		{"padding in the log", Load, func(e *Evidence) { e.Loaded.InForce.NumCtx = 8448 }},
 		{"a batch at the limit", Plan, func(e *Evidence) { e.Version = "0.10.1" }},
@@ -214,5 +238,5 @@ func TestEveryCheckIsDocumented(t *testing.T) {
 		seen[c.Name] = true
 		assert.True(t, strings.Contains(string(readme), "**"+c.Name+"**"), c.Name)
 	}
-	assert.Len(t, Table, 12)
+	assert.Len(t, Table, 13)
 }

@@ -68,7 +68,9 @@ func automatic(t *testing.T, dir string) *fixture {
 
 // loads has each load take so long, by the server's word.
 func (f *fixture) loads(took time.Duration) {
-	f.fake.alterLoaded = func(l *parse.Loaded) { l.Warmup.LoadDuration, l.Warmup.TotalDuration = took, took }
+	f.fake.alterLoaded = func(l *parse.Loaded) {
+		l.Warmup.PromptEvalDuration, l.Warmup.LoadDuration, l.Warmup.TotalDuration = 0, took, took
+	}
 }
 
 // differing has rates that depend on the cell, and on which sample of it this is in the checkpoint:
