@@ -163,6 +163,7 @@ func (r *run) repeatUntilClear(ctx context.Context, each each) {
 		r.take(ctx, Choice{Cells: f.cells, Samples: r.want, Left: r.todo, Reload: true}, each)
 		r.repeats += len(r.spent) - before
 	}
+	r.endSuspects(ctx)
 }
 
 // wantsSamples reports whether one more sample of every cell is to be taken: the figures can't

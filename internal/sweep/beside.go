@@ -267,11 +267,24 @@ func (r *run) besideThePlan(ctx context.Context, purpose Purpose, c Cell, sample
 	}
 	result := Result{NumCtx: c.Ctx, NumBatch: c.Batch}
 	saved := false
-	err := r.measure(ctx, &task{result: &result, want: samples, save: func(res Result) error {
+	save := func(res Result) error {
 		err := r.Store.Remeasure(Remeasured{purpose, r.Host, res}, saved)
 		saved = true
 		return err
+	}
+	err := r.measure(ctx, &task{result: &result, want: samples, save: func(res Result) error {
+		if mayBeServers(&res) {
+			r.suspect(res, func() error { return save(res) })
+			return nil
+		}
+		if err := r.works(); err != nil {
+			return err
+		}
+		return save(res)
 	}})
+	if err == nil && mayBeServers(&result) { // mostly of a cell that worked, which is reason enough
+		err = r.prove(ctx)
+	}
 	return result, err
 }
 

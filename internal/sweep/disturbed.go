@@ -201,6 +201,9 @@ func (r *run) measureAgain(ctx context.Context, s step, d Disturbed) (o Outcome,
 	}
 	r.tellEnd(s, result)
 	if result.Failed() {
+		if r.stop = r.doubtRetake(ctx, result); r.stop != nil {
+			return Outcome{Err: r.stop}, false
+		}
 		return Outcome{Skip: failureText(result) + "; its first samples stand"}, false
 	}
 	added := result.Samples[s.want-len(d.Samples):]

@@ -175,6 +175,9 @@ func (r *run) size(ctx context.Context, loaded int) error {
 
 // samples has the loaded cell read prompts until it has enough samples.
 func (r *run) samples(ctx context.Context, t *task, loaded parse.Loaded) error {
+	if t.want == 0 {
+		return nil // the warm-up was all
+	}
 	prompts, err := r.Prompter.Prompts(t.result.NumCtx)
 	if err != nil {
 		return err

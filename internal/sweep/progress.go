@@ -161,6 +161,7 @@ func (r *run) progress(s step) Progress {
 			p.Best = result
 		}
 	}
+	p.Failed += len(r.suspects.all)
 	if !r.counts {
 		p.Why = s.why
 		p.LeftLeast, p.Left, p.Known = r.leftOfSearch()

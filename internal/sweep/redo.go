@@ -53,19 +53,34 @@ func (r *run) keepOld(c Cell) {
 	}
 }
 
-// put saves a result of the plan. Before the first one that replaces an earlier run's, the
-// checkpoint is copied: nothing that was measured is lost.
+// put saves a result of the plan, or holds it back where it is a failure that may be the server's.
 func (r *run) put(result Result) error {
-	if c := result.Cell(); r.redoes(c) {
+	replaces := r.redoes(result.Cell())
+	if r.Redo {
+		r.redone[result.Cell()] = true
+	}
+	switch {
+	case mayBeServers(&result):
+		r.suspect(result, func() error { return r.store(result, replaces) })
+		return nil
+	case !result.Failed():
+		if err := r.works(); err != nil {
+			return err
+		}
+	}
+	return r.store(result, replaces)
+}
+
+// store saves a result of the plan. Before the first one that replaces an earlier run's, the
+// checkpoint is copied: nothing that was measured is lost.
+func (r *run) store(result Result, replaces bool) error {
+	if c := result.Cell(); replaces {
 		if err := r.copyOnce(); err != nil {
 			return err
 		}
 		if n := r.Store.forget(c); n > 0 {
 			fmt.Fprintf(r.Log, "# %v: %d samples that confirmed the old ones are removed too; the next run without -run takes new ones\n", c, n)
 		}
-	}
-	if r.Redo {
-		r.redone[result.Cell()] = true
 	}
 	return r.Store.Put(result)
 }

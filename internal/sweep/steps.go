@@ -61,7 +61,10 @@ func (r *run) tellPruned(each each) (any bool) {
 			continue
 		}
 		any = true
-		out, _ := r.Store.Result(by)
+		out, ok := r.suspected(by)
+		if !ok {
+			out, _ = r.Store.Result(by)
+		}
 		each(r.name(c, 0), func() Outcome {
 			return Outcome{Skip: fmt.Sprintf("pruned: it needs at least the memory of %v, which failed twice in a row: %s", by, *out.Error)}
 		})
@@ -90,6 +93,7 @@ func (r *run) choices(ctx context.Context, choice Choice, each each) Choice {
 		choice = r.next()
 	}
 	r.done = len(choice.Cells) == 0
+	r.endSuspects(ctx)
 	return choice
 }
 
@@ -152,6 +156,9 @@ func (r *run) cell(ctx context.Context, s step) Outcome {
 	if result.Failed() {
 		r.failed++
 		r.failedNow[s.Cell] = true
+		if r.stop = r.doubt(ctx); r.stop != nil {
+			return Outcome{Err: r.stop}
+		}
 		return Outcome{Skip: failureText(result)}
 	}
 	if r.stop = r.reference(ctx); r.stop != nil {

@@ -81,7 +81,7 @@ func (r *run) summary() Summary {
 	sum := Summary{
 		Planned:  len(r.Plan),
 		Measured: len(r.spent) - r.failed - r.repeats,
-		Failed:   r.failed,
+		Failed:   r.failed - r.suspects.dropped,
 		Repeats:  r.repeats,
 		Elapsed:  r.since(r.start),
 		Stop:     r.stop,

@@ -158,6 +158,7 @@ func (s *Sweep) Run(ctx context.Context, call func(name string, measure func() O
 	if run.stop == nil && !s.Filtered {
 		run.afterPlan(ctx, call)
 	}
+	run.endUnproven()
 	if err := run.keepAnswer(run.answer(choice)); err != nil && run.stop == nil {
 		run.stop = err
 	}
@@ -193,6 +194,7 @@ type run struct {
 	loaded    Cell            // whose load is in force
 	loadedAs  parse.Loaded    // what the server said of it
 	probes    []check.Known   // the prompts of the sizing
+	suspects  suspects
 	stop      error
 }
 

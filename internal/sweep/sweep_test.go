@@ -32,6 +32,7 @@ type fakeRunner struct {
 	settled   int
 	settleErr error
 	onSample  func()
+	loadErr   func(Cell) error // of each load, where there is none in loadErrs
 
 	rate        func(Cell) float64 // tokens per second, instead of one that tells the cell
 	alterLoaded func(*parse.Loaded)
@@ -61,7 +62,11 @@ func (f *fakeRunner) Load(_ context.Context, numCtx, numBatch int, warmup func()
 	if f.alterLoaded != nil {
 		f.alterLoaded(&loaded)
 	}
-	return loaded, pop(f.loadErrs, f.cell)
+	err := pop(f.loadErrs, f.cell)
+	if err == nil && f.loadErr != nil {
+		err = f.loadErr(f.cell)
+	}
+	return loaded, err
 }
 
 func (f *fakeRunner) Sample(_ context.Context, prompts func() string) (parse.Sample, error) {

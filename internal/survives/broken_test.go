@@ -1,0 +1,146 @@
+package survives
+
+import (
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/ollamatest"
+	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/internal/sweeptest"
+)
+
+// thirtyCells is a grid of thirty cells, for a simulated server by a clock of 100: no cell may fail because
+// the machine is busy.
+const thirtyCells = "prompt: {tokens: 300}\nnum_ctx: {start: 1024, end: 1424, step: 80}\nnum_batch: {start: 64, end: 320, step: 64}\nrepeat: 1\nconfirm: 0\nbaseline: false\n"
+
+// breaks has a server fail at every prompt from the n-th on, until it is mended.
+func breaks(server *ollamatest.Server, n int32, fault http.HandlerFunc) (mend func()) {
+	var prompts atomic.Int32
+	server.Play(func(r ollamatest.Request) http.HandlerFunc {
+		if strings.Contains(r.Body, `"num_ctx"`) && prompts.Add(1) >= n {
+			return fault
+		}
+		return nil
+	})
+	return func() { server.Play(nil) }
+}
+
+// failedIn returns how many cells of a checkpoint failed.
+func failedIn(cp *sweep.Checkpoint) (failed int) {
+	for _, r := range cp.Results {
+		if r.Failed() {
+			failed++
+		}
+	}
+	return failed
+}
+
+// TestSurvivesABrokenServer: what fails from the thirtieth prompt on fails whatever the cell is. The
+// sweep stops, no cell has failed, and the same command measures the rest.
+func TestSurvivesABrokenServer(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		fault http.HandlerFunc
+		says  string
+	}{
+		{"a driver that is gone", ollamatest.SayStatus(500, `{"error":"llama runner process has terminated: CUDA error: no CUDA-capable device is detected"}`), "Runner crashed: llama runner process has terminated: CUDA error: no CUDA-capable device is detected"},
+		{"memory that another program has", ollamatest.SayStatus(500, `{"error":"llama runner process has terminated: cudaMalloc failed: out of memory"}`), "CUDA OOM: llama runner process has terminated: cudaMalloc failed: out of memory"},
+		{"weights that are gone", ollamatest.SayStatus(500, `{"error":"unable to load model: /models/blobs/sha256-5258"}`), "Model error: unable to load model"},
+		{"a proxy that resets each prompt", ollamatest.BreakOff(""), "Runner crashed: the server went away 3 times under this cell: "},
+		{"answers of something else", ollamatest.Say("what?\n"), "Model error: what?"},
+		{"figures of something else", ollamatest.Say(strings.Replace(ollamatest.Captured("generate.ndjson"), `"eval_count":2`, `"eval_count":3`, 1)), "Parse error: "},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			out := t.TempDir()
+			server, args := sweeptest.SimulatedBy(t, 100, out, thirtyCells)
+			mend := breaks(server, 30, test.fault)
+			printed, code := sweeptest.Start(t, args...).Wait()
+			assert.Equal(t, 1, code)
+			assert.Contains(t, printed, "# 3 cells in a row failed: a load of ctx=")
+			assert.Contains(t, printed, "# stopped: 3 cells in a row failed, and then ctx=")
+			assert.Contains(t, printed, "which worked before: the server does not work, and what failed counts as not measured; ")
+			assert.Contains(t, printed, "; it says: "+test.says)
+			assert.Contains(t, printed, "# to go on: the same command again")
+			cp := sweeptest.Load(t, out)
+			measured := len(cp.Results)
+			assert.Greater(t, measured, 5)
+			assert.Less(t, measured, 30)
+			assert.Zero(t, failedIn(cp))
+			sweeptest.RequireSamples(t, cp, sweeptest.BenchLines(printed))
+			assert.Len(t, sweeptest.BenchLines(printed), measured)
+
+			mend()
+			printed, code = sweeptest.Start(t, args...).Wait()
+			require.Zero(t, code, printed)
+			cp = sweeptest.Load(t, out)
+			assert.Len(t, cp.Results, 30)
+			assert.Zero(t, failedIn(cp))
+		})
+	}
+}
+
+// TestSurvivesKillOfABrokenSweep kills a sweep before it has found out that its server is broken: no
+// failure is kept, and the next run finds out.
+func TestSurvivesKillOfABrokenSweep(t *testing.T) {
+	out := t.TempDir()
+	server, args := sweeptest.SimulatedBy(t, 100, out, thirtyCells)
+	mend := breaks(server, 30, ollamatest.SayStatus(500, `{"error":"llama runner process has terminated: exit status 2"}`))
+	for range 2 {
+		p := sweeptest.Start(t, args...)
+		p.Await(t, "# 14/30 ") // the second of the three that it takes to find out
+		p.Signal(t, syscall.SIGKILL)
+		assert.Zero(t, failedIn(sweeptest.Load(t, out)))
+	}
+	_, code := sweeptest.Start(t, args...).Wait()
+	assert.Equal(t, 1, code)
+	assert.Zero(t, failedIn(sweeptest.Load(t, out)))
+	mend()
+	printed, code := sweeptest.Start(t, args...).Wait()
+	require.Zero(t, code, printed)
+	cp := sweeptest.Load(t, out)
+	assert.Len(t, cp.Results, 30)
+	assert.Zero(t, failedIn(cp))
+}
+
+// TestSurvivesABrokenServerFromTheStart stops at once, and keeps nothing.
+func TestSurvivesABrokenServerFromTheStart(t *testing.T) {
+	out := t.TempDir()
+	server, args := sweeptest.SimulatedBy(t, 100, out, thirtyCells)
+	mend := breaks(server, 1, ollamatest.SayStatus(500, `{"error":"llama runner process has terminated: exit status 2"}`))
+	printed, code := sweeptest.Start(t, args...).Wait()
+	assert.Equal(t, 1, code)
+	assert.Contains(t, printed, "# stopped: 3 cells in a row failed, and then ctx=1024 and the server's own num_batch: the server does not work, ")
+	mend()
+	printed, code = sweeptest.Start(t, args...).Wait()
+	require.Zero(t, code, printed)
+	assert.Zero(t, failedIn(sweeptest.Load(t, out)))
+}
+
+// TestSurvivesSizesThatDoNotFit: cells that fail for what they are stay failed, also when they come
+// one after the other at the end.
+func TestSurvivesSizesThatDoNotFit(t *testing.T) {
+	out := t.TempDir()
+	server, args := sweeptest.SimulatedBy(t, 100, out, thirtyCells)
+	server.Play(func(r ollamatest.Request) http.HandlerFunc {
+		for _, tooLarge := range []string{`"num_ctx":1264`, `"num_ctx":1344`, `"num_ctx":1424`} {
+			if strings.Contains(r.Body, tooLarge) {
+				return ollamatest.SayStatus(500, `{"error":"llama runner process has terminated: cudaMalloc failed: out of memory"}`)
+			}
+		}
+		return nil
+	})
+	printed, code := sweeptest.Start(t, args...).Wait()
+	require.Zero(t, code, printed)
+	cp := sweeptest.Load(t, out)
+	assert.Len(t, cp.Results, 30)
+	assert.Equal(t, 15, failedIn(cp))
+	assert.Contains(t, printed, "# the server works: the failures are the cells' own\n")
+	sweeptest.RequireSamples(t, cp, sweeptest.BenchLines(printed))
+	assert.Len(t, sweeptest.BenchLines(printed), 15, "what finds out whether the server works is no sample")
+}

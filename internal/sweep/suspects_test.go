@@ -1,0 +1,464 @@
+package sweep
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ollama-sweep/ollama-sweep/parse"
+)
+
+var gone = &parse.Failure{Class: parse.RunnerCrashed, Detail: "CUDA error: no CUDA-capable device is detected"}
+
+// wide is a grid of twenty cells.
+var wide = Grid{Ctx: []int{1000, 2000, 3000, 4000}, Batch: []int{100, 200, 300, 400, 500}}
+
+func wideFixture(t *testing.T, dir string) *fixture {
+	t.Helper()
+	f := newFixture(t, dir)
+	f.sweeps(wide)
+	return f
+}
+
+// breaks has every load fail from the n-th on, for as long as it is broken.
+func (f *fixture) breaks(n int, err error) {
+	f.fake.loadErr = func(Cell) error {
+		if len(f.fake.loads) >= n {
+			return err
+		}
+		return nil
+	}
+}
+
+// larger has the cells fail whose num_ctx is above a limit, as memory has it.
+func (f *fixture) larger(limit int) {
+	f.fake.loadErr = func(c Cell) error {
+		if c.Ctx > limit {
+			return &parse.Failure{Class: parse.OutOfGPUMemory, Detail: "cudaMalloc failed: out of memory"}
+		}
+		return nil
+	}
+}
+
+// saved returns the results in the checkpoint's file, none where there is no file.
+func (f *fixture) saved(t *testing.T) (measured, failed int) {
+	t.Helper()
+	if _, err := os.Stat(f.Store.Path()); err != nil {
+		return 0, 0
+	}
+	cp, err := Load(f.Store.Path())
+	require.NoError(t, err)
+	for _, r := range cp.Results {
+		if r.Failed() {
+			failed++
+		} else {
+			measured++
+		}
+	}
+	return measured, failed
+}
+
+// TestRunStopsWhereTheServerIsBroken: whatever fails for a reason that is not the cell's, three in a
+// row and then one that worked, leaves the cells unmeasured.
+func TestRunStopsWhereTheServerIsBroken(t *testing.T) {
+	for _, failure := range []*parse.Failure{
+		gone,
+		{Class: parse.OutOfGPUMemory, Detail: "another program has the memory"},
+		{Class: parse.ModelError, Detail: "unable to load model: no such file"},
+		{Class: parse.Timeout, Detail: "no output"},
+		{Class: parse.NoFigures, Detail: "not an answer of Ollama's"},
+	} {
+		t.Run(string(failure.Class), func(t *testing.T) {
+			dir := t.TempDir()
+			f := wideFixture(t, dir)
+			f.breaks(8, failure)
+			summary, outcomes := f.run(t.Context())
+			require.ErrorContains(t, summary.Usable(), "3 cells in a row failed, and then ctx=2000/batch=200, which worked before: the server does not work, and what failed counts as not measured; ")
+			assert.ErrorContains(t, summary.Usable(), "; it says: "+string(failure.Class)+": "+failure.Detail)
+			assert.Len(t, outcomes, 10)
+			assert.Equal(t, 7, summary.Measured)
+			assert.Zero(t, summary.Failed)
+			assert.Equal(t, 13, summary.Missing)
+			assert.Contains(t, f.log.String(), "# 3 cells in a row failed: a load of ctx=2000/batch=200, which worked before, to find out whether the server still works\n")
+			measured, failed := f.saved(t)
+			assert.Equal(t, 7, measured)
+			assert.Zero(t, failed)
+			assert.Len(t, f.bench, 7, "the sample of the load that finds out is not reported")
+
+			f = wideFixture(t, dir)
+			summary, _ = f.run(t.Context())
+			require.NoError(t, summary.Usable())
+			assert.Equal(t, 13, summary.Measured)
+			measured, failed = f.saved(t)
+			assert.Equal(t, 20, measured)
+			assert.Zero(t, failed)
+		})
+	}
+}
+
+// TestRunKeepsFailuresOfSize: where a part of the grid does not fit, a cell that worked is measured
+// again more and more seldom.
+func TestRunKeepsFailuresOfSize(t *testing.T) {
+	f := newFixture(t, t.TempDir())
+	var batches []int
+	for i := range 50 {
+		batches = append(batches, 100+i)
+	}
+	f.sweeps(Grid{Ctx: []int{1000, 2000}, Batch: batches})
+	f.larger(1000)
+	summary, _ := f.run(t.Context())
+	require.NoError(t, summary.Usable())
+	assert.Equal(t, 50, summary.Failed)
+	measured, failed := f.saved(t)
+	assert.Equal(t, 50, measured)
+	assert.Equal(t, 50, failed)
+	var after []int // failed cells before each load of one that worked
+	seen := map[Cell]bool{}
+	for _, c := range f.fake.loads[50:] {
+		if c.Ctx == 1000 {
+			after = append(after, len(seen))
+		}
+		seen[c] = c.Ctx == 2000 || seen[c]
+		if c.Ctx == 1000 {
+			delete(seen, c)
+		}
+	}
+	assert.Equal(t, []int{3, 9, 21, 33, 45, 50}, after)
+	assert.Equal(t, 6, strings.Count(f.log.String(), "# the server works: the failures are the cells' own\n"))
+}
+
+// TestRunForgivesFailuresBetween: a failure between cells that work takes no more loads, and is in
+// the file as soon as the next one is.
+func TestRunForgivesFailuresBetween(t *testing.T) {
+	f := wideFixture(t, t.TempDir())
+	f.fake.loadErr = func(c Cell) error {
+		if c.Batch >= 400 {
+			return &parse.Failure{Class: parse.ModelError, Detail: "no"}
+		}
+		return nil
+	}
+	f.OnSample = func(r *Result, _ parse.Sample) error {
+		_, failed := f.saved(t)
+		assert.Equal(t, 2*(r.NumCtx/1000-1), failed, "those before %v", r.Cell())
+		return nil
+	}
+	summary, _ := f.run(t.Context())
+	require.NoError(t, summary.Usable())
+	assert.Len(t, f.fake.loads, 20, "the last two are kept too, since the server was seen to work")
+	_, failed := f.saved(t)
+	assert.Equal(t, 8, failed)
+	for i, r := range f.Store.Checkpoint().Results {
+		assert.Equal(t, f.Plan[i], r.Cell(), "in order of measurement")
+	}
+}
+
+// TestRunWhereNothingEverWorked makes a load with the server's own settings.
+func TestRunWhereNothingEverWorked(t *testing.T) {
+	own := Cell{Ctx: 1000}
+	f := wideFixture(t, t.TempDir())
+	f.fake.loadErr = func(c Cell) error {
+		if c != own {
+			return gone
+		}
+		return nil
+	}
+	summary, _ := f.run(t.Context())
+	assert.ErrorContains(t, summary.Usable(), "nothing could be measured")
+	assert.Equal(t, 20, summary.Failed)
+	_, failed := f.saved(t)
+	assert.Equal(t, 20, failed, "the server works, and the cells don't")
+	assert.Empty(t, f.fake.samples)
+	assert.Contains(t, f.log.String(), "# 3 cells in a row failed: a load of ctx=1000 and the server's own num_batch, to find out whether the server still works\n")
+
+	f = wideFixture(t, t.TempDir())
+	f.breaks(0, gone)
+	summary, outcomes := f.run(t.Context())
+	assert.ErrorContains(t, summary.Usable(), "3 cells in a row failed, and then ctx=1000 and the server's own num_batch: the server does not work")
+	assert.Len(t, outcomes, 3)
+	assert.NoFileExists(t, f.Store.Path())
+
+	f = newFixture(t, t.TempDir()) // also where the plan has fewer cells than that
+	f.Plan = f.Plan[:1]
+	f.breaks(0, gone)
+	summary, _ = f.run(t.Context())
+	assert.ErrorContains(t, summary.Usable(), "ctx=1000/batch=100 failed, and then ctx=1000 and the server's own num_batch: ")
+	assert.NoFileExists(t, f.Store.Path())
+}
+
+// TestRunThatEndsAmongFailures: stopped before anything worked again, it leaves the cells that
+// failed last to the next run, which resumes to the same bytes.
+func TestRunThatEndsAmongFailures(t *testing.T) {
+	file := func(stops ...int) string {
+		dir := t.TempDir()
+		for _, stop := range append(stops, -1) {
+			f := wideFixture(t, dir)
+			f.Sweep.Now = func() time.Time { return noon }
+			f.larger(2000)
+			ctx, cancel := context.WithCancel(t.Context())
+			fails := f.fake.loadErr
+			f.fake.loadErr = func(c Cell) error {
+				if len(f.fake.loads) == stop {
+					cancel()
+				}
+				return fails(c)
+			}
+			summary, _ := f.run(ctx)
+			if stop > 11 {
+				assert.ErrorIs(t, summary.Stop, ErrInterrupted)
+				assert.Equal(t, 20, summary.Stood+summary.Failed+summary.Missing, "%+v", summary)
+			}
+		}
+		data, err := os.ReadFile(filepath.Join(dir, FileName))
+		require.NoError(t, err)
+		return string(data)
+	}
+	unbroken := file()
+	for stop := 9; stop < 28; stop++ {
+		assert.Equal(t, unbroken, file(stop), "stopped in load %d", stop)
+	}
+
+	f := wideFixture(t, t.TempDir())
+	f.breaks(11, gone)
+	ctx, cancel := context.WithCancel(t.Context())
+	broken := f.fake.loadErr
+	f.fake.loadErr = func(c Cell) error {
+		if len(f.fake.loads) == 14 { // the second try of the second cell
+			cancel()
+		}
+		return broken(c)
+	}
+	f.run(ctx)
+	assert.Contains(t, f.log.String(), "# 1 cell failed last, and nothing worked after that: they count as not measured, and the next run measures them\n")
+}
+
+// TestBudgetAmongFailures: a budget that ends among failures keeps what can be known of them, so
+// that the next run has less to do.
+func TestBudgetAmongFailures(t *testing.T) {
+	dir := t.TempDir()
+	for run, want := range []int{2, 4, 6, 8, 10} {
+		f := wideFixture(t, dir)
+		f.larger(2000)
+		f.BudgetCells = 2
+		if run == 0 {
+			f.BudgetCells = 12
+		}
+		summary, _ := f.run(t.Context())
+		require.ErrorIs(t, summary.Stop, map[bool]error{true: nil, false: ErrBudget}[run == 4])
+		_, failed := f.saved(t)
+		assert.Equal(t, want, failed, "run %d", run)
+	}
+
+	f := wideFixture(t, t.TempDir())
+	f.breaks(11, gone)
+	f.BudgetCells = 12
+	summary, _ := f.run(t.Context())
+	assert.ErrorIs(t, summary.Stop, ErrBudget)
+	_, failed := f.saved(t)
+	assert.Equal(t, 2, failed, "two are no reason for doubt")
+
+	f = wideFixture(t, t.TempDir())
+	f.breaks(11, gone)
+	f.BudgetEnd = noon.Add(10*5*time.Second + 3*8*time.Second - time.Second) // passed in the third that fails
+	summary, _ = f.run(t.Context())
+	assert.ErrorIs(t, summary.Stop, ErrBudget)
+	measured, failed := f.saved(t)
+	assert.Equal(t, 10, measured)
+	assert.Zero(t, failed, "there was no time to find out")
+	assert.Contains(t, f.log.String(), "# 3 cells failed last, and nothing worked after that")
+}
+
+// TestRedoOfABrokenServer leaves what it was to replace.
+func TestRedoOfABrokenServer(t *testing.T) {
+	dir := t.TempDir()
+	f := wideFixture(t, dir)
+	f.run(t.Context())
+	before, err := os.ReadFile(f.Store.Path())
+	require.NoError(t, err)
+
+	f = wideFixture(t, dir)
+	f.Redo = true
+	f.breaks(0, gone)
+	summary, outcomes := f.run(t.Context())
+	assert.ErrorContains(t, summary.Usable(), "3 cells in a row failed, and then ctx=4000/batch=500, which worked before: ")
+	assert.Len(t, outcomes, 3)
+	after, err := os.ReadFile(f.Store.Path())
+	require.NoError(t, err)
+	assert.Equal(t, string(before), string(after))
+
+	f = wideFixture(t, dir)
+	f.Redo = true
+	f.fake.clock = noon.Add(time.Hour)
+	f.larger(3000)
+	summary, _ = f.run(t.Context())
+	require.NoError(t, summary.Usable())
+	assert.Equal(t, 5, summary.Failed)
+	assert.Len(t, f.fake.loads, 20+5+1, "each once, a second try of those that fail, and one that finds out")
+	copies, err := filepath.Glob(filepath.Join(dir, "benchmark_results-*.json"))
+	require.NoError(t, err)
+	assert.Len(t, copies, 1)
+}
+
+// TestRetryFailedOfABrokenServer leaves the failures as they were.
+func TestRetryFailedOfABrokenServer(t *testing.T) {
+	dir := t.TempDir()
+	f := wideFixture(t, dir)
+	f.larger(2000)
+	f.run(t.Context())
+	before, err := os.ReadFile(f.Store.Path())
+	require.NoError(t, err)
+
+	f = wideFixture(t, dir)
+	f.RetryFailed = true
+	f.breaks(0, gone)
+	summary, _ := f.run(t.Context())
+	assert.ErrorContains(t, summary.Usable(), "and then ctx=2000/batch=500, which worked before: ")
+	assert.Equal(t, 10, summary.Missing)
+	after, err := os.ReadFile(f.Store.Path())
+	require.NoError(t, err)
+	assert.Equal(t, string(before), string(after))
+}
+
+// TestPruneOfABrokenServer: one failure that passes over many others is looked into at the end.
+func TestPruneOfABrokenServer(t *testing.T) {
+	f := wideFixture(t, t.TempDir())
+	f.Prune = true
+	f.fake.loadErr = func(c Cell) error {
+		if len(f.fake.loads) > 10 {
+			return &parse.Failure{Class: parse.OutOfGPUMemory, Detail: "another program has the memory"}
+		}
+		return nil
+	}
+	summary, _ := f.run(t.Context())
+	require.ErrorContains(t, summary.Usable(), "and then ctx=2000/batch=500, which worked before: the server does not work")
+	assert.Zero(t, summary.Pruned)
+	assert.Equal(t, 10, summary.Missing)
+	_, failed := f.saved(t)
+	assert.Zero(t, failed)
+
+	f = wideFixture(t, t.TempDir())
+	f.Prune = true
+	f.larger(2000)
+	summary, _ = f.run(t.Context())
+	require.NoError(t, summary.Usable())
+	assert.Equal(t, 9, summary.Pruned)
+	assert.Equal(t, 1, summary.Failed)
+	assert.Len(t, f.fake.loads, 10+2+1)
+}
+
+// TestRoundsOfABrokenServer: what was sampled before counts.
+func TestRoundsOfABrokenServer(t *testing.T) {
+	dir := t.TempDir()
+	f := wideFixture(t, dir)
+	f.Rounds, f.Repeat = true, 2
+	f.breaks(26, gone)
+	summary, _ := f.run(t.Context())
+	require.ErrorContains(t, summary.Usable(), "and then ctx=1000/batch=500, which worked before: ")
+	assert.Equal(t, 15, summary.Missing)
+	measured, failed := f.saved(t)
+	assert.Equal(t, 20, measured)
+	assert.Zero(t, failed)
+
+	f = wideFixture(t, dir)
+	f.Rounds, f.Repeat = true, 2
+	summary, _ = f.run(t.Context())
+	require.NoError(t, summary.Usable())
+	assert.Len(t, f.fake.loads, 15)
+}
+
+// TestAuxiliaryLoadsOfABrokenServer: of a cell that worked one failure is reason enough to look.
+func TestAuxiliaryLoadsOfABrokenServer(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		set  func(*fixture)
+		load int // that is the first to fail
+	}{
+		{"the first confirmation", func(f *fixture) { f.Leaders = 2 }, 21},
+		{"a later confirmation", func(f *fixture) { f.Leaders = 2 }, 23},
+		{"baseline", func(f *fixture) { f.Baseline = BaselineOn }, 22},
+		{"reference", func(f *fixture) { f.ReferenceEvery = 20 }, 21},
+		{"hosts, after the plan", func(f *fixture) { f.HostCells, f.Host = f.Plan[:1], "a" }, 21},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			f := wideFixture(t, t.TempDir())
+			f.fake.rate = func(c Cell) float64 { return 1000 + float64(c.Ctx%777) }
+			test.set(f)
+			f.breaks(test.load, gone)
+			summary, _ := f.run(t.Context())
+			require.ErrorContains(t, summary.Usable(), " failed, and then ctx=")
+			for _, r := range f.Store.Checkpoint().Remeasured {
+				assert.False(t, r.Failed())
+			}
+			assert.Zero(t, summary.Failed)
+			assert.Equal(t, 20, summary.Stood)
+			measured, failed := f.saved(t)
+			assert.Equal(t, 20, measured)
+			assert.Zero(t, failed)
+		})
+	}
+
+	f := wideFixture(t, t.TempDir()) // the cell itself
+	f.Leaders = 2
+	f.fake.loadErr = func(c Cell) error {
+		if len(f.fake.loads) > 20 && c == (Cell{4000, 500}) {
+			return gone
+		}
+		return nil
+	}
+	summary, _ := f.run(t.Context())
+	require.NoError(t, summary.Usable())
+	failed := 0
+	for _, r := range f.Store.Checkpoint().Remeasured {
+		if r.Failed() {
+			failed++
+		}
+	}
+	assert.Equal(t, 1, failed, "it is left out from then on")
+}
+
+// TestFailuresThatSayNothingOfTheServer are the cells' own at once.
+func TestFailuresThatSayNothingOfTheServer(t *testing.T) {
+	f := wideFixture(t, t.TempDir())
+	f.fake.loadErr = func(c Cell) error {
+		if c.Ctx > 2000 {
+			return &parse.Failure{Class: parse.ContextClamped, Detail: fmt.Sprint(c)}
+		}
+		return nil
+	}
+	summary, _ := f.run(t.Context())
+	require.NoError(t, summary.Usable())
+	assert.Len(t, f.fake.loads, 20)
+	assert.Equal(t, 10, summary.Failed)
+}
+
+// TestRetakeOfABrokenServer leaves the cells in doubt as they were.
+func TestRetakeOfABrokenServer(t *testing.T) {
+	f := wideFixture(t, t.TempDir())
+	f.Retake = true
+	f.fake.alterSample = func(s *parse.Sample) {
+		if len(f.fake.samples) == 7 {
+			s.CPU = &parse.CPUUse{Count: 2, Server: 0.5, Others: 1.5}
+		}
+	}
+	f.breaks(21, gone)
+	summary, _ := f.run(t.Context())
+	require.ErrorContains(t, summary.Usable(), "ctx=2000/batch=200 failed, and then ctx=4000/batch=500, which worked before: ")
+	assert.Equal(t, 20, summary.Stood)
+	measured, failed := f.saved(t)
+	assert.Equal(t, 20, measured)
+	assert.Zero(t, failed)
+
+	again := newFixture(t, f.dir) // the next run, whose budget ends with that load
+	again.Plan, again.Retake, again.BudgetEnd = f.Plan, true, noon.Add(time.Second)
+	again.breaks(0, gone)
+	summary, _ = again.run(t.Context())
+	require.NoError(t, summary.Usable())
+	assert.Len(t, again.fake.loads, 2, "it is tried twice")
+	assert.Equal(t, 20, summary.Stood)
+}
