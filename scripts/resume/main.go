@@ -6,6 +6,7 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/ollama-sweep/ollama-sweep/internal/arguments"
 	"github.com/ollama-sweep/ollama-sweep/internal/copies"
+	"github.com/ollama-sweep/ollama-sweep/internal/lines"
 )
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
@@ -31,8 +33,10 @@ func run(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "resume: name two folders, with -from and -into")
 		return 2
 	}
-	if err := copies.Resume(*from, *into, time.Now(), stdout); err != nil {
-		fmt.Fprintln(stderr, "resume:", err)
+	prose := lines.Prose(stdout)
+	err := copies.Resume(*from, *into, time.Now(), prose)
+	if err := errors.Join(err, prose.Flush()); err != nil {
+		fmt.Fprintln(stderr, "resume:", lines.Text(err.Error()))
 		return 1
 	}
 	return 0
