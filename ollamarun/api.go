@@ -42,10 +42,6 @@ func NewAPI(ctx context.Context, s *Server, model string, template *Modelfile, n
 	return a, nil
 }
 
-// keepLoaded is how long the server shall keep a model after a prompt. Its own
-// default may be nothing, and the next prompt follows at once.
-const keepLoaded = 15 * time.Minute
-
 // Load brings the model into memory with the two settings and ends with the
 // warm-up prompt. A numBatch of 0 is the server's own choice.
 func (a *API) Load(ctx context.Context, numCtx, numBatch int, warmup func() string) (parse.Loaded, error) {

@@ -21,6 +21,7 @@ func (s *Server) loaded(ctx context.Context, model string, warmup parse.Sample) 
 	}
 	// A negative figure says no more than none does.
 	l.ContextLength, l.Size, l.SizeVRAM, l.Others = max(0, m.ContextLength), max(0, m.Size), max(0, m.SizeVRAM), others
+	s.expiry.after(m, time.Now())
 	s.onCPU = l.SizeVRAM < l.Size
 	s.others = s.Monitor.Least(s.loadBegun, time.Now())
 	if l.InForce, s.logTimes, err = s.ServerLog.InForce(ctx); err != nil {
@@ -41,6 +42,7 @@ func (s *Server) beforeLoad(ctx context.Context, model string) error {
 	if s.idleMiB == 0 {
 		s.idleMiB, _ = s.Monitor.MemoryUsed()
 	}
+	s.renewClaim(ctx)
 	s.loadBegun = time.Now()
 	return s.ServerLog.Mark()
 }
@@ -65,6 +67,10 @@ func (s *Server) sample(ctx context.Context, model, base string, prompt func() s
 	if err := s.alone(ctx, model); err != nil {
 		return parse.Sample{}, err
 	}
+	watched, err := s.watchClients(ctx, model)
+	if err != nil {
+		return parse.Sample{}, err
+	}
 	var begin moment
 	var size int
 	sample, err := readFinished(ctx, prompt, func(ctx context.Context, prompt string) (parse.Sample, error) {
@@ -74,12 +80,15 @@ func (s *Server) sample(ctx context.Context, model, base string, prompt func() s
 	if err != nil {
 		return parse.Sample{}, s.explain(ctx, base, err)
 	}
-	return sample, s.observe(ctx, model, &sample, begin, size)
+	ended := begin.at.Add(sample.Wall)
+	entry, err := s.observe(ctx, model, &sample, begin, size)
+	watched(&sample, ended, entry)
+	return sample, err
 }
 
 // observe adds to a sample what was seen from outside while the model read its prompt, of so many
-// bytes.
-func (s *Server) observe(ctx context.Context, model string, sample *parse.Sample, begin moment, size int) (err error) {
+// bytes, and returns the model's entry after it.
+func (s *Server) observe(ctx context.Context, model string, sample *parse.Sample, begin moment, size int) (entry api.ProcessModelResponse, err error) {
 	if s.onCPU {
 		sample.CPU = s.CPU.since(begin.cpu)
 	}
@@ -89,10 +98,10 @@ func (s *Server) observe(ctx context.Context, model string, sample *parse.Sample
 	}
 	s.addWay(ctx, sample, size)
 	if _, err = s.timing(ctx, sample); err != nil {
-		return err
+		return entry, err
 	}
-	_, _, sample.Others, err = s.Loaded(ctx, model)
-	return err
+	entry, _, sample.Others, err = s.Loaded(ctx, model)
+	return entry, err
 }
 
 // timing adds to a sample what the server's log says of its prompt, and reports whether it says so.

@@ -43,6 +43,8 @@ type Server struct {
 	onCPU     bool                  // the model computes on the CPU, at least in part
 	others    map[int]int           // least utilization of each GPU during the load, in percent
 	ways      map[int]time.Duration // what the way adds, by the bits of a request's size in bytes
+	claim     *claim                // nil without one
+	expiry    expiry                // of the load in force
 	strangers map[string]bool       // models that stayed when ours was unloaded
 
 	answered bool // Ready has found it once

@@ -38,6 +38,12 @@ type Sample struct {
 	// CPU is the use of the server's CPUs, where they are this machine's and the model computes
 	// on them.
 	CPU *CPUUse `json:"cpu,omitempty"`
+	// OtherClient says that somebody else used the model after the prompt before, or while this one
+	// was read, as its time of expiry tells.
+	OtherClient bool `json:"other_client,omitempty"`
+	// LoadedAnew says that the server had loaded the model for somebody else since the prompt before,
+	// or had it in memory no more.
+	LoadedAnew bool `json:"-"`
 	// Others names models of somebody else that were in the server's memory
 	// when the prompt was read.
 	Others []string `json:"other_models,omitempty"`

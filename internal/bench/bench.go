@@ -117,7 +117,7 @@ func (b *Bench) open(o Options) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := b.watch(server, subject.model, store); err != nil {
+	if err := b.watch(server, subject, store); err != nil {
 		return err
 	}
 	b.sayLeftOut(leftOut)

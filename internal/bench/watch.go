@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -36,9 +37,9 @@ func usesOurGPUs(server *ollamarun.Server, cfg sweep.Config, devices []string) b
 
 // watch has the server's CPUs and GPUs looked at from now on, where that can be done, and says
 // where one is not idle before the first load.
-func (b *Bench) watch(server *ollamarun.Server, model string, store *sweep.Store) error {
+func (b *Bench) watch(server *ollamarun.Server, subject subject, store *sweep.Store) error {
 	server.Exclusive = b.config.Exclusive
-	if err := b.sayCompany(server, model, store); err != nil {
+	if err := b.sayCompany(server, subject, store); err != nil {
 		return err
 	}
 	if b.config.Engine == sweep.EngineEmbedded || server.Local() {
@@ -65,14 +66,18 @@ func (b *Bench) watch(server *ollamarun.Server, model string, store *sweep.Store
 
 // sayCompany tells of others that are at work on the server before the first
 // load. What is in memory beside the samples is told of with each of them.
-func (b *Bench) sayCompany(server *ollamarun.Server, model string, store *sweep.Store) error {
-	company, err := server.Company(b.ctx, model)
+func (b *Bench) sayCompany(server *ollamarun.Server, subject subject, store *sweep.Store) error {
+	company, err := server.Company(b.ctx, subject.model)
+	if err != nil {
+		return err
+	}
+	first, err := b.claim(server, subject.base(), &company)
 	if err != nil {
 		return err
 	}
 	if len(company.Sweeps) > 0 {
 		text := fmt.Sprintf("other models: another sweep is at work on this server (%s): both will read too low; wait for it", strings.Join(company.Sweeps, ", "))
-		if b.config.Exclusive {
+		if b.config.Exclusive && !first {
 			return errors.New(text + ", or leave -exclusive out")
 		}
 		fmt.Fprintln(b.say, "warning: "+text)
@@ -85,4 +90,28 @@ func (b *Bench) sayCompany(server *ollamarun.Server, model string, store *sweep.
 		fmt.Fprintf(b.say, "warning: other models: %s in the server's memory before the sweep starts: what uses it makes rates too low\n", strings.Join(company.Others, ", "))
 	}
 	return nil
+}
+
+// claim shows other sweeps that this one is at work on the user's server, adds theirs to the company,
+// and reports whether this one is the first.
+func (b *Bench) claim(server *ollamarun.Server, model string, company *ollamarun.Company) (first bool, err error) {
+	if b.config.Engine == sweep.EngineEmbedded || filepath.IsAbs(model) { // nobody else's, or of a file, of which the runner makes a model
+		return false, nil
+	}
+	loaded := len(company.Sweeps) > 0
+	others, first, err := server.Claim(b.ctx, model)
+	b.atEnd(func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+		defer cancel()
+		if err := server.Unclaim(ctx); err != nil && server.Reachable(ctx) {
+			return fmt.Errorf("clearing up on the server: %w", err)
+		}
+		return nil
+	})
+	for _, name := range others {
+		if !slices.Contains(company.Sweeps, name) {
+			company.Sweeps = append(company.Sweeps, name)
+		}
+	}
+	return first && !loaded, err
 }

@@ -21,6 +21,9 @@ const (
 // Busy says what else used the machine while a sample was taken, and is empty where nothing is known to
 // have. Such a sample is slower than its settings are.
 func Busy(s parse.Sample) string {
+	if s.OtherClient {
+		return "somebody else used the model too"
+	}
 	for _, g := range s.GPU {
 		if g.Others >= BusyGPU {
 			return fmt.Sprintf("others used %d %% of GPU %d while the model was loaded", g.Others, g.Index)

@@ -104,7 +104,10 @@ func TestTraps(t *testing.T) {
 		{"somebody else, though exclusive", Sample, func(e *Evidence) { e.Exclusive, e.Sample.Others = true, []string{"x"} }, "other models", "", true, "loaded again while -exclusive was asked for: x"},
 		{"loaded anew under a sample", Sample, func(e *Evidence) {
 			e.Sample.LoadDuration, e.Sample.TotalDuration, e.Sample.Wall = 7*second, 20*second, 20*second
-		}, "warm-up", "", false, "the model was loaded anew for a sample (7s, at first 8s)"},
+		}, "warm-up", "", true, "the model had to be loaded anew for a sample (7s, at first 8s)"},
+		{"loaded by somebody else in between", Sample, func(e *Evidence) { e.Sample.LoadedAnew = true }, "warm-up", "", true, "the model had to be loaded anew for a sample"},
+		{"used by somebody else", Sample, func(e *Evidence) { e.Sample.OtherClient = true }, "other models", "", false, "the model was used by somebody else too"},
+		{"used by somebody else, though exclusive", Sample, func(e *Evidence) { e.Exclusive, e.Sample.OtherClient = true, true }, "other models", "", true, "the model was used by somebody else too"},
 		{"second try", Load, func(e *Evidence) { e.Retries = 1 }, "memory given back", "", false, "loaded at try 2"},
 		{"hot", Sample, func(e *Evidence) {
 			e.Sample.GPU = []parse.GPU{{Index: 0, TemperatureC: 60}, {Index: 1, TemperatureC: 91, PowerW: 349.6, SMClockMHz: 1200, Throttle: []string{"HW thermal slowdown"}}}

@@ -9,7 +9,15 @@ import (
 // memory, before the first sample and after each.
 func othersLoaded(e *Evidence) []Finding { return others(e, e.Loaded.Others) }
 
-func othersBeside(e *Evidence) []Finding { return others(e, e.Sample.Others) }
+func othersBeside(e *Evidence) []Finding {
+	found := others(e, e.Sample.Others)
+	if e.Sample.OtherClient {
+		used := warn("the model was used by somebody else too: rates are too low; stop what else uses this server")
+		used[0].Again = e.Exclusive
+		found = append(used, found...)
+	}
+	return found
+}
 
 func others(e *Evidence, names []string) []Finding {
 	if len(names) == 0 {

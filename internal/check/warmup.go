@@ -2,12 +2,16 @@ package check
 
 import "time"
 
-// loadedAnew tells of a sample that was the first prompt after a load, without
-// a warm-up: somebody else's model had taken the memory, or the runner had died.
+// loadedAnew refuses a sample that was the first prompt after a load, without a warm-up: the model
+// was loaded for somebody else with other settings, or another had taken its memory, or the runner
+// had died.
 func loadedAnew(e *Evidence) []Finding {
 	took, first := e.Sample.LoadDuration, e.Loaded.Warmup.LoadDuration
-	if first == 0 || took < 100*time.Millisecond || took < first/2 {
+	short := first == 0 || took < 100*time.Millisecond || took < first/2
+	if short && !e.Sample.LoadedAnew {
 		return nil
 	}
-	return warn("the model was loaded anew for a sample (%v, at first %v), which then was the first, slower prompt after a load; stop what else uses the server, or use -exclusive", took, first)
+	found := warn("the model had to be loaded anew for a sample (%v, at first %v), which then was the first, slower prompt after a load: somebody else uses this server; stop that, or wait for it", took, first)
+	found[0].Again = true
+	return found
 }

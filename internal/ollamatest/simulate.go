@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/ollama/ollama/api"
 )
 
 type requestKey struct{}
@@ -26,10 +28,12 @@ type settings struct {
 
 // simulation is what a server has and does.
 type simulation struct {
-	mu     sync.Mutex
-	models []string // with tags
-	loaded settings // zero for nothing
-	clock  time.Duration
+	mu      sync.Mutex
+	models  []string             // with tags
+	copied  map[string]time.Time // when each that was made by a request was
+	loaded  settings             // zero for nothing
+	expires time.Time            // when that goes
+	clock   time.Duration
 }
 
 // loadTime is how long a load takes.
@@ -44,12 +48,13 @@ func (s *Server) Simulate(clock int) {
 	s.mu.Lock() // which every request takes before it is answered
 	defer s.mu.Unlock()
 	s.simulated = true
-	sim := &simulation{clock: time.Duration(clock), models: []string{"tiny:latest"}}
+	sim := &simulation{clock: time.Duration(clock), models: []string{"tiny:latest"}, copied: make(map[string]time.Time)}
 	s.Answers["/api/tags"] = sim.tags
 	s.Answers["/api/show"] = sim.show
 	s.Answers["/api/ps"] = sim.ps
 	s.Answers["/api/generate"] = sim.generate
 	s.Answers["/api/create"] = sim.create
+	s.Answers["/api/copy"] = sim.copy
 	s.Answers["/api/delete"] = sim.delete
 }
 
@@ -85,7 +90,11 @@ func (sim *simulation) tags(w http.ResponseWriter, r *http.Request) {
 	one := between(Captured("tags.json"), `{"models":[`, `]}`)
 	var all []string
 	for _, m := range sim.models {
-		all = append(all, strings.ReplaceAll(one, "tiny:latest", m))
+		entry := strings.ReplaceAll(one, "tiny:latest", m)
+		if at, ok := sim.copied[m]; ok {
+			entry = strings.Replace(entry, "2026-11-23T07:06:01.295629452Z", at.Format(time.RFC3339Nano), 1)
+		}
+		all = append(all, entry)
 	}
 	Say(`{"models":[`+strings.Join(all, ",")+`]}`)(w, r)
 }
@@ -107,7 +116,7 @@ func (sim *simulation) ps(w http.ResponseWriter, r *http.Request) {
 		Say(`{"models":[]}`)(w, r)
 		return
 	}
-	Say(strings.NewReplacer("tiny:latest", tagged(sim.loaded.Model), `"context_length":2048`, fmt.Sprintf(`"context_length":%d`, sim.loaded.NumCtx)).Replace(Captured("ps.json")))(w, r)
+	Say(strings.NewReplacer("tiny:latest", tagged(sim.loaded.Model), "2026-11-23T07:11:01.600707055Z", sim.expires.Format(time.RFC3339Nano), `"context_length":2048`, fmt.Sprintf(`"context_length":%d`, sim.loaded.NumCtx)).Replace(Captured("ps.json")))(w, r)
 }
 
 func (sim *simulation) create(w http.ResponseWriter, r *http.Request) {
@@ -116,8 +125,28 @@ func (sim *simulation) create(w http.ResponseWriter, r *http.Request) {
 	var asked struct{ Model, From string }
 	body(r, &asked)
 	if sim.has(w, asked.From) {
-		sim.models = append(sim.models, tagged(asked.Model))
+		sim.add(asked.Model)
 		Say(`{"status":"success"}`+"\n")(w, r)
+	}
+}
+
+// add adds a model, or makes it anew.
+func (sim *simulation) add(model string) {
+	model = tagged(model)
+	sim.copied[model] = time.Now().UTC()
+	if !slices.Contains(sim.models, model) {
+		sim.models = append(sim.models, model)
+	}
+}
+
+func (sim *simulation) copy(w http.ResponseWriter, r *http.Request) {
+	sim.mu.Lock()
+	defer sim.mu.Unlock()
+	var asked struct{ Source, Destination string }
+	body(r, &asked)
+	if sim.has(w, asked.Source) {
+		sim.add(asked.Destination)
+		Say("")(w, r)
 	}
 }
 
@@ -141,7 +170,7 @@ func (sim *simulation) generate(w http.ResponseWriter, r *http.Request) {
 	var asked struct {
 		Model, Prompt string
 		Options       settings
-		KeepAlive     any `json:"keep_alive"`
+		KeepAlive     *api.Duration `json:"keep_alive"`
 	}
 	body(r, &asked)
 	if !sim.has(w, asked.Model) {
@@ -162,6 +191,10 @@ func (sim *simulation) generate(w http.ResponseWriter, r *http.Request) {
 	read := time.Duration(tokens) * time.Second / time.Duration(tokensPerSec(want.NumCtx, want.NumBatch))
 	generated := 629194 * time.Nanosecond // as captured
 	time.Sleep(load + read + generated)
+	sim.expires = time.Now().UTC().Add(5 * time.Minute) // a server's own default
+	if asked.KeepAlive != nil {
+		sim.expires = time.Now().UTC().Add(asked.KeepAlive.Duration)
+	}
 	load, read, generated = load*sim.clock, read*sim.clock, generated*sim.clock
 	Say(strings.NewReplacer(
 		`"total_duration":267417900`, fmt.Sprintf(`"total_duration":%d`, load+read+generated),

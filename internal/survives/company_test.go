@@ -1,0 +1,105 @@
+package survives
+
+import (
+	"bytes"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/ollamatest"
+	"github.com/ollama-sweep/ollama-sweep/internal/sweeptest"
+)
+
+// chatter has somebody else send a request of their own before a sweep's n-th prompt, warm-ups among
+// them, and another after it. It returns how many there were.
+func chatter(t *testing.T, server *ollamatest.Server, body string, n int32) *atomic.Int32 {
+	var prompts, chats atomic.Int32
+	generate := server.Answers["/api/generate"]
+	server.Play(func(r ollamatest.Request) http.HandlerFunc {
+		if r.Path != "/api/generate" || !strings.Contains(r.Body, `"num_batch"`) || prompts.Add(1) != n {
+			return nil
+		}
+		return func(w http.ResponseWriter, r *http.Request) {
+			chat := func() {
+				answer, err := http.Post(server.URL.String()+"/api/generate", "application/json", bytes.NewBufferString(body))
+				if assert.NoError(t, err) {
+					answer.Body.Close()
+					chats.Add(1)
+				}
+			}
+			chat()
+			generate(w, r)
+			chat()
+		}
+	})
+	return &chats
+}
+
+// TestSurvivesAChat: somebody else uses the model between two prompts of a sweep. A sample for which
+// it had to be loaded anew does not count, and one beside a chat of the same settings is marked.
+func TestSurvivesAChat(t *testing.T) {
+	const grid = "prompt: {tokens: 300}\nnum_ctx: [1024]\nnum_batch: [64, 128]\nrepeat: 4\nconfirm: 0\nbaseline: false\n"
+	for name, test := range map[string]struct {
+		body   string
+		marked int
+	}{
+		"other settings":    {`{"model":"tiny","prompt":"hello","options":{"num_ctx":512}}`, 0},
+		"the same settings": {`{"model":"tiny","prompt":"hello","keep_alive":"1h","options":{"num_ctx":1024,"num_batch":64}}`, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			out := t.TempDir()
+			server, args := sweeptest.SimulatedBy(t, 100, out, grid)
+			const sizing = 6 // the prompts before the first sample
+			chats := chatter(t, server, test.body, sizing+3)
+			printed, code := sweeptest.Start(t, args...).Wait()
+			require.Zero(t, code, printed)
+			require.Equal(t, int32(2), chats.Load())
+			marked := 0
+			for _, r := range sweeptest.Load(t, out).Results {
+				assert.Len(t, r.Samples, 4)
+				for _, s := range r.Samples {
+					assert.Less(t, s.LoadDuration, r.Warmup.LoadDuration/2, "none is the first after a load")
+					if s.OtherClient {
+						marked++
+					}
+				}
+			}
+			assert.Equal(t, test.marked, marked, printed)
+		})
+	}
+}
+
+// TestSurvivesTwoOnOneServer: two sweeps of one model at once. The second is told at its start, and
+// the first as soon as it shows; what the other's loads have spoiled is in no checkpoint.
+func TestSurvivesTwoOnOneServer(t *testing.T) {
+	out, other := t.TempDir(), t.TempDir()
+	_, args := sweeptest.SimulatedBy(t, 100, out, manyCells)
+	args = append(args, "-repeat", "3")
+	first := sweeptest.Start(t, args...)
+	first.Await(t, "# 2/")
+
+	exclusive := append(append([]string{}, args...), "-out", t.TempDir(), "-exclusive")
+	printed, code := sweeptest.Start(t, exclusive...).Wait()
+	assert.Equal(t, 1, code)
+	assert.Contains(t, printed, "another sweep is at work on this server (ollama-sweep-tmp-")
+	assert.NotContains(t, printed, "BenchmarkSweep/")
+
+	second := sweeptest.Start(t, append(append([]string{}, args...), "-out", other)...)
+	second.Await(t, "# warning: other models: another sweep is at work on this server (ollama-sweep-tmp-")
+	first.Await(t, "# ctx=")
+	assert.Contains(t, first.Printed(), "a sample does not count: warm-up: the model had to be loaded anew for a sample")
+	first.Signal(t, syscall.SIGINT)
+	second.Signal(t, syscall.SIGINT)
+	for _, dir := range []string{out, other} {
+		for _, r := range sweeptest.Load(t, dir).Results {
+			for _, s := range r.Samples {
+				assert.Less(t, s.LoadDuration, r.Warmup.LoadDuration/2, "none is the first after a load")
+			}
+		}
+	}
+}

@@ -1,0 +1,124 @@
+package ollamarun
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ollama/ollama/api"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/ollamatest"
+)
+
+// anotherSweeps is a temporary model of a sweep on another machine, of which nothing is known here.
+const anotherSweeps = "ollama-sweep-tmp-00000000-1-1"
+
+func TestClaim(t *testing.T) {
+	f := ollamatest.New(t)
+	f.Simulate(1)
+	s := &Server{URL: f.URL}
+	others, first, err := s.Claim(t.Context(), "tiny")
+	require.NoError(t, err)
+	assert.Empty(t, others)
+	assert.True(t, first)
+	models, err := s.list(t.Context())
+	require.NoError(t, err)
+	require.Len(t, models, 2)
+	assert.True(t, temporaryName.MatchString(models[1].Name))
+
+	var log strings.Builder
+	s.Log = &log
+	copied := func() int { return strings.Count(strings.Join(f.Asked(), "\n"), "/api/copy") }
+	s.renewClaim(t.Context())
+	assert.Equal(t, 1, copied(), "it is young")
+	other := &Server{URL: f.URL}
+	require.NoError(t, other.client().Copy(t.Context(), copyOf("tiny", anotherSweeps)))
+	s.claim.copied = s.claim.copied.Add(-2 * claimAgain)
+	for range 2 {
+		s.renewClaim(t.Context())
+		s.claim.copied = s.claim.copied.Add(-2 * claimAgain)
+	}
+	assert.Equal(t, 4, copied())
+	assert.Equal(t, 1, strings.Count(log.String(), "# warning: other models: another sweep has begun on this server ("+anotherSweeps+":latest): "), log.String())
+
+	require.NoError(t, s.Unclaim(t.Context()))
+	models, err = s.list(t.Context())
+	require.NoError(t, err)
+	assert.Len(t, models, 2, "tiny and the other's")
+}
+
+// TestClaimsOfOthers: which of the temporary models on a server are of a sweep at work, and whether
+// that was there first.
+func TestClaimsOfOthers(t *testing.T) {
+	f := ollamatest.New(t)
+	f.Simulate(1)
+	s := &Server{URL: f.URL}
+	require.NoError(t, s.client().Copy(t.Context(), copyOf("tiny", anotherSweeps)))
+	others, first, err := s.Claim(t.Context(), "tiny")
+	require.NoError(t, err)
+	assert.Equal(t, []string{anotherSweeps + ":latest"}, others)
+	assert.False(t, first)
+
+	models, err := s.list(t.Context())
+	require.NoError(t, err)
+	for i := range models {
+		if models[i].Name == anotherSweeps+":latest" {
+			models[i].ModifiedAt = models[i].ModifiedAt.Add(-2 * claimLife)
+		}
+	}
+	assert.Empty(t, s.claim.others(models), "it was not renewed for long")
+}
+
+// TestClaimOfTwoAtOnce: of two sweeps that begin at once one goes on.
+func TestClaimOfTwoAtOnce(t *testing.T) {
+	for _, test := range []struct {
+		other string
+		first bool
+	}{
+		{"ollama-sweep-tmp-00000000-1-1", false}, // before ours in order
+		{"ollama-sweep-tmp-ffffffff-999999999-1", true},
+	} {
+		f := ollamatest.New(t)
+		f.Simulate(1)
+		s := &Server{URL: f.URL}
+		copying := f.Answers["/api/copy"]
+		f.Play(func(r ollamatest.Request) http.HandlerFunc {
+			if r.Path != "/api/copy" || strings.Contains(r.Body, test.other) {
+				return nil
+			}
+			return func(w http.ResponseWriter, r *http.Request) {
+				copying(w, r)
+				require.NoError(t, s.client().Copy(t.Context(), copyOf("tiny", test.other)))
+			}
+		})
+		others, first, err := s.Claim(t.Context(), "tiny")
+		require.NoError(t, err)
+		assert.Equal(t, []string{test.other + ":latest"}, others)
+		assert.Equal(t, test.first, first)
+	}
+}
+
+// TestClaimRefused: a proxy that lets no copy through is no reason not to measure.
+func TestClaimRefused(t *testing.T) {
+	for _, status := range []int{http.StatusForbidden, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusInternalServerError} {
+		f := ollamatest.New(t)
+		f.Simulate(1)
+		f.Answers["/api/copy"] = ollamatest.SayStatus(status, `{"error":"not here"}`)
+		var log strings.Builder
+		s := &Server{URL: f.URL, Log: &log, answerTime: time.Second}
+		others, first, err := s.Claim(t.Context(), "tiny")
+		require.NoError(t, err)
+		assert.Empty(t, others)
+		assert.True(t, first)
+		assert.Contains(t, log.String(), "# this sweep can't show others on the server that it is at work (")
+		require.NoError(t, s.Unclaim(t.Context()))
+		s.renewClaim(t.Context())
+	}
+}
+
+func copyOf(source, destination string) *api.CopyRequest {
+	return &api.CopyRequest{Source: source, Destination: destination}
+}
