@@ -1,0 +1,230 @@
+package outdir
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"syscall"
+)
+
+// foreignError says what is in the place of a file that this program would make.
+type foreignError struct{ what string }
+
+func (e *foreignError) Error() string { return e.what }
+
+// ours returns nil where the file is there and was made by this program, a *foreignError
+// where it was not, and an error that is fs.ErrNotExist where nothing has that name.
+func (d *Dir) ours(root *os.Root, r record, name string) error {
+	info, err := root.Lstat(name)
+	switch {
+	case err != nil:
+		return err
+	case info.IsDir():
+		return &foreignError{"a folder"}
+	case info.Mode()&fs.ModeSymlink != 0:
+		return &foreignError{"a link"}
+	case !info.Mode().IsRegular():
+		return &foreignError{"no file: " + info.Mode().Type().String()}
+	case r.exists && !r.made[name]:
+		return &foreignError{"not listed in " + RecordFile}
+	case !r.exists && !slices.Contains(d.earlier, name):
+		return &foreignError{"somebody else's"}
+	}
+	return nil
+}
+
+// Write makes a file, or replaces as a whole one that this program made, whose permissions it
+// keeps.
+func (d *Dir) Write(name string, data []byte) (err error) {
+	defer d.saving(name, &err)
+	root, err := d.root()
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	info, made, err := d.claim(root, name, 0o644)
+	if err != nil {
+		return err
+	}
+	err = replace(root, name, info.Mode().Perm(), data)
+	if err != nil && made {
+		root.Remove(name) // it is empty
+	}
+	return err
+}
+
+func (d *Dir) saving(name string, err *error) {
+	var foreign *foreignError
+	switch {
+	case *err == nil:
+	case errors.As(*err, &foreign):
+		*err = fmt.Errorf("saving %q: what is there was not made by this program (%w): move it, or name another folder with -out", d.file(name), foreign)
+	default:
+		*err = fmt.Errorf("saving %q: %w", d.file(name), *err)
+	}
+}
+
+// claim returns the file that this program made under that name, or makes an empty one. The
+// record lists it before it is there.
+func (d *Dir) claim(root *os.Root, name string, perm fs.FileMode) (info fs.FileInfo, made bool, err error) {
+	r, err := readRecord(root)
+	if err != nil {
+		return nil, false, err
+	}
+	absent := d.ours(root, r, name)
+	if absent != nil && !errors.Is(absent, fs.ErrNotExist) {
+		return nil, false, absent
+	}
+	if r, err = d.record(root); err != nil {
+		return nil, false, err
+	}
+	if absent == nil {
+		info, err := root.Lstat(name)
+		return info, false, err
+	}
+	if err := r.list(root, name); err != nil {
+		return nil, false, err
+	}
+	f, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
+	if errors.Is(err, fs.ErrExist) { // another process of ours was faster
+		info, err = root.Lstat(name)
+		if err == nil && !info.Mode().IsRegular() {
+			err = &foreignError{"not there a moment ago"}
+		}
+		return info, false, err
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	defer f.Close()
+	info, err = f.Stat()
+	return info, true, err
+}
+
+// replace gives the name to a new file with the data, which is on disk before.
+func replace(root *os.Root, name string, perm fs.FileMode, data []byte) (err error) {
+	f, temporary, err := newTemporary(root, name)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			root.Remove(temporary)
+		}
+	}()
+	defer f.Close()
+	if _, err := f.Write(data); err != nil {
+		return err
+	}
+	if err := errors.Join(f.Chmod(perm), f.Sync()); err != nil {
+		return err
+	}
+	return root.Rename(temporary, name)
+}
+
+// newTemporary makes a file that is ours as long as it is open. Another process may take it
+// for one that was left before it is locked, and remove it: then it is another's turn.
+func newTemporary(root *os.Root, name string) (f *os.File, temporary string, err error) {
+	for range mostTries {
+		temporary = fmt.Sprintf("%s%s-%d%s", mark, name, rand.Int64(), temporaryEnd)
+		f, err = root.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+		if err != nil {
+			return nil, "", err
+		}
+		// Where files can't be locked, Clear removes none.
+		if err := lock(f); !errors.Is(err, syscall.EWOULDBLOCK) && isFile(root, temporary, f) {
+			return f, temporary, nil
+		}
+		f.Close()
+	}
+	return nil, "", errOthers
+}
+
+// mostTries bounds how often something is made that others remove at once.
+const mostTries = 20
+
+var errOthers = errors.New("other processes remove what is made in the folder")
+
+// isFile reports whether the file that was opened has that name, and no link to it.
+func isFile(root *os.Root, name string, f *os.File) bool {
+	there, err := root.Lstat(name)
+	if err != nil {
+		return false
+	}
+	opened, err := f.Stat()
+	return err == nil && os.SameFile(there, opened)
+}
+
+// Append opens a file to add to its end, and makes it with these permissions where it is
+// missing.
+func (d *Dir) Append(name string, perm fs.FileMode) (f *os.File, err error) {
+	defer d.saving(name, &err)
+	root, err := d.root()
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	info, _, err := d.claim(root, name, perm)
+	if err != nil {
+		return nil, err
+	}
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok && stat.Nlink > 1 {
+		return nil, &foreignError{"a file that has other names too"}
+	}
+	return openRegular(root, name, os.O_WRONLY|os.O_APPEND)
+}
+
+// Remove removes a file that this program made. Anything else under that name stays, and is
+// no error.
+func (d *Dir) Remove(name string) error {
+	root, err := d.root()
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	r, err := readRecord(root)
+	if err != nil {
+		return err
+	}
+	switch err := d.ours(root, r, name); {
+	case errors.Is(err, fs.ErrNotExist), errors.As(err, new(*foreignError)):
+		return nil
+	case err != nil:
+		return err
+	}
+	if _, err := d.record(root); err != nil {
+		return err
+	}
+	if err := root.Remove(name); err != nil {
+		return fmt.Errorf("removing what no longer holds: %w", err)
+	}
+	return appendRecord(root, "removed "+name+"\n")
+}
+
+// openRegular opens a file that is there, and no link to one: os.Root follows links within
+// the folder, whatever the flags.
+func openRegular(root *os.Root, name string, flag int) (*os.File, error) {
+	before, err := root.Lstat(name)
+	if err != nil {
+		return nil, err
+	}
+	if !before.Mode().IsRegular() {
+		return nil, &foreignError{"no file: " + before.Mode().Type().String()}
+	}
+	f, err := root.OpenFile(name, flag|syscall.O_NONBLOCK, 0) // a pipe that has just come would block
+	if err != nil {
+		return nil, err
+	}
+	if opened, err := f.Stat(); err != nil || !os.SameFile(before, opened) {
+		f.Close()
+		return nil, &foreignError{"another file than a moment ago"}
+	}
+	return f, nil
+}
+
+// lock takes the file for this process and those that it hands the file on to, until the last
+// of them has closed it or ended in whatever way. It fails where somebody else has it.
+func lock(f *os.File) error { return syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) }
