@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/outdir"
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
@@ -25,14 +26,14 @@ type CLI struct {
 	numPredict int
 	model      string // temporary
 	created    bool
-	dir        string // of the Modelfile
+	dir        *outdir.Scratch // of the Modelfile
 }
 
 // NewCLI returns a runner that calls command ("ollama", or a file), and checks
 // that it is there and is what it should be, and that it can make a model of the template where that
-// is a file's. The folder dir is for its Modelfile alone, since the command
+// is a file's. Its Modelfile has a folder of its own in the folder out, since the command
 // takes a file of a model's name beside that for the model; Close removes it.
-func NewCLI(ctx context.Context, s *Server, command string, template Modelfile, numPredict int, dir string) (*CLI, error) {
+func NewCLI(ctx context.Context, s *Server, command string, template Modelfile, numPredict int, out string) (*CLI, error) {
 	const instead = "name its file with -ollama FILE, or use -runner api, which needs none"
 	if s.User != nil {
 		return nil, errors.New("the ollama command can't send the user and the password of -host: use -runner api")
@@ -41,12 +42,16 @@ func NewCLI(ctx context.Context, s *Server, command string, template Modelfile, 
 	if err != nil {
 		return nil, fmt.Errorf("the cli runner calls the ollama command: %w; %s", err, instead)
 	}
-	c := &CLI{Server: s, command: path, template: template, numPredict: numPredict, model: newTemporaryName(), dir: dir}
+	c := &CLI{Server: s, command: path, template: template, numPredict: numPredict, model: newTemporaryName()}
 	if err := c.checkCommand(ctx); err != nil {
 		return nil, fmt.Errorf("%w; %s", err, instead)
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("making a folder for the Modelfile: %w", err)
+	dir, err := outdir.Open(out, "", nil)
+	if err != nil {
+		return nil, err
+	}
+	if c.dir, err = dir.Scratch("modelfile"); err != nil {
+		return nil, err
 	}
 	if template.SHA256() == "" {
 		return c, nil
@@ -69,7 +74,7 @@ func (c *CLI) tryTemplate(ctx context.Context) error {
 
 // create makes the temporary model of a template.
 func (c *CLI) create(ctx context.Context, m Modelfile) error {
-	file := filepath.Join(c.dir, "Modelfile")
+	file := filepath.Join(c.dir.Path, "Modelfile")
 	if err := os.WriteFile(file, []byte(m.String()), 0o600); err != nil {
 		return fmt.Errorf("writing the Modelfile: %w", err)
 	}
@@ -151,7 +156,7 @@ func (c *CLI) Unload(ctx context.Context) error {
 
 // Close unloads and deletes the temporary model.
 func (c *CLI) Close(ctx context.Context) error {
-	err := os.RemoveAll(c.dir)
+	err := c.dir.Remove()
 	if c.created {
 		err = errors.Join(err, c.Server.close(ctx, c.model, true))
 	}

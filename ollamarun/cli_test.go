@@ -34,7 +34,7 @@ func newFakeCLI(t *testing.T, fake string) (c *CLI, f *ollamatest.Server, seen s
 	t.Setenv("FAKE_SUMMARY", summary)
 	t.Setenv("FAKE_SEEN", seen)
 	f, s := newFakeServer(t)
-	c, err = NewCLI(t.Context(), s, command, FromModel("tiny"), 2, filepath.Join(dir, "modelfile"))
+	c, err = NewCLI(t.Context(), s, command, FromModel("tiny"), 2, t.TempDir())
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, c.Close(context.Background())) })
 	return c, f, seen
@@ -86,9 +86,10 @@ func TestCLIHangs(t *testing.T) {
 func TestCLIClose(t *testing.T) {
 	c, f, _ := newFakeCLI(t, "")
 	f.Forget()
+	assert.DirExists(t, c.dir.Path)
 	require.NoError(t, c.Close(t.Context()))
 	assert.Empty(t, f.Asked(), "nothing was created, so there is nothing to delete")
-	assert.NoDirExists(t, c.dir)
+	assert.NoDirExists(t, c.dir.Path)
 
 	c, f, _ = newFakeCLI(t, "")
 	_, err := c.Load(t.Context(), 4096, 128, ollamatest.Always("warm up"))
@@ -131,7 +132,7 @@ func TestTemplateIsTried(t *testing.T) {
 	require.NoError(t, err)
 	try := func() error {
 		f.Forget()
-		again, err := NewCLI(t.Context(), c.Server, c.command, template, 2, filepath.Join(t.TempDir(), "modelfile"))
+		again, err := NewCLI(t.Context(), c.Server, c.command, template, 2, t.TempDir())
 		if err == nil {
 			err = again.Close(t.Context())
 		}

@@ -73,5 +73,13 @@ func TestEngineThatDoesNotServe(t *testing.T) {
 	out := t.TempDir()
 	_, err := StartEngine(t.Context(), EngineSource{Ollama: file}, out, new(bytes.Buffer))
 	require.ErrorContains(t, err, "starting the embedded engine: it ended at once; its log is "+filepath.Join(out, EngineLog)+"; it is "+file+" (-ollama): -ollama FILE names another one")
-	assert.NoDirExists(t, filepath.Join(out, "engine"))
+	requireNoScratch(t, out)
+}
+
+// requireNoScratch expects no folder of an engine or a Modelfile in the folder.
+func requireNoScratch(t *testing.T, out string) {
+	t.Helper()
+	folders, err := filepath.Glob(filepath.Join(out, ".ollama-sweep-*-*"))
+	require.NoError(t, err)
+	require.Empty(t, folders)
 }

@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/outdir"
 	"github.com/ollama-sweep/ollama-sweep/internal/tinymodel"
 )
 
@@ -21,7 +22,7 @@ import (
 const TinyModel = "tiny"
 
 // EngineLog is the name of the embedded engine's log in its out folder.
-const EngineLog = "engine.log"
+const EngineLog = outdir.EngineLog
 
 // Engine is an Ollama server of our own, on a loopback port that was free, with models and
 // home in a folder of its own. Make one with StartEngine and end it with Stop.
@@ -30,8 +31,8 @@ type Engine struct {
 	// Ollama is the file of its command.
 	Ollama string
 
-	home    string   // removed at Stop
-	alive   *os.File // closed at Stop: the supervisor ends with it
+	home    *outdir.Scratch // removed at Stop
+	alive   *os.File        // closed at Stop: the supervisor ends with it
 	process *os.Process
 	exited  chan struct{}
 }
@@ -54,25 +55,23 @@ const engineStart = time.Minute
 
 // StartEngine starts a server of the source's ollama command, creates TinyModel on it,
 // and says which version of which command it is. Its log is engine.log in the out folder,
-// appended to. Log takes lines that begin with "# ".
+// which must be there, and is appended to. Log takes lines that begin with "# ".
 func StartEngine(ctx context.Context, source EngineSource, out string, log io.Writer) (*Engine, error) {
 	file, origin, err := source.find(ctx, log)
 	if err != nil {
 		return nil, err
 	}
 	e := &Engine{Ollama: file}
-	if e.home, err = filepath.Abs(filepath.Join(out, "engine")); err != nil {
-		return nil, fmt.Errorf("finding the engine's folder: %w", err)
+	dir, err := outdir.Open(out, "", nil)
+	if err != nil {
+		return nil, err
 	}
-	if err := os.RemoveAll(e.home); err != nil { // of a run that was killed
-		return nil, fmt.Errorf("clearing the engine's folder: %w", err)
-	}
-	if err := os.MkdirAll(e.home, 0o700); err != nil {
-		return nil, fmt.Errorf("making the engine's folder: %w", err)
+	if e.home, err = dir.Scratch("engine"); err != nil {
+		return nil, err
 	}
 	logFile := filepath.Join(out, EngineLog)
-	if err := e.start(logFile); err != nil {
-		return nil, err
+	if err := e.start(dir); err != nil {
+		return nil, errors.Join(err, e.home.Remove())
 	}
 	version, err := e.prepare(ctx)
 	if err != nil {
@@ -98,7 +97,7 @@ func (e *Engine) prepare(ctx context.Context) (version string, err error) {
 			return "", fmt.Errorf("starting the embedded engine: %w", context.Cause(ctx))
 		}
 	}
-	gguf := filepath.Join(e.home, "tiny.gguf")
+	gguf := filepath.Join(e.home.Path, "tiny.gguf")
 	if err := tinymodel.Write(gguf); err != nil {
 		return "", err
 	}
@@ -107,13 +106,13 @@ func (e *Engine) prepare(ctx context.Context) (version string, err error) {
 	return version, e.Server.create(ctx, TinyModel, FromModel(gguf).WithParameter("num_thread", 1))
 }
 
-func (e *Engine) start(logFile string) error {
+func (e *Engine) start(dir *outdir.Dir) error {
 	port, err := freePort()
 	if err != nil {
 		return fmt.Errorf("finding a port for the embedded engine: %w", err)
 	}
 	host := net.JoinHostPort("127.0.0.1", port)
-	log, err := os.OpenFile(logFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	log, err := dir.Append(EngineLog, 0o600)
 	if err != nil {
 		return fmt.Errorf("opening the engine's log: %w", err)
 	}
@@ -125,7 +124,7 @@ func (e *Engine) start(logFile string) error {
 	defer watched.Close()
 	cmd := exec.Command("/bin/sh", "-c", supervise, e.Ollama)
 	cmd.Env = append(withoutOllama(os.Environ()),
-		"HOME="+e.home,
+		"HOME="+e.home.Path,
 		"OLLAMA_HOST="+host,
 		// Relative to the working folder: the path becomes part of a model's
 		// manifest, whose digest must not depend on where the sweep runs.
@@ -135,9 +134,10 @@ func (e *Engine) start(logFile string) error {
 		"OLLAMA_NO_CLOUD=1",
 		"LLAMA_ARG_CACHE_RAM=0", // else llama-server keeps old prompts, and saves one before it reads the next
 	)
-	cmd.Dir = e.home
+	cmd.Dir = e.home.Path
 	cmd.Stdout, cmd.Stderr = log, log
-	cmd.ExtraFiles = []*os.File{watched}
+	// With the second file the folder is somebody's as long as one of its processes lives.
+	cmd.ExtraFiles = []*os.File{watched, e.home.Owner}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
 		alive.Close()
@@ -191,8 +191,5 @@ func (e *Engine) Stop() error {
 		syscall.Kill(-e.process.Pid, syscall.SIGKILL) // of a group whose leader we have not waited for: still ours
 		<-e.exited
 	}
-	if err := os.RemoveAll(e.home); err != nil {
-		return fmt.Errorf("removing the engine's folder: %w", err)
-	}
-	return nil
+	return e.home.Remove()
 }

@@ -85,7 +85,7 @@ func TestEngine(t *testing.T) {
 
 		require.NoError(t, e.Stop())
 		requireFree(t, e.Server.URL.Host)
-		assert.NoDirExists(t, e.home)
+		assert.NoDirExists(t, e.home.Path)
 		require.Eventually(t, func() bool {
 			return errors.Is(syscall.Kill(-e.process.Pid, 0), syscall.ESRCH)
 		}, 10*time.Second, 20*time.Millisecond, "no process of its group is left")

@@ -17,6 +17,7 @@ import (
 
 	"github.com/ollama-sweep/ollama-sweep/internal/check"
 	"github.com/ollama-sweep/ollama-sweep/internal/lines"
+	"github.com/ollama-sweep/ollama-sweep/internal/outdir"
 	"github.com/ollama-sweep/ollama-sweep/internal/report"
 	"github.com/ollama-sweep/ollama-sweep/internal/search"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
@@ -55,6 +56,7 @@ type Bench struct {
 	say    io.Writer       // lines for people
 	undo   []func() error  // what clearing up has to do, the last first
 	locked *sweep.Lock     // of the out folder, until Close
+	dir    *outdir.Dir     // the out folder
 	failed error           // of clearing up after the run
 	lost   error           // why what was measured is not on disk, nil where it is
 
@@ -103,7 +105,13 @@ func (b *Bench) open(o Options) (err error) {
 	if b.host, b.user, err = b.parseHost(); err != nil {
 		return err
 	}
+	if err := b.checkDir(); err != nil {
+		return err
+	}
 	if err := b.lock(); err != nil {
+		return err
+	}
+	if err := b.claimDir(); err != nil {
 		return err
 	}
 	server, err := b.startServer(o)
@@ -246,30 +254,28 @@ func (b *Bench) Report(summary sweep.Summary) error {
 	}
 	cp := b.sweep.Store.Checkpoint()
 	var files []string
-	var err error
+	var failed error // to write a file: what is printed is all the more needed then
 	if len(cp.Results) > 0 {
 		if b.lost == nil {
-			files, err = report.Write(b.config.Out, cp)
+			files, failed = report.Write(b.config.Out, cp)
 		}
-		// Also where the files can't be written: what is printed is then all that is left.
-		if err := errors.Join(err, report.Print(b.say, cp, report.Options{Dir: b.config.Out})); err != nil {
-			return err
+		if err := report.Print(b.say, cp, report.Options{Dir: b.config.Out}); err != nil {
+			return errors.Join(failed, err)
 		}
 	}
-	if len(files) > 0 {
-		page := report.PageFile
-		if !slices.Contains(files, page) {
-			page = report.TableFile
+	for _, look := range []string{report.PageFile, report.TableFile} {
+		if slices.Contains(files, look) {
+			fmt.Fprintf(b.say, "Page: %s; in words: go run ./scripts/report -v -in %s\n", filepath.Join(b.config.Out, look), sweep.Quoted(b.config.Out))
+			break
 		}
-		fmt.Fprintf(b.say, "Page: %s; in words: go run ./scripts/report -v -in %s\n", filepath.Join(b.config.Out, page), sweep.Quoted(b.config.Out))
 	}
 	if err := summary.Print(b.say); err != nil {
-		return err
+		return errors.Join(failed, err)
 	}
 	if b.lost == nil {
 		fmt.Fprintln(b.say, b.howToGoOn(summary))
 	}
-	return nil
+	return failed
 }
 
 func (b *Bench) howToGoOn(summary sweep.Summary) string {
@@ -327,7 +333,7 @@ func (b *Bench) lock() error {
 		return err
 	}
 	b.locked = locked
-	return clearSaves(b.config.Out)
+	return nil
 }
 
 // openStore asks the server what is swept and opens the checkpoint with that.
@@ -347,10 +353,11 @@ func (b *Bench) openStore(server *ollamarun.Server, subject subject, prompter *s
 	if store.Note != "" {
 		fmt.Fprintln(b.say, store.Note)
 	}
-	return store, known, nil
+	return store, known, b.dir.Claim(sweep.FileName)
 }
 
-// benchLines returns what adds a sample to bench.txt and to standard output.
+// benchLines returns what adds a sample to bench.txt and to standard output. A file that
+// can't be written stops nothing, since the checkpoint has all that is in it.
 func (b *Bench) benchLines(stdout io.Writer, cp *sweep.Checkpoint) (func(*sweep.Result, parse.Sample) error, error) {
 	file, err := report.OpenBenchLog(b.config.Out, cp)
 	if err != nil {
@@ -358,8 +365,14 @@ func (b *Bench) benchLines(stdout io.Writer, cp *sweep.Checkpoint) (func(*sweep.
 	}
 	b.atEnd(file.Close)
 	lines := report.NewBenchWriter(stdout, cp.Sweep)
+	failing := false
 	return func(r *sweep.Result, s parse.Sample) error {
-		return errors.Join(lines.Sample(r, s), file.Sample(r, s))
+		err := file.Sample(r, s)
+		if err != nil && !failing {
+			fmt.Fprintf(b.say, "warning: %s can't be kept up to date: %v\n", report.BenchFile, err)
+		}
+		failing = err != nil
+		return lines.Sample(r, s)
 	}, nil
 }
 

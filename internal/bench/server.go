@@ -111,5 +111,5 @@ func (b *Bench) newRunner(server *ollamarun.Server, s subject) (closingRunner, e
 	if s.template != nil {
 		template = *s.template
 	}
-	return ollamarun.NewCLI(ctx, server, b.config.Ollama, template, b.config.NumPredict, filepath.Join(b.config.Out, "modelfile"))
+	return ollamarun.NewCLI(ctx, server, b.config.Ollama, template, b.config.NumPredict, b.config.Out)
 }

@@ -237,14 +237,17 @@ func TestNothingToCompare(t *testing.T) {
 
 func TestWrite(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "not", "there")
-	require.NoError(t, cases(t)["updated"].Write(dir))
+	files, err := cases(t)["updated"].Write(dir)
+	require.NoError(t, err)
+	assert.Equal(t, []string{SummaryFile, ChangesFile}, files)
 	data, err := os.ReadFile(filepath.Join(dir, ChangesFile))
 	require.NoError(t, err)
 	img, err := png.Decode(bytes.NewReader(data))
 	require.NoError(t, err)
 	assert.Equal(t, 6000, img.Bounds().Dx())
 	assert.FileExists(t, filepath.Join(dir, SummaryFile))
-	assert.ErrorContains(t, cases(t)["updated"].Write(filepath.Join(dir, SummaryFile, "x")), "creating the folder")
+	_, err = cases(t)["updated"].Write(filepath.Join(dir, SummaryFile, "x"))
+	assert.ErrorContains(t, err, "opening the out folder")
 }
 
 // TestManyCells are not all listed.

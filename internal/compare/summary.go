@@ -2,43 +2,50 @@ package compare
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"strings"
 
-	"github.com/google/renameio/v2"
-
+	"github.com/ollama-sweep/ollama-sweep/internal/outdir"
 	"github.com/ollama-sweep/ollama-sweep/internal/report"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 )
 
 // The names of the files in the folder.
 const (
-	SummaryFile = "summary.md"
-	ChangesFile = "changes.png"
+	SummaryFile = outdir.Summary
+	ChangesFile = outdir.Changes
 )
 
-// Write makes summary and picture in dir, which it creates where it is missing.
-func (c *Comparison) Write(dir string) error {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return fmt.Errorf("creating the folder for the summary: %w", err)
+// Write makes summary and picture in dir, which it creates where it is missing, and returns
+// the names of those that were made. Where one can't be written, the other is. In a folder that
+// is not a sweep's nothing is written if a file of these names is there.
+func (c *Comparison) Write(dir string) (files []string, err error) {
+	out, err := sweep.OpenDir(dir)
+	if err != nil {
+		return nil, err
 	}
+	if err := out.Prepare(SummaryFile, ChangesFile); err != nil {
+		return nil, err
+	}
+	var errs []error
 	for _, f := range []struct {
 		file  string
 		write func(io.Writer) error
 	}{{SummaryFile, c.WriteSummary}, {ChangesFile, c.writePicture}} {
 		var b bytes.Buffer
-		if err := f.write(&b); err != nil {
-			return err
+		err := f.write(&b)
+		if err == nil {
+			err = out.Write(f.file, b.Bytes())
 		}
-		path := filepath.Join(dir, f.file)
-		if err := renameio.WriteFile(path, b.Bytes(), 0o644); err != nil {
-			return fmt.Errorf("saving %q: %w", path, err)
+		if err != nil {
+			errs = append(errs, err)
+			continue
 		}
+		files = append(files, f.file)
 	}
-	return nil
+	return files, errors.Join(errs...)
 }
 
 func (c *Comparison) writePicture(w io.Writer) error {

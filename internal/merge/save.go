@@ -18,10 +18,8 @@ import (
 // its like. A checkpoint that stands there and was not merged is left as it is, and an
 // error. One that was merged, and has samples that are in this no longer, is put aside.
 func (m *Merged) Save(out string, now time.Time) (path string, err error) {
-	if out == "" {
-		if out, err = common(m.Checkpoint.Sweep.Merged); err != nil {
-			return "", err
-		}
+	if out, err = m.Folder(out); err != nil {
+		return "", err
 	}
 	path = filepath.Join(out, sweep.FileName)
 	stands, err := sweep.Load(path)
@@ -50,6 +48,14 @@ func (m *Merged) replace(path string, stands *sweep.Checkpoint, now time.Time) (
 		}
 	}
 	return m.Checkpoint.Save(path)
+}
+
+// Folder returns the folder that Save writes into.
+func (m *Merged) Folder(out string) (string, error) {
+	if out != "" {
+		return out, nil
+	}
+	return common(m.Checkpoint.Sweep.Merged)
 }
 
 // lacks reports whether the other checkpoint has samples of a cell that are not in this.

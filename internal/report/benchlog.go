@@ -6,8 +6,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/google/renameio/v2"
-
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
@@ -16,7 +14,7 @@ import (
 // A sample is added at the end, since writing thousands of lines anew for each
 // would cost more than all else.
 type BenchLog struct {
-	path  string
+	dir   string
 	cp    *sweep.Checkpoint
 	file  *os.File
 	lines *BenchWriter
@@ -26,51 +24,63 @@ type BenchLog struct {
 // OpenBenchLog brings the file in dir up to the checkpoint, which the sweep
 // goes on to fill. Close it in the end.
 func OpenBenchLog(dir string, cp *sweep.Checkpoint) (*BenchLog, error) {
-	b := &BenchLog{path: filepath.Join(dir, BenchFile), cp: cp}
+	b := &BenchLog{dir: dir, cp: cp}
 	return b, b.renew()
 }
 
 // renew writes a file with all that the checkpoint holds, which takes its name
 // only then: there is never a shorter one than before.
-func (b *BenchLog) renew() (err error) {
+func (b *BenchLog) renew() error {
 	b.Close()
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("saving %q: %w", b.path, err)
-		}
-	}()
+	out, err := sweep.OpenDir(b.dir)
+	if err != nil {
+		return err
+	}
 	var text bytes.Buffer
 	b.lines = NewBenchWriter(&text, b.cp.Sweep)
 	if err := b.lines.Checkpoint(b.cp); err != nil {
 		return err
 	}
-	if err := renameio.WriteFile(b.path, text.Bytes(), 0o644); err != nil {
+	if err := out.Write(BenchFile, text.Bytes()); err != nil {
 		return err
 	}
 	b.has = make(map[sweep.Cell]bool)
 	for i := range b.cp.Results {
 		b.has[b.cp.Results[i].Cell()] = true
 	}
-	b.file, err = os.OpenFile(b.path, os.O_APPEND|os.O_WRONLY, 0)
+	b.file, err = out.Append(BenchFile, 0o644)
 	b.lines.w = b.file
 	return err
 }
 
-// Sample adds the line of a sample of r that the checkpoint holds already.
-// Where another process has put its own file in this one's place, as making
-// the reports does, or the sample is the first of a cell that is measured again,
-// the file is brought up to date instead.
+// Sample adds the line of a sample of r that the checkpoint holds already. The file is
+// brought up to date instead where another process has put its own file in this one's
+// place, as making the reports does, where the last line could not be added, and where the
+// sample is the first of a cell that is measured again.
 func (b *BenchLog) Sample(r *sweep.Result, s parse.Sample) error {
-	ours, err := b.file.Stat()
-	if err != nil {
-		return fmt.Errorf("saving %q: %w", b.path, err)
-	}
-	replaced := len(r.Samples) == 1 && b.has[r.Cell()]
-	if there, err := os.Stat(b.path); err != nil || !os.SameFile(ours, there) || replaced {
+	if replaced := len(r.Samples) == 1 && b.has[r.Cell()]; replaced || !b.current() {
 		return b.renew()
 	}
 	b.has[r.Cell()] = true
-	return b.lines.Sample(r, s)
+	err := b.lines.Sample(r, s)
+	if err != nil {
+		b.Close()
+		err = fmt.Errorf("saving %q: %w", filepath.Join(b.dir, BenchFile), err)
+	}
+	return err
+}
+
+// current reports whether the file that lines are added to still has its name.
+func (b *BenchLog) current() bool {
+	if b.file == nil {
+		return false
+	}
+	ours, err := b.file.Stat()
+	if err != nil {
+		return false
+	}
+	there, err := os.Lstat(filepath.Join(b.dir, BenchFile))
+	return err == nil && os.SameFile(ours, there)
 }
 
 // Close closes the file.
@@ -78,5 +88,7 @@ func (b *BenchLog) Close() error {
 	if b.file == nil {
 		return nil
 	}
-	return b.file.Close()
+	file := b.file
+	b.file = nil
+	return file.Close()
 }

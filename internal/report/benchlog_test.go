@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/outdir"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
@@ -54,8 +55,40 @@ func TestBenchLogFollowsTheCheckpoint(t *testing.T) {
 	require.NoError(t, b.Close())
 	left, err := filepath.Glob(filepath.Join(dir, ".*"))
 	require.NoError(t, err)
-	assert.Empty(t, left)
+	assert.Equal(t, []string{filepath.Join(dir, outdir.RecordFile)}, left)
 
 	_, err = OpenBenchLog(filepath.Join(dir, "nowhere"), cp)
 	assert.ErrorContains(t, err, `nowhere/bench.txt": `)
+}
+
+// TestBenchLogInTheWay puts a folder in the file's place for a while: each sample says so,
+// and once it is gone the file has all of them.
+func TestBenchLogInTheWay(t *testing.T) {
+	dir := t.TempDir()
+	cp := &sweep.Checkpoint{Sweep: sweep.Header{Model: "m"}}
+	b, err := OpenBenchLog(dir, cp)
+	require.NoError(t, err)
+	path := filepath.Join(dir, BenchFile)
+	require.NoError(t, os.Remove(path))
+	require.NoError(t, os.Mkdir(path, 0o755))
+	rate := 1000.0
+	s := parse.Sample{PromptEvalCount: 1000, PromptEvalDuration: time.Second}
+	for batch := range 3 {
+		if batch == 2 {
+			require.NoError(t, os.Remove(path))
+		}
+		cp.Results = append(cp.Results, sweep.Result{NumCtx: 4096, NumBatch: batch + 1, PromptEvalRate: &rate, Samples: []parse.Sample{s}})
+		err := b.Sample(&cp.Results[batch], s)
+		if batch < 2 {
+			require.ErrorContains(t, err, "what is there was not made by this program (a folder)")
+			continue
+		}
+		require.NoError(t, err)
+	}
+	require.NoError(t, b.Close())
+	var want bytes.Buffer
+	require.NoError(t, WriteBench(&want, cp))
+	got, err := os.ReadFile(path)
+	require.NoError(t, err)
+	assert.Equal(t, want.String(), string(got))
 }

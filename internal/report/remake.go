@@ -1,6 +1,7 @@
 package report
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -27,19 +28,12 @@ func Remake(stdout io.Writer, in, out string, full bool) error {
 }
 
 // Make prints table and statistics of the checkpoint and writes the report files into
-// the folder out, which it creates where it is missing.
+// the folder out, which it creates where it is missing. What fails stops nothing else.
 func Make(stdout io.Writer, cp *sweep.Checkpoint, out string, full bool) error {
-	if err := Print(stdout, cp, Options{Dir: out, Full: full}); err != nil {
-		return err
-	}
-	files, err := Write(out, cp)
-	if err != nil {
-		return err
-	}
+	printed := Print(stdout, cp, Options{Dir: out, Full: full})
+	files, written := Write(out, cp)
 	for _, file := range files {
-		if _, err := fmt.Fprintln(stdout, "Wrote", filepath.Join(out, file)); err != nil {
-			return err
-		}
+		fmt.Fprintln(stdout, "Wrote", filepath.Join(out, file))
 	}
-	return nil
+	return errors.Join(printed, written)
 }

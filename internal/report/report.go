@@ -5,29 +5,26 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/dustin/go-humanize/english"
-	"github.com/google/renameio/v2"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/outdir"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 )
 
 // The names of the files that Write makes.
 const (
-	BenchFile   = "bench.txt"
-	TableFile   = "results_table.csv"
-	StatsFile   = "results_stats.csv"
-	HeatmapFile = "heatmap_highlighted.png"
-	PageFile    = "report.html"
+	BenchFile   = outdir.Bench
+	TableFile   = outdir.Table
+	StatsFile   = outdir.Stats
+	HeatmapFile = outdir.Heatmap
+	PageFile    = outdir.Page
 
-	FrontierFile    = "frontier.csv"
-	ModelfileFile   = "best.Modelfile"
-	OptionsFile     = "best_options.json"
-	EnvironmentFile = "best.env"
+	FrontierFile    = outdir.Frontier
+	ModelfileFile   = outdir.Modelfile
+	OptionsFile     = outdir.Options
+	EnvironmentFile = outdir.Environment
 )
 
 // format is a file and what is in it.
@@ -63,44 +60,69 @@ var formats = []format{
 // looks are the files that somebody looks at while a sweep runs.
 var looks = []format{{HeatmapFile, (*grid).writeHeatmap}, {PageFile, (*grid).writePage}}
 
-// Write makes the report files of the checkpoint in dir, which it creates where
-// it is missing, and returns their names. A file is replaced as a whole or left as it
-// was. Those that hold advice are not there as long as no cell has a rate, and picture
-// and page not where a grid is too large for them, of which Print tells.
+// Write makes the report files of the checkpoint in dir, which it creates where it is
+// missing, and returns the names of those that were made. A file is replaced as a whole or left
+// as it was; where one can't be written, the others are, and the error names each that is
+// missing. Those that hold advice are not there as long as no cell has a rate, and picture and
+// page not where a grid is too large for them, of which Print tells.
+//
+// In a folder that is not a sweep's nothing is written if a file of these names is there.
 func Write(dir string, cp *sweep.Checkpoint) (files []string, err error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, fmt.Errorf("creating report folder: %w", err)
+	out, err := prepare(dir)
+	if err != nil {
+		return nil, err
 	}
-	return writeAll(formats, dir, cp)
+	return writeAll(out, formats, cp)
+}
+
+// CheckDir returns an error where Write would refuse the folder, and touches nothing there.
+func CheckDir(dir string) error {
+	out, err := sweep.OpenDir(dir)
+	if err != nil || out.Claimed() {
+		return err
+	}
+	return out.Check(Files()...)
+}
+
+// prepare opens a folder to write to, which it makes where it is missing.
+func prepare(dir string) (*outdir.Dir, error) {
+	out, err := sweep.OpenDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	return out, out.Prepare(Files()...)
 }
 
 // Refresh makes picture and page anew, in a folder that is there.
 func Refresh(dir string, cp *sweep.Checkpoint) error {
-	_, err := writeAll(looks, dir, cp)
+	out, err := sweep.OpenDir(dir)
+	if err != nil {
+		return err
+	}
+	_, err = writeAll(out, looks, cp)
 	return err
 }
 
-func writeAll(formats []format, dir string, cp *sweep.Checkpoint) (files []string, err error) {
+func writeAll(out *outdir.Dir, formats []format, cp *sweep.Checkpoint) (files []string, err error) {
 	g := newGrid(cp) // so that all say the same, and it is reckoned once
+	var errs []error
 	for _, f := range formats {
 		var buf bytes.Buffer
-		path := filepath.Join(dir, f.file)
-		err := f.write(g, &buf)
-		if errors.Is(err, errNothing) || errors.Is(err, errTooLarge) {
-			if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return nil, fmt.Errorf("removing what no longer holds: %w", err)
-			}
+		switch err := f.write(g, &buf); {
+		case errors.Is(err, errNothing), errors.Is(err, errTooLarge):
+			errs = append(errs, out.Remove(f.file))
+			continue
+		case err != nil:
+			errs = append(errs, err)
 			continue
 		}
-		if err != nil {
-			return nil, err
-		}
-		if err := renameio.WriteFile(path, buf.Bytes(), 0o644); err != nil {
-			return nil, fmt.Errorf("saving %q: %w", path, err)
+		if err := out.Write(f.file, buf.Bytes()); err != nil {
+			errs = append(errs, err)
+			continue
 		}
 		files = append(files, f.file)
 	}
-	return files, nil
+	return files, errors.Join(errs...)
 }
 
 // Files returns the names of all files that Write can make.

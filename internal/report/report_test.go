@@ -3,13 +3,17 @@ package report
 import (
 	"fmt"
 	"image"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/outdir"
 )
 
 func TestWrite(t *testing.T) {
@@ -63,7 +67,9 @@ func namesIn(t *testing.T, dir string) []string {
 	require.NoError(t, err)
 	var names []string
 	for _, e := range entries {
-		names = append(names, e.Name())
+		if e.Name() != outdir.RecordFile {
+			names = append(names, e.Name())
+		}
 	}
 	return names
 }
@@ -74,18 +80,46 @@ func TestWriteErrors(t *testing.T) {
 		path := filepath.Join(dir, "file")
 		require.NoError(t, os.WriteFile(path, nil, 0o644))
 		_, err := Write(filepath.Join(path, "out"), mixed())
-		assert.ErrorContains(t, err, "creating report folder: ")
+		assert.ErrorContains(t, err, "opening the out folder: ")
 	})
 	t.Run("a folder is in the way", func(t *testing.T) {
-		path := filepath.Join(dir, BenchFile)
-		require.NoError(t, os.Mkdir(path, 0o755))
+		require.NoError(t, os.Mkdir(filepath.Join(dir, BenchFile), 0o755))
 		_, err := Write(dir, mixed())
-		assert.ErrorContains(t, err, fmt.Sprintf("saving %q: ", path))
+		assert.ErrorContains(t, err, "under names that it uses: bench.txt (a folder); move that, or name another folder with -out")
+		assert.Equal(t, []string{BenchFile, "file"}, namesIn(t, dir), "nothing was made")
 	})
 	t.Run("nothing to draw", func(t *testing.T) {
 		_, err := Write(t.TempDir(), planned(nil, nil))
 		assert.ErrorContains(t, err, "drawing heatmap: ")
 	})
+}
+
+// TestWriteEachForItself has things in the way of one file after the other, in a folder that
+// is a sweep's: each other is written, with the newest figures.
+func TestWriteEachForItself(t *testing.T) {
+	for _, name := range Files() {
+		t.Run(name, func(t *testing.T) {
+			dir, elsewhere := t.TempDir(), filepath.Join(t.TempDir(), "precious")
+			require.NoError(t, os.WriteFile(elsewhere, []byte("precious"), 0o644))
+			_, err := Write(dir, planned([]int{512}, []int{128}))
+			require.NoError(t, err)
+			path := filepath.Join(dir, name)
+			if err := os.Remove(path); err != nil {
+				require.ErrorIs(t, err, fs.ErrNotExist)
+			}
+			require.NoError(t, os.Symlink(elsewhere, path))
+
+			files, err := Write(dir, mixed())
+			assert.EqualError(t, err, fmt.Sprintf("saving %q: what is there was not made by this program (a link): move it, or name another folder with -out", path))
+			assert.Equal(t, slices.DeleteFunc(Files(), func(f string) bool { return f == name }), files)
+			link, err := os.Readlink(path)
+			require.NoError(t, err)
+			assert.Equal(t, elsewhere, link)
+			text, err := os.ReadFile(elsewhere)
+			require.NoError(t, err)
+			assert.Equal(t, "precious", string(text))
+		})
+	}
 }
 
 func BenchmarkReport(b *testing.B) {

@@ -102,8 +102,8 @@ func (w *watcher) make(path string) error {
 	if out == "" {
 		out = filepath.Dir(path)
 	}
-	if err := os.MkdirAll(out, 0o755); err != nil {
-		return fmt.Errorf("creating report folder: %w", err)
+	if _, err := prepare(out); err != nil {
+		return err
 	}
 	if err := Refresh(out, cp); err != nil {
 		return err

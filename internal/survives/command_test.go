@@ -87,7 +87,7 @@ func TestSurvivesCommandFaults(t *testing.T) {
 			default:
 				assert.Equal(t, 1, failed, printed)
 			}
-			assert.NoDirExists(t, filepath.Join(out, "modelfile"))
+			requireNoScratch(t, out)
 		})
 	}
 

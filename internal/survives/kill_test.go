@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/outdir"
 	"github.com/ollama-sweep/ollama-sweep/internal/report"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweeptest"
@@ -73,7 +74,7 @@ func TestSurvivesKill(t *testing.T) {
 	require.Zero(t, code, printed)
 	hidden, err := filepath.Glob(filepath.Join(out, ".*"))
 	require.NoError(t, err)
-	assert.Equal(t, []string{filepath.Join(out, sweep.LockFile)}, hidden, "no unfinished save stays")
+	assert.Equal(t, []string{filepath.Join(out, sweep.LockFile), filepath.Join(out, outdir.RecordFile)}, hidden, "no unfinished save stays")
 	assert.Equal(t, withoutTimes(t, whole, sweep.FileName), withoutTimes(t, out, sweep.FileName), "the finished file is that of a sweep that was never killed, but for times")
 	assert.Equal(t, withoutTimes(t, whole, report.BenchFile), withoutTimes(t, out, report.BenchFile))
 	assert.Equal(t, withoutTimes(t, whole, report.StatsFile), withoutTimes(t, out, report.StatsFile))

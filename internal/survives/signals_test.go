@@ -224,5 +224,5 @@ func TestSurvivesAStoppedEngine(t *testing.T) {
 	}
 	assert.Less(t, p.Signal(t, syscall.SIGTERM), sweeptest.EndsWithin)
 	sweeptest.RequireEngineGone(t, out)
-	assert.NoDirExists(t, filepath.Join(out, "engine"))
+	requireNoScratch(t, out)
 }

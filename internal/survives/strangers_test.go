@@ -134,7 +134,10 @@ func TestSurvivesAlone(t *testing.T) {
 	out := t.TempDir()
 	p := sweeptest.Start(t, "-config", sweeptest.WriteConfig(t, "engine: embedded\n"+sweeptest.SmallGrid), "-out", out)
 	p.Await(t, "# 1/6 ")
-	info, err := os.Stat(filepath.Join(out, "engine"))
+	folders, err := filepath.Glob(filepath.Join(out, ".ollama-sweep-engine-*"))
+	require.NoError(t, err)
+	require.Len(t, folders, 1)
+	info, err := os.Stat(folders[0])
 	require.NoError(t, err)
 	assert.Equal(t, os.FileMode(0o700), info.Mode().Perm())
 

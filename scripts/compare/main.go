@@ -93,13 +93,9 @@ func load(in string) (*sweep.Checkpoint, string, error) {
 }
 
 func write(c *compare.Comparison, out string, stdout io.Writer) error {
-	if err := c.Write(out); err != nil {
-		return err
+	files, err := c.Write(out)
+	for _, file := range files {
+		fmt.Fprintln(stdout, "Wrote", filepath.Join(out, file))
 	}
-	for _, file := range []string{compare.SummaryFile, compare.ChangesFile} {
-		if _, err := fmt.Fprintln(stdout, "Wrote", filepath.Join(out, file)); err != nil {
-			return err
-		}
-	}
-	return nil
+	return err
 }

@@ -61,7 +61,7 @@ func TestCompare(t *testing.T) {
 		{"no such flag", []string{"-x"}, 2, "flag provided but not defined"},
 		{"help", []string{"-h"}, 0, "-max-regress"},
 		{"nothing in common", []string{old, results(t, 2048, 1000)}, 2, "no cell has a rate in both sweeps"},
-		{"no folder to write to", []string{"-out", filepath.Join(old, sweep.FileName), old, slower}, 2, "creating the folder"},
+		{"no folder to write to", []string{"-out", filepath.Join(old, sweep.FileName), old, slower}, 2, "opening the out folder"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			code, stdout, stderr := command(tt.args...)
@@ -75,4 +75,27 @@ func TestCompare(t *testing.T) {
 	code, stdout, _ := command("-out", out, old, slower)
 	assert.Zero(t, code)
 	assert.Contains(t, stdout, "Wrote "+filepath.Join(out, compare.SummaryFile)+"\n")
+}
+
+// TestCompareForeignFiles: nothing is written beside somebody else's summary, and in a
+// sweep's folder the picture alone.
+func TestCompareForeignFiles(t *testing.T) {
+	old, new := results(t, 1024, 1000), results(t, 1024, 1100)
+	for _, tt := range []struct {
+		out     string
+		picture bool
+	}{{t.TempDir(), false}, {new, true}} {
+		summary := filepath.Join(tt.out, compare.SummaryFile)
+		require.NoError(t, os.WriteFile(summary, []byte("# My notes"), 0o644))
+		code, stdout, stderr := command("-out", tt.out, old, new)
+		assert.Equal(t, 2, code)
+		assert.Contains(t, stderr, "summary.md")
+		assert.Contains(t, stderr, "name another folder with -out")
+		assert.Contains(t, stdout, "Cells: ")
+		text, err := os.ReadFile(summary)
+		require.NoError(t, err)
+		assert.Equal(t, "# My notes", string(text))
+		_, err = os.Stat(filepath.Join(tt.out, compare.ChangesFile))
+		assert.Equal(t, tt.picture, err == nil)
+	}
 }

@@ -83,13 +83,17 @@ func mergeAll(stdout io.Writer, in []string, out string, full bool) error {
 	if err != nil {
 		return err
 	}
+	if out, err = merged.Folder(out); err != nil {
+		return err
+	}
+	if err := report.CheckDir(out); err != nil { // before anything is written there
+		return err
+	}
 	path, err := merged.Save(out, time.Now())
 	if err != nil {
 		return err
 	}
-	if err := report.Make(stdout, merged.Checkpoint, filepath.Dir(path), full); err != nil {
-		return err
-	}
+	failed := report.Make(stdout, merged.Checkpoint, filepath.Dir(path), full)
 	fmt.Fprintln(stdout, "Wrote", path)
-	return merged.Print(stdout)
+	return errors.Join(failed, merged.Print(stdout))
 }

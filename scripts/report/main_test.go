@@ -130,7 +130,7 @@ func TestReportErrors(t *testing.T) {
 		{"a file for a folder", []string{"-in", filepath.Join(whole, "x")}, 1, "looking for the checkpoint: "},
 		{"a damaged file", []string{"-in", damaged}, 1, `decoding checkpoint "` + damaged + `": line 3: `},
 		{"a sweep without cells", []string{"-in", empty}, 1, "the sweep has no cells"},
-		{"no place for the files", []string{"-in", whole, "-out", filepath.Join(whole, "x")}, 1, "creating report folder: "},
+		{"no place for the files", []string{"-in", whole, "-out", filepath.Join(whole, "x")}, 1, "opening the out folder: "},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			code, _, stderr := command(tt.args...)
@@ -142,6 +142,71 @@ func TestReportErrors(t *testing.T) {
 	assert.Zero(t, code)
 	assert.Contains(t, stdout, "Usage of report")
 	assert.Empty(t, stderr)
+}
+
+// foreign makes a folder that holds somebody else's file, and returns its path.
+func foreign(t *testing.T, name string) string {
+	t.Helper()
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte("precious"), 0o600))
+	return dir
+}
+
+// requireUntouched expects nothing but that file in the folder.
+func requireUntouched(t *testing.T, dir, name string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	require.Len(t, entries, 1)
+	text, err := os.ReadFile(filepath.Join(dir, name))
+	require.NoError(t, err)
+	require.Equal(t, "precious", string(text))
+}
+
+// TestReportForeignFiles: a folder with somebody else's file of our names is refused, by a
+// merge before it saves its checkpoint there.
+func TestReportForeignFiles(t *testing.T) {
+	in := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(in, sweep.FileName), []byte(halfDone), 0o644))
+	for _, name := range report.Files() {
+		for _, args := range [][]string{{"-in", in}, {"-in", in, "-in", in}} {
+			out := foreign(t, name)
+			code, stdout, stderr := command(append(args, "-out", out)...)
+			assert.Equal(t, 1, code)
+			assert.Contains(t, stderr, name+" (somebody else's); move that, or name another folder with -out")
+			assert.NotContains(t, stdout, "Wrote")
+			requireUntouched(t, out, name)
+		}
+	}
+	out := foreign(t, sweep.FileName)
+	code, _, stderr := command("-in", in, "-out", out)
+	assert.Equal(t, 1, code)
+	assert.Contains(t, stderr, "decoding checkpoint")
+	requireUntouched(t, out, sweep.FileName)
+}
+
+// TestReportEachForItself has a folder in the page's place, and files closed to others.
+func TestReportEachForItself(t *testing.T) {
+	in := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(in, sweep.FileName), []byte(halfDone), 0o644))
+	code, before, stderr := command("-in", in)
+	require.Zero(t, code, stderr)
+	page, table := filepath.Join(in, report.PageFile), filepath.Join(in, report.TableFile)
+	require.NoError(t, os.Remove(page))
+	require.NoError(t, os.Mkdir(page, 0o755))
+	require.NoError(t, os.WriteFile(table, []byte("old"), 0o644))
+	require.NoError(t, os.Chmod(table, 0o600))
+	code, stdout, stderr := command("-in", in)
+	assert.Equal(t, 1, code)
+	assert.Contains(t, stderr, fmt.Sprintf("saving %q: ", page))
+	assert.Contains(t, stdout, "Best: ")
+	assert.Equal(t, strings.Replace(before, "Wrote "+page+"\n", "", 1), stdout, "all else is printed and written")
+	text, err := os.ReadFile(table)
+	require.NoError(t, err)
+	assert.NotEqual(t, "old", string(text))
+	info, err := os.Stat(table)
+	require.NoError(t, err)
+	assert.Equal(t, os.FileMode(0o600), info.Mode())
 }
 
 // fullPipe is a reader that went away.

@@ -1,0 +1,53 @@
+package bench
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/outdir"
+	"github.com/ollama-sweep/ollama-sweep/internal/report"
+	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/ollamarun"
+)
+
+// checkDir refuses an out folder that holds what is not ours under our names, before anything
+// in it is touched.
+func (b *Bench) checkDir() (err error) {
+	b.dir, err = sweep.OpenDir(b.config.Out)
+	if err != nil && b.config.Fresh == sweep.FreshAlways { // which puts aside what can't be read
+		b.dir, err = outdir.Open(b.config.Out, sweep.FileName, func() error {
+			_, err := os.Lstat(filepath.Join(b.config.Out, sweep.FileName))
+			return err
+		})
+	}
+	if err != nil {
+		return fmt.Errorf("%w; -fresh keeps a checkpoint under another name and begins anew", err)
+	}
+	files := report.Files()
+	if b.config.Engine == sweep.EngineEmbedded {
+		files = append(files, ollamarun.EngineLog)
+	}
+	return b.dir.Check(files...)
+}
+
+// claimDir begins the record of the out folder and removes what a killed sweep left there.
+func (b *Bench) claimDir() error {
+	if b.dir.Claimed() {
+		if err := clearSaves(b.config.Out); err != nil {
+			return err
+		}
+	}
+	if err := b.dir.Claim(); err != nil {
+		return err
+	}
+	left, err := b.dir.Clear()
+	for _, text := range left {
+		fmt.Fprintln(b.say, "warning: "+text)
+	}
+	b.atEnd(func() error {
+		_, err := b.dir.Clear() // of an engine that was still ending
+		return err
+	})
+	return err
+}

@@ -1,0 +1,298 @@
+package survives
+
+import (
+	"fmt"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/ollamatest"
+	"github.com/ollama-sweep/ollama-sweep/internal/outdir"
+	"github.com/ollama-sweep/ollama-sweep/internal/report"
+	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/internal/sweeptest"
+	"github.com/ollama-sweep/ollama-sweep/ollamarun"
+)
+
+// contents returns what is in a folder and below: links with where they lead to, files with
+// their mode and text.
+func contents(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	all := make(map[string]string)
+	require.NoError(t, filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		require.NoError(t, err)
+		info, err := d.Info()
+		require.NoError(t, err)
+		text := info.Mode().String()
+		switch {
+		case info.Mode()&fs.ModeSymlink != 0:
+			to, err := os.Readlink(path)
+			require.NoError(t, err)
+			text += " " + to
+		case info.Mode().IsRegular():
+			data, err := os.ReadFile(path)
+			require.NoError(t, err)
+			text += " " + string(data)
+		}
+		all[path] = text
+		return nil
+	}))
+	return all
+}
+
+// requireKept expects all that was in a folder to be there as it was.
+func requireKept(t *testing.T, dir string, before map[string]string) {
+	t.Helper()
+	now := contents(t, dir)
+	for path, text := range before {
+		require.Equal(t, text, now[path], path)
+	}
+}
+
+// requireNoScratch expects no folder of an engine or a Modelfile, nor an unfinished file.
+func requireNoScratch(t *testing.T, out string) {
+	t.Helper()
+	left, err := filepath.Glob(filepath.Join(out, ".ollama-sweep-*-*"))
+	require.NoError(t, err)
+	require.Empty(t, left)
+}
+
+func write(t *testing.T, text string, path ...string) {
+	t.Helper()
+	file := filepath.Join(path...)
+	require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o755))
+	require.NoError(t, os.WriteFile(file, []byte(text), 0o644))
+}
+
+// TestSurvivesForeignFiles: an out folder that holds somebody else's file under a name of ours
+// is refused before the server is asked for anything and before anything in it is touched.
+func TestSurvivesForeignFiles(t *testing.T) {
+	for name, put := range map[string]func(t *testing.T, out string) (named string){
+		"frontier.csv": func(t *testing.T, out string) string {
+			write(t, "precious", out, report.FrontierFile)
+			return "frontier.csv (somebody else's)"
+		},
+		"best.env": func(t *testing.T, out string) string {
+			write(t, "precious", out, report.EnvironmentFile)
+			return "best.env (somebody else's)"
+		},
+		"a folder": func(t *testing.T, out string) string {
+			write(t, "precious", out, report.BenchFile, "file")
+			return "bench.txt (a folder)"
+		},
+		"a link": func(t *testing.T, out string) string {
+			write(t, "precious", out, "notes.html")
+			require.NoError(t, os.Symlink("notes.html", filepath.Join(out, report.PageFile)))
+			return "report.html (a link)"
+		},
+		"a link to nothing": func(t *testing.T, out string) string {
+			require.NoError(t, os.Symlink(filepath.Join(out, "nothing"), filepath.Join(out, report.TableFile)))
+			return "results_table.csv (a link)"
+		},
+		"a pipe": func(t *testing.T, out string) string {
+			require.NoError(t, syscall.Mkfifo(filepath.Join(out, report.BenchFile), 0o644))
+			return "bench.txt (no file: p"
+		},
+		"a checkpoint of another program": func(t *testing.T, out string) string {
+			write(t, `{"benchmarks": [1, 2, 3]}`, out, sweep.FileName)
+			return "decoding checkpoint"
+		},
+		"a checkpoint that was moved away": func(t *testing.T, out string) string {
+			write(t, "goos: linux\n", out, report.BenchFile)
+			return "bench.txt (somebody else's)"
+		},
+		"a file beside a record": func(t *testing.T, out string) string {
+			dir, err := outdir.Open(out, "", nil)
+			require.NoError(t, err)
+			require.NoError(t, dir.Write(report.PageFile, []byte("ours")))
+			write(t, "precious", out, report.OptionsFile)
+			return "best_options.json (not listed in .ollama-sweep-files)"
+		},
+		"a checkpoint of another program beside a record": func(t *testing.T, out string) string {
+			dir, err := outdir.Open(out, "", nil)
+			require.NoError(t, err)
+			require.NoError(t, dir.Write(outdir.Summary, []byte("ours")))
+			write(t, "precious", out, sweep.FileName)
+			return "decoding checkpoint"
+		},
+		"another record": func(t *testing.T, out string) string {
+			write(t, "precious", out, outdir.RecordFile)
+			return "it is no record of this program"
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			out := t.TempDir()
+			named := put(t, out)
+			before := contents(t, out)
+			server, args := sweeptest.Simulated(t, out, sweeptest.SmallGrid)
+			printed, code := sweeptest.Start(t, args...).Wait()
+			require.Equal(t, 1, code, printed)
+			assert.Contains(t, printed, named)
+			assert.Contains(t, printed, "name another folder with -out")
+			assert.Zero(t, len(server.Asked()), "of requests")
+			assert.Equal(t, before, contents(t, out))
+		})
+	}
+}
+
+// TestSurvivesFilesOfEarlierReleases goes on in a folder that has no record.
+func TestSurvivesFilesOfEarlierReleases(t *testing.T) {
+	out := t.TempDir()
+	_, args := sweeptest.Simulated(t, out, sweeptest.SmallGrid)
+	printed, code := sweeptest.Start(t, args...).Wait()
+	require.Zero(t, code, printed)
+	require.NoError(t, os.Remove(filepath.Join(out, outdir.RecordFile)))
+	require.NoError(t, os.Remove(filepath.Join(out, report.EnvironmentFile)))
+	write(t, "1", out, ".bench.txt2718281828459045")
+	write(t, "precious", out, ".bench.txt1")
+	printed, code = sweeptest.Start(t, args...).Wait()
+	require.Zero(t, code, printed)
+	assert.FileExists(t, filepath.Join(out, report.EnvironmentFile))
+	assert.NoFileExists(t, filepath.Join(out, ".bench.txt2718281828459045"))
+	assert.FileExists(t, filepath.Join(out, ".bench.txt1"))
+
+	out = t.TempDir() // that is no sweep's yet
+	write(t, "precious", out, ".bench.txt2718281828459045")
+	_, args = sweeptest.Simulated(t, out, sweeptest.SmallGrid)
+	printed, code = sweeptest.Start(t, args...).Wait()
+	require.Zero(t, code, printed)
+	assert.FileExists(t, filepath.Join(out, ".bench.txt2718281828459045"))
+}
+
+// TestSurvivesFoldersOfOthers: folders that an engine or a Modelfile could have are somebody
+// else's, and so are those that links of such names lead to.
+func TestSurvivesFoldersOfOthers(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "ollama")
+	text := strings.NewReplacer("COUNT", filepath.Join(filepath.Dir(file), "count"), "LAST", "0").Replace(command)
+	require.NoError(t, os.WriteFile(file, []byte(text), 0o755))
+	base := t.TempDir()
+	out := filepath.Join(base, "scripts")
+	write(t, "package main\n", out, "engine", "main.go")
+	write(t, "FROM precious\n", base, "elsewhere", "Modelfile")
+	write(t, "precious", base, "elsewhere", ".ollama-sweep-owner")
+	require.NoError(t, os.Symlink("../elsewhere", filepath.Join(out, "modelfile")))
+	require.NoError(t, os.Symlink("../elsewhere", filepath.Join(out, ".ollama-sweep-modelfile-1")))
+	before := contents(t, base)
+
+	_, args := sweeptest.Simulated(t, out, "runner: cli\nollama: "+file+sweeptest.SmallGrid)
+	p := sweeptest.Start(t, args...)
+	p.Await(t, "# 1/6 ")
+	p.Signal(t, syscall.SIGKILL)
+	left, err := filepath.Glob(filepath.Join(out, ".ollama-sweep-modelfile-*"))
+	require.NoError(t, err)
+	require.Len(t, left, 2, "the killed one's is there")
+	delete(before, out) // whose entries are more
+	requireKept(t, base, before)
+
+	printed, code := sweeptest.Start(t, args...).Wait()
+	require.Zero(t, code, printed)
+	assert.Contains(t, printed, "# warning: "+filepath.Join(out, ".ollama-sweep-modelfile-1")+" stays: ")
+	left, err = filepath.Glob(filepath.Join(out, ".ollama-sweep-modelfile-*"))
+	require.NoError(t, err)
+	assert.Equal(t, []string{filepath.Join(out, ".ollama-sweep-modelfile-1")}, left)
+	requireKept(t, base, before)
+}
+
+// TestSurvivesEngineFolder kills a sweep on the embedded engine: the next start removes what
+// it left, and nothing else, and another's engine.log is not added to.
+func TestSurvivesEngineFolder(t *testing.T) {
+	sweeptest.NeedsEngine(t)
+	out := filepath.Join(t.TempDir(), "scripts")
+	write(t, "package main\n", out, "engine", "main.go")
+	args := []string{"-config", sweeptest.WriteConfig(t, "engine: embedded\n"+sweeptest.SmallGrid), "-out", out}
+	p := sweeptest.Start(t, args...)
+	p.Await(t, "# 1/6 ")
+	p.Signal(t, syscall.SIGKILL)
+	printed, code := sweeptest.Start(t, args...).Wait()
+	require.Zero(t, code, printed)
+	requireNoScratch(t, out)
+	text, err := os.ReadFile(filepath.Join(out, "engine", "main.go"))
+	require.NoError(t, err)
+	assert.Equal(t, "package main\n", string(text))
+
+	log := filepath.Join(out, ollamarun.EngineLog)
+	require.NoError(t, os.Remove(log))
+	write(t, "precious", out, "precious")
+	require.NoError(t, os.Symlink("precious", log))
+	printed, code = sweeptest.Start(t, args...).Wait()
+	assert.Equal(t, 1, code)
+	assert.Contains(t, printed, "engine.log (a link)")
+	text, err = os.ReadFile(log)
+	require.NoError(t, err)
+	assert.Equal(t, "precious", string(text))
+}
+
+// TestSurvivesFilesInTheWay puts links and folders in the place of files while a sweep
+// runs: it goes on, and all else is written and said.
+func TestSurvivesFilesInTheWay(t *testing.T) {
+	for _, name := range []string{report.PageFile, report.BenchFile, report.HeatmapFile, report.TableFile} {
+		t.Run(name, func(t *testing.T) {
+			out := t.TempDir()
+			precious := filepath.Join(t.TempDir(), "precious")
+			write(t, "precious", precious)
+			server, args := sweeptest.Simulated(t, out, sweeptest.SmallGrid)
+			path, reached, placed, prompts := filepath.Join(out, name), make(chan struct{}), make(chan struct{}), 0
+			server.Play(func(r ollamatest.Request) http.HandlerFunc {
+				if !strings.Contains(r.Body, `"num_ctx"`) {
+					return nil
+				}
+				if prompts++; prompts == 10 {
+					close(reached)
+					<-placed
+				}
+				return nil
+			})
+			p := sweeptest.Start(t, args...)
+			p.Reach(t, reached)
+			require.NoError(t, os.Symlink(precious, path+".new"))
+			require.NoError(t, os.Rename(path+".new", path))
+			close(placed)
+			printed, code := p.Wait()
+			assert.Equal(t, 1, code)
+			assert.Contains(t, printed, fmt.Sprintf("saving %q: what is there was not made by this program (a link)", path))
+			for _, line := range []string{"# 6/6 ", "# Advice: ", "# Best: ", "# This run: 6 cells measured"} {
+				assert.Contains(t, printed, line)
+			}
+			for _, file := range report.Files() {
+				if file != name {
+					info, err := os.Lstat(filepath.Join(out, file))
+					require.NoError(t, err)
+					assert.True(t, info.Mode().IsRegular(), file)
+				}
+			}
+			text, err := os.ReadFile(path)
+			require.NoError(t, err)
+			assert.Equal(t, "precious", string(text))
+			sweeptest.RequireSamples(t, sweeptest.Load(t, out), sweeptest.BenchLines(printed))
+			requireNoScratch(t, out)
+		})
+	}
+}
+
+// TestSurvivesPermissions: what was closed to others stays so.
+func TestSurvivesPermissions(t *testing.T) {
+	out := t.TempDir()
+	_, args := sweeptest.Simulated(t, out, sweeptest.SmallGrid)
+	printed, code := sweeptest.Start(t, args...).Wait()
+	require.Zero(t, code, printed)
+	for _, name := range report.Files() {
+		require.NoError(t, os.Chmod(filepath.Join(out, name), 0o600))
+	}
+	printed, code = sweeptest.Start(t, append(args, "-redo", "-test.run=^TestSweep$/ctx=512")...).Wait()
+	require.Zero(t, code, printed)
+	for _, name := range report.Files() {
+		info, err := os.Stat(filepath.Join(out, name))
+		require.NoError(t, err)
+		assert.Equal(t, fs.FileMode(0o600), info.Mode(), name)
+	}
+	hidden, err := filepath.Glob(filepath.Join(out, ".*"))
+	require.NoError(t, err)
+	assert.Equal(t, []string{filepath.Join(out, sweep.LockFile), filepath.Join(out, outdir.RecordFile)}, hidden)
+}
