@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/ollama/ollama/api"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/modelname"
 )
 
 // A claim shows other sweeps that this one is at work: a temporary model, which is a copy of the
@@ -99,7 +101,7 @@ func (s *Server) copyClaim(ctx context.Context) error {
 // others returns the temporary models of other sweeps that were made or renewed within claimLife
 // before the claim was, and whose owner is not known to be gone.
 func (c *claim) others(models []api.ListModelResponse) (names []string) {
-	mine := slices.IndexFunc(models, func(m api.ListModelResponse) bool { return sameModel(m.Name, c.name) })
+	mine := slices.IndexFunc(models, func(m api.ListModelResponse) bool { return modelname.Same(m.Name, c.name) })
 	if mine < 0 {
 		return nil
 	}

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/ollama/ollama/api"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/modelname"
 )
 
 // Loaded returns the server's entry of a model in memory, with false when it has
@@ -18,7 +20,7 @@ func (s *Server) Loaded(ctx context.Context, name string) (entry api.ProcessMode
 	if err != nil {
 		return entry, false, nil, err
 	}
-	i := slices.IndexFunc(ps, func(m api.ProcessModelResponse) bool { return sameModel(m.Name, name) })
+	i := slices.IndexFunc(ps, func(m api.ProcessModelResponse) bool { return modelname.Same(m.Name, name) })
 	if i < 0 && len(ps) == 1 && !s.strangers[ps[0].Name] {
 		i = 0
 	}
@@ -62,7 +64,7 @@ func (s *Server) Company(ctx context.Context, model string) (Company, error) {
 		switch name := oneLine(m.Name); {
 		case temporaryName.MatchString(m.Name) && !leftover(m.Name):
 			c.Sweeps = append(c.Sweeps, name)
-		case sameModel(m.Name, model), leftover(m.Name):
+		case modelname.Same(m.Name, model), leftover(m.Name):
 			c.Ours = true
 		default:
 			c.Others = append(c.Others, name)
@@ -82,7 +84,7 @@ func (s *Server) alone(ctx context.Context, model string) error {
 	}
 	names := make([]string, 0, len(ps))
 	for _, m := range ps {
-		if !sameModel(m.Name, model) {
+		if !modelname.Same(m.Name, model) {
 			names = append(names, m.Name)
 		}
 	}

@@ -49,6 +49,19 @@ func ParseHost(s string) (*url.URL, *url.Userinfo, error) {
 	return u, user, nil
 }
 
+// Address returns the server's URL in one of the forms that it may have: all names of this
+// machine itself are 127.0.0.1.
+func (s *Server) Address() string {
+	u := *s.URL
+	host := strings.ToLower(strings.TrimSuffix(u.Hostname(), "."))
+	if s.Local() {
+		host = "127.0.0.1"
+	}
+	u.Host = net.JoinHostPort(host, u.Port())
+	u.Path = strings.TrimSuffix(u.Path, "/")
+	return u.String()
+}
+
 // withoutUser returns a host without what stands before its last @, which may be
 // a password, also where the rest makes no sense.
 func withoutUser(host string) string {

@@ -44,3 +44,22 @@ func TestParseHost(t *testing.T) {
 		assert.NotContains(t, err.Error(), "secret")
 	}
 }
+
+// TestAddress: one server has one address, however its URL is written.
+func TestAddress(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                              "http://127.0.0.1:11434",
+		"localhost":                     "http://127.0.0.1:11434",
+		"LOCALHOST.:11434":              "http://127.0.0.1:11434",
+		"[::1]":                         "http://127.0.0.1:11434",
+		"0.0.0.0":                       "http://127.0.0.1:11434",
+		"http://localhost:8080/":        "http://127.0.0.1:8080",
+		"http://user:secret@GPU.local.": "http://gpu.local:80",
+		"https://gpu/ollama/":           "https://gpu:443/ollama",
+	} {
+		u, user, err := ParseHost(text)
+		require.NoError(t, err, text)
+		s := Server{URL: u, User: user}
+		assert.Equal(t, want, s.Address(), text)
+	}
+}

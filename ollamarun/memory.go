@@ -8,6 +8,7 @@ import (
 
 	"github.com/ollama/ollama/api"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/modelname"
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
@@ -27,7 +28,7 @@ func (s *Server) loaded(ctx context.Context, model string, warmup parse.Sample) 
 	if l.InForce, s.logTimes, err = s.ServerLog.InForce(ctx); err != nil {
 		return l, err
 	}
-	if l.Memory, err = s.ServerLog.Memory(); err != nil {
+	if l.Memory, l.Attention, err = s.ServerLog.Memory(); err != nil {
 		return l, err
 	}
 	s.logTimes, err = s.timing(ctx, &l.Warmup)
@@ -159,7 +160,7 @@ func (s *Server) Unload(ctx context.Context, name string) error {
 	if went, err := s.gone(ctx, name, unloadWait); went || err != nil {
 		return err
 	}
-	if entry, there, _, err := s.Loaded(ctx, name); err == nil && there && !sameModel(entry.Name, name) {
+	if entry, there, _, err := s.Loaded(ctx, name); err == nil && there && !modelname.Same(entry.Name, name) {
 		if s.strangers == nil {
 			s.strangers = make(map[string]bool)
 		}

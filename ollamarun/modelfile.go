@@ -26,6 +26,7 @@ type Modelfile struct {
 	path     string // empty where there is no file of it
 	commands []parser.Command
 	sha256   string
+	weights  *Weights // nil where it names no files
 }
 
 // ReadModelfile reads the template at path. File names in it are taken as
@@ -48,6 +49,11 @@ func ReadModelfile(path string) (Modelfile, error) {
 			return Modelfile{}, fmt.Errorf("modelfile %s: line %d: %w", path, modelfile.Line(text, i), err)
 		}
 	}
+	dir, err := filepath.Abs(filepath.Dir(path))
+	if err != nil {
+		return Modelfile{}, fmt.Errorf("modelfile %s: %w", path, err)
+	}
+	m.weights = newWeights(dir, m.commands)
 	return m, nil
 }
 
@@ -159,7 +165,7 @@ func (m Modelfile) Check() error {
 		switch {
 		case lower != c.Name && known(lower):
 			return fmt.Errorf("modelfile %s: PARAMETER %s: Ollama knows it in lower case alone: write %s", m.path, c.Name, lower)
-		case !filepath.IsAbs(c.Args) || !slices.Contains([]string{"model", "adapter", "draft"}, c.Name):
+		case !namesFile(c):
 			continue
 		}
 		_, err := os.Stat(c.Args)
@@ -182,6 +188,9 @@ func FromModel(name string) Modelfile {
 
 // SHA256 identifies the template's text, and is empty where there is none.
 func (m Modelfile) SHA256() string { return m.sha256 }
+
+// Weights returns the files that the template names, nil where there are none.
+func (m Modelfile) Weights() *Weights { return m.weights }
 
 // From returns the model or file that the template builds on.
 func (m Modelfile) From() string {

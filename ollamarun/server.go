@@ -16,6 +16,7 @@ import (
 
 	"github.com/ollama/ollama/api"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/modelname"
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
@@ -92,7 +93,7 @@ func (s *Server) Reachable(ctx context.Context) bool {
 func (s *Server) Local() bool {
 	host := s.URL.Hostname()
 	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && (ip.IsLoopback() || ip.IsUnspecified())
+	return strings.EqualFold(strings.TrimSuffix(host, "."), "localhost") || ip != nil && (ip.IsLoopback() || ip.IsUnspecified())
 }
 
 // Model is what the server says of a model.
@@ -140,7 +141,7 @@ func (s *Server) describe(ctx context.Context, name string, verbose bool) (show 
 		return nil, entry, s.undescribed(name, s.failure(ctx, "listing models", err))
 	}
 	for _, e := range list.Models {
-		if sameModel(e.Name, name) {
+		if modelname.Same(e.Name, name) {
 			entry = e
 		}
 	}
@@ -152,6 +153,24 @@ func (s *Server) describe(ctx context.Context, name string, verbose bool) (show 
 		return nil, entry, s.undescribed(name, s.failure(ctx, "asking for it", err))
 	}
 	return show, entry, measurable(name, show)
+}
+
+// Digest returns the digest of a model as the server has it now: another one where it was
+// created anew. A model that is there no more is an error that ends a sweep; empty is one that
+// the server does not list.
+func (s *Server) Digest(ctx context.Context, name string) (string, error) {
+	listing, cancel := s.soon(ctx)
+	defer cancel()
+	list, err := s.client().List(listing)
+	if err != nil {
+		return "", s.failure(listing, "listing models", err)
+	}
+	for _, e := range list.Models {
+		if modelname.Same(e.Name, name) {
+			return oneLine(e.Digest), nil
+		}
+	}
+	return "", s.lost(ctx, name)
 }
 
 // undescribed says what to do about a model that the server does not describe.
@@ -176,15 +195,4 @@ func (s *Server) lost(ctx context.Context, name string) error {
 		return fmt.Errorf("model %q is not on the server any more (%s): bring it back, and the same command goes on", name, words(status.ErrorMessage))
 	}
 	return nil
-}
-
-// sameModel compares names whose tag may be left out where it is "latest".
-func sameModel(a, b string) bool {
-	full := func(name string) string {
-		if i := strings.LastIndexByte(name, '/'); !strings.Contains(name[i+1:], ":") {
-			name += ":latest"
-		}
-		return strings.ToLower(name)
-	}
-	return full(a) == full(b)
 }

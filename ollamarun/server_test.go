@@ -32,13 +32,6 @@ func TestModel(t *testing.T) {
 	}, m)
 }
 
-func TestSameModel(t *testing.T) {
-	assert.True(t, sameModel("tiny", "tiny:latest"))
-	assert.True(t, sameModel("host:5000/a/tiny:latest", "host:5000/a/tiny"))
-	assert.True(t, sameModel("Tiny", "tiny"))
-	assert.False(t, sameModel("tiny:q4", "tiny"))
-}
-
 // TestLostModel: a model that was deleted while the sweep runs is no failure of
 // the cells that want it.
 func TestLostModel(t *testing.T) {

@@ -16,6 +16,10 @@ type ServerLog struct {
 	path string
 	from int64 // where the part begins that counts
 	file os.FileInfo
+
+	start ServerStart
+	head  []byte // with which the file begins that start is of
+	read  int64  // bytes of it
 }
 
 // howToLog says what a server's log is.
@@ -59,7 +63,7 @@ const mostLog = 4 << 20
 // it is the newest. A file that has been cut and is longer again than it was at
 // Mark can't be told from one that grew.
 func (l *ServerLog) Since() (text []byte, err error) {
-	err = l.read(func(f *os.File) error {
+	err = l.open(func(f *os.File) error {
 		info, err := f.Stat()
 		if err != nil {
 			return err
@@ -85,28 +89,8 @@ func (l *ServerLog) Timing(ctx context.Context, took time.Duration) (cached, eva
 	return cached, evaluated, ok, err
 }
 
-// Devices returns what the server computes on, as it has told since its newest start (see
-// parse.Devices); none where the log does not go back that far.
-func (l *ServerLog) Devices() (devices []string, err error) {
-	err = l.read(func(f *os.File) (err error) {
-		devices, err = parse.Devices(f)
-		return err
-	})
-	return devices, err
-}
-
-// Settings returns the server's own settings, as it has told since its newest start (see
-// parse.ServerSettings); nil where the log does not go back that far.
-func (l *ServerLog) Settings() (settings map[string]string, err error) {
-	err = l.read(func(f *os.File) (err error) {
-		settings, err = parse.ServerSettings(f)
-		return err
-	})
-	return settings, err
-}
-
-// read opens the file for the function; of a nil log it does nothing.
-func (l *ServerLog) read(from func(*os.File) error) error {
+// open calls the function with the file; of a nil log it does nothing.
+func (l *ServerLog) open(from func(*os.File) error) error {
 	if l == nil {
 		return nil
 	}
@@ -171,15 +155,15 @@ func (l *ServerLog) await(ctx context.Context, found func(text []byte) bool) err
 	}
 }
 
-// Memory returns what the newest load since Mark takes, nil where the log does not say.
-// It is there once the load has ended.
-func (l *ServerLog) Memory() (*parse.Memory, error) {
+// Memory returns what the newest load since Mark takes, nil where the log does not say, and how it
+// attends to its context (see parse.ServerLogAttention). It is there once the load has ended.
+func (l *ServerLog) Memory() (memory *parse.Memory, attention string, err error) {
 	if l == nil {
-		return nil, nil
+		return nil, "", nil
 	}
 	text, err := l.Since()
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	return parse.ServerLogMemory(text), nil
+	return parse.ServerLogMemory(text), parse.ServerLogAttention(text), nil
 }

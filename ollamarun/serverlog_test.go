@@ -64,15 +64,17 @@ func TestServerLog(t *testing.T) {
 // TestServerLogMemory reads what the newest load takes.
 func TestServerLogMemory(t *testing.T) {
 	waitForLog(t, func(t *testing.T, path string, l *ServerLog) {
-		memory, err := l.Memory()
+		memory, attention, err := l.Memory()
 		require.NoError(t, err)
 		assert.Nil(t, memory)
+		assert.Empty(t, attention)
 		appendTo(t, path, loadLine+"load_tensors: offloaded 3/3 layers to GPU\n"+endLine)
-		memory, err = l.Memory()
+		memory, attention, err = l.Memory()
 		require.NoError(t, err)
 		assert.Equal(t, &parse.Memory{GPULayers: 3, Layers: 3}, memory)
+		assert.Equal(t, "flash attention off, KV cache f16", attention)
 		require.NoError(t, os.Remove(path))
-		_, err = l.Memory()
+		_, _, err = l.Memory()
 		assert.ErrorContains(t, err, "reading server log")
 	})
 }
@@ -206,24 +208,7 @@ func TestServerLogThatIsNone(t *testing.T) {
 	_, ok, err := none.InForce(t.Context())
 	require.NoError(t, err)
 	assert.False(t, ok)
-	memory, err := none.Memory()
+	memory, _, err := none.Memory()
 	require.NoError(t, err)
 	assert.Nil(t, memory)
-}
-
-func TestServerLogDevices(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "server.log")
-	appendTo(t, path, `msg="Listening on 127.0.0.1:11434 (version 0.10.1)"`+"\n"+`msg="inference compute" library=cuda driver=12.3 name="NVIDIA A" total="1 GiB"`+"\n")
-	l, err := OpenServerLog(path)
-	require.NoError(t, err)
-	devices, err := l.Devices()
-	require.NoError(t, err)
-	assert.Equal(t, []string{"NVIDIA A (driver 12.3)"}, devices, "also from before it was opened")
-
-	require.NoError(t, os.Remove(path))
-	_, err = l.Devices()
-	assert.ErrorContains(t, err, "reading server log: open "+path)
-	devices, err = (*ServerLog)(nil).Devices()
-	assert.NoError(t, err)
-	assert.Empty(t, devices)
 }

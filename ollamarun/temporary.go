@@ -106,11 +106,13 @@ func (s *Server) create(ctx context.Context, name string, m Modelfile) error {
 	// The library would take a file of the current folder for a model of its name.
 	var from string
 	var f parser.Modelfile
+	hashed := m.weights.request()
 	for _, c := range m.commands {
 		switch {
 		case slices.Contains(warnsOnStdout, c.Name):
 		case c.Name == "model" && !filepath.IsAbs(c.Args):
 			from = c.Args
+		case hashed != nil && namesFile(c):
 		default:
 			f.Commands = append(f.Commands, c)
 		}
@@ -118,6 +120,9 @@ func (s *Server) create(ctx context.Context, name string, m Modelfile) error {
 	req, err := f.CreateRequest("")
 	if err != nil {
 		return fmt.Errorf("reading modelfile: %w", err)
+	}
+	if hashed != nil {
+		req.Files, req.DraftFiles, req.Adapters = hashed.Files, hashed.DraftFiles, hashed.Adapters
 	}
 	req.Model, req.From = name, from
 	for _, files := range []*map[string]string{&req.Files, &req.DraftFiles, &req.Adapters} {

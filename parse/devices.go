@@ -67,6 +67,27 @@ func Devices(log io.Reader) (devices []string, err error) {
 	return devices, nil
 }
 
+// TellsStart reports whether a log has a line of those that Devices and ServerSettings read, and
+// how many of its bytes are whole lines: what follows them is being written. The error is the
+// reader's.
+func TellsStart(log io.Reader) (tells bool, whole int64, err error) {
+	lines := bufio.NewReaderSize(log, mostLine)
+	for read := int64(0); ; {
+		line, err := lines.ReadSlice('\n')
+		read += int64(len(line))
+		switch {
+		case err == nil:
+			whole = read
+		case err == io.EOF:
+			return tells, whole, nil
+		case !errors.Is(err, bufio.ErrBufferFull):
+			return tells, whole, err
+		}
+		line = unwrapLine(line)
+		tells = tells || bytes.Contains(line, listening) || bytes.Contains(line, computing) || bytes.Contains(line, serverConfig)
+	}
+}
+
 // eachLine calls the function with every line of a log but the longest. The error is the reader's.
 func eachLine(log io.Reader, look func(line []byte)) error {
 	lines := bufio.NewReaderSize(log, mostLine)

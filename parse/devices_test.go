@@ -71,3 +71,30 @@ func FuzzDevices(f *testing.F) {
 		}
 	})
 }
+
+func TestTellsStart(t *testing.T) {
+	const listens = `msg="Listening on [::]:11434 (version 0.9.6)"` + "\n"
+	for _, test := range []struct {
+		name, log string
+		tells     bool
+		whole     int
+	}{
+		{"empty", "", false, 0},
+		{"a start", "msg=a\n" + listens, true, 6 + len(listens)},
+		{"settings", `msg="server config" env="map[]"` + "\n", true, 32},
+		{"none", "msg=a\nmsg=b\n", false, 12},
+		{"a line that is being written", "msg=a\n" + strings.TrimSpace(listens), false, 6},
+		{"a long line", strings.Repeat("x", 3*mostLine) + "\n" + listens, true, 3*mostLine + 1 + len(listens)},
+		{"Docker's", `{"log":"msg=\"server config\"\n","stream":"stderr"}` + "\n", true, 52},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			tells, whole, err := TellsStart(strings.NewReader(test.log))
+			require.NoError(t, err)
+			assert.Equal(t, test.tells, tells)
+			assert.EqualValues(t, test.whole, whole)
+		})
+	}
+	broken := errors.New("broken")
+	_, _, err := TellsStart(iotest.ErrReader(broken))
+	assert.ErrorIs(t, err, broken)
+}

@@ -127,5 +127,6 @@ type Loaded struct {
 	SizeVRAM      int64
 	InForce       InForce  // as the server's log says
 	Memory        *Memory  // the same, nil where it does not
+	Attention     string   // the same, such as "flash attention on, KV cache q8_0"
 	Others        []string // models of somebody else in the server's memory
 }

@@ -68,9 +68,10 @@ func ServerLogEnded(text []byte) bool { return newestLoad(text).ended }
 
 // load is what a log says of one load.
 type load struct {
-	settings InForce
-	passes   bool // llama.cpp has said what it passes
-	ended    bool
+	settings  InForce
+	attention string
+	passes    bool // llama.cpp has said what it passes
+	ended     bool
 }
 
 func newestLoad(text []byte) load {
@@ -79,11 +80,14 @@ func newestLoad(text []byte) load {
 		if begin := start.FindString(line); begin != "" {
 			if settings := settingsOf(begin); settings != (InForce{}) || loadsModel(begin) {
 				l = load{settings: settings}
+				if settings != (InForce{}) {
+					l.attention = attentionOf(begin)
+				}
 			}
 			continue
 		}
 		if request := commit.FindString(line); request != "" {
-			l = load{settings: settingsOf(request)}
+			l = load{settings: settingsOf(request), attention: attentionOf(request)}
 			continue
 		}
 		// The first is of the model's own context: a draft model has another.

@@ -21,7 +21,6 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/report"
 	"github.com/ollama-sweep/ollama-sweep/internal/search"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
-	"github.com/ollama-sweep/ollama-sweep/ollamarun"
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
@@ -121,7 +120,8 @@ func (b *Bench) open(o Options) (err error) {
 	if err := b.openLog(server); err != nil {
 		return err
 	}
-	store, known, err := b.openStore(server, subject, prompter, o.Overrides.Command(o.Config))
+	identity := newIdentity(server, subject, b.config, o.Stdout)
+	store, known, err := b.openStore(identity, subject, prompter, o.Overrides.Command(o.Config))
 	if err != nil {
 		return err
 	}
@@ -138,11 +138,14 @@ func (b *Bench) open(o Options) (err error) {
 		return err
 	}
 	b.sweep = sweep.Sweep{
-		Plan:        plan,
-		Runner:      runner,
-		Store:       store,
-		Prompter:    prompter,
-		Known:       known,
+		Plan:     plan,
+		Runner:   runner,
+		Store:    store,
+		Prompter: prompter,
+		Known:    known,
+		Identify: func(ctx context.Context, when sweep.Moment) (sweep.Header, error) {
+			return identity.again(ctx, store.Checkpoint().Sweep, when)
+		},
 		Strategy:    strategy(b.config),
 		Prune:       b.config.Prune,
 		Repeat:      b.config.Repeat,
@@ -174,22 +177,6 @@ func (b *Bench) open(o Options) (err error) {
 		b.sweep.Host, err = hostName(server)
 	}
 	return err
-}
-
-// hostName returns what the machine that measures is called where several share a
-// sweep: SWEEP_HOST, where jobs of one machine have GPUs of their own, or its name.
-func hostName(server *ollamarun.Server) (string, error) {
-	if name := report.OneLine(os.Getenv("SWEEP_HOST")); name != "" {
-		return name, nil
-	}
-	if !server.Local() {
-		return server.URL.Hostname(), nil
-	}
-	name, err := os.Hostname()
-	if err != nil {
-		return "", fmt.Errorf("%w: name this machine in SWEEP_HOST", err)
-	}
-	return name, nil
 }
 
 // strategy returns what decides on cells.
@@ -285,6 +272,8 @@ func (b *Bench) howToGoOn(summary sweep.Summary) string {
 		goesOn = "goes on with the search"
 	}
 	switch {
+	case errors.Is(summary.Stop, sweep.ErrOtherSweep):
+		return "to go on: the same command again once all is as it was, or another -out folder for what is there now"
 	case b.config.Redo && summary.Stop != nil:
 		return "to go on: name the cells that are left with -run; the same command measures all of its cells again"
 	case summary.Missing > 0 && b.config.Redo:
@@ -338,9 +327,12 @@ func (b *Bench) lock() error {
 
 // openStore asks the server what is swept and opens the checkpoint with that.
 // What it knows besides is for the checks.
-func (b *Bench) openStore(server *ollamarun.Server, subject subject, prompter *sweep.Prompter, command string) (*sweep.Store, check.Evidence, error) {
-	header, known, err := subject.header(b.ctx, server, b.config, prompter)
+func (b *Bench) openStore(i *identity, subject subject, prompter *sweep.Prompter, command string) (*sweep.Store, check.Evidence, error) {
+	header, known, err := subject.header(b.ctx, i, prompter)
 	if err != nil {
+		return nil, check.Evidence{}, err
+	}
+	if header.Place, err = b.place(i.server); err != nil {
 		return nil, check.Evidence{}, err
 	}
 	header.Command = command

@@ -45,11 +45,11 @@ func Inspect(ctx context.Context, cfg sweep.Config, o Options) (in Inspection, e
 	if err := b.openLog(server); err != nil {
 		return in, err
 	}
-	devices, err := server.ServerLog.Devices()
+	start, err := server.ServerLog.Start()
 	if err != nil {
 		return in, err
 	}
-	if usesOurGPUs(server, cfg, devices) {
+	if usesOurGPUs(server, cfg, start.Devices) {
 		in.GPUBytes = ollamarun.GPUMemory(ctx)
 	}
 	in.Version, _ = server.Version(ctx) // the model's own error says why it does not answer

@@ -43,9 +43,13 @@ func (s subject) base() string {
 	return s.model
 }
 
+// fromFile reports whether the weights are a file, and no model of the server's yet.
+func (s subject) fromFile() bool { return filepath.IsAbs(s.base()) }
+
 // header says what is swept and on what, as far as the server tells, and what
 // of that the checks go by.
-func (s subject) header(ctx context.Context, server *ollamarun.Server, cfg sweep.Config, prompter *sweep.Prompter) (sweep.Header, check.Evidence, error) {
+func (s subject) header(ctx context.Context, i *identity, prompter *sweep.Prompter) (sweep.Header, check.Evidence, error) {
+	server, cfg := i.server, i.cfg
 	grid := cfg.Grid()
 	h := sweep.Header{
 		Model:        s.model,
@@ -64,30 +68,26 @@ func (s subject) header(ctx context.Context, server *ollamarun.Server, cfg sweep
 	known := check.Evidence{NumPredict: cfg.NumPredict, CLI: cfg.Runner == sweep.RunnerCLI, Exclusive: cfg.Exclusive}
 	if s.template != nil {
 		h.ModelfileSHA256, h.Modelfile = s.template.SHA256(), s.template.String()
+		known.System = len(s.template.System())
+		var err error
+		if h.Weights, err = s.template.Weights().Hash(ctx, i.log); err != nil {
+			return sweep.Header{}, check.Evidence{}, err
+		}
 	}
-	if base := s.base(); !filepath.IsAbs(base) { // a file is no model of the server's yet
-		model, err := server.Model(ctx, base)
+	if !s.fromFile() {
+		model, err := server.Model(ctx, s.base())
 		if err != nil {
 			return sweep.Header{}, check.Evidence{}, err
 		}
 		h.Digest, h.Quantization = model.Digest, model.Quantization
-		known.TrainedCtx, known.System = model.TrainedCtx, len(model.System)
+		known.TrainedCtx = model.TrainedCtx
+		if known.System == 0 {
+			known.System = len(model.System)
+		}
 	}
-	if s.template != nil && s.template.System() != "" {
-		known.System = len(s.template.System())
-	}
-	var err error
-	if h.OllamaVersion, err = server.Version(ctx); err != nil {
+	h, err := i.again(ctx, h, sweep.AfterAbsence)
+	if err != nil {
 		return sweep.Header{}, check.Evidence{}, err
-	}
-	if h.Devices, err = server.ServerLog.Devices(); err != nil {
-		return sweep.Header{}, check.Evidence{}, err
-	}
-	if h.Settings, err = server.ServerLog.Settings(); err != nil {
-		return sweep.Header{}, check.Evidence{}, err
-	}
-	if usesOurGPUs(server, cfg, h.Devices) {
-		h.GPU, h.Driver = ollamarun.GPUs(ctx)
 	}
 	known.Version, known.GPU, known.Log = h.OllamaVersion, len(h.GPUs()) > 0, server.ServerLog != nil
 	return h, known, nil

@@ -193,16 +193,20 @@ func allowance(drifts ...float64) float64 {
 
 // identity returns the fields in which two sweeps differ, as far as both name them.
 func identity(old, new sweep.Header) []Difference {
+	traits := func(h sweep.Header) []sweep.Trait {
+		return append(h.Identity(), append(h.Place.Traits(), sweep.Trait{Name: "attention", Value: h.Attention}, sweep.Trait{Name: "quantization", Value: h.Quantization})...)
+	}
 	var differ []Difference
-	before := append(old.Identity(), sweep.Trait{Name: "quantization", Value: old.Quantization})
-	after := append(new.Identity(), sweep.Trait{Name: "quantization", Value: new.Quantization})
+	new.Place = new.Place.AsSeenFrom(old.Place)
+	before, after := traits(old), traits(new)
 	for i, trait := range before {
-		a, b := trait.Value, after[i].Value
-		if a == b || a == "" || b == "" {
+		other := after[i]
+		if trait.Value == "" || other.Value == "" || !trait.Differs(other) {
 			continue
 		}
-		if trait.Text != "" || after[i].Text != "" {
-			a, b = trait.Shown(after[i])
+		a, b := trait.Value, other.Value
+		if trait.Text != "" || other.Text != "" {
+			a, b = trait.Shown(other)
 		}
 		differ = append(differ, Difference{trait.Name, a, b})
 	}

@@ -41,8 +41,8 @@ func (instant) Settle(context.Context) error { return nil }
 var tinySizing = sweep.Sizing{Fixed: 63.84375, PerWord: 6.578125}
 
 // benchmarkSweep runs a sweep of b.N cells, whose checkpoint holds others
-// already, and returns how long that took.
-func benchmarkSweep(b *testing.B, runner sweep.Runner, before int) (*sweep.Checkpoint, time.Duration) {
+// already, and returns how long that took. A server is asked who it is as often as a sweep asks.
+func benchmarkSweep(b *testing.B, runner sweep.Runner, before int, server *ollamarun.Server) (*sweep.Checkpoint, time.Duration) {
 	dir := b.TempDir()
 	cp := &sweep.Checkpoint{Version: sweep.Version}
 	rate, _ := instantSample.PromptEvalRate()
@@ -58,6 +58,14 @@ func benchmarkSweep(b *testing.B, runner sweep.Runner, before int) (*sweep.Check
 	require.NoError(b, f.Close())
 	s := sweeptest.InProcess(b, dir, runner, 960)
 	s.Prompter.Resize(tinySizing)
+	if server != nil {
+		s.Identify = func(ctx context.Context, when sweep.Moment) (h sweep.Header, err error) {
+			if h.OllamaVersion, err = server.Version(ctx); err == nil && when >= sweep.BeforeKept {
+				h.Digest, err = server.Digest(ctx, ollamarun.TinyModel)
+			}
+			return s.Store.Checkpoint().Sweep, err
+		}
+	}
 	for i := range b.N {
 		s.Plan = append(s.Plan, sweep.Cell{Ctx: 1024, Batch: 16 + i%512})
 		if i >= 512 {
@@ -75,8 +83,8 @@ func benchmarkSweep(b *testing.B, runner sweep.Runner, before int) (*sweep.Check
 
 // The harness's own time per cell, checkpoint and sync included, with so many
 // cells in the file.
-func BenchmarkCellOf600(b *testing.B)   { benchmarkSweep(b, instant{}, 600) }
-func BenchmarkCellOf10000(b *testing.B) { benchmarkSweep(b, instant{}, 10_000) }
+func BenchmarkCellOf600(b *testing.B)   { benchmarkSweep(b, instant{}, 600, nil) }
+func BenchmarkCellOf10000(b *testing.B) { benchmarkSweep(b, instant{}, 10_000, nil) }
 
 // tinyRunner runs on an engine of its own, for as long as the benchmark.
 func tinyRunner(b *testing.B) *ollamarun.API {
@@ -91,7 +99,7 @@ func tinyRunner(b *testing.B) *ollamarun.API {
 // total_duration of every prompt, by Ollama's own clock.
 func BenchmarkEmbedded(b *testing.B) {
 	runner := tinyRunner(b)
-	cp, wall := benchmarkSweep(b, runner, 0)
+	cp, wall := benchmarkSweep(b, runner, 0, runner.Server)
 	var served time.Duration
 	for _, r := range cp.Results {
 		served += r.Warmup.TotalDuration

@@ -214,6 +214,13 @@ func (m *merger) header() {
 		if h.Settings == nil {
 			h.Settings = p.header.Settings
 		}
+		h.Attention = cmp.Or(h.Attention, p.header.Attention)
+		if h.Weights == nil {
+			h.Weights = p.header.Weights
+		}
+		if h.Place != p.header.Place {
+			h.Place = sweep.Place{} // which each shard has of its own
+		}
 		if p.header.Strategy != h.Strategy {
 			h.Strategy = ""
 		}

@@ -58,6 +58,7 @@ func (a *advice) basis() []string {
 	for _, known := range []struct{ name, value string }{
 		{"model", cp.Sweep.Model},
 		{"digest", cp.Sweep.Digest},
+		{"weights", cp.Sweep.WeightsText()},
 		{"ollama", cp.Sweep.OllamaVersion},
 		{"gpu", strings.Join(cp.Sweep.GPUs(), ", ")},
 		{"driver", cp.Sweep.Driver},

@@ -43,6 +43,7 @@ func NewBenchWriter(w io.Writer, h sweep.Header) *BenchWriter {
 		{"goarch", runtime.GOARCH},
 		{"model", h.Model},
 		{"digest", h.Digest},
+		{"weights", h.WeightsText()},
 		{"quantization", h.Quantization},
 		{"ollama", h.OllamaVersion},
 		{"gpu", strings.Join(h.GPUs(), ", ")},

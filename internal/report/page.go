@@ -207,6 +207,7 @@ func (g *grid) environment() []namedValue {
 	}
 	add("Model", h.Model)
 	add("Digest", h.Digest)
+	add("Weights", h.WeightsText())
 	add("Quantization", h.Quantization)
 	add("Ollama", h.OllamaVersion)
 	add("GPU", strings.Join(h.GPUs(), ", "))

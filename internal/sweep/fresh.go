@@ -52,8 +52,11 @@ type OtherSweepError struct {
 }
 
 func (e *OtherSweepError) Error() string {
-	return fmt.Sprintf("checkpoint %q belongs to another sweep: %s; use another -out folder, or start anew with -fresh, which keeps the file under another name", e.Path, e.Diff)
+	return fmt.Sprintf("checkpoint %q %v: %s; use another -out folder, or start anew with -fresh, which keeps the file under another name", e.Path, ErrOtherSweep, e.Diff)
 }
+
+// Unwrap returns ErrOtherSweep.
+func (e *OtherSweepError) Unwrap() error { return ErrOtherSweep }
 
 // Open is OpenStore with what fresh says.
 func Open(dir string, h Header, fresh Fresh, now time.Time) (*Store, error) {

@@ -3,36 +3,45 @@ package sweep
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/modelname"
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
 // Header says what was swept, and on what. Two sweeps whose headers differ in
 // a field that Differs compares can't share a checkpoint.
 type Header struct {
-	Model           string   `json:"model"`
-	Digest          string   `json:"digest,omitempty"` // of the base model's manifest, as `ollama list` shows it
-	Quantization    string   `json:"quantization,omitempty"`
-	ModelfileSHA256 string   `json:"modelfile_sha256,omitempty"` // of the template, where there is one
-	Modelfile       string   `json:"modelfile,omitempty"`        // the template, with the names of files made absolute
-	PromptSHA256    string   `json:"prompt_sha256,omitempty"`
-	Prompt          string   `json:"prompt,omitempty"` // in words, as Prompt.String has it; older files lack it
-	NumPredict      int      `json:"num_predict,omitempty"`
-	Runner          string   `json:"runner,omitempty"`
-	OllamaVersion   string   `json:"ollama_version,omitempty"`
-	GPU             []string `json:"gpu,omitempty"` // names, where the GPUs are local
-	Driver          string   `json:"driver,omitempty"`
-	Devices         []string `json:"devices,omitempty"` // that the server computes on, where its log tells them; see parse.Devices
+	Model           string `json:"model"`
+	Digest          string `json:"digest,omitempty"` // of the base model's manifest, as `ollama list` shows it
+	Quantization    string `json:"quantization,omitempty"`
+	ModelfileSHA256 string `json:"modelfile_sha256,omitempty"` // of the template, where there is one
+	Modelfile       string `json:"modelfile,omitempty"`        // the template, with the names of files made absolute
+	// Weights are the SHA-256 of the files that the template names, by their names as seen from its
+	// folder.
+	Weights       map[string]string `json:"weights,omitempty"`
+	PromptSHA256  string            `json:"prompt_sha256,omitempty"`
+	Prompt        string            `json:"prompt,omitempty"` // in words, as Prompt.String has it; older files lack it
+	NumPredict    int               `json:"num_predict,omitempty"`
+	Runner        string            `json:"runner,omitempty"`
+	OllamaVersion string            `json:"ollama_version,omitempty"`
+	GPU           []string          `json:"gpu,omitempty"` // names, where the GPUs are local
+	Driver        string            `json:"driver,omitempty"`
+	Devices       []string          `json:"devices,omitempty"` // that the server computes on, where its log tells them; see parse.Devices
 	// Settings are those of the server's environment that move its rates, where its log tells them;
 	// see parse.ServerSettings.
 	Settings map[string]string `json:"settings,omitempty"`
-	NumCtx   []int             `json:"num_ctx,omitempty"`
-	NumBatch []int             `json:"num_batch,omitempty"`
-	Shard    Shard             `json:"shard,omitzero"` // the part of the grid that is to be measured
+	// Attention is how the first load attended to its context, as the log tells: see
+	// parse.ServerLogAttention.
+	Attention string `json:"attention,omitempty"`
+	Place
+	NumCtx   []int `json:"num_ctx,omitempty"`
+	NumBatch []int `json:"num_batch,omitempty"`
+	Shard    Shard `json:"shard,omitzero"` // the part of the grid that is to be measured
 	// Command is the config and the flags that the sweep was started with, as far as
 	// they say what is measured.
 	Command string    `json:"command,omitempty"`
@@ -67,23 +76,48 @@ type Source struct {
 
 // Identity returns the fields that have to be the same for two measurements to belong
 // together, the most telling first.
-func (h Header) Identity() []Trait {
+func (h Header) Identity() []Trait { return append(h.settings(), h.measured()...) }
+
+// measured returns those that are not the server's settings.
+func (h Header) measured() []Trait {
 	predict := ""
 	if h.NumPredict > 0 {
 		predict = strconv.Itoa(h.NumPredict)
 	}
-	return append(h.settings(), []Trait{
-		{Key: "model", Name: "model", Value: h.Model},
+	return []Trait{
+		{Key: "model", Name: "model", Value: h.Model, Canonical: modelname.Full(h.Model)},
 		{Key: "digest", Name: "model digest", Value: h.Digest},
 		{Key: "gpu", Name: "GPU", Value: strings.Join(h.GPU, ", ")},
 		{Key: "ollama_version", Name: "Ollama version", Value: h.OllamaVersion},
 		{Key: "driver", Name: "driver", Value: h.Driver},
 		{Key: "devices", Name: "server's device", Value: strings.Join(h.Devices, ", "), Told: true},
 		{Key: "modelfile_sha256", Name: "modelfile", Value: h.ModelfileSHA256, Text: h.Modelfile},
+		h.weights(),
 		{Key: "prompt_sha256", Name: "prompt", Value: h.PromptSHA256, Text: h.Prompt},
 		{Key: "num_predict", Name: "num_predict", Value: predict},
 		{Key: "runner", Name: "runner", Value: h.Runner},
-	}...)
+	}
+}
+
+// weights returns the trait of the files' hashes, whatever the files are called.
+func (h Header) weights() Trait {
+	sums := slices.Sorted(maps.Values(h.Weights))
+	var text strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(h.Weights)) {
+		fmt.Fprintf(&text, "%s (sha256 %.12s)\n", name, h.Weights[name])
+	}
+	return Trait{Key: "weights", Name: "weights", Value: strings.Join(sums, " "), Text: text.String(), Told: true}
+}
+
+// WeightsText returns what tells the files of weights apart: their hashes, cut where there are several.
+func (h Header) WeightsText() string {
+	sums := slices.Sorted(maps.Values(h.Weights))
+	if len(sums) > 1 {
+		for i, sum := range sums {
+			sums[i] = fmt.Sprintf("%.12s", sum)
+		}
+	}
+	return strings.Join(sums, " ")
 }
 
 // settings returns a trait for each of the server's own settings.
@@ -144,10 +178,28 @@ func (h Header) GPUs() []string {
 // strategy and the start may differ: a sweep can grow, and other's search goes on
 // with what any sweep began. So may what an older tool did not write down.
 func (h Header) Differs(other Header) string {
-	there, here := h.Identity(), other.Identity()
+	if d := h.difference(other); d != nil {
+		return fmt.Sprintf("%s is %s there and %s here", d.key, d.was, d.is)
+	}
+	return ""
+}
+
+// difference is a field in which two headers differ.
+type difference struct{ key, was, is string }
+
+// difference returns the first, nil for none.
+func (h Header) difference(other Header) *difference {
+	// A server of another version has other settings too.
+	there, here := append(h.measured(), h.settings()...), append(other.measured(), other.settings()...)
+	// Of shards the first loads are of other cells, which may lie on other GPUs.
+	there = append(there, Trait{Key: "attention", Value: h.Attention, Told: true})
+	here = append(here, Trait{Key: "attention", Value: other.Attention, Told: true})
 	if other.Strategy == "" { // what another shard knows is of use to a search
 		there = append(there, Trait{Key: "shard", Value: h.Shard.String()})
 		here = append(here, Trait{Key: "shard", Value: other.Shard.String()})
+	}
+	if h.Shard == (Shard{}) && other.Shard == (Shard{}) { // a shard may go on elsewhere
+		there, here = append(there, h.Place.Traits()...), append(here, other.Place.AsSeenFrom(h.Place).Traits()...)
 	}
 	for i := range there {
 		if there[i].Differs(here[i]) {
@@ -156,8 +208,8 @@ func (h Header) Differs(other Header) string {
 			if there[i].Text != "" || here[i].Text != "" {
 				key = there[i].Name // and not that of the hash
 			}
-			return fmt.Sprintf("%s is %s there and %s here", key, was, is)
+			return &difference{key, was, is}
 		}
 	}
-	return ""
+	return nil
 }

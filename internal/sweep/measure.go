@@ -47,7 +47,13 @@ func (r *run) measure(ctx context.Context, t *task) error {
 			}
 			continue
 		case failure.Class.OfCell():
-			return t.fail(*failure, r.Now())
+			err := r.verify(ctx, BeforeKept)
+			if err == nil {
+				return t.fail(*failure, r.Now())
+			}
+			if !errors.As(err, &failure) {
+				return r.cause(ctx, err)
+			}
 		}
 		if failure.Class == parse.ServerAway {
 			crashes++
@@ -59,8 +65,8 @@ func (r *run) measure(ctx context.Context, t *task) error {
 			}, r.Now())
 		}
 		fmt.Fprintf(r.Log, "# %v: %s: waiting for it, then measuring the cell again\n", t.result.Cell(), failure)
-		if err := r.Runner.Ready(ctx); err != nil {
-			return r.cause(ctx, err)
+		if err := r.ready(ctx); err != nil {
+			return err
 		}
 	}
 }
@@ -113,6 +119,9 @@ func (r *run) load(ctx context.Context, t *task) error {
 	if t.goesOn && r.loaded == result.Cell() {
 		return r.samples(ctx, t, r.loadedAs)
 	}
+	if err := r.verify(ctx, BeforeLoad); err != nil {
+		return err
+	}
 	if r.loaded.mayEqual(result.Cell()) {
 		// The same settings would not be loaded again.
 		if err := r.Runner.Unload(ctx); err != nil {
@@ -121,6 +130,9 @@ func (r *run) load(ctx context.Context, t *task) error {
 	}
 	loaded, err := r.Runner.Load(ctx, result.NumCtx, result.NumBatch, r.Prompter.Warmup(result.NumBatch))
 	if err != nil {
+		return err
+	}
+	if err := r.verifyLoad(loaded.Attention); err != nil {
 		return err
 	}
 	r.loaded, r.loadedAs = result.Cell(), loaded
@@ -168,6 +180,9 @@ func (r *run) size(ctx context.Context, loaded int) error {
 	if err != nil {
 		return err
 	}
+	if err := r.verify(ctx, BeforeKept); err != nil {
+		return err
+	}
 	r.Store.Learn(r.Prompter.sizing)
 	r.sayCopies()
 	return r.Prompter.fits(r.cells())
@@ -204,7 +219,7 @@ func (r *run) samples(ctx context.Context, t *task, loaded parse.Loaded) error {
 			}
 			return again.Failure()
 		}
-		if err := r.keep(t, sample); err != nil {
+		if err := r.keep(ctx, t, sample); err != nil {
 			return err
 		}
 	}
@@ -279,7 +294,10 @@ func (r *run) ceiling(result *Result, loaded parse.Loaded) float64 {
 }
 
 // keep saves a sample, and only then tells of it.
-func (r *run) keep(t *task, sample parse.Sample) error {
+func (r *run) keep(ctx context.Context, t *task, sample parse.Sample) error {
+	if err := r.verify(ctx, BeforeKept); err != nil {
+		return err
+	}
 	key := r.promptKey(t.result.NumCtx)
 	if r.tokens[key] == 0 {
 		r.tokens[key] = sample.PromptEvalCount

@@ -1,6 +1,7 @@
 package sweep
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,6 +15,8 @@ import (
 	"time"
 
 	"github.com/google/renameio/v2"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/modelname"
 )
 
 // Store keeps a sweep's checkpoint on disk while it grows. After each Put the file and its
@@ -82,12 +85,7 @@ func OpenStore(dir string, h Header, fresh bool, now time.Time) (*Store, error) 
 		h.Started, h.Run = cp.Sweep.Started, cp.Sweep.Run
 		h.Sizing = cp.Sweep.Sizing
 		h.Warnings = cp.Sweep.Warnings
-		if len(h.Devices) == 0 {
-			h.Devices = cp.Sweep.Devices
-		}
-		if h.Settings == nil {
-			h.Settings = cp.Sweep.Settings
-		}
+		h.keepKnown(cp.Sweep)
 		if h.Strategy == cp.Sweep.Strategy {
 			h.Search = cp.Sweep.Search
 		}
@@ -142,7 +140,7 @@ func exists(path string) bool {
 }
 
 func (s *Store) adoptOlder(cp *Checkpoint, h Header, now time.Time) error {
-	if m := cp.Sweep.Model; m != "" && m != h.Model {
+	if m := cp.Sweep.Model; m != "" && !modelname.Same(m, h.Model) {
 		return &OtherSweepError{s.path, fmt.Sprintf("model is %q there and %q here", m, h.Model)}
 	}
 	data, err := os.ReadFile(s.path)
@@ -214,6 +212,17 @@ func (s *Store) Remeasure(r Remeasured, more bool) error {
 // Learn keeps what was learned of the prompt's length, which is saved with the
 // next result.
 func (s *Store) Learn(sizing Sizing) { s.cp.Sweep.Sizing, s.header = sizing, true }
+
+// Told keeps what a server's log has told since the sweep began, which is saved with the next
+// result.
+func (s *Store) Told(h Header) {
+	s.cp.Sweep.Devices, s.cp.Sweep.Settings, s.header = h.Devices, h.Settings, true
+}
+
+// Attends keeps how a load attended, where no earlier one told, to be saved with the next result.
+func (s *Store) Attends(how string) {
+	s.cp.Sweep.Attention, s.header = cmp.Or(s.cp.Sweep.Attention, how), true
+}
 
 // Warn keeps a warning about the machine, which is saved with the next result.
 func (s *Store) Warn(text string) {

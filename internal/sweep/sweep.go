@@ -41,6 +41,10 @@ type Sweep struct {
 	Store    *Store
 	Prompter *Prompter
 
+	// Identify returns the checkpoint's header as it is now, by what is measured and by what. Nil says
+	// that nothing of it can change.
+	Identify func(ctx context.Context, when Moment) (Header, error)
+
 	// Known is the evidence that is the same for every cell: what is known of the
 	// server, the model and what is asked for.
 	Known check.Evidence
@@ -193,6 +197,7 @@ type run struct {
 	tokens    map[int]int     // learned count of the prompt's tokens, by num_ctx where it depends on that, else under 0
 	loaded    Cell            // whose load is in force
 	loadedAs  parse.Loaded    // what the server said of it
+	attended  bool            // how it attends was held against the first load, since the server started
 	probes    []check.Known   // the prompts of the sizing
 	suspects  suspects
 	stop      error

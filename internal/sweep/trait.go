@@ -1,6 +1,7 @@
 package sweep
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -12,18 +13,23 @@ type Trait struct {
 	Key   string // of the checkpoint
 	Name  string // in words
 	Value string // empty where it is not known
+	// Canonical is what is compared, where one Value can be written in several ways; empty for
+	// Value itself.
+	Canonical string
 	// Text is what a Value that is a hash was made of, or a description of it; empty where
 	// Value speaks for itself, and in files that lack it.
 	Text string
-	// Told says that only a server's log tells it, which may begin too late: what is
-	// not known then is no difference.
+	// Told says that it may not be known, as what only a server's log tells, which may begin too
+	// late, and what older checkpoints lack: that is no difference then.
 	Told bool
 }
 
 // Differs reports whether the trait and that of another can't both be of one sweep.
 func (t Trait) Differs(other Trait) bool {
-	return t.Value != other.Value && !(t.Told && (t.Value == "" || other.Value == ""))
+	return t.compared() != other.compared() && !(t.Told && (t.Value == "" || other.Value == ""))
 }
+
+func (t Trait) compared() string { return cmp.Or(t.Canonical, t.Value) }
 
 // Shown returns how two values that differ are printed: of texts the first line in which
 // they do, and hashes only where nothing else tells them apart.

@@ -1,0 +1,82 @@
+package bench
+
+import (
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/ollamatest"
+	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/ollamarun"
+)
+
+// TestIdentityOfWhatIsLoaded: what each load is made of is looked at again, and not what went into a
+// model that is made once.
+func TestIdentityOfWhatIsLoaded(t *testing.T) {
+	dir := t.TempDir()
+	adapter := filepath.Join(dir, "lora.gguf")
+	template := filepath.Join(dir, "Modelfile")
+	require.NoError(t, os.WriteFile(template, []byte("FROM tiny\nADAPTER lora.gguf\n"), 0o644))
+	for _, test := range []struct {
+		name             string
+		cfg              sweep.Config
+		digests, weights bool // are looked at
+	}{
+		{"a model", sweep.Config{Model: "tiny", Runner: sweep.RunnerAPI}, true, false},
+		{"a model by the command", sweep.Config{Model: "tiny", Runner: sweep.RunnerCLI}, true, false},
+		{"a template", sweep.Config{Modelfile: template, Runner: sweep.RunnerAPI}, false, false},
+		{"a template by the command", sweep.Config{Modelfile: template, Runner: sweep.RunnerCLI}, true, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			test.cfg.NumCtx, test.cfg.NumBatch = sweep.Axis{List: []int{1024}}, sweep.Axis{List: []int{64}}
+			require.NoError(t, os.WriteFile(adapter, []byte("one"), 0o644))
+			fake := ollamatest.New(t)
+			server := &ollamarun.Server{URL: fake.URL}
+			s, err := newSubject(test.cfg)
+			require.NoError(t, err)
+			i := newIdentity(server, s, test.cfg, nil)
+			prompter, err := sweep.NewPrompter(sweep.Prompt{Tokens: 100}, 2)
+			require.NoError(t, err)
+			h, _, err := s.header(t.Context(), i, prompter)
+			require.NoError(t, err)
+			assert.Equal(t, test.cfg.Modelfile != "", h.Weights != nil)
+
+			require.NoError(t, os.WriteFile(adapter, []byte("two"), 0o644))
+			fake.Play(func(r ollamatest.Request) http.HandlerFunc {
+				if r.Path != "/api/tags" {
+					return nil
+				}
+				return ollamatest.Say(strings.Replace(ollamatest.Captured("tags.json"), "0df5935b", "deadbeef", 1))
+			})
+			load, err := i.again(t.Context(), h, sweep.BeforeLoad)
+			require.NoError(t, err)
+			assert.Equal(t, h.Digest, load.Digest)
+			now, err := i.again(t.Context(), h, sweep.BeforeKept)
+			require.NoError(t, err)
+			assert.Equal(t, test.digests, now.Digest != h.Digest)
+			assert.Equal(t, test.weights, load.Differs(h) != "")
+			assert.Equal(t, test.weights || test.digests, now.Differs(h) != "")
+
+			fake.Play(func(r ollamatest.Request) http.HandlerFunc {
+				switch r.Path {
+				case "/api/tags":
+					return ollamatest.Say(`{"models":[]}`)
+				case "/api/show":
+					return ollamatest.SayStatus(http.StatusNotFound, `{"error":"model 'tiny' not found"}`)
+				}
+				return nil
+			})
+			_, err = i.again(t.Context(), h, sweep.BeforeKept)
+			if test.digests {
+				assert.ErrorContains(t, err, "is not on the server any more")
+			} else {
+				assert.NoError(t, err)
+			}
+		})
+	}
+}

@@ -1,0 +1,274 @@
+package survives
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/ollamatest"
+	"github.com/ollama-sweep/ollama-sweep/internal/sweeptest"
+	"github.com/ollama-sweep/ollama-sweep/internal/tinymodel"
+)
+
+// otherVersion and otherDigest are what a server says that has taken the place of the captured one.
+var (
+	otherVersion = strings.Replace(ollamatest.Captured("version.json"), "0.10.1", "0.32.5", 1)
+	otherDigest  = strings.Replace(ollamatest.Captured("tags.json"), "0df5935b", "deadbeef", 1)
+)
+
+// serverStart is what a server logs when it starts.
+func serverStart(cacheType, device string) string {
+	return `msg="server config" env="map[OLLAMA_FLASH_ATTENTION:true OLLAMA_KV_CACHE_TYPE:` + cacheType + `]"` + "\n" +
+		`msg="Listening on 127.0.0.1:11434 (version 0.10.1)"` + "\n" +
+		`msg="inference compute" library=cuda driver=12.3 name="` + device + `" total="1 GiB"` + "\n"
+}
+
+// appendTo adds to the end of a file, which it makes.
+func appendTo(t *testing.T, file, text string) {
+	t.Helper()
+	f, err := os.OpenFile(file, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	require.NoError(t, err)
+	_, err = f.WriteString(text)
+	require.NoError(t, err)
+	require.NoError(t, f.Close())
+}
+
+// TestSurvivesAnotherServer has another server, or another model, take the place of the one that is
+// measured. No sample nor failure of it is kept, and the sweep stops and says in what they differ.
+func TestSurvivesAnotherServer(t *testing.T) {
+	// The prompts of the first pair are a warm-up, those that size the prompt, and three samples;
+	// those of each other pair a warm-up and three samples.
+	const (
+		firstSample = 7
+		secondPair  = 10 // its load
+		inPair      = 12
+	)
+	const out500 = `{"error":"llama runner process has terminated: cudaMalloc failed: out of memory"}`
+	for _, test := range []struct {
+		name    string
+		at      int               // the prompt with which the other one comes
+		answers map[string]string // of it, by path
+		fails   bool              // its prompts do
+		log     string            // that it writes
+		first   bool              // no sample was kept before
+		want    string
+	}{
+		{"version between samples", inPair, map[string]string{"/api/version": otherVersion}, false, "", false,
+			`ollama_version was "0.10.1" and is now "0.32.5": what would be measured now belongs to another sweep: start that one in a new -out folder, or bring "0.10.1" back and run the same command again`},
+		{"version with a load", secondPair, map[string]string{"/api/version": otherVersion}, false, "", false, `ollama_version was "0.10.1" and is now "0.32.5"`},
+		{"version while the prompt is sized", 3, map[string]string{"/api/version": otherVersion}, false, "", true, `ollama_version was "0.10.1" and is now "0.32.5"`},
+		{"version with the first sample", firstSample, map[string]string{"/api/version": otherVersion}, false, "", true, `ollama_version was "0.10.1" and is now "0.32.5"`},
+		{"model between samples", inPair, map[string]string{"/api/tags": otherDigest}, false, "", false, `digest was "0df5935b21`},
+		{"model with a load", secondPair, map[string]string{"/api/tags": otherDigest}, false, "", false, `" and is now "deadbeef`},
+		{"a failure of the other one", secondPair, map[string]string{"/api/version": otherVersion}, true, "", false, `ollama_version was "0.10.1" and is now "0.32.5"`},
+		{"settings", inPair, nil, false, serverStart("q8_0", "NVIDIA A"), false, `settings.OLLAMA_KV_CACHE_TYPE was "f16" and is now "q8_0"`},
+		{"settings with a load", secondPair, nil, false, strings.Replace(serverStart("f16", "NVIDIA A"), "true", "false", 1), false, `settings.OLLAMA_FLASH_ATTENTION was "true" and is now "false"`},
+		{"GPU", inPair, nil, false, serverStart("f16", "NVIDIA B"), false, `devices was "NVIDIA A (driver 12.3)" and is now "NVIDIA B (driver 12.3)"`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			out, log := t.TempDir(), filepath.Join(t.TempDir(), "server.log")
+			appendTo(t, log, serverStart("f16", "NVIDIA A"))
+			server, args := sweeptest.Simulated(t, out, "server_log: "+log+"\n"+sweeptest.SmallGrid)
+			generate := server.Answers["/api/generate"]
+			prompts := 0
+			server.Play(func(r ollamatest.Request) http.HandlerFunc {
+				if strings.Contains(r.Body, `"num_ctx"`) {
+					if prompts++; prompts == test.at && test.log != "" {
+						appendTo(t, log, test.log)
+					}
+					if test.fails && prompts >= test.at {
+						return ollamatest.SayStatus(500, out500)
+					}
+					if prompts >= test.at {
+						return slower(generate)
+					}
+				}
+				if answer, ok := test.answers[r.Path]; ok && prompts >= test.at {
+					return ollamatest.Say(answer)
+				}
+				return nil
+			})
+			printed, code := sweeptest.Start(t, args...).Wait()
+			assert.Equal(t, 1, code, printed)
+			assert.Contains(t, printed, test.want)
+			assert.Contains(t, printed, "# to go on: the same command again once all is as it was, or another -out folder")
+			kept := len(sweeptest.BenchLines(printed))
+			if test.first {
+				assert.Zero(t, kept)
+				assert.NoFileExists(t, filepath.Join(out, "benchmark_results.json"))
+			} else {
+				assert.NotZero(t, kept)
+				cp := sweeptest.Load(t, out)
+				sweeptest.RequireSamples(t, cp, sweeptest.BenchLines(printed))
+				for _, r := range cp.Results {
+					assert.False(t, r.Failed(), "%v %s", r.Cell(), r.Detail)
+					for _, sample := range r.Samples {
+						assert.Equal(t, ownEval, sample.EvalDuration, "of the first server")
+					}
+				}
+			}
+
+			if !test.first {
+				printed, code = sweeptest.Start(t, args...).Wait()
+				assert.Equal(t, 1, code, "it is still the other one")
+				assert.Contains(t, printed, "belongs to another sweep")
+			}
+			server.Play(nil)
+			appendTo(t, log, serverStart("f16", "NVIDIA A"))
+			printed, code = sweeptest.Start(t, args...).Wait()
+			assert.Zero(t, code, printed)
+			assert.Len(t, sweeptest.BenchLines(printed), 18-kept, "the sweep resumes once the first one is back")
+		})
+	}
+}
+
+// ownEval is the eval_duration of the simulated server's answers, and otherEval that of the other's.
+const ownEval, otherEval = 629194 * time.Nanosecond, 1258388 * time.Nanosecond
+
+// slower answers as the server that has taken the place of the first one.
+func slower(generate http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		answer := httptest.NewRecorder()
+		generate(answer, r)
+		io.WriteString(w, strings.Replace(answer.Body.String(), strconv.Itoa(int(ownEval)), strconv.Itoa(int(otherEval)), 1))
+	}
+}
+
+func benchText(t *testing.T, out string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(out, "bench.txt"))
+	require.NoError(t, err)
+	return string(text)
+}
+
+// TestSurvivesAnotherServerAfterAnAbsence: the one that comes back is looked at before a pair is
+// loaded on it.
+func TestSurvivesAnotherServerAfterAnAbsence(t *testing.T) {
+	out := t.TempDir()
+	server, args := sweeptest.Simulated(t, out, sweeptest.SmallGrid)
+	var mu sync.Mutex
+	prompts, onTheOther := 0, 0
+	server.Play(func(r ollamatest.Request) http.HandlerFunc {
+		mu.Lock()
+		defer mu.Unlock()
+		if strings.Contains(r.Body, `"num_ctx"`) {
+			if prompts++; prompts == 12 {
+				return ollamatest.BreakOff("")
+			}
+		}
+		if prompts < 12 {
+			return nil
+		}
+		if strings.Contains(r.Body, `"num_ctx"`) {
+			onTheOther++
+		}
+		if r.Path == "/api/version" {
+			return ollamatest.Say(otherVersion)
+		}
+		return nil
+	})
+	printed, code := sweeptest.Start(t, args...).Wait()
+	assert.Equal(t, 1, code)
+	assert.Contains(t, printed, `ollama_version was "0.10.1" and is now "0.32.5"`)
+	assert.NotEmpty(t, sweeptest.BenchLines(printed))
+	assert.Zero(t, onTheOther, "prompts")
+}
+
+// TestSurvivesAnotherPlace: a sweep is resumed on the server and the machine that it began on, by
+// whatever names these have, and a shard anywhere.
+func TestSurvivesAnotherPlace(t *testing.T) {
+	const grid = "prompt: {tokens: 400}\nnum_ctx: [512]\nnum_batch: [64, 128]\nbaseline: false\nconfirm: 0\n"
+	local := func(s *ollamatest.Server, host string) string { return "http://" + host + ":" + s.URL.Port() }
+	for _, test := range []struct {
+		name           string
+		machine, after string // SWEEP_HOST
+		host           func(was, other *ollamatest.Server) string
+		flags          []string
+		want           string // empty where it is resumed
+	}{
+		{"another host", "", "", func(_, s *ollamatest.Server) string { return s.URL.String() }, nil, "belongs to another sweep: host is "},
+		{"another name of the host", "", "", func(s, _ *ollamatest.Server) string { return local(s, "localhost") }, nil, ""},
+		{"a user for the host", "", "", func(s, _ *ollamatest.Server) string { return "http://me:secret@" + s.URL.Host + "/" }, nil, ""},
+		{"a host that is said to be the same", "a", "a", func(_, s *ollamatest.Server) string { return s.URL.String() }, nil, ""},
+		{"another machine", "a", "b", func(s, _ *ollamatest.Server) string { return s.URL.String() }, nil, `belongs to another sweep: machine is "a" there and "b" here`},
+		{"a shard on another machine and host", "a", "b", func(_, s *ollamatest.Server) string { return s.URL.String() }, []string{"-shard=1/2"}, ""},
+		{"another name of the model", "", "", func(s, _ *ollamatest.Server) string { return s.URL.String() }, []string{"-model=tiny:latest"}, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			out := t.TempDir()
+			was, args := sweeptest.Simulated(t, out, grid)
+			other, _ := sweeptest.Simulated(t, out, grid)
+			t.Setenv("SWEEP_HOST", test.machine)
+			first := append(args, "-budget=1cells")
+			if strings.HasPrefix(strings.Join(test.flags, ""), "-shard") {
+				first = append(first, test.flags...)
+			}
+			printed, code := sweeptest.Start(t, first...).Wait()
+			require.Zero(t, code, printed)
+			assert.NotContains(t, benchText(t, out), was.URL.Host)
+
+			t.Setenv("SWEEP_HOST", test.after)
+			again := append(args, append(test.flags, "-host="+test.host(was, other))...)
+			printed, code = sweeptest.Start(t, again...).Wait()
+			if test.want != "" {
+				assert.Equal(t, 1, code)
+				assert.Contains(t, printed, test.want)
+				return
+			}
+			assert.Zero(t, code, printed)
+			assert.NotContains(t, printed, "secret")
+		})
+	}
+}
+
+// TestSurvivesOtherWeights: weights that a template names by their file are known by what they hold.
+// The command reads them for each load, so that a file which is replaced while the sweep runs stops
+// it; over the API they are sent once, and the next start finds out.
+func TestSurvivesOtherWeights(t *testing.T) {
+	sweeptest.NeedsEngine(t)
+	for _, runner := range []string{"cli", "api"} {
+		t.Run(runner, func(t *testing.T) {
+			dir, out := t.TempDir(), t.TempDir()
+			weights, aside := filepath.Join(dir, "weights.gguf"), filepath.Join(dir, "aside.gguf")
+			require.NoError(t, tinymodel.Write(weights))
+			template := filepath.Join(dir, "Modelfile")
+			require.NoError(t, os.WriteFile(template, []byte("FROM ./weights.gguf\nPARAMETER num_thread 1\n"), 0o644))
+			config := sweeptest.WriteConfig(t, "engine: embedded\nrunner: "+runner+"\nmodelfile: "+template+"\n"+sweeptest.SmallGrid)
+			args := []string{"-config", config, "-out", out}
+			p := sweeptest.Start(t, args...)
+			p.Await(t, "# 1/6")
+			require.NoError(t, os.Rename(weights, aside))
+			text, err := os.ReadFile(aside)
+			require.NoError(t, err)
+			text[len(text)-1] ^= 1
+			require.NoError(t, os.WriteFile(weights, text, 0o644))
+			printed, code := p.Wait()
+			if runner == "cli" {
+				assert.Equal(t, 1, code, printed)
+				assert.Contains(t, printed, `weights was "weights.gguf (sha256 `)
+				assert.Less(t, len(sweeptest.BenchLines(printed)), 18)
+			} else {
+				assert.Zero(t, code, printed)
+			}
+			kept := len(sweeptest.BenchLines(printed))
+
+			printed, code = sweeptest.Start(t, args...).Wait()
+			assert.Equal(t, 1, code, printed)
+			assert.Contains(t, printed, `belongs to another sweep: weights is "weights.gguf (sha256 `)
+			require.NoError(t, os.Rename(aside, weights))
+			printed, code = sweeptest.Start(t, args...).Wait()
+			assert.Zero(t, code, printed)
+			assert.Len(t, sweeptest.BenchLines(printed), 18-kept)
+		})
+	}
+}
