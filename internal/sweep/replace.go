@@ -89,9 +89,10 @@ func writeBeside(path string, write func(io.Writer) error) (f *renameio.PendingF
 	if err != nil {
 		return nil, "", err
 	}
+	unfinished := f
 	defer func() {
 		if err != nil {
-			f.Cleanup()
+			unfinished.Cleanup()
 		}
 	}()
 	hash := sha256.New()
