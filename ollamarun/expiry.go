@@ -29,13 +29,14 @@ type expiry struct {
 	behind time.Duration // by which our clock is behind the server's
 	moved  time.Duration // by which it would be more, if what looked like another client was a clock that was set
 
-	contextLength int // of our load
+	listed        bool // our load, which the server need not do
+	contextLength int
 	size          int64
 }
 
 // after notes the model's entry after a load, whose prompt ended then.
-func (e *expiry) after(entry api.ProcessModelResponse, ended time.Time) {
-	*e = expiry{seen: entry.ExpiresAt, ended: ended, contextLength: entry.ContextLength, size: entry.Size}
+func (e *expiry) after(entry api.ProcessModelResponse, listed bool, ended time.Time) {
+	*e = expiry{seen: entry.ExpiresAt, ended: ended, listed: listed, contextLength: entry.ContextLength, size: entry.Size}
 	e.behind = entry.ExpiresAt.Sub(ended.Add(keepLoaded))
 }
 
@@ -73,7 +74,7 @@ func (s *Server) watchClients(ctx context.Context, model string) (after func(*pa
 		return nil, err
 	}
 	other := there && s.expiry.otherClient(entry)
-	anew := !there || other && s.expiry.anotherLoad(entry)
+	anew := s.expiry.listed && !there || other && s.expiry.anotherLoad(entry)
 	return func(sample *parse.Sample, ended time.Time, entry api.ProcessModelResponse) {
 		s.expiry.ended = ended
 		sample.OtherClient = s.expiry.otherClient(entry) || other

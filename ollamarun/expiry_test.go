@@ -18,7 +18,7 @@ func TestExpiry(t *testing.T) {
 		return m
 	}
 	begin := func() (e expiry) {
-		e.after(told(keepLoaded, 0), ours)
+		e.after(told(keepLoaded, 0), true, ours)
 		return e
 	}
 	e := begin()
@@ -55,7 +55,7 @@ func TestExpiry(t *testing.T) {
 	}
 
 	var untold expiry
-	untold.after(api.ProcessModelResponse{}, ours)
+	untold.after(api.ProcessModelResponse{}, true, ours)
 	assert.False(t, untold.otherClient(told(time.Minute, 0)), "a server that tells none at first")
 	e = begin()
 	assert.False(t, e.otherClient(api.ProcessModelResponse{}), "or none any more")

@@ -16,13 +16,13 @@ import (
 // what its log says.
 func (s *Server) loaded(ctx context.Context, model string, warmup parse.Sample) (parse.Loaded, error) {
 	l := parse.Loaded{Warmup: warmup}
-	m, _, others, err := s.Loaded(ctx, model)
+	m, listed, others, err := s.Loaded(ctx, model)
 	if err != nil {
 		return l, err
 	}
 	// A negative figure says no more than none does.
 	l.ContextLength, l.Size, l.SizeVRAM, l.Others = max(0, m.ContextLength), max(0, m.Size), max(0, m.SizeVRAM), others
-	s.expiry.after(m, time.Now())
+	s.expiry.after(m, listed, time.Now())
 	s.onCPU = l.SizeVRAM < l.Size
 	s.others = s.Monitor.Least(s.loadBegun, time.Now())
 	if l.InForce, s.logTimes, err = s.ServerLog.InForce(ctx); err != nil {

@@ -54,10 +54,12 @@ type Bench struct {
 	screen *screen         // nil without a bar
 	say    io.Writer       // lines for people
 	undo   []func() error  // what clearing up has to do, the last first
-	locked *sweep.Lock     // of the out folder, until Close
-	dir    *outdir.Dir     // the out folder
-	failed error           // of clearing up after the run
-	lost   error           // why what was measured is not on disk, nil where it is
+	// clearBy is when the server has to be cleared up, which is done in several steps.
+	clearBy time.Time
+	locked  *sweep.Lock // of the out folder, until Close
+	dir     *outdir.Dir // the out folder
+	failed  error       // of clearing up after the run
+	lost    error       // why what was measured is not on disk, nil where it is
 
 	refresher refresher
 }
@@ -301,6 +303,7 @@ func (b *Bench) Close() error {
 // clearUp unloads the model, deletes what is ours on the server and ends our
 // engine. It needs no context: an interrupted sweep clears up like any other.
 func (b *Bench) clearUp() error {
+	b.clearBy = time.Now().Add(closeTimeout)
 	var errs []error
 	for i := len(b.undo) - 1; i >= 0; i-- {
 		errs = append(errs, b.undo[i]())

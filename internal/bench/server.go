@@ -85,7 +85,7 @@ func (b *Bench) startRunner(server *ollamarun.Server, s subject) (sweep.Runner, 
 	}
 	b.atEnd(func() error {
 		// Not b.ctx, which is over when the sweep was interrupted.
-		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+		ctx, cancel := context.WithDeadline(context.Background(), b.clearBy)
 		defer cancel()
 		err := runner.Close(ctx)
 		switch {

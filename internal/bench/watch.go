@@ -101,7 +101,7 @@ func (b *Bench) claim(server *ollamarun.Server, model string, company *ollamarun
 	loaded := len(company.Sweeps) > 0
 	others, first, err := server.Claim(b.ctx, model)
 	b.atEnd(func() error {
-		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+		ctx, cancel := context.WithDeadline(context.Background(), b.clearBy)
 		defer cancel()
 		if err := server.Unclaim(ctx); err != nil && server.Reachable(ctx) {
 			return fmt.Errorf("clearing up on the server: %w", err)

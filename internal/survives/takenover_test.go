@@ -29,12 +29,11 @@ func TestSurvivesATakeover(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			out := filepath.Join(t.TempDir(), "out")
 			_, args := sweeptest.SimulatedBy(t, 20, out, manyCells)
-			_, others := sweeptest.SimulatedBy(t, 20, out, manyCells)
 			first := sweeptest.Start(t, args...)
 			first.Await(t, "# 3/")
 			require.NoError(t, first.Command.Process.Signal(syscall.SIGSTOP), "so that it saves nothing before the second has the lock")
 			require.NoError(t, away(out))
-			second := sweeptest.Start(t, others...)
+			second := sweeptest.Start(t, args...)
 			second.Await(t, "BenchmarkSweep/")
 			require.NoError(t, first.Command.Process.Signal(syscall.SIGCONT))
 			printed, code := first.Wait()

@@ -145,7 +145,7 @@ func TestStoreKeepsModeAndLink(t *testing.T) {
 	require.NoError(t, os.Chmod(target, 0o600))
 	require.NoError(t, os.Symlink(target, filepath.Join(dir, FileName)))
 	left := filepath.Join(disk, ".data.json2718281828")
-	foreign := filepath.Join(disk, ".data.json27a")
+	foreign := filepath.Join(disk, ".data.json27")
 	for _, path := range []string{left, foreign} {
 		require.NoError(t, os.WriteFile(path, nil, 0o644))
 	}

@@ -10,8 +10,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
-	"unicode"
 
 	"github.com/google/renameio/v2"
 )
@@ -116,6 +116,10 @@ func syncFolder(path string) error {
 	return d.Sync()
 }
 
+// random is how the random numbers look, of 63 bits, that names of unfinished saves end in: a short
+// one is somebody else's.
+var random = regexp.MustCompile(`^[1-9][0-9]{9,18}$`)
+
 // removeUnfinished removes what a killed process left of its saves of the file at path: each is
 // written under a name like ".benchmark_results.json2718281828" before it takes its own.
 func removeUnfinished(path string) error {
@@ -126,7 +130,7 @@ func removeUnfinished(path string) error {
 	}
 	for _, e := range entries {
 		digits, ours := strings.CutPrefix(e.Name(), "."+base)
-		if !ours || digits == "" || strings.ContainsFunc(digits, func(r rune) bool { return !unicode.IsDigit(r) }) || !e.Type().IsRegular() {
+		if !ours || !random.MatchString(digits) || !e.Type().IsRegular() {
 			continue
 		}
 		if err := os.Remove(filepath.Join(dir, e.Name())); err != nil {
