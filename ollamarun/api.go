@@ -27,7 +27,11 @@ type API struct {
 func NewAPI(ctx context.Context, s *Server, model string, template *Modelfile, numPredict int) (*API, error) {
 	a := &API{Server: s, model: model, numPredict: numPredict}
 	if template != nil {
-		a.model, a.temporary = newTemporaryName(), true
+		name, err := s.newTemporary()
+		if err != nil {
+			return nil, err
+		}
+		a.model, a.temporary = name, true
 		// Each request names these, but for a num_batch that is to be the server's own.
 		if err := s.create(ctx, a.model, template.Without("num_ctx", "num_batch", "num_predict")); err != nil {
 			// A creation that fails can leave a broken model behind.

@@ -37,10 +37,17 @@ func (s *Server) Claim(ctx context.Context, source string) (others []string, fir
 	if err != nil {
 		return nil, false, err
 	}
-	s.claim = &claim{name: newTemporaryName(), source: source, known: make(map[string]bool)}
+	name, err := s.newTemporary()
+	if err != nil {
+		return nil, false, err
+	}
+	s.claim = &claim{name: name, source: source, known: make(map[string]bool)}
 	if err := s.copyClaim(ctx); err != nil {
 		s.claim = nil
 		if ctx.Err() != nil {
+			return nil, false, err
+		}
+		if err := s.mark("", name); err != nil {
 			return nil, false, err
 		}
 		s.say("this sweep can't show others on the server that it is at work (%s): they notice it by what it does", oneLine(err.Error()))

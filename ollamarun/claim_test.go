@@ -14,7 +14,7 @@ import (
 )
 
 // anotherSweeps is a temporary model of a sweep on another machine, of which nothing is known here.
-const anotherSweeps = "ollama-sweep-tmp-00000000-1-1"
+const anotherSweeps = "ollama-sweep-tmp-000000000000-1-1-1"
 
 func TestClaim(t *testing.T) {
 	f := ollamatest.New(t)
@@ -78,8 +78,8 @@ func TestClaimOfTwoAtOnce(t *testing.T) {
 		other string
 		first bool
 	}{
-		{"ollama-sweep-tmp-00000000-1-1", false}, // before ours in order
-		{"ollama-sweep-tmp-ffffffff-999999999-1", true},
+		{"ollama-sweep-tmp-000000000000-1-1-1", false}, // before ours in order
+		{"ollama-sweep-tmp-ffffffffffff-999999999-1-1", true},
 	} {
 		f := ollamatest.New(t)
 		f.Simulate(1)

@@ -42,12 +42,15 @@ func NewCLI(ctx context.Context, s *Server, command string, template Modelfile, 
 	if err != nil {
 		return nil, fmt.Errorf("the cli runner calls the ollama command: %w; %s", err, instead)
 	}
-	c := &CLI{Server: s, command: path, template: template, numPredict: numPredict, model: newTemporaryName()}
+	c := &CLI{Server: s, command: path, template: template, numPredict: numPredict}
 	if err := c.checkCommand(ctx); err != nil {
 		return nil, fmt.Errorf("%w; %s", err, instead)
 	}
 	dir, err := outdir.Open(out, "", nil)
 	if err != nil {
+		return nil, err
+	}
+	if c.model, err = s.newTemporary(); err != nil {
 		return nil, err
 	}
 	if c.dir, err = dir.Scratch("modelfile"); err != nil {

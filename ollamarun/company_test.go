@@ -2,7 +2,6 @@ package ollamarun
 
 import (
 	"bytes"
-	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -91,8 +90,8 @@ func TestExclusive(t *testing.T) {
 // TestCompany tells models of sweeps that are at work from those of a killed one.
 func TestCompany(t *testing.T) {
 	f, s := newFakeServer(t)
-	alive := newTemporaryName()
-	left := fmt.Sprintf("ollama-sweep-tmp-%s-%d-1:latest", machineID(), goneProcess(t))
+	alive := thisSystem.self().newName()
+	left := gone(t).newName() + ":latest"
 	f.Answers["/api/ps"] = inMemory(t, "llama3.1:8b", alive, left)
 	c, err := s.Company(t.Context(), "tiny")
 	require.NoError(t, err)

@@ -35,6 +35,8 @@ type Server struct {
 	ServerLog *ServerLog
 	Monitor   *GPUMonitor
 	CPU       *CPUMonitor
+	// Marks are those of the out folder; nil where the server and its models are our own.
+	Marks Marks
 	// Exclusive has models of somebody else unloaded.
 	Exclusive bool
 

@@ -54,7 +54,7 @@ func TestHangingAnswers(t *testing.T) {
 		"/api/version": func() error { _, err := s.Version(t.Context()); return err },
 		"/api/ps":      func() error { _, err := a.Sample(t.Context(), ollamatest.Always("x")); return err },
 		"/api/show":    func() error { _, err := s.Model(t.Context(), "tiny"); return err },
-		"/api/tags":    func() error { _, err := s.DeleteLeftovers(t.Context()); return err },
+		"/api/tags":    func() error { _, _, err := s.DeleteLeftovers(t.Context()); return err },
 	} {
 		for name, answer := range map[string]http.HandlerFunc{"before the header": ollamatest.Hang(""), "in the body": ollamatest.Hang(`{"mod`)} {
 			f.Play(func(r ollamatest.Request) http.HandlerFunc {

@@ -2,95 +2,128 @@ package ollamarun
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
-	"strconv"
-	"sync/atomic"
-	"syscall"
+	"strings"
 
 	"github.com/ollama/ollama/api"
 	"github.com/ollama/ollama/parser"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/modelname"
 )
 
-// Temporary models carry a name that says whose they are:
-// ollama-sweep-tmp-1f3a9c07-4711-1 is the first of process 4711 of the machine
-// 1f3a9c07. One whose process is gone was left by a crash and may be deleted;
-// one of another machine may be in use.
-var temporaryName = regexp.MustCompile(`^ollama-sweep-tmp-([0-9a-f]{8})-([0-9]{1,9})-[0-9]{1,9}(:latest)?$`)
-
-var temporaryCount atomic.Int32
-
-func newTemporaryName() string {
-	return fmt.Sprintf("ollama-sweep-tmp-%s-%d-%d", machineID(), os.Getpid(), temporaryCount.Add(1))
+// Marks keep the names of a sweep's temporary models in its out folder, a line each with the server's
+// address, so that the next sweep there, which has the folder to itself, knows whose they are: also in another container, on
+// another machine, or after a restart. A name is there before its model is made, and until that is
+// deleted.
+type Marks interface {
+	// Read returns what was written last, and nothing where nothing was.
+	Read() ([]byte, error)
+	// Write replaces it; no data removes it.
+	Write(data []byte) error
 }
 
-// machineID tells process numbers apart that mean different processes: by the
-// host's name and, where there is one, by the namespace that containers have
-// for their own numbers.
-func machineID() string {
-	host, _ := os.Hostname() // empty is as good a name as any
-	namespace, _ := os.Readlink("/proc/self/ns/pid")
-	sum := sha256.Sum256([]byte(host + "\n" + namespace))
-	return hex.EncodeToString(sum[:4])
-}
-
-// leftover reports whether the model is a temporary one of a process of this
-// machine that is gone.
-func leftover(model string) bool {
-	match := temporaryName.FindStringSubmatch(model)
-	if match == nil || match[1] != machineID() {
-		return false
+// marked returns the lines of the marks, and which names they have for this server. What is no
+// temporary model's name is passed over.
+func (s *Server) marked() (lines, names []string, err error) {
+	if s.Marks == nil {
+		return nil, nil, nil
 	}
-	pid, err := strconv.Atoi(match[2])
-	return err == nil && errors.Is(syscall.Kill(pid, 0), syscall.ESRCH)
-}
-
-// DeleteLeftovers unloads and deletes the temporary models that crashed sweeps
-// of this machine left on the server, and returns their names.
-func (s *Server) DeleteLeftovers(ctx context.Context) (deleted []string, err error) {
-	listing, cancel := s.soon(ctx)
-	defer cancel()
-	list, err := s.client().List(listing)
+	data, err := s.Marks.Read()
 	if err != nil {
-		return nil, s.failure(listing, "listing models", err)
+		return nil, nil, fmt.Errorf("reading which temporary models are this folder's: %w", err)
 	}
-	for _, m := range list.Models {
-		if !leftover(m.Name) {
+	for line := range strings.Lines(string(data)) {
+		line = strings.TrimSuffix(line, "\n")
+		name, address, _ := strings.Cut(line, " ")
+		if _, ok := ownerOf(name); !ok {
+			continue
+		}
+		lines = append(lines, line)
+		if address == s.Address() {
+			names = append(names, name)
+		}
+	}
+	return lines, names, nil
+}
+
+// mark changes the marks of this server: add is a name to add, empty for none, and drop are those to
+// leave out.
+func (s *Server) mark(add string, drop ...string) error {
+	lines, _, err := s.marked()
+	if err != nil || s.Marks == nil {
+		return err
+	}
+	var b strings.Builder
+	for _, line := range lines {
+		name, address, _ := strings.Cut(line, " ")
+		if address != s.Address() || !slices.ContainsFunc(drop, func(d string) bool { return modelname.Same(d, name) }) {
+			b.WriteString(line + "\n")
+		}
+	}
+	if add != "" {
+		b.WriteString(add + " " + s.Address() + "\n")
+	}
+	if err := s.Marks.Write([]byte(b.String())); err != nil {
+		return fmt.Errorf("noting which temporary models are this folder's: %w", err)
+	}
+	return nil
+}
+
+// newTemporary returns a name for a temporary model, which is marked as this sweep's.
+func (s *Server) newTemporary() (string, error) {
+	name := thisSystem.self().newName()
+	return name, s.mark(name)
+}
+
+// DeleteLeftovers unloads and deletes the temporary models that crashed sweeps left on the server and
+// returns their names: those that are marked in the out folder, where no other sweep is at work now,
+// and those of processes of this machine that are gone. Of the others it returns those whose owner
+// may be gone, which is not sure.
+func (s *Server) DeleteLeftovers(ctx context.Context) (deleted, unsure []string, err error) {
+	_, marked, err := s.marked()
+	if err != nil {
+		return nil, nil, err
+	}
+	models, err := s.list(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, m := range models {
+		switch {
+		case !temporaryName.MatchString(m.Name), thisSystem.alive(m.Name):
+			continue
+		case !leftover(m.Name) && !slices.ContainsFunc(marked, func(name string) bool { return modelname.Same(name, m.Name) }):
+			unsure = append(unsure, m.Name)
 			continue
 		}
 		// It can still be loaded, and its runner would serve a model of the same
 		// weights.
 		if err := errors.Join(s.Unload(ctx, m.Name), s.delete(ctx, m.Name)); err != nil {
-			return deleted, err
+			return deleted, unsure, err
 		}
 		deleted = append(deleted, m.Name)
 	}
-	return deleted, nil
+	return deleted, unsure, s.mark("", marked...) // of all of them the models are gone
 }
 
 // delete deletes a temporary model. It is no error when there is none.
 func (s *Server) delete(ctx context.Context, name string) error {
-	if !temporaryName.MatchString(name) {
+	if _, ok := ownerOf(name); !ok {
 		return fmt.Errorf("model %q is not a temporary one of ours, so it is not deleted", name)
 	}
 	ctx, cancel := s.soon(ctx)
 	defer cancel()
 	err := s.client().Delete(ctx, &api.DeleteRequest{Model: name})
 	var status api.StatusError
-	if errors.As(err, &status) && status.StatusCode == http.StatusNotFound {
-		return nil
-	}
-	if err != nil {
+	if gone := errors.As(err, &status) && status.StatusCode == http.StatusNotFound; err != nil && !gone {
 		return s.failure(ctx, "deleting "+name, err)
 	}
-	return nil
+	return s.mark("", name)
 }
 
 // warnsOnStdout are the parameters of which the client library's CreateRequest

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -17,55 +16,71 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/ollamatest"
 )
 
-// goneProcess returns the number of a process that has ended.
-func goneProcess(t *testing.T) int {
-	t.Helper()
-	cmd := exec.Command("true")
-	require.NoError(t, cmd.Run())
-	return cmd.Process.Pid
-}
-
-func TestLeftover(t *testing.T) {
-	gone := goneProcess(t)
-	for name, want := range map[string]bool{
-		fmt.Sprintf("ollama-sweep-tmp-%s-%d-1:latest", machineID(), gone):        true,
-		fmt.Sprintf("ollama-sweep-tmp-%s-%d-1", machineID(), gone):               true,
-		fmt.Sprintf("ollama-sweep-tmp-%s-%d-1:latest", machineID(), os.Getpid()): false, // at work
-		fmt.Sprintf("ollama-sweep-tmp-00000000-%d-1:latest", gone):               false, // of another machine
-		fmt.Sprintf("my/ollama-sweep-tmp-%s-%d-1:latest", machineID(), gone):     false,
-		fmt.Sprintf("ollama-sweep-tmp-%s-%d-1:q4", machineID(), gone):            false,
-		fmt.Sprintf("ollama-sweep-tmp-%s-99999999999999-1:latest", machineID()):  false,
-		"ollama-sweep-tmp": false,
-		"tiny:latest":      false,
-	} {
-		assert.Equal(t, want, leftover(name), name)
-	}
-	assert.False(t, leftover(newTemporaryName()))
-	assert.NotEqual(t, newTemporaryName(), newTemporaryName())
-}
-
 func TestDeleteLeftovers(t *testing.T) {
 	f, s := newFakeServer(t)
-	left := fmt.Sprintf("ollama-sweep-tmp-%s-%d-1:latest", machineID(), goneProcess(t))
+	left := gone(t).newName() + ":latest"
 	f.Answers["/api/generate"] = ollamatest.Say(ollamatest.Captured("generate-unload.ndjson"))
 	f.Answers["/api/tags"] = ollamatest.Say(`{"models":[{"name":"tiny:latest"},{"name":"` + left + `"},{"name":"ollama-sweep-tmp-mine:latest"}]}`)
-	deleted, err := s.DeleteLeftovers(t.Context())
+	deleted, unsure, err := s.DeleteLeftovers(t.Context())
 	require.NoError(t, err)
 	assert.Equal(t, []string{left}, deleted)
+	assert.Empty(t, unsure)
 	require.Len(t, f.Asked(), 4)
 	assert.Contains(t, f.Asked()[1], `POST /api/generate {"model":"`+left)
 	assert.Contains(t, f.Asked()[3], `DELETE /api/delete {"model":"`+left)
 
 	f.Answers["/api/generate"] = ollamatest.SayStatus(http.StatusInternalServerError, `{"error":"unable to read the model"}`)
-	deleted, err = s.DeleteLeftovers(t.Context())
+	deleted, _, err = s.DeleteLeftovers(t.Context())
 	require.NoError(t, err, "a broken one can't be unloaded, and is deleted all the same")
 	assert.Equal(t, []string{left}, deleted)
 
 	assert.ErrorContains(t, s.delete(t.Context(), "tiny"), "is not a temporary one of ours")
+	assert.ErrorContains(t, s.delete(t.Context(), "ollama-sweep-tmp-1f3a9c07-4711-1"), "is not a temporary one of ours", "of an earlier release")
 	f.Answers["/api/delete"] = ollamatest.SayStatus(http.StatusNotFound, `{"error":"model not found"}`)
 	assert.NoError(t, s.delete(t.Context(), left), "gone already")
 	f.Answers["/api/delete"] = ollamatest.SayStatus(500, `{"error":"disk"}`)
 	assert.ErrorContains(t, s.delete(t.Context(), left), "deleting "+left+": Model error: disk")
+}
+
+// fakeMarks are an out folder's.
+type fakeMarks struct{ data []byte }
+
+func (m *fakeMarks) Read() ([]byte, error)   { return m.data, nil }
+func (m *fakeMarks) Write(data []byte) error { m.data = data; return nil }
+
+// TestMarks: the next sweep in an out folder knows by them what one left that was killed, wherever it
+// was, and whatever else the file holds.
+func TestMarks(t *testing.T) {
+	f := ollamatest.New(t)
+	f.Simulate(1)
+	marks := &fakeMarks{}
+	s := &Server{URL: f.URL, Marks: marks}
+	elsewhere := modelOwner{place: "0123456789ab", pid: 1, start: 5}
+	make := func(name string) string {
+		require.NoError(t, s.client().Copy(t.Context(), copyOf("tiny", name)))
+		return name
+	}
+	ours, others, older := make(elsewhere.newName()), make(elsewhere.newName()), make("ollama-sweep-tmp-1f3a9c07-4711-1")
+	neverMade := elsewhere.newName()
+	otherServers := elsewhere.newName() + " http://10.0.0.1:11434\n"
+	marks.data = []byte("tiny " + s.Address() + "\n" + older + " " + s.Address() + "\n" + ours + " " + s.Address() + "\n\n" + neverMade + " " + s.Address() + "\n" + otherServers + "ollama-sweep")
+
+	deleted, unsure, err := s.DeleteLeftovers(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, []string{ours + ":latest"}, deleted)
+	assert.Equal(t, []string{others + ":latest", older + ":latest"}, unsure)
+	assert.Equal(t, otherServers, string(marks.data), "what is on another server is still there")
+
+	name, err := s.newTemporary()
+	require.NoError(t, err)
+	assert.Equal(t, otherServers+name+" "+s.Address()+"\n", string(marks.data), "before it is made")
+	make(name)
+	deleted, unsure, err = s.DeleteLeftovers(t.Context())
+	require.NoError(t, err)
+	assert.Empty(t, deleted, "this process lives")
+	assert.Len(t, unsure, 2)
+	require.NoError(t, s.delete(t.Context(), name))
+	assert.Equal(t, otherServers, string(marks.data))
 }
 
 func TestModelfile(t *testing.T) {

@@ -51,3 +51,15 @@ func (b *Bench) claimDir() error {
 	})
 	return err
 }
+
+// marks keeps the names of temporary models in the out folder.
+type marks struct{ dir *outdir.Dir }
+
+func (m marks) Read() ([]byte, error) { return m.dir.Read(outdir.Models) }
+
+func (m marks) Write(data []byte) error {
+	if len(data) == 0 {
+		return m.dir.Remove(outdir.Models)
+	}
+	return m.dir.Write(outdir.Models, data)
+}

@@ -22,9 +22,12 @@ func (b *Bench) startServer(o Options) (*ollamarun.Server, error) {
 	if err := server.Ready(b.ctx); err != nil {
 		return nil, err
 	}
-	leftovers, err := server.DeleteLeftovers(b.ctx)
+	leftovers, unsure, err := server.DeleteLeftovers(b.ctx)
 	for _, name := range leftovers {
 		fmt.Fprintf(b.say, "deleted %s, left by a run that was killed\n", name)
+	}
+	for _, name := range unsure {
+		fmt.Fprintf(b.say, "%s stays on the server: whether a sweep still uses it can't be told from here; where none does: ollama rm %s\n", name, name)
 	}
 	return server, err
 }
@@ -37,7 +40,7 @@ func (b *Bench) hostOrEngine(o Options) (*ollamarun.Server, error) {
 	if b.config.Ollama == "" {
 		b.config.Ollama = "ollama"
 	}
-	return &ollamarun.Server{URL: b.host, User: b.user, Wait: b.config.ServerWait, Log: b.say}, nil
+	return &ollamarun.Server{URL: b.host, User: b.user, Wait: b.config.ServerWait, Log: b.say, Marks: marks{b.dir}}, nil
 }
 
 // parseHost reads the server's address from the config, or the environment.

@@ -31,6 +31,8 @@ const (
 	EngineLog   = "engine.log"
 	Summary     = "summary.md"
 	Changes     = "changes.png"
+	// Models lists the temporary models that a sweep has on a server.
+	Models = mark + "models"
 )
 
 // beginnings are how these files began in releases that kept no record.
@@ -47,6 +49,7 @@ var beginnings = map[string]*regexp.Regexp{
 	EngineLog:   regexp.MustCompile(``),
 	Summary:     regexp.MustCompile(`^## Sweep: `),
 	Changes:     regexp.MustCompile(`(?s)^.PNG\r\n`),
+	Models:      regexp.MustCompile(`^ollama-sweep-tmp-`),
 }
 
 // mark begins the names of all that is made here for the program's own use.

@@ -3,6 +3,7 @@ package outdir
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"math/rand/v2"
 	"os"
@@ -175,6 +176,31 @@ func (d *Dir) Append(name string, perm fs.FileMode) (f *os.File, err error) {
 		return nil, &foreignError{"a file that has other names too"}
 	}
 	return openRegular(root, name, os.O_WRONLY|os.O_APPEND)
+}
+
+// Read returns what a file holds that this program made, and nothing where there is none.
+func (d *Dir) Read(name string) (data []byte, err error) {
+	root, err := d.root()
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	r, err := readRecord(root)
+	if err != nil {
+		return nil, err
+	}
+	switch err := d.ours(root, r, name); {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("reading %q: what is there was not made by this program: %w", d.file(name), err)
+	}
+	f, err := openRegular(root, name, os.O_RDONLY)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(f)
 }
 
 // Remove removes a file that this program made. Anything else under that name stays, and is
