@@ -105,8 +105,8 @@ func (s *Server) copyClaim(ctx context.Context) error {
 	return nil
 }
 
-// others returns the temporary models of other sweeps that were made or renewed within claimLife
-// before the claim was, and whose owner is not known to be gone.
+// others returns the temporary models of other sweeps whose process lives on this machine, or is not
+// known to be gone and made or renewed the model within claimLife before the claim was.
 func (c *claim) others(models []api.ListModelResponse) (names []string) {
 	mine := slices.IndexFunc(models, func(m api.ListModelResponse) bool { return modelname.Same(m.Name, c.name) })
 	if mine < 0 {
@@ -114,7 +114,11 @@ func (c *claim) others(models []api.ListModelResponse) (names []string) {
 	}
 	now := models[mine].ModifiedAt
 	for _, m := range models {
-		if temporaryName.MatchString(m.Name) && !ofOneProcess(m.Name, c.name) && !leftover(m.Name) && now.Sub(m.ModifiedAt) < claimLife {
+		if !temporaryName.MatchString(m.Name) || ofOneProcess(m.Name, c.name) {
+			continue
+		}
+		young := now.Sub(m.ModifiedAt) < claimLife
+		if thisSystem.alive(m.Name) || young && !leftover(m.Name) {
 			names = append(names, m.Name)
 		}
 	}

@@ -227,7 +227,7 @@ func (b *Bench) restore(summary *sweep.Summary) {
 	case path == store.Path():
 		fmt.Fprintf(b.say, "warning: checkpoint %s was removed or renamed while the sweep ran: it is written again, with all %d cells that it had; other files of its folder may be lost\n", path, cells)
 	case path != "":
-		b.lost = fmt.Errorf("checkpoint %s is another sweep's now: what this one has measured, %d cells, is in %s", store.Path(), cells, path)
+		b.lost = fmt.Errorf("checkpoint %s, or its journal, is somebody else's now: what this sweep has measured, %d cells, is in %s", store.Path(), cells, path)
 		if summary.Stop == nil {
 			summary.Stop = b.lost
 		}

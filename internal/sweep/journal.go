@@ -66,6 +66,17 @@ func beginJournal(path string, s stamp) (_ *journal, err error) {
 	return j, nil
 }
 
+// intact reports whether the journal of the checkpoint at path is still the file that is written, and
+// nobody else has written to it.
+func (j *journal) intact(path string) bool {
+	mine, err := j.file.Stat()
+	if err != nil {
+		return false
+	}
+	there, err := os.Lstat(JournalOf(path))
+	return err == nil && os.SameFile(mine, there) && there.Size() == j.size
+}
+
 // append adds lines and syncs them. After an error the journal is as it was before.
 func (j *journal) append(lines ...[]byte) error {
 	data := append(bytes.Join(lines, []byte("\n")), '\n')
@@ -86,6 +97,11 @@ func endJournal(path, sum string) error {
 	data, err := readJournalFile(JournalOf(path))
 	if err != nil || data == nil {
 		return err
+	}
+	if first, _, whole := bytes.Cut(data, []byte("\n")); whole {
+		if _, err := decodeJournal(first); err != nil {
+			return fmt.Errorf("%q is not a checkpoint's journal (%w): move it", JournalOf(path), err)
+		}
 	}
 	f, err := os.OpenFile(JournalOf(path), os.O_WRONLY, 0)
 	if err != nil {

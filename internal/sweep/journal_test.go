@@ -213,6 +213,95 @@ func TestJournalOnAFullDisk(t *testing.T) {
 	require.NoError(t, readOnly.Close())
 }
 
+// TestJournalThatIsGone: what it held is written again with the next sample, and at the end.
+func TestJournalThatIsGone(t *testing.T) {
+	for name, damage := range map[string]func(journal string) error{
+		"removed":  os.Remove,
+		"renamed":  func(journal string) error { return os.Rename(journal, journal+"-else") },
+		"cut":      func(journal string) error { return os.Truncate(journal, 100) },
+		"added to": func(journal string) error { return appendTo(journal, "x\n") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, then := range []func(s *Store) error{
+				func(s *Store) error { return s.Put(measured(7000, 2, 10)) },
+				(*Store).Fold,
+			} {
+				s, file := largeStore(t, t.TempDir())
+				require.NoError(t, s.Put(measured(7000, 1, 10)))
+				require.NoError(t, damage(JournalOf(file)))
+				require.NoError(t, then(s))
+				requireOnDisk(t, s)
+			}
+		})
+	}
+}
+
+// TestStoreSavesAgain once what kept it from saving is over.
+func TestStoreSavesAgain(t *testing.T) {
+	for name, begin := range map[string]func(t *testing.T) *Store{
+		"small": func(t *testing.T) *Store {
+			s := openStore(t, t.TempDir(), Header{Model: "m"})
+			require.NoError(t, s.Put(measured(1, 1, 10)))
+			return s
+		},
+		"with a journal": func(t *testing.T) *Store {
+			s, _ := largeStore(t, t.TempDir())
+			require.NoError(t, s.Put(measured(7000, 1, 10)))
+			return s
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := begin(t)
+			path := s.path
+			s.path = filepath.Join(t.TempDir(), "gone", FileName)
+			require.Error(t, s.Put(measured(7000, 2, 10)))
+			s.path = path
+			require.NoError(t, s.Put(measured(7000, 3, 10)))
+			requireOnDisk(t, s)
+		})
+	}
+}
+
+// TestJournalOfOthers: what is in its place is neither followed nor removed, and what it held is kept
+// beside it.
+func TestJournalOfOthers(t *testing.T) {
+	for name, test := range map[string]struct {
+		put  func(journal string) error
+		want string
+	}{
+		"a link": {func(journal string) error { return os.Symlink(journal+"-else", journal) }, "is not a file"},
+		"a file": {func(journal string) error { return os.WriteFile(journal, []byte("x\n"), 0o644) }, "is not a checkpoint's journal"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, file := largeStore(t, t.TempDir())
+			require.NoError(t, s.Put(measured(7000, 1, 10)))
+			require.NoError(t, os.Rename(JournalOf(file), JournalOf(file)+"-else"))
+			require.NoError(t, test.put(JournalOf(file)))
+			before, err := os.Lstat(JournalOf(file))
+			require.NoError(t, err)
+			require.ErrorContains(t, s.Put(measured(7000, 2, 10)), test.want)
+			path, err := s.Restore(noon)
+			require.NoError(t, err)
+			assert.NotEqual(t, file, path)
+			cp, err := Load(path)
+			require.NoError(t, err)
+			assert.Equal(t, s.Checkpoint(), cp)
+			after, err := os.Lstat(JournalOf(file))
+			require.NoError(t, err)
+			assert.True(t, os.SameFile(before, after))
+		})
+	}
+}
+
+func appendTo(name, text string) error {
+	f, err := os.OpenFile(name, os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(text)
+	return errorsOf(err, f.Close())
+}
+
 func FuzzJournal(f *testing.F) {
 	base := encodedOf(f, &Checkpoint{Version: Version, Results: []Result{measured(1, 1, 10)}})
 	sum := sumOf(base)

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Restore writes what was measured again where the checkpoint is gone, or is another sweep's now,
-// and returns the file that it wrote; nothing where the checkpoint is in its place. The file is
+// Restore writes what was measured again where the checkpoint is gone, or somebody else's now as its
+// journal may be, and returns the file that it wrote; nothing where the checkpoint is in its place. The file is
 // the checkpoint, in a folder of the same name that is made if need be, or else one beside it
 // whose name has the time in it. After an error nothing is on disk.
 func (s *Store) Restore(now time.Time) (path string, err error) {
@@ -19,10 +19,10 @@ func (s *Store) Restore(now time.Time) (path string, err error) {
 		return s.path, s.restoreInPlace()
 	}
 	switch err = s.check(); {
-	case err == nil && exists(s.path):
-		return "", nil
-	case err == nil:
+	case err == nil && !exists(s.path):
 		return s.path, s.restoreInPlace()
+	case err == nil && (s.journal == nil || s.journal.intact(s.path)):
+		return "", nil
 	}
 	path = asideName(s.path, now)
 	_, err = replace(path, s.encode)

@@ -294,14 +294,17 @@ func (s *Store) check() error {
 	case changed:
 		return errChanged
 	}
+	s.whole = s.whole || s.journal != nil && !s.journal.intact(s.path)
 	return nil
 }
 
 // write writes the file anew, which ends the journal.
-func (s *Store) write() (err error) {
-	if s.onDisk, err = replace(s.path, s.encode); err != nil {
+func (s *Store) write() error {
+	written, err := replace(s.path, s.encode)
+	if err != nil {
 		return err
 	}
+	s.onDisk = written
 	s.endJournal()
 	s.whole, s.header = false, false
 	return nil
