@@ -161,9 +161,9 @@ func (c *CLI) Unload(ctx context.Context) error {
 func (c *CLI) Close(ctx context.Context) error {
 	err := c.dir.Remove()
 	if c.created {
-		err = errors.Join(err, c.Server.close(ctx, c.model, true))
+		return errors.Join(err, c.Server.close(ctx, c.model, true))
 	}
-	return err
+	return errors.Join(err, c.mark("", c.model))
 }
 
 // interruptGrace is how long the command has to end after an interrupt.

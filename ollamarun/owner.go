@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -68,7 +69,7 @@ func (s system) place() string {
 }
 
 // start returns when a process began, in ticks since the machine did. It fails with an error that is
-// fs.ErrNotExist where there is no such process.
+// fs.ErrNotExist where there is no such process, or one that has ended and that nobody has waited for.
 func (s system) start(pid int) (uint64, error) {
 	stat, err := os.ReadFile(filepath.Join(s.proc, strconv.Itoa(pid), "stat"))
 	if err != nil {
@@ -78,6 +79,9 @@ func (s system) start(pid int) (uint64, error) {
 	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
 	if len(fields) < 20 {
 		return 0, fmt.Errorf("%d fields behind the name in the stat of process %d", len(fields), pid)
+	}
+	if state := fields[0]; state == "Z" || state == "X" {
+		return 0, fs.ErrNotExist
 	}
 	return strconv.ParseUint(fields[19], 10, 64)
 }
@@ -107,7 +111,7 @@ func (s system) ended(model string) bool {
 		return false
 	}
 	start, err := s.start(o.pid)
-	if errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
 		return true
 	}
 	return err == nil && start != o.start

@@ -71,17 +71,18 @@ func TestOwnerEnded(t *testing.T) {
 		name         string
 		ended, alive bool
 	}{
-		"its process lives":                     {here, name, false, true},
-		"its process is gone":                   {machine(t, "a", "b", namespace, ""), name, true, false},
-		"another process has its number":        {machine(t, "a", "b", namespace, strings.Replace(stat, "88123", "99123", 1)), name, true, false},
-		"another machine of the same name":      {machine(t, "x", "y", namespace, ""), name, false, false},
-		"a copy of the machine":                 {machine(t, "a", "y", namespace, ""), name, false, false},
-		"another container":                     {machine(t, "a", "b", "pid:[4026532999]", ""), name, false, false},
-		"a container without a machine's ID":    {machine(t, "", "b", namespace, ""), name, false, false},
-		"a system that tells nothing of itself": {system{t.TempDir(), "none"}, name, false, false},
-		"a stat that is cut":                    {machine(t, "a", "b", namespace, "4711 (a) S 1"), name, false, false},
-		"of an earlier release":                 {machine(t, "a", "b", namespace, ""), "ollama-sweep-tmp-1f3a9c07-4711-1", false, false},
-		"of a system that told no time":         {machine(t, "a", "b", namespace, ""), modelOwner{here.place(), 4711, 0}.newName(), false, false},
+		"its process lives":                        {here, name, false, true},
+		"its process is gone":                      {machine(t, "a", "b", namespace, ""), name, true, false},
+		"its process has ended, and nobody waited": {machine(t, "a", "b", namespace, strings.Replace(stat, ") S 1", ") Z 1", 1)), name, true, false},
+		"another process has its number":           {machine(t, "a", "b", namespace, strings.Replace(stat, "88123", "99123", 1)), name, true, false},
+		"another machine of the same name":         {machine(t, "x", "y", namespace, ""), name, false, false},
+		"a copy of the machine":                    {machine(t, "a", "y", namespace, ""), name, false, false},
+		"another container":                        {machine(t, "a", "b", "pid:[4026532999]", ""), name, false, false},
+		"a container without a machine's ID":       {machine(t, "", "b", namespace, ""), name, false, false},
+		"a system that tells nothing of itself":    {system{t.TempDir(), "none"}, name, false, false},
+		"a stat that is cut":                       {machine(t, "a", "b", namespace, "4711 (a) S 1"), name, false, false},
+		"of an earlier release":                    {machine(t, "a", "b", namespace, ""), "ollama-sweep-tmp-1f3a9c07-4711-1", false, false},
+		"of a system that told no time":            {machine(t, "a", "b", namespace, ""), modelOwner{here.place(), 4711, 0}.newName(), false, false},
 	} {
 		assert.Equal(t, test.ended, test.system.ended(test.name), what)
 		assert.Equal(t, test.alive, test.system.alive(test.name), what)

@@ -21,8 +21,11 @@ func (b *Bench) checkDir() (err error) {
 			return err
 		})
 	}
-	if err != nil {
+	if _, absent := os.Lstat(filepath.Join(b.config.Out, sweep.FileName)); err != nil && absent == nil {
 		return fmt.Errorf("%w; -fresh keeps a checkpoint under another name and begins anew", err)
+	}
+	if err != nil {
+		return err
 	}
 	files := report.Files()
 	if b.config.Engine == sweep.EngineEmbedded {
