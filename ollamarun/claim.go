@@ -90,7 +90,7 @@ func (s *Server) renewClaim(ctx context.Context) {
 	for _, name := range s.claim.others(models) {
 		if !s.claim.known[name] {
 			s.claim.known[name] = true
-			s.say("warning: other models: another sweep has begun on this server (%s): both will read too low; stop one of them", oneLine(name))
+			s.say("warning: other models: another sweep has begun on this server (%s): both will be held up, and read too low; stop one of them", oneLine(name))
 		}
 	}
 }

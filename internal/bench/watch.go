@@ -76,7 +76,7 @@ func (b *Bench) sayCompany(server *ollamarun.Server, subject subject, store *swe
 		return err
 	}
 	if len(company.Sweeps) > 0 {
-		text := fmt.Sprintf("other models: another sweep is at work on this server (%s): both will read too low; wait for it", strings.Join(company.Sweeps, ", "))
+		text := fmt.Sprintf("other models: another sweep is at work on this server (%s): both will be held up, and read too low; wait for it", strings.Join(company.Sweeps, ", "))
 		if b.config.Exclusive && !first {
 			return errors.New(text + ", or leave -exclusive out")
 		}

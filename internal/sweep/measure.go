@@ -28,16 +28,23 @@ const refusals = 3
 // measure takes the samples that the task still lacks. The error is one that
 // ends the sweep; a cell's own failure stands in the result.
 func (r *run) measure(ctx context.Context, t *task) error {
-	for crashes, tries := 0, 0; ; {
+	for crashes, tries, pauses := 0, 0, 0; ; {
 		err := r.attempt(ctx, t)
 		if err == nil {
 			return nil
 		}
 		r.loaded = Cell{}
 		var failure *parse.Failure
+		var company *crowded
 		switch {
 		case ctx.Err() != nil:
 			return stopCause(ctx)
+		case errors.As(err, &company):
+			pauses++
+			if err := r.giveWay(ctx, t.result.Cell(), pauses, company); err != nil {
+				return err
+			}
+			continue
 		case !errors.As(err, &failure):
 			return err
 		case failure.Class.Retried() && tries == 0:
@@ -215,7 +222,7 @@ func (r *run) samples(ctx context.Context, t *task, loaded parse.Loaded) error {
 				continue
 			}
 			if again.Class == "" {
-				return errors.New(again.String())
+				return &crowded{again.String()}
 			}
 			return again.Failure()
 		}

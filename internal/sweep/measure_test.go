@@ -1,6 +1,7 @@
 package sweep
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -101,15 +102,51 @@ func TestRunChecksEveryCell(t *testing.T) {
 	assert.Contains(t, f.log.String(), "# warning: ctx=2000/batch=200: spill: ")
 }
 
-func TestRunEndsWhenItIsNotAlone(t *testing.T) {
-	f := newFixture(t, t.TempDir())
-	f.Known.Exclusive = true
-	f.fake.alterSample = func(s *parse.Sample) { s.Others = []string{"llama3:8b"} }
+// TestRunGivesWay: while somebody else uses the server the sweep waits, each time longer, and then goes
+// on, or ends where that does not.
+func TestRunGivesWay(t *testing.T) {
+	begin := func(quietAfter int) (f *fixture, pauses *[]time.Duration) {
+		f, pauses = newFixture(t, t.TempDir()), new([]time.Duration)
+		f.Known.Exclusive = true
+		f.fake.alterSample = func(s *parse.Sample) {
+			if len(*pauses) < quietAfter {
+				s.Others = []string{"llama3:8b"}
+			}
+		}
+		f.Sleep = func(ctx context.Context, pause time.Duration) error {
+			*pauses = append(*pauses, pause)
+			return ctx.Err()
+		}
+		return f, pauses
+	}
+	f, pauses := begin(2)
+	summary, _ := f.run(t.Context())
+	require.NoError(t, summary.Usable())
+	assert.Equal(t, 4, summary.Measured)
+	require.Len(t, *pauses, 2)
+	for i, pause := range *pauses {
+		assert.InDelta(t, float64(firstPause<<i), float64(pause), float64(firstPause<<i)/2)
+	}
+	assert.Contains(t, f.log.String(), "# ctx=1000/batch=100: other models: loaded again while -exclusive was asked for: llama3:8b; stop what uses it: waiting for ")
+
+	f, pauses = begin(100)
 	summary, outcomes := f.run(t.Context())
 	assert.ErrorContains(t, summary.Usable(), "other models: loaded again while -exclusive was asked for: llama3:8b; stop what uses it")
 	assert.Len(t, outcomes, 1)
+	assert.Len(t, *pauses, mostPauses)
 	_, known := f.Store.Result(Cell{1000, 100})
 	assert.False(t, known, "it is no cell's failure")
+
+	f, pauses = begin(100)
+	ctx, interrupt := context.WithCancel(t.Context())
+	sleep := f.Sleep
+	f.Sleep = func(ctx context.Context, pause time.Duration) error {
+		interrupt()
+		return sleep(ctx, pause)
+	}
+	summary, _ = f.run(ctx)
+	assert.ErrorIs(t, summary.Usable(), ErrInterrupted)
+	assert.Len(t, *pauses, 1)
 }
 
 // TestRunLearnsThePromptOnce: sizing and count stay with the sweep.

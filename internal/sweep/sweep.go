@@ -85,6 +85,8 @@ type Sweep struct {
 	OnProgress func(Progress)
 	Log        io.Writer
 	Now        func() time.Time // time.Now, but for tests
+	// Sleep waits for so long, or until the context ends, which is an error; nil for the clock's.
+	Sleep func(context.Context, time.Duration) error
 }
 
 // Outcome is what became of one cell.
