@@ -35,8 +35,8 @@ type stamp struct {
 	sum  string      // SHA-256
 }
 
-// changed reports whether the file at path is another, or of other content.
-func (s stamp) changed(path string) (bool, error) {
+// changed reports whether the file at path is another of other content.
+func (s *stamp) changed(path string) (bool, error) {
 	info, err := os.Stat(path)
 	switch {
 	case err != nil:
@@ -47,7 +47,11 @@ func (s stamp) changed(path string) (bool, error) {
 		return false, nil
 	}
 	data, err := os.ReadFile(path)
-	return err == nil && sumOf(data) != s.sum, err
+	if err != nil || sumOf(data) != s.sum {
+		return err == nil, err
+	}
+	s.info = info
+	return false, nil
 }
 
 func sumOf(data []byte) string {
