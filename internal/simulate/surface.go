@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/strictjson"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 )
 
@@ -69,7 +70,7 @@ func Read(file string) (*Surface, error) {
 
 func decode(data []byte) (*Surface, error) {
 	var g surfaceFile
-	if err := json.Unmarshal(data, &g); err != nil {
+	if err := strictjson.Unmarshal(data, &g); err != nil {
 		return nil, err
 	}
 	return g.surface()

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/strictjson"
 	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
 )
 
@@ -61,7 +62,7 @@ func decode(data []byte) (*Checkpoint, error) {
 		Version  *int            `json:"version"`
 		Metadata json.RawMessage `json:"metadata"`
 	}
-	if err := unmarshal(data, &form); err != nil {
+	if err := strictjson.Unmarshal(data, &form); err != nil {
 		return nil, err
 	}
 	if form.Version == nil && form.Metadata != nil {
@@ -74,7 +75,7 @@ func decode(data []byte) (*Checkpoint, error) {
 		return nil, fmt.Errorf("version %d is not known here, only %d: use the release that wrote it", *form.Version, Version)
 	}
 	cp := new(Checkpoint)
-	return cp, unmarshalKnown(data, cp)
+	return cp, strictjson.UnmarshalKnown(data, cp)
 }
 
 // check refuses results that no sweep of ours writes.

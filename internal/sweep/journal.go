@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/strictjson"
 )
 
 // A journal holds what was saved since the checkpoint file was written last, a line for each
@@ -174,7 +176,7 @@ func decodeJournal(data []byte) (entries []entry, err error) {
 			return nil, nil
 		}
 		var e entry
-		if err := unmarshalKnown(line, &e); err != nil {
+		if err := strictjson.UnmarshalKnown(line, &e); err != nil {
 			return nil, fmt.Errorf("line %d: %w", i+1, errors.New(strings.TrimPrefix(err.Error(), "line 1: ")))
 		}
 		if (i == 0) != (e.Checkpoint != "") {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/strictjson"
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
@@ -29,7 +30,7 @@ func decodeOlder(data []byte) (*Checkpoint, error) {
 			Error          *string  `json:"error"`
 		} `json:"results"`
 	}
-	if err := unmarshal(data, &file); err != nil {
+	if err := strictjson.Unmarshal(data, &file); err != nil {
 		return nil, err
 	}
 	cp := &Checkpoint{

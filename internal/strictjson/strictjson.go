@@ -1,4 +1,6 @@
-package sweep
+// Package strictjson reads files of JSON that a user may have edited, or another program made: it
+// refuses what encoding/json passes over without a word, and names the line of an error.
+package strictjson
 
 import (
 	"bytes"
@@ -7,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+	"strconv"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -24,7 +27,15 @@ var strict = json.JoinOptions(
 	json.MatchCaseInsensitiveNames(false),
 )
 
-// unmarshal decodes one JSON value that fills data, and names the line of an error.
+// Unmarshal decodes one JSON value that fills data.
+func Unmarshal(data []byte, v any) error { return unmarshal(data, v) }
+
+// UnmarshalKnown is Unmarshal for a value all of whose keys have to be known: a key that is misspelt
+// would be a figure that is lost.
+func UnmarshalKnown(data []byte, v any) error {
+	return unmarshal(data, v, json.RejectUnknownMembers(true))
+}
+
 func unmarshal(data []byte, v any, options ...json.Options) error {
 	err := json.Unmarshal(data, v, append([]json.Options{strict}, options...)...)
 	if err == nil {
@@ -39,12 +50,6 @@ func unmarshal(data []byte, v any, options ...json.Options) error {
 		return fmt.Errorf("line %d: %s", line(data, semantic.ByteOffset), wrongValue(semantic))
 	}
 	return err
-}
-
-// unmarshalKnown is unmarshal for a value all of whose keys have to be known: a key that is
-// misspelt would be a figure that is lost.
-func unmarshalKnown(data []byte, v any) error {
-	return unmarshal(data, v, json.RejectUnknownMembers(true))
 }
 
 // line returns the number of the line that the byte is in.
@@ -68,7 +73,7 @@ func wrongValue(err *json.SemanticError) string {
 		return fmt.Sprintf("the key %q is not known here", err.JSONPointer.LastToken())
 	}
 	place := cmp.Or(strings.TrimPrefix(string(err.JSONPointer), "/"), "the file")
-	if err.Err != nil {
+	if err.Err != nil && !errors.Is(err.Err, strconv.ErrSyntax) { // as that of 1.5 for a whole number
 		return fmt.Sprintf("%s: %v", place, err.Err)
 	}
 	if err.GoType == nil {
