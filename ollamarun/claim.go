@@ -47,7 +47,7 @@ func (s *Server) Claim(ctx context.Context, source string) (others []string, fir
 		if ctx.Err() != nil {
 			return nil, false, err
 		}
-		if err := s.mark("", name); err != nil {
+		if err := s.unmark(name); err != nil {
 			return nil, false, err
 		}
 		s.say("this sweep can't show others on the server that it is at work (%s): they notice it by what it does", oneLine(err.Error()))

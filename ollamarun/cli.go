@@ -163,7 +163,7 @@ func (c *CLI) Close(ctx context.Context) error {
 	if c.created {
 		return errors.Join(err, c.Server.close(ctx, c.model, true))
 	}
-	return errors.Join(err, c.mark("", c.model))
+	return errors.Join(err, c.unmark(c.model))
 }
 
 // interruptGrace is how long the command has to end after an interrupt.

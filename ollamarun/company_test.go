@@ -90,7 +90,7 @@ func TestExclusive(t *testing.T) {
 // TestCompany tells models of sweeps that are at work from those of a killed one.
 func TestCompany(t *testing.T) {
 	f, s := newFakeServer(t)
-	alive := thisSystem.self().newName()
+	alive := thisSystem.self.newName()
 	left := gone(t).newName() + ":latest"
 	f.Answers["/api/ps"] = inMemory(t, "llama3.1:8b", alive, left)
 	c, err := s.Company(t.Context(), "tiny")

@@ -8,75 +8,14 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/ollama/ollama/api"
 	"github.com/ollama/ollama/parser"
-
-	"github.com/ollama-sweep/ollama-sweep/internal/modelname"
 )
-
-// Marks keep the names of a sweep's temporary models in its out folder, a line each with the server's
-// address, so that the next sweep there, which has the folder to itself, knows whose they are: also in another container, on
-// another machine, or after a restart. A name is there before its model is made, and until that is
-// deleted.
-type Marks interface {
-	// Read returns what was written last, and nothing where nothing was.
-	Read() ([]byte, error)
-	// Write replaces it; no data removes it.
-	Write(data []byte) error
-}
-
-// marked returns the lines of the marks, and which names they have for this server. What is no
-// temporary model's name is passed over.
-func (s *Server) marked() (lines, names []string, err error) {
-	if s.Marks == nil {
-		return nil, nil, nil
-	}
-	data, err := s.Marks.Read()
-	if err != nil {
-		return nil, nil, fmt.Errorf("reading which temporary models are this folder's: %w", err)
-	}
-	for line := range strings.Lines(string(data)) {
-		line = strings.TrimSuffix(line, "\n")
-		name, address, _ := strings.Cut(line, " ")
-		if _, ok := ownerOf(name); !ok {
-			continue
-		}
-		lines = append(lines, line)
-		if address == s.Address() {
-			names = append(names, name)
-		}
-	}
-	return lines, names, nil
-}
-
-// mark changes the marks of this server: add is a name to add, empty for none, and drop are those to
-// leave out.
-func (s *Server) mark(add string, drop ...string) error {
-	lines, _, err := s.marked()
-	if err != nil || s.Marks == nil {
-		return err
-	}
-	var b strings.Builder
-	for _, line := range lines {
-		name, address, _ := strings.Cut(line, " ")
-		if address != s.Address() || !slices.ContainsFunc(drop, func(d string) bool { return modelname.Same(d, name) }) {
-			b.WriteString(line + "\n")
-		}
-	}
-	if add != "" {
-		b.WriteString(add + " " + s.Address() + "\n")
-	}
-	if err := s.Marks.Write([]byte(b.String())); err != nil {
-		return fmt.Errorf("noting which temporary models are this folder's: %w", err)
-	}
-	return nil
-}
 
 // newTemporary returns a name for a temporary model, which is marked as this sweep's.
 func (s *Server) newTemporary() (string, error) {
-	name := thisSystem.self().newName()
+	name := thisSystem.self.newName()
 	return name, s.mark(name)
 }
 
@@ -85,7 +24,7 @@ func (s *Server) newTemporary() (string, error) {
 // and those of processes of this machine that are gone. Of the others it returns those whose owner
 // may be gone, which is not sure.
 func (s *Server) DeleteLeftovers(ctx context.Context) (deleted, unsure []string, err error) {
-	_, marked, err := s.marked()
+	marks, err := s.marks()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -97,7 +36,7 @@ func (s *Server) DeleteLeftovers(ctx context.Context) (deleted, unsure []string,
 		switch {
 		case !temporaryName.MatchString(m.Name), thisSystem.alive(m.Name):
 			continue
-		case !leftover(m.Name) && !slices.ContainsFunc(marked, func(name string) bool { return modelname.Same(name, m.Name) }):
+		case !leftover(m.Name) && !marks.have(m.Name):
 			unsure = append(unsure, m.Name)
 			continue
 		}
@@ -108,22 +47,27 @@ func (s *Server) DeleteLeftovers(ctx context.Context) (deleted, unsure []string,
 		}
 		deleted = append(deleted, m.Name)
 	}
-	return deleted, unsure, s.mark("", marked...) // of all of them the models are gone
+	return deleted, unsure, s.unmarkMissing()
 }
 
-// delete deletes a temporary model. It is no error when there is none.
+// delete deletes a temporary model that this sweep made, or one that a sweep made which is gone. It
+// is no error when there is none.
 func (s *Server) delete(ctx context.Context, name string) error {
-	if _, ok := ownerOf(name); !ok {
+	marks, err := s.marks()
+	if err != nil {
+		return err
+	}
+	if o, ok := ownerOf(name); !ok || o != thisSystem.self && !leftover(name) && !marks.have(name) {
 		return fmt.Errorf("model %q is not a temporary one of ours, so it is not deleted", name)
 	}
 	ctx, cancel := s.soon(ctx)
 	defer cancel()
-	err := s.client().Delete(ctx, &api.DeleteRequest{Model: name})
+	err = s.client().Delete(ctx, &api.DeleteRequest{Model: name})
 	var status api.StatusError
 	if gone := errors.As(err, &status) && status.StatusCode == http.StatusNotFound; err != nil && !gone {
 		return s.failure(ctx, "deleting "+name, err)
 	}
-	return s.mark("", name)
+	return s.unmark(name)
 }
 
 // warnsOnStdout are the parameters of which the client library's CreateRequest

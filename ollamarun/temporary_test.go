@@ -38,49 +38,9 @@ func TestDeleteLeftovers(t *testing.T) {
 	assert.ErrorContains(t, s.delete(t.Context(), "ollama-sweep-tmp-1f3a9c07-4711-1"), "is not a temporary one of ours", "of an earlier release")
 	f.Answers["/api/delete"] = ollamatest.SayStatus(http.StatusNotFound, `{"error":"model not found"}`)
 	assert.NoError(t, s.delete(t.Context(), left), "gone already")
+	assert.ErrorContains(t, s.delete(t.Context(), anotherSweeps), "is not a temporary one of ours", "of another machine")
 	f.Answers["/api/delete"] = ollamatest.SayStatus(500, `{"error":"disk"}`)
 	assert.ErrorContains(t, s.delete(t.Context(), left), "deleting "+left+": Model error: disk")
-}
-
-// fakeMarks are an out folder's.
-type fakeMarks struct{ data []byte }
-
-func (m *fakeMarks) Read() ([]byte, error)   { return m.data, nil }
-func (m *fakeMarks) Write(data []byte) error { m.data = data; return nil }
-
-// TestMarks: the next sweep in an out folder knows by them what one left that was killed, wherever it
-// was, and whatever else the file holds.
-func TestMarks(t *testing.T) {
-	f := ollamatest.New(t)
-	f.Simulate(1)
-	marks := &fakeMarks{}
-	s := &Server{URL: f.URL, Marks: marks}
-	elsewhere := modelOwner{place: "0123456789ab", pid: 1, start: 5}
-	make := func(name string) string {
-		require.NoError(t, s.client().Copy(t.Context(), copyOf("tiny", name)))
-		return name
-	}
-	ours, others, older := make(elsewhere.newName()), make(elsewhere.newName()), make("ollama-sweep-tmp-1f3a9c07-4711-1")
-	neverMade := elsewhere.newName()
-	otherServers := elsewhere.newName() + " http://10.0.0.1:11434\n"
-	marks.data = []byte("tiny " + s.Address() + "\n" + older + " " + s.Address() + "\n" + ours + " " + s.Address() + "\n\n" + neverMade + " " + s.Address() + "\n" + otherServers + "ollama-sweep")
-
-	deleted, unsure, err := s.DeleteLeftovers(t.Context())
-	require.NoError(t, err)
-	assert.Equal(t, []string{ours + ":latest"}, deleted)
-	assert.Equal(t, []string{others + ":latest", older + ":latest"}, unsure)
-	assert.Equal(t, otherServers, string(marks.data), "what is on another server is still there")
-
-	name, err := s.newTemporary()
-	require.NoError(t, err)
-	assert.Equal(t, otherServers+name+" "+s.Address()+"\n", string(marks.data), "before it is made")
-	make(name)
-	deleted, unsure, err = s.DeleteLeftovers(t.Context())
-	require.NoError(t, err)
-	assert.Empty(t, deleted, "this process lives")
-	assert.Len(t, unsure, 2)
-	require.NoError(t, s.delete(t.Context(), name))
-	assert.Equal(t, otherServers, string(marks.data))
 }
 
 func TestModelfile(t *testing.T) {

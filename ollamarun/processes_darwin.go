@@ -1,0 +1,29 @@
+package ollamarun
+
+import "golang.org/x/sys/unix"
+
+var theseProcesses kernelTable
+
+// kernelTable looks processes up in that of macOS, which has no namespaces of them.
+type kernelTable struct{}
+
+func (kernelTable) place() (string, bool) {
+	boot, err := unix.Sysctl("kern.bootsessionuuid") // a random one for each boot
+	return boot, err == nil && boot != ""
+}
+
+// start returns the time in microseconds since 1970, as it was noted when the process began.
+func (kernelTable) start(pid int) (uint64, error) {
+	if !processExists(pid) {
+		return 0, errEnded
+	}
+	p, err := unix.SysctlKinfoProc("kern.proc.pid", pid)
+	if err != nil {
+		return 0, err
+	}
+	const zombie = 5 // SZOMB of sys/proc.h
+	if p.Proc.P_stat == zombie {
+		return 0, errEnded
+	}
+	return uint64(p.Proc.P_starttime.Sec)*1e6 + uint64(p.Proc.P_starttime.Usec), nil
+}
