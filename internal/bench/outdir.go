@@ -30,6 +30,8 @@ func (b *Bench) checkDir() (err error) {
 	files := report.Files()
 	if b.config.Engine == sweep.EngineEmbedded {
 		files = append(files, ollamarun.EngineLog)
+	} else {
+		files = append(files, outdir.Models)
 	}
 	return b.dir.Check(files...)
 }
@@ -53,16 +55,4 @@ func (b *Bench) claimDir() error {
 		return err
 	})
 	return err
-}
-
-// marks keeps the names of temporary models in the out folder.
-type marks struct{ dir *outdir.Dir }
-
-func (m marks) Read() ([]byte, error) { return m.dir.Read(outdir.Models) }
-
-func (m marks) Write(data []byte) error {
-	if len(data) == 0 {
-		return m.dir.Remove(outdir.Models)
-	}
-	return m.dir.Write(outdir.Models, data)
 }

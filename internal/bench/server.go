@@ -27,7 +27,7 @@ func (b *Bench) startServer(o Options) (*ollamarun.Server, error) {
 		fmt.Fprintf(b.say, "deleted %s, left by a run that was killed\n", name)
 	}
 	for _, name := range unsure {
-		fmt.Fprintf(b.say, "%s stays on the server: whether a sweep still uses it can't be told from here; where none does: ollama rm %s\n", name, name)
+		fmt.Fprintf(b.say, "%s stays on the server: whether a sweep still uses it can't be told from here; where none does: OLLAMA_HOST=%s ollama rm %s\n", name, sweep.Quoted(server.Address()), name)
 	}
 	return server, err
 }

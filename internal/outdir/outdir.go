@@ -49,7 +49,7 @@ var beginnings = map[string]*regexp.Regexp{
 	EngineLog:   regexp.MustCompile(``),
 	Summary:     regexp.MustCompile(`^## Sweep: `),
 	Changes:     regexp.MustCompile(`(?s)^.PNG\r\n`),
-	Models:      regexp.MustCompile(`^ollama-sweep-tmp-`),
+	Models:      regexp.MustCompile(`^folder [0-9]+\n`),
 }
 
 // mark begins the names of all that is made here for the program's own use.
@@ -120,6 +120,9 @@ func begins(root *os.Root, name string, beginning *regexp.Regexp) bool {
 	head, err := io.ReadAll(io.LimitReader(f, 1024))
 	return err == nil && (len(head) == 0 || beginning.Match(head))
 }
+
+// Path is the folder's.
+func (d *Dir) Path() string { return d.path }
 
 // Claimed reports whether the folder is known as one that this program writes to.
 func (d *Dir) Claimed() bool { return d.claimed }

@@ -39,14 +39,19 @@ func (d *Dir) ours(root *os.Root, r record, name string) error {
 
 // Write makes a file, or replaces as a whole one that this program made, whose permissions it
 // keeps.
-func (d *Dir) Write(name string, data []byte) (err error) {
+func (d *Dir) Write(name string, data []byte) error { return d.write(name, data, 0o644) }
+
+// WritePrivate makes a file that other users can't read.
+func (d *Dir) WritePrivate(name string, data []byte) error { return d.write(name, data, 0o600) }
+
+func (d *Dir) write(name string, data []byte, perm fs.FileMode) (err error) {
 	defer d.saving(name, &err)
 	root, err := d.root()
 	if err != nil {
 		return err
 	}
 	defer root.Close()
-	info, made, err := d.claim(root, name, 0o644)
+	info, made, err := d.claim(root, name, perm)
 	if err != nil {
 		return err
 	}

@@ -96,6 +96,11 @@ func TestSurvivesForeignFiles(t *testing.T) {
 			require.NoError(t, os.Symlink(filepath.Join(out, "nothing"), filepath.Join(out, report.TableFile)))
 			return "results_table.csv (a link)"
 		},
+		"a link for the temporary models": func(t *testing.T, out string) string {
+			write(t, "precious", out, "notes")
+			require.NoError(t, os.Symlink("notes", filepath.Join(out, outdir.Models)))
+			return ".ollama-sweep-models (a link)"
+		},
 		"a pipe": func(t *testing.T, out string) string {
 			require.NoError(t, syscall.Mkfifo(filepath.Join(out, report.BenchFile), 0o644))
 			return "bench.txt (no file: p"
