@@ -1,6 +1,7 @@
 package outdir
 
 import (
+	"bytes"
 	"errors"
 	"io/fs"
 	"os"
@@ -267,4 +268,27 @@ func makeAndRemove(d *Dir) error {
 	}
 	_, err = d.Clear()
 	return errors.Join(err, s.Remove())
+}
+
+// TestWriteIsWhole: who looks at a new file never finds a part of it.
+func TestWriteIsWhole(t *testing.T) {
+	want := bytes.Repeat([]byte("x"), 1<<16)
+	for range 200 {
+		dir := t.TempDir()
+		d, err := Open(dir, "", nil)
+		require.NoError(t, err)
+		done := make(chan error)
+		go func() { done <- d.Write(Page, want) }()
+		for written := false; !written; {
+			select {
+			case err := <-done:
+				require.NoError(t, err)
+				written = true
+			default:
+			}
+			if got, err := os.ReadFile(filepath.Join(dir, Page)); err == nil {
+				require.Len(t, got, len(want))
+			}
+		}
+	}
 }

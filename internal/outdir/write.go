@@ -51,15 +51,14 @@ func (d *Dir) write(name string, data []byte, perm fs.FileMode) (err error) {
 		return err
 	}
 	defer root.Close()
-	info, made, err := d.claim(root, name, perm)
-	if err != nil {
+	info, err := d.listed(root, name)
+	switch {
+	case err != nil:
 		return err
+	case info == nil:
+		return create(root, name, perm, data)
 	}
-	err = replace(root, name, info.Mode().Perm(), data)
-	if err != nil && made {
-		root.Remove(name) // it is empty
-	}
-	return err
+	return replace(root, name, info.Mode().Perm(), data)
 }
 
 func (d *Dir) saving(name string, err *error) {
@@ -73,46 +72,79 @@ func (d *Dir) saving(name string, err *error) {
 	}
 }
 
-// claim returns the file that this program made under that name, or makes an empty one. The
-// record lists it before it is there.
-func (d *Dir) claim(root *os.Root, name string, perm fs.FileMode) (info fs.FileInfo, made bool, err error) {
+// listed returns the file that this program made under that name, nil where nothing has it. The
+// record lists it in both cases.
+func (d *Dir) listed(root *os.Root, name string) (fs.FileInfo, error) {
 	r, err := readRecord(root)
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	absent := d.ours(root, r, name)
 	if absent != nil && !errors.Is(absent, fs.ErrNotExist) {
-		return nil, false, absent
+		return nil, absent
 	}
 	if r, err = d.record(root); err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	if absent == nil {
-		info, err := root.Lstat(name)
-		return info, false, err
+		return root.Lstat(name)
 	}
-	if err := r.list(root, name); err != nil {
-		return nil, false, err
+	return nil, r.list(root, name)
+}
+
+// claim returns the file that this program made under that name, or makes an empty one.
+func (d *Dir) claim(root *os.Root, name string, perm fs.FileMode) (fs.FileInfo, error) {
+	info, err := d.listed(root, name)
+	if err != nil || info != nil {
+		return info, err
 	}
 	f, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
 	if errors.Is(err, fs.ErrExist) { // another process of ours was faster
-		info, err = root.Lstat(name)
-		if err == nil && !info.Mode().IsRegular() {
-			err = &foreignError{"not there a moment ago"}
-		}
-		return info, false, err
+		return regular(root, name)
 	}
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	defer f.Close()
-	info, err = f.Stat()
-	return info, true, err
+	return f.Stat()
+}
+
+// regular returns a file that has come since the name was free.
+func regular(root *os.Root, name string) (fs.FileInfo, error) {
+	info, err := root.Lstat(name)
+	if err == nil && !info.Mode().IsRegular() {
+		err = &foreignError{"not there a moment ago"}
+	}
+	return info, err
+}
+
+// create makes a file with the data, which is there as a whole or not at all.
+func create(root *os.Root, name string, perm fs.FileMode, data []byte) error {
+	f, temporary, err := newTemporary(root, name, perm)
+	if err != nil {
+		return err
+	}
+	defer root.Remove(temporary) // of which nothing is left where a rename gave it the name
+	defer f.Close()
+	if _, err := f.Write(data); err != nil {
+		return err
+	}
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	// A link takes no name that something has got meanwhile. Not all file systems have them.
+	if err := root.Link(temporary, name); err == nil {
+		return nil
+	}
+	if _, err := regular(root, name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return root.Rename(temporary, name)
 }
 
 // replace gives the name to a new file with the data, which is on disk before.
 func replace(root *os.Root, name string, perm fs.FileMode, data []byte) (err error) {
-	f, temporary, err := newTemporary(root, name)
+	f, temporary, err := newTemporary(root, name, 0o600)
 	if err != nil {
 		return err
 	}
@@ -133,10 +165,10 @@ func replace(root *os.Root, name string, perm fs.FileMode, data []byte) (err err
 
 // newTemporary makes a file that is ours as long as it is open. Another process may take it
 // for one that was left before it is locked, and remove it: then it is another's turn.
-func newTemporary(root *os.Root, name string) (f *os.File, temporary string, err error) {
+func newTemporary(root *os.Root, name string, perm fs.FileMode) (f *os.File, temporary string, err error) {
 	for range mostTries {
 		temporary = fmt.Sprintf("%s%s-%d%s", mark, name, rand.Int64(), temporaryEnd)
-		f, err = root.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+		f, err = root.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
 		if err != nil {
 			return nil, "", err
 		}
@@ -173,7 +205,7 @@ func (d *Dir) Append(name string, perm fs.FileMode) (f *os.File, err error) {
 		return nil, err
 	}
 	defer root.Close()
-	info, _, err := d.claim(root, name, perm)
+	info, err := d.claim(root, name, perm)
 	if err != nil {
 		return nil, err
 	}
