@@ -160,13 +160,9 @@ func (d *Dir) Check(names ...string) error {
 		return err
 	}
 	defer root.Close()
-	r, err := readRecord(root)
-	if err != nil {
-		return err
-	}
 	var foreign []string
 	for _, name := range names {
-		if err := d.ours(root, r, name); errors.As(err, new(*foreignError)) {
+		if err := d.ours(root, name); errors.As(err, new(*foreignError)) {
 			foreign = append(foreign, fmt.Sprintf("%s (%v)", name, err))
 		} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("looking into the out folder: %w", err)

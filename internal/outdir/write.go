@@ -18,8 +18,13 @@ func (e *foreignError) Error() string { return e.what }
 
 // ours returns nil where the file is there and was made by this program, a *foreignError
 // where it was not, and an error that is fs.ErrNotExist where nothing has that name.
-func (d *Dir) ours(root *os.Root, r record, name string) error {
+func (d *Dir) ours(root *os.Root, name string) error {
 	info, err := root.Lstat(name)
+	if err != nil {
+		return err
+	}
+	// Read after that: another process lists a file before it makes it.
+	r, err := readRecord(root)
 	switch {
 	case err != nil:
 		return err
@@ -75,15 +80,12 @@ func (d *Dir) saving(name string, err *error) {
 // listed returns the file that this program made under that name, nil where nothing has it. The
 // record lists it in both cases.
 func (d *Dir) listed(root *os.Root, name string) (fs.FileInfo, error) {
-	r, err := readRecord(root)
-	if err != nil {
-		return nil, err
-	}
-	absent := d.ours(root, r, name)
+	absent := d.ours(root, name)
 	if absent != nil && !errors.Is(absent, fs.ErrNotExist) {
 		return nil, absent
 	}
-	if r, err = d.record(root); err != nil {
+	r, err := d.record(root)
+	if err != nil {
 		return nil, err
 	}
 	if absent == nil {
@@ -222,11 +224,7 @@ func (d *Dir) Read(name string) (data []byte, err error) {
 		return nil, err
 	}
 	defer root.Close()
-	r, err := readRecord(root)
-	if err != nil {
-		return nil, err
-	}
-	switch err := d.ours(root, r, name); {
+	switch err := d.ours(root, name); {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, nil
 	case err != nil:
@@ -248,11 +246,7 @@ func (d *Dir) Remove(name string) error {
 		return err
 	}
 	defer root.Close()
-	r, err := readRecord(root)
-	if err != nil {
-		return err
-	}
-	switch err := d.ours(root, r, name); {
+	switch err := d.ours(root, name); {
 	case errors.Is(err, fs.ErrNotExist), errors.As(err, new(*foreignError)):
 		return nil
 	case err != nil:
