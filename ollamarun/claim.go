@@ -47,7 +47,7 @@ func (s *Server) Claim(ctx context.Context, source string) (others []string, fir
 		if ctx.Err() != nil {
 			return nil, false, err
 		}
-		if err := s.unmark(name); err != nil {
+		if err := s.dropClaim(ctx, name); err != nil {
 			return nil, false, err
 		}
 		s.say("this sweep can't show others on the server that it is at work (%s): they notice it by what it does", oneLine(err.Error()))
@@ -61,9 +61,21 @@ func (s *Server) Claim(ctx context.Context, source string) (others []string, fir
 	for _, name := range others {
 		s.claim.known[name] = true
 		earlier := slices.ContainsFunc(before, func(m api.ListModelResponse) bool { return m.Name == name })
-		first = first && !earlier && s.claim.name < name
+		first = first && !earlier && s.claim.before(name, after)
 	}
 	return others, first, nil
+}
+
+// dropClaim deletes a claim that the server may have made although it, or a proxy, said otherwise.
+func (s *Server) dropClaim(ctx context.Context, name string) error {
+	models, err := s.list(ctx)
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(models, func(m api.ListModelResponse) bool { return modelname.Same(m.Name, name) }) {
+		return s.delete(ctx, name)
+	}
+	return s.unmark(name)
 }
 
 // Unclaim deletes the claim.
@@ -123,6 +135,22 @@ func (c *claim) others(models []api.ListModelResponse) (names []string) {
 		}
 	}
 	return names
+}
+
+// before reports whether the claim was made before the other sweep's model, by the server's clock. Then
+// the other, who looked after it made its own, has seen the claim; one that was made earlier may not
+// have. Of two of one time the name decides.
+func (c *claim) before(other string, models []api.ListModelResponse) bool {
+	made := func(name string) (at time.Time) {
+		if i := slices.IndexFunc(models, func(m api.ListModelResponse) bool { return modelname.Same(m.Name, name) }); i >= 0 {
+			at = models[i].ModifiedAt
+		}
+		return at
+	}
+	if order := made(c.name).Compare(made(other)); order != 0 {
+		return order < 0
+	}
+	return c.name < other
 }
 
 // ofOneProcess reports whether two temporary models are of one sweep: their names differ in their

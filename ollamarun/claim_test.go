@@ -2,6 +2,7 @@ package ollamarun
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -72,33 +73,60 @@ func TestClaimsOfOthers(t *testing.T) {
 	assert.Empty(t, s.claim.others(models), "it was not renewed for long")
 }
 
-// TestClaimOfTwoAtOnce: of two sweeps that begin at once one goes on.
+// TestClaimOfTwoAtOnce: of two sweeps that begin at once one goes on, whatever their names. One that made
+// its claim first may have looked before the other made its own, and so goes on without a word.
 func TestClaimOfTwoAtOnce(t *testing.T) {
-	for _, test := range []struct {
-		other string
-		first bool
-	}{
-		{"ollama-sweep-tmp-000000000000-1-1-1", false}, // before ours in order
-		{"ollama-sweep-tmp-ffffffffffff-999999999-1-1", true},
-	} {
-		f := ollamatest.New(t)
-		f.Simulate(1)
-		s := &Server{URL: f.URL}
-		copying := f.Answers["/api/copy"]
-		f.Play(func(r ollamatest.Request) http.HandlerFunc {
-			if r.Path != "/api/copy" || strings.Contains(r.Body, test.other) {
-				return nil
-			}
-			return func(w http.ResponseWriter, r *http.Request) {
-				copying(w, r)
-				require.NoError(t, s.client().Copy(t.Context(), copyOf("tiny", test.other)))
-			}
-		})
-		others, first, err := s.Claim(t.Context(), "tiny")
-		require.NoError(t, err)
-		assert.Equal(t, []string{test.other + ":latest"}, others)
-		assert.Equal(t, test.first, first)
+	for _, other := range []string{"ollama-sweep-tmp-000000000000-1-1-1", "ollama-sweep-tmp-ffffffffffff-999999999-1-1"} {
+		for _, oursFirst := range []bool{true, false} {
+			f := ollamatest.New(t)
+			f.Simulate(1)
+			s := &Server{URL: f.URL}
+			copying := f.Answers["/api/copy"]
+			f.Play(func(r ollamatest.Request) http.HandlerFunc {
+				if r.Path != "/api/copy" || strings.Contains(r.Body, other) {
+					return nil
+				}
+				return func(w http.ResponseWriter, r *http.Request) {
+					if oursFirst {
+						copying(w, r)
+					}
+					assert.NoError(t, s.client().Copy(t.Context(), copyOf("tiny", other)))
+					if !oursFirst {
+						copying(w, r)
+					}
+				}
+			})
+			others, first, err := s.Claim(t.Context(), "tiny")
+			require.NoError(t, err)
+			assert.Equal(t, []string{other + ":latest"}, others)
+			assert.Equal(t, oursFirst, first, other)
+		}
 	}
+}
+
+// TestClaimOfOneTime: the name decides between claims that the server made at one time.
+func TestClaimOfOneTime(t *testing.T) {
+	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	models := []api.ListModelResponse{{Name: "a:latest", ModifiedAt: at}, {Name: "b:latest", ModifiedAt: at}}
+	assert.True(t, (&claim{name: "a"}).before("b:latest", models))
+	assert.False(t, (&claim{name: "b"}).before("a:latest", models))
+}
+
+// TestClaimMadeAllTheSame: a proxy can report a failure of a copy that the server made.
+func TestClaimMadeAllTheSame(t *testing.T) {
+	f := ollamatest.New(t)
+	f.Simulate(1)
+	copying := f.Answers["/api/copy"]
+	f.Answers["/api/copy"] = func(w http.ResponseWriter, r *http.Request) {
+		copying(httptest.NewRecorder(), r)
+		ollamatest.SayStatus(http.StatusGatewayTimeout, "too late")(w, r)
+	}
+	s := &Server{URL: f.URL, answerTime: time.Second}
+	_, _, err := s.Claim(t.Context(), "tiny")
+	require.NoError(t, err)
+	models, err := s.list(t.Context())
+	require.NoError(t, err)
+	assert.Len(t, models, 1, "nobody would delete it")
 }
 
 // TestClaimRefused: a proxy that lets no copy through is no reason not to measure.

@@ -61,6 +61,9 @@ func (s *Server) Company(ctx context.Context, model string) (Company, error) {
 		return c, err
 	}
 	for _, m := range loaded {
+		if modelname.Same(m.Name, model) {
+			s.expiry.seen = m.ExpiresAt
+		}
 		switch name := oneLine(m.Name); {
 		case temporaryName.MatchString(m.Name) && !leftover(m.Name):
 			c.Sweeps = append(c.Sweeps, name)

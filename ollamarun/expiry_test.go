@@ -25,7 +25,9 @@ func TestExpiry(t *testing.T) {
 	assert.False(t, e.otherClient(told(keepLoaded, 0)), "nobody since the load")
 	e.ended = ours.Add(time.Minute)
 	assert.False(t, e.otherClient(told(keepLoaded, time.Minute+10*time.Millisecond)), "our prompt")
-	assert.False(t, e.otherClient(told(keepLoaded, time.Minute+10*time.Millisecond)), "not noted yet, after the next")
+	e.noted = true
+	assert.False(t, e.otherClient(told(keepLoaded, time.Minute+10*time.Millisecond)), "nobody since")
+	assert.True(t, e.otherClient(told(keepLoaded, time.Minute+20*time.Millisecond)), "a chat just after our prompt, of our length")
 
 	for name, entry := range map[string]api.ProcessModelResponse{
 		"a chat with the server's own time":  told(5*time.Minute, 30*time.Second),
@@ -41,9 +43,30 @@ func TestExpiry(t *testing.T) {
 	}
 
 	e = begin()
-	assert.True(t, e.otherClient(told(keepLoaded, time.Hour)), "a clock that was set")
-	e.ended = ours.Add(time.Minute)
-	assert.False(t, e.otherClient(told(keepLoaded, time.Hour+time.Minute)), "is one event")
+	for n := range 3 { // a client that asks as soon as ours has ended is there each time
+		e.ended = ours.Add(time.Duration(n) * time.Minute)
+		assert.True(t, e.otherClient(told(5*time.Minute, time.Duration(n)*time.Minute+time.Millisecond)))
+	}
+
+	e = begin()
+	e.after(told(keepLoaded, time.Hour), true, ours.Add(time.Hour))
+	e.ended = ours.Add(time.Hour + time.Second)
+	for name, test := range map[string]struct {
+		at      time.Duration
+		unnoted bool
+	}{
+		"as before: a request is at work still": {time.Hour, true},
+		"one that ended as ours began":          {time.Hour + 10*time.Millisecond, true},
+		"ours, by a clock that drifts":          {time.Hour + time.Second - 100*time.Millisecond, false},
+		"ours, noted late":                      {time.Hour + time.Second + 50*time.Millisecond, false},
+	} {
+		assert.Equal(t, test.unnoted, e.unnoted(told(keepLoaded, test.at), time.Second), name)
+	}
+	var old expiry
+	for range 2 {
+		old.after(told(-time.Hour, 0), true, ours)
+		assert.False(t, old.unnoted(told(-time.Hour, 0), time.Second), "a server that repeats an old answer")
+	}
 
 	for name, alter := range map[string]func(*api.ProcessModelResponse){
 		"num_ctx":   func(m *api.ProcessModelResponse) { m.ContextLength = 512 },

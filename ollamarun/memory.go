@@ -15,14 +15,16 @@ import (
 // loaded completes a load with what the server has in memory since, and with
 // what its log says.
 func (s *Server) loaded(ctx context.Context, model string, warmup parse.Sample) (parse.Loaded, error) {
-	l := parse.Loaded{Warmup: warmup}
+	l, ended := parse.Loaded{Warmup: warmup}, time.Now()
 	m, listed, others, err := s.Loaded(ctx, model)
 	if err != nil {
 		return l, err
 	}
 	// A negative figure says no more than none does.
 	l.ContextLength, l.Size, l.SizeVRAM, l.Others = max(0, m.ContextLength), max(0, m.Size), max(0, m.SizeVRAM), others
-	s.expiry.after(m, listed, time.Now())
+	if err := s.watchLoad(ctx, model, m, listed, ended); err != nil {
+		return l, err
+	}
 	s.onCPU = l.SizeVRAM < l.Size
 	s.others = s.Monitor.Least(s.loadBegun, time.Now())
 	if l.InForce, s.logTimes, err = s.ServerLog.InForce(ctx); err != nil {
@@ -68,7 +70,7 @@ func (s *Server) sample(ctx context.Context, model, base string, prompt func() s
 	if err := s.alone(ctx, model); err != nil {
 		return parse.Sample{}, err
 	}
-	watched, err := s.watchClients(ctx, model)
+	clients, err := s.watchClients(ctx, model)
 	if err != nil {
 		return parse.Sample{}, err
 	}
@@ -83,8 +85,10 @@ func (s *Server) sample(ctx context.Context, model, base string, prompt func() s
 	}
 	ended := begin.at.Add(sample.Wall)
 	entry, err := s.observe(ctx, model, &sample, begin, size)
-	watched(&sample, ended, entry)
-	return sample, err
+	if err != nil {
+		return sample, err
+	}
+	return sample, s.watchedClients(ctx, model, clients, &sample, ended, entry)
 }
 
 // observe adds to a sample what was seen from outside while the model read its prompt, of so many

@@ -54,6 +54,8 @@ func promptCache(e *Evidence) []Finding {
 		return refuse("%d of the prompt's %d tokens came out of the server's cache, and no more than %d can: those of the template's start and of a nonce", *s.PromptCached, s.PromptEvalCount, e.Head)
 	case s.Wall > 0 && s.PromptEvalDuration > s.Wall+time.Millisecond && !other:
 		return refuse("the whole request took %v by the wall clock, which is %v less", s.Wall, s.PromptEvalDuration-s.Wall)
+	case partly && s.OtherClient && (unaccounted(s, s.TotalDuration, wire) || unaccounted(s, s.Wall, slack)):
+		return waited(s)
 	case partly && unaccounted(s, s.TotalDuration, wire):
 		return refuse("the server's own total is %v, of which load and generation are %v: %s", s.TotalDuration, s.LoadDuration+s.EvalDuration, lastBatch)
 	case partly && unaccounted(s, s.Wall, slack) && s.TotalDuration > 0:
@@ -68,6 +70,14 @@ func promptCache(e *Evidence) []Finding {
 		return warn("the server says that requests took longer than they did (%v, and %v by the wall clock): its clock can't be checked, and rates compare only among themselves", s.TotalDuration, s.Wall)
 	}
 	return nil
+}
+
+// waited refuses a sample of which nobody knows what its request took beside the prompt: it may have
+// waited for another client's, so the server is busy, and the cell has not failed.
+func waited(s parse.Sample) []Finding {
+	f := warn("the request took %v, of which the prompt took %v: it may have waited for somebody else's, or not all of the prompt was evaluated; stop what else uses this server", max(s.Wall, s.TotalDuration), s.PromptEvalDuration)
+	f[0].Again = true
+	return f
 }
 
 // timesWhole reports whether the duration is that of all tokens that were evaluated, whatever else

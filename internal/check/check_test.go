@@ -64,6 +64,9 @@ func TestTraps(t *testing.T) {
 		}, "prompt cache", parse.NoFigures, true, "is the least that the time of a generated token allows"},
 		{"longer than the request", Sample, func(e *Evidence) { e.Sample.Wall = 5 * second }, "prompt cache", parse.NoFigures, true, "3684 tokens in 13s are 284 tokens/s, but the whole request took 5s by the wall clock, which is 7.96s less"},
 		{"only the last batch timed", Sample, func(e *Evidence) { e.Sample.PromptEvalDuration = 300 * time.Millisecond; e.Sample.TotalDuration = 0 }, "prompt cache", parse.NoFigures, true, "the request took 13s by the wall clock, of which load and generation are 37.7ms: the prompt was not evaluated whole, or only its last batch was timed"},
+		{"waited for another client's", func(e *Evidence) []Finding { return Sample(e)[:1] }, func(e *Evidence) {
+			e.Sample.PromptEvalDuration, e.Sample.OtherClient = 300*time.Millisecond, true
+		}, "prompt cache", "", true, "it may have waited for somebody else's, or not all of the prompt was evaluated"},
 		{"only the last batch timed, as 0.12.6 told it", Sample, func(e *Evidence) { // ollama/ollama#12742
 			e.CLI, e.NumCtx, e.PromptTokens = true, 65536, 32768
 			e.Sample = parse.Sample{PromptEvalCount: 32768, PromptEvalDuration: 235137439, EvalCount: 1873, EvalDuration: 18173182374, LoadDuration: 4970546570, TotalDuration: 31273112939, Wall: 31400 * time.Millisecond}

@@ -32,7 +32,10 @@ type simulation struct {
 	models  []string             // with tags
 	copied  map[string]time.Time // when each that was made by a request was
 	loaded  settings             // zero for nothing
-	expires time.Time            // when that goes
+	keep    time.Duration        // how long that stays after its newest request
+	expires time.Time            // when that goes; zero until no request has been at work since its load
+	asked   int                  // requests to it that have not ended
+	turn    sync.Mutex           // of the one that is read
 	clock   time.Duration
 }
 
@@ -116,7 +119,11 @@ func (sim *simulation) ps(w http.ResponseWriter, r *http.Request) {
 		Say(`{"models":[]}`)(w, r)
 		return
 	}
-	Say(strings.NewReplacer("tiny:latest", tagged(sim.loaded.Model), "2026-11-23T07:11:01.600707055Z", sim.expires.Format(time.RFC3339Nano), `"context_length":2048`, fmt.Sprintf(`"context_length":%d`, sim.loaded.NumCtx)).Replace(Captured("ps.json")))(w, r)
+	expires := sim.expires
+	if expires.IsZero() {
+		expires = time.Now().UTC().Add(sim.keep)
+	}
+	Say(strings.NewReplacer("tiny:latest", tagged(sim.loaded.Model), "2026-11-23T07:11:01.600707055Z", expires.Format(time.RFC3339Nano), `"context_length":2048`, fmt.Sprintf(`"context_length":%d`, sim.loaded.NumCtx)).Replace(Captured("ps.json")))(w, r)
 }
 
 func (sim *simulation) create(w http.ResponseWriter, r *http.Request) {
@@ -162,39 +169,38 @@ func (sim *simulation) delete(w http.ResponseWriter, r *http.Request) {
 }
 
 func (sim *simulation) generate(w http.ResponseWriter, r *http.Request) {
-	sim.mu.Lock()
-	defer sim.mu.Unlock()
-	if r.Context().Err() != nil {
-		return // the client has gone, and so loads nothing
-	}
 	var asked struct {
 		Model, Prompt string
 		Options       settings
 		KeepAlive     *api.Duration `json:"keep_alive"`
 	}
 	body(r, &asked)
-	if !sim.has(w, asked.Model) {
+	sim.mu.Lock()
+	there := sim.has(w, asked.Model)
+	sim.mu.Unlock()
+	if !there {
 		return
 	}
+	sim.begin()
+	defer sim.end()
+	if r.Context().Err() != nil {
+		return // the client has gone, and so loads nothing
+	}
 	if asked.Prompt == "" {
-		sim.loaded = settings{}
+		sim.load(settings{}, nil)
 		Say(Captured("generate-unload.ndjson"))(w, r)
 		return
 	}
 	want := asked.Options
 	want.Model = asked.Model
 	load := 50 * time.Microsecond
-	if want != sim.loaded {
-		load, sim.loaded = loadTime, want
+	if sim.load(want, asked.KeepAlive) {
+		load = loadTime
 	}
 	tokens := min(len(asked.Prompt), want.NumCtx)
 	read := time.Duration(tokens) * time.Second / time.Duration(tokensPerSec(want.NumCtx, want.NumBatch))
 	generated := 629194 * time.Nanosecond // as captured
 	time.Sleep(load + read + generated)
-	sim.expires = time.Now().UTC().Add(5 * time.Minute) // a server's own default
-	if asked.KeepAlive != nil {
-		sim.expires = time.Now().UTC().Add(asked.KeepAlive.Duration)
-	}
 	load, read, generated = load*sim.clock, read*sim.clock, generated*sim.clock
 	Say(strings.NewReplacer(
 		`"total_duration":267417900`, fmt.Sprintf(`"total_duration":%d`, load+read+generated),
@@ -203,6 +209,38 @@ func (sim *simulation) generate(w http.ResponseWriter, r *http.Request) {
 		`"prompt_eval_duration":5092533`, fmt.Sprintf(`"prompt_eval_duration":%d`, read),
 		`"eval_duration":629194`, fmt.Sprintf(`"eval_duration":%d`, generated),
 	).Replace(Captured("generate.ndjson")))(w, r)
+}
+
+// begin waits until the requests before are done.
+func (sim *simulation) begin() {
+	sim.mu.Lock()
+	sim.asked++
+	sim.mu.Unlock()
+	sim.turn.Lock()
+}
+
+// end notes, as Ollama does, when the model goes only where no other request is at work.
+func (sim *simulation) end() {
+	sim.turn.Unlock()
+	sim.mu.Lock()
+	defer sim.mu.Unlock()
+	if sim.asked--; sim.asked == 0 {
+		sim.expires = time.Now().UTC().Add(sim.keep)
+	}
+}
+
+// load reports whether the settings were not those of before. A request that names no time to keep
+// the model leaves that of the request before, and after a load the server's own.
+func (sim *simulation) load(want settings, keep *api.Duration) (anew bool) {
+	sim.mu.Lock()
+	defer sim.mu.Unlock()
+	if anew = want != sim.loaded; anew {
+		sim.loaded, sim.keep, sim.expires = want, 5*time.Minute, time.Time{}
+	}
+	if keep != nil {
+		sim.keep = keep.Duration
+	}
+	return anew
 }
 
 // between returns what stands between two marks.

@@ -2,8 +2,10 @@ package survives
 
 import (
 	"bytes"
+	"context"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -40,6 +42,26 @@ func chatter(t *testing.T, server *ollamatest.Server, body string, n int32) *ato
 	return &chats
 }
 
+// crowd has several clients send a request again and again until the test ends.
+func crowd(t *testing.T, server *ollamatest.Server, body string) {
+	ctx, stop := context.WithCancel(context.Background())
+	var clients sync.WaitGroup
+	t.Cleanup(func() { stop(); clients.Wait() })
+	for range 4 {
+		clients.Go(func() {
+			for ctx.Err() == nil {
+				request, err := http.NewRequestWithContext(ctx, http.MethodPost, server.URL.String()+"/api/generate", strings.NewReader(body))
+				if !assert.NoError(t, err) {
+					return
+				}
+				if answer, err := http.DefaultClient.Do(request); err == nil {
+					answer.Body.Close()
+				}
+			}
+		})
+	}
+}
+
 // TestSurvivesAChat: somebody else uses the model between two prompts of a sweep. A sample for which
 // it had to be loaded anew does not count, and one beside a chat of the same settings is marked.
 func TestSurvivesAChat(t *testing.T) {
@@ -70,6 +92,54 @@ func TestSurvivesAChat(t *testing.T) {
 				}
 			}
 			assert.Equal(t, test.marked, marked, printed)
+		})
+	}
+}
+
+// TestSurvivesConstantCompany: others ask the model with the same settings without a break, so that no
+// prompt is read alone. Every sample is marked; with -exclusive, and where the server does not time
+// prompts whole, none counts, and no cell fails for it.
+func TestSurvivesConstantCompany(t *testing.T) {
+	const grid = "prompt: {tokens: 300}\nnum_ctx: [1024]\nnum_batch: [64]\nrepeat: 4\nconfirm: 0\nbaseline: false\n"
+	for name, test := range map[string]struct {
+		version, keep string
+		flags         []string
+		marked        bool
+	}{
+		"marked":                    {"0.32.5", "", nil, true},
+		"marked, with another time": {"0.32.5", `"keep_alive":"5m",`, nil, true},
+		"exclusive":                 {"0.32.5", "", []string{"-exclusive"}, false},
+		"not timed whole":           {"0.10.1", "", nil, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			out := t.TempDir()
+			server, args := sweeptest.SimulatedBy(t, 1, out, grid)
+			server.Play(func(r ollamatest.Request) http.HandlerFunc {
+				if r.Path != "/api/version" {
+					return nil
+				}
+				return ollamatest.Say(`{"version":"` + test.version + `"}`)
+			})
+			crowd(t, server, `{"model":"tiny","prompt":"`+strings.Repeat("word ", 100)+`",`+test.keep+`"options":{"num_ctx":1024,"num_batch":64}}`)
+			sweep := sweeptest.Start(t, append(args, test.flags...)...)
+			if !test.marked {
+				sweep.Await(t, "# ctx=1024/batch=64: a sample does not count: ")
+				sweep.Signal(t, syscall.SIGINT)
+			}
+			printed, code := sweep.Wait()
+			if !test.marked {
+				assert.Contains(t, printed, "stop what else uses this server")
+				assert.NotContains(t, printed, "BenchmarkSweep/")
+				assert.NotContains(t, printed, "Parse error")
+				return
+			}
+			require.Zero(t, code, printed)
+			for _, r := range sweeptest.Load(t, out).Results {
+				require.Len(t, r.Samples, 4)
+				for i, s := range r.Samples {
+					assert.True(t, s.OtherClient, "sample %d", i)
+				}
+			}
 		})
 	}
 }
