@@ -122,18 +122,15 @@ func TestSurvivesARemovedFolder(t *testing.T) {
 	assert.NotContains(t, printed, "what was saved before is whole")
 	sweeptest.RequireSamples(t, sweeptest.Load(t, out), sweeptest.BenchLines(printed))
 
-	// interrupted returns what a sweep printed whose folder went away in its 14th prompt.
+	// interrupted returns what a sweep printed whose folder went away in the load of its third pair.
 	interrupted := func(out string, remove func()) string {
 		server, args := sweeptest.Simulated(t, out, sweeptest.SmallGrid)
-		hanging, prompts := make(chan struct{}), 0
+		hanging, third := make(chan struct{}), sweeptest.Prompts{Of: sweeptest.SmallPlan[2]}
 		server.Play(func(r ollamatest.Request) http.HandlerFunc {
-			if !strings.Contains(r.Body, `"num_ctx"`) {
+			if !third.Next(r) {
 				return nil
 			}
-			if prompts++; prompts < 14 {
-				return nil
-			}
-			if prompts == 14 {
+			if third.N == 1 {
 				close(hanging)
 			}
 			return ollamatest.Hang("")

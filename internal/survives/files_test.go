@@ -243,12 +243,9 @@ func TestSurvivesFilesInTheWay(t *testing.T) {
 			precious := filepath.Join(t.TempDir(), "precious")
 			write(t, "precious", precious)
 			server, args := sweeptest.Simulated(t, out, sweeptest.SmallGrid)
-			path, reached, placed, prompts := filepath.Join(out, name), make(chan struct{}), make(chan struct{}), 0
+			path, reached, placed, second := filepath.Join(out, name), make(chan struct{}), make(chan struct{}), sweeptest.Prompts{Of: sweeptest.SmallPlan[1]}
 			server.Play(func(r ollamatest.Request) http.HandlerFunc {
-				if !strings.Contains(r.Body, `"num_ctx"`) {
-					return nil
-				}
-				if prompts++; prompts == 10 {
+				if second.Next(r) && second.N == 1 {
 					close(reached)
 					<-placed
 				}

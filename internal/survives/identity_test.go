@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/ollamatest"
+	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweeptest"
 	"github.com/ollama-sweep/ollama-sweep/internal/tinymodel"
 )
@@ -48,15 +49,20 @@ func appendTo(t *testing.T, file, text string) {
 func TestSurvivesAnotherServer(t *testing.T) {
 	// The prompts of the first pair are a warm-up, those that size the prompt, and three samples;
 	// those of each other pair a warm-up and three samples.
-	const (
-		firstSample = 7
-		secondPair  = 10 // its load
-		inPair      = 12
+	type at struct {
+		pair   sweep.Cell
+		prompt int
+	}
+	var (
+		sizing      = at{sweeptest.SmallPlan[0], 3}
+		firstSample = at{sweeptest.SmallPlan[0], 7}
+		secondPair  = at{sweeptest.SmallPlan[1], 1} // its load
+		inPair      = at{sweeptest.SmallPlan[1], 3}
 	)
 	const out500 = `{"error":"llama runner process has terminated: cudaMalloc failed: out of memory"}`
 	for _, test := range []struct {
 		name    string
-		at      int               // the prompt with which the other one comes
+		at      at                // the prompt with which the other one comes
 		answers map[string]string // of it, by path
 		fails   bool              // its prompts do
 		log     string            // that it writes
@@ -66,7 +72,7 @@ func TestSurvivesAnotherServer(t *testing.T) {
 		{"version between samples", inPair, map[string]string{"/api/version": otherVersion}, false, "", false,
 			`ollama_version was "0.10.1" and is now "0.32.5": what would be measured now belongs to another sweep: start that one in a new -out folder, or bring "0.10.1" back and run the same command again`},
 		{"version with a load", secondPair, map[string]string{"/api/version": otherVersion}, false, "", false, `ollama_version was "0.10.1" and is now "0.32.5"`},
-		{"version while the prompt is sized", 3, map[string]string{"/api/version": otherVersion}, false, "", true, `ollama_version was "0.10.1" and is now "0.32.5"`},
+		{"version while the prompt is sized", sizing, map[string]string{"/api/version": otherVersion}, false, "", true, `ollama_version was "0.10.1" and is now "0.32.5"`},
 		{"version with the first sample", firstSample, map[string]string{"/api/version": otherVersion}, false, "", true, `ollama_version was "0.10.1" and is now "0.32.5"`},
 		{"model between samples", inPair, map[string]string{"/api/tags": otherDigest}, false, "", false, `digest was "0df5935b21`},
 		{"model with a load", secondPair, map[string]string{"/api/tags": otherDigest}, false, "", false, `" and is now "deadbeef`},
@@ -80,20 +86,21 @@ func TestSurvivesAnotherServer(t *testing.T) {
 			appendTo(t, log, serverStart("f16", "NVIDIA A"))
 			server, args := sweeptest.Simulated(t, out, "server_log: "+log+"\n"+sweeptest.SmallGrid)
 			generate := server.Answers["/api/generate"]
-			prompts := 0
+			prompts := sweeptest.Prompts{Of: test.at.pair}
 			server.Play(func(r ollamatest.Request) http.HandlerFunc {
+				if prompts.Next(r) && prompts.N == test.at.prompt && test.log != "" {
+					appendTo(t, log, test.log)
+				}
+				other := prompts.N >= test.at.prompt
 				if strings.Contains(r.Body, `"num_ctx"`) {
-					if prompts++; prompts == test.at && test.log != "" {
-						appendTo(t, log, test.log)
-					}
-					if test.fails && prompts >= test.at {
+					if test.fails && other {
 						return ollamatest.SayStatus(500, out500)
 					}
-					if prompts >= test.at {
+					if other {
 						return slower(generate)
 					}
 				}
-				if answer, ok := test.answers[r.Path]; ok && prompts >= test.at {
+				if answer, ok := test.answers[r.Path]; ok && other {
 					return ollamatest.Say(answer)
 				}
 				return nil
@@ -157,16 +164,14 @@ func TestSurvivesAnotherServerAfterAnAbsence(t *testing.T) {
 	out := t.TempDir()
 	server, args := sweeptest.Simulated(t, out, sweeptest.SmallGrid)
 	var mu sync.Mutex
-	prompts, onTheOther := 0, 0
+	second, onTheOther := sweeptest.Prompts{Of: sweeptest.SmallPlan[1]}, 0
 	server.Play(func(r ollamatest.Request) http.HandlerFunc {
 		mu.Lock()
 		defer mu.Unlock()
-		if strings.Contains(r.Body, `"num_ctx"`) {
-			if prompts++; prompts == 12 {
-				return ollamatest.BreakOff("")
-			}
+		if second.Next(r) && second.N == 3 {
+			return ollamatest.BreakOff("")
 		}
-		if prompts < 12 {
+		if second.N < 3 {
 			return nil
 		}
 		if strings.Contains(r.Body, `"num_ctx"`) {

@@ -31,8 +31,8 @@ const mostMemory = 300 << 20
 // what was not its own.
 func TestSurvivesServerFaults(t *testing.T) {
 	const (
-		firstOfPair = 10 // load of the second pair
-		inPair      = 12
+		firstOfPair = 1 // the load
+		inPair      = 3
 	)
 	answer := ollamatest.Captured("generate.ndjson")
 	firstLine, _, _ := strings.Cut(answer, "\n")
@@ -46,7 +46,7 @@ func TestSurvivesServerFaults(t *testing.T) {
 	for _, test := range []struct {
 		name     string
 		fault    http.HandlerFunc
-		from, to int // prompts to which it is played
+		from, to int // prompts of the pair to which it is played
 		failed   map[sweep.Cell]parse.Class
 		detail   string // of the failure
 		printed  string
@@ -83,12 +83,9 @@ func TestSurvivesServerFaults(t *testing.T) {
 				timeout = "2s"
 			}
 			server, args := sweeptest.Simulated(t, out, "cell_timeout: "+timeout+"\n"+sweeptest.SmallGrid)
-			prompts := 0
+			second := sweeptest.Prompts{Of: sweeptest.SmallPlan[1]}
 			server.Play(func(r ollamatest.Request) http.HandlerFunc {
-				if !strings.Contains(r.Body, `"num_ctx"`) {
-					return nil
-				}
-				if prompts++; prompts < test.from || prompts > test.to {
+				if !second.Next(r) || second.N < test.from || second.N > test.to {
 					return nil
 				}
 				return test.fault
@@ -97,7 +94,7 @@ func TestSurvivesServerFaults(t *testing.T) {
 			printed, code := p.Wait()
 			require.Zero(t, code, printed)
 			server.Play(nil)
-			assert.GreaterOrEqual(t, prompts, test.to, "the fault was played")
+			assert.GreaterOrEqual(t, second.N, test.to, "the fault was played")
 			assert.Contains(t, printed, test.printed)
 			cp := sweeptest.Load(t, out)
 			require.Len(t, cp.Results, len(sweeptest.SmallPlan))
@@ -141,12 +138,10 @@ func TestSurvivesServerThatStops(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			out := t.TempDir()
 			server, args := sweeptest.Simulated(t, out, sweeptest.SmallGrid)
-			on, prompts := false, 0
+			second := sweeptest.Prompts{Of: sweeptest.SmallPlan[1]}
 			server.Play(func(r ollamatest.Request) http.HandlerFunc {
-				if strings.Contains(r.Body, `"num_ctx"`) {
-					prompts++
-				}
-				if on = on || prompts == 12; on && (r.Path == "/api/generate" || r.Path == "/api/show") {
+				second.Next(r)
+				if second.N >= 3 && (r.Path == "/api/generate" || r.Path == "/api/show") {
 					return test.fault
 				}
 				return nil

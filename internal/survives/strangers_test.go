@@ -74,7 +74,7 @@ func TestSurvivesHostileNames(t *testing.T) {
 	out := t.TempDir()
 	server, args := sweeptest.Simulated(t, out, sweeptest.SmallGrid)
 	loaded := server.Answers["/api/ps"]
-	prompts := 0
+	second := sweeptest.Prompts{Of: sweeptest.SmallPlan[1]}
 	server.Play(func(r ollamatest.Request) http.HandlerFunc {
 		switch {
 		case r.Path == "/api/ps":
@@ -83,10 +83,8 @@ func TestSurvivesHostileNames(t *testing.T) {
 				loaded(&intoBuilder{ResponseWriter: w, b: &b}, r)
 				fmt.Fprint(w, strings.Replace(b.String(), `{"models":[{`, `{"models":[{"name":"`+hostile+`","model":"x","size":1,"digest":"x"},{`, 1))
 			}
-		case r.Path == "/api/generate":
-			if prompts++; prompts == 8 {
-				return ollamatest.SayStatus(http.StatusInternalServerError, `{"error":"`+hostile+`"}`)
-			}
+		case second.Next(r) && second.N == 2:
+			return ollamatest.SayStatus(http.StatusInternalServerError, `{"error":"`+hostile+`"}`)
 		}
 		return nil
 	})

@@ -1,6 +1,7 @@
 package sweeptest
 
 import (
+	"encoding/json"
 	"io"
 	"os"
 	"path/filepath"
@@ -100,4 +101,29 @@ func RequireSamples(t *testing.T, cp *sweep.Checkpoint, reported []string) {
 		have[line]--
 		require.GreaterOrEqual(t, have[line], 0, "a sample that was told of is lost: %s", line)
 	}
+}
+
+// Prompts counts the prompts that a server is sent with the settings of one cell, its load among
+// them. Where a fault is to be played is told by that and not by the prompts of all cells: on a
+// busy machine a sample can be refused, and another is measured.
+type Prompts struct {
+	Of sweep.Cell
+	N  int // so far
+}
+
+// Next reports whether the request is one of the prompts, and counts it.
+func (p *Prompts) Next(r ollamatest.Request) bool {
+	var asked struct {
+		Prompt  string
+		Options struct {
+			NumCtx   int `json:"num_ctx"`
+			NumBatch int `json:"num_batch"`
+		}
+	}
+	json.Unmarshal([]byte(r.Body), &asked) // what does not parse asks for nothing
+	if asked.Prompt == "" || (sweep.Cell{Ctx: asked.Options.NumCtx, Batch: asked.Options.NumBatch}) != p.Of {
+		return false
+	}
+	p.N++
+	return true
 }
