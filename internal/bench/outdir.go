@@ -1,9 +1,13 @@
 package bench
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/outdir"
 	"github.com/ollama-sweep/ollama-sweep/internal/report"
@@ -14,6 +18,9 @@ import (
 // checkDir refuses an out folder that holds what is not ours under our names, before anything
 // in it is touched.
 func (b *Bench) checkDir() (err error) {
+	if err := checkAccess(b.config.Out); err != nil {
+		return err
+	}
 	b.dir, err = sweep.OpenDir(b.config.Out)
 	if err != nil && b.config.Fresh == sweep.FreshAlways { // which puts aside what can't be read
 		b.dir, err = outdir.Open(b.config.Out, sweep.FileName, func() error {
@@ -34,6 +41,17 @@ func (b *Bench) checkDir() (err error) {
 		files = append(files, outdir.Models)
 	}
 	return b.dir.Check(files...)
+}
+
+// checkAccess refuses a folder in which another user has swept: some files there are added to, and
+// not replaced.
+func checkAccess(dir string) error {
+	for _, name := range []string{sweep.LockFile, sweep.JournalName, outdir.RecordFile, outdir.Models, outdir.EngineLog} {
+		if err := unix.Access(filepath.Join(dir, name), unix.R_OK|unix.W_OK); errors.Is(err, fs.ErrPermission) {
+			return fmt.Errorf("out folder %q: this user can't write %s, which is so where another one ran a sweep there: run this one as that user, or make the folder and its files this user's (chown -R)", dir, name)
+		}
+	}
+	return nil
 }
 
 // claimDir begins the record of the out folder and removes what a killed sweep left there.
