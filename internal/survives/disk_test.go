@@ -41,7 +41,8 @@ func requireStoppedByTheDisk(t *testing.T, server *ollamatest.Server, out, print
 			asked++
 		}
 	}
-	assert.LessOrEqual(t, asked, 2*samples+8, "nothing more is measured: a load and a prompt for each, the sizing, and those that were not kept")
+	refused := strings.Count(printed, "a sample does not count") // on a busy machine
+	assert.LessOrEqual(t, asked, 2*samples+8+refused, "nothing more is measured: a load and a prompt for each, the sizing, and those that were not kept")
 }
 
 // TestSurvivesAFileSizeLimit has a limit as `ulimit -f` sets it.
