@@ -77,8 +77,9 @@ func (e *expiry) unnoted(entry api.ProcessModelResponse, took time.Duration) boo
 	if !e.fresh || at.IsZero() || e.seen.IsZero() {
 		return false
 	}
-	// Somebody else's can have ended as ours began.
-	return at.Equal(e.seen) || e.late(at).Abs() <= expiryTolerance && e.late(at) < -took/2
+	// Somebody else's can have ended as ours began. That our answer was held up looks the same for
+	// short prompts.
+	return at.Equal(e.seen) || e.late(at).Abs() <= expiryTolerance && e.late(at) < -max(took/2, expiryNoted)
 }
 
 // anotherLoad reports whether the entry is of another load than ours.

@@ -62,6 +62,8 @@ func TestExpiry(t *testing.T) {
 	} {
 		assert.Equal(t, test.unnoted, e.unnoted(told(keepLoaded, test.at), time.Second), name)
 	}
+	e.ended = ours.Add(time.Hour + 40*time.Millisecond)
+	assert.False(t, e.unnoted(told(keepLoaded, time.Hour+8*time.Millisecond), 40*time.Millisecond), "ours of 8 ms, whose answer was held up")
 	var old expiry
 	for range 2 {
 		old.after(told(-time.Hour, 0), true, ours)

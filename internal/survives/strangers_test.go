@@ -43,7 +43,7 @@ func TestSurvivesUntold(t *testing.T) {
 			generate(w, r)
 		}
 	})
-	config := sweeptest.WriteConfig(t, "model: tiny\nserver_wait: 1s\nhost: http://somebody:"+secret+"@"+server.URL.Host+"\n"+manyCells)
+	config := sweeptest.WriteConfig(t, "model: tiny\nserver_wait: 1s\nhost: http://mallory:"+secret+"@"+server.URL.Host+"\n"+manyCells)
 	t.Setenv("OLLAMA_API_KEY", secret)
 	p := sweeptest.Start(t, "-config", config, "-out", out)
 	p.Await(t, "# 3/")
@@ -51,18 +51,18 @@ func TestSurvivesUntold(t *testing.T) {
 	printed, code := p.Wait()
 	assert.Equal(t, 1, code)
 	mu.Lock()
-	assert.Equal(t, []string{"somebody " + secret}, slices.Compact(sent), "the server is told")
+	assert.Equal(t, []string{"mallory " + secret}, slices.Compact(sent), "the server is told")
 	mu.Unlock()
 	assert.Contains(t, printed, "stayed away for 1s")
 	assert.NotContains(t, printed, secret)
-	assert.NotContains(t, printed, "somebody")
+	assert.NotContains(t, printed, "mallory")
 	require.NoError(t, filepath.WalkDir(out, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
 		text, err := os.ReadFile(path)
 		assert.NotContains(t, string(text), secret, path)
-		assert.NotContains(t, string(text), "somebody", path)
+		assert.NotContains(t, string(text), "mallory", path)
 		return err
 	}))
 }
