@@ -1,10 +1,13 @@
 package parse
 
 import (
+	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"os"
 	"reflect"
+	"regexp"
 	"strconv"
 	"testing"
 
@@ -105,4 +108,20 @@ func TestLogExplains(t *testing.T) {
 	assert.Equal(t, &Failure{OutOfGPUMemory, "exit status 2 (the server's log: cudaMalloc failed: out of memory)"}, f.Explained(gpu))
 	assert.Same(t, gpu, gpu.Explained(gpu))
 	assert.True(t, (&Failure{NoFigures, ""}).LogMayExplain())
+}
+
+// TestEveryClassIsDocumented: docs/reliability.md has a line for each that a cell can fail with.
+func TestEveryClassIsDocumented(t *testing.T) {
+	page, err := os.ReadFile("../docs/reliability.md")
+	require.NoError(t, err)
+	var want, rows []string
+	for _, r := range classes {
+		if r.outcome == cellFails {
+			want = append(want, fmt.Sprint(r.class, " ", r.short, " ", r.retry == retryOnce))
+		}
+	}
+	for _, row := range regexp.MustCompile("(?m)^\\| `([^`]*)` \\| `([A-Z]*)` \\| .* \\| (yes|no) \\|$").FindAllStringSubmatch(string(page), -1) {
+		rows = append(rows, fmt.Sprint(row[1], " ", row[2], " ", row[3] == "yes"))
+	}
+	assert.ElementsMatch(t, want, rows)
 }

@@ -13,11 +13,11 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/sweeptest"
 )
 
-// TestReadmeNamesItsTests: each promise has a test that is there.
-func TestReadmeNamesItsTests(t *testing.T) {
-	readme, err := os.ReadFile(filepath.Join(sweeptest.Root, "README.md"))
+// TestPromisesNameTheirTests: each promise of docs/reliability.md has a test that is there.
+func TestPromisesNameTheirTests(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join(sweeptest.Root, "docs", "reliability.md"))
 	require.NoError(t, err)
-	_, section, _ := strings.Cut(string(readme), "\n## What a sweep survives\n")
+	_, section, _ := strings.Cut(string(page), "\n## Fault tolerance\n")
 	section, _, _ = strings.Cut(section, "\n## ")
 	var tests strings.Builder
 	for _, pattern := range []string{"internal/*/*_test.go", "ollamarun/*_test.go", "scripts/*/*_test.go"} {
