@@ -237,12 +237,12 @@ func TestHours(t *testing.T) {
 	assert.Equal(t, "12,346", hours(12345*time.Hour+31*time.Minute))
 }
 
-// TestScaleTables: the tables of docs/scale.md are what the plan says.
+// TestScaleTables: the tables of docs/clusters.md are what the plan says.
 func TestScaleTables(t *testing.T) {
 	if testing.Short() {
 		t.Skip("plays a million cells")
 	}
-	doc, err := os.ReadFile("../../docs/scale.md")
+	doc, err := os.ReadFile("../../docs/clusters.md")
 	require.NoError(t, err)
 	for _, pace := range []struct {
 		name         string
