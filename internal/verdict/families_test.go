@@ -298,7 +298,7 @@ func TestFamilies(t *testing.T) {
 	}
 }
 
-// BenchmarkFamilies prints the figures of docs/recommendation.md, in percent.
+// BenchmarkFamilies prints the figures of docs/method.md, in percent.
 func BenchmarkFamilies(b *testing.B) {
 	const plays = 10
 	var names []string
