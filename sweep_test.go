@@ -49,7 +49,7 @@ func parseFlags() (code int, ok bool) {
 	flags := flag.CommandLine
 	flags.Init("the sweep", flag.ContinueOnError)
 	flags.Usage = func() {
-		fmt.Fprintln(flags.Output(), "Flags of the sweep; README.md explains them under \"Config and flags\", and `go help testflag` those of go test:")
+		fmt.Fprintln(flags.Output(), "Flags of the sweep; docs/config.md explains them, and `go help testflag` those of go test:")
 		arguments.Without("test.", flags).PrintDefaults()
 	}
 	code, ok = arguments.Parse(flags, os.Args[1:], os.Stdout, os.Stderr, listFlags)
