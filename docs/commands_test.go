@@ -67,8 +67,8 @@ func (p page) commands() (lines []string) {
 }
 
 var (
-	program = regexp.MustCompile(`\bgo (?:run|build) (\./scripts/\w+)`)
-	tests   = regexp.MustCompile(`\bgo test .*?-(run|bench) '?([\w|]+)'?(?:\s.*)? (\./internal/\w+)`)
+	program = regexp.MustCompile(`\bgo (?:run|build) (\./scripts/[\w/]+)`)
+	tests   = regexp.MustCompile(`\bgo test .*?-(run|bench) '?([\w|]+)'?(?:\s.*)? (\./internal/[\w/]+)`)
 	test    = regexp.MustCompile(`(?m)^func (Test|Benchmark)(\w+)\(`)
 )
 
