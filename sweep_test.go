@@ -18,13 +18,14 @@ import (
 
 	"github.com/ollama-sweep/ollama-sweep/internal/arguments"
 	"github.com/ollama-sweep/ollama-sweep/internal/bench"
+	"github.com/ollama-sweep/ollama-sweep/internal/config"
 	"github.com/ollama-sweep/ollama-sweep/internal/lines"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 )
 
 var (
 	configFile = flag.String("config", "testdata/demo.yaml", "`file` that says what to sweep")
-	overrides  sweep.Overrides
+	overrides  config.Overrides
 )
 
 func TestMain(m *testing.M) {

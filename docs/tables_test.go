@@ -11,8 +11,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/config"
 	"github.com/ollama-sweep/ollama-sweep/internal/report"
-	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 )
 
 var (
@@ -35,7 +35,7 @@ func TestConfigTable(t *testing.T) {
 }
 
 func configKeys() (keys []string) {
-	for field := range reflect.TypeFor[sweep.Config]().Fields() {
+	for field := range reflect.TypeFor[config.Config]().Fields() {
 		if key := field.Tag.Get("yaml"); key != "-" {
 			keys = append(keys, key)
 		}
@@ -45,7 +45,7 @@ func configKeys() (keys []string) {
 
 func configFlags() (names []string) {
 	set := flag.NewFlagSet("", flag.ContinueOnError)
-	new(sweep.Overrides).Register(set)
+	new(config.Overrides).Register(set)
 	set.VisitAll(func(f *flag.Flag) { names = append(names, f.Name) })
 	return names
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/term"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
@@ -20,7 +21,7 @@ func TestScreenText(t *testing.T) {
 	s := &screen{now: func() time.Time { return now }}
 	assert.Equal(t, "looking at what stands", s.text())
 	rate := 3445.4
-	best := &sweep.Result{NumCtx: 1024, NumBatch: 8, PromptEvalRate: &rate}
+	best := &checkpoint.Result{NumCtx: 1024, NumBatch: 8, PromptEvalRate: &rate}
 	for _, tt := range []struct {
 		p     sweep.Progress
 		later time.Duration

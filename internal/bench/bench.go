@@ -15,11 +15,15 @@ import (
 	"slices"
 	"time"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/check"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
+	"github.com/ollama-sweep/ollama-sweep/internal/config"
 	"github.com/ollama-sweep/ollama-sweep/internal/lines"
 	"github.com/ollama-sweep/ollama-sweep/internal/outdir"
 	"github.com/ollama-sweep/ollama-sweep/internal/report"
 	"github.com/ollama-sweep/ollama-sweep/internal/search"
+	"github.com/ollama-sweep/ollama-sweep/internal/shell"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
@@ -27,7 +31,7 @@ import (
 // Options say what to sweep and where to write about it.
 type Options struct {
 	Config       string // file
-	Overrides    *sweep.Overrides
+	Overrides    *config.Overrides
 	EngineSource string    // folder of the embedded engine's module
 	Stdout       io.Writer // benchmark lines, and all else on lines that begin with "# "
 	// Terminal is what Stdout leads to where a progress bar is to be drawn below what is
@@ -46,7 +50,7 @@ type Options struct {
 // Bench is a sweep that is ready to run. Make one with Open and end it with
 // Close.
 type Bench struct {
-	config sweep.Config
+	config config.Config
 	host   *url.URL      // of the server, without what follows
 	user   *url.Userinfo // nil where it wants none
 	sweep  sweep.Sweep
@@ -56,10 +60,10 @@ type Bench struct {
 	undo   []func() error  // what clearing up has to do, the last first
 	// clearBy is when the server has to be cleared up, which is done in several steps.
 	clearBy time.Time
-	locked  *sweep.Lock // of the out folder, until Close
-	dir     *outdir.Dir // the out folder
-	failed  error       // of clearing up after the run
-	lost    error       // why what was measured is not on disk, nil where it is
+	locked  *checkpoint.Lock // of the out folder, until Close
+	dir     *outdir.Dir      // the out folder
+	failed  error            // of clearing up after the run
+	lost    error            // why what was measured is not on disk, nil where it is
 
 	refresher refresher
 }
@@ -85,11 +89,11 @@ func Open(ctx context.Context, o Options) (*Bench, error) {
 }
 
 func (b *Bench) open(o Options) (err error) {
-	if b.config, err = sweep.ReadConfig(o.Config, o.Overrides); err != nil {
+	if b.config, err = config.Read(o.Config, o.Overrides); err != nil {
 		return err
 	}
 	if o.Cells > 0 {
-		b.config.Budget = sweep.Budget{Cells: o.Cells}
+		b.config.Budget = config.Budget{Cells: o.Cells}
 	}
 	plan, leftOut := b.config.Plan()
 	if b.config.Redo && !o.Named && len(plan) > 0 {
@@ -145,13 +149,13 @@ func (b *Bench) open(o Options) (err error) {
 		Store:    store,
 		Prompter: prompter,
 		Known:    known,
-		Identify: func(ctx context.Context, when sweep.Moment) (sweep.Header, error) {
+		Identify: func(ctx context.Context, when sweep.Moment) (checkpoint.Header, error) {
 			return identity.again(ctx, store.Checkpoint().Sweep, when)
 		},
 		Strategy:    strategy(b.config),
 		Prune:       b.config.Prune,
 		Repeat:      b.config.Repeat,
-		Rounds:      b.config.Order == sweep.OrderRound,
+		Rounds:      b.config.Order == config.OrderRound,
 		CellTimeout: b.config.CellTimeout,
 		RetryFailed: b.config.RetryFailed,
 		Redo:        b.config.Redo,
@@ -175,18 +179,18 @@ func (b *Bench) open(o Options) (err error) {
 	if b.screen != nil {
 		b.sweep.OnProgress = b.screen.tell
 	}
-	if b.config.Shard != (sweep.Shard{}) {
+	if b.config.Shard != (cell.Shard{}) {
 		b.sweep.Host, err = hostName(server)
 	}
 	return err
 }
 
 // strategy returns what decides on cells.
-func strategy(c sweep.Config) sweep.Strategy {
+func strategy(c config.Config) sweep.Strategy {
 	if s := search.Named(c.Strategy, c.Tolerance, c.Repeat); s != nil {
 		return s
 	}
-	return sweep.Exhaustive{Repeat: c.Repeat, Rounds: c.Order == sweep.OrderRound}
+	return sweep.Exhaustive{Repeat: c.Repeat, Rounds: c.Order == config.OrderRound}
 }
 
 // Run measures (see sweep.Sweep.Run) and clears up at once, since reports of many
@@ -231,7 +235,7 @@ func (b *Bench) restore(summary *sweep.Summary) {
 		if summary.Stop == nil {
 			summary.Stop = b.lost
 		}
-		fmt.Fprintf(b.say, "warning: %v; one checkpoint of both: go run ./scripts/report -in %s -in %s -out DIR\n", b.lost, sweep.Quoted(store.Path()), sweep.Quoted(path))
+		fmt.Fprintf(b.say, "warning: %v; one checkpoint of both: go run ./scripts/report -in %s -in %s -out DIR\n", b.lost, shell.Quoted(store.Path()), shell.Quoted(path))
 	}
 }
 
@@ -254,7 +258,7 @@ func (b *Bench) Report(summary sweep.Summary) error {
 	}
 	for _, look := range []string{report.PageFile, report.TableFile} {
 		if slices.Contains(files, look) {
-			fmt.Fprintf(b.say, "Page: %s; in words: go run ./scripts/report -v -in %s\n", filepath.Join(b.config.Out, look), sweep.Quoted(b.config.Out))
+			fmt.Fprintf(b.say, "Page: %s; in words: go run ./scripts/report -v -in %s\n", filepath.Join(b.config.Out, look), shell.Quoted(b.config.Out))
 			break
 		}
 	}
@@ -274,7 +278,7 @@ func (b *Bench) howToGoOn(summary sweep.Summary) string {
 		goesOn = "goes on with the search"
 	}
 	switch {
-	case errors.Is(summary.Stop, sweep.ErrOtherSweep):
+	case errors.Is(summary.Stop, checkpoint.ErrOtherSweep):
 		return "to go on: the same command again once all is as it was, or another -out folder for what is there now"
 	case b.config.Redo && summary.Stop != nil:
 		return "to go on: name the cells that are left with -run; the same command measures all of its cells again"
@@ -282,7 +286,7 @@ func (b *Bench) howToGoOn(summary sweep.Summary) string {
 		return "to go on: the same command with -run Sweep, and without -skip and -redo, " + goesOn
 	case cut && b.sweep.Filtered:
 		return "to go on: the same command with -run Sweep, and without -skip and -fresh, " + goesOn
-	case cut && b.config.Fresh == sweep.FreshAlways:
+	case cut && b.config.Fresh == checkpoint.FreshAlways:
 		return "to go on: the same command without -fresh " + goesOn
 	case cut:
 		return "to go on: the same command again " + goesOn
@@ -320,7 +324,7 @@ func (b *Bench) lock() error {
 	if err := os.MkdirAll(b.config.Out, 0o755); err != nil {
 		return fmt.Errorf("making the out folder: %w", err)
 	}
-	locked, err := sweep.LockFolder(b.config.Out)
+	locked, err := checkpoint.LockFolder(b.config.Out)
 	if err != nil {
 		return err
 	}
@@ -330,7 +334,7 @@ func (b *Bench) lock() error {
 
 // openStore asks the server what is swept and opens the checkpoint with that.
 // What it knows besides is for the checks.
-func (b *Bench) openStore(i *identity, subject subject, prompter *sweep.Prompter, command string) (*sweep.Store, check.Evidence, error) {
+func (b *Bench) openStore(i *identity, subject subject, prompter *sweep.Prompter, command string) (*checkpoint.Store, check.Evidence, error) {
 	header, known, err := subject.header(b.ctx, i, prompter)
 	if err != nil {
 		return nil, check.Evidence{}, err
@@ -340,7 +344,7 @@ func (b *Bench) openStore(i *identity, subject subject, prompter *sweep.Prompter
 	}
 	header.Command = command
 	header.Run = report.OneLine(os.Getenv("SWEEP_RUN"))
-	store, err := sweep.Open(b.config.Out, header, b.config.Fresh, time.Now())
+	store, err := checkpoint.Open(b.config.Out, header, b.config.Fresh, time.Now())
 	if err != nil {
 		return nil, check.Evidence{}, err
 	}
@@ -348,12 +352,12 @@ func (b *Bench) openStore(i *identity, subject subject, prompter *sweep.Prompter
 	if store.Note != "" {
 		fmt.Fprintln(b.say, store.Note)
 	}
-	return store, known, b.dir.Claim(sweep.FileName)
+	return store, known, b.dir.Claim(checkpoint.FileName)
 }
 
 // benchLines returns what adds a sample to bench.txt and to standard output. A file that
 // can't be written stops nothing, since the checkpoint has all that is in it.
-func (b *Bench) benchLines(stdout io.Writer, cp *sweep.Checkpoint) (func(*sweep.Result, parse.Sample) error, error) {
+func (b *Bench) benchLines(stdout io.Writer, cp *checkpoint.Checkpoint) (func(*checkpoint.Result, parse.Sample) error, error) {
 	file, err := report.OpenBenchLog(b.config.Out, cp)
 	if err != nil {
 		return nil, err
@@ -361,7 +365,7 @@ func (b *Bench) benchLines(stdout io.Writer, cp *sweep.Checkpoint) (func(*sweep.
 	b.atEnd(file.Close)
 	lines := report.NewBenchWriter(stdout, cp.Sweep)
 	failing := false
-	return func(r *sweep.Result, s parse.Sample) error {
+	return func(r *checkpoint.Result, s parse.Sample) error {
 		err := file.Sample(r, s)
 		if err != nil && !failing {
 			fmt.Fprintf(b.say, "warning: %s can't be kept up to date: %v\n", report.BenchFile, err)
@@ -372,9 +376,9 @@ func (b *Bench) benchLines(stdout io.Writer, cp *sweep.Checkpoint) (func(*sweep.
 }
 
 // sayLeftOut names the pairs that are no cells.
-func (b *Bench) sayLeftOut(leftOut []sweep.Cell) {
+func (b *Bench) sayLeftOut(leftOut []cell.Key) {
 	if len(leftOut) > 0 {
-		fmt.Fprintf(b.say, "left out: %s, because servers cap num_batch at num_ctx\n", sweep.Cells(leftOut))
+		fmt.Fprintf(b.say, "left out: %s, because servers cap num_batch at num_ctx\n", cell.Names(leftOut))
 	}
 }
 

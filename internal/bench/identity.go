@@ -5,6 +5,8 @@ import (
 	"context"
 	"io"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
+	"github.com/ollama-sweep/ollama-sweep/internal/config"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 	"github.com/ollama-sweep/ollama-sweep/ollamarun"
 )
@@ -14,16 +16,16 @@ type identity struct {
 	server  *ollamarun.Server
 	model   string             // that each load is made of, empty where that can't change
 	weights *ollamarun.Weights // the same
-	cfg     sweep.Config
+	cfg     config.Config
 	log     io.Writer // takes lines that begin with "# "
 }
 
 // newIdentity returns that of a subject. Over the API a template's model is made once, when the
 // sweep starts; the command makes it for each load.
-func newIdentity(server *ollamarun.Server, s subject, cfg sweep.Config, log io.Writer) *identity {
+func newIdentity(server *ollamarun.Server, s subject, cfg config.Config, log io.Writer) *identity {
 	i := &identity{server: server, cfg: cfg, log: log}
 	switch {
-	case s.template != nil && cfg.Runner == sweep.RunnerAPI:
+	case s.template != nil && cfg.Runner == config.RunnerAPI:
 	case s.fromFile():
 		i.weights = s.template.Weights()
 	default:
@@ -37,7 +39,7 @@ func newIdentity(server *ollamarun.Server, s subject, cfg sweep.Config, log io.W
 
 // again returns the header as it is now. After an absence of the server it asks for the GPUs too:
 // what took the server away may have taken one of them.
-func (i *identity) again(ctx context.Context, h sweep.Header, when sweep.Moment) (sweep.Header, error) {
+func (i *identity) again(ctx context.Context, h checkpoint.Header, when sweep.Moment) (checkpoint.Header, error) {
 	var err error
 	if h.OllamaVersion, err = i.server.Version(ctx); err != nil {
 		return h, err
@@ -66,7 +68,7 @@ func (i *identity) again(ctx context.Context, h sweep.Header, when sweep.Moment)
 }
 
 // told adds what the server's log says of its newest start, where it does.
-func told(server *ollamarun.Server, h *sweep.Header) error {
+func told(server *ollamarun.Server, h *checkpoint.Header) error {
 	start, err := server.ServerLog.Start()
 	if err != nil {
 		return err

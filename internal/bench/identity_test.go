@@ -10,6 +10,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/config"
 	"github.com/ollama-sweep/ollama-sweep/internal/ollamatest"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 	"github.com/ollama-sweep/ollama-sweep/ollamarun"
@@ -24,23 +26,23 @@ func TestIdentityOfWhatIsLoaded(t *testing.T) {
 	require.NoError(t, os.WriteFile(template, []byte("FROM tiny\nADAPTER lora.gguf\n"), 0o644))
 	for _, test := range []struct {
 		name             string
-		cfg              sweep.Config
+		cfg              config.Config
 		digests, weights bool // are looked at
 	}{
-		{"a model", sweep.Config{Model: "tiny", Runner: sweep.RunnerAPI}, true, false},
-		{"a model by the command", sweep.Config{Model: "tiny", Runner: sweep.RunnerCLI}, true, false},
-		{"a template", sweep.Config{Modelfile: template, Runner: sweep.RunnerAPI}, false, false},
-		{"a template by the command", sweep.Config{Modelfile: template, Runner: sweep.RunnerCLI}, true, true},
+		{"a model", config.Config{Model: "tiny", Runner: config.RunnerAPI}, true, false},
+		{"a model by the command", config.Config{Model: "tiny", Runner: config.RunnerCLI}, true, false},
+		{"a template", config.Config{Modelfile: template, Runner: config.RunnerAPI}, false, false},
+		{"a template by the command", config.Config{Modelfile: template, Runner: config.RunnerCLI}, true, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			test.cfg.NumCtx, test.cfg.NumBatch = sweep.Axis{List: []int{1024}}, sweep.Axis{List: []int{64}}
+			test.cfg.NumCtx, test.cfg.NumBatch = cell.Axis{List: []int{1024}}, cell.Axis{List: []int{64}}
 			require.NoError(t, os.WriteFile(adapter, []byte("one"), 0o644))
 			fake := ollamatest.New(t)
 			server := &ollamarun.Server{URL: fake.URL}
 			s, err := newSubject(test.cfg)
 			require.NoError(t, err)
 			i := newIdentity(server, s, test.cfg, nil)
-			prompter, err := sweep.NewPrompter(sweep.Prompt{Tokens: 100}, 2)
+			prompter, err := sweep.NewPrompter(config.Prompt{Tokens: 100}, 2)
 			require.NoError(t, err)
 			h, _, err := s.header(t.Context(), i, prompter)
 			require.NoError(t, err)

@@ -6,9 +6,9 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/config"
 	"github.com/ollama-sweep/ollama-sweep/internal/lines"
 	"github.com/ollama-sweep/ollama-sweep/internal/memory"
-	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 	"github.com/ollama-sweep/ollama-sweep/ollamarun"
 )
 
@@ -22,7 +22,7 @@ type Inspection struct {
 // Inspect asks the config's server about the model, without loading it. An embedded
 // engine is started for it and ended. The error says why the model is not known; the
 // GPUs may be all the same.
-func Inspect(ctx context.Context, cfg sweep.Config, o Options) (in Inspection, err error) {
+func Inspect(ctx context.Context, cfg config.Config, o Options) (in Inspection, err error) {
 	scratch, err := os.MkdirTemp("", "ollama-sweep-plan-")
 	if err != nil {
 		return in, err

@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/outdir"
-	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 )
 
 // TestFilesOfAnotherUser: what another user's sweep left is told at the start, and not when the first
@@ -20,7 +20,7 @@ func TestFilesOfAnotherUser(t *testing.T) {
 	if os.Getuid() == 0 && runtime.GOOS != "linux" {
 		t.Skip("root may write all, and a thread can't give that up alone here")
 	}
-	for _, name := range []string{sweep.LockFile, sweep.JournalName, outdir.RecordFile, outdir.Models, outdir.EngineLog} {
+	for _, name := range []string{checkpoint.LockFile, checkpoint.JournalName, outdir.RecordFile, outdir.Models, outdir.EngineLog} {
 		dir := t.TempDir()
 		require.NoError(t, os.Chmod(filepath.Dir(dir), 0o755))
 		path := filepath.Join(dir, name)

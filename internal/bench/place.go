@@ -7,8 +7,9 @@ import (
 	"os"
 	"strings"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
+	"github.com/ollama-sweep/ollama-sweep/internal/config"
 	"github.com/ollama-sweep/ollama-sweep/internal/report"
-	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 	"github.com/ollama-sweep/ollama-sweep/ollamarun"
 )
 
@@ -32,8 +33,8 @@ func hostName(server *ollamarun.Server) (string, error) {
 }
 
 // place returns where the sweep is measured.
-func (b *Bench) place(server *ollamarun.Server) (p sweep.Place, err error) {
-	if b.config.Engine != sweep.EngineEmbedded {
+func (b *Bench) place(server *ollamarun.Server) (p checkpoint.Place, err error) {
+	if b.config.Engine != config.EngineEmbedded {
 		p.Host = server.Address()
 	}
 	if p.Machine, err = hostName(server); err != nil {

@@ -8,24 +8,25 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
+	"github.com/ollama-sweep/ollama-sweep/internal/config"
 	"github.com/ollama-sweep/ollama-sweep/ollamarun"
 )
 
 func TestPlace(t *testing.T) {
-	at := func(engine, host string) sweep.Place {
-		b := &Bench{config: sweep.Config{Engine: engine}}
+	at := func(engine, host string) checkpoint.Place {
+		b := &Bench{config: config.Config{Engine: engine}}
 		p, err := b.place(&ollamarun.Server{URL: &url.URL{Scheme: "http", Host: host}})
 		require.NoError(t, err)
 		return p
 	}
 	t.Setenv("SWEEP_HOST", "")
 	t.Setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
-	assert.Equal(t, sweep.Place{Host: "http://127.0.0.1:11434"}, at(sweep.EngineHost, "localhost:11434"), "in a container")
-	assert.Equal(t, sweep.Place{Host: "http://gpu:11434", Machine: "gpu"}, at(sweep.EngineHost, "gpu:11434"))
-	assert.Empty(t, at(sweep.EngineEmbedded, "127.0.0.1:40000").Host, "its port is another each time")
+	assert.Equal(t, checkpoint.Place{Host: "http://127.0.0.1:11434"}, at(config.EngineHost, "localhost:11434"), "in a container")
+	assert.Equal(t, checkpoint.Place{Host: "http://gpu:11434", Machine: "gpu"}, at(config.EngineHost, "gpu:11434"))
+	assert.Empty(t, at(config.EngineEmbedded, "127.0.0.1:40000").Host, "its port is another each time")
 	t.Setenv("SWEEP_HOST", "lab-7")
-	assert.Equal(t, sweep.Place{Host: "http://gpu:11434", Machine: "lab-7", Named: true}, at(sweep.EngineHost, "gpu:11434"))
+	assert.Equal(t, checkpoint.Place{Host: "http://gpu:11434", Machine: "lab-7", Named: true}, at(config.EngineHost, "gpu:11434"))
 }
 
 func TestInContainer(t *testing.T) {

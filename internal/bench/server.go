@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/config"
+	"github.com/ollama-sweep/ollama-sweep/internal/shell"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 	"github.com/ollama-sweep/ollama-sweep/ollamarun"
 )
@@ -27,14 +29,14 @@ func (b *Bench) startServer(o Options) (*ollamarun.Server, error) {
 		fmt.Fprintf(b.say, "deleted %s, left by a run that was killed\n", name)
 	}
 	for _, name := range unsure {
-		fmt.Fprintf(b.say, "%s stays on the server: whether a sweep still uses it can't be told from here; where none does: OLLAMA_HOST=%s ollama rm %s\n", name, sweep.Quoted(server.Address()), name)
+		fmt.Fprintf(b.say, "%s stays on the server: whether a sweep still uses it can't be told from here; where none does: OLLAMA_HOST=%s ollama rm %s\n", name, shell.Quoted(server.Address()), name)
 	}
 	return server, err
 }
 
 // hostOrEngine also settles which command the cli runner calls.
 func (b *Bench) hostOrEngine(o Options) (*ollamarun.Server, error) {
-	if b.config.Engine == sweep.EngineEmbedded {
+	if b.config.Engine == config.EngineEmbedded {
 		return b.startEngine(o)
 	}
 	if b.config.Ollama == "" {
@@ -45,7 +47,7 @@ func (b *Bench) hostOrEngine(o Options) (*ollamarun.Server, error) {
 
 // parseHost reads the server's address from the config, or the environment.
 func (b *Bench) parseHost() (*url.URL, *url.Userinfo, error) {
-	if b.config.Host != "" || b.config.Engine == sweep.EngineEmbedded {
+	if b.config.Host != "" || b.config.Engine == config.EngineEmbedded {
 		return ollamarun.ParseHost(b.config.Host)
 	}
 	u, user, err := ollamarun.ParseHost(os.Getenv("OLLAMA_HOST"))
@@ -107,7 +109,7 @@ func (b *Bench) newRunner(server *ollamarun.Server, s subject) (closingRunner, e
 	// A template's weights may have to be sent.
 	ctx, cancel := context.WithTimeoutCause(b.ctx, b.config.CellTimeout, fmt.Errorf("making the model of the template took longer than %v (cell_timeout)", b.config.CellTimeout))
 	defer cancel()
-	if b.config.Runner == sweep.RunnerAPI {
+	if b.config.Runner == config.RunnerAPI {
 		return ollamarun.NewAPI(ctx, server, s.model, s.template, b.config.NumPredict)
 	}
 	template := ollamarun.FromModel(s.model)

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/check"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
+	"github.com/ollama-sweep/ollama-sweep/internal/config"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 	"github.com/ollama-sweep/ollama-sweep/ollamarun"
 )
@@ -15,8 +17,8 @@ type subject struct {
 	template *ollamarun.Modelfile
 }
 
-func newSubject(cfg sweep.Config) (subject, error) {
-	if cfg.Engine == sweep.EngineEmbedded && cfg.Model == "" {
+func newSubject(cfg config.Config) (subject, error) {
+	if cfg.Engine == config.EngineEmbedded && cfg.Model == "" {
 		cfg.Model = ollamarun.TinyModel
 	}
 	if cfg.Modelfile == "" {
@@ -48,10 +50,10 @@ func (s subject) fromFile() bool { return filepath.IsAbs(s.base()) }
 
 // header says what is swept and on what, as far as the server tells, and what
 // of that the checks go by.
-func (s subject) header(ctx context.Context, i *identity, prompter *sweep.Prompter) (sweep.Header, check.Evidence, error) {
+func (s subject) header(ctx context.Context, i *identity, prompter *sweep.Prompter) (checkpoint.Header, check.Evidence, error) {
 	server, cfg := i.server, i.cfg
 	grid := cfg.Grid()
-	h := sweep.Header{
+	h := checkpoint.Header{
 		Model:        s.model,
 		PromptSHA256: prompter.SHA256(),
 		Prompt:       cfg.Prompt.String(),
@@ -65,19 +67,19 @@ func (s subject) header(ctx context.Context, i *identity, prompter *sweep.Prompt
 	if cfg.Searches() {
 		h.Strategy = cfg.Strategy
 	}
-	known := check.Evidence{NumPredict: cfg.NumPredict, CLI: cfg.Runner == sweep.RunnerCLI, Exclusive: cfg.Exclusive}
+	known := check.Evidence{NumPredict: cfg.NumPredict, CLI: cfg.Runner == config.RunnerCLI, Exclusive: cfg.Exclusive}
 	if s.template != nil {
 		h.ModelfileSHA256, h.Modelfile = s.template.SHA256(), s.template.String()
 		known.System = len(s.template.System())
 		var err error
 		if h.Weights, err = s.template.Weights().Hash(ctx, i.log); err != nil {
-			return sweep.Header{}, check.Evidence{}, err
+			return checkpoint.Header{}, check.Evidence{}, err
 		}
 	}
 	if !s.fromFile() {
 		model, err := server.Model(ctx, s.base())
 		if err != nil {
-			return sweep.Header{}, check.Evidence{}, err
+			return checkpoint.Header{}, check.Evidence{}, err
 		}
 		h.Digest, h.Quantization = model.Digest, model.Quantization
 		known.TrainedCtx = model.TrainedCtx
@@ -87,7 +89,7 @@ func (s subject) header(ctx context.Context, i *identity, prompter *sweep.Prompt
 	}
 	h, err := i.again(ctx, h, sweep.AfterAbsence)
 	if err != nil {
-		return sweep.Header{}, check.Evidence{}, err
+		return checkpoint.Header{}, check.Evidence{}, err
 	}
 	known.Version, known.GPU, known.Log = h.OllamaVersion, len(h.GPUs()) > 0, server.ServerLog != nil
 	return h, known, nil

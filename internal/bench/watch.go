@@ -9,7 +9,8 @@ import (
 	"strings"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/check"
-	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
+	"github.com/ollama-sweep/ollama-sweep/internal/config"
 	"github.com/ollama-sweep/ollama-sweep/ollamarun"
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
@@ -17,7 +18,7 @@ import (
 // openLog has the server's log looked at from now on, where there is one to read.
 func (b *Bench) openLog(server *ollamarun.Server) (err error) {
 	log := b.config.ServerLog
-	if b.config.Engine == sweep.EngineEmbedded { // a log that is named is another server's
+	if b.config.Engine == config.EngineEmbedded { // a log that is named is another server's
 		log = filepath.Join(b.config.Out, ollamarun.EngineLog)
 	}
 	if log != "" {
@@ -28,8 +29,8 @@ func (b *Bench) openLog(server *ollamarun.Server) (err error) {
 
 // usesOurGPUs reports whether the server may compute on this machine's GPUs. The embedded
 // engine's log says what it computes on.
-func usesOurGPUs(server *ollamarun.Server, cfg sweep.Config, devices []string) bool {
-	if cfg.Engine == sweep.EngineEmbedded {
+func usesOurGPUs(server *ollamarun.Server, cfg config.Config, devices []string) bool {
+	if cfg.Engine == config.EngineEmbedded {
 		return slices.ContainsFunc(devices, func(device string) bool { return device != parse.CPU })
 	}
 	return server.Local()
@@ -37,12 +38,12 @@ func usesOurGPUs(server *ollamarun.Server, cfg sweep.Config, devices []string) b
 
 // watch has the server's CPUs and GPUs looked at from now on, where that can be done, and says
 // where one is not idle before the first load.
-func (b *Bench) watch(server *ollamarun.Server, subject subject, store *sweep.Store) error {
+func (b *Bench) watch(server *ollamarun.Server, subject subject, store *checkpoint.Store) error {
 	server.Exclusive = b.config.Exclusive
 	if err := b.sayCompany(server, subject, store); err != nil {
 		return err
 	}
-	if b.config.Engine == sweep.EngineEmbedded || server.Local() {
+	if b.config.Engine == config.EngineEmbedded || server.Local() {
 		server.CPU = ollamarun.NewCPUMonitor()
 	}
 	if !usesOurGPUs(server, b.config, store.Checkpoint().Sweep.Devices) {
@@ -66,7 +67,7 @@ func (b *Bench) watch(server *ollamarun.Server, subject subject, store *sweep.St
 
 // sayCompany tells of others that are at work on the server before the first
 // load. What is in memory beside the samples is told of with each of them.
-func (b *Bench) sayCompany(server *ollamarun.Server, subject subject, store *sweep.Store) error {
+func (b *Bench) sayCompany(server *ollamarun.Server, subject subject, store *checkpoint.Store) error {
 	company, err := server.Company(b.ctx, subject.model)
 	if err != nil {
 		return err
@@ -95,7 +96,7 @@ func (b *Bench) sayCompany(server *ollamarun.Server, subject subject, store *swe
 // claim shows other sweeps that this one is at work on the user's server, adds theirs to the company,
 // and reports whether this one is the first.
 func (b *Bench) claim(server *ollamarun.Server, model string, company *ollamarun.Company) (first bool, err error) {
-	if b.config.Engine == sweep.EngineEmbedded || filepath.IsAbs(model) { // nobody else's, or of a file, of which the runner makes a model
+	if b.config.Engine == config.EngineEmbedded || filepath.IsAbs(model) { // nobody else's, or of a file, of which the runner makes a model
 		return false, nil
 	}
 	loaded := len(company.Sweeps) > 0

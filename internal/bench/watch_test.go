@@ -6,7 +6,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 
-	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/internal/config"
 	"github.com/ollama-sweep/ollama-sweep/ollamarun"
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
@@ -17,15 +17,15 @@ func TestUsesOurGPUs(t *testing.T) {
 		devices            []string
 		want               bool
 	}{
-		{"an engine on the CPU of a machine with GPUs", sweep.EngineEmbedded, "127.0.0.1:4711", []string{parse.CPU}, false},
-		{"an engine whose log does not tell", sweep.EngineEmbedded, "127.0.0.1:4711", nil, false},
-		{"an engine on a GPU", sweep.EngineEmbedded, "127.0.0.1:4711", []string{"NVIDIA GeForce RTX 4080 (driver 12.3)"}, true},
-		{"a server of this machine", sweep.EngineHost, "127.0.0.1:11434", nil, true},
-		{"another machine's", sweep.EngineHost, "gpu:11434", []string{"NVIDIA GeForce RTX 4080 (driver 12.3)"}, false},
+		{"an engine on the CPU of a machine with GPUs", config.EngineEmbedded, "127.0.0.1:4711", []string{parse.CPU}, false},
+		{"an engine whose log does not tell", config.EngineEmbedded, "127.0.0.1:4711", nil, false},
+		{"an engine on a GPU", config.EngineEmbedded, "127.0.0.1:4711", []string{"NVIDIA GeForce RTX 4080 (driver 12.3)"}, true},
+		{"a server of this machine", config.EngineHost, "127.0.0.1:11434", nil, true},
+		{"another machine's", config.EngineHost, "gpu:11434", []string{"NVIDIA GeForce RTX 4080 (driver 12.3)"}, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			server := &ollamarun.Server{URL: &url.URL{Scheme: "http", Host: test.host}}
-			assert.Equal(t, test.want, usesOurGPUs(server, sweep.Config{Engine: test.engine}, test.devices))
+			assert.Equal(t, test.want, usesOurGPUs(server, config.Config{Engine: test.engine}, test.devices))
 		})
 	}
 }

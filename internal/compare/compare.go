@@ -14,7 +14,9 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/check"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
 	"github.com/ollama-sweep/ollama-sweep/parse"
@@ -30,10 +32,10 @@ type Comparison struct {
 	Mean  verdict.Gain // over them, the geometric mean
 	// FailNow had a rate and fail, FailBefore the other way round. OnlyOld and
 	// OnlyNew have a rate there and were not measured here.
-	FailNow, FailBefore, OnlyOld, OnlyNew []sweep.Cell
+	FailNow, FailBefore, OnlyOld, OnlyNew []cell.Key
 	// Disturbed are those of the Cells that have on one side no samples but such that were taken while
 	// the machine was busy with something else: what that may have cost is allowed for.
-	Disturbed []sweep.Cell
+	Disturbed []cell.Key
 	// OldDrift and NewDrift are how the machine changed while either sweep ran, relative; 0 where
 	// that is not known, or not more than noise. What both come to is allowed for.
 	OldDrift, NewDrift float64
@@ -41,12 +43,12 @@ type Comparison struct {
 	Limit float64
 
 	ctx, batch []int // the axes of both
-	failed     []sweep.Result
+	failed     []checkpoint.Result
 }
 
 // Cell is a cell that has a rate on both sides.
 type Cell struct {
-	sweep.Cell
+	cell.Key
 	Old, New   float64 // medians in tokens per second
 	NOld, NNew int     // samples
 	verdict.Change
@@ -57,7 +59,7 @@ type Difference struct{ Field, Old, New string }
 
 // Compare holds new against old. It is an error where no cell has a rate on both
 // sides. limit is the relative loss that is let pass: 0.05 is 5 %.
-func Compare(old, new *sweep.Checkpoint, limit float64) (*Comparison, error) {
+func Compare(old, new *checkpoint.Checkpoint, limit float64) (*Comparison, error) {
 	ofOld, ofNew := scatterOf(old), scatterOf(new)
 	c := &Comparison{Identity: identity(old.Sweep, new.Sweep), Limit: limit, OldDrift: ofOld.drift, NewDrift: ofNew.drift}
 	var pairs []verdict.Pair
@@ -74,7 +76,7 @@ func Compare(old, new *sweep.Checkpoint, limit float64) (*Comparison, error) {
 			}
 			disturbed += math.Log1p(p.Disturbed)
 			pairs = append(pairs, p)
-			c.Cells = append(c.Cells, Cell{Cell: cell, Old: verdict.Median(p.Old), New: verdict.Median(p.New), NOld: len(p.Old), NNew: len(p.New)})
+			c.Cells = append(c.Cells, Cell{Key: cell, Old: verdict.Median(p.Old), New: verdict.Median(p.New), NOld: len(p.Old), NNew: len(p.New)})
 		case rated && after != nil:
 			c.FailNow = append(c.FailNow, cell)
 		case now && before != nil:
@@ -100,15 +102,15 @@ func Compare(old, new *sweep.Checkpoint, limit float64) (*Comparison, error) {
 		c.Cells[i].Change = changes[i]
 	}
 	c.Mean = verdict.MeanChange(c.inOrder(new)).Widened((1+allowed)*math.Exp(disturbed/float64(len(c.Cells))) - 1)
-	c.ctx, c.batch = sweep.Axes(cells)
+	c.ctx, c.batch = cell.Axes(cells)
 	return c, nil
 }
 
 // inOrder returns the changes in the order in which the new sweep measured them.
-func (c *Comparison) inOrder(new *sweep.Checkpoint) []verdict.Change {
-	of := make(map[sweep.Cell]verdict.Change, len(c.Cells))
+func (c *Comparison) inOrder(new *checkpoint.Checkpoint) []verdict.Change {
+	of := make(map[cell.Key]verdict.Change, len(c.Cells))
 	for _, cell := range c.Cells {
-		of[cell.Cell] = cell.Change
+		of[cell.Key] = cell.Change
 	}
 	var changes []verdict.Change
 	for i := range new.Results {
@@ -121,22 +123,22 @@ func (c *Comparison) inOrder(new *sweep.Checkpoint) []verdict.Change {
 
 // allCells returns the cells of which there is a result on either side, in column
 // order.
-func allCells(old, new *sweep.Checkpoint) []sweep.Cell {
-	var cells []sweep.Cell
-	for _, cp := range []*sweep.Checkpoint{old, new} {
+func allCells(old, new *checkpoint.Checkpoint) []cell.Key {
+	var cells []cell.Key
+	for _, cp := range []*checkpoint.Checkpoint{old, new} {
 		for i := range cp.Results {
 			cells = append(cells, cp.Results[i].Cell())
 		}
 	}
-	slices.SortFunc(cells, sweep.Cell.Compare)
+	slices.SortFunc(cells, cell.Key.Compare)
 	return slices.Compact(cells)
 }
 
-func hasRate(r *sweep.Result) bool { return r != nil && r.PromptEvalRate != nil }
+func hasRate(r *checkpoint.Result) bool { return r != nil && r.PromptEvalRate != nil }
 
 // pair returns what is compared of a cell: on each side the samples that are not in doubt, or all of
 // them where there are none.
-func pair(before, after *sweep.Result, oldNoise, newNoise float64) verdict.Pair {
+func pair(before, after *checkpoint.Result, oldNoise, newNoise float64) verdict.Pair {
 	old, slowedOld := undisturbed(before, oldNoise)
 	new, slowedNew := undisturbed(after, newNoise)
 	return verdict.Pair{Old: old, New: new, Disturbed: (1+slowedOld)*(1+slowedNew) - 1}
@@ -144,8 +146,8 @@ func pair(before, after *sweep.Result, oldNoise, newNoise float64) verdict.Pair 
 
 // undisturbed also returns by how much the rates may be too low, relative, where all samples are
 // disturbed.
-func undisturbed(r *sweep.Result, noise float64) (rates []float64, slowed float64) {
-	if rates := r.Undisturbed(noise); len(rates) > 0 {
+func undisturbed(r *checkpoint.Result, noise float64) (rates []float64, slowed float64) {
+	if rates := sweep.Undisturbed(r, noise); len(rates) > 0 {
 		return rates, 0
 	}
 	most := 0.0
@@ -167,11 +169,11 @@ type scatter struct {
 	drift float64
 }
 
-func scatterOf(cp *sweep.Checkpoint) (s scatter) {
-	if d, ok := cp.Drift(); ok && d.Significant {
+func scatterOf(cp *checkpoint.Checkpoint) (s scatter) {
+	if d, ok := sweep.Drift(cp); ok && d.Significant {
 		s.drift = d.Change
 	}
-	v, ok := cp.Verdict()
+	v, ok := sweep.VerdictOf(cp)
 	if !ok {
 		return s
 	}
@@ -192,9 +194,9 @@ func allowance(drifts ...float64) float64 {
 }
 
 // identity returns the fields in which two sweeps differ, as far as both name them.
-func identity(old, new sweep.Header) []Difference {
-	traits := func(h sweep.Header) []sweep.Trait {
-		return append(h.Identity(), append(h.Place.Traits(), sweep.Trait{Name: "attention", Value: h.Attention}, sweep.Trait{Name: "quantization", Value: h.Quantization})...)
+func identity(old, new checkpoint.Header) []Difference {
+	traits := func(h checkpoint.Header) []checkpoint.Trait {
+		return append(h.Identity(), append(h.Place.Traits(), checkpoint.Trait{Name: "attention", Value: h.Attention}, checkpoint.Trait{Name: "quantization", Value: h.Quantization})...)
 	}
 	var differ []Difference
 	new.Place = new.Place.AsSeenFrom(old.Place)
@@ -216,10 +218,10 @@ func identity(old, new sweep.Header) []Difference {
 // promptTokens names the lengths of the prompts where they differ, which they can under
 // one prompt: sizes are made with what the server's tokenizer counts, and a server's
 // template is in them.
-func promptTokens(cells []Cell, olds, news map[sweep.Cell]*sweep.Result) (Difference, bool) {
+func promptTokens(cells []Cell, olds, news map[cell.Key]*checkpoint.Result) (Difference, bool) {
 	var before, after []int
 	for _, c := range cells {
-		a, b := olds[c.Cell], news[c.Cell]
+		a, b := olds[c.Key], news[c.Key]
 		if len(a.Samples) == 0 || len(b.Samples) == 0 { // of an older tool
 			continue
 		}
@@ -291,7 +293,7 @@ func (c *Comparison) tooFew() (cells, needed int) {
 }
 
 // classOf returns why a cell fails now.
-func (c *Comparison) classOf(cell sweep.Cell) parse.Class {
-	i := slices.IndexFunc(c.failed, func(r sweep.Result) bool { return r.Cell() == cell })
+func (c *Comparison) classOf(cell cell.Key) parse.Class {
+	i := slices.IndexFunc(c.failed, func(r checkpoint.Result) bool { return r.Cell() == cell })
 	return *c.failed[i].Error
 }

@@ -16,21 +16,22 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/benchstat"
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/golden"
 	"github.com/ollama-sweep/ollama-sweep/internal/report"
-	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
 // swept returns a sweep of num_ctx × num_batch with so many samples a cell, whose
 // rates rate gives but for noise of half a percent.
-func swept(seed uint64, ctx, batch []int, samples int, rate func(ctx, batch int) float64) *sweep.Checkpoint {
+func swept(seed uint64, ctx, batch []int, samples int, rate func(ctx, batch int) float64) *checkpoint.Checkpoint {
 	rng := rand.New(rand.NewPCG(seed, 1))
-	cp := &sweep.Checkpoint{Version: sweep.Version, Sweep: sweep.Header{Model: "tiny", Digest: "d1", OllamaVersion: "0.10.1", GPU: []string{"A"}, NumCtx: ctx, NumBatch: batch}}
+	cp := &checkpoint.Checkpoint{Version: checkpoint.Version, Sweep: checkpoint.Header{Model: "tiny", Digest: "d1", OllamaVersion: "0.10.1", GPU: []string{"A"}, NumCtx: ctx, NumBatch: batch}}
 	for _, c := range ctx {
 		for _, b := range batch {
-			r := sweep.Result{NumCtx: c, NumBatch: b}
+			r := checkpoint.Result{NumCtx: c, NumBatch: b}
 			for range samples {
 				r.Samples = append(r.Samples, parse.Sample{
 					PromptEvalCount:    10_000,
@@ -47,13 +48,13 @@ func swept(seed uint64, ctx, batch []int, samples int, rate func(ctx, batch int)
 
 func plainRate(int, int) float64 { return 1000 }
 
-func fails(cp *sweep.Checkpoint, i int, class parse.Class) {
-	cp.Results[i] = sweep.Result{NumCtx: cp.Results[i].NumCtx, NumBatch: cp.Results[i].NumBatch, Error: &class}
+func fails(cp *checkpoint.Checkpoint, i int, class parse.Class) {
+	cp.Results[i] = checkpoint.Result{NumCtx: cp.Results[i].NumCtx, NumBatch: cp.Results[i].NumBatch, Error: &class}
 }
 
 // updated is a sweep before and after an update that made one cell slower by 12 %,
 // one by 3 %, and one faster.
-func updated() (old, new *sweep.Checkpoint) {
+func updated() (old, new *checkpoint.Checkpoint) {
 	ctx, batch := []int{1024, 2048, 4096}, []int{128, 256}
 	old = swept(1, ctx, batch, 6, plainRate)
 	new = swept(2, append(ctx, 8192), batch, 6, func(ctx, batch int) float64 {
@@ -75,7 +76,7 @@ func updated() (old, new *sweep.Checkpoint) {
 // cases are what the goldens are of.
 func cases(t *testing.T) map[string]*Comparison {
 	all := make(map[string]*Comparison)
-	add := func(name string, old, new *sweep.Checkpoint, limit float64) {
+	add := func(name string, old, new *checkpoint.Checkpoint, limit float64) {
 		c, err := Compare(old, new, limit)
 		require.NoError(t, err)
 		c.OldName, c.NewName = "results/before", "results/after_1"
@@ -138,7 +139,7 @@ func TestIdentityNamesSettingsFirst(t *testing.T) {
 // hash says.
 func TestPromptTokensAreNamed(t *testing.T) {
 	old, new := updated()
-	tokens := func(cp *sweep.Checkpoint, count func(numCtx int) int) {
+	tokens := func(cp *checkpoint.Checkpoint, count func(numCtx int) int) {
 		for i := range cp.Results {
 			r := &cp.Results[i]
 			for j := range r.Samples {
@@ -197,13 +198,13 @@ func TestCompareFindsWhatChanged(t *testing.T) {
 	c := cases(t)["updated"]
 	regressed := c.Regressed()
 	require.Len(t, regressed, 1, "3 % is within the limit")
-	assert.Equal(t, sweep.Cell{Ctx: 2048, Batch: 256}, regressed[0].Cell)
+	assert.Equal(t, cell.Key{Ctx: 2048, Batch: 256}, regressed[0].Key)
 	assert.InDelta(t, -0.12, regressed[0].Ratio, 0.01)
 	assert.True(t, c.Failed())
 	assert.False(t, c.MeanRegressed())
 	assert.Len(t, c.significant(), 3)
-	assert.Equal(t, []sweep.Cell{{Ctx: 1024, Batch: 128}}, c.FailBefore)
-	assert.Equal(t, []sweep.Cell{{Ctx: 8192, Batch: 128}, {Ctx: 8192, Batch: 256}}, c.OnlyNew)
+	assert.Equal(t, []cell.Key{{Ctx: 1024, Batch: 128}}, c.FailBefore)
+	assert.Equal(t, []cell.Key{{Ctx: 8192, Batch: 128}, {Ctx: 8192, Batch: 256}}, c.OnlyNew)
 	assert.Equal(t, []Difference{{"model digest", "d1", "d2"}, {"Ollama version", "0.10.1", "0.11.0 <b>|"}}, c.Identity)
 
 	failing := cases(t)["fails_now"]
@@ -281,7 +282,7 @@ func TestManyCells(t *testing.T) {
 func TestBenchstatAgrees(t *testing.T) {
 	old, new := updated()
 	dir := t.TempDir()
-	for name, cp := range map[string]*sweep.Checkpoint{"old.txt": old, "new.txt": new} {
+	for name, cp := range map[string]*checkpoint.Checkpoint{"old.txt": old, "new.txt": new} {
 		var b bytes.Buffer
 		require.NoError(t, report.WriteBench(&b, cp))
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), b.Bytes(), 0o644))
@@ -300,9 +301,9 @@ func TestBenchstatAgrees(t *testing.T) {
 			for i, want := range map[int]float64{1: cell.Old, 3: cell.New} {
 				got, err := strconv.ParseFloat(fields[i], 64)
 				require.NoError(t, err, line)
-				assert.InEpsilon(t, want, got, 1e-5, "%v", cell.Cell) // lines have six digits
+				assert.InEpsilon(t, want, got, 1e-5, "%v", cell.Key) // lines have six digits
 			}
 		}
-		assert.True(t, found, "%v in:\n%s", cell.Cell, csv)
+		assert.True(t, found, "%v in:\n%s", cell.Key, csv)
 	}
 }

@@ -8,12 +8,13 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
 // busy has the machine seen to be busy in samples of a result, which were slowed by it.
-func busy(r *sweep.Result, samples ...int) {
+func busy(r *checkpoint.Result, samples ...int) {
 	for _, i := range samples {
 		r.Samples[i].CPU = &parse.CPUUse{Count: 2, Server: 0.9, Others: 1.1}
 		r.Samples[i].PromptEvalDuration = r.Samples[i].PromptEvalDuration * 2
@@ -30,7 +31,7 @@ func TestBusySamplesAreAllowedFor(t *testing.T) {
 	old.Results[2].SetRate()
 	c, err := Compare(old, new, 0.05)
 	require.NoError(t, err)
-	assert.Equal(t, []sweep.Cell{{Ctx: 1024, Batch: 128}}, c.Disturbed)
+	assert.Equal(t, []cell.Key{{Ctx: 1024, Batch: 128}}, c.Disturbed)
 	require.Len(t, c.Cells, 4)
 	assert.InDelta(t, -0.5, c.Cells[0].Ratio, 0.02)
 	assert.False(t, c.Cells[0].Significant, "others took 55 % of the machine, which may cost half of the rate")
@@ -70,7 +71,7 @@ func TestDriftIsAllowedFor(t *testing.T) {
 	for i, rate := range []float64{950, 900, 855} {
 		r := swept(uint64(10+i), ctx[:1], batch[:1], 3, func(int, int) float64 { return rate }).Results[0]
 		r.Timestamp = begun.Add(time.Duration(2*i+3) * time.Minute)
-		new.Remeasured = append(new.Remeasured, sweep.Remeasured{Purpose: sweep.Reference, Result: r})
+		new.Remeasured = append(new.Remeasured, checkpoint.Remeasured{Purpose: checkpoint.Reference, Result: r})
 	}
 	c, err = Compare(old, new, 0.05)
 	require.NoError(t, err)

@@ -7,9 +7,10 @@ import (
 	"io"
 	"strings"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/outdir"
 	"github.com/ollama-sweep/ollama-sweep/internal/report"
-	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 )
 
 // The names of the files in the folder.
@@ -22,7 +23,7 @@ const (
 // the names of those that were made. Where one can't be written, the other is. In a folder that
 // is not a sweep's nothing is written if a file of these names is there.
 func (c *Comparison) Write(dir string) (files []string, err error) {
-	out, err := sweep.OpenDir(dir)
+	out, err := checkpoint.OpenDir(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -53,13 +54,13 @@ func (c *Comparison) writePicture(w io.Writer) error {
 		Title:  c.OldName + " → " + c.NewName,
 		Text:   c.counts() + "; mean " + c.meanText(),
 		NumCtx: c.ctx, NumBatch: c.batch,
-		Ratio: make(map[sweep.Cell]float64), Strong: make(map[sweep.Cell]bool),
+		Ratio: make(map[cell.Key]float64), Strong: make(map[cell.Key]bool),
 		Failed: c.failed,
 	}
 	for _, cell := range c.Cells {
-		changes.Ratio[cell.Cell] = cell.Ratio
+		changes.Ratio[cell.Key] = cell.Ratio
 		if cell.Significant {
-			changes.Strong[cell.Cell] = true
+			changes.Strong[cell.Key] = true
 		}
 	}
 	return report.WriteChanges(w, changes)
@@ -119,13 +120,13 @@ func (c *Comparison) summaryMap(b *strings.Builder) {
 	if len(c.ctx) > mostColumns {
 		return
 	}
-	of := make(map[sweep.Cell]string)
+	of := make(map[cell.Key]string)
 	for _, cell := range c.Cells {
 		text := signed(cell.Ratio)
 		if cell.Significant {
 			text = "**" + text + "**"
 		}
-		of[cell.Cell] = text
+		of[cell.Key] = text
 	}
 	for _, r := range c.failed {
 		of[r.Cell()] = "✗"
@@ -138,7 +139,7 @@ func (c *Comparison) summaryMap(b *strings.Builder) {
 	for _, batch := range c.batch {
 		fmt.Fprintf(b, "| %d |", batch)
 		for _, ctx := range c.ctx {
-			fmt.Fprintf(b, " %s |", of[sweep.Cell{Ctx: ctx, Batch: batch}])
+			fmt.Fprintf(b, " %s |", of[cell.Key{Ctx: ctx, Batch: batch}])
 		}
 		b.WriteString("\n")
 	}

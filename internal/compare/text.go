@@ -5,8 +5,8 @@ import (
 	"io"
 	"strings"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/report"
-	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
 )
 
@@ -86,10 +86,10 @@ func (c *Comparison) lists() []string {
 	}
 	for _, l := range []struct {
 		name  string
-		cells []sweep.Cell
+		cells []cell.Key
 	}{{"Something else used the machine, for which intervals allow", c.Disturbed}, {"Failed and have a rate now", c.FailBefore}, {"Measured in the old sweep alone", c.OnlyOld}, {"Measured in the new sweep alone", c.OnlyNew}} {
 		if len(l.cells) > 0 {
-			lines = append(lines, l.name+": "+sweep.Cells(l.cells))
+			lines = append(lines, l.name+": "+cell.Names(l.cells))
 		}
 	}
 	if text := c.driftText(); text != "" {

@@ -15,7 +15,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/internal/shell"
 )
 
 // Resume makes the folder into hold, for each out folder of a sweep in from, the copy to resume,
@@ -91,7 +91,7 @@ func (c *folder) keepFrom(other *folder, to, resumed, kept string, w io.Writer) 
 		fmt.Fprintf(w, "what was measured there is kept in %s\n", kept)
 	default:
 		fmt.Fprintf(w, "it has samples that the other lacks, which are kept in %s; to report on both: go run ./scripts/report -in %s -in %s -out FOLDER\n",
-			kept, sweep.Quoted(resumed), sweep.Quoted(kept))
+			kept, shell.Quoted(resumed), shell.Quoted(kept))
 	}
 	return c.copyCheckpoint(to)
 }

@@ -11,7 +11,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
+	"github.com/ollama-sweep/ollama-sweep/internal/shell"
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
@@ -20,8 +21,8 @@ var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 const keptName = "kept-20260301-120000.000"
 
 // cell returns a result with samples of so many tokens per second, each of a duration of its own.
-func cell(ctx int, rates ...int) sweep.Result {
-	r := sweep.Result{NumCtx: ctx, NumBatch: 8, Timestamp: noon.Add(time.Duration(ctx) * time.Second)}
+func cell(ctx int, rates ...int) checkpoint.Result {
+	r := checkpoint.Result{NumCtx: ctx, NumBatch: 8, Timestamp: noon.Add(time.Duration(ctx) * time.Second)}
 	for _, rate := range rates {
 		r.Samples = append(r.Samples, parse.Sample{PromptEvalCount: 100, PromptEvalDuration: 100 * time.Second / time.Duration(rate)})
 	}
@@ -30,17 +31,17 @@ func cell(ctx int, rates ...int) sweep.Result {
 }
 
 // failure returns a failed cell with a long text.
-func failure(ctx int) sweep.Result {
+func failure(ctx int) checkpoint.Result {
 	class := parse.OutOfGPUMemory
-	return sweep.Result{NumCtx: ctx, NumBatch: 8, Error: &class, Detail: strings.Repeat("out of memory ", 1000), Timestamp: noon}
+	return checkpoint.Result{NumCtx: ctx, NumBatch: 8, Error: &class, Detail: strings.Repeat("out of memory ", 1000), Timestamp: noon}
 }
 
 // write makes an out folder.
-func write(t *testing.T, dir, version string, results ...sweep.Result) {
+func write(t *testing.T, dir, version string, results ...checkpoint.Result) {
 	t.Helper()
 	require.NoError(t, os.MkdirAll(dir, 0o755))
-	cp := &sweep.Checkpoint{Version: sweep.Version, Sweep: sweep.Header{Model: "m", OllamaVersion: version}, Results: results}
-	require.NoError(t, cp.Save(filepath.Join(dir, sweep.FileName)))
+	cp := &checkpoint.Checkpoint{Version: checkpoint.Version, Sweep: checkpoint.Header{Model: "m", OllamaVersion: version}, Results: results}
+	require.NoError(t, cp.Save(filepath.Join(dir, checkpoint.FileName)))
 }
 
 // two are the folders of a test: what came, and what is here.
@@ -93,7 +94,7 @@ func tree(t *testing.T, dir string) map[string]string {
 
 // TestResumeTakesTheCopyWithMoreSamples, whichever file is longer.
 func TestResumeTakesTheCopyWithMoreSamples(t *testing.T) {
-	rates, failures := []sweep.Result{cell(1, 10, 11, 12), cell(2, 10, 11, 12)}, []sweep.Result{failure(3), failure(4), failure(5)}
+	rates, failures := []checkpoint.Result{cell(1, 10, 11, 12), cell(2, 10, 11, 12)}, []checkpoint.Result{failure(3), failure(4), failure(5)}
 	for name, theirs := range map[string]bool{"that came": true, "that is here": false} {
 		t.Run(name, func(t *testing.T) {
 			f := newTwo(t)
@@ -103,15 +104,15 @@ func TestResumeTakesTheCopyWithMoreSamples(t *testing.T) {
 			}
 			write(t, more, "1", rates...)
 			write(t, less, "1", failures...)
-			best, other := tree(t, more)[sweep.FileName], tree(t, less)[sweep.FileName]
+			best, other := tree(t, more)[checkpoint.FileName], tree(t, less)[checkpoint.FileName]
 			require.Greater(t, len(other), len(best))
 
 			said := f.resume(t)
 			assert.Contains(t, said, more+" is resumed, and not "+less+": 6 samples, and 0 in the other\n")
-			assert.Equal(t, best, tree(t, f.into)["ci/"+sweep.FileName])
-			assert.Equal(t, other, tree(t, f.ours(keptName))[sweep.FileName], "the failures are kept")
+			assert.Equal(t, best, tree(t, f.into)["ci/"+checkpoint.FileName])
+			assert.Equal(t, other, tree(t, f.ours(keptName))[checkpoint.FileName], "the failures are kept")
 			assert.Contains(t, said, "kept in "+f.ours(keptName))
-			assert.Contains(t, said, "go run ./scripts/report -in "+sweep.Quoted(f.ours())+" -in "+sweep.Quoted(f.ours(keptName)))
+			assert.Contains(t, said, "go run ./scripts/report -in "+shell.Quoted(f.ours())+" -in "+shell.Quoted(f.ours(keptName)))
 		})
 	}
 }
@@ -149,19 +150,19 @@ func TestResumeOfTies(t *testing.T) {
 	f := newTwo(t)
 	write(t, f.ours(), "1", cell(1, 10))
 	write(t, f.theirs(), "1", cell(2, 10))
-	want := tree(t, f.theirs())[sweep.FileName]
+	want := tree(t, f.theirs())[checkpoint.FileName]
 	said := f.resume(t)
 	assert.Contains(t, said, f.theirs()+" is resumed, and not "+f.ours()+": both have as many samples, and it is not older\n")
-	assert.Equal(t, want, tree(t, f.ours())[sweep.FileName])
-	assert.Contains(t, tree(t, f.ours()), filepath.Join(keptName, sweep.FileName))
+	assert.Equal(t, want, tree(t, f.ours())[checkpoint.FileName])
+	assert.Contains(t, tree(t, f.ours()), filepath.Join(keptName, checkpoint.FileName))
 
 	f = newTwo(t)
 	write(t, f.ours(), "1", cell(1, 10))
 	write(t, f.theirs(), "1", cell(1, 12))
-	want = tree(t, f.ours())[sweep.FileName]
+	want = tree(t, f.ours())[checkpoint.FileName]
 	f.resume(t)
-	assert.Equal(t, want, tree(t, f.ours())[sweep.FileName])
-	assert.Contains(t, tree(t, f.ours()), filepath.Join(keptName, sweep.FileName))
+	assert.Equal(t, want, tree(t, f.ours())[checkpoint.FileName])
+	assert.Contains(t, tree(t, f.ours()), filepath.Join(keptName, checkpoint.FileName))
 }
 
 // TestResumeOfWhatCannotBeRead: it loses, and is kept to the byte, with all that belongs to it.
@@ -175,26 +176,26 @@ func TestResumeOfWhatCannotBeRead(t *testing.T) {
 					broken, whole = whole, broken
 				}
 				write(t, whole, "1", cell(1, 10))
-				want := tree(t, whole)[sweep.FileName]
+				want := tree(t, whole)[checkpoint.FileName]
 				require.NoError(t, os.MkdirAll(broken, 0o755))
-				require.NoError(t, os.WriteFile(filepath.Join(broken, sweep.FileName), []byte(damage), 0o644))
+				require.NoError(t, os.WriteFile(filepath.Join(broken, checkpoint.FileName), []byte(damage), 0o644))
 				require.NoError(t, os.WriteFile(filepath.Join(broken, stem+".journal"), []byte("newest"), 0o644))
 				said := f.resume(t)
 				assert.Contains(t, said, whole+" is resumed, and not "+broken+": the other can't be read\n")
-				assert.Equal(t, want, tree(t, f.ours())[sweep.FileName])
+				assert.Equal(t, want, tree(t, f.ours())[checkpoint.FileName])
 				assert.NotContains(t, tree(t, f.ours()), stem+".journal", "of the other copy")
-				assert.Equal(t, map[string]string{sweep.FileName: damage, stem + ".journal": "newest"}, tree(t, f.ours(keptName)))
+				assert.Equal(t, map[string]string{checkpoint.FileName: damage, stem + ".journal": "newest"}, tree(t, f.ours(keptName)))
 			}
 		})
 	}
 	f := newTwo(t)
 	for _, dir := range []string{f.ours(), f.theirs()} {
 		require.NoError(t, os.MkdirAll(dir, 0o755))
-		require.NoError(t, os.WriteFile(filepath.Join(dir, sweep.FileName), []byte(dir), 0o644))
+		require.NoError(t, os.WriteFile(filepath.Join(dir, checkpoint.FileName), []byte(dir), 0o644))
 	}
 	assert.Contains(t, f.resume(t), "neither can be read")
-	assert.Equal(t, f.ours(), tree(t, f.ours())[sweep.FileName])
-	assert.Equal(t, f.theirs(), tree(t, f.ours(keptName))[sweep.FileName])
+	assert.Equal(t, f.ours(), tree(t, f.ours())[checkpoint.FileName])
+	assert.Equal(t, f.theirs(), tree(t, f.ours(keptName))[checkpoint.FileName])
 }
 
 // TestResumeOfAnotherSweep: more samples of another Ollama say nothing.
@@ -202,10 +203,10 @@ func TestResumeOfAnotherSweep(t *testing.T) {
 	f := newTwo(t)
 	write(t, f.ours(), "1", cell(1, 10, 11, 12))
 	write(t, f.theirs(), "2", cell(2, 10))
-	old := tree(t, f.ours())[sweep.FileName]
+	old := tree(t, f.ours())[checkpoint.FileName]
 	assert.Contains(t, f.resume(t), "it is newer, and of another sweep\n")
-	assert.Equal(t, tree(t, f.theirs())[sweep.FileName], tree(t, f.ours())[sweep.FileName])
-	assert.Equal(t, old, tree(t, f.ours(keptName))[sweep.FileName])
+	assert.Equal(t, tree(t, f.theirs())[checkpoint.FileName], tree(t, f.ours())[checkpoint.FileName])
+	assert.Equal(t, old, tree(t, f.ours(keptName))[checkpoint.FileName])
 }
 
 // TestResumeKeepsOldCheckpointsOfBoth, of which each folder may have some.
@@ -216,13 +217,13 @@ func TestResumeKeepsOldCheckpointsOfBoth(t *testing.T) {
 	require.NoError(t, os.WriteFile(f.ours(stem+"-a.json"), []byte("ours"), 0o644))
 	require.NoError(t, os.WriteFile(f.theirs(stem+"-b.json"), []byte("theirs"), 0o644))
 	require.NoError(t, os.MkdirAll(f.ours("kept-1"), 0o755))
-	require.NoError(t, os.WriteFile(f.ours("kept-1", sweep.FileName), []byte("kept"), 0o644))
+	require.NoError(t, os.WriteFile(f.ours("kept-1", checkpoint.FileName), []byte("kept"), 0o644))
 	require.NoError(t, os.WriteFile(f.ours("report.html"), nil, 0o644))
 	f.resume(t)
 	all := tree(t, f.ours())
 	assert.Equal(t, "ours", all[stem+"-a.json"])
 	assert.Equal(t, "theirs", all[stem+"-b.json"])
-	assert.Equal(t, "kept", all[filepath.Join("kept-1", sweep.FileName)])
+	assert.Equal(t, "kept", all[filepath.Join("kept-1", checkpoint.FileName)])
 	assert.NotContains(t, all, "report.html")
 }
 

@@ -12,22 +12,22 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 )
 
 // stem begins the names of the checkpoint's files: its own, that of what is not in it yet, and
 // with a dash those of older ones.
-var stem = strings.TrimSuffix(sweep.FileName, filepath.Ext(sweep.FileName))
+var stem = strings.TrimSuffix(checkpoint.FileName, filepath.Ext(checkpoint.FileName))
 
 // folder is an out folder, as far as it matters here.
 type folder struct {
 	path string
-	cp   *sweep.Checkpoint // nil after an error
-	err  error             // why it can't be read
+	cp   *checkpoint.Checkpoint // nil after an error
+	err  error                  // why it can't be read
 }
 
 func open(path string) *folder {
-	cp, err := sweep.Load(filepath.Join(path, sweep.FileName))
+	cp, err := checkpoint.Load(filepath.Join(path, checkpoint.FileName))
 	return &folder{path, cp, err}
 }
 
@@ -99,8 +99,8 @@ func (c *folder) better(other *folder) (yes bool, why string) {
 }
 
 // results yields all that was measured.
-func results(cp *sweep.Checkpoint) func(yield func(*sweep.Result) bool) {
-	return func(yield func(*sweep.Result) bool) {
+func results(cp *checkpoint.Checkpoint) func(yield func(*checkpoint.Result) bool) {
+	return func(yield func(*checkpoint.Result) bool) {
 		for i := range cp.Results {
 			if !yield(&cp.Results[i]) {
 				return
@@ -116,7 +116,7 @@ func results(cp *sweep.Checkpoint) func(yield func(*sweep.Result) bool) {
 
 // samples counts what was measured: prompts, also those that were set aside, and the rates of an
 // older tool, which kept no more.
-func samples(cp *sweep.Checkpoint) (n int) {
+func samples(cp *checkpoint.Checkpoint) (n int) {
 	for r := range results(cp) {
 		n += len(r.Samples) + len(r.SetAside)
 		if r.PromptEvalRate != nil && len(r.Samples) == 0 {
@@ -127,7 +127,7 @@ func samples(cp *sweep.Checkpoint) (n int) {
 }
 
 // newest returns the time of the newest change.
-func newest(cp *sweep.Checkpoint) (at time.Time) {
+func newest(cp *checkpoint.Checkpoint) (at time.Time) {
 	for r := range results(cp) {
 		if r.Timestamp.After(at) {
 			at = r.Timestamp
@@ -155,7 +155,7 @@ func (c *folder) has(other *folder) bool {
 
 // facts returns a text for each thing that was measured. Two measurements have no nanosecond in
 // common in all of their durations.
-func facts(cp *sweep.Checkpoint) []string {
+func facts(cp *checkpoint.Checkpoint) []string {
 	var all []string
 	for r := range results(cp) {
 		for _, sample := range slices.Concat(r.Samples, r.SetAside) {

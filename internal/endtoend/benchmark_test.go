@@ -10,6 +10,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
+	"github.com/ollama-sweep/ollama-sweep/internal/config"
 	"github.com/ollama-sweep/ollama-sweep/internal/ollamatest"
 	"github.com/ollama-sweep/ollama-sweep/internal/search"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
@@ -38,28 +41,28 @@ func (instant) Unload(context.Context) error { return nil }
 func (instant) Settle(context.Context) error { return nil }
 
 // tinySizing is what the tiny model's tokenizer makes of prompts.
-var tinySizing = sweep.Sizing{Fixed: 63.84375, PerWord: 6.578125}
+var tinySizing = checkpoint.Sizing{Fixed: 63.84375, PerWord: 6.578125}
 
 // benchmarkSweep runs a sweep of b.N cells, whose checkpoint holds others
 // already, and returns how long that took. A server is asked who it is as often as a sweep asks.
-func benchmarkSweep(b *testing.B, runner sweep.Runner, before int, server *ollamarun.Server) (*sweep.Checkpoint, time.Duration) {
+func benchmarkSweep(b *testing.B, runner sweep.Runner, before int, server *ollamarun.Server) (*checkpoint.Checkpoint, time.Duration) {
 	dir := b.TempDir()
-	cp := &sweep.Checkpoint{Version: sweep.Version}
+	cp := &checkpoint.Checkpoint{Version: checkpoint.Version}
 	rate, _ := instantSample.PromptEvalRate()
 	for i := range before {
-		cp.Results = append(cp.Results, sweep.Result{
+		cp.Results = append(cp.Results, checkpoint.Result{
 			NumCtx: 1 << 20, NumBatch: 1 + i, PromptEvalRate: &rate, Timestamp: time.Now(), Samples: []parse.Sample{instantSample},
 			Warmup: &instantSample, ContextLength: 1 << 20, Size: 1 << 34, SizeVRAM: 1 << 34,
 		})
 	}
-	f, err := os.Create(filepath.Join(dir, sweep.FileName))
+	f, err := os.Create(filepath.Join(dir, checkpoint.FileName))
 	require.NoError(b, err)
 	require.NoError(b, cp.Encode(f))
 	require.NoError(b, f.Close())
 	s := sweeptest.InProcess(b, dir, runner, 960)
 	s.Prompter.Resize(tinySizing)
 	if server != nil {
-		s.Identify = func(ctx context.Context, when sweep.Moment) (h sweep.Header, err error) {
+		s.Identify = func(ctx context.Context, when sweep.Moment) (h checkpoint.Header, err error) {
 			if h.OllamaVersion, err = server.Version(ctx); err == nil && when >= sweep.BeforeKept {
 				h.Digest, err = server.Digest(ctx, ollamarun.TinyModel)
 			}
@@ -67,7 +70,7 @@ func benchmarkSweep(b *testing.B, runner sweep.Runner, before int, server *ollam
 		}
 	}
 	for i := range b.N {
-		s.Plan = append(s.Plan, sweep.Cell{Ctx: 1024, Batch: 16 + i%512})
+		s.Plan = append(s.Plan, cell.Key{Ctx: 1024, Batch: 16 + i%512})
 		if i >= 512 {
 			s.Plan[i].Ctx = 1024 + i/512
 		}
@@ -117,7 +120,7 @@ const repeats = 30
 // load for each sample, without a warm-up, and with the same prompt each time.
 func BenchmarkSpread(b *testing.B) {
 	runner := tinyRunner(b)
-	prompter, err := sweep.NewPrompter(sweep.Prompt{Tokens: 960}, 2)
+	prompter, err := sweep.NewPrompter(config.Prompt{Tokens: 960}, 2)
 	require.NoError(b, err)
 	prompter.Resize(tinySizing)
 	load := func(prompt func() string) parse.Sample {
@@ -179,8 +182,8 @@ func BenchmarkSpread(b *testing.B) {
 // scripts/simulate.
 func BenchmarkSearch(b *testing.B) {
 	runner := tinyRunner(b)
-	grid, _ := sweep.Grid{Ctx: steps(1024, 8192, 12), Batch: steps(8, 512, 10)}.Cells()
-	run := func(b *testing.B, plan []sweep.Cell, repeat int, strategy sweep.Strategy) (*sweep.Checkpoint, time.Duration) {
+	grid, _ := cell.Grid{Ctx: steps(1024, 8192, 12), Batch: steps(8, 512, 10)}.Cells()
+	run := func(b *testing.B, plan []cell.Key, repeat int, strategy sweep.Strategy) (*checkpoint.Checkpoint, time.Duration) {
 		s := sweeptest.InProcess(b, b.TempDir(), runner, 960)
 		s.Prompter.Resize(tinySizing)
 		s.Plan, s.Repeat, s.Strategy = plan, repeat, strategy
@@ -190,15 +193,15 @@ func BenchmarkSearch(b *testing.B) {
 		require.Zero(b, summary.Missing)
 		return s.Store.Checkpoint(), time.Since(begun)
 	}
-	rates := func(cp *sweep.Checkpoint) map[sweep.Cell]float64 {
-		of := make(map[sweep.Cell]float64)
+	rates := func(cp *checkpoint.Checkpoint) map[cell.Key]float64 {
+		of := make(map[cell.Key]float64)
 		for _, r := range cp.Results {
 			of[r.Cell()] = *r.PromptEvalRate
 		}
 		return of
 	}
-	var truth map[sweep.Cell]float64
-	var best sweep.Cell
+	var truth map[cell.Key]float64
+	var best cell.Key
 	b.Run("exhaustive", func(b *testing.B) {
 		cp, wall := run(b, grid, 6, sweep.Exhaustive{Repeat: 6})
 		truth = rates(cp)
@@ -228,7 +231,7 @@ func BenchmarkSearch(b *testing.B) {
 			var duel float64
 			if found != best {
 				const rounds = 8
-				cp, _ := run(b, []sweep.Cell{found, best}, rounds, sweep.Exhaustive{Repeat: rounds, Rounds: true})
+				cp, _ := run(b, []cell.Key{found, best}, rounds, sweep.Exhaustive{Repeat: rounds, Rounds: true})
 				again := rates(cp)
 				duel = 100 * (1 - again[found]/again[best])
 			}

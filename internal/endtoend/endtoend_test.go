@@ -19,9 +19,11 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/benchstat"
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
+	"github.com/ollama-sweep/ollama-sweep/internal/config"
 	"github.com/ollama-sweep/ollama-sweep/internal/ollamatest"
 	"github.com/ollama-sweep/ollama-sweep/internal/report"
-	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweeptest"
 	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
 	"github.com/ollama-sweep/ollama-sweep/ollamarun"
@@ -77,7 +79,7 @@ func TestEndToEndHost(t *testing.T) {
 	rates := make(map[string][]float64)
 	outs := t.TempDir()
 	var lines []string // of benchmarks, the files of both
-	for _, runner := range []string{sweep.RunnerAPI, sweep.RunnerCLI} {
+	for _, runner := range []string{config.RunnerAPI, config.RunnerCLI} {
 		t.Run(runner, func(t *testing.T) {
 			out := filepath.Join(outs, runner)
 			config := sweeptest.WriteConfig(t, "model: tiny\nmodelfile: "+template+"\nrunner: "+runner+sweeptest.SmallGrid)
@@ -123,23 +125,23 @@ func TestEndToEndHost(t *testing.T) {
 	assert.Regexp(t, `│ +64 +│ +128 +│ +192 +│`, table)
 	assert.Regexp(t, `\n512 +[\d.]+k? ± ∞ ¹ +[\d.]+k? ± ∞ ¹ `, table)
 
-	require.Len(t, rates[sweep.RunnerAPI], 18)
-	require.Len(t, rates[sweep.RunnerCLI], 18)
+	require.Len(t, rates[config.RunnerAPI], 18)
+	require.Len(t, rates[config.RunnerCLI], 18)
 	// Something else may have been at work on the machine during one of the two, so
 	// that the first is measured once more, after the second.
 	out := filepath.Join(outs, "again")
-	config := sweeptest.WriteConfig(t, "model: tiny\nmodelfile: "+template+"\nrunner: api"+sweeptest.SmallGrid)
-	printed, code := sweeptest.StartRaced(t, "-config", config, "-out", out, "-host", engine.Server.URL.String()).Wait()
+	cfg := sweeptest.WriteConfig(t, "model: tiny\nmodelfile: "+template+"\nrunner: api"+sweeptest.SmallGrid)
+	printed, code := sweeptest.StartRaced(t, "-config", cfg, "-out", out, "-host", engine.Server.URL.String()).Wait()
 	require.Zero(t, code, printed)
 	for _, r := range sweeptest.Load(t, out).Results {
-		rates[sweep.RunnerAPI] = append(rates[sweep.RunnerAPI], r.SampleRates()...)
+		rates[config.RunnerAPI] = append(rates[config.RunnerAPI], r.SampleRates()...)
 	}
 	// Both are noisy, and the same: their medians lie no further apart than the
 	// samples of one of them do.
 	spread := func(v []float64) float64 { return slices.Max(v) - slices.Min(v) }
-	viaAPI, viaCLI := verdict.Median(rates[sweep.RunnerAPI]), verdict.Median(rates[sweep.RunnerCLI])
+	viaAPI, viaCLI := verdict.Median(rates[config.RunnerAPI]), verdict.Median(rates[config.RunnerCLI])
 	t.Logf("medians: api %.1f, cli %.1f tokens/s", viaAPI, viaCLI)
-	assert.LessOrEqual(t, math.Abs(viaAPI-viaCLI), max(spread(rates[sweep.RunnerAPI]), spread(rates[sweep.RunnerCLI])))
+	assert.LessOrEqual(t, math.Abs(viaAPI-viaCLI), max(spread(rates[config.RunnerAPI]), spread(rates[config.RunnerCLI])))
 }
 
 // TestEndToEndFailure has cells that can't be done in their time: 59,000 tokens
@@ -205,7 +207,7 @@ func TestBadInputIsRefusedFirst(t *testing.T) {
 			assert.NotZero(t, code)
 			assert.Contains(t, printed, test.want)
 			assert.NotContains(t, printed, "-ctx-start", "the message alone, without all flags")
-			assert.NoFileExists(t, filepath.Join(out, sweep.FileName))
+			assert.NoFileExists(t, filepath.Join(out, checkpoint.FileName))
 			assert.Empty(t, server.Asked(), "nothing is asked of the server")
 		})
 	}
@@ -223,7 +225,7 @@ func TestFlagsAreListed(t *testing.T) {
 
 func TestOneAtATimeInAFolder(t *testing.T) {
 	out := t.TempDir()
-	require.NoError(t, flock.New(filepath.Join(out, sweep.LockFile)).Lock())
+	require.NoError(t, flock.New(filepath.Join(out, checkpoint.LockFile)).Lock())
 	printed, code := sweeptest.Start(t, "-config", sweeptest.WriteConfig(t, "model: m\n"+sweeptest.SmallGrid), "-out", out).Wait()
 	assert.Equal(t, 1, code)
 	assert.Contains(t, printed, "another sweep is at work in "+out+": wait for it, or use another folder with -out")
@@ -247,7 +249,7 @@ func TestNoCellHasTheName(t *testing.T) {
 	assert.Contains(t, printed, `-run "Sweep/ctx=1024/batch=63$": `+names)
 	assert.NotContains(t, printed, "files in ")
 	assert.NoFileExists(t, filepath.Join(out, report.TableFile))
-	assert.NoFileExists(t, filepath.Join(out, sweep.FileName))
+	assert.NoFileExists(t, filepath.Join(out, checkpoint.FileName))
 
 	printed, code = sweeptest.Start(t, append(args, "-test.run=Sweep", "-test.skip=Sweep/ctx=(512|1024)")...).Wait()
 	assert.Equal(t, 1, code, printed)
@@ -296,14 +298,14 @@ func TestRedo(t *testing.T) {
 
 	kept := regexp.MustCompile(`# the checkpoint with the old samples is kept as (.*)\n`).FindStringSubmatch(printed)
 	require.Len(t, kept, 2, printed)
-	old, err := sweep.Load(kept[1])
+	old, err := checkpoint.Load(kept[1])
 	require.NoError(t, err)
 	assert.Equal(t, before, old)
 }
 
 // requireWholeSweep checks a finished sweep against what stood in its
 // checkpoint before it was gone on with.
-func requireWholeSweep(t *testing.T, out string, before *sweep.Checkpoint, printed string) {
+func requireWholeSweep(t *testing.T, out string, before *checkpoint.Checkpoint, printed string) {
 	t.Helper()
 	cp := sweeptest.Load(t, out)
 	require.Len(t, cp.Results, len(sweeptest.SmallPlan), "none is lost")
@@ -351,10 +353,10 @@ func requireColumnOrder(t *testing.T, log string, offset int64) {
 	t.Helper()
 	data, err := os.ReadFile(log)
 	require.NoError(t, err)
-	var loads []sweep.Cell
+	var loads []cell.Key
 	for _, load := range bytes.Split(data[offset:], []byte(`msg="starting `))[1:] {
 		if s, ok := parse.ServerLog(append([]byte(`msg="starting `), load...)); ok {
-			loads = append(loads, sweep.Cell{Ctx: s.NumCtx, Batch: s.NumBatch})
+			loads = append(loads, cell.Key{Ctx: s.NumCtx, Batch: s.NumBatch})
 		}
 	}
 	assert.LessOrEqual(t, len(loads), len(sweeptest.SmallPlan)+2, "two ends, so two cells at most are loaded again")

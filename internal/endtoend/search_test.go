@@ -9,15 +9,16 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
+	"github.com/ollama-sweep/ollama-sweep/internal/config"
 	"github.com/ollama-sweep/ollama-sweep/internal/report"
-	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweeptest"
 )
 
 // TestSearches ends a search by its budget, goes on with it for a part of the
 // grid only, to its end, and then measures every cell.
 func TestSearches(t *testing.T) {
-	for _, strategy := range []string{sweep.StrategyBest, sweep.StrategyFrontier} {
+	for _, strategy := range []string{config.StrategyBest, config.StrategyFrontier} {
 		t.Run(strategy, func(t *testing.T) {
 			t.Parallel()
 			out := t.TempDir()
@@ -53,7 +54,7 @@ func TestSearches(t *testing.T) {
 			for _, file := range []string{report.TableFile, report.StatsFile, report.HeatmapFile, report.BenchFile} {
 				assert.FileExists(t, filepath.Join(out, file))
 			}
-			if strategy == sweep.StrategyFrontier {
+			if strategy == config.StrategyFrontier {
 				assert.Len(t, cp.Sweep.Search.Columns, 20)
 				assert.FileExists(t, filepath.Join(out, report.FrontierFile))
 			}
@@ -85,7 +86,7 @@ func TestSearchEmbedded(t *testing.T) {
 	assert.NotNil(t, cp.Result(cp.Sweep.Search.Best))
 	again := 0
 	for _, r := range cp.Remeasured {
-		if r.Purpose == sweep.Confirm {
+		if r.Purpose == checkpoint.Confirm {
 			again++
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/merge"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweeptest"
@@ -51,13 +52,13 @@ func TestShardsMakeTheWhole(t *testing.T) {
 	assert.Empty(t, merged.Lacking)
 	assert.Zero(t, merged.Copies)
 	assert.Empty(t, merged.Pooled)
-	var cells []sweep.Cell
+	var cells []cell.Key
 	for _, r := range merged.Checkpoint.Results {
 		cells = append(cells, r.Cell())
 		assert.Len(t, r.Samples, 3, r.Detail)
 	}
 	assert.ElementsMatch(t, sweeptest.SmallPlan, cells, "the cells of an unsharded sweep, and nothing twice")
-	spread, ok := merged.Checkpoint.Spread()
+	spread, ok := sweep.Spread(merged.Checkpoint)
 	require.True(t, ok)
 	assert.Len(t, spread.Hosts, 3)
 	assert.Len(t, spread.Cells, 2)

@@ -11,7 +11,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/check"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/ollamatest"
 	"github.com/ollama-sweep/ollama-sweep/internal/report"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
@@ -68,7 +70,7 @@ func TestTrapTruncation(t *testing.T) {
 	// 60 times 13 letters and 4 spaces, of which the last is cut off; a start of 16
 	// digits and spaces, and two tokens of the model's own: 60·25 - 3 + 64 + …
 	assert.Regexp(t, `prompt .*/p has 15[5-7]\d tokens, which with num_predict 2 do not fit the smallest num_ctx 1024`, printed)
-	assert.NoFileExists(t, filepath.Join(out, sweep.FileName))
+	assert.NoFileExists(t, filepath.Join(out, checkpoint.FileName))
 	assert.NotContains(t, printed, "Benchmark")
 
 	printed, code = sweeptest.Start(t, "-config", config, "-out", out, "-ctx-start", "2048", "-ctx-end", "4096", "-ctx-step", "2048").Wait()
@@ -108,7 +110,7 @@ func TestTrapSettings(t *testing.T) {
 			continue
 		}
 		assert.Nil(t, r.Error, r.Detail)
-		assert.Equal(t, sweep.SettingsVerified, r.Settings)
+		assert.Equal(t, checkpoint.SettingsVerified, r.Settings)
 		assert.Equal(t, min(most, r.NumBatch), r.InForce.NumBatch)
 		assert.Equal(t, r.NumBatch > most, strings.Contains(strings.Join(r.Warnings, "|"), "in force is 512 (the server's log)"), r.Warnings)
 	}
@@ -136,16 +138,16 @@ func TestSecondLooks(t *testing.T) {
 	cp := sweeptest.Load(t, out)
 	assert.Equal(t, before.Results, cp.Results)
 	assert.Equal(t, before.Remeasured, cp.Remeasured[:len(before.Remeasured)], "nothing is measured twice")
-	count := make(map[sweep.Purpose]int)
+	count := make(map[checkpoint.Purpose]int)
 	for _, r := range cp.Remeasured {
 		count[r.Purpose]++
 		assert.Greater(t, r.LoadDuration(), 100*time.Millisecond, "%s %v has a load of its own", r.Purpose, r.Cell())
 	}
-	assert.Equal(t, 3, count[sweep.Reference], "after four of twelve measurements each")
-	assert.GreaterOrEqual(t, count[sweep.Confirm], 2*5)
-	turns := make(map[sweep.Cell]int)
+	assert.Equal(t, 3, count[checkpoint.Reference], "after four of twelve measurements each")
+	assert.GreaterOrEqual(t, count[checkpoint.Confirm], 2*5)
+	turns := make(map[cell.Key]int)
 	for _, r := range cp.Remeasured {
-		if r.Purpose == sweep.Baseline {
+		if r.Purpose == checkpoint.Baseline {
 			turns[r.Cell()]++
 		}
 	}
@@ -212,7 +214,7 @@ while :; do echo "0, 93, 1095, 699.80, 70000, 87, 0x0000000000000040"; sleep 0.0
 		require.Len(t, r.Warnings, 2)
 		assert.Contains(t, r.Warnings[0], "spill: 0.0 of 0.0 GB of the model are in GPU memory", "the engine is on the CPU of a machine that has a GPU, it seems")
 		assert.Contains(t, r.Warnings[1], "thermal and power: GPU 0 was held back (HW thermal slowdown) at 93 °C, 700 W, SM clock down to 1095 MHz")
-		assert.Equal(t, sweep.SettingsAsked, r.Settings, "this server's log was not named")
+		assert.Equal(t, checkpoint.SettingsAsked, r.Settings, "this server's log was not named")
 	}
 	assert.Contains(t, printed, "# Warning: thermal and power: GPU 0 was held back")
 	table, err := os.ReadFile(filepath.Join(out, report.TableFile))
@@ -232,7 +234,7 @@ func TestServerLogOfTheUser(t *testing.T) {
 	cp := sweeptest.Load(t, out)
 	assert.Equal(t, []string{parse.CPU}, cp.Sweep.Devices)
 	for _, r := range cp.Results {
-		assert.Equal(t, sweep.SettingsVerified, r.Settings)
+		assert.Equal(t, checkpoint.SettingsVerified, r.Settings)
 		assert.Equal(t, parse.InForce{NumCtx: r.NumCtx, NumBatch: r.NumBatch, Parallel: 1}, r.InForce)
 		require.NotNil(t, r.Memory)
 		require.Len(t, r.Memory.Devices, 1)

@@ -11,7 +11,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
@@ -48,43 +49,43 @@ func manyShards(b *testing.B, shards, side int) string {
 	b.Helper()
 	dir := b.TempDir()
 	rng := rand.New(rand.NewPCG(1, 1))
-	h := header(sweep.Shard{})
+	h := header(cell.Shard{})
 	h.NumCtx, h.NumBatch = nil, nil
 	for i := range side {
 		h.NumCtx, h.NumBatch = append(h.NumCtx, 8192+64*i), append(h.NumBatch, 8+8*i)
 	}
-	parts := make([]sweep.Checkpoint, shards)
-	whole := (&sweep.Checkpoint{Sweep: h}).Plan()
-	for i, index := range sweep.Deal(whole, shards) {
+	parts := make([]checkpoint.Checkpoint, shards)
+	whole := (&checkpoint.Checkpoint{Sweep: h}).Plan()
+	for i, index := range cell.Deal(whole, shards) {
 		cp := &parts[index-1]
 		cp.Results = append(cp.Results, drawn(rng, whole[i], noon.Add(time.Duration(i)*time.Second)))
 	}
 	for i := range parts {
 		cp := &parts[i]
 		cp.Sweep = h
-		cp.Sweep.Shard = sweep.Shard{Index: i + 1, Count: shards}
+		cp.Sweep.Shard = cell.Shard{Index: i + 1, Count: shards}
 		for k := range 4 {
 			r := drawn(rng, whole[k/2*len(whole)/2], noon.Add(time.Duration(k)*time.Hour))
-			cp.Remeasured = append(cp.Remeasured, sweep.Remeasured{Purpose: sweep.HostCheck, Host: fmt.Sprint("node", i), Result: r})
+			cp.Remeasured = append(cp.Remeasured, checkpoint.Remeasured{Purpose: checkpoint.HostCheck, Host: fmt.Sprint("node", i), Result: r})
 		}
 		folder := filepath.Join(dir, fmt.Sprintf("my%s", cp.Sweep.Shard.Suffix()))
 		require.NoError(b, os.Mkdir(folder, 0o755))
-		require.NoError(b, cp.Save(filepath.Join(folder, sweep.FileName)))
+		require.NoError(b, cp.Save(filepath.Join(folder, checkpoint.FileName)))
 	}
 	return dir
 }
 
 // drawn is a cell as a real sweep has it, one prompt and a GPU's telemetry.
-func drawn(rng *rand.Rand, c sweep.Cell, at time.Time) sweep.Result {
+func drawn(rng *rand.Rand, c cell.Key, at time.Time) checkpoint.Result {
 	d := func(ms float64) time.Duration { return time.Duration(ms * (1 + 0.01*rng.NormFloat64()) * 1e6) }
 	s := parse.Sample{
 		PromptEvalCount: 7012, PromptEvalDuration: d(5680), EvalCount: 2, EvalDuration: d(40), LoadDuration: d(20), TotalDuration: d(5800), Wall: d(5810),
 		GPU: []parse.GPU{{TemperatureC: 61, SMClockMHz: 1755, PowerW: 412.5, MemoryMiB: 41210, Utilization: 100}},
 	}
 	warmup := s
-	r := sweep.Result{
+	r := checkpoint.Result{
 		NumCtx: c.Ctx, NumBatch: c.Batch, Timestamp: at, Samples: []parse.Sample{s}, Warmup: &warmup,
-		ContextLength: c.Ctx, Size: 40e9, SizeVRAM: 40e9, Settings: sweep.SettingsVerified,
+		ContextLength: c.Ctx, Size: 40e9, SizeVRAM: 40e9, Settings: checkpoint.SettingsVerified,
 	}
 	r.SetRate()
 	return r

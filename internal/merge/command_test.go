@@ -9,7 +9,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
+	"github.com/ollama-sweep/ollama-sweep/internal/config"
 )
 
 // TestMissingCommandsCanBePasted has a shell say what it makes of the commands of shards whose
@@ -18,9 +19,9 @@ func TestMissingCommandsCanBePasted(t *testing.T) {
 	for _, name := range []string{"my sweep", "it's", "$(id)", "`id`", "a;id", "~", "a\nb", "\"", "日本", "\x1b[2J"} {
 		t.Run(name, func(t *testing.T) {
 			part := shard(1, 2)
-			part.Sweep.Command = new(sweep.Overrides).Command(name + ".yaml")
+			part.Sweep.Command = new(config.Overrides).Command(name + ".yaml")
 			part.Results = part.Results[1:]
-			dir := save(t, map[string]*sweep.Checkpoint{name + "-1of2": part})
+			dir := save(t, map[string]*checkpoint.Checkpoint{name + "-1of2": part})
 			m, err := Merge([]string{filepath.Join(dir, name+"-1of2")})
 			require.NoError(t, err)
 			var commands []string

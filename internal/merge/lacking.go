@@ -6,21 +6,24 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
+	"github.com/ollama-sweep/ollama-sweep/internal/shell"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 )
 
 // Lacking is a shard or a sweep that has cells to measure.
 type Lacking struct {
-	Shard sweep.Shard // zero for a sweep that was not dealt out
-	From  string      // folder of its checkpoint, empty where there is none
-	Cells []sweep.Cell
+	Shard cell.Shard // zero for a sweep that was not dealt out
+	From  string     // folder of its checkpoint, empty where there is none
+	Cells []cell.Key
 	// Command measures them, empty for cells of the merged grid that are in nobody's.
 	Command string
 }
 
 // deal is the shards of one grid that were dealt out alike.
 type deal struct {
-	plan  []sweep.Cell
+	plan  []cell.Key
 	of    []int        // the shard of each cell, 0 without shards
 	count int          // 0 without shards
 	parts map[int]part // by shard
@@ -35,11 +38,11 @@ func (m *merger) deals() []*deal {
 		d := known[key]
 		if d == nil {
 			whole := p.header
-			whole.Shard = sweep.Shard{}
-			d = &deal{plan: (&sweep.Checkpoint{Sweep: whole}).Plan(), count: p.header.Shard.Count, parts: make(map[int]part)}
+			whole.Shard = cell.Shard{}
+			d = &deal{plan: (&checkpoint.Checkpoint{Sweep: whole}).Plan(), count: p.header.Shard.Count, parts: make(map[int]part)}
 			d.of = make([]int, len(d.plan))
 			if d.count > 0 {
-				d.of = sweep.Deal(d.plan, d.count)
+				d.of = cell.Deal(d.plan, d.count)
 			}
 			known[key] = d
 			all = append(all, d)
@@ -55,10 +58,10 @@ func (m *merger) deals() []*deal {
 func (m *merger) lacking() []Lacking {
 	have := m.cp.ByCell()
 	pruned := m.cp.Pruned()
-	owned := make(map[sweep.Cell]bool)
+	owned := make(map[cell.Key]bool)
 	var all []Lacking
 	for _, d := range m.deals() {
-		cells := make([][]sweep.Cell, d.count+1) // by shard
+		cells := make([][]cell.Key, d.count+1) // by shard
 		for i, c := range d.plan {
 			p, begun := d.parts[d.of[i]]
 			_, passedOver := pruned[c]
@@ -79,7 +82,7 @@ func (m *merger) lacking() []Lacking {
 			all = append(all, m.lack(d, index, lacks))
 		}
 	}
-	var nobodys []sweep.Cell
+	var nobodys []cell.Key
 	for _, c := range m.cp.Plan() {
 		if have[c] == nil && !owned[c] {
 			nobodys = append(nobodys, c)
@@ -92,7 +95,7 @@ func (m *merger) lacking() []Lacking {
 }
 
 // lack returns what a shard of a deal lacks, with the command that measures it.
-func (m *merger) lack(d *deal, index int, cells []sweep.Cell) Lacking {
+func (m *merger) lack(d *deal, index int, cells []cell.Key) Lacking {
 	l := Lacking{Cells: cells}
 	p, begun := d.parts[index]
 	if begun {
@@ -101,7 +104,7 @@ func (m *merger) lack(d *deal, index int, cells []sweep.Cell) Lacking {
 		p = m.sibling(d)
 	}
 	if d.count > 0 {
-		l.Shard = sweep.Shard{Index: index, Count: d.count}
+		l.Shard = cell.Shard{Index: index, Count: d.count}
 	}
 	var flags []string
 	if d.count > 0 {
@@ -114,9 +117,9 @@ func (m *merger) lack(d *deal, index int, cells []sweep.Cell) Lacking {
 		}
 	}
 	if out != "" {
-		flags = append(flags, "-out="+sweep.Quoted(out))
+		flags = append(flags, "-out="+shell.Quoted(out))
 	}
-	l.Command = p.header.Line(flags...)
+	l.Command = sweep.CommandLine(p.header, flags...)
 	return l
 }
 

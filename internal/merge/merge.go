@@ -11,7 +11,10 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/check"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
+	"github.com/ollama-sweep/ollama-sweep/internal/config"
 	"github.com/ollama-sweep/ollama-sweep/internal/search"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
@@ -19,10 +22,10 @@ import (
 
 // Merged is what was made of several checkpoints.
 type Merged struct {
-	Checkpoint *sweep.Checkpoint
+	Checkpoint *checkpoint.Checkpoint
 	// Pooled are the cells that have samples of several parts, and Copies counts the
 	// samples that stand in several parts and count once.
-	Pooled []sweep.Cell
+	Pooled []cell.Key
 	Copies int
 	// Contradictions name cells that can't both be as two parts say.
 	Contradictions []Contradiction
@@ -36,29 +39,29 @@ type Merged struct {
 
 // Contradiction is what parts say of a cell that does not go together.
 type Contradiction struct {
-	sweep.Cell
+	cell.Key
 	Text string
 }
 
 // part is what is remembered of a checkpoint that was merged.
 type part struct {
 	from   string // folder
-	header sweep.Header
+	header checkpoint.Header
 	cells  int
 	most   int // samples of the cell that has the most
-	short  []sweep.Cell
+	short  []cell.Key
 }
 
 // merger takes in one checkpoint after the other.
 type merger struct {
-	cp     *sweep.Checkpoint
+	cp     *checkpoint.Checkpoint
 	parts  []part
-	known  []known            // what the parts have in common
-	at     map[sweep.Cell]int // places in the checkpoint's results
-	by     map[sweep.Cell]int // the part that a cell's result came from first
-	pooled map[sweep.Cell]*pool
+	known  []known          // what the parts have in common
+	at     map[cell.Key]int // places in the checkpoint's results
+	by     map[cell.Key]int // the part that a cell's result came from first
+	pooled map[cell.Key]*pool
 	// pools are the cells of pooled in the order in which they came.
-	pools   []sweep.Cell
+	pools   []cell.Key
 	copies  int
 	against []Contradiction
 }
@@ -66,7 +69,7 @@ type merger struct {
 // known is a field of what was measured on what, and the folder of the first part that
 // tells it.
 type known struct {
-	sweep.Trait
+	checkpoint.Trait
 	from string
 }
 
@@ -78,16 +81,16 @@ type pool struct {
 
 func newMerger() *merger {
 	return &merger{
-		cp:     &sweep.Checkpoint{Version: sweep.Version},
-		at:     make(map[sweep.Cell]int),
-		by:     make(map[sweep.Cell]int),
-		pooled: make(map[sweep.Cell]*pool),
+		cp:     &checkpoint.Checkpoint{Version: checkpoint.Version},
+		at:     make(map[cell.Key]int),
+		by:     make(map[cell.Key]int),
+		pooled: make(map[cell.Key]*pool),
 	}
 }
 
 // add takes a checkpoint in, which must not be used afterwards. The error says why it
 // does not belong to the others.
-func (m *merger) add(from string, cp *sweep.Checkpoint) error {
+func (m *merger) add(from string, cp *checkpoint.Checkpoint) error {
 	if cp.OlderTool {
 		return fmt.Errorf("%s is an older tool's, which did not write down what was measured on what: go on with it in a sweep of its own first", from)
 	}
@@ -108,11 +111,11 @@ func (m *merger) add(from string, cp *sweep.Checkpoint) error {
 	}
 	for _, r := range cp.Remeasured {
 		// A drift is told by one machine's clock. That of the part stays a warning.
-		if r.Purpose != sweep.Reference && !slices.ContainsFunc(m.cp.Remeasured, func(other sweep.Remeasured) bool { return same(&r, &other) }) {
+		if r.Purpose != checkpoint.Reference && !slices.ContainsFunc(m.cp.Remeasured, func(other checkpoint.Remeasured) bool { return same(&r, &other) }) {
 			m.cp.Remeasured = append(m.cp.Remeasured, r)
 		}
 	}
-	if d, ok := cp.Drift(); ok && d.Significant {
+	if d, ok := sweep.Drift(cp); ok && d.Significant {
 		p.header.Warnings = append(slices.Clip(p.header.Warnings), fmt.Sprintf("%s (%s)", check.Drift(d.Change, d.Noise, d.Points), from))
 	}
 	m.parts = append(m.parts, p)
@@ -121,7 +124,7 @@ func (m *merger) add(from string, cp *sweep.Checkpoint) error {
 
 // recognize remembers what was measured on what, and says in which field a part does not
 // belong to one before it.
-func (m *merger) recognize(from string, h sweep.Header) error {
+func (m *merger) recognize(from string, h checkpoint.Header) error {
 	here := h.Identity()
 	if m.known == nil {
 		m.known = make([]known, len(here))
@@ -144,12 +147,12 @@ func (m *merger) recognize(from string, h sweep.Header) error {
 }
 
 // same reports whether two entries are one and the same measurement.
-func same(a, b *sweep.Remeasured) bool {
+func same(a, b *checkpoint.Remeasured) bool {
 	return a.Purpose == b.Purpose && a.Host == b.Host && a.Cell() == b.Cell() && a.Timestamp.Equal(b.Timestamp)
 }
 
 // take adds the result of a cell, or its samples to what stands.
-func (m *merger) take(number int, from string, r *sweep.Result) {
+func (m *merger) take(number int, from string, r *checkpoint.Result) {
 	c := r.Cell()
 	i, stands := m.at[c]
 	if !stands {
@@ -178,20 +181,20 @@ func (m *merger) take(number int, from string, r *sweep.Result) {
 		m.pools = append(m.pools, c)
 	}
 	p.parts = append(p.parts, number)
-	p.rates = append(p.rates, (&sweep.Result{Samples: fresh}).SampleRates())
+	p.rates = append(p.rates, (&checkpoint.Result{Samples: fresh}).SampleRates())
 }
 
 // merged returns what came out.
 func (m *merger) merged() *Merged {
 	m.header()
-	slices.SortStableFunc(m.cp.Results, func(a, b sweep.Result) int { return a.Timestamp.Compare(b.Timestamp) })
-	slices.SortStableFunc(m.cp.Remeasured, func(a, b sweep.Remeasured) int { return a.Timestamp.Compare(b.Timestamp) })
+	slices.SortStableFunc(m.cp.Results, func(a, b checkpoint.Result) int { return a.Timestamp.Compare(b.Timestamp) })
+	slices.SortStableFunc(m.cp.Remeasured, func(a, b checkpoint.Remeasured) int { return a.Timestamp.Compare(b.Timestamp) })
 	out := &Merged{Checkpoint: m.cp, Copies: m.copies, Pooled: m.pools, Contradictions: append(m.against, m.apart()...)}
-	slices.SortFunc(out.Pooled, sweep.Cell.Compare)
-	slices.SortStableFunc(out.Contradictions, func(a, b Contradiction) int { return a.Compare(b.Cell) })
+	slices.SortFunc(out.Pooled, cell.Key.Compare)
+	slices.SortStableFunc(out.Contradictions, func(a, b Contradiction) int { return a.Compare(b.Key) })
 	results := m.cp.ByCell()
 	for _, c := range out.Contradictions {
-		r := results[c.Cell]
+		r := results[c.Key]
 		r.Warnings = append(r.Warnings, "merge: "+c.Text)
 	}
 	m.cp.Sweep.Search = m.answer()
@@ -202,7 +205,7 @@ func (m *merger) merged() *Merged {
 // header is that of the first part, for the grid and the warnings of all.
 func (m *merger) header() {
 	h := m.parts[0].header
-	h.Shard, h.Search, h.Warnings, h.Merged = sweep.Shard{}, nil, nil, nil
+	h.Shard, h.Search, h.Warnings, h.Merged = cell.Shard{}, nil, nil, nil
 	var ctx, batch []int
 	for _, p := range m.parts {
 		if p.header.Started.Before(h.Started) {
@@ -219,7 +222,7 @@ func (m *merger) header() {
 			h.Weights = p.header.Weights
 		}
 		if h.Place != p.header.Place {
-			h.Place = sweep.Place{} // which each shard has of its own
+			h.Place = checkpoint.Place{} // which each shard has of its own
 		}
 		if p.header.Strategy != h.Strategy {
 			h.Strategy = ""
@@ -231,9 +234,9 @@ func (m *merger) header() {
 				h.Warnings = append(h.Warnings, text)
 			}
 		}
-		h.Merged = append(h.Merged, sweep.Source{From: p.from, Shard: p.header.Shard, Cells: p.cells})
+		h.Merged = append(h.Merged, checkpoint.Source{From: p.from, Shard: p.header.Shard, Cells: p.cells})
 	}
-	slices.SortStableFunc(h.Merged, func(a, b sweep.Source) int { return cmp.Compare(a.Shard.Index, b.Shard.Index) })
+	slices.SortStableFunc(h.Merged, func(a, b checkpoint.Source) int { return cmp.Compare(a.Shard.Index, b.Shard.Index) })
 	slices.Sort(ctx)
 	slices.Sort(batch)
 	h.NumCtx, h.NumBatch = slices.Compact(ctx), slices.Compact(batch)
@@ -242,12 +245,12 @@ func (m *merger) header() {
 
 // answer asks the parts' search, where all have the same, what it makes of all that
 // was measured.
-func (m *merger) answer() *sweep.Answer {
+func (m *merger) answer() *checkpoint.Answer {
 	most := 0
 	for _, p := range m.parts {
 		most = max(most, p.most)
 	}
-	strategy := search.Named(m.cp.Sweep.Strategy, sweep.DefaultTolerance, most)
+	strategy := search.Named(m.cp.Sweep.Strategy, config.DefaultTolerance, most)
 	if strategy == nil {
 		return nil
 	}
@@ -259,7 +262,7 @@ func (m *merger) answer() *sweep.Answer {
 func (m *merger) apart() []Contradiction {
 	var pairs []verdict.Pair
 	var names [][2]string
-	var cells []sweep.Cell
+	var cells []cell.Key
 	for _, c := range m.pools {
 		p := m.pooled[c]
 		slow, fast := 0, 0

@@ -11,6 +11,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
+	"github.com/ollama-sweep/ollama-sweep/internal/config"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
@@ -21,16 +24,16 @@ var (
 	bats = []int{64, 128, 256, 512}
 )
 
-func header(shard sweep.Shard) sweep.Header {
-	return sweep.Header{
+func header(shard cell.Shard) checkpoint.Header {
+	return checkpoint.Header{
 		Model: "m", Digest: "d", PromptSHA256: "p", NumPredict: 2, Runner: "api", OllamaVersion: "0.10.1", GPU: []string{"A", "A"}, Driver: "550",
 		NumCtx: ctxs, NumBatch: bats, Shard: shard, Started: noon.Add(time.Duration(shard.Index) * time.Minute), Command: "-config my.yaml -repeat=6",
 	}
 }
 
 // result is a cell with samples of these rates, in tokens per second.
-func result(c sweep.Cell, at time.Time, rates ...float64) sweep.Result {
-	r := sweep.Result{NumCtx: c.Ctx, NumBatch: c.Batch, Timestamp: at, ContextLength: c.Ctx, Settings: sweep.SettingsVerified}
+func result(c cell.Key, at time.Time, rates ...float64) checkpoint.Result {
+	r := checkpoint.Result{NumCtx: c.Ctx, NumBatch: c.Batch, Timestamp: at, ContextLength: c.Ctx, Settings: checkpoint.SettingsVerified}
 	for _, rate := range rates {
 		r.Samples = append(r.Samples, parse.Sample{PromptEvalCount: 500, PromptEvalDuration: time.Duration(500 / rate * float64(time.Second))})
 	}
@@ -38,38 +41,38 @@ func result(c sweep.Cell, at time.Time, rates ...float64) sweep.Result {
 	return r
 }
 
-func failed(c sweep.Cell, at time.Time, class parse.Class) sweep.Result {
-	return sweep.Result{NumCtx: c.Ctx, NumBatch: c.Batch, Timestamp: at, Error: &class}
+func failed(c cell.Key, at time.Time, class parse.Class) checkpoint.Result {
+	return checkpoint.Result{NumCtx: c.Ctx, NumBatch: c.Batch, Timestamp: at, Error: &class}
 }
 
 // shard is a whole one, measured on a host of its own.
-func shard(index, count int) *sweep.Checkpoint {
-	cp := &sweep.Checkpoint{Version: sweep.Version, Sweep: header(sweep.Shard{Index: index, Count: count})}
+func shard(index, count int) *checkpoint.Checkpoint {
+	cp := &checkpoint.Checkpoint{Version: checkpoint.Version, Sweep: header(cell.Shard{Index: index, Count: count})}
 	for i, c := range cp.Plan() {
 		at := cp.Sweep.Started.Add(time.Duration(i) * 10 * time.Minute)
 		cp.Results = append(cp.Results, result(c, at, 1000+float64(c.Ctx+c.Batch)/10+float64(index), 1001+float64(c.Batch)))
 	}
 	for i := range 2 {
-		cp.Remeasured = append(cp.Remeasured, sweep.Remeasured{Purpose: sweep.HostCheck, Host: fmt.Sprint("node", index),
-			Result: result(sweep.Cell{Ctx: 1024, Batch: 64}, cp.Sweep.Started.Add(time.Duration(i)*time.Hour), 1000+float64(i+index), 1001, 1002)})
+		cp.Remeasured = append(cp.Remeasured, checkpoint.Remeasured{Purpose: checkpoint.HostCheck, Host: fmt.Sprint("node", index),
+			Result: result(cell.Key{Ctx: 1024, Batch: 64}, cp.Sweep.Started.Add(time.Duration(i)*time.Hour), 1000+float64(i+index), 1001, 1002)})
 	}
 	return cp
 }
 
 // save writes checkpoints into folders of one and returns that.
-func save(t *testing.T, folders map[string]*sweep.Checkpoint) string {
+func save(t *testing.T, folders map[string]*checkpoint.Checkpoint) string {
 	t.Helper()
 	dir := t.TempDir()
 	for name, cp := range folders {
 		require.NoError(t, os.Mkdir(filepath.Join(dir, name), 0o755))
-		require.NoError(t, cp.Save(filepath.Join(dir, name, sweep.FileName)))
+		require.NoError(t, cp.Save(filepath.Join(dir, name, checkpoint.FileName)))
 	}
 	return dir
 }
 
 func shards(t *testing.T, n int) string {
 	t.Helper()
-	folders := make(map[string]*sweep.Checkpoint)
+	folders := make(map[string]*checkpoint.Checkpoint)
 	for i := range n {
 		folders[fmt.Sprintf("my-%dof%d", i+1, n)] = shard(i+1, n)
 	}
@@ -87,8 +90,8 @@ func TestMergeOfAllShards(t *testing.T) {
 	dir := shards(t, 4)
 	m, err := Merge([]string{filepath.Join(dir, "my-*of4")})
 	require.NoError(t, err)
-	whole, _ := sweep.Grid{Ctx: ctxs, Batch: bats}.Cells()
-	var cells []sweep.Cell
+	whole, _ := cell.Grid{Ctx: ctxs, Batch: bats}.Cells()
+	var cells []cell.Key
 	for _, r := range m.Checkpoint.Results {
 		cells = append(cells, r.Cell())
 	}
@@ -101,17 +104,17 @@ func TestMergeOfAllShards(t *testing.T) {
 		assert.False(t, m.Checkpoint.Results[i].Timestamp.Before(m.Checkpoint.Results[i-1].Timestamp), "in the order of measurement")
 	}
 	h := m.Checkpoint.Sweep
-	assert.Equal(t, sweep.Shard{}, h.Shard)
+	assert.Equal(t, cell.Shard{}, h.Shard)
 	assert.Equal(t, noon.Add(time.Minute), h.Started, "the earliest")
-	assert.Equal(t, sweep.Source{From: filepath.Join(dir, "my-2of4"), Shard: sweep.Shard{Index: 2, Count: 4}, Cells: 3}, h.Merged[1])
-	spread, ok := m.Checkpoint.Spread()
+	assert.Equal(t, checkpoint.Source{From: filepath.Join(dir, "my-2of4"), Shard: cell.Shard{Index: 2, Count: 4}, Cells: 3}, h.Merged[1])
+	spread, ok := sweep.Spread(m.Checkpoint)
 	require.True(t, ok)
 	assert.Len(t, spread.Hosts, 4)
 
 	path, err := m.Save("", noon)
 	require.NoError(t, err)
-	assert.Equal(t, filepath.Join(dir, "my", sweep.FileName), path, "what the folders have in common")
-	read, err := sweep.Load(path)
+	assert.Equal(t, filepath.Join(dir, "my", checkpoint.FileName), path, "what the folders have in common")
+	read, err := checkpoint.Load(path)
 	require.NoError(t, err, "it is a checkpoint like any other")
 	assert.Equal(t, m.Checkpoint, read)
 
@@ -120,7 +123,7 @@ func TestMergeOfAllShards(t *testing.T) {
 	for i := 4; i > 0; i-- {
 		in = append(in, filepath.Join(dir, fmt.Sprintf("my-%dof4", i)))
 	}
-	again, err := Merge(append(in, filepath.Join(in[0], sweep.FileName), filepath.Join(dir, "my*")))
+	again, err := Merge(append(in, filepath.Join(in[0], checkpoint.FileName), filepath.Join(dir, "my*")))
 	require.NoError(t, err)
 	assert.Equal(t, m.Checkpoint, again.Checkpoint)
 	assert.Equal(t, []string{filepath.Join(dir, "my") + ": it was merged of others"}, again.PassedOver)
@@ -135,7 +138,7 @@ func TestMergeOfAllShards(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, strings.TrimSuffix(path, ".json")+"-20260203-120000.000.json", fewer.Aside)
 	assert.Contains(t, text(t, fewer), "\nAside: what was merged there before had samples that are in none of these; it is now "+fewer.Aside+"\n")
-	read, err = sweep.Load(fewer.Aside)
+	read, err = checkpoint.Load(fewer.Aside)
 	require.NoError(t, err)
 	assert.Equal(t, m.Checkpoint, read)
 	again, err = Merge([]string{filepath.Dir(path), fewer.Aside})
@@ -144,27 +147,27 @@ func TestMergeOfAllShards(t *testing.T) {
 }
 
 func TestMergeRefuses(t *testing.T) {
-	for name, change := range map[string]func(*sweep.Header){
-		"model":          func(h *sweep.Header) { h.Model = "x" },
-		"model digest":   func(h *sweep.Header) { h.Digest = "x" },
-		"modelfile":      func(h *sweep.Header) { h.ModelfileSHA256 = "x" },
-		"prompt":         func(h *sweep.Header) { h.PromptSHA256 = "x" },
-		"num_predict":    func(h *sweep.Header) { h.NumPredict = 9 },
-		"runner":         func(h *sweep.Header) { h.Runner = "x" },
-		"Ollama version": func(h *sweep.Header) { h.OllamaVersion = "x" },
-		"GPU":            func(h *sweep.Header) { h.GPU = []string{"A"} },
-		"driver":         func(h *sweep.Header) { h.Driver = "" },
+	for name, change := range map[string]func(*checkpoint.Header){
+		"model":          func(h *checkpoint.Header) { h.Model = "x" },
+		"model digest":   func(h *checkpoint.Header) { h.Digest = "x" },
+		"modelfile":      func(h *checkpoint.Header) { h.ModelfileSHA256 = "x" },
+		"prompt":         func(h *checkpoint.Header) { h.PromptSHA256 = "x" },
+		"num_predict":    func(h *checkpoint.Header) { h.NumPredict = 9 },
+		"runner":         func(h *checkpoint.Header) { h.Runner = "x" },
+		"Ollama version": func(h *checkpoint.Header) { h.OllamaVersion = "x" },
+		"GPU":            func(h *checkpoint.Header) { h.GPU = []string{"A"} },
+		"driver":         func(h *checkpoint.Header) { h.Driver = "" },
 	} {
 		other := shard(2, 2)
 		change(&other.Sweep)
-		dir := save(t, map[string]*sweep.Checkpoint{"a": shard(1, 2), "b": other})
+		dir := save(t, map[string]*checkpoint.Checkpoint{"a": shard(1, 2), "b": other})
 		_, err := Merge([]string{filepath.Join(dir, "*")})
 		require.Error(t, err, name)
 		assert.Regexp(t, `^\S+/b does not belong to \S+/a: `+name+` is ".*" here and ".*" there$`, err.Error())
 	}
 
 	// Of the devices that a server's log tells of, the first need not be known.
-	devices := make(map[string]*sweep.Checkpoint)
+	devices := make(map[string]*checkpoint.Checkpoint)
 	for i, told := range [][]string{nil, {"A"}, nil, {"A"}, {parse.CPU}} {
 		cp := shard(i+1, 5)
 		cp.Sweep.Devices = told
@@ -177,7 +180,7 @@ func TestMergeRefuses(t *testing.T) {
 	_, err = Merge([]string{filepath.Join(dir, "d*")})
 	assert.EqualError(t, err, fmt.Sprintf(`%[1]s/d4 does not belong to %[1]s/d1: server's device is "cpu" here and "A" there`, dir))
 
-	folders := map[string]*sweep.Checkpoint{"0": shard(1, 2)}
+	folders := map[string]*checkpoint.Checkpoint{"0": shard(1, 2)}
 	for i := range 15 {
 		other := shard(2, 2)
 		other.Sweep.Driver = "x"
@@ -187,8 +190,8 @@ func TestMergeRefuses(t *testing.T) {
 	assert.Len(t, strings.Split(err.Error(), "\n"), 11, "all of them at once, but not without end")
 	assert.ErrorContains(t, err, "\nand 5 more")
 
-	dir = save(t, map[string]*sweep.Checkpoint{"a": shard(1, 2), "b": shard(2, 2)})
-	file := filepath.Join(dir, "b", sweep.FileName)
+	dir = save(t, map[string]*checkpoint.Checkpoint{"a": shard(1, 2), "b": shard(2, 2)})
+	file := filepath.Join(dir, "b", checkpoint.FileName)
 	require.NoError(t, os.WriteFile(file, []byte(`{"metadata": {}, "results": [{"num_ctx": 1, "num_batch": 1, "prompt_eval_rate": 1}]}`), 0o644))
 	_, err = Merge([]string{dir + "/*"})
 	assert.ErrorContains(t, err, "is an older tool's, which did not write down what was measured on what")
@@ -204,31 +207,31 @@ func TestMergeRefuses(t *testing.T) {
 }
 
 func TestMergePools(t *testing.T) {
-	c := []sweep.Cell{{Ctx: 1024, Batch: 64}, {Ctx: 1024, Batch: 128}, {Ctx: 1024, Batch: 256}, {Ctx: 1024, Batch: 512}, {Ctx: 2048, Batch: 64}, {Ctx: 2048, Batch: 128}, {Ctx: 2048, Batch: 256}}
+	c := []cell.Key{{Ctx: 1024, Batch: 64}, {Ctx: 1024, Batch: 128}, {Ctx: 1024, Batch: 256}, {Ctx: 1024, Batch: 512}, {Ctx: 2048, Batch: 64}, {Ctx: 2048, Batch: 128}, {Ctx: 2048, Batch: 256}}
 	steady := func(rate float64) (rates []float64) {
 		for i := range 8 {
 			rates = append(rates, rate+float64(i)/10)
 		}
 		return rates
 	}
-	a := &sweep.Checkpoint{Version: sweep.Version, Sweep: header(sweep.Shard{})}
-	a.Results = []sweep.Result{
+	a := &checkpoint.Checkpoint{Version: checkpoint.Version, Sweep: header(cell.Shard{})}
+	a.Results = []checkpoint.Result{
 		result(c[0], noon, 1000, 1010), failed(c[1], noon, parse.OutOfGPUMemory), result(c[2], noon, 1000), result(c[3], noon, 1000),
 		result(c[4], noon, steady(1000)...), failed(c[5], noon, parse.OutOfGPUMemory), result(c[6], noon, 1000),
 	}
 	a.Results[6].Size, a.Results[6].SizeVRAM = 100, 100
-	b := &sweep.Checkpoint{Version: sweep.Version, Sweep: header(sweep.Shard{})}
+	b := &checkpoint.Checkpoint{Version: checkpoint.Version, Sweep: header(cell.Shard{})}
 	later := noon.Add(time.Hour)
-	b.Results = []sweep.Result{
+	b.Results = []checkpoint.Result{
 		result(c[0], later, 1020, 1010), result(c[1], later, 1100), failed(c[2], later, parse.RunnerCrashed), result(c[3], later, 1001),
 		result(c[4], later, steady(1200)...), failed(c[5], later, parse.Timeout), result(c[6], later, 1001),
 	}
 	b.Results[3].Samples[0].PromptEvalCount = 501
 	b.Results[3].SetRate()
-	b.Results[3].Settings = sweep.SettingsAsked
+	b.Results[3].Settings = checkpoint.SettingsAsked
 	b.Results[6].Size, b.Results[6].SizeVRAM = 100, 60
 	b.Results[6].Memory = &parse.Memory{GPULayers: 20, Layers: 33}
-	dir := save(t, map[string]*sweep.Checkpoint{"a": a, "b": b})
+	dir := save(t, map[string]*checkpoint.Checkpoint{"a": a, "b": b})
 	m, err := Merge([]string{dir + "/a", dir + "/b"})
 	require.NoError(t, err)
 
@@ -240,10 +243,10 @@ func TestMergePools(t *testing.T) {
 		assert.True(t, results[c[i]].Failed(), "what failed once is none to recommend")
 		assert.Len(t, results[c[i]].Samples, 1, "and no sample is lost")
 	}
-	assert.Equal(t, sweep.SettingsAsked, results[c[3]].Settings)
+	assert.Equal(t, checkpoint.SettingsAsked, results[c[3]].Settings)
 	assert.EqualValues(t, 60, results[c[6]].SizeVRAM)
 	assert.Equal(t, b.Results[6].Memory, results[c[6]].Memory)
-	assert.Equal(t, []sweep.Cell{c[0], c[3], c[4], c[6]}, m.Pooled)
+	assert.Equal(t, []cell.Key{c[0], c[3], c[4], c[6]}, m.Pooled)
 
 	said := strings.ReplaceAll(text(t, m), dir, "")
 	for _, want := range []string{
@@ -263,20 +266,20 @@ func TestMergePools(t *testing.T) {
 	assert.Contains(t, strings.Join(results[c[4]].Warnings, "|"), "merge: 1000.4 tokens/s in ")
 	path, err := m.Save(filepath.Join(dir, "both"), noon)
 	require.NoError(t, err)
-	_, err = sweep.Load(path)
+	_, err = checkpoint.Load(path)
 	assert.NoError(t, err)
 }
 
 // TestMergeOfSamplesSetAside: a part was copied, and after that the machine was quiet and a sample
 // replaced.
 func TestMergeOfSamplesSetAside(t *testing.T) {
-	c := sweep.Cell{Ctx: 1024, Batch: 64}
-	part := func(samples, aside []float64) *sweep.Checkpoint {
+	c := cell.Key{Ctx: 1024, Batch: 64}
+	part := func(samples, aside []float64) *checkpoint.Checkpoint {
 		r := result(c, noon, samples...)
 		r.SetAside = result(c, noon, aside...).Samples
-		return &sweep.Checkpoint{Version: sweep.Version, Sweep: header(sweep.Shard{}), Results: []sweep.Result{r}}
+		return &checkpoint.Checkpoint{Version: checkpoint.Version, Sweep: header(cell.Shard{}), Results: []checkpoint.Result{r}}
 	}
-	dir := save(t, map[string]*sweep.Checkpoint{"before": part([]float64{1010, 400}, nil), "after": part([]float64{1010, 1020}, []float64{400})})
+	dir := save(t, map[string]*checkpoint.Checkpoint{"before": part([]float64{1010, 400}, nil), "after": part([]float64{1010, 1020}, []float64{400})})
 	for _, order := range [][]string{{"before", "after"}, {"after", "before"}} {
 		m, err := Merge([]string{filepath.Join(dir, order[0]), filepath.Join(dir, order[1])})
 		require.NoError(t, err)
@@ -301,11 +304,11 @@ func TestMergeTellsWhatIsMissing(t *testing.T) {
 	killed.Results[1].Samples = killed.Results[1].Samples[:1]
 	killed.Results[1].SetRate()
 	lone.Sweep.Command = ""
-	dir := save(t, map[string]*sweep.Checkpoint{"my-1of4": shard(1, 4), "my-2of4": killed, "elsewhere": lone})
+	dir := save(t, map[string]*checkpoint.Checkpoint{"my-1of4": shard(1, 4), "my-2of4": killed, "elsewhere": lone})
 	m, err := Merge([]string{dir + "/*"})
 	require.NoError(t, err)
 	require.Len(t, m.Lacking, 2)
-	assert.Equal(t, []sweep.Cell{gone, killed.Results[1].Cell()}, m.Lacking[0].Cells, "what lacks samples is to be measured further")
+	assert.Equal(t, []cell.Key{gone, killed.Results[1].Cell()}, m.Lacking[0].Cells, "what lacks samples is to be measured further")
 	assert.Equal(t, "go test -run Sweep -timeout 0 -config my.yaml -repeat=6 -shard=2/4 -out="+dir+"/my-2of4", m.Lacking[0].Command)
 	assert.Equal(t, shard(3, 4).Plan(), m.Lacking[1].Cells)
 	assert.Contains(t, text(t, m), "Missing: shard 3/4 has no checkpoint, 3 cells: ")
@@ -326,7 +329,7 @@ func TestMergeTellsWhatIsMissing(t *testing.T) {
 
 // TestMergeOfServerSettings: those of a log that does not tell are no difference.
 func TestMergeOfServerSettings(t *testing.T) {
-	settings := make(map[string]*sweep.Checkpoint)
+	settings := make(map[string]*checkpoint.Checkpoint)
 	for i, told := range []map[string]string{nil, {"OLLAMA_KV_CACHE_TYPE": "q8_0"}, nil, {"OLLAMA_KV_CACHE_TYPE": ""}} {
 		cp := shard(i+1, 4)
 		cp.Sweep.Settings = told
@@ -342,8 +345,8 @@ func TestMergeOfServerSettings(t *testing.T) {
 
 // TestMergeOfDifferentGrids: the pairs that only the merged grid has are named too.
 func TestMergeOfDifferentGrids(t *testing.T) {
-	grid := func(ctx, batch []int) *sweep.Checkpoint {
-		cp := &sweep.Checkpoint{Version: sweep.Version, Sweep: header(sweep.Shard{})}
+	grid := func(ctx, batch []int) *checkpoint.Checkpoint {
+		cp := &checkpoint.Checkpoint{Version: checkpoint.Version, Sweep: header(cell.Shard{})}
 		cp.Sweep.NumCtx, cp.Sweep.NumBatch = ctx, batch
 		for _, c := range cp.Plan() {
 			cp.Results = append(cp.Results, result(c, noon, 1000))
@@ -352,22 +355,22 @@ func TestMergeOfDifferentGrids(t *testing.T) {
 	}
 	b := grid([]int{2048}, []int{128, 256})
 	b.Results = b.Results[:1]
-	dir := save(t, map[string]*sweep.Checkpoint{"a": grid([]int{1024}, []int{64, 128}), "b": b})
+	dir := save(t, map[string]*checkpoint.Checkpoint{"a": grid([]int{1024}, []int{64, 128}), "b": b})
 	m, err := Merge([]string{dir + "/*"})
 	require.NoError(t, err)
 	require.Len(t, m.Lacking, 2)
-	assert.Equal(t, Lacking{From: dir + "/b", Cells: []sweep.Cell{{Ctx: 2048, Batch: 256}}, Command: "go test -run Sweep -timeout 0 -config my.yaml -repeat=6 -out=" + dir + "/b"}, m.Lacking[0])
-	assert.Equal(t, Lacking{Cells: []sweep.Cell{{Ctx: 1024, Batch: 256}, {Ctx: 2048, Batch: 64}}}, m.Lacking[1])
+	assert.Equal(t, Lacking{From: dir + "/b", Cells: []cell.Key{{Ctx: 2048, Batch: 256}}, Command: "go test -run Sweep -timeout 0 -config my.yaml -repeat=6 -out=" + dir + "/b"}, m.Lacking[0])
+	assert.Equal(t, Lacking{Cells: []cell.Key{{Ctx: 1024, Batch: 256}, {Ctx: 2048, Batch: 64}}}, m.Lacking[1])
 	assert.Contains(t, text(t, m), "Not planned: 2 cells: num_ctx=1024 with num_batch=256; num_ctx=2048 with num_batch=64: they are in nobody's grid")
 }
 
 // TestMergeOfSearches: the search is asked what it makes of all shards' cells, and
 // what it passed over is not missing.
 func TestMergeOfSearches(t *testing.T) {
-	folders := make(map[string]*sweep.Checkpoint)
+	folders := make(map[string]*checkpoint.Checkpoint)
 	for i := range 3 {
 		cp := shard(i+1, 4)
-		cp.Sweep.Strategy, cp.Sweep.Search = sweep.StrategyBest, &sweep.Answer{Done: i > 0}
+		cp.Sweep.Strategy, cp.Sweep.Search = config.StrategyBest, &checkpoint.Answer{Done: i > 0}
 		cp.Results = cp.Results[:2]
 		folders[fmt.Sprintf("my-%dof4", i+1)] = cp
 	}
@@ -379,5 +382,5 @@ func TestMergeOfSearches(t *testing.T) {
 	require.Len(t, m.Lacking, 2)
 	assert.Empty(t, m.Lacking[0].Cells)
 	assert.Contains(t, text(t, m), "Missing: the search of "+dir+"/my-1of4 has not come to its end\n  go test ")
-	assert.Equal(t, sweep.Shard{Index: 4, Count: 4}, m.Lacking[1].Shard)
+	assert.Equal(t, cell.Shard{Index: 4, Count: 4}, m.Lacking[1].Shard)
 }

@@ -5,7 +5,7 @@ import (
 	"reflect"
 	"slices"
 
-	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
@@ -24,7 +24,7 @@ func withoutCopies(have, samples []parse.Sample) []parse.Sample {
 // setAside takes what either part has set aside from the samples of both, and returns those of r
 // that are left and that have lacks. A part that was copied before its machine was quiet again has
 // such samples among those that count.
-func setAside(have, r *sweep.Result) (fresh []parse.Sample) {
+func setAside(have, r *checkpoint.Result) (fresh []parse.Sample) {
 	fresh = withoutCopies(slices.Concat(have.Samples, have.SetAside), r.Samples)
 	have.Samples = withoutCopies(r.SetAside, have.Samples)
 	have.SetAside = append(slices.Clip(have.SetAside), withoutCopies(have.SetAside, r.SetAside)...)
@@ -33,7 +33,7 @@ func setAside(have, r *sweep.Result) (fresh []parse.Sample) {
 
 // join adds the fresh samples of r, another part's result of the cell, to have. A
 // cell that failed in one of the parts is a failed one: it is none to recommend.
-func join(have *sweep.Result, r *sweep.Result, fresh []parse.Sample) {
+func join(have *checkpoint.Result, r *checkpoint.Result, fresh []parse.Sample) {
 	have.Samples = append(slices.Clip(have.Samples), fresh...)
 	if have.Error == nil {
 		have.Error, have.Detail = r.Error, r.Detail
@@ -44,7 +44,7 @@ func join(have *sweep.Result, r *sweep.Result, fresh []parse.Sample) {
 	if have.Memory == nil {
 		have.Memory = r.Memory
 	}
-	if r.Settings == sweep.SettingsAsked {
+	if r.Settings == checkpoint.SettingsAsked {
 		have.Settings = r.Settings
 	}
 	if have.Warmup == nil {
@@ -65,11 +65,11 @@ func join(have *sweep.Result, r *sweep.Result, fresh []parse.Sample) {
 }
 
 // spilled reports whether a part of the model was in GPU memory, and a part not.
-func spilled(r *sweep.Result) bool { return r.SizeVRAM > 0 && r.SizeVRAM < r.Size }
+func spilled(r *checkpoint.Result) bool { return r.SizeVRAM > 0 && r.SizeVRAM < r.Size }
 
 // contradiction says what two parts tell of a cell that can't both be so, empty when
 // they go together.
-func contradiction(fromA string, a *sweep.Result, fromB string, b *sweep.Result) string {
+func contradiction(fromA string, a *checkpoint.Result, fromB string, b *checkpoint.Result) string {
 	switch {
 	case a.Failed() && b.Failed() && *a.Error != *b.Error:
 		return fmt.Sprintf("failed as %q in %s and as %q in %s", *a.Error, fromA, *b.Error, fromB)
@@ -99,12 +99,12 @@ func contradiction(fromA string, a *sweep.Result, fromB string, b *sweep.Result)
 	return ""
 }
 
-func failedText(from string, failed *sweep.Result, other string, measured *sweep.Result) string {
+func failedText(from string, failed *checkpoint.Result, other string, measured *checkpoint.Result) string {
 	return fmt.Sprintf("failed as %q in %s and has %.1f tokens/s in %s; it counts as failed, -retry-failed measures it again there", *failed.Error, from, *measured.PromptEvalRate, other)
 }
 
 // tokens returns the count that the samples have, 0 without one.
-func tokens(r *sweep.Result) int {
+func tokens(r *checkpoint.Result) int {
 	if len(r.Samples) == 0 {
 		return 0
 	}

@@ -5,8 +5,8 @@ import (
 	"io"
 	"strings"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/report"
-	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 )
 
 // mostListed is how many of a kind are listed.
@@ -20,7 +20,7 @@ func (m *Merged) Print(w io.Writer) error {
 	some(&b, len(sources), func(i int) string {
 		s := sources[i]
 		shard := ""
-		if s.Shard != (sweep.Shard{}) {
+		if s.Shard != (cell.Shard{}) {
 			shard = fmt.Sprintf("shard %v, ", s.Shard)
 		}
 		return fmt.Sprintf("  %s: %s%d cells", report.OneLine(s.From), shard, s.Cells)
@@ -30,7 +30,7 @@ func (m *Merged) Print(w io.Writer) error {
 		fmt.Fprintf(&b, "Aside: what was merged there before had samples that are in none of these; it is now %s\n", report.OneLine(m.Aside))
 	}
 	if n := len(m.Pooled); n > 0 {
-		fmt.Fprintf(&b, "Pooled: %d cells have samples of several: %s\n", n, sweep.Cells(m.Pooled[:min(n, mostListed)])+more(n))
+		fmt.Fprintf(&b, "Pooled: %d cells have samples of several: %s\n", n, cell.Names(m.Pooled[:min(n, mostListed)])+more(n))
 	}
 	if m.Copies > 0 {
 		fmt.Fprintf(&b, "Copies: %d samples stand in several, and count once\n", m.Copies)
@@ -65,7 +65,7 @@ func (l Lacking) text() string {
 	n := len(l.Cells)
 	cells := fmt.Sprintf("%d cells", n)
 	if n > 0 {
-		cells += ": " + sweep.Cells(l.Cells[:min(n, mostListed)]) + more(n)
+		cells += ": " + cell.Names(l.Cells[:min(n, mostListed)]) + more(n)
 	}
 	switch {
 	case l.Command == "":

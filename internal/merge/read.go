@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 )
 
 // source is a checkpoint file to read.
@@ -77,7 +77,7 @@ func find(in []string) (sources []source, passedOver []string, err error) {
 	}
 	for _, name := range in {
 		if !IsPattern(name) {
-			path, err := sweep.Find(name)
+			path, err := checkpoint.Find(name)
 			if err == nil {
 				err = add(path, true)
 			}
@@ -94,7 +94,7 @@ func find(in []string) (sources []source, passedOver []string, err error) {
 			return nil, nil, fmt.Errorf("nothing is called like %s", name)
 		}
 		for _, match := range matches {
-			path, err := sweep.Find(match)
+			path, err := checkpoint.Find(match)
 			if err == nil && filepath.Ext(path) == ".json" {
 				err = add(path, false)
 			}
@@ -110,7 +110,7 @@ func find(in []string) (sources []source, passedOver []string, err error) {
 // loaded is a file that was read.
 type loaded struct {
 	source
-	cp  *sweep.Checkpoint
+	cp  *checkpoint.Checkpoint
 	err error
 }
 
@@ -130,7 +130,7 @@ func loadAll(sources []source) func(yield func(loaded) bool) {
 					return
 				}
 				go func() {
-					cp, err := sweep.Load(s.path)
+					cp, err := checkpoint.Load(s.path)
 					c <- loaded{s, cp, err}
 				}()
 			}

@@ -10,7 +10,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 )
 
 // Save writes the checkpoint into the folder out and returns its path. Without out the
@@ -21,8 +22,8 @@ func (m *Merged) Save(out string, now time.Time) (path string, err error) {
 	if out, err = m.Folder(out); err != nil {
 		return "", err
 	}
-	path = filepath.Join(out, sweep.FileName)
-	stands, err := sweep.Load(path)
+	path = filepath.Join(out, checkpoint.FileName)
+	stands, err := checkpoint.Load(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
@@ -33,7 +34,7 @@ func (m *Merged) Save(out string, now time.Time) (path string, err error) {
 	if err := os.MkdirAll(out, 0o755); err != nil {
 		return "", fmt.Errorf("creating the folder of the merged sweep: %w", err)
 	}
-	lock, err := sweep.LockFolder(out)
+	lock, err := checkpoint.LockFolder(out)
 	if err != nil {
 		return "", err
 	}
@@ -41,9 +42,9 @@ func (m *Merged) Save(out string, now time.Time) (path string, err error) {
 }
 
 // replace puts the checkpoint in the place of the one that stands at path, which is nil for none.
-func (m *Merged) replace(path string, stands *sweep.Checkpoint, now time.Time) (err error) {
+func (m *Merged) replace(path string, stands *checkpoint.Checkpoint, now time.Time) (err error) {
 	if stands != nil && m.lacks(stands) {
-		if m.Aside, err = sweep.PutAside(path, now); err != nil {
+		if m.Aside, err = checkpoint.PutAside(path, now); err != nil {
 			return err
 		}
 	}
@@ -59,20 +60,20 @@ func (m *Merged) Folder(out string) (string, error) {
 }
 
 // lacks reports whether the other checkpoint has samples of a cell that are not in this.
-func (m *Merged) lacks(other *sweep.Checkpoint) bool {
+func (m *Merged) lacks(other *checkpoint.Checkpoint) bool {
 	have := m.Checkpoint.ByCell()
-	return slices.ContainsFunc(other.Results, func(r sweep.Result) bool {
+	return slices.ContainsFunc(other.Results, func(r checkpoint.Result) bool {
 		mine := have[r.Cell()]
 		return mine == nil || len(withoutCopies(slices.Concat(mine.Samples, mine.SetAside), r.Samples)) > 0
 	})
 }
 
 // common returns the folder that shards' own are called after.
-func common(sources []sweep.Source) (string, error) {
+func common(sources []checkpoint.Source) (string, error) {
 	var stem string
 	for i, s := range sources {
 		name, ok := strings.CutSuffix(s.From, s.Shard.Suffix())
-		if !ok || s.Shard == (sweep.Shard{}) || i > 0 && name != stem {
+		if !ok || s.Shard == (cell.Shard{}) || i > 0 && name != stem {
 			return "", errors.New("the folders' names have no other in common: name one for the merged sweep with -out")
 		}
 		stem = name

@@ -7,6 +7,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
+	"github.com/ollama-sweep/ollama-sweep/internal/config"
 	"github.com/ollama-sweep/ollama-sweep/internal/search"
 	"github.com/ollama-sweep/ollama-sweep/internal/simulate"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
@@ -31,7 +34,7 @@ type Cost struct {
 // costs returns that of each strategy, the config's own first.
 func (p *Plan) costs(exhaustive Cost) ([]Cost, error) {
 	all := []Cost{exhaustive}
-	for _, name := range []string{sweep.StrategyBest, sweep.StrategyFrontier} {
+	for _, name := range []string{config.StrategyBest, config.StrategyFrontier} {
 		c, err := p.searching(name)
 		if err != nil {
 			return nil, err
@@ -58,7 +61,7 @@ func (p *Plan) add(c *Cost) {
 	beside, prompts := p.beside(c.Loads)
 	baseline := p.baseline(c.Strategy, c.Loads)
 	c.Beside = beside + baseline
-	if c.Strategy == sweep.StrategyExhaustive {
+	if c.Strategy == config.StrategyExhaustive {
 		c.Repeats = p.repeats
 	}
 	c.Loads, c.Prompts = c.Loads+c.Beside+c.Repeats, c.Prompts+prompts+baseline+c.Repeats
@@ -72,7 +75,7 @@ func (p *Plan) baseline(strategy string, others int) int {
 	case p.baselineReason(strategy) == "":
 		return 0
 	case others == 0:
-		return p.Checkpoint.BaselineLoads(p.Config.Baseline)
+		return sweep.BaselineLoads(p.Checkpoint, p.Config.Baseline)
 	}
 	return 2 * sweep.MostRounds
 }
@@ -83,7 +86,7 @@ func (p *Plan) baselineReason(strategy string) string {
 		return ""
 	}
 	loads := len(p.Cells)
-	return p.Config.Baseline.Reason(strategy != sweep.StrategyExhaustive, p.Pace, loads, loads*p.Config.Repeat)
+	return sweep.BaselineReason(p.Config.Baseline, strategy != config.StrategyExhaustive, p.Pace, loads, loads*p.Config.Repeat)
 }
 
 // repeatLoads returns how many more loads an exhaustive sweep takes by itself at most, after the
@@ -91,12 +94,12 @@ func (p *Plan) baselineReason(strategy string) string {
 func (p *Plan) repeatLoads(samples int) int {
 	cp := p.Checkpoint
 	if cp == nil {
-		cp = new(sweep.Checkpoint)
+		cp = new(checkpoint.Checkpoint)
 	}
-	if !p.Config.RepeatUntilClear || !sweep.CanAdvise(p.Cells) || p.ToDo == 0 && !cp.Unclear() {
+	if !p.Config.RepeatUntilClear || !sweep.CanAdvise(p.Cells) || p.ToDo == 0 && !sweep.Unclear(cp) {
 		return 0
 	}
-	return cp.RepeatLoads(p.Pace, len(p.Cells)-p.Failed, samples)
+	return sweep.RepeatLoads(cp, p.Pace, len(p.Cells)-p.Failed, samples)
 }
 
 // beside returns the loads and prompts of what is asked to be measured beside so many loads of
@@ -106,7 +109,7 @@ func (p *Plan) beside(planned int) (loads, prompts int) {
 		if p.Checkpoint == nil {
 			return 0, 0
 		}
-		again := p.Checkpoint.AgainLeft(p.Config.Leaders(), p.Config.Baseline == sweep.BaselineOn)
+		again := sweep.AgainLeft(p.Checkpoint, p.Config.Leaders(), p.Config.Baseline == config.BaselineOn)
 		return again, again
 	}
 	if every := p.Config.ReferenceEvery; every > 0 {
@@ -114,7 +117,7 @@ func (p *Plan) beside(planned int) (loads, prompts int) {
 		loads, prompts = loads+n, prompts+n*max(p.Config.Repeat, sweep.ReferenceSamples)
 	}
 	again := p.Config.Leaders() * sweep.MostRounds
-	if p.Config.Baseline == sweep.BaselineOn {
+	if p.Config.Baseline == config.BaselineOn {
 		again += 2 * sweep.MostRounds
 	}
 	l, n := hostChecks(len(p.Config.HostCells()), p.Config.Repeat)
@@ -157,8 +160,8 @@ func (p *Plan) searching(name string) (Cost, error) {
 // thinking takes time. The loads of frontier, which thinks longer, are then those in
 // proportion to the num_ctx.
 var playedGrid = map[string]struct{ columns, rows int }{
-	sweep.StrategyBest:     {24, 12},
-	sweep.StrategyFrontier: {8, 7},
+	config.StrategyBest:     {24, 12},
+	config.StrategyFrontier: {8, 7},
 }
 
 // open returns how many cells have neither a rate nor failed.
@@ -176,7 +179,7 @@ func (p *Plan) open() (n int) {
 // is that of what the search says of itself and of all plays.
 func (p *Plan) play(name string, ahead sweep.Range) (Cost, error) {
 	c := Cost{Strategy: name, Basis: Simulated}
-	ctx, batch := sweep.Axes(p.Cells)
+	ctx, batch := cell.Axes(p.Cells)
 	thin := thinned(ctx, playedGrid[name].columns)
 	surfaces, err := simulate.Draw(thin, thinned(batch, playedGrid[name].rows), 1)
 	if err != nil {
@@ -188,7 +191,7 @@ func (p *Plan) play(name string, ahead sweep.Range) (Cost, error) {
 		return c, nil
 	}
 	grown := 1.0
-	if name == sweep.StrategyFrontier {
+	if name == config.StrategyFrontier {
 		grown = float64(len(ctx)) / float64(len(thin))
 	}
 	var loads, prompts []float64

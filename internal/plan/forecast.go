@@ -4,8 +4,9 @@ import (
 	"math"
 	"slices"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/memory"
-	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
 )
 
@@ -38,7 +39,7 @@ type forecast struct {
 // logged is what the server's log said of a cell's load, in bytes.
 type logged struct {
 	ctx, batch                float64 // a batch is at most its num_ctx
-	cell                      sweep.Cell
+	cell                      cell.Key
 	weights, context, buffers float64
 }
 
@@ -61,7 +62,7 @@ func (p *Plan) makeForecast() forecast {
 }
 
 // loggedCells returns the cells of whose load the log said everything.
-func loggedCells(cp *sweep.Checkpoint) []logged {
+func loggedCells(cp *checkpoint.Checkpoint) []logged {
 	const mib = 1 << 20
 	var cells []logged
 	for i := range cp.Results {
@@ -76,7 +77,7 @@ func loggedCells(cp *sweep.Checkpoint) []logged {
 }
 
 // fromSizes scales the model's estimate to the sizes of loaded models.
-func (f *forecast) fromSizes(cp *sweep.Checkpoint) {
+func (f *forecast) fromSizes(cp *checkpoint.Checkpoint) {
 	if f.model == nil {
 		return
 	}
@@ -173,7 +174,7 @@ func fit(xs, ys []float64) line {
 
 // of returns what a load of the cell takes. The scale from sizes is of the whole, and is
 // not in the parts.
-func (f *forecast) of(c sweep.Cell) memory.Need {
+func (f *forecast) of(c cell.Key) memory.Need {
 	if f.model == nil {
 		ctx, batch := float64(c.Ctx), float64(min(c.Batch, c.Ctx))
 		return memory.Need{Weights: int64(f.weights), KV: int64(f.context.at(ctx)), Compute: int64(batch * f.buffers.at(ctx))}
@@ -186,4 +187,4 @@ func (f *forecast) of(c sweep.Cell) memory.Need {
 }
 
 // size returns the bytes that a cell is expected to take.
-func (f *forecast) size(c sweep.Cell) int64 { return int64(f.scale * float64(f.of(c).Total())) }
+func (f *forecast) size(c cell.Key) int64 { return int64(f.scale * float64(f.of(c).Total())) }

@@ -6,14 +6,15 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/memory"
-	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
 // withLog is a measured cell of whose load the log says what the model's estimate is, with
 // compute buffers that are larger by a factor.
-func withLog(m *memory.Model, c sweep.Cell, s memory.Settings, larger float64) sweep.Result {
+func withLog(m *memory.Model, c cell.Key, s memory.Settings, larger float64) checkpoint.Result {
 	const mib = 1 << 20
 	need := m.Of(c.Ctx, c.Batch, s)
 	r := measured(c.Ctx, c.Batch, need.Total(), need.Total())
@@ -28,14 +29,14 @@ func inLog(s memory.Settings, larger float64) Input {
 	in := midway()
 	in.Settings = memory.Settings{}
 	in.Checkpoint.Results = nil
-	for _, c := range []sweep.Cell{{Ctx: 1024, Batch: 512}, {Ctx: 8192, Batch: 512}, {Ctx: 8192, Batch: 1024}} {
+	for _, c := range []cell.Key{{Ctx: 1024, Batch: 512}, {Ctx: 8192, Batch: 512}, {Ctx: 8192, Batch: 1024}} {
 		in.Checkpoint.Results = append(in.Checkpoint.Results, withLog(in.Model, c, s, larger))
 	}
 	return in
 }
 
 func TestForecastFromLog(t *testing.T) {
-	cell := sweep.Cell{Ctx: 32768, Batch: 2048}
+	cell := cell.Key{Ctx: 32768, Batch: 2048}
 	for name, s := range map[string]memory.Settings{"flash attention": {}, "none": {FlashOff: true}, "a cache of 8 bit": {CacheType: "q8_0"}} {
 		t.Run(name, func(t *testing.T) {
 			in := inLog(s, 1.1)
@@ -60,7 +61,7 @@ func TestForecastOfAnUnknownModel(t *testing.T) {
 	in.Model, in.NoModel = nil, "the memory of the context of architecture \"x\" is not known"
 	p, err := Make(in)
 	require.NoError(t, err)
-	cell := sweep.Cell{Ctx: 65536, Batch: 2048}
+	cell := cell.Key{Ctx: 65536, Batch: 2048}
 	want, got := model.Of(cell.Ctx, cell.Batch, memory.Settings{}), p.forecast.of(cell)
 	assert.Equal(t, fromLog, p.forecast.source)
 	assert.InEpsilon(t, want.KV, got.KV, 1e-6)
@@ -84,7 +85,7 @@ func TestForecastSources(t *testing.T) {
 	p, err = Make(in)
 	require.NoError(t, err)
 	assert.Equal(t, fromModel, p.forecast.source)
-	assert.Equal(t, in.Model.Of(8192, 512, in.Settings), p.forecast.of(sweep.Cell{Ctx: 8192, Batch: 512}))
+	assert.Equal(t, in.Model.Of(8192, 512, in.Settings), p.forecast.of(cell.Key{Ctx: 8192, Batch: 512}))
 }
 
 func TestFit(t *testing.T) {

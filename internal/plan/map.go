@@ -5,7 +5,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 )
 
 // nearLimit is how far from the GPUs' memory the estimate tells nothing: real ones
@@ -13,7 +13,7 @@ import (
 const nearLimit = 0.1
 
 // mark says what to expect of a cell.
-func (p *Plan) mark(c sweep.Cell) byte {
+func (p *Plan) mark(c cell.Key) byte {
 	if r := p.results[c]; r != nil {
 		switch {
 		case r.Failed():
@@ -55,9 +55,9 @@ const (
 
 // printMap draws the grid with a mark for each cell, num_ctx to the right.
 func (p *Plan) printMap(b *strings.Builder) {
-	allCtx, allBatch := sweep.Axes(p.Cells)
+	allCtx, allBatch := cell.Axes(p.Cells)
 	ctx, batch := thinned(allCtx, mostMapColumns), thinned(allBatch, mostMapRows)
-	planned := make(map[sweep.Cell]bool)
+	planned := make(map[cell.Key]bool)
 	for _, c := range p.Cells {
 		planned[c] = true
 	}
@@ -70,7 +70,7 @@ func (p *Plan) printMap(b *strings.Builder) {
 	for i := len(batch) - 1; i >= 0; i-- {
 		line := make([]byte, len(ctx))
 		for j := range ctx {
-			c := sweep.Cell{Ctx: ctx[j], Batch: batch[i]}
+			c := cell.Key{Ctx: ctx[j], Batch: batch[i]}
 			line[j] = ' '
 			if planned[c] {
 				line[j] = p.mark(c)

@@ -7,7 +7,7 @@ import (
 	"github.com/dustin/go-humanize"
 	"github.com/dustin/go-humanize/english"
 
-	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 )
 
 // mostRowsOfMemory is how many num_ctx the table of memory has at most.
@@ -19,7 +19,7 @@ func (p *Plan) printMemory(b *strings.Builder) {
 		fmt.Fprintf(b, "Memory: not known: %s\n", p.NoModel)
 		return
 	}
-	ctx, batch := sweep.Axes(p.Cells)
+	ctx, batch := cell.Axes(p.Cells)
 	if len(ctx) == 0 {
 		return
 	}
@@ -36,7 +36,7 @@ func (p *Plan) printMemory(b *strings.Builder) {
 	}
 	fmt.Fprintf(b, "  %8s %10s %10s %24s %24s\n", "num_ctx", "weights", "KV cache", fmt.Sprintf("compute at %d to %d", first, last), "in all")
 	for _, c := range thinned(ctx, mostRowsOfMemory) {
-		low, high := sweep.Cell{Ctx: c, Batch: first}, sweep.Cell{Ctx: c, Batch: last}
+		low, high := cell.Key{Ctx: c, Batch: first}, cell.Key{Ctx: c, Batch: last}
 		fmt.Fprintf(b, "  %8d %10s %10s %24s %24s\n", c, bytes(f.of(low).Weights), bytes(f.of(high).KV),
 			bytes(f.of(low).Compute)+" to "+bytes(f.of(high).Compute), bytes(f.size(low))+" to "+bytes(f.size(high)))
 	}

@@ -8,14 +8,17 @@ package plan
 import (
 	"time"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
+	"github.com/ollama-sweep/ollama-sweep/internal/config"
 	"github.com/ollama-sweep/ollama-sweep/internal/memory"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 )
 
 // Input is what a plan is made of.
 type Input struct {
-	Config     sweep.Config
-	Checkpoint *sweep.Checkpoint // of the out folder, nil where there is none
+	Config     config.Config
+	Checkpoint *checkpoint.Checkpoint // of the out folder, nil where there is none
 	// Model is what the server tells, nil with the reason in NoModel.
 	Model    *memory.Model
 	NoModel  string
@@ -29,7 +32,7 @@ type Input struct {
 // Plan is what a sweep will cost.
 type Plan struct {
 	Input
-	Cells, LeftOut   []sweep.Cell
+	Cells, LeftOut   []cell.Key
 	Measured, Failed int // cells that stand
 	ToDo             int // cells that lack samples
 	Pace             sweep.Pace
@@ -41,8 +44,8 @@ type Plan struct {
 	// not tell.
 	Noise float64
 
-	results  map[sweep.Cell]*sweep.Result // of the checkpoint
-	known    map[sweep.Cell]sweep.Known   // of the checkpoint, less what is to be measured again
+	results  map[cell.Key]*checkpoint.Result // of the checkpoint
+	known    map[cell.Key]checkpoint.Known   // of the checkpoint, less what is to be measured again
 	forecast forecast
 	repeats  int // loads that there is time for while the advice can't tell
 }
@@ -65,13 +68,13 @@ func Make(in Input) (*Plan, error) {
 func count(in Input) (*Plan, Cost) {
 	p := &Plan{Input: in, Pace: sweep.AssumedPace}
 	p.Cells, p.LeftOut = in.Config.Plan()
-	known := make(map[sweep.Cell]sweep.Known)
+	known := make(map[cell.Key]checkpoint.Known)
 	if in.Checkpoint != nil {
 		known, p.results = in.Checkpoint.Known(), in.Checkpoint.ByCell()
-		if pace, ok := in.Checkpoint.Pace(); ok {
+		if pace, ok := sweep.PaceOf(in.Checkpoint); ok {
 			p.Pace = pace
 		}
-		p.Noise = in.Checkpoint.Noise()
+		p.Noise = sweep.Noise(in.Checkpoint)
 	}
 	p.forecast = p.makeForecast()
 	p.known = known
@@ -80,7 +83,7 @@ func count(in Input) (*Plan, Cost) {
 		k := known[c]
 		if k.Failed && in.Config.RetryFailed {
 			delete(known, c)
-			k = sweep.Known{}
+			k = checkpoint.Known{}
 		}
 		switch {
 		case k.Failed:
@@ -96,7 +99,7 @@ func count(in Input) (*Plan, Cost) {
 		}
 	}
 	p.repeats = p.repeatLoads(least)
-	rounds := in.Config.Order == sweep.OrderRound
+	rounds := in.Config.Order == config.OrderRound
 	every := sweep.Exhaustive{Repeat: in.Config.Repeat, Rounds: rounds}.Next(sweep.State{Plan: p.Cells, Known: known})
-	return p, Cost{Strategy: sweep.StrategyExhaustive, Loads: every.Left, Prompts: lacking, Least: every.Left, Most: every.Left}
+	return p, Cost{Strategy: config.StrategyExhaustive, Loads: every.Left, Prompts: lacking, Least: every.Left, Most: every.Left}
 }

@@ -10,6 +10,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
+	"github.com/ollama-sweep/ollama-sweep/internal/config"
 	"github.com/ollama-sweep/ollama-sweep/internal/golden"
 	"github.com/ollama-sweep/ollama-sweep/internal/memory"
 	"github.com/ollama-sweep/ollama-sweep/internal/search"
@@ -29,53 +32,53 @@ func llama8B() *memory.Model {
 	return m
 }
 
-func config(ctx, batch []int) sweep.Config {
-	return sweep.Config{
-		Out: "results/my", Repeat: 1, Order: sweep.OrderCell, Strategy: sweep.StrategyExhaustive, Tolerance: 0.01,
-		NumCtx: sweep.Axis{List: ctx}, NumBatch: sweep.Axis{List: batch},
+func configOf(ctx, batch []int) config.Config {
+	return config.Config{
+		Out: "results/my", Repeat: 1, Order: config.OrderCell, Strategy: config.StrategyExhaustive, Tolerance: 0.01,
+		NumCtx: cell.Axis{List: ctx}, NumBatch: cell.Axis{List: batch},
 	}
 }
 
-func measured(ctx, batch int, size, vram int64) sweep.Result {
+func measured(ctx, batch int, size, vram int64) checkpoint.Result {
 	rate := 1000.0
 	s := parse.Sample{PromptEvalCount: 1000, PromptEvalDuration: time.Second, Wall: 38 * time.Second}
-	return sweep.Result{NumCtx: ctx, NumBatch: batch, PromptEvalRate: &rate, Samples: []parse.Sample{s}, Warmup: &parse.Sample{Wall: 90 * time.Second}, Size: size, SizeVRAM: vram}
+	return checkpoint.Result{NumCtx: ctx, NumBatch: batch, PromptEvalRate: &rate, Samples: []parse.Sample{s}, Warmup: &parse.Sample{Wall: 90 * time.Second}, Size: size, SizeVRAM: vram}
 }
 
 // midway is a plan in the middle of a sweep: measured, spilled, failed.
 func midway() Input {
 	class := parse.OutOfGPUMemory
-	cp := &sweep.Checkpoint{Results: []sweep.Result{
+	cp := &checkpoint.Checkpoint{Results: []checkpoint.Result{
 		measured(8192, 512, 7_000_000_000, 7_000_000_000),
 		measured(65536, 512, 16_000_000_000, 15_000_000_000),
 		{NumCtx: 65536, NumBatch: 2048, Error: &class},
 	}}
-	cfg := config([]int{1024, 8192, 32768, 65536, 131072}, []int{512, 1024, 2048})
-	cfg.Repeat, cfg.Baseline, cfg.Retake = 1, sweep.BaselineOn, true
+	cfg := configOf([]int{1024, 8192, 32768, 65536, 131072}, []int{512, 1024, 2048})
+	cfg.Repeat, cfg.Baseline, cfg.Retake = 1, config.BaselineOn, true
 	return Input{Config: cfg, Checkpoint: cp, Model: llama8B(), Settings: memory.Settings{Before030: true}, GPUBytes: 24_000_000_000, Now: noon}
 }
 
 func TestPlanTexts(t *testing.T) {
-	unknown := Input{Config: config([]int{8192, 16384}, []int{512}), NoModel: "server away", Now: noon}
-	unknown.Config.Repeat, unknown.Config.Order, unknown.Config.Fresh = 6, sweep.OrderRound, sweep.FreshAlways
-	unknown.Config.Budget = sweep.Budget{Time: time.Hour}
-	noGPU := Input{Config: config([]int{8192}, []int{512}), Model: llama8B(), Now: noon}
+	unknown := Input{Config: configOf([]int{8192, 16384}, []int{512}), NoModel: "server away", Now: noon}
+	unknown.Config.Repeat, unknown.Config.Order, unknown.Config.Fresh = 6, config.OrderRound, checkpoint.FreshAlways
+	unknown.Config.Budget = config.Budget{Time: time.Hour}
+	noGPU := Input{Config: configOf([]int{8192}, []int{512}), Model: llama8B(), Now: noon}
 	noGPU.Model.Window = 4096
-	doubtful := Input{Config: config([]int{8192}, []int{512}), Model: llama8B(), Now: noon}
+	doubtful := Input{Config: configOf([]int{8192}, []int{512}), Model: llama8B(), Now: noon}
 	doubtful.Model.LatentValues, doubtful.Model.Doubts = true, []string{"what the recurrent layers keep is not in the figures"}
 	logUnknown := inLog(memory.Settings{}, 1)
 	logUnknown.Model, logUnknown.NoModel = nil, `the memory of the context of architecture "x" is not known: not understood: x.ssm.state_size`
 	searching := midway()
-	searching.Config.Strategy = sweep.StrategyFrontier
+	searching.Config.Strategy = config.StrategyFrontier
 	shared := midway()
 	shared.Shards = 3
 	automatic := midway()
-	automatic.Config.NumCtx = sweep.Axis{List: []int{8192, 65536}}
+	automatic.Config.NumCtx = cell.Axis{List: []int{8192, 65536}}
 	automatic.Checkpoint.Results[0].Warmup.Wall, automatic.Checkpoint.Results[1].Warmup.Wall = 2*time.Second, 2*time.Second
 	automatic.Checkpoint.Results[0].Samples[0].Wall, automatic.Checkpoint.Results[1].Samples[0].Wall = time.Second, time.Second
-	automatic.Config.Baseline, automatic.Config.RepeatUntilClear = sweep.BaselineAuto, true
+	automatic.Config.Baseline, automatic.Config.RepeatUntilClear = config.BaselineAuto, true
 	automaticSearch := automatic
-	automaticSearch.Config.Strategy = sweep.StrategyBest
+	automaticSearch.Config.Strategy = config.StrategyBest
 	for name, in := range map[string]Input{"automatic": automatic, "automatic_search": automaticSearch, "midway": midway(), "shared": shared, "unknown": unknown, "no_gpu": noGPU, "doubtful": doubtful, "log": inLog(memory.Settings{FlashOff: true}, 1.1), "log_unknown": logUnknown, "searching": searching} {
 		t.Run(name, func(t *testing.T) {
 			p, err := Make(in)
@@ -99,19 +102,19 @@ func TestCosts(t *testing.T) {
 	assert.Equal(t, 1, p.Failed)
 	assert.Equal(t, 11, p.ToDo, "of 14 cells; num_batch 2048 is above 1024")
 	own := p.Costs[0]
-	assert.Equal(t, sweep.StrategyExhaustive, own.Strategy)
+	assert.Equal(t, config.StrategyExhaustive, own.Strategy)
 	assert.Equal(t, 12, own.Beside, "the baseline's rounds")
 	assert.Equal(t, 23, own.Loads)
 	assert.Equal(t, 23*90*time.Second+23*38*time.Second, own.Time)
 
 	in := midway()
-	in.Config.RetryFailed, in.Config.ReferenceEvery, in.Config.Baseline, in.Config.Confirm = true, 4, sweep.BaselineOff, 3
+	in.Config.RetryFailed, in.Config.ReferenceEvery, in.Config.Baseline, in.Config.Confirm = true, 4, config.BaselineOff, 3
 	p, err = Make(in)
 	require.NoError(t, err)
 	assert.Equal(t, 12, p.ToDo)
 	assert.Equal(t, 3+18, p.Costs[0].Beside, "the reference three times, three leaders in six rounds")
 
-	none := Input{Config: config([]int{8192}, []int{512}), Checkpoint: &sweep.Checkpoint{Results: []sweep.Result{measured(8192, 512, 0, 0)}}, Now: noon}
+	none := Input{Config: configOf([]int{8192}, []int{512}), Checkpoint: &checkpoint.Checkpoint{Results: []checkpoint.Result{measured(8192, 512, 0, 0)}}, Now: noon}
 	p, err = Make(none)
 	require.NoError(t, err)
 	assert.Zero(t, p.Costs[0].Time, "all is done")
@@ -119,8 +122,8 @@ func TestCosts(t *testing.T) {
 
 // TestAutomaticCosts counts what the sweep does by itself: at most, and nothing that is done.
 func TestAutomaticCosts(t *testing.T) {
-	small := Input{Config: config([]int{8192, 16384}, []int{256, 512}), Now: noon}
-	small.Config.Baseline, small.Config.RepeatUntilClear = sweep.BaselineAuto, true
+	small := Input{Config: configOf([]int{8192, 16384}, []int{256, 512}), Now: noon}
+	small.Config.Baseline, small.Config.RepeatUntilClear = config.BaselineAuto, true
 	costs := func(in Input) map[string]Cost {
 		p, err := Make(in)
 		require.NoError(t, err)
@@ -130,33 +133,33 @@ func TestAutomaticCosts(t *testing.T) {
 		}
 		return of
 	}
-	every := costs(small)[sweep.StrategyExhaustive]
+	every := costs(small)[config.StrategyExhaustive]
 	assert.Equal(t, 12, every.Beside)
 	assert.Equal(t, 20, every.Repeats, "24 loads and prompts of 5 s in all, less the plan's")
 	assert.Equal(t, sweep.RepeatTime+time.Minute, every.Time)
-	best := costs(small)[sweep.StrategyBest]
+	best := costs(small)[config.StrategyBest]
 	assert.Equal(t, 12, best.Beside)
 	assert.Zero(t, best.Repeats)
 
 	long := func(in Input) Input { // loads of a minute and a half
-		in.Checkpoint = &sweep.Checkpoint{Results: []sweep.Result{measured(8192, 256, 0, 0)}}
+		in.Checkpoint = &checkpoint.Checkpoint{Results: []checkpoint.Result{measured(8192, 256, 0, 0)}}
 		return in
 	}
-	every = costs(long(small))[sweep.StrategyExhaustive]
+	every = costs(long(small))[config.StrategyExhaustive]
 	assert.Zero(t, every.Beside)
 	assert.Zero(t, every.Repeats)
-	assert.Equal(t, 12, costs(long(small))[sweep.StrategyBest].Beside, "a search measures it all the same")
+	assert.Equal(t, 12, costs(long(small))[config.StrategyBest].Beside, "a search measures it all the same")
 	large := long(small)
-	large.Config.NumCtx, large.Config.NumBatch = sweep.Axis{Start: 8192, End: 8192 * 39, Step: 8192}, sweep.Axis{Start: 64, End: 1024, Step: 64}
-	assert.Equal(t, 12, costs(large)[sweep.StrategyExhaustive].Beside, "less than 3 % of 624 loads")
+	large.Config.NumCtx, large.Config.NumBatch = cell.Axis{Start: 8192, End: 8192 * 39, Step: 8192}, cell.Axis{Start: 64, End: 1024, Step: 64}
+	assert.Equal(t, 12, costs(large)[config.StrategyExhaustive].Beside, "less than 3 % of 624 loads")
 
 	one := small
-	one.Config.NumBatch = sweep.Axis{List: []int{512}}
-	every = costs(one)[sweep.StrategyExhaustive]
+	one.Config.NumBatch = cell.Axis{List: []int{512}}
+	every = costs(one)[config.StrategyExhaustive]
 	assert.Equal(t, every.Least, every.Loads, "one num_batch allows no advice")
 
 	done := small
-	done.Checkpoint = &sweep.Checkpoint{Sweep: sweep.Header{NumCtx: []int{8192, 16384}, NumBatch: []int{256, 512}, OllamaVersion: "0.10.1"}}
+	done.Checkpoint = &checkpoint.Checkpoint{Sweep: checkpoint.Header{NumCtx: []int{8192, 16384}, NumBatch: []int{256, 512}, OllamaVersion: "0.10.1"}}
 	for _, ctx := range []int{8192, 16384} {
 		for _, batch := range []int{256, 512} {
 			r := measured(ctx, batch, 0, 0)
@@ -169,16 +172,16 @@ func TestAutomaticCosts(t *testing.T) {
 			done.Checkpoint.Results = append(done.Checkpoint.Results, r)
 		}
 	}
-	every = costs(done)[sweep.StrategyExhaustive]
+	every = costs(done)[config.StrategyExhaustive]
 	assert.Equal(t, 12, every.Loads, "num_batch 256 is twice as fast, by two samples: a baseline, and no repeats")
 	for ctx := range 2 {
 		for _, batch := range []int{256, 0} {
 			for range 6 {
-				done.Checkpoint.Remeasured = append(done.Checkpoint.Remeasured, sweep.Remeasured{Purpose: sweep.Baseline, Result: measured(8192*(1+ctx), batch, 0, 0)})
+				done.Checkpoint.Remeasured = append(done.Checkpoint.Remeasured, checkpoint.Remeasured{Purpose: checkpoint.Baseline, Result: measured(8192*(1+ctx), batch, 0, 0)})
 			}
 		}
 	}
-	assert.Zero(t, costs(done)[sweep.StrategyExhaustive].Loads)
+	assert.Zero(t, costs(done)[config.StrategyExhaustive].Loads)
 }
 
 func TestSearchesCostLess(t *testing.T) {
@@ -189,7 +192,7 @@ func TestSearchesCostLess(t *testing.T) {
 	for i := range 16 {
 		batch = append(batch, 128+128*i)
 	}
-	p, err := Make(Input{Config: config(ctx, batch), Now: noon})
+	p, err := Make(Input{Config: configOf(ctx, batch), Now: noon})
 	require.NoError(t, err)
 	require.Len(t, p.Costs, 3)
 	assert.Equal(t, 624, p.Costs[0].Loads)
@@ -206,7 +209,7 @@ func TestSearchesCostLess(t *testing.T) {
 // number of loads within the range, on a grid and with the noise that a checkpoint tells of, 0
 // for none.
 func rangeHolds(t testing.TB, name string, ctx, batch []int, noise float64, seeds ...uint64) (within, plays int) {
-	p, _ := count(Input{Config: config(ctx, batch), Now: noon})
+	p, _ := count(Input{Config: configOf(ctx, batch), Now: noon})
 	p.Noise = noise
 	c, err := p.searching(name)
 	require.NoError(t, err)
@@ -224,7 +227,7 @@ func rangeHolds(t testing.TB, name string, ctx, batch []int, noise float64, seed
 }
 
 func TestRangeHolds(t *testing.T) {
-	within, plays := rangeHolds(t, sweep.StrategyBest, []int{1024, 2048, 4096, 8192}, []int{8, 16, 32, 64, 128, 256, 512}, 0, 77)
+	within, plays := rangeHolds(t, config.StrategyBest, []int{1024, 2048, 4096, 8192}, []int{8, 16, 32, 64, 128, 256, 512}, 0, 77)
 	assert.GreaterOrEqual(t, within, plays-1, "of %d", plays)
 }
 
@@ -235,7 +238,7 @@ func BenchmarkRangeHolds(b *testing.B) {
 		{{1024, 2048, 4096, 8192}, {8, 16, 32, 64, 128, 256, 512}},
 		{{8192, 16384, 24576, 32768, 40960, 49152, 57344, 65536, 73728, 81920}, {128, 256, 384, 512, 768, 1024, 1536, 2048}},
 	}
-	for _, name := range []string{sweep.StrategyBest, sweep.StrategyFrontier} {
+	for _, name := range []string{config.StrategyBest, config.StrategyFrontier} {
 		for _, noise := range []float64{0, 0.08, 0.15, 0.3} {
 			b.Run(fmt.Sprintf("%s/noise=%v", name, noise), func(b *testing.B) {
 				within, plays := 0, 0
@@ -253,7 +256,7 @@ func BenchmarkRangeHolds(b *testing.B) {
 
 // repeated is a cell's result with three prompts that scatter around a rate that rises with
 // num_batch.
-func repeated(c sweep.Cell, scatter float64) sweep.Result {
+func repeated(c cell.Key, scatter float64) checkpoint.Result {
 	r := measured(c.Ctx, c.Batch, 0, 0)
 	r.Samples = nil
 	for _, by := range []float64{1 - scatter, 1, 1 + scatter} {
@@ -267,18 +270,18 @@ func repeated(c sweep.Cell, scatter float64) sweep.Result {
 // wider, before a search's first cells and after them.
 func TestNoiseWidens(t *testing.T) {
 	ctx, batch := []int{1024, 2048, 4096, 8192}, []int{8, 16, 32, 64, 128, 256, 512}
-	with := func(cells []sweep.Cell, scatter float64) Cost {
-		cp := new(sweep.Checkpoint)
+	with := func(cells []cell.Key, scatter float64) Cost {
+		cp := new(checkpoint.Checkpoint)
 		for _, c := range cells {
 			cp.Results = append(cp.Results, repeated(c, scatter))
 		}
-		p, _ := count(Input{Config: config(ctx, batch), Checkpoint: cp, Now: noon})
+		p, _ := count(Input{Config: configOf(ctx, batch), Checkpoint: cp, Now: noon})
 		assert.InDelta(t, scatter, p.Noise, scatter/2)
-		c, err := p.searching(sweep.StrategyBest)
+		c, err := p.searching(config.StrategyBest)
 		require.NoError(t, err)
 		return c
 	}
-	for basis, cells := range map[Basis][]sweep.Cell{
+	for basis, cells := range map[Basis][]cell.Key{
 		Simulated: {{Ctx: 1024, Batch: 512}, {Ctx: 1024, Batch: 8}},
 		UnderWay:  {{Ctx: 1024, Batch: 512}, {Ctx: 1024, Batch: 64}, {Ctx: 1024, Batch: 16}, {Ctx: 1024, Batch: 8}, {Ctx: 1024, Batch: 32}, {Ctx: 4096, Batch: 128}, {Ctx: 8192, Batch: 16}},
 	} {
@@ -297,13 +300,13 @@ func TestSearchUnderWay(t *testing.T) {
 	surfaces, err := simulate.Draw(ctx, batch, 3)
 	require.NoError(t, err)
 	s := surfaces[0]
-	in := Input{Config: config(ctx, batch), Checkpoint: &sweep.Checkpoint{}, Now: noon}
-	in.Config.Strategy = sweep.StrategyBest
-	own := search.Named(sweep.StrategyBest, in.Config.Tolerance, 1)
+	in := Input{Config: configOf(ctx, batch), Checkpoint: &checkpoint.Checkpoint{}, Now: noon}
+	in.Config.Strategy = config.StrategyBest
+	own := search.Named(config.StrategyBest, in.Config.Tolerance, 1)
 	bases := make(map[Basis]int)
 	for range len(s.Plan) {
 		p, _ := count(in)
-		c, err := p.searching(sweep.StrategyBest)
+		c, err := p.searching(config.StrategyBest)
 		require.NoError(t, err)
 		if bases[c.Basis]++; c.Basis == Ended {
 			break
@@ -341,13 +344,13 @@ func TestThinned(t *testing.T) {
 func TestMarks(t *testing.T) {
 	p, err := Make(midway())
 	require.NoError(t, err)
-	assert.Equal(t, byte('+'), p.mark(sweep.Cell{Ctx: 8192, Batch: 512}))
-	assert.Equal(t, byte('!'), p.mark(sweep.Cell{Ctx: 65536, Batch: 512}), "it spilled")
-	assert.Equal(t, byte('x'), p.mark(sweep.Cell{Ctx: 65536, Batch: 2048}))
-	assert.Equal(t, byte('.'), p.mark(sweep.Cell{Ctx: 1024, Batch: 512}))
-	assert.Equal(t, byte('!'), p.mark(sweep.Cell{Ctx: 131072, Batch: 1024}))
-	p.GPUBytes = p.forecast.size(sweep.Cell{Ctx: 32768, Batch: 512})
-	assert.Equal(t, byte('?'), p.mark(sweep.Cell{Ctx: 32768, Batch: 512}))
+	assert.Equal(t, byte('+'), p.mark(cell.Key{Ctx: 8192, Batch: 512}))
+	assert.Equal(t, byte('!'), p.mark(cell.Key{Ctx: 65536, Batch: 512}), "it spilled")
+	assert.Equal(t, byte('x'), p.mark(cell.Key{Ctx: 65536, Batch: 2048}))
+	assert.Equal(t, byte('.'), p.mark(cell.Key{Ctx: 1024, Batch: 512}))
+	assert.Equal(t, byte('!'), p.mark(cell.Key{Ctx: 131072, Batch: 1024}))
+	p.GPUBytes = p.forecast.size(cell.Key{Ctx: 32768, Batch: 512})
+	assert.Equal(t, byte('?'), p.mark(cell.Key{Ctx: 32768, Batch: 512}))
 	assert.Equal(t, fromSizes, p.forecast.source)
 	assert.Equal(t, 2, p.forecast.cells)
 }

@@ -11,6 +11,9 @@ import (
 	"github.com/dustin/go-humanize"
 	"github.com/dustin/go-humanize/english"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
+	"github.com/ollama-sweep/ollama-sweep/internal/config"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 )
 
@@ -28,18 +31,18 @@ func (p *Plan) Print(w io.Writer) error {
 }
 
 func (p *Plan) printCells(b *strings.Builder) {
-	ctx, batch := sweep.Axes(p.Cells)
+	ctx, batch := cell.Axes(p.Cells)
 	fmt.Fprintf(b, "Out folder: %s\n", p.Config.Out)
 	fmt.Fprintf(b, "Cells: %d of %d num_ctx and %d num_batch\n", len(p.Cells), len(ctx), len(batch))
 	if len(p.LeftOut) > 0 {
-		fmt.Fprintf(b, "  %d left out, because servers cap num_batch at num_ctx: %s\n", len(p.LeftOut), sweep.Cells(p.LeftOut))
+		fmt.Fprintf(b, "  %d left out, because servers cap num_batch at num_ctx: %s\n", len(p.LeftOut), cell.Names(p.LeftOut))
 	}
 	fmt.Fprintf(b, "  %d measured already, %d failed, %d to do", p.Measured, p.Failed, p.ToDo)
 	if p.Config.Repeat > 1 {
 		fmt.Fprintf(b, ", with %d prompts each", p.Config.Repeat)
 	}
 	b.WriteString("\n")
-	if p.Config.Fresh == sweep.FreshAlways {
+	if p.Config.Fresh == checkpoint.FreshAlways {
 		b.WriteString("  -fresh begins anew: what stands is kept under another name\n")
 	}
 }
@@ -63,7 +66,7 @@ func (p *Plan) printTime(b *strings.Builder) {
 		fmt.Fprintf(b, "  simulated: nine of ten searches are within the range, with noise of %s\n", p.playedNoise())
 	}
 	p.printAutomatic(b)
-	if limit := p.Config.Budget; limit != (sweep.Budget{}) {
+	if limit := p.Config.Budget; limit != (config.Budget{}) {
 		b.WriteString("  the budget may end it before\n")
 	}
 }
@@ -101,7 +104,7 @@ func (p *Plan) printAutomatic(b *strings.Builder) {
 	if n := sweep.MostRetaken(len(p.Cells), p.Pace, p.Config.Repeat); p.Config.Retake && n > 0 && p.ToDo > 0 && p.Costs[0].Basis != Ended {
 		fmt.Fprintf(b, "  retake: up to %s once more that something else slows, %v at most (-retake=false: none)\n", english.Plural(n, "cell", ""), short(p.Pace.Time(n, n*p.Config.Repeat)))
 	}
-	if own == sweep.StrategyExhaustive && p.repeats > 0 {
+	if own == config.StrategyExhaustive && p.repeats > 0 {
 		fmt.Fprintf(b, "  %s\n", sweep.RepeatText(p.repeats))
 	}
 	if p.baseline(own, p.Costs[0].Loads-p.Costs[0].Beside-p.Costs[0].Repeats) > 0 {

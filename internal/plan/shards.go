@@ -12,6 +12,9 @@ import (
 	"gonum.org/v1/gonum/spatial/kdtree"
 	"gonum.org/v1/gonum/stat"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
+	"github.com/ollama-sweep/ollama-sweep/internal/config"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
@@ -71,7 +74,7 @@ func (in *Input) Check() error {
 	switch {
 	case in.Shards < 2:
 		return fmt.Errorf("-shards: %d is below 2: write the number of machines", in.Shards)
-	case in.Config.Shard != (sweep.Shard{}):
+	case in.Config.Shard != (cell.Shard{}):
 		return fmt.Errorf("-shards looks at all shards of the grid: leave -shard %v out", in.Config.Shard)
 	case in.Shards > len(cells):
 		return fmt.Errorf("-shards: %d are more than the %d cells: each needs one at least", in.Shards, len(cells))
@@ -93,7 +96,7 @@ func (p *Plan) share() *Sharing {
 	size := assumedBytes * float64(p.Config.Repeat+1) / 2
 	if cp := p.Checkpoint; cp != nil && len(cp.Results) > 0 {
 		s.GPUs = max(1, len(cp.Sweep.GPUs()))
-		if spread, ok := cp.Spread(); ok {
+		if spread, ok := sweep.Spread(cp); ok {
 			for _, h := range spread.Hosts {
 				slower = append(slower, 1/(1+h.Ratio))
 			}
@@ -103,7 +106,7 @@ func (p *Plan) share() *Sharing {
 		}
 	}
 	s.Hosts = len(slower)
-	cells, _ := sweep.Grid{Ctx: p.Config.NumCtx.Values(), Batch: p.Config.NumBatch.Values()}.Cells()
+	cells, _ := cell.Grid{Ctx: p.Config.NumCtx.Values(), Batch: p.Config.NumBatch.Values()}.Cells()
 	g := p.newGame(cells)
 	s.Known, s.Fixed, s.hostCells = g.known, g.fixed(2, 1), g.hostCells
 	rng := rand.New(rand.NewPCG(1, 1))
@@ -113,7 +116,7 @@ func (p *Plan) share() *Sharing {
 		if n > 1 {
 			c.Merge = mergeStart + time.Duration(mergeNs*size*float64(len(cells)))
 		}
-		s.Costs, dealt = append(s.Costs, c), append(dealt, sweep.Deal(cells, n))
+		s.Costs, dealt = append(s.Costs, c), append(dealt, cell.Deal(cells, n))
 	}
 	times := make([][]float64, len(dealt))
 	for range plays {
@@ -153,7 +156,7 @@ func series(n int) []int {
 
 // game is the grid with what its cells may take.
 type game struct {
-	cfg       *sweep.Config
+	cfg       *config.Config
 	pace      sweep.Pace
 	hostCells int       // measured to tell hosts apart
 	known     int       // measured cells
@@ -164,9 +167,9 @@ type game struct {
 const neighbours = 8
 
 // newGame looks up what the cells that were measured took.
-func (p *Plan) newGame(cells []sweep.Cell) *game {
+func (p *Plan) newGame(cells []cell.Key) *game {
 	shard := p.Config
-	shard.Shard = sweep.Shard{Index: 1, Count: p.Shards}
+	shard.Shard = cell.Shard{Index: 1, Count: p.Shards}
 	g := &game{cfg: &p.Config, pace: p.Pace, hostCells: len(shard.HostCells()), near: make([][]*took, len(cells))}
 	if p.Checkpoint == nil {
 		return g
@@ -198,13 +201,13 @@ func (p *Plan) newGame(cells []sweep.Cell) *game {
 }
 
 // place is where a cell stands among others: a doubling is as far everywhere.
-func place(c sweep.Cell) [2]float64 {
+func place(c cell.Key) [2]float64 {
 	return [2]float64{math.Log2(float64(c.Ctx)), math.Log2(float64(c.Batch))}
 }
 
 // taken returns what a cell took, nil where nothing tells. Of a cell that failed no
 // more is known than for how long it may be waited for, or that a load was tried.
-func (g *game) taken(r *sweep.Result) *took {
+func (g *game) taken(r *checkpoint.Result) *took {
 	switch {
 	case r.Failed() && *r.Error == parse.Timeout:
 		return &took{failed: g.cfg.CellTimeout}
@@ -234,7 +237,7 @@ type played struct {
 func (g *game) play(rng *rand.Rand) played {
 	p := played{loads: make([]time.Duration, len(g.near)), prompts: make([]time.Duration, len(g.near))}
 	loads := 1
-	if g.cfg.Order == sweep.OrderRound {
+	if g.cfg.Order == config.OrderRound {
 		loads = g.cfg.Repeat
 	}
 	for i, near := range g.near {

@@ -13,6 +13,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
+	"github.com/ollama-sweep/ollama-sweep/internal/config"
 	"github.com/ollama-sweep/ollama-sweep/internal/golden"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 	"github.com/ollama-sweep/ollama-sweep/parse"
@@ -30,7 +33,7 @@ func steps(first, step, n int) []int {
 // alike is a sweep of which every cell took ten seconds for the load and two for the
 // prompt, on a machine of five GPUs.
 func alike(columns, rows int) Input {
-	in := Input{Config: config(steps(8192, 2048, columns), steps(128, 128, rows)), Checkpoint: new(sweep.Checkpoint), Now: noon}
+	in := Input{Config: configOf(steps(8192, 2048, columns), steps(128, 128, rows)), Checkpoint: new(checkpoint.Checkpoint), Now: noon}
 	in.Checkpoint.Sweep.GPU = make([]string, 5)
 	cells, _ := in.Config.Plan()
 	for _, c := range cells {
@@ -39,7 +42,7 @@ func alike(columns, rows int) Input {
 	return in
 }
 
-func takes(c sweep.Cell, load, prompt time.Duration) sweep.Result {
+func takes(c cell.Key, load, prompt time.Duration) checkpoint.Result {
 	r := measured(c.Ctx, c.Batch, 0, 0)
 	r.Samples[0].Wall, r.Warmup.Wall = prompt, load
 	return r
@@ -53,7 +56,7 @@ func onHosts(in Input, rates map[string]float64) Input {
 				r := takes(c.Cell(), 10*time.Second, 2*time.Second)
 				noisy := rate * noise
 				r.PromptEvalRate = &noisy
-				in.Checkpoint.Remeasured = append(in.Checkpoint.Remeasured, sweep.Remeasured{Purpose: sweep.HostCheck, Host: host, Result: r})
+				in.Checkpoint.Remeasured = append(in.Checkpoint.Remeasured, checkpoint.Remeasured{Purpose: checkpoint.HostCheck, Host: host, Result: r})
 			}
 		}
 	}
@@ -69,17 +72,17 @@ func share(t *testing.T, in Input, shards int) *Sharing {
 }
 
 func TestShardsTexts(t *testing.T) {
-	assumed := Input{Config: config(steps(32768, 2048, 39), steps(128, 128, 16)), NoModel: "server away", Now: noon, Shards: 100}
+	assumed := Input{Config: configOf(steps(32768, 2048, 39), steps(128, 128, 16)), NoModel: "server away", Now: noon, Shards: 100}
 	differ := onHosts(alike(12, 8), map[string]float64{"node1": 1000, "node2": 990, "node3": 700})
 	differ.Shards = 10
 	searching := midway()
-	searching.Config.Strategy, searching.Shards = sweep.StrategyBest, 5
-	small := Input{Config: config([]int{8192, 16384}, []int{256, 512}), NoModel: "server away", Now: noon, Shards: 4}
+	searching.Config.Strategy, searching.Shards = config.StrategyBest, 5
+	small := Input{Config: configOf([]int{8192, 16384}, []int{256, 512}), NoModel: "server away", Now: noon, Shards: 4}
 	large := alike(4, 4)
 	for i := range large.Checkpoint.Results {
 		large.Checkpoint.Results[i] = takes(large.Checkpoint.Results[i].Cell(), 100*time.Millisecond, 100*time.Millisecond)
 	}
-	large.Config = config(steps(8192, 64, 500), steps(8, 8, 500))
+	large.Config = configOf(steps(8192, 64, 500), steps(8, 8, 500))
 	large.Shards = 1000
 	for name, in := range map[string]Input{
 		"shards_assumed": assumed, "shards_of_hosts_that_differ": differ, "shards_searching": searching,
@@ -148,13 +151,13 @@ func TestTheSlowestShardCounts(t *testing.T) {
 // TestCellsAreDrawnFromThoseAround: large contexts take longer, and so do cells near
 // them that were not measured.
 func TestCellsAreDrawnFromThoseAround(t *testing.T) {
-	in := Input{Config: config([]int{1024, 2048, 65536, 131072}, []int{64, 128, 256, 512}), Checkpoint: new(sweep.Checkpoint), Now: noon}
+	in := Input{Config: configOf([]int{1024, 2048, 65536, 131072}, []int{64, 128, 256, 512}), Checkpoint: new(checkpoint.Checkpoint), Now: noon}
 	for _, batch := range []int{64, 128, 256, 512} {
 		for _, ctx := range []int{1024, 1536} {
-			in.Checkpoint.Results = append(in.Checkpoint.Results, takes(sweep.Cell{Ctx: ctx, Batch: batch}, time.Second, time.Second))
+			in.Checkpoint.Results = append(in.Checkpoint.Results, takes(cell.Key{Ctx: ctx, Batch: batch}, time.Second, time.Second))
 		}
 		for _, ctx := range []int{65536, 98304} {
-			in.Checkpoint.Results = append(in.Checkpoint.Results, takes(sweep.Cell{Ctx: ctx, Batch: batch}, 40*time.Second, 20*time.Second))
+			in.Checkpoint.Results = append(in.Checkpoint.Results, takes(cell.Key{Ctx: ctx, Batch: batch}, 40*time.Second, 20*time.Second))
 		}
 	}
 	p, _ := count(in)
@@ -175,7 +178,7 @@ func TestRoundsLoadAnewForEachSample(t *testing.T) {
 	in.Config.Repeat = 3
 	cells := share(t, in, 2).Work
 	assert.Equal(t, 100*(10+3*2)*time.Second, cells)
-	in.Config.Order = sweep.OrderRound
+	in.Config.Order = config.OrderRound
 	assert.Equal(t, 100*3*(10+2)*time.Second, share(t, in, 2).Work)
 	in.Checkpoint = nil
 	assert.Equal(t, 100*3*(sweep.AssumedPace.Load+sweep.AssumedPace.Prompt), share(t, in, 2).Work)
@@ -187,11 +190,11 @@ func TestFailuresTakeTheirTime(t *testing.T) {
 	timeout, memory := parse.Timeout, parse.OutOfGPUMemory
 	in := alike(1, 4)
 	in.Config.CellTimeout = 5 * time.Minute
-	in.Checkpoint.Results[2] = sweep.Result{NumCtx: 8192, NumBatch: 384, Error: &timeout}
-	in.Checkpoint.Results[3] = sweep.Result{NumCtx: 8192, NumBatch: 512, Error: &memory, Retries: 2}
+	in.Checkpoint.Results[2] = checkpoint.Result{NumCtx: 8192, NumBatch: 384, Error: &timeout}
+	in.Checkpoint.Results[3] = checkpoint.Result{NumCtx: 8192, NumBatch: 512, Error: &memory, Retries: 2}
 	assert.Equal(t, 2*12*time.Second+5*time.Minute+3*10*time.Second, share(t, in, 2).Work)
 
-	in.Checkpoint.Results = []sweep.Result{{NumCtx: 8192, NumBatch: 128, Error: &memory}, measured(8192, 256, 0, 0)}
+	in.Checkpoint.Results = []checkpoint.Result{{NumCtx: 8192, NumBatch: 128, Error: &memory}, measured(8192, 256, 0, 0)}
 	in.Checkpoint.Results[1].Samples = nil // an older tool's
 	s := share(t, in, 2)
 	assert.Equal(t, 1, s.Known, "a cell without a sample tells nothing")
@@ -205,7 +208,7 @@ func TestShardsAreChecked(t *testing.T) {
 		"-shards: -1 is below 2: write the number of machines":            func(in *Input) { in.Shards = -1 },
 		"-shards: 1 is below 2":                                           func(in *Input) { in.Shards = 1 },
 		"-shards: 17 are more than the 16 cells: each needs one at least": func(in *Input) { in.Shards = 17 },
-		"-shards looks at all shards of the grid: leave -shard 1/2 out":   func(in *Input) { in.Shards, in.Config.Shard = 4, sweep.Shard{Index: 1, Count: 2} },
+		"-shards looks at all shards of the grid: leave -shard 1/2 out":   func(in *Input) { in.Shards, in.Config.Shard = 4, cell.Shard{Index: 1, Count: 2} },
 		"redo: which cells -run names is not known here: leave it out to": func(in *Input) { in.Config.Redo = true },
 	} {
 		in := alike(4, 4)
@@ -257,13 +260,13 @@ func TestScaleTables(t *testing.T) {
 			b.WriteString("| cells | machines | time | GPU hours | for cells | largest shard | merge |\n")
 			b.WriteString("| ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n")
 			for _, grid := range [][2]int{{39, 16}, {100, 100}, {1000, 1000}} {
-				in := Input{Config: config(steps(8192, 64, grid[0]), steps(8, 8, grid[1])), Checkpoint: new(sweep.Checkpoint), Now: noon}
+				in := Input{Config: configOf(steps(8192, 64, grid[0]), steps(8, 8, grid[1])), Checkpoint: new(checkpoint.Checkpoint), Now: noon}
 				in.Checkpoint.Sweep.GPU = make([]string, pace.gpus)
 				rng := rand.New(rand.NewPCG(1, 1))
 				around := func(d time.Duration) time.Duration { return time.Duration(float64(d) * (0.9 + 0.2*rng.Float64())) }
 				for _, c := range thinned(in.Config.NumCtx.List, 8) {
 					for _, batch := range thinned(in.Config.NumBatch.List, 8) {
-						r := takes(sweep.Cell{Ctx: c, Batch: batch}, around(pace.load), around(pace.prompt))
+						r := takes(cell.Key{Ctx: c, Batch: batch}, around(pace.load), around(pace.prompt))
 						// As large in the file as a real one.
 						sample := &r.Samples[0]
 						sample.EvalCount, sample.EvalDuration, sample.LoadDuration, sample.TotalDuration = 2, around(time.Second), around(time.Second), sample.Wall
@@ -272,7 +275,7 @@ func TestScaleTables(t *testing.T) {
 						}
 						warm := *sample
 						warm.Wall = r.Warmup.Wall
-						r.Timestamp, r.Warmup, r.ContextLength, r.Size, r.SizeVRAM, r.Settings = noon, &warm, c, 40e9, 40e9, sweep.SettingsVerified
+						r.Timestamp, r.Warmup, r.ContextLength, r.Size, r.SizeVRAM, r.Settings = noon, &warm, c, 40e9, 40e9, checkpoint.SettingsVerified
 						in.Checkpoint.Results = append(in.Checkpoint.Results, r)
 					}
 				}

@@ -9,6 +9,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
+	"github.com/ollama-sweep/ollama-sweep/internal/shell"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
 )
@@ -16,7 +19,7 @@ import (
 // advice is what to set, and what that is worth.
 type advice struct {
 	sweep.Advice
-	cp       *sweep.Checkpoint
+	cp       *checkpoint.Checkpoint
 	rate     verdict.Estimate // of the recommended cell, with the figure that tables have
 	samples  int              // that it rests on
 	bounded  bool             // the rate's interval is known
@@ -33,7 +36,7 @@ func (g *grid) advise(v *sweep.Verdict) *advice {
 	if v == nil {
 		return nil
 	}
-	a := &advice{Advice: g.cp.Advice(*v), cp: g.cp, frontier: g.cp.Frontier(*v), memory: g.memoryEnd()}
+	a := &advice{Advice: sweep.Advise(g.cp, *v), cp: g.cp, frontier: sweep.Frontier(g.cp, *v), memory: g.memoryEnd()}
 	if a.Kind == sweep.NoAdvice {
 		return a
 	}
@@ -149,7 +152,7 @@ func (a *advice) contextText() string {
 	switch {
 	case a.Ctx == a.memory.works:
 		text += "; no larger one works or was measured"
-		if a.memory.ran == (sweep.Cell{}) {
+		if a.memory.ran == (cell.Key{}) {
 			text = strings.Replace(text, "no larger one works or was measured", "the largest measured", 1)
 		}
 	case ok && c.Ctx > a.Ctx:
@@ -176,15 +179,15 @@ func (a *advice) command(dir string) (line string, takes time.Duration) {
 	if a.Next == nil {
 		return "", 0
 	}
-	return a.cp.Sweep.Line(append(a.Next.Flags, outFlag(a.cp, dir)...)...), a.Next.Time
+	return sweep.CommandLine(a.cp.Sweep, append(a.Next.Flags, outFlag(a.cp, dir)...)...), a.Next.Time
 }
 
 // outFlag names the folder where it is not the one that a sweep of this config takes anyway.
-func outFlag(cp *sweep.Checkpoint, dir string) []string {
-	if dir == "" || filepath.Clean(dir) == cp.DefaultOut() {
+func outFlag(cp *checkpoint.Checkpoint, dir string) []string {
+	if dir == "" || filepath.Clean(dir) == sweep.DefaultOut(cp) {
 		return nil
 	}
-	return []string{"-out=" + sweep.Quoted(dir)}
+	return []string{"-out=" + shell.Quoted(dir)}
 }
 
 // texts says what to set, and then what that is worth. The last is what would say more, where
@@ -220,16 +223,16 @@ func roughly(d time.Duration) time.Duration {
 
 // memoryEnd is where memory ends on a grid. Cells are zero where there are none.
 type memoryEnd struct {
-	works int        // the largest num_ctx that has a rate
-	ran   sweep.Cell // the smallest, by num_ctx and then num_batch, that ran out of GPU memory or of system memory
-	spill sweep.Cell // likewise, whose model was not in GPU memory as a whole
+	works int      // the largest num_ctx that has a rate
+	ran   cell.Key // the smallest, by num_ctx and then num_batch, that ran out of GPU memory or of system memory
+	spill cell.Key // likewise, whose model was not in GPU memory as a whole
 }
 
 func (g *grid) memoryEnd() (m memoryEnd) {
-	none := sweep.Cell{}
+	none := cell.Key{}
 	for _, ctx := range g.ctx {
 		for _, batch := range g.batch {
-			c := sweep.Cell{Ctx: ctx, Batch: batch}
+			c := cell.Key{Ctx: ctx, Batch: batch}
 			at, r := g.at(c)
 			switch {
 			case at == measured:
@@ -247,7 +250,7 @@ func (g *grid) memoryEnd() (m memoryEnd) {
 
 // text says it in words, and is empty where memory did not end.
 func (m memoryEnd) text() string {
-	none := sweep.Cell{}
+	none := cell.Key{}
 	switch {
 	case m.ran != none && m.spill != none:
 		return fmt.Sprintf("a part of the model is not in GPU memory from %s on, and memory ends at %s; the largest num_ctx that works is %d", inWords(m.spill), inWords(m.ran), m.works)
@@ -265,7 +268,7 @@ func (g *grid) nothingWorks(s Stats) string {
 		return ""
 	}
 	text := fmt.Sprintf("no cell works so far: try a num_ctx below %d", g.ctx[0])
-	if m := g.memoryEnd(); m.ran == (sweep.Cell{}) {
+	if m := g.memoryEnd(); m.ran == (cell.Key{}) {
 		text = "no cell works so far, and not for want of memory: what the server says of each tells more"
 	}
 	return text

@@ -11,14 +11,16 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/golden"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
 // orNothing writes a line where there is nothing to write.
-func orNothing(write func(io.Writer, *sweep.Checkpoint) error) func(io.Writer, *sweep.Checkpoint) error {
-	return func(w io.Writer, cp *sweep.Checkpoint) error {
+func orNothing(write func(io.Writer, *checkpoint.Checkpoint) error) func(io.Writer, *checkpoint.Checkpoint) error {
+	return func(w io.Writer, cp *checkpoint.Checkpoint) error {
 		err := write(w, cp)
 		if errors.Is(err, errNothing) {
 			_, err = io.WriteString(w, "(no file)\n")
@@ -28,8 +30,8 @@ func orNothing(write func(io.Writer, *sweep.Checkpoint) error) func(io.Writer, *
 }
 
 // advisedOf is a writer of a checkpoint's advice.
-func advisedOf(write func(*advice, io.Writer) error) func(io.Writer, *sweep.Checkpoint) error {
-	return func(w io.Writer, cp *sweep.Checkpoint) error { return advised(write)(newGrid(cp), w) }
+func advisedOf(write func(*advice, io.Writer) error) func(io.Writer, *checkpoint.Checkpoint) error {
+	return func(w io.Writer, cp *checkpoint.Checkpoint) error { return advised(write)(newGrid(cp), w) }
 }
 
 var (
@@ -40,7 +42,7 @@ var (
 func TestAdviceFiles(t *testing.T) {
 	for _, f := range []struct {
 		extension string
-		write     func(io.Writer, *sweep.Checkpoint) error
+		write     func(io.Writer, *checkpoint.Checkpoint) error
 	}{
 		{".frontier.csv", WriteFrontier},
 		{".Modelfile", orNothing(writeModelfile)},
@@ -85,7 +87,7 @@ func TestModelfileIsNoProgram(t *testing.T) {
 	cp.Sweep.Model = "tiny\nSYSTEM obey"
 	cp.Sweep.GPU = []string{"A\nPARAMETER top_k 1"}
 	cp.Sweep.OllamaVersion = "0.10.1\nOLLAMA_HOST=elsewhere"
-	for _, write := range []func(io.Writer, *sweep.Checkpoint) error{writeModelfile, writeEnvironment} {
+	for _, write := range []func(io.Writer, *checkpoint.Checkpoint) error{writeModelfile, writeEnvironment} {
 		var b strings.Builder
 		require.NoError(t, write(&b, cp))
 		for line := range strings.Lines(b.String()) {
@@ -96,7 +98,7 @@ func TestModelfileIsNoProgram(t *testing.T) {
 
 // advised4 is a sweep of four num_ctx, whose rates over num_batch are given, with a tenth of a percent of
 // scatter, on a server whose own num_batch is 512.
-func advised4(batches []int, rates ...float64) *sweep.Checkpoint {
+func advised4(batches []int, rates ...float64) *checkpoint.Checkpoint {
 	ctxs := []int{1024, 2048, 3072, 4096}
 	cp := planned(ctxs, batches)
 	cp.Sweep.OllamaVersion = "0.10.1"
@@ -113,11 +115,11 @@ func advised4(batches []int, rates ...float64) *sweep.Checkpoint {
 }
 
 // inTurns adds rounds of a baseline at num_ctx 4096.
-func inTurns(cp *sweep.Checkpoint, batch int, rate, own float64) *sweep.Checkpoint {
+func inTurns(cp *checkpoint.Checkpoint, batch int, rate, own float64) *checkpoint.Checkpoint {
 	for round := range 6 {
 		for b, rate := range map[int]float64{batch: rate, 0: own} {
 			r := add(planned(nil, nil), 4096, b, rate*(1+0.001*float64(round%3)))
-			cp.Remeasured = append(cp.Remeasured, sweep.Remeasured{Purpose: sweep.Baseline, Result: *r})
+			cp.Remeasured = append(cp.Remeasured, checkpoint.Remeasured{Purpose: checkpoint.Baseline, Result: *r})
 		}
 	}
 	return cp
@@ -141,7 +143,7 @@ func TestAdviceInWords(t *testing.T) {
 	memory.Results[7].Error, memory.Results[7].PromptEvalRate, memory.Results[7].Samples = &class, nil, nil
 	for _, tt := range []struct {
 		name      string
-		cp        *sweep.Checkpoint
+		cp        *checkpoint.Checkpoint
 		has, lack []string
 		batch     bool // it goes into the files
 	}{
@@ -209,7 +211,7 @@ func TestNothingWorks(t *testing.T) {
 // TestBasisHasTheDate of the cell's own measurement.
 func TestBasisHasTheDate(t *testing.T) {
 	cp := decided()
-	cp.Result(sweep.Cell{Ctx: 8192, Batch: 256}).Timestamp = time.Date(2026, 2, 3, 4, 5, 6, 0, time.UTC)
+	cp.Result(cell.Key{Ctx: 8192, Batch: 256}).Timestamp = time.Date(2026, 2, 3, 4, 5, 6, 0, time.UTC)
 	var b strings.Builder
 	require.NoError(t, writeModelfile(&b, cp))
 	assert.Contains(t, b.String(), "# measured: 2026-02-03\n")
@@ -218,7 +220,7 @@ func TestBasisHasTheDate(t *testing.T) {
 // TestFrontierInterval leaves out an interval that does not hold the rate, as of a machine that
 // changed.
 func TestFrontierInterval(t *testing.T) {
-	best := sweep.ColumnBest{Cell: sweep.Cell{Ctx: 1024, Batch: 64}, Rate: 1003, Rates: []float64{1000, 1001, 1002, 1003, 1004, 1005}, Measured: 1, Planned: 2}
+	best := sweep.ColumnBest{Key: cell.Key{Ctx: 1024, Batch: 64}, Rate: 1003, Rates: []float64{1000, 1001, 1002, 1003, 1004, 1005}, Measured: 1, Planned: 2}
 	assert.Equal(t, []string{"1024", "64", "1003.00", "1000.00", "1005.00", "6", "1", "2", "measured"}, frontierRows([]sweep.ColumnBest{best})[1])
 	best.Rate = 1100
 	assert.Equal(t, []string{"1024", "64", "1100.00", "", "", "6", "1", "2", "measured"}, frontierRows([]sweep.ColumnBest{best})[1])

@@ -12,6 +12,7 @@ import (
 
 	"github.com/ollama/ollama/parser"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/modelfile"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
@@ -52,7 +53,7 @@ func (a *advice) writeModelfile(w io.Writer) (err error) {
 func (a *advice) basis() []string {
 	cp := a.cp
 	lines := []string{"num_batch: " + a.batchText(), "prompt: " + a.rateText()}
-	if r := cp.Result(a.Cell); r != nil && !r.Timestamp.IsZero() {
+	if r := cp.Result(a.Key); r != nil && !r.Timestamp.IsZero() {
 		lines = append(lines, "measured: "+r.Timestamp.Format("2006-01-02"))
 	}
 	for _, known := range []struct{ name, value string }{
@@ -111,11 +112,11 @@ func (a *advice) writeEnvironment(w io.Writer) error {
 // tokens per second, the 95 % interval of that where six samples or more have
 // one, of how many cells of that num_ctx it was picked, and whether it was measured or
 // a search believes in it.
-func WriteFrontier(w io.Writer, cp *sweep.Checkpoint) error { return newGrid(cp).writeFrontier(w) }
+func WriteFrontier(w io.Writer, cp *checkpoint.Checkpoint) error { return newGrid(cp).writeFrontier(w) }
 
 func (g *grid) writeFrontier(w io.Writer) error {
 	v, _ := g.verdict()
-	if err := csv.NewWriter(w).WriteAll(frontierRows(g.cp.Frontier(v))); err != nil {
+	if err := csv.NewWriter(w).WriteAll(frontierRows(sweep.Frontier(g.cp, v))); err != nil {
 		return fmt.Errorf("writing frontier: %w", err)
 	}
 	return nil

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/perf/benchfmt"
 	"gonum.org/v1/gonum/floats/scalar"
 
-	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
@@ -35,7 +35,7 @@ type BenchWriter struct {
 // NewBenchWriter returns a writer of the samples of the sweep that h names.
 // Operating system and architecture are those of this process. Each sample
 // reaches w in one call of Write.
-func NewBenchWriter(w io.Writer, h sweep.Header) *BenchWriter {
+func NewBenchWriter(w io.Writer, h checkpoint.Header) *BenchWriter {
 	b := &BenchWriter{w: w}
 	b.lines = benchfmt.NewWriter(&b.buf)
 	for _, c := range []struct{ key, value string }{
@@ -61,7 +61,7 @@ func NewBenchWriter(w io.Writer, h sweep.Header) *BenchWriter {
 
 // Sample writes the line of one sample of r. It writes nothing for a failed
 // cell, nor for a sample without a rate.
-func (b *BenchWriter) Sample(r *sweep.Result, s parse.Sample) error {
+func (b *BenchWriter) Sample(r *checkpoint.Result, s parse.Sample) error {
 	rate, ok := s.PromptEvalRate()
 	if !ok || r.Failed() {
 		return nil
@@ -74,7 +74,7 @@ func (b *BenchWriter) Sample(r *sweep.Result, s parse.Sample) error {
 }
 
 // write completes the line of r, whose own figures start with fields.
-func (b *BenchWriter) write(r *sweep.Result, fields []string) error {
+func (b *BenchWriter) write(r *checkpoint.Result, fields []string) error {
 	if load := r.LoadDuration(); load > 0 {
 		fields = append(fields, benchFigure(load.Seconds()), "load-sec")
 	}
@@ -121,7 +121,7 @@ func (b *BenchWriter) withUnit(text string) (string, error) {
 }
 
 // WriteBench writes the lines of all samples.
-func WriteBench(w io.Writer, cp *sweep.Checkpoint) error {
+func WriteBench(w io.Writer, cp *checkpoint.Checkpoint) error {
 	return NewBenchWriter(w, cp.Sweep).Checkpoint(cp)
 }
 
@@ -130,7 +130,7 @@ func (g *grid) writeBench(w io.Writer) error { return WriteBench(w, g.cp) }
 // Checkpoint writes the lines of all samples, cell by cell in order of
 // measurement. A cell of an older tool, which kept no samples, has one line
 // with its rate; a failed cell has none.
-func (b *BenchWriter) Checkpoint(cp *sweep.Checkpoint) error {
+func (b *BenchWriter) Checkpoint(cp *checkpoint.Checkpoint) error {
 	for i := range cp.Results {
 		r := &cp.Results[i]
 		for _, s := range r.Samples {

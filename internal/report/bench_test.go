@@ -16,7 +16,7 @@ import (
 	"golang.org/x/perf/benchfmt"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/benchstat"
-	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
@@ -42,7 +42,7 @@ func readBench(t *testing.T, text string) []*benchfmt.Result {
 
 func TestWriteBench(t *testing.T) {
 	portable := strings.NewReplacer("goos: "+runtime.GOOS, "goos: GOOS", "goarch: "+runtime.GOARCH, "goarch: GOARCH")
-	goldens(t, ".bench", func(w io.Writer, cp *sweep.Checkpoint) error {
+	goldens(t, ".bench", func(w io.Writer, cp *checkpoint.Checkpoint) error {
 		var b strings.Builder
 		require.NoError(t, WriteBench(&b, cp))
 		_, err := portable.WriteString(w, b.String())
@@ -152,7 +152,7 @@ func TestWriteBenchToFullDisk(t *testing.T) {
 }
 
 // saveBench writes the benchmark lines of a checkpoint to a file.
-func saveBench(t *testing.T, path string, cp *sweep.Checkpoint) {
+func saveBench(t *testing.T, path string, cp *checkpoint.Checkpoint) {
 	t.Helper()
 	var b bytes.Buffer
 	require.NoError(t, WriteBench(&b, cp))

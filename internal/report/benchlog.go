@@ -6,7 +6,8 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
@@ -15,15 +16,15 @@ import (
 // would cost more than all else.
 type BenchLog struct {
 	dir   string
-	cp    *sweep.Checkpoint
+	cp    *checkpoint.Checkpoint
 	file  *os.File
 	lines *BenchWriter
-	has   map[sweep.Cell]bool // cells with lines in the file
+	has   map[cell.Key]bool // cells with lines in the file
 }
 
 // OpenBenchLog brings the file in dir up to the checkpoint, which the sweep
 // goes on to fill. Close it in the end.
-func OpenBenchLog(dir string, cp *sweep.Checkpoint) (*BenchLog, error) {
+func OpenBenchLog(dir string, cp *checkpoint.Checkpoint) (*BenchLog, error) {
 	b := &BenchLog{dir: dir, cp: cp}
 	return b, b.renew()
 }
@@ -32,7 +33,7 @@ func OpenBenchLog(dir string, cp *sweep.Checkpoint) (*BenchLog, error) {
 // only then: there is never a shorter one than before.
 func (b *BenchLog) renew() error {
 	b.Close()
-	out, err := sweep.OpenDir(b.dir)
+	out, err := checkpoint.OpenDir(b.dir)
 	if err != nil {
 		return err
 	}
@@ -44,7 +45,7 @@ func (b *BenchLog) renew() error {
 	if err := out.Write(BenchFile, text.Bytes()); err != nil {
 		return err
 	}
-	b.has = make(map[sweep.Cell]bool)
+	b.has = make(map[cell.Key]bool)
 	for i := range b.cp.Results {
 		b.has[b.cp.Results[i].Cell()] = true
 	}
@@ -57,7 +58,7 @@ func (b *BenchLog) renew() error {
 // brought up to date instead where another process has put its own file in this one's
 // place, as making the reports does, where the last line could not be added, and where the
 // sample is the first of a cell that is measured again.
-func (b *BenchLog) Sample(r *sweep.Result, s parse.Sample) error {
+func (b *BenchLog) Sample(r *checkpoint.Result, s parse.Sample) error {
 	if replaced := len(r.Samples) == 1 && b.has[r.Cell()]; replaced || !b.current() {
 		return b.renew()
 	}

@@ -10,18 +10,18 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/outdir"
-	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
 func TestBenchLogFollowsTheCheckpoint(t *testing.T) {
 	dir := t.TempDir()
-	cp := &sweep.Checkpoint{Sweep: sweep.Header{Model: "m"}}
-	add := func(batch int) (*sweep.Result, parse.Sample) {
+	cp := &checkpoint.Checkpoint{Sweep: checkpoint.Header{Model: "m"}}
+	add := func(batch int) (*checkpoint.Result, parse.Sample) {
 		rate := 1000.0
 		s := parse.Sample{PromptEvalCount: 1000, PromptEvalDuration: time.Second}
-		cp.Results = append(cp.Results, sweep.Result{NumCtx: 4096, NumBatch: batch, PromptEvalRate: &rate, Samples: []parse.Sample{s}})
+		cp.Results = append(cp.Results, checkpoint.Result{NumCtx: 4096, NumBatch: batch, PromptEvalRate: &rate, Samples: []parse.Sample{s}})
 		return &cp.Results[len(cp.Results)-1], s
 	}
 	requireCurrent := func() {
@@ -65,7 +65,7 @@ func TestBenchLogFollowsTheCheckpoint(t *testing.T) {
 // and once it is gone the file has all of them.
 func TestBenchLogInTheWay(t *testing.T) {
 	dir := t.TempDir()
-	cp := &sweep.Checkpoint{Sweep: sweep.Header{Model: "m"}}
+	cp := &checkpoint.Checkpoint{Sweep: checkpoint.Header{Model: "m"}}
 	b, err := OpenBenchLog(dir, cp)
 	require.NoError(t, err)
 	path := filepath.Join(dir, BenchFile)
@@ -77,7 +77,7 @@ func TestBenchLogInTheWay(t *testing.T) {
 		if batch == 2 {
 			require.NoError(t, os.Remove(path))
 		}
-		cp.Results = append(cp.Results, sweep.Result{NumCtx: 4096, NumBatch: batch + 1, PromptEvalRate: &rate, Samples: []parse.Sample{s}})
+		cp.Results = append(cp.Results, checkpoint.Result{NumCtx: 4096, NumBatch: batch + 1, PromptEvalRate: &rate, Samples: []parse.Sample{s}})
 		err := b.Sample(&cp.Results[batch], s)
 		if batch < 2 {
 			require.ErrorContains(t, err, "what is there was not made by this program (a folder)")

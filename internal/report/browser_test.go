@@ -19,7 +19,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
@@ -47,7 +48,7 @@ var (
 
 // openPage opens the checkpoint's page. Where there is no Chromium the test is
 // skipped, but on CI, which has to install one.
-func openPage(t *testing.T, cp *sweep.Checkpoint, l look) (b *browser, file string) {
+func openPage(t *testing.T, cp *checkpoint.Checkpoint, l look) (b *browser, file string) {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("starts a browser")
@@ -86,7 +87,7 @@ func (b *browser) look(l look, file string) {
 	b.do(chromedp.Navigate((&url.URL{Scheme: "file", Path: file}).String()))
 }
 
-func writePage(t *testing.T, file string, cp *sweep.Checkpoint) {
+func writePage(t *testing.T, file string, cp *checkpoint.Checkpoint) {
 	t.Helper()
 	var text strings.Builder
 	require.NoError(t, WritePage(&text, cp))
@@ -181,7 +182,7 @@ func TestPagesInABrowser(t *testing.T) {
 	for _, c := range allFailed.Plan() {
 		addFailed(allFailed, c.Ctx, c.Batch, parse.OutOfGPUMemory)
 	}
-	for name, cp := range map[string]*sweep.Checkpoint{
+	for name, cp := range map[string]*checkpoint.Checkpoint{
 		"in its middle": mixed(), "an older tool": olderTool(t), "all that can be known": decided(), "a search": searched(), "pruned": prunedSweep(),
 		"nothing measured": planned([]int{512, 1024}, []int{256, 1024}), "all failed": allFailed, "one cell": one, "one column": column,
 		"47 by 17": manyCells(47, 17), "100 by 100": manyCells(100, 100), "no cells": planned(nil, nil), "hostile": hostile(),
@@ -203,7 +204,7 @@ func TestPagesInABrowser(t *testing.T) {
 }
 
 // manyCells is a sweep of many cells, some of which failed.
-func manyCells(columns, rows int) *sweep.Checkpoint {
+func manyCells(columns, rows int) *checkpoint.Checkpoint {
 	cp := planned(steps(16384, 2048, columns), steps(128, 128, rows))
 	for i, c := range cp.Plan() {
 		if i%97 == 13 {
@@ -223,7 +224,7 @@ func TestPageHoverAndKeys(t *testing.T) {
 	g := newGrid(cp)
 	verdicts := g.verdicts()
 	want := func(x, y int) string {
-		c := sweep.Cell{Ctx: g.ctx[x], Batch: g.batch[y]}
+		c := cell.Key{Ctx: g.ctx[x], Batch: g.batch[y]}
 		return strings.Join(g.cellText(c, verdicts[c]), "\n")
 	}
 	for _, at := range [][2]int{{1, 3}, {2, 1}, {3, 3}, {0, 0}} {
@@ -246,7 +247,7 @@ func TestPageHoverAndKeys(t *testing.T) {
 func TestPageOnAPhone(t *testing.T) {
 	cp := manyCells(12, 10)
 	class := parse.OutOfGPUMemory
-	*cp.Result(sweep.Cell{Ctx: 18432, Batch: 128}) = sweep.Result{NumCtx: 18432, NumBatch: 128, Error: &class, Detail: strings.Repeat("the server's own words ", 60)}
+	*cp.Result(cell.Key{Ctx: 18432, Batch: 128}) = checkpoint.Result{NumCtx: 18432, NumBatch: 128, Error: &class, Detail: strings.Repeat("the server's own words ", 60)}
 	b, file := openPage(t, cp, phone)
 	panel := func(property string) float64 {
 		return eval[float64](b, `document.getElementById("panel").getBoundingClientRect().`+property)

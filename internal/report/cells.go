@@ -9,7 +9,8 @@ import (
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
 
-	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 )
 
 // cellMap draws a grid's cells: the plotter of the heatmap. It takes the place
@@ -17,11 +18,11 @@ import (
 // without a rate. Column i has its middle at x = i, row j at y = j.
 type cellMap struct {
 	*grid
-	scale *scale        // nil where nothing is measured
-	best  *sweep.Result // nil for none
+	scale *scale             // nil where nothing is measured
+	best  *checkpoint.Result // nil for none
 	// recommended is the zero value where there is none beside the best.
-	recommended sweep.Cell
-	strong      map[sweep.Cell]bool // cells whose figures are bold
+	recommended cell.Key
+	strong      map[cell.Key]bool // cells whose figures are bold
 	dpi         float64
 	// from and to are the lowest and highest y that are wanted; cells that lie
 	// outside are not drawn.
@@ -52,7 +53,7 @@ func snap(dpi float64, x vg.Length) vg.Length {
 // Plot draws grounds and hatches first, then the lines between cells, then what
 // stands in the cells, and the outlines of the recommended and the best cell over all of it.
 func (m *cellMap) Plot(c draw.Canvas, _ *plot.Plot) {
-	m.each(c.Rectangle, func(at state, r *sweep.Result, area vg.Rectangle) {
+	m.each(c.Rectangle, func(at state, r *checkpoint.Result, area vg.Rectangle) {
 		switch at {
 		case measured:
 			fill(c, m.scale.color(*r.PromptEvalRate), area)
@@ -71,7 +72,7 @@ func (m *cellMap) Plot(c draw.Canvas, _ *plot.Plot) {
 	size := m.typeSize(first)
 	layouts := make(map[string]failureLayout)
 	var best, recommended vg.Rectangle
-	m.each(c.Rectangle, func(at state, r *sweep.Result, area vg.Rectangle) {
+	m.each(c.Rectangle, func(at state, r *checkpoint.Result, area vg.Rectangle) {
 		switch at {
 		case measured:
 			f := sans(size)
@@ -111,15 +112,15 @@ func (m *cellMap) Plot(c draw.Canvas, _ *plot.Plot) {
 const outline = 3
 
 // each visits the wanted cells.
-func (m *cellMap) each(area vg.Rectangle, visit func(state, *sweep.Result, vg.Rectangle)) {
+func (m *cellMap) each(area vg.Rectangle, visit func(state, *checkpoint.Result, vg.Rectangle)) {
 	for row, batch := range m.batch {
 		for column, ctx := range m.ctx {
-			cell := m.cell(area, column, row)
-			if cell.Max.Y+outline < m.from || cell.Min.Y-outline > m.to {
+			box := m.cell(area, column, row)
+			if box.Max.Y+outline < m.from || box.Min.Y-outline > m.to {
 				continue
 			}
-			at, r := m.at(sweep.Cell{Ctx: ctx, Batch: batch})
-			visit(at, r, cell)
+			at, r := m.at(cell.Key{Ctx: ctx, Batch: batch})
+			visit(at, r, box)
 		}
 	}
 }
@@ -184,7 +185,7 @@ func (m *cellMap) drawPicks(c draw.Canvas) {
 	for row, batch := range m.batch {
 		for column, ctx := range m.ctx {
 			area := m.cell(c.Rectangle, column, row)
-			if picks[sweep.Cell{Ctx: ctx, Batch: batch}] && area.Max.Y >= m.from && area.Min.Y <= m.to {
+			if picks[cell.Key{Ctx: ctx, Batch: batch}] && area.Max.Y >= m.from && area.Min.Y <= m.to {
 				drawPick(c, area)
 			}
 		}

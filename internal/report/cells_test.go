@@ -10,7 +10,7 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 	"gonum.org/v1/plot/vg/vgimg"
 
-	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 )
 
 // drawCells draws the cells alone, each 200 × 100 pixels at 72 dots per inch.
@@ -85,7 +85,7 @@ func TestCellsOutsideOfAStripAreLeftOut(t *testing.T) {
 	g := newGrid(mixed())
 	m := &cellMap{grid: g, dpi: 72, from: 150, to: 199}
 	var rows []vg.Length
-	m.each(vg.Rectangle{Max: vg.Point{X: 800, Y: 400}}, func(_ state, _ *sweep.Result, area vg.Rectangle) {
+	m.each(vg.Rectangle{Max: vg.Point{X: 800, Y: 400}}, func(_ state, _ *checkpoint.Result, area vg.Rectangle) {
 		rows = append(rows, area.Min.Y)
 	})
 	assert.Equal(t, []vg.Length{100, 100, 100, 100, 200, 200, 200, 200}, rows, "200 is near enough for an outline")

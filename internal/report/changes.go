@@ -8,7 +8,8 @@ import (
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
 
-	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 )
 
 // Changes is what a picture shows of how rates changed from one sweep to another.
@@ -19,11 +20,11 @@ type Changes struct {
 	NumCtx, NumBatch []int
 	// Ratio is relative, 0.05 for 5 % faster, of the cells that have a rate on both
 	// sides.
-	Ratio map[sweep.Cell]float64
+	Ratio map[cell.Key]float64
 	// Strong are those of them whose change is significant.
-	Strong map[sweep.Cell]bool
+	Strong map[cell.Key]bool
 	// Failed are the results of the cells that fail now.
-	Failed []sweep.Result
+	Failed []checkpoint.Result
 }
 
 // leastChange is the smallest change that the scale covers, in percent: below it
@@ -33,12 +34,12 @@ const leastChange = 1
 // WriteChanges draws the changes as a PNG picture like that of a sweep: red is
 // slower, blue is faster, significant changes are bold.
 func WriteChanges(w io.Writer, c Changes) error {
-	cp := &sweep.Checkpoint{Sweep: sweep.Header{NumCtx: c.NumCtx, NumBatch: c.NumBatch}, Results: c.Failed}
+	cp := &checkpoint.Checkpoint{Sweep: checkpoint.Header{NumCtx: c.NumCtx, NumBatch: c.NumBatch}, Results: c.Failed}
 	most := float64(leastChange)
 	for cell, ratio := range c.Ratio {
 		percent := 100 * ratio
 		most = max(most, math.Abs(percent))
-		cp.Results = append(cp.Results, sweep.Result{NumCtx: cell.Ctx, NumBatch: cell.Batch, PromptEvalRate: &percent})
+		cp.Results = append(cp.Results, checkpoint.Result{NumCtx: cell.Ctx, NumBatch: cell.Batch, PromptEvalRate: &percent})
 	}
 	m := cellMap{grid: newGrid(cp), strong: c.Strong}
 	if err := m.drawable(); err != nil {

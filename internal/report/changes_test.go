@@ -9,7 +9,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
@@ -17,9 +18,9 @@ func TestWriteChanges(t *testing.T) {
 	class := parse.OutOfGPUMemory
 	c := Changes{
 		Title: "old → new", Text: "4 compared", NumCtx: []int{512, 1024}, NumBatch: []int{64, 128, 256},
-		Ratio:  map[sweep.Cell]float64{{Ctx: 512, Batch: 64}: -0.1, {Ctx: 512, Batch: 128}: 0, {Ctx: 1024, Batch: 64}: 0.1, {Ctx: 1024, Batch: 128}: 0.02},
-		Strong: map[sweep.Cell]bool{{Ctx: 512, Batch: 64}: true},
-		Failed: []sweep.Result{{NumCtx: 1024, NumBatch: 256, Error: &class}},
+		Ratio:  map[cell.Key]float64{{Ctx: 512, Batch: 64}: -0.1, {Ctx: 512, Batch: 128}: 0, {Ctx: 1024, Batch: 64}: 0.1, {Ctx: 1024, Batch: 128}: 0.02},
+		Strong: map[cell.Key]bool{{Ctx: 512, Batch: 64}: true},
+		Failed: []checkpoint.Result{{NumCtx: 1024, NumBatch: 256, Error: &class}},
 	}
 	var b bytes.Buffer
 	require.NoError(t, WriteChanges(&b, c))

@@ -7,7 +7,9 @@ import (
 
 	"github.com/dustin/go-humanize/english"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/check"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 )
 
@@ -16,19 +18,19 @@ const disturbedText = "in doubt: something else than the settings may have made 
 
 // disturbances is what something else than their settings did to cells.
 type disturbances struct {
-	standing map[sweep.Cell]sweep.Disturbed // cells with samples in doubt that count
-	busy     []sweep.Cell                   // in which the machine was seen to be busy, also in samples that are set aside
-	again    []sweep.Cell                   // measured again
-	most     string                         // what used the machine most
-	measured int                            // cells with a rate
+	standing map[cell.Key]sweep.Disturbed // cells with samples in doubt that count
+	busy     []cell.Key                   // in which the machine was seen to be busy, also in samples that are set aside
+	again    []cell.Key                   // measured again
+	most     string                       // what used the machine most
+	measured int                          // cells with a rate
 }
 
 // disturbances looks through the cells of the grid.
 func (g *grid) disturbances() disturbances {
-	d := disturbances{standing: make(map[sweep.Cell]sweep.Disturbed)}
+	d := disturbances{standing: make(map[cell.Key]sweep.Disturbed)}
 	if v, ok := g.verdict(); ok {
-		for _, c := range g.cp.Disturbed(v) {
-			d.standing[c.Cell] = c
+		for _, c := range sweep.FindDisturbed(g.cp, v) {
+			d.standing[c.Key] = c
 		}
 	}
 	used := 0.0
@@ -76,7 +78,7 @@ func (d disturbances) text() string {
 
 // far counts the cells that only their rates tell of.
 func (d disturbances) far() int {
-	far := make(map[sweep.Cell]bool)
+	far := make(map[cell.Key]bool)
 	for c := range d.standing {
 		far[c] = true
 	}
@@ -91,24 +93,24 @@ func (d disturbances) far() int {
 
 // cells names those in doubt, empty where there are none.
 func (d disturbances) cells() string {
-	var cells []sweep.Cell
+	var cells []cell.Key
 	for c := range d.standing {
 		cells = append(cells, c)
 	}
-	slices.SortFunc(cells, sweep.Cell.Compare)
+	slices.SortFunc(cells, cell.Key.Compare)
 	if len(cells) == 0 {
 		return ""
 	}
-	return sweep.Cells(cells)
+	return cell.Names(cells)
 }
 
-func (d disturbances) has(c sweep.Cell) bool {
+func (d disturbances) has(c cell.Key) bool {
 	_, ok := d.standing[c]
 	return ok
 }
 
 // doubtLines says of a cell's samples which are in doubt and which were replaced.
-func (d disturbances) doubtLines(r *sweep.Result) []string {
+func (d disturbances) doubtLines(r *checkpoint.Result) []string {
 	var lines []string
 	if c, ok := d.standing[r.Cell()]; ok {
 		for _, i := range c.Samples {

@@ -7,20 +7,21 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
 // disturbed is a sweep in which the machine was busy in two cells, of which one was measured again,
 // and in which another cell is far below the others.
-func disturbed() *sweep.Checkpoint {
+func disturbed() *checkpoint.Checkpoint {
 	cp := planned([]int{1024, 2048, 4096, 8192}, []int{64, 128, 256})
 	for _, ctx := range cp.Sweep.NumCtx {
 		for i, rate := range []float64{1000, 1400, 1600} {
 			add(cp, ctx, cp.Sweep.NumBatch[i], rate+float64(ctx)/1000)
 		}
 	}
-	slowed := func(r *sweep.Result, share float64) parse.Sample {
+	slowed := func(r *checkpoint.Result, share float64) parse.Sample {
 		s := r.Samples[0]
 		s.PromptEvalDuration = s.PromptEvalDuration * 3
 		s.CPU = &parse.CPUUse{Count: 4, Server: 4 - 4*share, Others: 4 * share}
@@ -49,11 +50,11 @@ func TestDisturbedIsSaid(t *testing.T) {
 	assert.Contains(t, b.String(), "  in doubt: num_ctx=2048 with num_batch=256; num_ctx=4096 with num_batch=64\n")
 
 	g := newGrid(cp)
-	assert.Contains(t, g.cellText(sweep.Cell{Ctx: 1024, Batch: 128}, ""), "set aside, as they were in doubt: 467.0 tokens/s")
-	assert.Contains(t, g.cellText(sweep.Cell{Ctx: 2048, Batch: 256}, ""), "in doubt: 534.0 tokens/s: other programs used 2.4 of 4 CPUs")
-	assert.Contains(t, g.cellText(sweep.Cell{Ctx: 4096, Batch: 64}, ""), "in doubt: 25.1 tokens/s: it lies far from what the others let expect")
-	assert.Contains(t, g.marks(sweep.Cell{Ctx: 4096, Batch: 64}, ""), pageMark{"?", disturbedText})
-	assert.Empty(t, g.marks(sweep.Cell{Ctx: 1024, Batch: 128}, ""))
+	assert.Contains(t, g.cellText(cell.Key{Ctx: 1024, Batch: 128}, ""), "set aside, as they were in doubt: 467.0 tokens/s")
+	assert.Contains(t, g.cellText(cell.Key{Ctx: 2048, Batch: 256}, ""), "in doubt: 534.0 tokens/s: other programs used 2.4 of 4 CPUs")
+	assert.Contains(t, g.cellText(cell.Key{Ctx: 4096, Batch: 64}, ""), "in doubt: 25.1 tokens/s: it lies far from what the others let expect")
+	assert.Contains(t, g.marks(cell.Key{Ctx: 4096, Batch: 64}, ""), pageMark{"?", disturbedText})
+	assert.Empty(t, g.marks(cell.Key{Ctx: 1024, Batch: 128}, ""))
 }
 
 func TestNothingDisturbed(t *testing.T) {

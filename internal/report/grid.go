@@ -5,7 +5,9 @@ import (
 	"sync"
 	"unicode"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/check"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
 )
@@ -25,26 +27,26 @@ const (
 // grid is a checkpoint laid out by its axes, with every cell's result at hand.
 type grid struct {
 	ctx, batch []int // ascending
-	planned    map[sweep.Cell]bool
-	pruned     map[sweep.Cell]sweep.Cell // each with the cell that ran out of memory
-	results    map[sweep.Cell]*sweep.Result
-	again      map[sweep.Cell][]float64 // rates of what was measured again of cells, in turns
-	gpu        bool                     // a model was in GPU memory, so that one that is not has spilled
-	cp         *sweep.Checkpoint
+	planned    map[cell.Key]bool
+	pruned     map[cell.Key]cell.Key // each with the cell that ran out of memory
+	results    map[cell.Key]*checkpoint.Result
+	again      map[cell.Key][]float64 // rates of what was measured again of cells, in turns
+	gpu        bool                   // a model was in GPU memory, so that one that is not has spilled
+	cp         *checkpoint.Checkpoint
 	verdict    func() (sweep.Verdict, bool) // of the checkpoint, reckoned once
 	disturbed  func() disturbances          // likewise
 	advice     func() *advice               // likewise; nil while no cell has a rate
 }
 
-func newGrid(cp *sweep.Checkpoint) *grid {
+func newGrid(cp *checkpoint.Checkpoint) *grid {
 	plan := cp.Plan()
 	g := &grid{
-		planned: make(map[sweep.Cell]bool, len(plan)),
+		planned: make(map[cell.Key]bool, len(plan)),
 		results: cp.ByCell(),
 	}
-	g.again, _ = cp.Again()
+	g.again, _ = sweep.Again(cp)
 	g.cp = cp
-	g.verdict = sync.OnceValues(cp.Verdict)
+	g.verdict = sync.OnceValues(func() (sweep.Verdict, bool) { return sweep.VerdictOf(cp) })
 	g.disturbed = sync.OnceValue(g.disturbances)
 	g.advice = sync.OnceValue(func() *advice { return g.advise(g.stats().Verdict) })
 	g.pruned = cp.Pruned()
@@ -78,18 +80,18 @@ func (g *grid) countAgain() {
 	}
 }
 
-func cellOf(c verdict.Cell) sweep.Cell { return sweep.Cell{Ctx: c.Ctx, Batch: c.Batch} }
+func cellOf(c verdict.Cell) cell.Key { return cell.Key{Ctx: c.Ctx, Batch: c.Batch} }
 
 // at returns what is known of c, with its result where it is failed or
 // measured; older tools measured a num_batch above num_ctx.
-func (g *grid) at(c sweep.Cell) (state, *sweep.Result) {
+func (g *grid) at(c cell.Key) (state, *checkpoint.Result) {
 	r := g.results[c]
 	switch {
 	case r != nil && r.Failed():
 		return failed, r
 	case r != nil && r.PromptEvalRate != nil:
 		return measured, r
-	case g.planned[c] && g.pruned[c] != sweep.Cell{}:
+	case g.planned[c] && g.pruned[c] != cell.Key{}:
 		return pruned, nil
 	case g.planned[c]:
 		return missing, nil
@@ -123,7 +125,7 @@ const prunedText = "pruned: needs at least the memory of a cell that ran out of 
 const spilledText = "a part of the model was not in GPU memory"
 
 // spilled reports whether a part of the cell's model was not in GPU memory.
-func (g *grid) spilled(r *sweep.Result) bool { return check.Spilled(r.Size, r.SizeVRAM, g.gpu) }
+func (g *grid) spilled(r *checkpoint.Result) bool { return check.Spilled(r.Size, r.SizeVRAM, g.gpu) }
 
 // hasSpilled reports whether that is so of any measured cell.
 func (g *grid) hasSpilled() bool {
@@ -139,7 +141,7 @@ func (g *grid) hasSpilled() bool {
 func (g *grid) has(states ...state) bool {
 	for _, ctx := range g.ctx {
 		for _, batch := range g.batch {
-			at, _ := g.at(sweep.Cell{Ctx: ctx, Batch: batch})
+			at, _ := g.at(cell.Key{Ctx: ctx, Batch: batch})
 			for _, s := range states {
 				if at == s {
 					return true

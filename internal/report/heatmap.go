@@ -13,7 +13,7 @@ import (
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
 
-	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 )
 
 const (
@@ -38,7 +38,7 @@ const (
 // num_batch upwards, each cell coloured by its rate, which stands in it. A
 // checkpoint without any cell, or with more cells than a picture can show, is
 // an error.
-func WriteHeatmap(w io.Writer, cp *sweep.Checkpoint) error { return newGrid(cp).writeHeatmap(w) }
+func WriteHeatmap(w io.Writer, cp *checkpoint.Checkpoint) error { return newGrid(cp).writeHeatmap(w) }
 
 func (g *grid) writeHeatmap(w io.Writer) error {
 	h, err := g.newHeatmap()

@@ -13,12 +13,13 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
 // full returns a sweep of so many columns and rows, all measured.
-func full(columns, rows int) *sweep.Checkpoint {
+func full(columns, rows int) *checkpoint.Checkpoint {
 	cp := planned(steps(8192, 2048, columns), steps(32, 64, rows))
 	for i, c := range cp.Plan() {
 		add(cp, c.Ctx, c.Batch, 1000+float64(i*7919%1000))
@@ -102,7 +103,7 @@ func TestHeatmapOfAnyShape(t *testing.T) {
 	}
 	oddName := full(40, 16)
 	addFailed(oddName, 9000, 128, parse.Class(strings.Repeat("unheard-of ", 40)))
-	for name, cp := range map[string]*sweep.Checkpoint{
+	for name, cp := range map[string]*checkpoint.Checkpoint{
 		"older tool": olderTool(t), "one cell": full(1, 1), "one column": full(1, 40), "one row": full(60, 1),
 		"wide": wide(), "tall": full(5, 60), "all failed": failures, "all equal": equal,
 		"none measured": planned(steps(8192, 2048, 4), steps(32, 128, 4)), "all left out": planned([]int{64}, []int{128}),
@@ -182,7 +183,7 @@ func BenchmarkHeatmap(b *testing.B) {
 func TestHeatmapMarksPicks(t *testing.T) {
 	blue := func(picks int) int {
 		cp := searched()
-		cp.Sweep.Search.Best = sweep.Cell{Ctx: 1024, Batch: 512} // which has the highest rate, and so no outline of its own
+		cp.Sweep.Search.Best = cell.Key{Ctx: 1024, Batch: 512} // which has the highest rate, and so no outline of its own
 		cp.Sweep.Search.Columns = cp.Sweep.Search.Columns[:picks]
 		var b bytes.Buffer
 		require.NoError(t, WriteHeatmap(&b, cp))

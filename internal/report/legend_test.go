@@ -5,18 +5,19 @@ import (
 
 	"github.com/stretchr/testify/assert"
 
-	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 )
 
 func TestLegend(t *testing.T) {
 	shard := planned([]int{1024, 2048}, []int{128, 256})
-	shard.Sweep.Shard = sweep.Shard{Index: 1, Count: 2}
+	shard.Sweep.Shard = cell.Shard{Index: 1, Count: 2}
 	for _, c := range shard.Plan() {
 		add(shard, c.Ctx, c.Batch, 1000)
 	}
 	for _, tt := range []struct {
 		name string
-		cp   *sweep.Checkpoint
+		cp   *checkpoint.Checkpoint
 		want []string
 	}{
 		{"all measured", full(2, 2), nil},

@@ -15,6 +15,8 @@ import (
 
 	"github.com/dustin/go-humanize/english"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 )
 
@@ -116,7 +118,7 @@ var stateNames = map[state]string{notPlanned: "none", leftOut: "none", missing: 
 
 // WritePage writes the report as one HTML file that needs nothing else: heatmap,
 // lines, table, environment and advice.
-func WritePage(w io.Writer, cp *sweep.Checkpoint) error { return newGrid(cp).writePage(w) }
+func WritePage(w io.Writer, cp *checkpoint.Checkpoint) error { return newGrid(cp).writePage(w) }
 
 func (g *grid) writePage(w io.Writer) error {
 	if tooLarge(g.ctx, g.batch) {
@@ -141,7 +143,7 @@ func (g *grid) writePage(w io.Writer) error {
 	for _, w := range warnings(g.cp) {
 		text := w.text
 		if len(w.cells) > 0 {
-			text += " (" + sweep.Cells(w.cells) + ")"
+			text += " (" + cell.Names(w.cells) + ")"
 		}
 		p.Warnings = append(p.Warnings, text)
 	}
@@ -183,7 +185,7 @@ func (p *page) advise(g *grid, s Stats) error {
 		p.Advice = append(p.Advice, text)
 	}
 	if off := g.cp.OffGrid(); len(off) > 0 {
-		p.Verdict = append(p.Verdict, fmt.Sprintf("off the grid, kept in the checkpoint and not counted: %s", sweep.Cells(off)))
+		p.Verdict = append(p.Verdict, fmt.Sprintf("off the grid, kept in the checkpoint and not counted: %s", cell.Names(off)))
 	}
 	if a.Kind == sweep.NoAdvice {
 		return nil
@@ -240,7 +242,7 @@ func (g *grid) environment() []namedValue {
 }
 
 // newest returns when something was measured last, zero where that is not known.
-func newest(cp *sweep.Checkpoint) time.Time {
+func newest(cp *checkpoint.Checkpoint) time.Time {
 	var last time.Time
 	for i := range cp.Results {
 		if at := cp.Results[i].Timestamp; at.After(last) {
@@ -256,11 +258,11 @@ func newest(cp *sweep.Checkpoint) time.Time {
 }
 
 // pageLegend explains the signs that occur.
-func (g *grid) pageLegend(verdicts map[sweep.Cell]string) []pageMark {
+func (g *grid) pageLegend(verdicts map[cell.Key]string) []pageMark {
 	var legend []pageMark
 	for _, ctx := range g.ctx {
 		for _, batch := range g.batch {
-			c := sweep.Cell{Ctx: ctx, Batch: batch}
+			c := cell.Key{Ctx: ctx, Batch: batch}
 			for _, m := range g.marks(c, verdicts[c]) {
 				if !slices.Contains(legend, m) {
 					legend = append(legend, m)
@@ -278,7 +280,7 @@ func (g *grid) pageLegend(verdicts map[sweep.Cell]string) []pageMark {
 }
 
 // pageData gathers what the script reads.
-func (g *grid) pageData(s Stats, verdicts map[sweep.Cell]string) pageData {
+func (g *grid) pageData(s Stats, verdicts map[cell.Key]string) pageData {
 	data := pageData{Ctx: append([]int{}, g.ctx...), Batch: append([]int{}, g.batch...), Metrics: pageMetrics, Cells: []pageCell{}, Grows: s.Missing > 0}
 	if s.Search != nil {
 		data.Grows = !s.Search.Done
@@ -288,7 +290,7 @@ func (g *grid) pageData(s Stats, verdicts map[sweep.Cell]string) pageData {
 	}
 	for x, ctx := range g.ctx {
 		for y, batch := range g.batch {
-			c := sweep.Cell{Ctx: ctx, Batch: batch}
+			c := cell.Key{Ctx: ctx, Batch: batch}
 			data.Cells = append(data.Cells, g.pageCell(c, x, y, verdicts[c]))
 		}
 	}

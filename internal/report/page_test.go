@@ -10,12 +10,13 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
 // ownPage writes the page without the parts that are the same in every page.
-func ownPage(w io.Writer, cp *sweep.Checkpoint) error {
+func ownPage(w io.Writer, cp *checkpoint.Checkpoint) error {
 	var b strings.Builder
 	if err := WritePage(&b, cp); err != nil {
 		return err
@@ -45,7 +46,7 @@ func TestPageIsNoProgram(t *testing.T) {
 }
 
 // hostile is a checkpoint all of whose texts would like to be HTML.
-func hostile() *sweep.Checkpoint {
+func hostile() *checkpoint.Checkpoint {
 	const text = `</script><img src=x onerror=alert(1)>`
 	cp := planned([]int{512, 1024}, []int{128, 256})
 	cp.Sweep.Model, cp.Sweep.GPU, cp.Sweep.Warnings = text, []string{text}, []string{text}
@@ -56,27 +57,27 @@ func hostile() *sweep.Checkpoint {
 }
 
 func TestEnvironment(t *testing.T) {
-	of := func(h sweep.Header) (texts []string) {
-		for _, v := range newGrid(&sweep.Checkpoint{Sweep: h}).environment() {
+	of := func(h checkpoint.Header) (texts []string) {
+		for _, v := range newGrid(&checkpoint.Checkpoint{Sweep: h}).environment() {
 			texts = append(texts, v.Name+": "+v.Value)
 		}
 		return texts
 	}
-	assert.Equal(t, []string{"Model: m", "Device: cpu"}, of(sweep.Header{Model: "m", Devices: []string{parse.CPU}}))
-	assert.Equal(t, []string{"Server's settings: OLLAMA_KV_CACHE_TYPE=q8_0"}, of(sweep.Header{Settings: map[string]string{"OLLAMA_KV_CACHE_TYPE": "q8_0"}}))
-	assert.Equal(t, []string{"GPU: A (driver 12.3), A (driver 12.3)"}, of(sweep.Header{Devices: []string{"A (driver 12.3)", "A (driver 12.3)"}}))
+	assert.Equal(t, []string{"Model: m", "Device: cpu"}, of(checkpoint.Header{Model: "m", Devices: []string{parse.CPU}}))
+	assert.Equal(t, []string{"Server's settings: OLLAMA_KV_CACHE_TYPE=q8_0"}, of(checkpoint.Header{Settings: map[string]string{"OLLAMA_KV_CACHE_TYPE": "q8_0"}}))
+	assert.Equal(t, []string{"GPU: A (driver 12.3), A (driver 12.3)"}, of(checkpoint.Header{Devices: []string{"A (driver 12.3)", "A (driver 12.3)"}}))
 	assert.Equal(t, []string{"GPU: A", "Driver: 550", "Merged: 2 checkpoints"},
-		of(sweep.Header{GPU: []string{"A"}, Driver: "550", Devices: []string{"A (driver 12.3)"}, Merged: make([]sweep.Source, 2)}))
+		of(checkpoint.Header{GPU: []string{"A"}, Driver: "550", Devices: []string{"A (driver 12.3)"}, Merged: make([]checkpoint.Source, 2)}))
 }
 
 func TestCellText(t *testing.T) {
 	cp := decided()
 	cp.Sweep.GPU = []string{"NVIDIA A"}
-	r := cp.Result(sweep.Cell{Ctx: 8192, Batch: 256})
+	r := cp.Result(cell.Key{Ctx: 8192, Batch: 256})
 	r.Warmup = &parse.Sample{LoadDuration: 91_234_567_890, Unfinished: 1}
 	four := 4
 	r.Samples[0].PromptCached, r.Samples[0].PromptEvaluated, r.Samples[1].Unfinished = &four, r.Samples[0].PromptEvalCount, 2
-	r.Size, r.SizeVRAM, r.Settings, r.Retries = 20_000_000_000, 18_000_000_000, sweep.SettingsVerified, 1
+	r.Size, r.SizeVRAM, r.Settings, r.Retries = 20_000_000_000, 18_000_000_000, checkpoint.SettingsVerified, 1
 	r.Memory = &parse.Memory{GPULayers: 29, Layers: 33, Devices: []parse.DeviceMemory{{Name: "CUDA0", ModelMiB: 15000, ContextMiB: 2048, ComputeMiB: 300}, {Name: parse.Host, ModelMiB: 1900}}}
 	r.Timestamp = time.Date(2026, 2, 3, 4, 5, 6, 0, time.UTC)
 	r.Warnings = []string{"spill: 18.0 of 20.0 GB"}
@@ -120,7 +121,7 @@ func TestPageGrows(t *testing.T) {
 	going := searched()
 	going.Sweep.Search.Done = false
 	for name, tt := range map[string]struct {
-		cp   *sweep.Checkpoint
+		cp   *checkpoint.Checkpoint
 		want bool
 	}{"done": {decided(), false}, "in its middle": {mixed(), true}, "a search": {going, true}, "a search that has ended": {searched(), false}} {
 		t.Run(name, func(t *testing.T) {

@@ -7,7 +7,8 @@ import (
 
 	"github.com/dustin/go-humanize"
 
-	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
@@ -17,16 +18,16 @@ type pageMetric struct {
 	Name   string `json:"name"`
 	Unit   string `json:"unit"`
 	Digits int    `json:"digits"` // behind the point
-	of     func(*sweep.Result) (float64, bool)
+	of     func(*checkpoint.Result) (float64, bool)
 }
 
 // pageMetrics is what there is to choose from; the first is shown first.
 var pageMetrics = []pageMetric{
-	{"Prompt rate", "tokens/s", 1, func(r *sweep.Result) (float64, bool) { return *r.PromptEvalRate, true }},
+	{"Prompt rate", "tokens/s", 1, func(r *checkpoint.Result) (float64, bool) { return *r.PromptEvalRate, true }},
 	{"Generation rate", "tokens/s", 1, evalRate},
-	{"Load time", "s", 2, func(r *sweep.Result) (float64, bool) { d := r.LoadDuration(); return d.Seconds(), d > 0 }},
-	{"GPU memory", "GB", 3, func(r *sweep.Result) (float64, bool) { return gb(r.SizeVRAM), r.Size > 0 }},
-	{"Spread of the samples", "%", 1, func(r *sweep.Result) (float64, bool) {
+	{"Load time", "s", 2, func(r *checkpoint.Result) (float64, bool) { d := r.LoadDuration(); return d.Seconds(), d > 0 }},
+	{"GPU memory", "GB", 3, func(r *checkpoint.Result) (float64, bool) { return gb(r.SizeVRAM), r.Size > 0 }},
+	{"Spread of the samples", "%", 1, func(r *checkpoint.Result) (float64, bool) {
 		in, ok := verdict.IntervalOf(r.SampleRates())
 		return 100 * in.Spread, ok && in.N > 1
 	}},
@@ -35,7 +36,7 @@ var pageMetrics = []pageMetric{
 func gb(bytes int64) float64 { return float64(bytes) / 1e9 }
 
 // evalRate returns the median of the samples' generated tokens per second.
-func evalRate(r *sweep.Result) (float64, bool) {
+func evalRate(r *checkpoint.Result) (float64, bool) {
 	var rates []float64
 	for _, s := range r.Samples {
 		if rate, ok := s.EvalRate(); ok {
@@ -52,7 +53,7 @@ type pageMark struct{ Sign, Meaning string }
 var markOrder = []string{"★", "◎", "≈", "^", "!", "?", "✗", "~", "·"}
 
 // marks returns the signs of a cell, the one that matters most first.
-func (g *grid) marks(c sweep.Cell, verdict string) []pageMark {
+func (g *grid) marks(c cell.Key, verdict string) []pageMark {
 	at, r := g.at(c)
 	var marks []pageMark
 	switch at {
@@ -78,7 +79,7 @@ func (g *grid) marks(c sweep.Cell, verdict string) []pageMark {
 }
 
 // pageCell gathers what the page knows of a cell.
-func (g *grid) pageCell(c sweep.Cell, x, y int, verdict string) pageCell {
+func (g *grid) pageCell(c cell.Key, x, y int, verdict string) pageCell {
 	at, r := g.at(c)
 	cell := pageCell{X: x, Y: y, State: stateNames[at], Text: g.cellText(c, verdict)}
 	for _, m := range g.marks(c, verdict) {
@@ -99,7 +100,7 @@ func (g *grid) pageCell(c sweep.Cell, x, y int, verdict string) pageCell {
 }
 
 // cellText says in lines all that is known of a cell.
-func (g *grid) cellText(c sweep.Cell, is string) []string {
+func (g *grid) cellText(c cell.Key, is string) []string {
 	at, r := g.at(c)
 	lines := []string{inWords(c)}
 	if is != "" {
@@ -133,7 +134,7 @@ func (g *grid) cellText(c sweep.Cell, is string) []string {
 	return lines
 }
 
-func failureLine(r *sweep.Result) string {
+func failureLine(r *checkpoint.Result) string {
 	line := "failed: " + OneLine(string(*r.Error))
 	if r.Detail != "" {
 		line += ": " + OneLine(r.Detail)
@@ -142,7 +143,7 @@ func failureLine(r *sweep.Result) string {
 }
 
 // figureLines says what was measured of a cell beside its rate.
-func figureLines(r *sweep.Result) []string {
+func figureLines(r *checkpoint.Result) []string {
 	var lines []string
 	add := func(format string, args ...any) { lines = append(lines, fmt.Sprintf(format, args...)) }
 	if rates := r.SampleRates(); len(rates) > 0 {

@@ -7,7 +7,8 @@ import (
 	"github.com/go-echarts/go-echarts/v2/charts"
 	"github.com/go-echarts/go-echarts/v2/opts"
 
-	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
 )
 
@@ -50,7 +51,7 @@ func (g *grid) lineOptions(s Stats) map[string]any {
 		points := make([]opts.LineData, len(g.batch))
 		for i, batch := range g.batch {
 			points[i].Value = "-" // ECharts' word for nothing
-			if at, r := g.at(sweep.Cell{Ctx: ctx, Batch: batch}); at == measured {
+			if at, r := g.at(cell.Key{Ctx: ctx, Batch: batch}); at == measured {
 				points[i].Value, any = *r.PromptEvalRate, true
 			}
 		}
@@ -80,7 +81,7 @@ func (g *grid) linesShown(s Stats) map[int]bool {
 	var rated []int
 	for _, ctx := range g.ctx {
 		for _, batch := range g.batch {
-			if at, _ := g.at(sweep.Cell{Ctx: ctx, Batch: batch}); at == measured {
+			if at, _ := g.at(cell.Key{Ctx: ctx, Batch: batch}); at == measured {
 				rated = append(rated, ctx)
 				break
 			}
@@ -106,7 +107,7 @@ func labels(values []int) []string {
 
 // interval returns the 95 % interval of a cell's rate in tokens per second, nil
 // where the samples are too few for one.
-func interval(r *sweep.Result) []float64 {
+func interval(r *checkpoint.Result) []float64 {
 	in, ok := verdict.IntervalOf(r.SampleRates())
 	if !ok || !in.Bounded {
 		return nil

@@ -6,18 +6,18 @@ import (
 	"io"
 	"path/filepath"
 
-	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 )
 
 // Remake prints table and statistics of the checkpoint at in, a sweep's out
 // folder or the file itself, and writes the report files into the folder out,
 // or beside the checkpoint when that is empty.
 func Remake(stdout io.Writer, in, out string, full bool) error {
-	path, err := sweep.Find(in)
+	path, err := checkpoint.Find(in)
 	if err != nil {
 		return err
 	}
-	cp, err := sweep.Load(path)
+	cp, err := checkpoint.Load(path)
 	if err != nil {
 		return err
 	}
@@ -29,7 +29,7 @@ func Remake(stdout io.Writer, in, out string, full bool) error {
 
 // Make prints table and statistics of the checkpoint and writes the report files into
 // the folder out, which it creates where it is missing. What fails stops nothing else.
-func Make(stdout io.Writer, cp *sweep.Checkpoint, out string, full bool) error {
+func Make(stdout io.Writer, cp *checkpoint.Checkpoint, out string, full bool) error {
 	printed := Print(stdout, cp, Options{Dir: out, Full: full})
 	files, written := Write(out, cp)
 	for _, file := range files {

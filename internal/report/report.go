@@ -9,6 +9,8 @@ import (
 
 	"github.com/dustin/go-humanize/english"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/outdir"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 )
@@ -67,7 +69,7 @@ var looks = []format{{HeatmapFile, (*grid).writeHeatmap}, {PageFile, (*grid).wri
 // page not where a grid is too large for them, of which Print tells.
 //
 // In a folder that is not a sweep's nothing is written if a file of these names is there.
-func Write(dir string, cp *sweep.Checkpoint) (files []string, err error) {
+func Write(dir string, cp *checkpoint.Checkpoint) (files []string, err error) {
 	out, err := prepare(dir)
 	if err != nil {
 		return nil, err
@@ -77,7 +79,7 @@ func Write(dir string, cp *sweep.Checkpoint) (files []string, err error) {
 
 // CheckDir returns an error where Write would refuse the folder, and touches nothing there.
 func CheckDir(dir string) error {
-	out, err := sweep.OpenDir(dir)
+	out, err := checkpoint.OpenDir(dir)
 	if err != nil || out.Claimed() {
 		return err
 	}
@@ -86,7 +88,7 @@ func CheckDir(dir string) error {
 
 // prepare opens a folder to write to, which it makes where it is missing.
 func prepare(dir string) (*outdir.Dir, error) {
-	out, err := sweep.OpenDir(dir)
+	out, err := checkpoint.OpenDir(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -94,8 +96,8 @@ func prepare(dir string) (*outdir.Dir, error) {
 }
 
 // Refresh makes picture and page anew, in a folder that is there.
-func Refresh(dir string, cp *sweep.Checkpoint) error {
-	out, err := sweep.OpenDir(dir)
+func Refresh(dir string, cp *checkpoint.Checkpoint) error {
+	out, err := checkpoint.OpenDir(dir)
 	if err != nil {
 		return err
 	}
@@ -103,7 +105,7 @@ func Refresh(dir string, cp *sweep.Checkpoint) error {
 	return err
 }
 
-func writeAll(out *outdir.Dir, formats []format, cp *sweep.Checkpoint) (files []string, err error) {
+func writeAll(out *outdir.Dir, formats []format, cp *checkpoint.Checkpoint) (files []string, err error) {
 	g := newGrid(cp) // so that all say the same, and it is reckoned once
 	var errs []error
 	for _, f := range formats {
@@ -143,7 +145,7 @@ type Options struct {
 // Print writes the table, the advice, how far that is certain and what to do next, for a
 // terminal. No line starts like a key of the benchmark format, so that it may follow benchmark
 // lines.
-func Print(w io.Writer, cp *sweep.Checkpoint, o Options) error {
+func Print(w io.Writer, cp *checkpoint.Checkpoint, o Options) error {
 	g := newGrid(cp)
 	s := g.stats()
 	if !tooLarge(g.ctx, g.batch) {
@@ -169,7 +171,7 @@ func Print(w io.Writer, cp *sweep.Checkpoint, o Options) error {
 	}
 	var b strings.Builder
 	if off := cp.OffGrid(); len(off) > 0 {
-		paragraph(&b, "", fmt.Sprintf("Off the grid: %s, kept in the checkpoint and not counted: %s", english.Plural(len(off), "cell", ""), sweep.Cells(off)))
+		paragraph(&b, "", fmt.Sprintf("Off the grid: %s, kept in the checkpoint and not counted: %s", english.Plural(len(off), "cell", ""), cell.Names(off)))
 	}
 	if o.Full && s.Verdict != nil {
 		printVerdict(&b, s)

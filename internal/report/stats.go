@@ -9,6 +9,8 @@ import (
 
 	"gonum.org/v1/gonum/stat"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
 	"github.com/ollama-sweep/ollama-sweep/parse"
@@ -33,7 +35,7 @@ type Stats struct {
 	// They are zero, and Best is nil, while no cell is measured.
 	Max, Min, Mean, Median float64
 	// Best is the verdict's: the cell with the highest rate.
-	Best *sweep.Result
+	Best *checkpoint.Result
 	// Verdict says what the samples can tell of that, nil while no cell is
 	// measured.
 	Verdict *sweep.Verdict
@@ -47,9 +49,9 @@ type Stats struct {
 	// OneSample says that no cell was measured more than once.
 	OneSample bool
 	// Search is what the search has found, nil without one.
-	Search *sweep.Answer
+	Search *checkpoint.Answer
 
-	ofColumn map[sweep.Cell]bool // held for the fastest of their num_ctx
+	ofColumn map[cell.Key]bool // held for the fastest of their num_ctx
 }
 
 // ClassCount says how many cells failed in the same way.
@@ -66,7 +68,7 @@ func (g *grid) stats() Stats {
 	s.OneSample = true
 	for _, ctx := range g.ctx {
 		for _, batch := range g.batch {
-			at, r := g.at(sweep.Cell{Ctx: ctx, Batch: batch})
+			at, r := g.at(cell.Key{Ctx: ctx, Batch: batch})
 			switch at {
 			case measured:
 				rates = append(rates, *r.PromptEvalRate)
@@ -103,10 +105,10 @@ func (g *grid) stats() Stats {
 		s.Best = g.results[cellOf(v.Best)]
 	}
 	s.disturbed = g.disturbed()
-	if d, ok := g.cp.Drift(); ok {
+	if d, ok := sweep.Drift(g.cp); ok {
 		s.Drift = &d
 	}
-	if spread, ok := g.cp.Spread(); ok {
+	if spread, ok := sweep.Spread(g.cp); ok {
 		s.Spread = &spread
 	}
 	return s
@@ -138,11 +140,11 @@ func (s Stats) rest() string {
 }
 
 // picks returns the cells that a search holds for the fastest of their num_ctx.
-func (g *grid) picks() map[sweep.Cell]bool {
+func (g *grid) picks() map[cell.Key]bool {
 	if g.cp.Sweep.Search == nil {
 		return nil
 	}
-	picks := make(map[sweep.Cell]bool)
+	picks := make(map[cell.Key]bool)
 	for _, c := range g.cp.Sweep.Search.Columns {
 		picks[c.Cell()] = true
 	}
@@ -205,7 +207,7 @@ func (s Stats) bestText() string {
 
 // intervalText describes where the true median of a cell lies. It is empty when
 // the samples are too few to say: a finite interval needs six of them.
-func intervalText(r *sweep.Result) string {
+func intervalText(r *checkpoint.Result) string {
 	in, ok := verdict.IntervalOf(r.SampleRates())
 	if !ok || !in.Bounded {
 		return ""

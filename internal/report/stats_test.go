@@ -6,7 +6,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
@@ -25,7 +26,7 @@ func TestStats(t *testing.T) {
 	assert.Equal(t, 1368.75, s.Mean)
 	assert.Equal(t, 1250.0, s.Median)
 	require.NotNil(t, s.Best)
-	assert.Equal(t, sweep.Cell{Ctx: 1024, Batch: 896}, s.Best.Cell())
+	assert.Equal(t, cell.Key{Ctx: 1024, Batch: 896}, s.Best.Cell())
 	assert.False(t, s.OneSample)
 }
 
@@ -35,7 +36,7 @@ func TestStatsOfOlderTool(t *testing.T) {
 	assert.Equal(t, 101, s.Measured)
 	assert.Equal(t, 1, s.Missing)
 	assert.True(t, s.OneSample)
-	assert.Equal(t, sweep.Cell{Ctx: 18432, Batch: 544}, s.Best.Cell(), "of the equal ones, the largest num_ctx and smallest num_batch")
+	assert.Equal(t, cell.Key{Ctx: 18432, Batch: 544}, s.Best.Cell(), "of the equal ones, the largest num_ctx and smallest num_batch")
 }
 
 func TestStatsOfShrunkPlan(t *testing.T) {
@@ -54,11 +55,11 @@ func TestStatsOfShrunkPlan(t *testing.T) {
 func TestBestOfEqualRates(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
-		cells []sweep.Cell
-		want  sweep.Cell
+		cells []cell.Key
+		want  cell.Key
 	}{
-		{"largest num_ctx", []sweep.Cell{{Ctx: 2048, Batch: 256}, {Ctx: 4096, Batch: 512}, {Ctx: 1024, Batch: 64}}, sweep.Cell{Ctx: 4096, Batch: 512}},
-		{"then smallest num_batch", []sweep.Cell{{Ctx: 4096, Batch: 512}, {Ctx: 4096, Batch: 64}, {Ctx: 4096, Batch: 256}}, sweep.Cell{Ctx: 4096, Batch: 64}},
+		{"largest num_ctx", []cell.Key{{Ctx: 2048, Batch: 256}, {Ctx: 4096, Batch: 512}, {Ctx: 1024, Batch: 64}}, cell.Key{Ctx: 4096, Batch: 512}},
+		{"then smallest num_batch", []cell.Key{{Ctx: 4096, Batch: 512}, {Ctx: 4096, Batch: 64}, {Ctx: 4096, Batch: 256}}, cell.Key{Ctx: 4096, Batch: 64}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			cp := planned(nil, nil)
@@ -80,7 +81,7 @@ func TestStatsText(t *testing.T) {
 	const note = "each cell has one sample"
 	for _, tt := range []struct {
 		name      string
-		cp        *sweep.Checkpoint
+		cp        *checkpoint.Checkpoint
 		has, lack []string
 	}{
 		{"no cells at all", planned(nil, nil), []string{"Cells: 0 planned", "no cell measured yet"}, []string{"NaN", "Best", note}},

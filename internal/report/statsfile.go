@@ -7,7 +7,8 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
 )
 
@@ -23,7 +24,7 @@ var statsColumns = []string{
 // the smallest to the largest in percent of the median, the warnings, whether it
 // is best, tied, recommended or held for the fastest of its num_ctx, whether the settings were verified, the model's
 // bytes in all and in GPU memory, tries that failed, and the type of error.
-func WriteStats(w io.Writer, cp *sweep.Checkpoint) error { return newGrid(cp).writeStats(w) }
+func WriteStats(w io.Writer, cp *checkpoint.Checkpoint) error { return newGrid(cp).writeStats(w) }
 
 func (g *grid) writeStats(w io.Writer) error {
 	verdicts := g.verdicts()
@@ -31,7 +32,7 @@ func (g *grid) writeStats(w io.Writer) error {
 	rows := [][]string{statsColumns}
 	for _, ctx := range g.ctx {
 		for _, batch := range g.batch {
-			c := sweep.Cell{Ctx: ctx, Batch: batch}
+			c := cell.Key{Ctx: ctx, Batch: batch}
 			if r := g.results[c]; r != nil {
 				rows = append(rows, statsRow(r, verdicts[c]))
 			}
@@ -43,7 +44,7 @@ func (g *grid) writeStats(w io.Writer) error {
 	return nil
 }
 
-func statsRow(r *sweep.Result, verdict string) []string {
+func statsRow(r *checkpoint.Result, verdict string) []string {
 	var warnings []string
 	for _, text := range r.Warnings {
 		warnings = append(warnings, OneLine(text))
@@ -61,7 +62,7 @@ func statsRow(r *sweep.Result, verdict string) []string {
 }
 
 // sampleColumns returns n, median, low, high and spread.
-func sampleColumns(r *sweep.Result) []string {
+func sampleColumns(r *checkpoint.Result) []string {
 	in, ok := verdict.IntervalOf(r.SampleRates())
 	switch {
 	case ok && !r.Failed():
@@ -91,13 +92,13 @@ func known(x int64) string {
 }
 
 // verdicts says of the cells that stand out what they are.
-func (g *grid) verdicts() map[sweep.Cell]string {
-	says := make(map[sweep.Cell]string)
+func (g *grid) verdicts() map[cell.Key]string {
+	says := make(map[cell.Key]string)
 	v, ok := g.verdict()
 	if !ok {
 		return says
 	}
-	is := func(c sweep.Cell, what string) {
+	is := func(c cell.Key, what string) {
 		if says[c] != "" {
 			what = says[c] + ", " + what
 		}

@@ -8,12 +8,12 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/golden"
-	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 )
 
 // decided is a sweep of six samples a cell with all that can be known of it.
-func decided() *sweep.Checkpoint {
+func decided() *checkpoint.Checkpoint {
 	cp := planned([]int{4096, 8192}, []int{128, 256, 512})
 	start := time.Date(2025, 6, 1, 12, 0, 0, 0, time.UTC)
 	cp.Sweep.Started = start
@@ -25,7 +25,7 @@ func decided() *sweep.Checkpoint {
 		}
 		r := add(cp, c.Ctx, c.Batch, base, base+1, base+2, base-1, base-2, base)
 		r.Timestamp = start.Add(time.Duration(i) * time.Hour)
-		r.Settings = sweep.SettingsVerified
+		r.Settings = checkpoint.SettingsVerified
 		r.Size, r.SizeVRAM = 18_000_000_000, 18_000_000_000
 	}
 	spilled := &cp.Results[5]
@@ -33,19 +33,19 @@ func decided() *sweep.Checkpoint {
 	spilled.Retries = 1
 	spilled.Warnings = []string{"spill: 9.0 of 18.0 GB of the model are in GPU memory", "memory given back: loaded at try 2"}
 	cp.Results[4].Warnings = []string{"spill: 17.0 of 18.0 GB of the model are in GPU memory"}
-	again := func(purpose sweep.Purpose, batch int, at time.Duration, rate float64) {
+	again := func(purpose checkpoint.Purpose, batch int, at time.Duration, rate float64) {
 		one := planned(nil, nil)
 		r := add(one, 8192, batch, rate)
 		r.Timestamp = start.Add(at)
-		cp.Remeasured = append(cp.Remeasured, sweep.Remeasured{Purpose: purpose, Result: *r})
+		cp.Remeasured = append(cp.Remeasured, checkpoint.Remeasured{Purpose: purpose, Result: *r})
 	}
 	for i := range 6 {
 		noise := float64(i%3) - 1
-		again(sweep.Confirm, 256, 7*time.Hour, 1250+noise)
-		again(sweep.Confirm, 128, 7*time.Hour, 1000+noise)
-		again(sweep.Baseline, 256, 8*time.Hour, 1250+noise)
-		again(sweep.Baseline, 0, 8*time.Hour, 1100+noise)
-		again(sweep.Reference, 128, time.Duration(i)*time.Hour, 1000-20*float64(i)+noise)
+		again(checkpoint.Confirm, 256, 7*time.Hour, 1250+noise)
+		again(checkpoint.Confirm, 128, 7*time.Hour, 1000+noise)
+		again(checkpoint.Baseline, 256, 8*time.Hour, 1250+noise)
+		again(checkpoint.Baseline, 0, 8*time.Hour, 1100+noise)
+		again(checkpoint.Reference, 128, time.Duration(i)*time.Hour, 1000-20*float64(i)+noise)
 	}
 	return cp
 }

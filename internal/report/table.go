@@ -7,7 +7,8 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 )
 
 // WriteTable writes the rates as CSV: a row for each num_batch, a column for
@@ -16,7 +17,7 @@ import (
 // passed over for that, "pruned"; one that is not measured, or no cell of the
 // plan, is empty. A rate
 // of a model that was not in GPU memory as a whole is followed by "spill".
-func WriteTable(w io.Writer, cp *sweep.Checkpoint) error { return newGrid(cp).writeTable(w) }
+func WriteTable(w io.Writer, cp *checkpoint.Checkpoint) error { return newGrid(cp).writeTable(w) }
 
 func (g *grid) writeTable(w io.Writer) error {
 	out := csv.NewWriter(w)
@@ -31,7 +32,7 @@ func (g *grid) writeTable(w io.Writer) error {
 		row = append(row[:0], strconv.Itoa(batch))
 		for _, ctx := range g.ctx {
 			var text string
-			switch at, r := g.at(sweep.Cell{Ctx: ctx, Batch: batch}); at {
+			switch at, r := g.at(cell.Key{Ctx: ctx, Batch: batch}); at {
 			case measured:
 				text = strconv.FormatFloat(*r.PromptEvalRate, 'f', 2, 64)
 				if g.spilled(r) {

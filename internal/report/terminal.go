@@ -8,7 +8,8 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 )
 
 // lineWidth is the longest line of the terminal's table, in characters.
@@ -52,14 +53,14 @@ func (g *grid) columns(s Stats) (columns [][]string, width int) {
 	for _, ctx := range g.ctx {
 		column := []string{strconv.Itoa(ctx) + " "}
 		for _, batch := range g.batch {
-			at, r := g.at(sweep.Cell{Ctx: ctx, Batch: batch})
+			at, r := g.at(cell.Key{Ctx: ctx, Batch: batch})
 			text := map[state]string{missing: "· ", pruned: "~ ", leftOut: "- ", notPlanned: "- "}[at]
 			switch {
 			case at == failed:
 				text = r.Error.Short() + " "
 			case at == measured:
 				text = strconv.FormatFloat(*r.PromptEvalRate, 'f', 1, 64) + g.mark(r, s)
-			case s.ofColumn[sweep.Cell{Ctx: ctx, Batch: batch}]:
+			case s.ofColumn[cell.Key{Ctx: ctx, Batch: batch}]:
 				text = strings.TrimSpace(text) + "^"
 			}
 			column = append(column, text)
@@ -73,7 +74,7 @@ func (g *grid) columns(s Stats) (columns [][]string, width int) {
 }
 
 // mark returns the sign behind a rate.
-func (g *grid) mark(r *sweep.Result, s Stats) string {
+func (g *grid) mark(r *checkpoint.Result, s Stats) string {
 	switch {
 	case g.spilled(r):
 		return "!"
@@ -90,8 +91,8 @@ func (g *grid) mark(r *sweep.Result, s Stats) string {
 }
 
 // recommends reports whether c is the recommended cell.
-func (s Stats) recommends(c sweep.Cell) bool {
-	return s.Verdict != nil && c == sweep.Cell{Ctx: s.Verdict.Recommended.Ctx, Batch: s.Verdict.Recommended.Batch}
+func (s Stats) recommends(c cell.Key) bool {
+	return s.Verdict != nil && c == cell.Key{Ctx: s.Verdict.Recommended.Ctx, Batch: s.Verdict.Recommended.Batch}
 }
 
 // footnotes explains the signs that occur in the table.

@@ -10,13 +10,13 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/perf/benchfmt"
 
-	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
 // wide is a full grid of 47 × 17 cells, some of them failed, one in a way that
 // nobody foresaw.
-func wide() *sweep.Checkpoint {
+func wide() *checkpoint.Checkpoint {
 	cp := planned(steps(8192, 2048, 47), steps(32, 128, 17))
 	for i, c := range cp.Plan() {
 		switch {
@@ -33,7 +33,7 @@ func wide() *sweep.Checkpoint {
 
 func TestPrint(t *testing.T) {
 	for extension, full := range map[string]bool{".txt": false, ".full.txt": true} {
-		goldens(t, extension, func(w io.Writer, cp *sweep.Checkpoint) error {
+		goldens(t, extension, func(w io.Writer, cp *checkpoint.Checkpoint) error {
 			return Print(w, cp, Options{Dir: "results/my", Full: full})
 		})
 	}

@@ -10,16 +10,18 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
+	"github.com/ollama-sweep/ollama-sweep/internal/config"
 	"github.com/ollama-sweep/ollama-sweep/internal/golden"
-	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
 // goldens compares what write makes of whole checkpoints with files of testdata.
-func goldens(t *testing.T, extension string, write func(io.Writer, *sweep.Checkpoint) error) {
+func goldens(t *testing.T, extension string, write func(io.Writer, *checkpoint.Checkpoint) error) {
 	t.Helper()
-	for name, cp := range map[string]*sweep.Checkpoint{
+	for name, cp := range map[string]*checkpoint.Checkpoint{
 		"mixed":            mixed(),
 		"older_tool":       olderTool(t),
 		"nothing_measured": planned([]int{512, 1024}, []int{256, 1024}),
@@ -36,18 +38,18 @@ func goldens(t *testing.T, extension string, write func(io.Writer, *sweep.Checkp
 }
 
 // olderTool is a sweep that an older tool recorded on a real Ollama.
-func olderTool(t *testing.T) *sweep.Checkpoint {
+func olderTool(t *testing.T) *checkpoint.Checkpoint {
 	t.Helper()
-	cp, err := sweep.Load(filepath.Join("testdata", "older_tool.json"))
+	cp, err := checkpoint.Load(filepath.Join("testdata", "older_tool.json"))
 	require.NoError(t, err)
 	return cp
 }
 
 // planned returns a checkpoint of a plan without results.
-func planned(ctx, batch []int) *sweep.Checkpoint {
-	return &sweep.Checkpoint{
-		Version: sweep.Version,
-		Sweep:   sweep.Header{Model: "tiny", NumCtx: ctx, NumBatch: batch},
+func planned(ctx, batch []int) *checkpoint.Checkpoint {
+	return &checkpoint.Checkpoint{
+		Version: checkpoint.Version,
+		Sweep:   checkpoint.Header{Model: "tiny", NumCtx: ctx, NumBatch: batch},
 	}
 }
 
@@ -62,8 +64,8 @@ func steps(start, step, n int) []int {
 
 // add appends a cell with its samples' rates, which must divide 1000 tokens
 // into whole nanoseconds to come out exactly.
-func add(cp *sweep.Checkpoint, ctx, batch int, rates ...float64) *sweep.Result {
-	r := sweep.Result{NumCtx: ctx, NumBatch: batch}
+func add(cp *checkpoint.Checkpoint, ctx, batch int, rates ...float64) *checkpoint.Result {
+	r := checkpoint.Result{NumCtx: ctx, NumBatch: batch}
 	for _, rate := range rates {
 		r.Samples = append(r.Samples, parse.Sample{
 			PromptEvalCount:    1000,
@@ -79,15 +81,15 @@ func add(cp *sweep.Checkpoint, ctx, batch int, rates ...float64) *sweep.Result {
 }
 
 // addFailed appends a failed cell.
-func addFailed(cp *sweep.Checkpoint, ctx, batch int, class parse.Class) {
+func addFailed(cp *checkpoint.Checkpoint, ctx, batch int, class parse.Class) {
 	add(cp, ctx, batch).Error = &class
 }
 
 // mixed is a sweep of 4 × 4 in its middle, with a cell in every state: its
 // fastest is ctx=1024/batch=896 with 2000 tokens/s.
-func mixed() *sweep.Checkpoint {
+func mixed() *checkpoint.Checkpoint {
 	cp := planned([]int{512, 1024, 1536, 2048}, []int{128, 384, 640, 896})
-	cp.Sweep = sweep.Header{
+	cp.Sweep = checkpoint.Header{
 		Model:         "nemotron_f",
 		Digest:        "sha256:0a8c266910",
 		Quantization:  "Q4_K_M",
@@ -121,18 +123,18 @@ func mixed() *sweep.Checkpoint {
 
 // searched is a search for the fastest num_batch of every num_ctx that has come to
 // its end: of 1536 it recommends a cell that it did not measure.
-func searched() *sweep.Checkpoint {
+func searched() *checkpoint.Checkpoint {
 	cp := planned([]int{512, 1024, 1536}, []int{128, 256, 384, 512})
-	cp.Sweep.Strategy = sweep.StrategyFrontier
+	cp.Sweep.Strategy = config.StrategyFrontier
 	add(cp, 512, 512, 1000)
 	add(cp, 512, 128, 1250)
 	add(cp, 1024, 256, 1600, 1562.5)
 	add(cp, 1024, 512, 1600, 1600)
 	addFailed(cp, 1536, 512, parse.OutOfGPUMemory)
-	cp.Sweep.Search = &sweep.Answer{
-		Best: sweep.Cell{Ctx: 1024, Batch: 256}, Rate: 1605.5, Low: 1580.2, High: 1631.9, Chance: 0.0312, Done: true,
+	cp.Sweep.Search = &checkpoint.Answer{
+		Best: cell.Key{Ctx: 1024, Batch: 256}, Rate: 1605.5, Low: 1580.2, High: 1631.9, Chance: 0.0312, Done: true,
 		Why: "measuring another cell would gain 0.019 % per num_ctx on average",
-		Columns: []sweep.ColumnAnswer{
+		Columns: []checkpoint.ColumnAnswer{
 			{NumCtx: 512, NumBatch: 128, Rate: 1250, Loss: 0.001}, {NumCtx: 1024, NumBatch: 256, Rate: 1605.5}, {NumCtx: 1536, NumBatch: 256, Rate: 1590, Loss: 0.02},
 		},
 	}
@@ -140,7 +142,7 @@ func searched() *sweep.Checkpoint {
 }
 
 // prunedSweep is a sweep with -prune in its middle.
-func prunedSweep() *sweep.Checkpoint {
+func prunedSweep() *checkpoint.Checkpoint {
 	cp := planned([]int{512, 1024, 1536}, []int{128, 256, 384})
 	cp.Sweep.Prune = true
 	add(cp, 512, 128, 1000)

@@ -8,7 +8,7 @@ import (
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
 
-	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
 )
 
@@ -21,7 +21,7 @@ type titleLine struct {
 
 // title returns the picture's three lines: what was swept, over which ranges,
 // and the best cell.
-func (g *grid) title(h sweep.Header, s Stats) []titleLine {
+func (g *grid) title(h checkpoint.Header, s Stats) []titleLine {
 	model := OneLine(h.Model)
 	if model == "" {
 		model = "model not named"

@@ -5,7 +5,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 
-	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 )
 
 func TestTitle(t *testing.T) {
@@ -13,7 +13,7 @@ func TestTitle(t *testing.T) {
 	unnamed.Sweep.Model = ""
 	for _, tt := range []struct {
 		name string
-		cp   *sweep.Checkpoint
+		cp   *checkpoint.Checkpoint
 		want [3]string
 	}{
 		{"in the middle", mixed(), [3]string{

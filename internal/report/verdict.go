@@ -9,14 +9,16 @@ import (
 
 	"github.com/dustin/go-humanize/english"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/check"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
 )
 
 func named(c verdict.Cell) string { return inWords(cellOf(c)) }
 
-func inWords(c sweep.Cell) string { return fmt.Sprintf("num_ctx=%d, num_batch=%d", c.Ctx, c.Batch) }
+func inWords(c cell.Key) string { return fmt.Sprintf("num_ctx=%d, num_batch=%d", c.Ctx, c.Batch) }
 
 // percent gives a share one decimal, and rounds up so that it holds.
 func percent(share float64) string { return fmt.Sprintf("%.1f", max(0, math.Ceil(1000*share-1e-9)/10)) }
@@ -150,7 +152,7 @@ func (s Stats) hostTexts() []string {
 }
 
 func spreadText(c verdict.CellSpread) string {
-	text := fmt.Sprintf("%s: %s is %.1f %% faster than %s", inWords(sweep.Cell{Ctx: c.Ctx, Batch: c.Batch}), OneLine(c.Fastest), 100*c.Ratio, OneLine(c.Slowest))
+	text := fmt.Sprintf("%s: %s is %.1f %% faster than %s", inWords(cell.Key{Ctx: c.Ctx, Batch: c.Batch}), OneLine(c.Fastest), 100*c.Ratio, OneLine(c.Slowest))
 	switch {
 	case !c.Bounded:
 		return text + "; noise is not known, since no host has measured it twice"
@@ -180,11 +182,11 @@ func paragraph(w io.Writer, indent, text string) {
 }
 
 func cellNames(cells []verdict.Cell) string {
-	list := make([]sweep.Cell, len(cells))
+	list := make([]cell.Key, len(cells))
 	for i, c := range cells {
-		list[i] = sweep.Cell{Ctx: c.Ctx, Batch: c.Batch}
+		list[i] = cell.Key{Ctx: c.Ctx, Batch: c.Batch}
 	}
-	return sweep.Cells(list)
+	return cell.Names(list)
 }
 
 func confirmedText(c, first sweep.Confirmed) string {
@@ -194,7 +196,7 @@ func confirmedText(c, first sweep.Confirmed) string {
 	}
 	text += fmt.Sprintf("%.1f tokens/s in %d rounds, %.1f before", verdict.Median(c.Rates), len(c.Rates), c.Before)
 	switch {
-	case c.Cell == first.Cell:
+	case c.Key == first.Key:
 		return text
 	case c.Apart:
 		return text + "; slower than the first"
@@ -206,11 +208,11 @@ func confirmedText(c, first sweep.Confirmed) string {
 // about the sweep.
 type warning struct {
 	text  string
-	cells []sweep.Cell
+	cells []cell.Key
 }
 
 // warnings returns each kind of warning once.
-func warnings(cp *sweep.Checkpoint) []warning {
+func warnings(cp *checkpoint.Checkpoint) []warning {
 	var all []warning
 	for _, text := range cp.Sweep.Warnings {
 		all = append(all, warning{text: OneLine(text)})
@@ -229,13 +231,13 @@ func warnings(cp *sweep.Checkpoint) []warning {
 			}
 		}
 	}
-	if d, ok := cp.Drift(); ok && d.Significant {
+	if d, ok := sweep.Drift(cp); ok && d.Significant {
 		all = append(all, warning{text: check.Drift(d.Change, d.Noise, d.Points).String()})
 	}
-	if spread, ok := cp.Spread(); ok {
+	if spread, ok := sweep.Spread(cp); ok {
 		for _, c := range spread.Cells {
 			if c.Significant {
-				name := inWords(sweep.Cell{Ctx: c.Ctx, Batch: c.Batch})
+				name := inWords(cell.Key{Ctx: c.Ctx, Batch: c.Batch})
 				all = append(all, warning{text: OneLine(check.Hosts(name, c.Slowest, c.Fastest, c.Ratio, c.Low, c.High).String())})
 			}
 		}
@@ -248,7 +250,7 @@ const mostWarnings = 3
 
 // printWarnings writes each kind of warning: in full with its cells, or else the first of
 // them, each on a line.
-func printWarnings(w io.Writer, cp *sweep.Checkpoint, full bool) error {
+func printWarnings(w io.Writer, cp *checkpoint.Checkpoint, full bool) error {
 	var b strings.Builder
 	ctx, batch := cp.Axes()
 	if tooLarge(ctx, batch) {
@@ -261,7 +263,7 @@ func printWarnings(w io.Writer, cp *sweep.Checkpoint, full bool) error {
 		case full:
 			paragraph(&b, "", "Warning: "+warning.text)
 			if len(warning.cells) > 0 {
-				note(&b, "in %s", sweep.Cells(warning.cells))
+				note(&b, "in %s", cell.Names(warning.cells))
 			}
 		case i < mostWarnings:
 			fmt.Fprintln(&b, "Warning: "+shortened(warning))

@@ -9,20 +9,20 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 )
 
 // onHosts adds loads of the cell that tells hosts apart, of one host.
-func onHosts(cp *sweep.Checkpoint, host string, rates ...float64) {
+func onHosts(cp *checkpoint.Checkpoint, host string, rates ...float64) {
 	for _, rate := range rates {
-		r := sweep.Remeasured{Purpose: sweep.HostCheck, Host: host, Result: sweep.Result{NumCtx: 512, NumBatch: 128}}
+		r := checkpoint.Remeasured{Purpose: checkpoint.HostCheck, Host: host, Result: checkpoint.Result{NumCtx: 512, NumBatch: 128}}
 		r.PromptEvalRate = &rate
 		cp.Remeasured = append(cp.Remeasured, r)
 	}
 }
 
 // printed returns what Print says in full, in one line.
-func printed(t *testing.T, cp *sweep.Checkpoint) string {
+func printed(t *testing.T, cp *checkpoint.Checkpoint) string {
 	t.Helper()
 	var b strings.Builder
 	require.NoError(t, Print(&b, cp, Options{Full: true}))

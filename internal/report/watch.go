@@ -10,7 +10,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 )
 
 // watchPoll is how often the checkpoint is looked at. Looking, and not waiting to
@@ -57,7 +57,7 @@ type watcher struct {
 func (w *watcher) look() {
 	path := w.in
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
-		path = filepath.Join(path, sweep.FileName)
+		path = filepath.Join(path, checkpoint.FileName)
 	}
 	changed, err := changes(path)
 	switch {
@@ -87,14 +87,14 @@ func changes(path string) (times [2]time.Time, err error) {
 	if target, err := filepath.EvalSymlinks(path); err == nil {
 		path = target
 	}
-	if info, err := os.Stat(sweep.JournalOf(path)); err == nil {
+	if info, err := os.Stat(checkpoint.JournalOf(path)); err == nil {
 		times[1] = info.ModTime()
 	}
 	return times, nil
 }
 
 func (w *watcher) make(path string) error {
-	cp, err := sweep.Load(path)
+	cp, err := checkpoint.Load(path)
 	if err != nil {
 		return err
 	}

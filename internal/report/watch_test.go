@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 )
 
 func TestWatcher(t *testing.T) {
@@ -25,8 +25,8 @@ func TestWatcher(t *testing.T) {
 	assert.Equal(t, "no "+dir+" yet\n", said.String(), "said once")
 
 	require.NoError(t, os.Mkdir(dir, 0o755))
-	file := filepath.Join(dir, sweep.FileName)
-	save := func(cp *sweep.Checkpoint) {
+	file := filepath.Join(dir, checkpoint.FileName)
+	save := func(cp *checkpoint.Checkpoint) {
 		var text strings.Builder
 		require.NoError(t, cp.Encode(&text))
 		require.NoError(t, os.WriteFile(file+".new", []byte(text.String()), 0o644))

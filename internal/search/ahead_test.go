@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/config"
 	"github.com/ollama-sweep/ollama-sweep/internal/search"
 	"github.com/ollama-sweep/ollama-sweep/internal/simulate"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
@@ -41,7 +42,7 @@ func TestAheadHolds(t *testing.T) {
 	if testing.Short() {
 		grids = grids[:1]
 	}
-	for _, name := range []string{sweep.StrategyBest, sweep.StrategyFrontier} {
+	for _, name := range []string{config.StrategyBest, config.StrategyFrontier} {
 		t.Run(name, func(t *testing.T) {
 			var wg sync.WaitGroup
 			var mu sync.Mutex

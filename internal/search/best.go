@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 )
 
@@ -125,8 +126,8 @@ func expectedGain(mean, sd float64) float64 {
 }
 
 // answer is the measured cell with the highest belief.
-func (b *Best) answer(v *view, hopes []hope) *sweep.Answer {
-	a := new(sweep.Answer)
+func (b *Best) answer(v *view, hopes []hope) *checkpoint.Answer {
+	a := new(checkpoint.Answer)
 	best := -1
 	for j, i := range v.alive {
 		if v.of[i] == nil {

@@ -7,7 +7,7 @@ import (
 
 	"gonum.org/v1/gonum/floats"
 
-	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 )
 
 // columns are the cells of each num_ctx of the plan and what is believed of them.
@@ -189,14 +189,14 @@ func (c *columns) expected(col column, cell int) (now, good, bad float64) {
 const hopeless = 0.05
 
 // answer is the columns' picks, and the measured cell with the highest belief.
-func (c *columns) answer(tolerance float64) *sweep.Answer {
+func (c *columns) answer(tolerance float64) *checkpoint.Answer {
 	best := -1
 	for _, o := range c.obs {
 		if best < 0 || c.mean[o.cell] > c.mean[best] {
 			best = o.cell
 		}
 	}
-	a := &sweep.Answer{Best: c.cells[best]}
+	a := &checkpoint.Answer{Best: c.cells[best]}
 	a.Rate, a.Low, a.High = interval(c.mean[best], c.square[best])
 	for _, i := range c.alive {
 		if c.of[i] == nil {
@@ -208,9 +208,9 @@ func (c *columns) answer(tolerance float64) *sweep.Answer {
 			continue
 		}
 		cell := c.cells[col.pick]
-		a.Columns = append(a.Columns, sweep.ColumnAnswer{NumCtx: cell.Ctx, NumBatch: cell.Batch, Rate: math.Exp(c.mean[col.pick]), Loss: col.loss})
+		a.Columns = append(a.Columns, checkpoint.ColumnAnswer{NumCtx: cell.Ctx, NumBatch: cell.Batch, Rate: math.Exp(c.mean[col.pick]), Loss: col.loss})
 	}
-	slices.SortFunc(a.Columns, func(a, b sweep.ColumnAnswer) int { return cmp.Compare(a.NumCtx, b.NumCtx) })
+	slices.SortFunc(a.Columns, func(a, b checkpoint.ColumnAnswer) int { return cmp.Compare(a.NumCtx, b.NumCtx) })
 	return a
 }
 

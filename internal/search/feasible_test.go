@@ -5,32 +5,34 @@ import (
 
 	"github.com/stretchr/testify/assert"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 )
 
 // square is a plan of n values of num_ctx and of num_batch.
-func square(n int) []sweep.Cell {
-	var plan []sweep.Cell
+func square(n int) []cell.Key {
+	var plan []cell.Key
 	for ctx := range n {
 		for batch := range n {
-			plan = append(plan, sweep.Cell{Ctx: 10000 * (ctx + 1), Batch: 100 * (batch + 1)})
+			plan = append(plan, cell.Key{Ctx: 10000 * (ctx + 1), Batch: 100 * (batch + 1)})
 		}
 	}
 	return plan
 }
 
 // feasible is what a search makes of failures and rates.
-func feasible(known map[sweep.Cell]sweep.Known) func(ctx, batch int) float64 {
+func feasible(known map[cell.Key]checkpoint.Known) func(ctx, batch int) float64 {
 	var s searcher
 	v := s.look(sweep.State{Plan: square(10), Known: known})
-	return func(ctx, batch int) float64 { return v.feas.works(v.index[sweep.Cell{Ctx: ctx, Batch: batch}]) }
+	return func(ctx, batch int) float64 { return v.feas.works(v.index[cell.Key{Ctx: ctx, Batch: batch}]) }
 }
 
 func TestFeasibility(t *testing.T) {
 	works := feasible(nil)
 	assert.Equal(t, 1.0, works(100000, 1000), "nothing failed")
 
-	known := map[sweep.Cell]sweep.Known{
+	known := map[cell.Key]checkpoint.Known{
 		{Ctx: 80000, Batch: 500}: {Failed: true, Memory: true},
 		{Ctx: 40000, Batch: 500}: {Rates: []float64{7}},
 	}
@@ -42,14 +44,14 @@ func TestFeasibility(t *testing.T) {
 	assert.Greater(t, works(50000, 500), works(70000, 500))
 	assert.Greater(t, works(80000, 100), works(80000, 400))
 
-	known[sweep.Cell{Ctx: 100000, Batch: 1000}] = sweep.Known{Rates: []float64{7}}
+	known[cell.Key{Ctx: 100000, Batch: 1000}] = checkpoint.Known{Rates: []float64{7}}
 	works = feasible(known)
 	assert.Greater(t, works(90000, 900), 0.5, "dominance does not hold here")
 	assert.Less(t, works(80000, 600), 0.5, "but what is near a failure likely fails")
 }
 
 func TestFeasibilityOfOtherFailures(t *testing.T) {
-	works := feasible(map[sweep.Cell]sweep.Known{
+	works := feasible(map[cell.Key]checkpoint.Known{
 		{Ctx: 50000, Batch: 500}: {Failed: true},
 		{Ctx: 10000, Batch: 100}: {Rates: []float64{7}},
 	})

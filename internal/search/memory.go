@@ -5,7 +5,8 @@ import (
 
 	"gonum.org/v1/gonum/mat"
 
-	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 )
 
 // memory is what the sizes that the server tells of loaded models say of those
@@ -19,7 +20,7 @@ type memory struct {
 
 // newMemory fits the sizes by least squares. It returns nil where they are too
 // few, or don't grow with num_ctx.
-func newMemory(s *space, known map[sweep.Cell]sweep.Known) *memory {
+func newMemory(s *space, known map[cell.Key]checkpoint.Known) *memory {
 	var cells []int
 	var room float64 // in GPU memory, in bytes, as far as a model filled it; 0 where none did
 	for i, c := range s.cells {

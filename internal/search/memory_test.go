@@ -6,21 +6,22 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 )
 
 // sized is a cell that was loaded: half a billion bytes of weights, and room for
 // 1.2 billion in GPU memory.
-func sized(c sweep.Cell) sweep.Known {
+func sized(c cell.Key) checkpoint.Known {
 	ctx, batch := float64(c.Ctx)/100000, float64(c.Batch)/1000
 	size := int64(1e9 * (0.5 + ctx + 0.2*batch + 0.1*ctx*batch))
-	return sweep.Known{Rates: []float64{7}, Size: size, SizeVRAM: min(size, 1.2e9)}
+	return checkpoint.Known{Rates: []float64{7}, Size: size, SizeVRAM: min(size, 1.2e9)}
 }
 
 func TestMemory(t *testing.T) {
 	plan := square(10)
 	s := newSpace(plan, len(plan))
-	known := make(map[sweep.Cell]sweep.Known)
+	known := make(map[cell.Key]checkpoint.Known)
 	for _, i := range []int{0, 9, 35, 48, 80, 99} {
 		known[plan[i]] = sized(plan[i])
 	}
@@ -33,7 +34,7 @@ func TestMemory(t *testing.T) {
 		assert.InDelta(t, 1-float64(k.SizeVRAM)/float64(k.Size), m.spill[i], 0.01, c)
 	}
 	assert.True(t, m.equal(newMemory(s, known)))
-	known[plan[50]] = sweep.Known{Rates: []float64{7}, Size: 3e9, SizeVRAM: 3e9}
+	known[plan[50]] = checkpoint.Known{Rates: []float64{7}, Size: 3e9, SizeVRAM: 3e9}
 	assert.False(t, m.equal(newMemory(s, known)))
 	assert.False(t, m.equal(nil))
 }
@@ -41,17 +42,17 @@ func TestMemory(t *testing.T) {
 func TestMemoryThatTellsNothing(t *testing.T) {
 	plan := square(10)
 	s := newSpace(plan, len(plan))
-	known := make(map[sweep.Cell]sweep.Known)
+	known := make(map[cell.Key]checkpoint.Known)
 	for _, i := range []int{0, 9, 35} {
 		known[plan[i]] = sized(plan[i])
 	}
 	assert.Nil(t, newMemory(s, known), "too few")
 	for _, c := range plan {
-		known[c] = sweep.Known{Rates: []float64{7}, Size: 5, SizeVRAM: 5}
+		known[c] = checkpoint.Known{Rates: []float64{7}, Size: 5, SizeVRAM: 5}
 	}
 	assert.Nil(t, newMemory(s, known), "all alike")
 	for _, c := range plan {
-		known[c] = sweep.Known{Rates: []float64{7}}
+		known[c] = checkpoint.Known{Rates: []float64{7}}
 	}
 	assert.Nil(t, newMemory(s, known), "not known")
 	for _, c := range plan {

@@ -9,11 +9,13 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 )
 
 // saturating is a rate that rises with num_batch and falls a little with num_ctx.
-func saturating(c sweep.Cell) float64 {
+func saturating(c cell.Key) float64 {
 	return 1000 / (1 + 200/float64(c.Batch)) * (1 - float64(c.Ctx)/2e6)
 }
 
@@ -32,9 +34,9 @@ func believed(m *model, cell int) (mean, sd float64) {
 func TestModelLearnsASurface(t *testing.T) {
 	plan := square(10)
 	rng := rand.New(rand.NewPCG(1, 1))
-	known := make(map[sweep.Cell]sweep.Known)
+	known := make(map[cell.Key]checkpoint.Known)
 	for _, i := range []int{0, 4, 9, 25, 48, 61, 90, 99} {
-		known[plan[i]] = sweep.Known{Rates: []float64{saturating(plan[i]) * math.Exp(0.01*rng.NormFloat64())}}
+		known[plan[i]] = checkpoint.Known{Rates: []float64{saturating(plan[i]) * math.Exp(0.01*rng.NormFloat64())}}
 	}
 	var s searcher
 	v := s.look(sweep.State{Plan: plan, Known: known})
@@ -60,14 +62,14 @@ func TestModelLearnsASurface(t *testing.T) {
 
 func TestModelPassesOverAnOutlier(t *testing.T) {
 	plan := square(10)
-	known := make(map[sweep.Cell]sweep.Known)
+	known := make(map[cell.Key]checkpoint.Known)
 	for i, c := range plan {
 		if i%6 == 0 {
-			known[c] = sweep.Known{Rates: []float64{saturating(c)}}
+			known[c] = checkpoint.Known{Rates: []float64{saturating(c)}}
 		}
 	}
 	slow := plan[48]
-	known[slow] = sweep.Known{Rates: []float64{0.85 * saturating(slow)}}
+	known[slow] = checkpoint.Known{Rates: []float64{0.85 * saturating(slow)}}
 	var s searcher
 	v := s.look(sweep.State{Plan: plan, Known: known})
 	assert.Less(t, v.of[48].weight[0], 0.2)
@@ -85,22 +87,22 @@ func TestModelPassesOverAnOutlier(t *testing.T) {
 // the others lead to expect: every search checks it with another prompt.
 func TestOutlierIsMeasuredAgain(t *testing.T) {
 	plan := square(10)
-	known := make(map[sweep.Cell]sweep.Known)
+	known := make(map[cell.Key]checkpoint.Known)
 	for i, c := range plan {
 		if i%6 == 0 || i%10 == 0 || i%10 == 9 {
-			known[c] = sweep.Known{Rates: []float64{saturating(c)}}
+			known[c] = checkpoint.Known{Rates: []float64{saturating(c)}}
 		}
 	}
 	for _, strategy := range []sweep.Strategy{&Best{Tolerance: 0.01}, &Frontier{Tolerance: 0.01}} {
 		st := sweep.State{Plan: plan, Known: maps.Clone(known), Loaded: plan[48]}
-		st.Known[plan[48]] = sweep.Known{Rates: []float64{0.85 * saturating(plan[48])}}
+		st.Known[plan[48]] = checkpoint.Known{Rates: []float64{0.85 * saturating(plan[48])}}
 		choice := strategy.Next(st)
-		assert.Equal(t, []sweep.Cell{plan[48]}, choice.Cells)
+		assert.Equal(t, []cell.Key{plan[48]}, choice.Cells)
 		assert.Equal(t, 2, choice.Samples)
 		assert.Equal(t, choice, strategy.Next(st), "asked once more")
 
 		st.Known[plan[48]] = known[plan[48]]
-		assert.NotEqual(t, []sweep.Cell{plan[48]}, strategy.Next(st).Cells, "as fast as expected")
+		assert.NotEqual(t, []cell.Key{plan[48]}, strategy.Next(st).Cells, "as fast as expected")
 	}
 }
 
@@ -108,9 +110,9 @@ func TestOutlierIsMeasuredAgain(t *testing.T) {
 // may be the fastest.
 func TestModelOfManyCells(t *testing.T) {
 	plan := square(20)
-	known := make(map[sweep.Cell]sweep.Known)
+	known := make(map[cell.Key]checkpoint.Known)
 	for _, c := range plan {
-		known[c] = sweep.Known{Rates: []float64{saturating(c)}}
+		known[c] = checkpoint.Known{Rates: []float64{saturating(c)}}
 	}
 	var s searcher
 	v := s.look(sweep.State{Plan: plan, Known: known})
@@ -129,12 +131,12 @@ func TestModelOfManyCells(t *testing.T) {
 
 func TestModelIsKeptWhileItHolds(t *testing.T) {
 	plan := square(5)
-	known := map[sweep.Cell]sweep.Known{plan[0]: {Rates: []float64{5}}, plan[9]: {Rates: []float64{7}}}
+	known := map[cell.Key]checkpoint.Known{plan[0]: {Rates: []float64{5}}, plan[9]: {Rates: []float64{7}}}
 	var s searcher
 	first := s.look(sweep.State{Plan: plan, Known: known}).m
-	known[plan[3]] = sweep.Known{Closed: true}
+	known[plan[3]] = checkpoint.Known{Closed: true}
 	assert.Same(t, first, s.look(sweep.State{Plan: plan, Known: known}).m)
-	known[plan[9]] = sweep.Known{Rates: []float64{7, 8}}
+	known[plan[9]] = checkpoint.Known{Rates: []float64{7, 8}}
 	assert.NotSame(t, first, s.look(sweep.State{Plan: plan, Known: known}).m)
 }
 

@@ -5,16 +5,19 @@ import (
 	"math"
 	"slices"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
+	"github.com/ollama-sweep/ollama-sweep/internal/config"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 )
 
 // Named returns the search that a config calls by that name, nil where it names none.
 // repeat is how many samples each cell gets at least.
-func Named(name string, tolerance sweep.Tolerance, repeat int) sweep.Strategy {
+func Named(name string, tolerance config.Tolerance, repeat int) sweep.Strategy {
 	switch name {
-	case sweep.StrategyBest:
+	case config.StrategyBest:
 		return &Best{Tolerance: float64(tolerance), Repeat: repeat}
-	case sweep.StrategyFrontier:
+	case config.StrategyFrontier:
 		return &Frontier{Tolerance: float64(tolerance), Repeat: repeat}
 	}
 	return nil
@@ -93,9 +96,9 @@ func (b *searcher) look(st sweep.State) *view {
 
 // inAndOutside returns the plan's cells and, behind them, others that something
 // is known of.
-func inAndOutside(st sweep.State) []sweep.Cell {
+func inAndOutside(st sweep.State) []cell.Key {
 	cells := slices.Clone(st.Plan)
-	in := make(map[sweep.Cell]bool, len(cells))
+	in := make(map[cell.Key]bool, len(cells))
 	for _, c := range cells {
 		in[c] = true
 	}
@@ -104,7 +107,7 @@ func inAndOutside(st sweep.State) []sweep.Cell {
 			cells = append(cells, c)
 		}
 	}
-	slices.SortFunc(cells[len(st.Plan):], func(a, b sweep.Cell) int {
+	slices.SortFunc(cells[len(st.Plan):], func(a, b cell.Key) int {
 		return cmp.Or(cmp.Compare(a.Ctx, b.Ctx), cmp.Compare(a.Batch, b.Batch))
 	})
 	return cells
@@ -145,7 +148,7 @@ type place struct{ ctx, batch float64 }
 func (v *view) at(p place) (int, bool) {
 	ctx := v.ctxs[int(math.Round(p.ctx*float64(len(v.ctxs)-1)))]
 	batch := v.batchs[int(math.Round(p.batch*float64(len(v.batchs)-1)))]
-	i, ok := v.index[sweep.Cell{Ctx: ctx, Batch: batch}]
+	i, ok := v.index[cell.Key{Ctx: ctx, Batch: batch}]
 	return i, ok && i < v.planned
 }
 
@@ -171,8 +174,8 @@ func (v *view) first(design []place) (int, bool) {
 }
 
 // fewest is the answer where fewer than two cells have a rate.
-func (v *view) fewest() *sweep.Answer {
-	a := new(sweep.Answer)
+func (v *view) fewest() *checkpoint.Answer {
+	a := new(checkpoint.Answer)
 	if len(v.obs) > 0 {
 		a.Best = v.cells[v.obs[0].cell]
 		a.Rate = v.st.Known[a.Best].Rates[0]
@@ -182,20 +185,20 @@ func (v *view) fewest() *sweep.Answer {
 }
 
 // choose is the choice of one cell.
-func (v *view) choose(i, samples int, why string, a *sweep.Answer) sweep.Choice {
+func (v *view) choose(i, samples int, why string, a *checkpoint.Answer) sweep.Choice {
 	a.Why = why
-	return sweep.Choice{Cells: []sweep.Cell{v.cells[i]}, Samples: samples, Why: why, Answer: a}
+	return sweep.Choice{Cells: []cell.Key{v.cells[i]}, Samples: samples, Why: why, Answer: a}
 }
 
 // load is the choice of a cell that has to be loaded, with as many loads still to come.
-func (v *view) load(i, samples int, why string, a *sweep.Answer, ahead sweep.Range) sweep.Choice {
+func (v *view) load(i, samples int, why string, a *checkpoint.Answer, ahead sweep.Range) sweep.Choice {
 	choice := v.choose(i, samples, why, a)
 	choice.Ahead, choice.Early = ahead, why == firstLook
 	return choice
 }
 
 // done is the choice of none.
-func done(why string, a *sweep.Answer) sweep.Choice {
+func done(why string, a *checkpoint.Answer) sweep.Choice {
 	a.Done, a.Why = true, why
 	return sweep.Choice{Why: why, Answer: a}
 }

@@ -5,14 +5,14 @@ import (
 	"math/bits"
 	"slices"
 
-	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 )
 
 // space is cells in the coordinates that the model thinks in.
 type space struct {
-	cells   []sweep.Cell // those of the plan first
-	planned int          // how many of the cells are of the plan
-	index   map[sweep.Cell]int
+	cells   []cell.Key // those of the plan first
+	planned int        // how many of the cells are of the plan
+	index   map[cell.Key]int
 	ctxs    []int // ascending
 	batchs  []int // ascending
 
@@ -29,8 +29,8 @@ type space struct {
 	fall           [][]float64 // how alike a want of memory slows both
 }
 
-func newSpace(cells []sweep.Cell, planned int) *space {
-	s := &space{cells: cells, planned: planned, index: make(map[sweep.Cell]int, len(cells))}
+func newSpace(cells []cell.Key, planned int) *space {
+	s := &space{cells: cells, planned: planned, index: make(map[cell.Key]int, len(cells))}
 	for _, c := range cells {
 		s.ctxs = append(s.ctxs, c.Ctx)
 		s.batchs = append(s.batchs, c.Batch)

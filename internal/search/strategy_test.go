@@ -11,6 +11,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/search"
 	"github.com/ollama-sweep/ollama-sweep/internal/simulate"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
@@ -31,9 +33,9 @@ func surface(t testing.TB, name string) *simulate.Surface {
 // play has a strategy search a function of cells, with little noise; a rate of 0
 // is a failure for want of memory. It fails the test where the strategy asks for
 // what it may not.
-func play(t *testing.T, s sweep.Strategy, plan []sweep.Cell, rate func(sweep.Cell) float64) (sweep.State, sweep.Choice) {
+func play(t *testing.T, s sweep.Strategy, plan []cell.Key, rate func(cell.Key) float64) (sweep.State, sweep.Choice) {
 	t.Helper()
-	st := sweep.State{Plan: plan, Known: make(map[sweep.Cell]sweep.Known)}
+	st := sweep.State{Plan: plan, Known: make(map[cell.Key]checkpoint.Known)}
 	rng := rand.New(rand.NewPCG(1, 1))
 	for range 8*len(plan) + 1 {
 		choice := s.Next(st)
@@ -55,7 +57,7 @@ func play(t *testing.T, s sweep.Strategy, plan []sweep.Cell, rate func(sweep.Cel
 			if v := rate(c); v > 0 {
 				known.Rates = append(known.Rates, v*math.Exp(0.005*rng.NormFloat64()))
 			} else {
-				known, st.Loaded = sweep.Known{Failed: true, Memory: true}, sweep.Cell{}
+				known, st.Loaded = checkpoint.Known{Failed: true, Memory: true}, cell.Key{}
 			}
 		}
 		st.Known[c] = known
@@ -64,11 +66,11 @@ func play(t *testing.T, s sweep.Strategy, plan []sweep.Cell, rate func(sweep.Cel
 	return st, sweep.Choice{}
 }
 
-func grid(ctxs, batches int) []sweep.Cell {
-	var plan []sweep.Cell
+func grid(ctxs, batches int) []cell.Key {
+	var plan []cell.Key
 	for i := range ctxs {
 		for j := range batches {
-			plan = append(plan, sweep.Cell{Ctx: 8192 + 2048*i, Batch: 128 * (j + 1)})
+			plan = append(plan, cell.Key{Ctx: 8192 + 2048*i, Batch: 128 * (j + 1)})
 		}
 	}
 	return plan
@@ -76,23 +78,23 @@ func grid(ctxs, batches int) []sweep.Cell {
 
 // TestOddPlans has surfaces that leave little to search, or nothing.
 func TestOddPlans(t *testing.T) {
-	rising := func(c sweep.Cell) float64 { return float64(c.Batch) }
+	rising := func(c cell.Key) float64 { return float64(c.Batch) }
 	for _, test := range []struct {
 		name string
-		plan []sweep.Cell
-		rate func(sweep.Cell) float64
+		plan []cell.Key
+		rate func(cell.Key) float64
 	}{
 		{"one cell", grid(1, 1), rising},
 		{"two cells", grid(1, 2), rising},
 		{"one num_ctx", grid(1, 16), rising},
-		{"one num_batch", grid(16, 1), func(c sweep.Cell) float64 { return 1e6 / float64(c.Ctx) }},
-		{"all alike", grid(10, 10), func(sweep.Cell) float64 { return 80 }},
-		{"rates of nothing", grid(10, 10), func(c sweep.Cell) float64 { return 1e-9 * rising(c) }},
-		{"rates beyond all", grid(10, 10), func(c sweep.Cell) float64 { return 1e12 * rising(c) }},
-		{"rates of every size", grid(10, 10), func(c sweep.Cell) float64 { return math.Pow(10, rising(c)/100) }},
-		{"a triangle", slices.DeleteFunc(grid(10, 10), func(c sweep.Cell) bool { return 8*c.Batch > c.Ctx-4000 }), rising},
-		{"one cell works", grid(5, 5), func(c sweep.Cell) float64 {
-			if c == (sweep.Cell{Ctx: 8192, Batch: 128}) {
+		{"one num_batch", grid(16, 1), func(c cell.Key) float64 { return 1e6 / float64(c.Ctx) }},
+		{"all alike", grid(10, 10), func(cell.Key) float64 { return 80 }},
+		{"rates of nothing", grid(10, 10), func(c cell.Key) float64 { return 1e-9 * rising(c) }},
+		{"rates beyond all", grid(10, 10), func(c cell.Key) float64 { return 1e12 * rising(c) }},
+		{"rates of every size", grid(10, 10), func(c cell.Key) float64 { return math.Pow(10, rising(c)/100) }},
+		{"a triangle", slices.DeleteFunc(grid(10, 10), func(c cell.Key) bool { return 8*c.Batch > c.Ctx-4000 }), rising},
+		{"one cell works", grid(5, 5), func(c cell.Key) float64 {
+			if c == (cell.Key{Ctx: 8192, Batch: 128}) {
 				return 5
 			}
 			return 0
@@ -118,8 +120,8 @@ func TestOddPlans(t *testing.T) {
 func TestNothingWorks(t *testing.T) {
 	for name, strategy := range strategies {
 		t.Run(name, func(t *testing.T) {
-			st, choice := play(t, strategy(), grid(4, 4), func(sweep.Cell) float64 { return 0 })
-			assert.Equal(t, &sweep.Answer{Done: true, Why: "no other cell is left"}, choice.Answer)
+			st, choice := play(t, strategy(), grid(4, 4), func(cell.Key) float64 { return 0 })
+			assert.Equal(t, &checkpoint.Answer{Done: true, Why: "no other cell is left"}, choice.Answer)
 			assert.Len(t, st.Known, 16)
 		})
 	}
@@ -133,7 +135,7 @@ func TestFollowsFromTheState(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			one := strategy()
 			rng := rand.New(rand.NewPCG(2, 2))
-			st := sweep.State{Plan: s.Plan, Known: make(map[sweep.Cell]sweep.Known)}
+			st := sweep.State{Plan: s.Plan, Known: make(map[cell.Key]checkpoint.Known)}
 			for range 16 {
 				choice := one.Next(st)
 				require.Equal(t, strategy().Next(st), choice)
@@ -155,9 +157,9 @@ func TestFollowsFromTheState(t *testing.T) {
 // measured before.
 func TestUsesWhatIsKnown(t *testing.T) {
 	s := surface(t, "saturating-12x8")
-	known := make(map[sweep.Cell]sweep.Known)
+	known := make(map[cell.Key]checkpoint.Known)
 	for _, c := range s.Plan[:len(s.Plan)/2] {
-		known[c] = sweep.Known{Rates: []float64{s.Rates[c]}}
+		known[c] = checkpoint.Known{Rates: []float64{s.Rates[c]}}
 	}
 	for name, strategy := range strategies {
 		t.Run(name, func(t *testing.T) {
@@ -182,10 +184,10 @@ func TestLeavesClosedCellsAlone(t *testing.T) {
 	plan := grid(12, 8)
 	for name, strategy := range strategies {
 		t.Run(name, func(t *testing.T) {
-			known := make(map[sweep.Cell]sweep.Known)
+			known := make(map[cell.Key]checkpoint.Known)
 			for _, c := range plan {
 				if c.Ctx != plan[40].Ctx {
-					known[c] = sweep.Known{Closed: true}
+					known[c] = checkpoint.Known{Closed: true}
 				}
 			}
 			for {
@@ -195,7 +197,7 @@ func TestLeavesClosedCellsAlone(t *testing.T) {
 					return
 				}
 				require.Equal(t, plan[40].Ctx, choice.Cells[0].Ctx)
-				known[choice.Cells[0]] = sweep.Known{Rates: []float64{float64(choice.Cells[0].Batch)}}
+				known[choice.Cells[0]] = checkpoint.Known{Rates: []float64{float64(choice.Cells[0].Batch)}}
 			}
 		})
 	}
@@ -205,7 +207,7 @@ func TestLeavesClosedCellsAlone(t *testing.T) {
 // rates would be the highest.
 func TestFindsTheEdgeOfMemory(t *testing.T) {
 	plan := grid(16, 16)
-	rate := func(c sweep.Cell) float64 {
+	rate := func(c cell.Key) float64 {
 		if float64(c.Ctx)/38912+0.25*float64(c.Batch)/2048 > 0.8 {
 			return 0
 		}
@@ -221,7 +223,7 @@ func TestFindsTheEdgeOfMemory(t *testing.T) {
 				}
 			}
 			assert.Less(t, failed, map[string]int{"best": 5, "frontier": 33}[name], "of 109 that fail, at 9 num_ctx")
-			assert.Greater(t, rate(choice.Answer.Best), 0.98*rate(sweep.Cell{Ctx: 8192, Batch: 2048}))
+			assert.Greater(t, rate(choice.Answer.Best), 0.98*rate(cell.Key{Ctx: 8192, Batch: 2048}))
 			for _, c := range choice.Answer.Columns {
 				assert.Positive(t, rate(c.Cell()), "%+v", c)
 			}
@@ -252,7 +254,7 @@ func TestRepeat(t *testing.T) {
 		"best": &search.Best{Tolerance: 0.01, Repeat: 3}, "frontier": &search.Frontier{Tolerance: 0.01, Repeat: 3},
 	} {
 		t.Run(name, func(t *testing.T) {
-			st, _ := play(t, strategy, grid(5, 5), func(c sweep.Cell) float64 { return float64(c.Batch) })
+			st, _ := play(t, strategy, grid(5, 5), func(c cell.Key) float64 { return float64(c.Batch) })
 			for c, k := range st.Known {
 				assert.GreaterOrEqual(t, len(k.Rates), 3, c)
 			}
@@ -268,15 +270,15 @@ func FuzzNext(f *testing.F) {
 	f.Fuzz(func(t *testing.T, seed uint64, ctxs, batches, share uint8) {
 		rng := rand.New(rand.NewPCG(seed, 0))
 		plan := grid(1+int(ctxs)%20, 1+int(batches)%20)
-		st := sweep.State{Plan: plan, Known: make(map[sweep.Cell]sweep.Known)}
+		st := sweep.State{Plan: plan, Known: make(map[cell.Key]checkpoint.Known)}
 		for _, c := range grid(22, 22) {
 			if rng.IntN(256) >= int(share) {
 				continue
 			}
-			k := sweep.Known{Closed: rng.IntN(5) == 0}
+			k := checkpoint.Known{Closed: rng.IntN(5) == 0}
 			switch rng.IntN(4) {
 			case 0:
-				k = sweep.Known{Failed: true, Memory: rng.IntN(2) == 0}
+				k = checkpoint.Known{Failed: true, Memory: rng.IntN(2) == 0}
 			default:
 				for range rng.IntN(5) {
 					k.Rates = append(k.Rates, math.Exp(20*rng.NormFloat64()))
@@ -311,14 +313,14 @@ func BenchmarkThink(b *testing.B) {
 			b.Run(fmt.Sprintf("%s/cells=%d", name, size.ctxs*size.batches), func(b *testing.B) {
 				plan := grid(size.ctxs, size.batches)
 				rng := rand.New(rand.NewPCG(1, 1))
-				st := sweep.State{Plan: plan, Known: make(map[sweep.Cell]sweep.Known)}
+				st := sweep.State{Plan: plan, Known: make(map[cell.Key]checkpoint.Known)}
 				for _, i := range rng.Perm(len(plan))[:known] {
-					st.Known[plan[i]] = sweep.Known{Rates: []float64{1000 / (1 + 200/float64(plan[i].Batch)) * math.Exp(0.01*rng.NormFloat64())}}
+					st.Known[plan[i]] = checkpoint.Known{Rates: []float64{1000 / (1 + 200/float64(plan[i].Batch)) * math.Exp(0.01*rng.NormFloat64())}}
 				}
 				s := strategy()
 				s.Next(st)
 				for i := 0; b.Loop(); i++ {
-					st.Known[plan[0]] = sweep.Known{Rates: []float64{700 + float64(i%7)}} // so that nothing can be kept
+					st.Known[plan[0]] = checkpoint.Known{Rates: []float64{700 + float64(i%7)}} // so that nothing can be kept
 					s.Next(st)
 				}
 			})

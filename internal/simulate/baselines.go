@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"slices"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 )
 
@@ -32,7 +34,7 @@ func (r Random) Next(s sweep.State) sweep.Choice {
 // highest rate is the answer.
 func end(why string, s sweep.State) sweep.Choice {
 	best, _ := highest(s)
-	return sweep.Choice{Why: why, Answer: &sweep.Answer{Best: best}}
+	return sweep.Choice{Why: why, Answer: &checkpoint.Answer{Best: best}}
 }
 
 // Golden looks for the best num_batch of the smallest num_ctx, and then for the
@@ -42,14 +44,14 @@ type Golden struct{}
 
 // Next implements [sweep.Strategy].
 func (g Golden) Next(s sweep.State) sweep.Choice {
-	if next := g.walk(s); next != (sweep.Cell{}) {
-		return sweep.Choice{Cells: []sweep.Cell{next}, Samples: 1, Why: "golden section"}
+	if next := g.walk(s); next != (cell.Key{}) {
+		return sweep.Choice{Cells: []cell.Key{next}, Samples: 1, Why: "golden section"}
 	}
 	return end("both lines are searched", s)
 }
 
 // walk goes through the search again, to the first cell that is not known.
-func (g Golden) walk(s sweep.State) (unknown sweep.Cell) {
+func (g Golden) walk(s sweep.State) (unknown cell.Key) {
 	var ctxs, batches []int
 	for _, c := range s.Plan {
 		ctxs, batches = append(ctxs, c.Ctx), append(batches, c.Batch)
@@ -57,12 +59,12 @@ func (g Golden) walk(s sweep.State) (unknown sweep.Cell) {
 	slices.Sort(ctxs)
 	slices.Sort(batches)
 	ctxs, batches = slices.Compact(ctxs), slices.Compact(batches)
-	rate := func(c sweep.Cell) float64 {
+	rate := func(c cell.Key) float64 {
 		known, ok := s.Known[c]
 		switch {
 		case !slices.Contains(s.Plan, c), ok && known.Failed:
 			return 0
-		case !ok && unknown == sweep.Cell{}:
+		case !ok && unknown == cell.Key{}:
 			unknown = c
 		case ok:
 			return known.Rates[0]
@@ -70,16 +72,16 @@ func (g Golden) walk(s sweep.State) (unknown sweep.Cell) {
 		return 0
 	}
 	batch := section(len(batches), func(i int) float64 {
-		if unknown != (sweep.Cell{}) {
+		if unknown != (cell.Key{}) {
 			return 0
 		}
-		return rate(sweep.Cell{Ctx: ctxs[0], Batch: batches[i]})
+		return rate(cell.Key{Ctx: ctxs[0], Batch: batches[i]})
 	})
 	section(len(ctxs), func(i int) float64 {
-		if unknown != (sweep.Cell{}) {
+		if unknown != (cell.Key{}) {
 			return 0
 		}
-		return rate(sweep.Cell{Ctx: ctxs[i], Batch: batches[batch]})
+		return rate(cell.Key{Ctx: ctxs[i], Batch: batches[batch]})
 	})
 	return unknown
 }

@@ -4,6 +4,8 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
 )
@@ -41,7 +43,7 @@ type Run struct {
 // measurements for the same questions.
 func Play(s *Surface, strategy sweep.Strategy, seed uint64) Run {
 	rng := rand.New(rand.NewPCG(seed, 1))
-	state := sweep.State{Plan: s.Plan, Known: make(map[sweep.Cell]sweep.Known)}
+	state := sweep.State{Plan: s.Plan, Known: make(map[cell.Key]checkpoint.Known)}
 	var run Run
 	for {
 		begun := time.Now()
@@ -61,7 +63,7 @@ func Play(s *Surface, strategy sweep.Strategy, seed uint64) Run {
 	}
 }
 
-func (run *Run) measure(s *Surface, state *sweep.State, c sweep.Cell, choice sweep.Choice, rng *rand.Rand) {
+func (run *Run) measure(s *Surface, state *sweep.State, c cell.Key, choice sweep.Choice, rng *rand.Rand) {
 	if state.Loaded != c || choice.Reload {
 		run.Cost += loadCost
 		run.Loads++
@@ -70,8 +72,8 @@ func (run *Run) measure(s *Surface, state *sweep.State, c sweep.Cell, choice swe
 	if s.Rates[c] == 0 {
 		run.Cost += promptCost
 		run.Failed++
-		state.Known[c] = sweep.Known{Failed: true, Memory: true}
-		state.Loaded = sweep.Cell{}
+		state.Known[c] = checkpoint.Known{Failed: true, Memory: true}
+		state.Loaded = cell.Key{}
 		return
 	}
 	known := state.Known[c]
@@ -89,9 +91,9 @@ func (run *Run) measure(s *Surface, state *sweep.State, c sweep.Cell, choice swe
 
 // judge holds an answer against the truth. Without one, the cell with the highest
 // rate is taken for it, as somebody would who looks at a table.
-func (run *Run) judge(s *Surface, state sweep.State, answer *sweep.Answer) {
-	columns := make(map[int]sweep.Cell)
-	var best sweep.Cell
+func (run *Run) judge(s *Surface, state sweep.State, answer *checkpoint.Answer) {
+	columns := make(map[int]cell.Key)
+	var best cell.Key
 	if answer == nil {
 		best, columns = highest(state)
 	} else {
@@ -110,9 +112,9 @@ func (run *Run) judge(s *Surface, state sweep.State, answer *sweep.Answer) {
 }
 
 // highest returns the cell with the highest median, and that of each num_ctx.
-func highest(s sweep.State) (best sweep.Cell, columns map[int]sweep.Cell) {
-	columns = make(map[int]sweep.Cell)
-	rate := func(c sweep.Cell) float64 {
+func highest(s sweep.State) (best cell.Key, columns map[int]cell.Key) {
+	columns = make(map[int]cell.Key)
+	rate := func(c cell.Key) float64 {
 		if rates := s.Known[c].Rates; len(rates) > 0 {
 			return verdict.Median(rates)
 		}

@@ -7,13 +7,15 @@ import (
 
 	"github.com/stretchr/testify/assert"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 )
 
 // list is a strategy that wants what stands in it, and then recommends a cell.
 type list struct {
 	choices []sweep.Choice
-	answer  *sweep.Answer
+	answer  *checkpoint.Answer
 	next    int
 }
 
@@ -26,12 +28,12 @@ func (l *list) Next(sweep.State) sweep.Choice {
 }
 
 func TestPlayCounts(t *testing.T) {
-	a, b, c, d := sweep.Cell{Ctx: 1, Batch: 1}, sweep.Cell{Ctx: 1, Batch: 2}, sweep.Cell{Ctx: 2, Batch: 1}, sweep.Cell{Ctx: 2, Batch: 2}
-	s := &Surface{Plan: []sweep.Cell{a, b, c, d}, Rates: map[sweep.Cell]float64{a: 80, b: 100, c: 90}}
-	one := func(c sweep.Cell, samples int, reload bool) sweep.Choice {
-		return sweep.Choice{Cells: []sweep.Cell{c}, Samples: samples, Reload: reload}
+	a, b, c, d := cell.Key{Ctx: 1, Batch: 1}, cell.Key{Ctx: 1, Batch: 2}, cell.Key{Ctx: 2, Batch: 1}, cell.Key{Ctx: 2, Batch: 2}
+	s := &Surface{Plan: []cell.Key{a, b, c, d}, Rates: map[cell.Key]float64{a: 80, b: 100, c: 90}}
+	one := func(c cell.Key, samples int, reload bool) sweep.Choice {
+		return sweep.Choice{Cells: []cell.Key{c}, Samples: samples, Reload: reload}
 	}
-	answer := &sweep.Answer{Best: c, Columns: []sweep.ColumnAnswer{{NumCtx: 1, NumBatch: 1}, {NumCtx: 2, NumBatch: 2}}}
+	answer := &checkpoint.Answer{Best: c, Columns: []checkpoint.ColumnAnswer{{NumCtx: 1, NumBatch: 1}, {NumCtx: 2, NumBatch: 2}}}
 	run := Play(s, &list{choices: []sweep.Choice{
 		one(a, 1, false), // 1
 		one(a, 3, false), // two more prompts: 0.5
@@ -48,13 +50,13 @@ func TestPlayCounts(t *testing.T) {
 }
 
 func TestPlayWithoutAnAnswer(t *testing.T) {
-	a, b, c := sweep.Cell{Ctx: 1, Batch: 1}, sweep.Cell{Ctx: 1, Batch: 2}, sweep.Cell{Ctx: 2, Batch: 1}
-	s := &Surface{Plan: []sweep.Cell{a, b, c}, Rates: map[sweep.Cell]float64{a: 80, b: 100}}
+	a, b, c := cell.Key{Ctx: 1, Batch: 1}, cell.Key{Ctx: 1, Batch: 2}, cell.Key{Ctx: 2, Batch: 1}
+	s := &Surface{Plan: []cell.Key{a, b, c}, Rates: map[cell.Key]float64{a: 80, b: 100}}
 	run := Play(s, sweep.Exhaustive{Repeat: 2}, 1)
 	assert.Equal(t, 0.0, run.Regret, "the highest rate is taken for the best")
 	assert.Equal(t, []float64{0}, run.Columns, "and so for each num_ctx that has a rate at all")
 	assert.Equal(t, 3.5, run.Cost)
-	run = Play(s, &list{answer: new(sweep.Answer)}, 1)
+	run = Play(s, &list{answer: new(checkpoint.Answer)}, 1)
 	assert.Equal(t, 1.0, run.Regret, "no recommendation at all")
 	assert.Empty(t, run.Columns)
 }
@@ -71,10 +73,10 @@ func TestRandom(t *testing.T) {
 
 // TestGolden has golden sections find the top of a hill, and miss one of two.
 func TestGolden(t *testing.T) {
-	hill := &Surface{Rates: make(map[sweep.Cell]float64)}
+	hill := &Surface{Rates: make(map[cell.Key]float64)}
 	for ctx := range 30 {
 		for batch := range 30 {
-			c := sweep.Cell{Ctx: ctx + 1, Batch: batch + 1}
+			c := cell.Key{Ctx: ctx + 1, Batch: batch + 1}
 			hill.Plan = append(hill.Plan, c)
 			hill.Rates[c] = 1e4 - float64((ctx-9)*(ctx-9)+(batch-21)*(batch-21))
 		}
@@ -89,8 +91,8 @@ func TestGolden(t *testing.T) {
 	}
 	assert.Greater(t, Play(hill, Golden{}, 1).Regret, 0.4)
 
-	one := sweep.Cell{Ctx: 1, Batch: 1}
-	single := &Surface{Plan: []sweep.Cell{one}, Rates: map[sweep.Cell]float64{one: 5}}
+	one := cell.Key{Ctx: 1, Batch: 1}
+	single := &Surface{Plan: []cell.Key{one}, Rates: map[cell.Key]float64{one: 5}}
 	assert.Equal(t, 1.0, Play(single, Golden{}, 1).Cost)
 }
 

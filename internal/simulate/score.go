@@ -10,7 +10,7 @@ import (
 
 	"gonum.org/v1/gonum/stat"
 
-	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/internal/config"
 )
 
 // allSurfaces is what the scores on all surfaces together are called.
@@ -126,7 +126,7 @@ func (c Comparison) sentence() string {
 			continue
 		}
 		lost := fmt.Sprintf("lost %.1f %%", s.Mean)
-		if s.Strategy == sweep.StrategyFrontier && s.Columns != nil {
+		if s.Strategy == config.StrategyFrontier && s.Columns != nil {
 			lost = fmt.Sprintf("lost %.1f %% of each num_ctx's best rate", s.Columns.Mean)
 		}
 		parts = append(parts, fmt.Sprintf("%s would have cost %.0f %% of the loads and %s", s.Strategy, s.Loads, lost))

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/strictjson"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 )
@@ -18,9 +20,9 @@ import (
 // Surface is the true rates of a plan's cells and how noisy a measurement is.
 type Surface struct {
 	Name  string
-	Plan  []sweep.Cell
-	Rates map[sweep.Cell]float64 // in tokens per second; without the cells that fail
-	Sizes map[sweep.Cell]Size    // of loaded models, where they are known
+	Plan  []cell.Key
+	Rates map[cell.Key]float64 // in tokens per second; without the cells that fail
+	Sizes map[cell.Key]Size    // of loaded models, where they are known
 
 	Noise       float64 // standard deviation of the logarithm of a sample's rate
 	OutlierProb float64 // probability that a sample is slow for reasons of its own
@@ -92,13 +94,13 @@ func (g *surfaceFile) surface() (*Surface, error) {
 			return nil, errors.New("size and size_vram must have the rows and columns of true_rate")
 		}
 	}
-	s := &Surface{Name: g.Name, Rates: make(map[sweep.Cell]float64), Sizes: make(map[sweep.Cell]Size), Noise: g.Noise, OutlierProb: g.OutlierProb, OutlierLow: g.OutlierLow}
+	s := &Surface{Name: g.Name, Rates: make(map[cell.Key]float64), Sizes: make(map[cell.Key]Size), Noise: g.Noise, OutlierProb: g.OutlierProb, OutlierLow: g.OutlierLow}
 	for i, ctx := range g.NumCtx {
 		if len(g.TrueRate[i]) != len(g.NumBatch) {
 			return nil, fmt.Errorf("true_rate of num_ctx %d has %d rates for %d num_batch", ctx, len(g.TrueRate[i]), len(g.NumBatch))
 		}
 		for j, batch := range g.NumBatch {
-			c := sweep.Cell{Ctx: ctx, Batch: batch}
+			c := cell.Key{Ctx: ctx, Batch: batch}
 			if !c.Valid() {
 				continue
 			}
@@ -143,11 +145,11 @@ func (s *Surface) check() error {
 // recorded makes a surface of a sweep's checkpoint, without the cells that were
 // not measured.
 func recorded(file string) (*Surface, error) {
-	cp, err := sweep.Load(file)
+	cp, err := checkpoint.Load(file)
 	if err != nil {
 		return nil, err
 	}
-	s := &Surface{Name: filepath.Base(filepath.Dir(file)), Rates: make(map[sweep.Cell]float64), Sizes: make(map[sweep.Cell]Size)}
+	s := &Surface{Name: filepath.Base(filepath.Dir(file)), Rates: make(map[cell.Key]float64), Sizes: make(map[cell.Key]Size)}
 	results := cp.ByCell()
 	for _, c := range cp.Plan() {
 		switch r := results[c]; {
@@ -159,7 +161,7 @@ func recorded(file string) (*Surface, error) {
 		}
 		s.Plan = append(s.Plan, c)
 	}
-	if v, ok := cp.Verdict(); ok {
+	if v, ok := sweep.VerdictOf(cp); ok {
 		s.Noise = v.Noise
 	}
 	return s, s.check()
@@ -209,7 +211,7 @@ func (s *Surface) columns() []column {
 }
 
 // sample draws one measurement of a cell that works.
-func (s *Surface) sample(c sweep.Cell, rng *rand.Rand) float64 {
+func (s *Surface) sample(c cell.Key, rng *rand.Rand) float64 {
 	rate := s.Rates[c] * math.Exp(s.Noise*rng.NormFloat64())
 	if rng.Float64() < s.OutlierProb {
 		rate *= s.OutlierLow + (1-s.OutlierLow)*rng.Float64()

@@ -10,6 +10,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 )
 
@@ -20,7 +22,7 @@ func TestReadSurface(t *testing.T) {
 	assert.Equal(t, "39 x 16", s.grid())
 	assert.Len(t, s.Plan, 39*16)
 	assert.Less(t, len(s.Rates), len(s.Plan), "some cells fail")
-	assert.Equal(t, 82.86, s.Rates[sweep.Cell{Ctx: 32768, Batch: 128}])
+	assert.Equal(t, 82.86, s.Rates[cell.Key{Ctx: 32768, Batch: 128}])
 	assert.Equal(t, 296.47, s.Best())
 	assert.Equal(t, column{32768, 296.47}, s.columns()[0])
 	assert.Positive(t, s.Noise)
@@ -30,7 +32,7 @@ func TestReadSurface(t *testing.T) {
 func TestReadCheckpoint(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "my")
 	require.NoError(t, os.Mkdir(dir, 0o755))
-	file := filepath.Join(dir, sweep.FileName)
+	file := filepath.Join(dir, checkpoint.FileName)
 	require.NoError(t, os.WriteFile(file, []byte(`{"version": 1, "sweep": {"model": "m", "num_ctx": [1000, 2000], "num_batch": [100, 200]}, "results": [
 		{"num_ctx": 1000, "num_batch": 100, "prompt_eval_rate": 90, "error": null},
 		{"num_ctx": 1000, "num_batch": 200, "prompt_eval_rate": 95, "error": null},
@@ -39,8 +41,8 @@ func TestReadCheckpoint(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, "my", s.Name)
 	assert.Equal(t, 1, s.Missing)
-	assert.Equal(t, []sweep.Cell{{Ctx: 1000, Batch: 100}, {Ctx: 1000, Batch: 200}, {Ctx: 2000, Batch: 200}}, s.Plan, "a cell without a result is none that could be played on")
-	assert.Equal(t, map[sweep.Cell]float64{{Ctx: 1000, Batch: 100}: 90, {Ctx: 1000, Batch: 200}: 95}, s.Rates)
+	assert.Equal(t, []cell.Key{{Ctx: 1000, Batch: 100}, {Ctx: 1000, Batch: 200}, {Ctx: 2000, Batch: 200}}, s.Plan, "a cell without a result is none that could be played on")
+	assert.Equal(t, map[cell.Key]float64{{Ctx: 1000, Batch: 100}: 90, {Ctx: 1000, Batch: 200}: 95}, s.Rates)
 }
 
 func TestReadRefuses(t *testing.T) {
@@ -89,8 +91,8 @@ func FuzzDecode(f *testing.F) {
 }
 
 func TestSample(t *testing.T) {
-	c := sweep.Cell{Ctx: 1, Batch: 1}
-	s := &Surface{Rates: map[sweep.Cell]float64{c: 100}, OutlierProb: 0.25, OutlierLow: 0.8}
+	c := cell.Key{Ctx: 1, Batch: 1}
+	s := &Surface{Rates: map[cell.Key]float64{c: 100}, OutlierProb: 0.25, OutlierLow: 0.8}
 	rng := rand.New(rand.NewPCG(1, 1))
 	slow := 0
 	for range 10000 {
@@ -117,7 +119,7 @@ func TestGenerate(t *testing.T) {
 		}
 		if kind == "small" {
 			for _, c := range s.Plan {
-				assert.GreaterOrEqual(t, s.Rates[sweep.Cell{Ctx: c.Ctx, Batch: s.Plan[0].Batch}]*1.2, s.Rates[c], s.Name)
+				assert.GreaterOrEqual(t, s.Rates[cell.Key{Ctx: c.Ctx, Batch: s.Plan[0].Batch}]*1.2, s.Rates[c], s.Name)
 			}
 		}
 	}

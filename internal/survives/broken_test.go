@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/ollamatest"
-	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweeptest"
 )
 
@@ -32,7 +32,7 @@ func breaks(server *ollamatest.Server, n int32, fault http.HandlerFunc) (mend fu
 }
 
 // failedIn returns how many cells of a checkpoint failed.
-func failedIn(cp *sweep.Checkpoint) (failed int) {
+func failedIn(cp *checkpoint.Checkpoint) (failed int) {
 	for _, r := range cp.Results {
 		if r.Failed() {
 			failed++

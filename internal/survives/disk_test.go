@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/ollamatest"
-	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweeptest"
 )
 
@@ -28,7 +28,7 @@ func requireStoppedByTheDisk(t *testing.T, server *ollamatest.Server, out, print
 	cp := sweeptest.Load(t, out)
 	assert.NotEmpty(t, cp.Results)
 	sweeptest.RequireSamples(t, cp, sweeptest.BenchLines(printed))
-	hidden, err := filepath.Glob(filepath.Join(out, "."+sweep.FileName+"*"))
+	hidden, err := filepath.Glob(filepath.Join(out, "."+checkpoint.FileName+"*"))
 	require.NoError(t, err)
 	assert.Empty(t, hidden, "no unfinished save stays")
 	samples := 0
@@ -119,7 +119,7 @@ func TestSurvivesARemovedFolder(t *testing.T) {
 	printed, code := p.Wait()
 	assert.Equal(t, 1, code)
 	assert.Contains(t, printed, "its folder is gone: ")
-	assert.Contains(t, printed, "# warning: checkpoint "+filepath.Join(out, sweep.FileName)+" was removed or renamed while the sweep ran: it is written again, with all ")
+	assert.Contains(t, printed, "# warning: checkpoint "+filepath.Join(out, checkpoint.FileName)+" was removed or renamed while the sweep ran: it is written again, with all ")
 	assert.NotContains(t, printed, "what was saved before is whole")
 	sweeptest.RequireSamples(t, sweeptest.Load(t, out), sweeptest.BenchLines(printed))
 

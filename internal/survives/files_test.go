@@ -13,10 +13,10 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/ollamatest"
 	"github.com/ollama-sweep/ollama-sweep/internal/outdir"
 	"github.com/ollama-sweep/ollama-sweep/internal/report"
-	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweeptest"
 	"github.com/ollama-sweep/ollama-sweep/ollamarun"
 )
@@ -106,7 +106,7 @@ func TestSurvivesForeignFiles(t *testing.T) {
 			return "bench.txt (no file: p"
 		},
 		"a checkpoint of another program": func(t *testing.T, out string) string {
-			write(t, `{"benchmarks": [1, 2, 3]}`, out, sweep.FileName)
+			write(t, `{"benchmarks": [1, 2, 3]}`, out, checkpoint.FileName)
 			return "decoding checkpoint"
 		},
 		"a checkpoint that was moved away": func(t *testing.T, out string) string {
@@ -124,7 +124,7 @@ func TestSurvivesForeignFiles(t *testing.T) {
 			dir, err := outdir.Open(out, "", nil)
 			require.NoError(t, err)
 			require.NoError(t, dir.Write(outdir.Summary, []byte("ours")))
-			write(t, "precious", out, sweep.FileName)
+			write(t, "precious", out, checkpoint.FileName)
 			return "decoding checkpoint"
 		},
 		"another record": func(t *testing.T, out string) string {
@@ -296,5 +296,5 @@ func TestSurvivesPermissions(t *testing.T) {
 	}
 	hidden, err := filepath.Glob(filepath.Join(out, ".*"))
 	require.NoError(t, err)
-	assert.Equal(t, []string{filepath.Join(out, sweep.LockFile), filepath.Join(out, outdir.RecordFile)}, hidden)
+	assert.Equal(t, []string{filepath.Join(out, checkpoint.LockFile), filepath.Join(out, outdir.RecordFile)}, hidden)
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/perf/benchfmt"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/ollamatest"
-	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweeptest"
 )
 
@@ -126,7 +126,7 @@ func TestSurvivesForgedCheckpoint(t *testing.T) {
 	})
 	printed, code := sweeptest.Start(t, args...).Wait()
 	require.Zero(t, code, printed)
-	file := filepath.Join(out, sweep.FileName)
+	file := filepath.Join(out, checkpoint.FileName)
 	text, err := os.ReadFile(file)
 	require.NoError(t, err)
 	require.Contains(t, string(text), `"detail":"no"`)
@@ -139,7 +139,7 @@ func TestSurvivesForgedCheckpoint(t *testing.T) {
 	other := filepath.Join(t.TempDir(), "b\nBenchmarkSweep/ctx=9/batch=9 1 9 tokens")
 	require.NoError(t, os.MkdirAll(other, 0o755))
 	for _, folder := range []string{out, other} {
-		require.NoError(t, os.WriteFile(filepath.Join(folder, sweep.FileName), []byte(tampered), 0o644))
+		require.NoError(t, os.WriteFile(filepath.Join(folder, checkpoint.FileName), []byte(tampered), 0o644))
 	}
 
 	printed, _ = sweeptest.Start(t, append(args, "-test.v")...).Wait()
@@ -149,7 +149,7 @@ func TestSurvivesForgedCheckpoint(t *testing.T) {
 		{"./scripts/report", "-v", "-in", out, "-in", other, "-out", filepath.Join(t.TempDir(), "merged")},
 		{"./scripts/compare", out, other},
 		{"./scripts/plan", "-config", args[1], "-out", other},
-		{"./scripts/simulate", "-seeds", "1", filepath.Join(other, sweep.FileName)},
+		{"./scripts/simulate", "-seeds", "1", filepath.Join(other, checkpoint.FileName)},
 	} {
 		cmd := exec.Command("go", append([]string{"run"}, command...)...)
 		cmd.Dir = sweeptest.Root

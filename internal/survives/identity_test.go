@@ -15,8 +15,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/ollamatest"
-	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweeptest"
 	"github.com/ollama-sweep/ollama-sweep/internal/tinymodel"
 )
@@ -50,7 +50,7 @@ func TestSurvivesAnotherServer(t *testing.T) {
 	// The prompts of the first pair are a warm-up, those that size the prompt, and three samples;
 	// those of each other pair a warm-up and three samples.
 	type at struct {
-		pair   sweep.Cell
+		pair   cell.Key
 		prompt int
 	}
 	var (

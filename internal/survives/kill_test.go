@@ -15,9 +15,10 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/outdir"
 	"github.com/ollama-sweep/ollama-sweep/internal/report"
-	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweeptest"
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
@@ -59,11 +60,11 @@ func TestSurvivesKill(t *testing.T) {
 		time.Sleep(time.Duration(rand.Int64N(int64(within))))
 		p.Signal(t, syscall.SIGKILL)
 		require.Equal(t, -1, p.Command.ProcessState.ExitCode(), "kill %d came too late: the grid is too small\n%s", kill, p.Printed())
-		if _, err := os.Stat(filepath.Join(out, sweep.FileName)); os.IsNotExist(err) {
+		if _, err := os.Stat(filepath.Join(out, checkpoint.FileName)); os.IsNotExist(err) {
 			early++
 			continue
 		}
-		if _, err := os.Stat(filepath.Join(out, sweep.JournalName)); err == nil {
+		if _, err := os.Stat(filepath.Join(out, checkpoint.JournalName)); err == nil {
 			journals++
 		}
 		cp := sweeptest.Load(t, out) // it parses
@@ -78,8 +79,8 @@ func TestSurvivesKill(t *testing.T) {
 	require.Zero(t, code, printed)
 	hidden, err := filepath.Glob(filepath.Join(out, ".*"))
 	require.NoError(t, err)
-	assert.Equal(t, []string{filepath.Join(out, sweep.LockFile), filepath.Join(out, outdir.RecordFile)}, hidden, "no unfinished save stays")
-	assert.Equal(t, withoutTimes(t, whole, sweep.FileName), withoutTimes(t, out, sweep.FileName), "the finished file is that of a sweep that was never killed, but for times")
+	assert.Equal(t, []string{filepath.Join(out, checkpoint.LockFile), filepath.Join(out, outdir.RecordFile)}, hidden, "no unfinished save stays")
+	assert.Equal(t, withoutTimes(t, whole, checkpoint.FileName), withoutTimes(t, out, checkpoint.FileName), "the finished file is that of a sweep that was never killed, but for times")
 	assert.Equal(t, withoutTimes(t, whole, report.BenchFile), withoutTimes(t, out, report.BenchFile))
 	assert.Equal(t, withoutTimes(t, whole, report.StatsFile), withoutTimes(t, out, report.StatsFile))
 	for _, file := range []string{report.TableFile, report.HeatmapFile} {
@@ -106,7 +107,7 @@ func TestSurvivesKillEmbedded(t *testing.T) {
 	sweeptest.NeedsEngine(t)
 	out := t.TempDir()
 	args := []string{"-config", sweeptest.WriteConfig(t, "engine: embedded\nconfirm: 0\nbaseline: false\nprompt: {tokens: 400}\nnum_ctx: {start: 512, end: 2048, step: 512}\nnum_batch: {start: 64, end: 512, step: 64}\nrepeat: 2\n"), "-out", out}
-	seen := make(map[sweep.Cell][]parse.Sample)
+	seen := make(map[cell.Key][]parse.Sample)
 	var reported []string
 	for range inFull(10, 2) {
 		p := sweeptest.Start(t, args...)
@@ -132,7 +133,7 @@ func TestSurvivesKillEmbedded(t *testing.T) {
 }
 
 // requireGrown expects all samples that were seen before, and notes the new ones.
-func requireGrown(t *testing.T, cp *sweep.Checkpoint, seen map[sweep.Cell][]parse.Sample) {
+func requireGrown(t *testing.T, cp *checkpoint.Checkpoint, seen map[cell.Key][]parse.Sample) {
 	t.Helper()
 	for _, r := range cp.Results {
 		before := seen[r.Cell()]
@@ -158,7 +159,7 @@ func requireGrown(t *testing.T, cp *sweep.Checkpoint, seen map[sweep.Cell][]pars
 func TestSurvivesKillInASearch(t *testing.T) {
 	out := t.TempDir()
 	_, args := sweeptest.SimulatedBy(t, 100, out, sweeptest.SearchedGrid+"strategy: frontier\ntolerance: 0.02%\nrepeat: 2\n")
-	seen := make(map[sweep.Cell][]parse.Sample)
+	seen := make(map[cell.Key][]parse.Sample)
 	var reported []string
 	for range inFull(25, 6) {
 		p := sweeptest.Start(t, args...)

@@ -15,8 +15,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/ollamatest"
-	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweeptest"
 	"github.com/ollama-sweep/ollama-sweep/internal/tinymodel"
 	"github.com/ollama-sweep/ollama-sweep/parse"
@@ -39,15 +39,15 @@ func TestSurvivesServerFaults(t *testing.T) {
 	figure := func(captured, instead string) http.HandlerFunc {
 		return ollamatest.Say(strings.Replace(answer, captured, instead, 1))
 	}
-	none := map[sweep.Cell]parse.Class{}
-	is := func(c parse.Class) map[sweep.Cell]parse.Class {
-		return map[sweep.Cell]parse.Class{sweeptest.SmallPlan[1]: c}
+	none := map[cell.Key]parse.Class{}
+	is := func(c parse.Class) map[cell.Key]parse.Class {
+		return map[cell.Key]parse.Class{sweeptest.SmallPlan[1]: c}
 	}
 	for _, test := range []struct {
 		name     string
 		fault    http.HandlerFunc
 		from, to int // prompts of the pair to which it is played
-		failed   map[sweep.Cell]parse.Class
+		failed   map[cell.Key]parse.Class
 		detail   string // of the failure
 		printed  string
 	}{

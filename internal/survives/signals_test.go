@@ -16,8 +16,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/ollamatest"
-	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweeptest"
 )
 
@@ -29,7 +30,7 @@ func TestSurvivesSignals(t *testing.T) {
 	for i, test := range []struct {
 		name  string
 		fault http.HandlerFunc // in answer to the prompt from which on it is played
-		cell  sweep.Cell       // of that prompt
+		cell  cell.Key         // of that prompt
 		from  int              // which it is of its cell's
 		saved bool             // samples
 	}{
@@ -71,7 +72,7 @@ func TestSurvivesSignals(t *testing.T) {
 				assert.Len(t, sweeptest.Models(t, client), 1, "the temporary model is deleted")
 				sweeptest.RequireNothingLoaded(t, client)
 				if !test.saved {
-					assert.NoFileExists(t, filepath.Join(out, sweep.FileName))
+					assert.NoFileExists(t, filepath.Join(out, checkpoint.FileName))
 					return
 				}
 				saved := 0

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/ollamatest"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweeptest"
@@ -38,7 +39,7 @@ func TestSurvivesSoak(t *testing.T) {
 	require.NoError(t, err)
 	s := sweeptest.InProcess(t, t.TempDir(), runner, 100)
 	for i := range cells {
-		s.Plan = append(s.Plan, sweep.Cell{Ctx: 1024 + i/64, Batch: 8 + i%64})
+		s.Plan = append(s.Plan, cell.Key{Ctx: 1024 + i/64, Batch: 8 + i%64})
 	}
 
 	var states []state

@@ -17,8 +17,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/ollamatest"
-	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweeptest"
 )
 
@@ -99,7 +99,7 @@ func TestSurvivesHostileNames(t *testing.T) {
 	}
 	assert.Equal(t, 1, failed)
 	files := map[string]string{"standard output": printed}
-	for _, name := range []string{sweep.FileName, "results_table.csv", "results_stats.csv", "bench.txt"} {
+	for _, name := range []string{checkpoint.FileName, "results_table.csv", "results_stats.csv", "bench.txt"} {
 		text, err := os.ReadFile(filepath.Join(out, name))
 		require.NoError(t, err)
 		files[name] = string(text)

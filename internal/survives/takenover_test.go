@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweeptest"
 )
 
@@ -21,9 +21,9 @@ func TestSurvivesATakeover(t *testing.T) {
 	for name, away := range map[string]func(out string) error{
 		"folder renamed": func(out string) error { return os.Rename(out, out+"-moved") },
 		"folder removed": os.RemoveAll,
-		"lock removed":   func(out string) error { return os.Remove(filepath.Join(out, sweep.LockFile)) },
+		"lock removed":   func(out string) error { return os.Remove(filepath.Join(out, checkpoint.LockFile)) },
 		"lock renamed": func(out string) error {
-			return os.Rename(filepath.Join(out, sweep.LockFile), filepath.Join(out, "lock"))
+			return os.Rename(filepath.Join(out, checkpoint.LockFile), filepath.Join(out, "lock"))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -43,7 +43,7 @@ func TestSurvivesATakeover(t *testing.T) {
 			assert.Contains(t, printed, "another sweep is at work there now")
 			beside := regexp.MustCompile(`what this sweep has measured, \d+ cells, is in (\S+\.json)`).FindStringSubmatch(printed)
 			require.NotNil(t, beside, printed)
-			cp, err := sweep.Load(beside[1])
+			cp, err := checkpoint.Load(beside[1])
 			require.NoError(t, err)
 			sweeptest.RequireSamples(t, cp, sweeptest.BenchLines(printed))
 			sweeptest.RequireSamples(t, sweeptest.Load(t, out), sweeptest.BenchLines(second.Printed()))
@@ -58,7 +58,7 @@ func TestSurvivesAnEditedCheckpoint(t *testing.T) {
 	_, args := sweeptest.SimulatedBy(t, 20, out, manyCells)
 	p := sweeptest.Start(t, args...)
 	p.Await(t, "# 3/")
-	file := filepath.Join(out, sweep.FileName)
+	file := filepath.Join(out, checkpoint.FileName)
 	require.NoError(t, os.WriteFile(file, []byte("mine"), 0o644))
 	printed, code := p.Wait()
 	assert.Equal(t, 1, code)
@@ -68,7 +68,7 @@ func TestSurvivesAnEditedCheckpoint(t *testing.T) {
 	asides, err := filepath.Glob(filepath.Join(out, "benchmark_results-*.json"))
 	require.NoError(t, err)
 	require.Len(t, asides, 1, printed)
-	cp, err := sweep.Load(asides[0])
+	cp, err := checkpoint.Load(asides[0])
 	require.NoError(t, err)
 	sweeptest.RequireSamples(t, cp, sweeptest.BenchLines(printed))
 }
@@ -87,9 +87,9 @@ func TestSurvivesTwoLinks(t *testing.T) {
 	// An empty sweep of the first makes the file.
 	_, code := sweeptest.Start(t, append(all[0], "-budget", "1cells")...).Wait()
 	require.Zero(t, code)
-	require.NoError(t, os.Rename(filepath.Join(outs[0], sweep.FileName), shared))
+	require.NoError(t, os.Rename(filepath.Join(outs[0], checkpoint.FileName), shared))
 	for _, out := range outs {
-		require.NoError(t, os.Symlink(shared, filepath.Join(out, sweep.FileName)))
+		require.NoError(t, os.Symlink(shared, filepath.Join(out, checkpoint.FileName)))
 	}
 	first := sweeptest.Start(t, all[0]...)
 	first.Await(t, "# 3/")
@@ -97,10 +97,10 @@ func TestSurvivesTwoLinks(t *testing.T) {
 	assert.Equal(t, 1, code)
 	assert.Contains(t, printed, "another sweep is at work on "+shared)
 	first.Signal(t, syscall.SIGINT)
-	cp, err := sweep.Load(shared)
+	cp, err := checkpoint.Load(shared)
 	require.NoError(t, err)
 	sweeptest.RequireSamples(t, cp, sweeptest.BenchLines(first.Printed()))
-	link, err := os.Readlink(filepath.Join(outs[0], sweep.FileName))
+	link, err := os.Readlink(filepath.Join(outs[0], checkpoint.FileName))
 	require.NoError(t, err)
 	assert.Equal(t, shared, link, "a link stays a link")
 }

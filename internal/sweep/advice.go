@@ -12,6 +12,10 @@ import (
 
 	"github.com/dustin/go-humanize/english"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
+	"github.com/ollama-sweep/ollama-sweep/internal/config"
+	"github.com/ollama-sweep/ollama-sweep/internal/shell"
 	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
 )
 
@@ -35,8 +39,8 @@ const Worth = 0.03
 
 // Advice is what to set, and how much that gains.
 type Advice struct {
-	Kind AdviceKind
-	Cell // the recommended one; the zero value for NoAdvice
+	Kind     AdviceKind
+	cell.Key // the recommended one; the zero value for NoAdvice
 	// Own is the num_batch that the server chooses by itself at this num_ctx, 0 where that
 	// is not known.
 	Own int
@@ -74,15 +78,15 @@ type Next struct {
 	Settles bool
 }
 
-// Advice says what to set by what is measured so far. v must be cp's own verdict.
-func (cp *Checkpoint) Advice(v Verdict) Advice {
-	if lacking := cp.lacking(); lacking != "" {
+// Advise says what to set by what is measured so far. v must be cp's own verdict.
+func Advise(cp *checkpoint.Checkpoint, v Verdict) Advice {
+	if lacking := lacking(cp); lacking != "" {
 		return Advice{Lacking: lacking}
 	}
-	a := Advice{Cell: cellOf(v.Recommended)}
-	a.Own = cp.ownBatches()(a.Ctx)
+	a := Advice{Key: cellOf(v.Recommended)}
+	a.Own = ownBatches(cp)(a.Ctx)
 	var rows []RowGain
-	for _, c := range cp.rated() {
+	for _, c := range rated(cp) {
 		if c.Ctx == a.Ctx && c.Batch != a.Batch {
 			gain, _ := v.GainOver(v.Recommended, c)
 			rows = append(rows, RowGain{c.Batch, gain})
@@ -104,15 +108,15 @@ func (cp *Checkpoint) Advice(v Verdict) Advice {
 		a.Kind, a.Searching = Unsure, true
 		return a
 	}
-	a.Next = cp.next(&a, v)
+	a.Next = nextStep(cp, &a, v)
 	return a
 }
 
 // lacking says why the figures allow no advice, and is empty where they do.
-func (cp *Checkpoint) lacking() string {
-	rated := cp.rated()
-	_, batches := Axes(cellsOf(rated))
-	onGrid, planned := cp.onGrid(), len(cp.Plan())
+func lacking(cp *checkpoint.Checkpoint) string {
+	rated := rated(cp)
+	_, batches := cell.Axes(cellsOf(rated))
+	onGrid, planned := cp.OnGrid(), len(cp.Plan())
 	var memory, others int // cells that failed
 	classes := make(map[string]int)
 	for i := range cp.Results {
@@ -144,8 +148,8 @@ func (cp *Checkpoint) lacking() string {
 	return ""
 }
 
-func cellsOf(judged []verdict.Cell) []Cell {
-	cells := make([]Cell, len(judged))
+func cellsOf(judged []verdict.Cell) []cell.Key {
+	cells := make([]cell.Key, len(judged))
 	for i, c := range judged {
 		cells[i] = cellOf(c)
 	}
@@ -214,9 +218,9 @@ const (
 	baselineReach  = 1.3
 )
 
-// next says what would settle the advice.
-func (cp *Checkpoint) next(a *Advice, v Verdict) *Next {
-	pace, ok := cp.Pace()
+// nextStep says what would settle the advice.
+func nextStep(cp *checkpoint.Checkpoint, a *Advice, v Verdict) *Next {
+	pace, ok := PaceOf(cp)
 	if !ok || cp.OlderTool {
 		return nil
 	}
@@ -234,7 +238,7 @@ func (cp *Checkpoint) next(a *Advice, v Verdict) *Next {
 	case !a.Baseline && a.Own != a.Batch && baselineReach*v.Noise < wanted:
 		return &baseline
 	}
-	least, missing := cp.fewestSamples()
+	least, missing := fewestSamples(cp)
 	// The half width of an interval falls with the root of the samples.
 	times := a.Resolution / wanted
 	samples := max(int(math.Ceil(float64(least)*times*times)), least+1)
@@ -252,9 +256,9 @@ func (cp *Checkpoint) next(a *Advice, v Verdict) *Next {
 
 // fewestSamples returns the least that a cell with a rate has, and how many loads and prompts it
 // takes for all to have more.
-func (cp *Checkpoint) fewestSamples() (least int, missing func(samples int) (loads, prompts int)) {
+func fewestSamples(cp *checkpoint.Checkpoint) (least int, missing func(samples int) (loads, prompts int)) {
 	var have []int
-	for _, c := range cp.rated() {
+	for _, c := range rated(cp) {
 		have = append(have, len(c.Rates))
 	}
 	return slices.Min(have), func(samples int) (loads, prompts int) {
@@ -268,48 +272,48 @@ func (cp *Checkpoint) fewestSamples() (least int, missing func(samples int) (loa
 	}
 }
 
-// Line returns the command of a sweep with the header's own config and flags, and further ones,
+// CommandLine returns the command of a sweep with the header's own config and flags, and further ones,
 // which take the place of those of the same name. Of the header, which may be of a file from
 // elsewhere, it takes flags of a sweep and no others: go test has some that run commands.
-func (h Header) Line(flags ...string) string {
+func CommandLine(h checkpoint.Header, flags ...string) string {
 	known := flag.NewFlagSet("", flag.ContinueOnError)
-	new(Overrides).Register(known)
-	line := []string{"go test -run Sweep -timeout 0 -config", cmp.Or(h.config(), "FILE")}
-	words, _ := h.words()
+	new(config.Overrides).Register(known)
+	line := []string{"go test -run Sweep -timeout 0 -config", cmp.Or(configOf(h), "FILE")}
+	words, _ := commandWords(h)
 	for _, word := range words {
 		name, _, joined := strings.Cut(word, "=")
 		given := slices.ContainsFunc(flags, func(flag string) bool { return flag == name || strings.HasPrefix(flag, name+"=") })
 		if joined && !given && strings.HasPrefix(name, "-") && known.Lookup(name[1:]) != nil {
-			line = append(line, name+"="+Quoted(word[len(name)+1:]))
+			line = append(line, name+"="+shell.Quoted(word[len(name)+1:]))
 		}
 	}
 	return strings.Join(append(line, flags...), " ")
 }
 
-// words returns the flags of the sweep's command, and its config.
-func (h Header) words() (flags []string, config string) {
-	words, err := Words(h.Command)
+// commandWords returns the flags of the sweep's command, and its config.
+func commandWords(h checkpoint.Header) (flags []string, config string) {
+	words, err := shell.Words(h.Command)
 	if err != nil || len(words) < 2 || words[0] != "-config" {
 		return nil, ""
 	}
 	return words[2:], words[1]
 }
 
-// config returns the config's file as a word for a shell, empty where it is not known.
-func (h Header) config() string {
-	_, config := h.words()
+// configOf returns the config's file as a word for a shell, empty where it is not known.
+func configOf(h checkpoint.Header) string {
+	_, config := commandWords(h)
 	if config == "" {
 		return ""
 	}
-	return FileArgument(config)
+	return shell.FileArgument(config)
 }
 
 // DefaultOut returns the folder that a sweep with the checkpoint's config takes where none is
 // named; empty where the config is not known.
-func (cp *Checkpoint) DefaultOut() string {
-	_, config := cp.Sweep.words()
-	if config == "" || outOf(config) == "" {
+func DefaultOut(cp *checkpoint.Checkpoint) string {
+	_, cfg := commandWords(cp.Sweep)
+	if cfg == "" || config.OutOf(cfg) == "" {
 		return ""
 	}
-	return outOf(config) + cp.Sweep.Shard.Suffix()
+	return config.OutOf(cfg) + cp.Sweep.Shard.Suffix()
 }

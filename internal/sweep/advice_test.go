@@ -8,38 +8,42 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
+	"github.com/ollama-sweep/ollama-sweep/internal/config"
+	"github.com/ollama-sweep/ollama-sweep/internal/shell"
 )
 
 func TestLineReplacesFlags(t *testing.T) {
-	h := Header{Command: "-config 'my file.yaml' -repeat=6 -baseline=true"}
-	assert.Equal(t, "go test -run Sweep -timeout 0 -config 'my file.yaml' -baseline=true -repeat=7 -out=there", h.Line("-repeat=7", "-out=there"))
-	assert.Equal(t, "go test -run Sweep -timeout 0 -config FILE -baseline", Header{}.Line("-baseline"))
-	assert.Equal(t, "go test -run Sweep -timeout 0 -config 'my file.yaml' -repeat=6 -baseline", h.Line("-baseline"))
+	h := checkpoint.Header{Command: "-config 'my file.yaml' -repeat=6 -baseline=true"}
+	assert.Equal(t, "go test -run Sweep -timeout 0 -config 'my file.yaml' -baseline=true -repeat=7 -out=there", CommandLine(h, "-repeat=7", "-out=there"))
+	assert.Equal(t, "go test -run Sweep -timeout 0 -config FILE -baseline", CommandLine(checkpoint.Header{}, "-baseline"))
+	assert.Equal(t, "go test -run Sweep -timeout 0 -config 'my file.yaml' -repeat=6 -baseline", CommandLine(h, "-baseline"))
 }
 
 // TestLineOfOddNames: a command that is printed for pasting is one, whatever its files are called.
 func TestLineOfOddNames(t *testing.T) {
-	for _, name := range oddNames {
+	for _, name := range []string{"plain", "two words", "it's", "$(id)", "-rf", "a\nb", "\x1b[2J", "ü ß"} {
 		if name == "" {
 			continue // no file
 		}
-		var o Overrides
+		var o config.Overrides
 		flags := flag.NewFlagSet("", flag.ContinueOnError)
 		o.Register(flags)
 		require.NoError(t, flags.Parse([]string{"-modelfile", name + " -repeat=9", "-repeat=6"}))
-		cp := &Checkpoint{Sweep: Header{Command: o.Command(name)}}
-		line := cp.Sweep.Line("-repeat=7", "-out="+Quoted(name))
-		config := name
+		cp := &checkpoint.Checkpoint{Sweep: checkpoint.Header{Command: o.Command(name)}}
+		line := CommandLine(cp.Sweep, "-repeat=7", "-out="+shell.Quoted(name))
+		cfg := name
 		if strings.HasPrefix(name, "-") {
-			config = "./" + name
+			cfg = "./" + name
 		}
-		words, err := Words(line)
+		words, err := shell.Words(line)
 		require.NoError(t, err)
-		assert.Equal(t, []string{"go", "test", "-run", "Sweep", "-timeout", "0", "-config", config, "-modelfile=" + name + " -repeat=9", "-repeat=7", "-out=" + name}, words)
+		assert.Equal(t, []string{"go", "test", "-run", "Sweep", "-timeout", "0", "-config", cfg, "-modelfile=" + name + " -repeat=9", "-repeat=7", "-out=" + name}, words)
 		out, err := exec.CommandContext(t.Context(), "bash", "-c", "go() { printf '<%s>' \"$@\"; }; "+line).CombinedOutput()
 		require.NoError(t, err, line)
 		assert.Equal(t, "<"+strings.Join(words[1:], "><")+">", string(out))
-		assert.Equal(t, outOf(config), cp.DefaultOut())
+		assert.Equal(t, config.OutOf(cfg), DefaultOut(cp))
 	}
 }
 
@@ -57,6 +61,6 @@ func TestLineOfAFileFromElsewhere(t *testing.T) {
 		"-config":                                       "-config FILE",
 		"-config -exec=/tmp/x":                          "-config ./-exec=/tmp/x",
 	} {
-		assert.Equal(t, "go test -run Sweep -timeout 0 "+want, Header{Command: command}.Line(), command)
+		assert.Equal(t, "go test -run Sweep -timeout 0 "+want, CommandLine(checkpoint.Header{Command: command}), command)
 	}
 }

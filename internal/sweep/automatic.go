@@ -4,6 +4,10 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
+	"github.com/ollama-sweep/ollama-sweep/internal/config"
 )
 
 // What a sweep does by itself, so that its advice says something: more samples, where that is
@@ -32,15 +36,15 @@ func RepeatText(most int) string {
 }
 
 // CanAdvise reports whether rates of the cells may allow advice: there is more than one num_batch.
-func CanAdvise(cells []Cell) bool {
-	_, batches := Axes(cells)
+func CanAdvise(cells []cell.Key) bool {
+	_, batches := cell.Axes(cells)
 	return len(batches) > 1
 }
 
 // RepeatLoads returns how many loads a sweep takes by itself at most while its advice can't tell,
 // once each of so many cells has so many samples: none where there is no time for a round.
-func (cp *Checkpoint) RepeatLoads(p Pace, cells, samples int) int {
-	if spare := cp.spareLoads(p, cells, samples); spare >= min(cells, 2*MostRounds) {
+func RepeatLoads(cp *checkpoint.Checkpoint, p Pace, cells, samples int) int {
+	if spare := spareLoads(cp, p, cells, samples); spare >= min(cells, 2*MostRounds) {
 		return spare
 	}
 	return 0
@@ -48,9 +52,9 @@ func (cp *Checkpoint) RepeatLoads(p Pace, cells, samples int) int {
 
 // spareLoads returns how many more loads, each with a prompt, are within RepeatTime once each of so
 // many cells has so many samples. Each sample is taken to have a load of its own.
-func (cp *Checkpoint) spareLoads(p Pace, cells, samples int) int {
+func spareLoads(cp *checkpoint.Checkpoint, p Pace, cells, samples int) int {
 	lacking, spent := cells*samples, time.Duration(0)
-	onGrid := cp.onGrid()
+	onGrid := cp.OnGrid()
 	for i := range cp.Results {
 		r := &cp.Results[i]
 		if r.Failed() || !onGrid(r.Cell()) {
@@ -75,23 +79,23 @@ func (cp *Checkpoint) spareLoads(p Pace, cells, samples int) int {
 
 // Unclear reports whether more samples are to be taken as far as the figures go: single ones, or
 // such as can't tell what to set where more would.
-func (cp *Checkpoint) Unclear() bool { return cp.unclear(cp.advice()) }
+func Unclear(cp *checkpoint.Checkpoint) bool { return unclear(cp, adviceOf(cp)) }
 
-func (cp *Checkpoint) unclear(a Advice) bool {
+func unclear(cp *checkpoint.Checkpoint, a Advice) bool {
 	if a.Kind == NoAdvice {
 		return false
 	}
-	least, _ := cp.fewestSamples()
+	least, _ := fewestSamples(cp)
 	return least < leastSamples || a.Kind == Unsure && a.Next != nil
 }
 
-// advice is that of the checkpoint's own verdict.
-func (cp *Checkpoint) advice() Advice {
-	v, ok := cp.Verdict()
+// adviceOf is that of the checkpoint's own verdict.
+func adviceOf(cp *checkpoint.Checkpoint) Advice {
+	v, ok := VerdictOf(cp)
 	if !ok {
 		return Advice{}
 	}
-	return cp.Advice(v)
+	return Advise(cp, v)
 }
 
 // sayAutomatic says beforehand what the sweep may do by itself.
@@ -101,16 +105,16 @@ func (r *run) sayAutomatic() {
 		return
 	}
 	cp, ended := r.Store.Checkpoint(), r.summary().Missing == 0
-	pace, known := cp.Pace()
-	most := cp.RepeatLoads(pace, len(r.Plan), max(r.Repeat, r.fewest().samples))
-	if r.repeatsByItself() && (!known || most > 0) && (!ended || cp.Unclear()) {
+	pace, known := PaceOf(cp)
+	most := RepeatLoads(cp, pace, len(r.Plan), max(r.Repeat, r.fewest().samples))
+	if r.repeatsByItself() && (!known || most > 0) && (!ended || Unclear(cp)) {
 		fmt.Fprintf(r.Log, "# %s\n", RepeatText(most))
 	}
 	switch reason := r.baselineReason(); {
-	case ended && cp.BaselineLoads(r.Baseline) == 0:
+	case ended && BaselineLoads(cp, r.Baseline) == 0:
 	case reason != "":
 		fmt.Fprintf(r.Log, "# %s\n", BaselineText("because "+reason))
-	case r.Baseline == BaselineAuto && !known:
+	case r.Baseline == config.BaselineAuto && !known:
 		fmt.Fprintf(r.Log, "# %s\n", BaselineText(fmt.Sprintf("if a load takes less than %v or that less than %.0f %% of the time", ShortLoad, 100*CheapShare)))
 	}
 }
@@ -134,7 +138,7 @@ func (r *run) timeFor(loads int) bool {
 // of one cell, which they may no longer recommend; a run that was cut after the first turns resumes with the
 // baseline.
 func (r *run) afterPlan(ctx context.Context, each each) {
-	more := len(r.Store.Checkpoint().baselined()) == 0 || r.fewest().begun
+	more := len(baselined(r.Store.Checkpoint())) == 0 || r.fewest().begun
 	for {
 		if more {
 			r.repeatUntilClear(ctx, each)
@@ -180,11 +184,11 @@ func (r *run) wantsSamples() bool {
 	if f.begun {
 		return true
 	}
-	if _, begun := cp.begunTurns(); begun {
+	if _, begun := begunTurns(cp); begun {
 		return false
 	}
-	a := cp.advice()
-	if !cp.unclear(a) {
+	a := adviceOf(cp)
+	if !unclear(cp, a) {
 		return false
 	}
 	if f.samples < leastSamples {
@@ -193,22 +197,22 @@ func (r *run) wantsSamples() bool {
 	if a.Baseline { // which has more rounds
 		return false
 	}
-	return !a.Next.Baseline || cp.BaselineLoads(r.Baseline) == 0 || !r.wantsBaseline()
+	return !a.Next.Baseline || BaselineLoads(cp, r.Baseline) == 0 || !r.wantsBaseline()
 }
 
 // spare returns how many more loads are within RepeatTime, none where nothing was timed.
 func (r *run) spare(f fewest) int {
 	cp := r.Store.Checkpoint()
-	pace, _ := cp.Pace()
-	return cp.spareLoads(pace, f.of, f.samples)
+	pace, _ := PaceOf(cp)
+	return spareLoads(cp, pace, f.of, f.samples)
 }
 
 // fewest is which cells have the fewest samples, and how many.
 type fewest struct {
 	samples int
-	cells   []Cell // in the plan's order
-	of      int    // cells that may have more
-	begun   bool   // the others have one more, and none has two more
+	cells   []cell.Key // in the plan's order
+	of      int        // cells that may have more
+	begun   bool       // the others have one more, and none has two more
 }
 
 func (r *run) fewest() fewest {
@@ -224,7 +228,7 @@ func (r *run) fewest() fewest {
 		most = max(most, n)
 		switch {
 		case len(f.cells) == 0 || n < f.samples:
-			f.samples, f.cells = n, []Cell{c}
+			f.samples, f.cells = n, []cell.Key{c}
 		case n == f.samples:
 			f.cells = append(f.cells, c)
 		}

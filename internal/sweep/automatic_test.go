@@ -11,46 +11,20 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
+	"github.com/ollama-sweep/ollama-sweep/internal/config"
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
-func TestConfigDecidesByItself(t *testing.T) {
-	for _, tt := range []struct {
-		name, config string
-		flags        []string
-		repeats      bool
-		baseline     BaselineChoice
-	}{
-		{"nothing is said", "", nil, true, BaselineAuto},
-		{"one sample is asked for", "repeat: 1\n", nil, false, BaselineAuto},
-		{"one sample, by a flag", "", []string{"-repeat", "1"}, false, BaselineAuto},
-		{"rounds", "order: round\n", nil, false, BaselineAuto},
-		{"a shard", "shard: 1/2\n", nil, false, BaselineOff},
-		{"a shard with a baseline", "shard: 1/2\nbaseline: true\n", nil, false, BaselineOn},
-		{"a baseline", "baseline: true\n", nil, true, BaselineOn},
-		{"none", "baseline: false\n", nil, true, BaselineOff},
-		{"a flag against the config", "baseline: true\n", []string{"-baseline=false"}, true, BaselineOff},
-		{"a flag without a value", "", []string{"-baseline"}, true, BaselineOn},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			c, err := readConfig(t, wholeConfig+tt.config, tt.flags...)
-			require.NoError(t, err)
-			assert.Equal(t, tt.repeats, c.RepeatUntilClear)
-			assert.Equal(t, tt.baseline, c.Baseline)
-		})
-	}
-	_, err := readConfig(t, wholeConfig+"baseline: auto\n")
-	assert.EqualError(t, err, `config my.yaml:5: baseline: expected true or false, and this is "auto"`)
-}
-
 func TestBaselineReason(t *testing.T) {
 	short, long := Pace{Load: 9 * time.Second, Prompt: time.Minute}, Pace{Load: 10 * time.Second, Prompt: time.Second}
-	assert.Equal(t, "a load takes 9s", BaselineAuto.Reason(false, short, 4, 4))
-	assert.Empty(t, BaselineAuto.Reason(false, long, 400, 400), "twelve of 400 loads are 3 %")
-	assert.Equal(t, "that takes less than 3 % of the sweep's time", BaselineAuto.Reason(false, long, 401, 401))
-	assert.Equal(t, "this is a search", BaselineAuto.Reason(true, long, 4, 4))
-	for _, choice := range []BaselineChoice{BaselineOff, BaselineOn} {
-		assert.Empty(t, choice.Reason(true, short, 4, 4), "somebody has said so")
+	assert.Equal(t, "a load takes 9s", BaselineReason(config.BaselineAuto, false, short, 4, 4))
+	assert.Empty(t, BaselineReason(config.BaselineAuto, false, long, 400, 400), "twelve of 400 loads are 3 %")
+	assert.Equal(t, "that takes less than 3 % of the sweep's time", BaselineReason(config.BaselineAuto, false, long, 401, 401))
+	assert.Equal(t, "this is a search", BaselineReason(config.BaselineAuto, true, long, 4, 4))
+	for _, choice := range []config.Baseline{config.BaselineOff, config.BaselineOn} {
+		assert.Empty(t, BaselineReason(choice, true, short, 4, 4), "somebody has said so")
 	}
 }
 
@@ -59,9 +33,9 @@ func TestBaselineReason(t *testing.T) {
 func automatic(t *testing.T, dir string) *fixture {
 	t.Helper()
 	f := newFixture(t, t.TempDir())
-	f.dir, f.Store = dir, openStore(t, dir, Header{Model: "m", OllamaVersion: "0.10.1"})
-	f.sweeps(Grid{Ctx: []int{1024, 2048}, Batch: []int{256, 512}})
-	f.RepeatUntilClear, f.Baseline = true, BaselineAuto
+	f.dir, f.Store = dir, openStore(t, dir, checkpoint.Header{Model: "m", OllamaVersion: "0.10.1"})
+	f.sweeps(cell.Grid{Ctx: []int{1024, 2048}, Batch: []int{256, 512}})
+	f.RepeatUntilClear, f.Baseline = true, config.BaselineAuto
 	f.loads(500 * time.Millisecond)
 	return f
 }
@@ -76,7 +50,7 @@ func (f *fixture) loads(took time.Duration) {
 // differing has rates that depend on the cell, and on which sample of it this is in the checkpoint:
 // they scatter by so much, and num_batch 256 is faster by a gain.
 func (f *fixture) differing(scatter, gain float64) {
-	f.fake.rate = func(c Cell) float64 {
+	f.fake.rate = func(c cell.Key) float64 {
 		n := len(f.Store.Checkpoint().Remeasured)
 		if result := f.Store.Checkpoint().Result(c); result != nil && c.Batch > 0 {
 			n += len(result.Samples)
@@ -109,7 +83,7 @@ func samplesOf(f *fixture) (counts []int) {
 
 func baselineRounds(f *fixture) (n int) {
 	for _, p := range purposes(f.Store.Checkpoint()) {
-		if p == Baseline {
+		if p == checkpoint.Baseline {
 			n++
 		}
 	}
@@ -119,7 +93,7 @@ func baselineRounds(f *fixture) (n int) {
 func TestRepeatsUntilTheAdviceIsClear(t *testing.T) {
 	dir := t.TempDir()
 	f := automatic(t, dir)
-	f.Baseline = BaselineOff
+	f.Baseline = config.BaselineOff
 	f.differing(0.03, 0.04)
 	var names []string
 	summary := f.Run(t.Context(), func(name string, measure func() Outcome) { names = append(names, name); measure() })
@@ -127,7 +101,7 @@ func TestRepeatsUntilTheAdviceIsClear(t *testing.T) {
 	counts := samplesOf(f)
 	require.Greater(t, counts[0], 1)
 	assert.Equal(t, []int{counts[0], counts[0], counts[0], counts[0]}, counts, "all rounds are whole")
-	assert.NotEqual(t, Unsure, f.Store.Checkpoint().advice().Kind)
+	assert.NotEqual(t, Unsure, adviceOf(f.Store.Checkpoint()).Kind)
 	assert.Equal(t, 4*(counts[0]-1), summary.Repeats)
 	assert.Equal(t, 4, summary.Measured)
 	assert.Zero(t, summary.Missing)
@@ -142,7 +116,7 @@ func TestRepeatsUntilTheAdviceIsClear(t *testing.T) {
 	assert.Regexp(t, `This run: 4 cells measured and 0 failed and \d+ samples more taken in `, out.String())
 
 	again := automatic(t, dir)
-	again.Baseline = BaselineOff
+	again.Baseline = config.BaselineOff
 	again.run(t.Context())
 	assert.Empty(t, again.fake.loads, "the advice is clear")
 }
@@ -152,25 +126,25 @@ func TestRepeatsUntilTheAdviceIsClear(t *testing.T) {
 func TestRepeatsEndInTime(t *testing.T) {
 	dir := t.TempDir()
 	f := automatic(t, dir)
-	f.fake.rate = around(noisy, 0.2, func(Cell) float64 { return 1000 })
-	f.Baseline = BaselineOff
+	f.fake.rate = around(noisy, 0.2, func(cell.Key) float64 { return 1000 })
+	f.Baseline = config.BaselineOff
 	f.loads(5 * time.Second)
 	summary, _ := f.run(t.Context())
 	require.NoError(t, summary.Usable())
 	cp := f.Store.Checkpoint()
-	require.Equal(t, Unsure, cp.advice().Kind)
+	require.Equal(t, Unsure, adviceOf(cp).Kind)
 	assert.Equal(t, []int{5, 5, 5, 5}, samplesOf(f), "20 loads of 5 s and prompts of a second are two minutes")
-	require.NotNil(t, cp.advice().Next)
-	assert.Equal(t, []string{"-repeat=6"}, cp.advice().Next.Flags, "more than the sweep took by itself")
+	require.NotNil(t, adviceOf(cp).Next)
+	assert.Equal(t, []string{"-repeat=6"}, adviceOf(cp).Next.Flags, "more than the sweep took by itself")
 
 	again := automatic(t, dir)
-	again.Baseline = BaselineOff
+	again.Baseline = config.BaselineOff
 	again.run(t.Context())
 	assert.Empty(t, again.fake.loads)
 	assert.NotContains(t, again.log.String(), "# repeat: more samples", "a second sweep has no time for them")
 
 	f = automatic(t, t.TempDir())
-	f.fake.rate = around(noisy, 0.2, func(Cell) float64 { return 1000 })
+	f.fake.rate = around(noisy, 0.2, func(cell.Key) float64 { return 1000 })
 	f.loads(time.Minute)
 	f.run(t.Context())
 	assert.Equal(t, []int{1, 1, 1, 1}, samplesOf(f), "a long sweep stays at one sample")
@@ -189,7 +163,7 @@ func TestBaselineDecides(t *testing.T) {
 	assert.Greater(t, rounds, 2*MostRounds, "six rounds can't tell 6 % at this scatter")
 	assert.NotContains(t, f.log.String(), "# baseline, round 7 ")
 	assert.Contains(t, f.log.String(), "# the advice can't tell yet: the baseline has 12 rounds\n# baseline, median of 12 rounds: ctx=")
-	advice := f.Store.Checkpoint().advice()
+	advice := adviceOf(f.Store.Checkpoint())
 	assert.True(t, advice.Baseline)
 	assert.NotEqual(t, Unsure, advice.Kind)
 
@@ -209,10 +183,10 @@ func TestAutomaticBaseline(t *testing.T) {
 		name  string
 		alter func(*fixture)
 	}{
-		{"none is wanted", func(f *fixture) { f.Baseline = BaselineOff }},
+		{"none is wanted", func(f *fixture) { f.Baseline = config.BaselineOff }},
 		{"loads are long", func(f *fixture) { f.loads(ShortLoad) }},
 		{"the server's own num_batch is recommended", func(f *fixture) { f.differing(0.001, -0.1) }},
-		{"one num_batch gives no advice", func(f *fixture) { f.sweeps(Grid{Ctx: []int{1024, 2048}, Batch: []int{256}}) }},
+		{"one num_batch gives no advice", func(f *fixture) { f.sweeps(cell.Grid{Ctx: []int{1024, 2048}, Batch: []int{256}}) }},
 		{"a part of the plan is asked for", func(f *fixture) { f.Filtered = true }},
 		{"no time before the deadline", func(f *fixture) {
 			f.Deadline = time.Now().Add(time.Hour)
@@ -266,7 +240,7 @@ func TestAutomaticResumesToTheSameBytes(t *testing.T) {
 				assert.ErrorIs(t, summary.Usable(), ErrInterrupted)
 			}
 		}
-		data, err := os.ReadFile(filepath.Join(dir, FileName))
+		data, err := os.ReadFile(filepath.Join(dir, checkpoint.FileName))
 		require.NoError(t, err)
 		return string(data)
 	}
@@ -298,8 +272,8 @@ func TestNoRepeats(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			f := automatic(t, t.TempDir())
-			f.Baseline = BaselineOff
-			f.fake.rate = around(noisy, 0.2, func(Cell) float64 { return 1000 })
+			f.Baseline = config.BaselineOff
+			f.fake.rate = around(noisy, 0.2, func(cell.Key) float64 { return 1000 })
 			tt.alter(f)
 			summary, _ := f.run(t.Context())
 			assert.NoError(t, summary.Stop)
@@ -313,12 +287,12 @@ func TestNoRepeats(t *testing.T) {
 func TestRepeatsLeaveOutFailures(t *testing.T) {
 	for _, retry := range []bool{false, true} {
 		f := automatic(t, t.TempDir())
-		f.sweeps(Grid{Ctx: []int{1024, 2048}, Batch: []int{128, 256, 512}})
-		f.Baseline, f.RetryFailed = BaselineOff, retry
-		f.fake.rate = around(3, 0.3, func(Cell) float64 { return 1000 })
+		f.sweeps(cell.Grid{Ctx: []int{1024, 2048}, Batch: []int{128, 256, 512}})
+		f.Baseline, f.RetryFailed = config.BaselineOff, retry
+		f.fake.rate = around(3, 0.3, func(cell.Key) float64 { return 1000 })
 		crash := &parse.Failure{Class: parse.RunnerCrashed, Detail: "exit status 2"}
-		f.fake.loadErrs[Cell{1024, 128}] = []error{crash, crash}
-		f.fake.errs[Cell{2048, 128}] = []error{nil, crash, crash} // the second sample
+		f.fake.loadErrs[cell.Key{Ctx: 1024, Batch: 128}] = []error{crash, crash}
+		f.fake.errs[cell.Key{Ctx: 2048, Batch: 128}] = []error{nil, crash, crash} // the second sample
 		summary, outcomes := f.run(t.Context())
 		require.NoError(t, summary.Usable())
 		counts := samplesOf(f)
@@ -337,7 +311,7 @@ func TestAutomaticOnAnOlderTool(t *testing.T) {
 	f := automatic(t, t.TempDir())
 	rate := 1000.0
 	for _, c := range f.Plan {
-		require.NoError(t, f.Store.Put(Result{NumCtx: c.Ctx, NumBatch: c.Batch, PromptEvalRate: &rate}))
+		require.NoError(t, f.Store.Put(checkpoint.Result{NumCtx: c.Ctx, NumBatch: c.Batch, PromptEvalRate: &rate}))
 	}
 	summary, _ := f.run(t.Context())
 	require.NoError(t, summary.Usable())
@@ -356,7 +330,7 @@ func BenchmarkAutomatic(b *testing.B) {
 		alter func(*fixture)
 	}{
 		{"one sample", func(*fixture) {}},
-		{"by itself", func(f *fixture) { f.RepeatUntilClear, f.Baseline, f.Retake = true, BaselineAuto, true }},
+		{"by itself", func(f *fixture) { f.RepeatUntilClear, f.Baseline, f.Retake = true, config.BaselineAuto, true }},
 	} {
 		b.Run(mode.name, func(b *testing.B) {
 			for b.Loop() {
@@ -364,16 +338,16 @@ func BenchmarkAutomatic(b *testing.B) {
 				for i := range seeds * len(gains) * len(noises) {
 					gain, noise := gains[i%len(gains)], noises[i/len(gains)%len(noises)]
 					f := newFixture(b, b.TempDir())
-					f.Store = openStore(b, f.dir, Header{Model: "m", OllamaVersion: "0.10.1"})
-					f.sweeps(Grid{Ctx: []int{1024, 2048, 4096}, Batch: []int{64, 128, 256, 512}})
+					f.Store = openStore(b, f.dir, checkpoint.Header{Model: "m", OllamaVersion: "0.10.1"})
+					f.sweeps(cell.Grid{Ctx: []int{1024, 2048, 4096}, Batch: []int{64, 128, 256, 512}})
 					f.loads(500 * time.Millisecond)
-					f.fake.rate = around(uint64(i), noise, func(c Cell) float64 {
+					f.fake.rate = around(uint64(i), noise, func(c cell.Key) float64 {
 						return 1000 * map[int]float64{64: 0.85, 128: 0.95, 256: 1 + gain, 512: 1, 0: 1}[c.Batch]
 					})
 					mode.alter(f)
 					summary, _ := f.run(b.Context())
 					require.NoError(b, summary.Usable())
-					a := f.Store.Checkpoint().advice()
+					a := adviceOf(f.Store.Checkpoint())
 					loads += len(f.fake.loads)
 					if a.Kind == Unsure {
 						unclear++

@@ -5,42 +5,17 @@ import (
 	"fmt"
 	"slices"
 
-	"gopkg.in/yaml.v3"
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
+	"github.com/ollama-sweep/ollama-sweep/internal/config"
 )
 
-// BaselineChoice says whether to measure the server's own num_batch.
-type BaselineChoice int
-
-// The choices.
-const (
-	BaselineOff BaselineChoice = iota
-	BaselineOn
-	BaselineAuto // in a search, and where it is cheap
-)
-
-// UnmarshalYAML reads true or false.
-func (b *BaselineChoice) UnmarshalYAML(n *yaml.Node) error {
-	var on bool
-	if err := decodeValue(n, &on); err != nil {
-		return err
-	}
-	b.set(on)
-	return nil
-}
-
-func (b *BaselineChoice) set(on bool) {
-	*b = BaselineOff
-	if on {
-		*b = BaselineOn
-	}
-}
-
-// Reason says why a sweep of so many loads and prompts of cells measures a baseline by itself,
+// BaselineReason says why a sweep of so many loads and prompts of cells measures a baseline by itself,
 // and is empty where it does not.
-func (b BaselineChoice) Reason(search bool, p Pace, loads, prompts int) string {
+func BaselineReason(b config.Baseline, search bool, p Pace, loads, prompts int) string {
 	rounds := p.Time(2*MostRounds, 2*MostRounds)
 	switch {
-	case b != BaselineAuto:
+	case b != config.BaselineAuto:
 		return ""
 	case search:
 		return "this is a search"
@@ -63,31 +38,31 @@ const mostBaselines = 2
 
 // baselineTurns are turns of a cell with the server's own num_batch at its num_ctx.
 type baselineTurns struct {
-	cells  []Cell
+	cells  []cell.Key
 	rounds int // that each is to have in the end
 }
 
-// baselineTurns returns the turns to measure next by what the checkpoint holds, so that a run
+// turnsToTake returns the turns to measure next by what the checkpoint holds, so that a run
 // which was cut in them resumes them; false where there are none, because nothing is recommended or
 // what is has them.
-func (cp *Checkpoint) baselineTurns(b BaselineChoice) (baselineTurns, bool) {
-	begun := cp.baselined()
-	if t, ok := cp.begunTurns(); ok {
+func turnsToTake(cp *checkpoint.Checkpoint, b config.Baseline) (baselineTurns, bool) {
+	begun := baselined(cp)
+	if t, ok := begunTurns(cp); ok {
 		return t, true
 	}
-	a := cp.advice()
-	if a.Kind == NoAdvice || a.Own == a.Batch && b != BaselineOn || slices.Contains(begun, a.Cell) || len(begun) == mostBaselines {
+	a := adviceOf(cp)
+	if a.Kind == NoAdvice || a.Own == a.Batch && b != config.BaselineOn || slices.Contains(begun, a.Key) || len(begun) == mostBaselines {
 		return baselineTurns{}, false
 	}
-	return cp.turnsOf(a.Cell), true
+	return turnsOf(cp, a.Key), true
 }
 
 // baselined returns the cells that were measured in turns with the server's own num_batch, the
 // newest last.
-func (cp *Checkpoint) baselined() (cells []Cell) {
+func baselined(cp *checkpoint.Checkpoint) (cells []cell.Key) {
 	for i := range cp.Remeasured {
 		r := &cp.Remeasured[i]
-		if c := r.Cell(); r.Purpose == Baseline && r.NumBatch > 0 && !slices.Contains(cells, c) {
+		if c := r.Cell(); r.Purpose == checkpoint.Baseline && r.NumBatch > 0 && !slices.Contains(cells, c) {
 			cells = append(cells, c)
 		}
 	}
@@ -96,54 +71,54 @@ func (cp *Checkpoint) baselined() (cells []Cell) {
 
 // begunTurns returns the turns that a run was cut in. Until they are complete nothing else is to be
 // decided by what they have measured so far.
-func (cp *Checkpoint) begunTurns() (baselineTurns, bool) {
-	cells := cp.baselined()
+func begunTurns(cp *checkpoint.Checkpoint) (baselineTurns, bool) {
+	cells := baselined(cp)
 	if len(cells) == 0 {
 		return baselineTurns{}, false
 	}
-	t := cp.turnsOf(cells[len(cells)-1])
-	missing, failed := cp.missingTurns(Baseline, t.cells, t.rounds)
+	t := turnsOf(cp, cells[len(cells)-1])
+	missing, failed := missingTurns(cp, checkpoint.Baseline, t.cells, t.rounds)
 	return t, missing > 0 && !failed
 }
 
 // turnsOf returns those that a cell has begun or may begin: six rounds, or twice as many where it
 // has had more than these.
-func (cp *Checkpoint) turnsOf(c Cell) baselineTurns {
-	rates, _ := cp.again(Baseline, c)
+func turnsOf(cp *checkpoint.Checkpoint, c cell.Key) baselineTurns {
+	rates, _ := again(cp, checkpoint.Baseline, c)
 	rounds := MostRounds
 	for rounds < len(rates) {
 		rounds *= 2
 	}
-	return baselineTurns{[]Cell{c, {Ctx: c.Ctx}}, rounds}
+	return baselineTurns{[]cell.Key{c, {Ctx: c.Ctx}}, rounds}
 }
 
 // BaselineLoads returns how many loads a baseline still takes: none where there is nothing to
 // recommend, or where the recommended num_batch is the server's own, as far as that is known.
-func (cp *Checkpoint) BaselineLoads(b BaselineChoice) int {
-	t, ok := cp.baselineTurns(b)
+func BaselineLoads(cp *checkpoint.Checkpoint, b config.Baseline) int {
+	t, ok := turnsToTake(cp, b)
 	if !ok {
 		return 0
 	}
-	loads, _ := cp.missingTurns(Baseline, t.cells, t.rounds)
+	loads, _ := missingTurns(cp, checkpoint.Baseline, t.cells, t.rounds)
 	return loads
 }
 
 // baselineReason says why the sweep measures a baseline by itself; it is empty where it does not,
 // or where that is not known yet.
 func (r *run) baselineReason() string {
-	pace, known := r.Store.Checkpoint().Pace()
+	pace, known := PaceOf(r.Store.Checkpoint())
 	if !known && !r.searches() {
 		return ""
 	}
-	return r.Baseline.Reason(r.searches(), pace, len(r.Plan), len(r.Plan)*r.Repeat)
+	return BaselineReason(r.Baseline, r.searches(), pace, len(r.Plan), len(r.Plan)*r.Repeat)
 }
 
 // wantsBaseline reports whether the server's own num_batch is to be measured.
 func (r *run) wantsBaseline() bool {
-	if r.Baseline == BaselineOn {
+	if r.Baseline == config.BaselineOn {
 		return true
 	}
-	return r.baselineReason() != "" && r.timeFor(r.Store.Checkpoint().BaselineLoads(r.Baseline))
+	return r.baselineReason() != "" && r.timeFor(BaselineLoads(r.Store.Checkpoint(), r.Baseline))
 }
 
 // baseline measures the server's own num_batch at the recommended num_ctx, in turns with the
@@ -151,14 +126,14 @@ func (r *run) wantsBaseline() bool {
 func (r *run) baseline(ctx context.Context) error {
 	cp := r.Store.Checkpoint()
 	for r.wantsBaseline() {
-		t, ok := cp.baselineTurns(r.Baseline)
+		t, ok := turnsToTake(cp, r.Baseline)
 		if !ok {
 			t, ok = r.moreTurns()
 		}
 		if !ok {
 			return nil
 		}
-		if err := r.turns(ctx, Baseline, t.cells, t.rounds); err != nil {
+		if err := r.turns(ctx, checkpoint.Baseline, t.cells, t.rounds); err != nil {
 			return err
 		}
 	}
@@ -169,10 +144,10 @@ func (r *run) baseline(ctx context.Context) error {
 // wanted or there is no time.
 func (r *run) moreTurns() (baselineTurns, bool) {
 	cp := r.Store.Checkpoint()
-	a := cp.advice()
-	t := cp.turnsOf(a.Cell)
+	a := adviceOf(cp)
+	t := turnsOf(cp, a.Key)
 	t.rounds *= 2
-	missing, failed := cp.missingTurns(Baseline, t.cells, t.rounds)
+	missing, failed := missingTurns(cp, checkpoint.Baseline, t.cells, t.rounds)
 	if !r.repeatsByItself() || a.Kind != Unsure || !a.Baseline || failed || r.spare(r.fewest()) < missing || !r.timeFor(missing) {
 		return t, false
 	}

@@ -6,15 +6,18 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
+	"github.com/ollama-sweep/ollama-sweep/internal/config"
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
 // lucky makes the fixture a sweep of 16 cells one of which has a first sample that is much too high.
-func lucky(t *testing.T, c Cell) *fixture {
+func lucky(t *testing.T, c cell.Key) *fixture {
 	t.Helper()
-	f := retakes(t, map[Cell][]float64{c: {1.4}}, false)
+	f := retakes(t, map[cell.Key][]float64{c: {1.4}}, false)
 	f.Store.Checkpoint().Sweep.OllamaVersion = "0.10.1"
-	f.Baseline = BaselineOn
+	f.Baseline = config.BaselineOn
 	f.fake.alterLoaded = func(l *parse.Loaded) {
 		if f.fake.cell.Batch == 0 { // as its log says
 			l.InForce = parse.InForce{NumCtx: f.fake.cell.Ctx, NumBatch: 200}
@@ -26,11 +29,11 @@ func lucky(t *testing.T, c Cell) *fixture {
 // TestBaselineCountsForItsCell: a cell both of whose samples were lucky is recommended until the turns
 // of the baseline say better.
 func TestBaselineCountsForItsCell(t *testing.T) {
-	c := Cell{1000, 100}
+	c := cell.Key{Ctx: 1000, Batch: 100}
 	f := lucky(t, c)
-	f.Repeat, f.Baseline, f.Retake = 2, BaselineOff, false
+	f.Repeat, f.Baseline, f.Retake = 2, config.BaselineOff, false
 	steady, first := f.fake.rate, 2
-	f.fake.rate = func(of Cell) float64 {
+	f.fake.rate = func(of cell.Key) float64 {
 		if of == c && first > 0 {
 			first--
 			return 2400
@@ -39,20 +42,20 @@ func TestBaselineCountsForItsCell(t *testing.T) {
 	}
 	f.run(t.Context())
 	cp := f.onDisk(t)
-	v, _ := cp.Verdict()
+	v, _ := VerdictOf(cp)
 	require.Equal(t, c, cellOf(v.Recommended))
 
-	f.Baseline = BaselineOn
+	f.Baseline = config.BaselineOn
 	f.run(t.Context())
 	cp = f.onDisk(t)
-	cells := cp.baselined()
+	cells := baselined(cp)
 	require.Len(t, cells, mostBaselines)
 	assert.Equal(t, c, cells[0])
-	v, _ = cp.Verdict()
+	v, _ = VerdictOf(cp)
 	assert.Equal(t, cells[1], cellOf(v.Recommended))
 	assert.Equal(t, 400, v.Recommended.Batch)
 	assert.NotNil(t, v.Gain)
-	assert.Zero(t, cp.BaselineLoads(BaselineOn))
+	assert.Zero(t, BaselineLoads(cp, config.BaselineOn))
 
 	loads := len(f.fake.loads)
 	f.run(t.Context())
@@ -60,31 +63,31 @@ func TestBaselineCountsForItsCell(t *testing.T) {
 }
 
 func TestALuckyCellIsMeasuredAgain(t *testing.T) {
-	c := Cell{1000, 100}
+	c := cell.Key{Ctx: 1000, Batch: 100}
 	f := lucky(t, c)
 	f.run(t.Context())
 	cp := f.onDisk(t)
 	assert.Len(t, cp.Result(c).SetAside, 1)
-	v, _ := cp.Verdict()
+	v, _ := VerdictOf(cp)
 	assert.Equal(t, 400, v.Recommended.Batch)
-	assert.Equal(t, []Cell{cellOf(v.Recommended)}, cp.baselined())
+	assert.Equal(t, []cell.Key{cellOf(v.Recommended)}, baselined(cp))
 }
 
 // TestBaselineOfTheServersOwn: the two sides count for their cells where the server's log says which
 // num_batch it has chosen, and that is one of the grid.
 func TestBaselineOfTheServersOwn(t *testing.T) {
 	found, own := measured(1000, 200, 6), measured(1000, 0, 5)
-	cp := &Checkpoint{
-		Results:    []Result{measured(1000, 200, 7)},
-		Remeasured: []Remeasured{{Purpose: Baseline, Result: found}, {Purpose: Baseline, Result: own}},
+	cp := &checkpoint.Checkpoint{
+		Results:    []checkpoint.Result{measured(1000, 200, 7)},
+		Remeasured: []checkpoint.Remeasured{{Purpose: checkpoint.Baseline, Result: found}, {Purpose: checkpoint.Baseline, Result: own}},
 	}
-	rates, _ := cp.Again()
+	rates, _ := Again(cp)
 	assert.Empty(t, rates, "which it is is not known")
 	cp.Remeasured[1].InForce.NumBatch = 512
-	rates, _ = cp.Again()
+	rates, _ = Again(cp)
 	assert.Empty(t, rates, "it is not on the grid")
 	cp.Results = append(cp.Results, measured(1000, 512, 7))
-	rates, failed := cp.Again()
-	assert.Equal(t, map[Cell][]float64{{1000, 200}: found.SampleRates(), {1000, 512}: own.SampleRates()}, rates)
-	assert.False(t, failed[Cell{1000, 512}])
+	rates, failed := Again(cp)
+	assert.Equal(t, map[cell.Key][]float64{{Ctx: 1000, Batch: 200}: found.SampleRates(), {Ctx: 1000, Batch: 512}: own.SampleRates()}, rates)
+	assert.False(t, failed[cell.Key{Ctx: 1000, Batch: 512}])
 }

@@ -7,6 +7,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
+	"github.com/ollama-sweep/ollama-sweep/internal/config"
 	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
 )
 
@@ -27,19 +30,19 @@ const (
 // first cell of the checkpoint that has a rate, after so many others.
 func (r *run) reference(ctx context.Context) error {
 	cp := r.Store.Checkpoint()
-	cell, ok := cp.ReferenceCell()
-	if r.ReferenceEvery == 0 || !ok || cp.sinceReference() < r.ReferenceEvery {
+	cell, ok := ReferenceCell(cp)
+	if r.ReferenceEvery == 0 || !ok || sinceReference(cp) < r.ReferenceEvery {
 		return nil
 	}
-	_, err := r.besideThePlan(ctx, Reference, cell, max(r.Repeat, ReferenceSamples))
+	_, err := r.besideThePlan(ctx, checkpoint.Reference, cell, max(r.Repeat, ReferenceSamples))
 	return err
 }
 
 // ReferenceCell returns the cell that is measured again every so often, and
 // false while there is none.
-func (cp *Checkpoint) ReferenceCell() (Cell, bool) {
+func ReferenceCell(cp *checkpoint.Checkpoint) (cell.Key, bool) {
 	for i := range cp.Remeasured {
-		if cp.Remeasured[i].Purpose == Reference {
+		if cp.Remeasured[i].Purpose == checkpoint.Reference {
 			return cp.Remeasured[i].Cell(), true
 		}
 	}
@@ -48,15 +51,15 @@ func (cp *Checkpoint) ReferenceCell() (Cell, bool) {
 			return cp.Results[i].Cell(), true
 		}
 	}
-	return Cell{}, false
+	return cell.Key{}, false
 }
 
 // sinceReference counts the measurements of cells since the last one of the
 // reference cell, or since the sweep began.
-func (cp *Checkpoint) sinceReference() int {
+func sinceReference(cp *checkpoint.Checkpoint) int {
 	last := cp.Sweep.Started
 	for i := range cp.Remeasured {
-		if r := &cp.Remeasured[i]; r.Purpose == Reference && r.Timestamp.After(last) {
+		if r := &cp.Remeasured[i]; r.Purpose == checkpoint.Reference && r.Timestamp.After(last) {
 			last = r.Timestamp
 		}
 	}
@@ -93,10 +96,10 @@ func (r *run) hostCells(ctx context.Context, stand int) error {
 	}
 	cp := r.Store.Checkpoint()
 	for _, c := range r.HostCells {
-		if cp.hostLoads(r.Host, c) != stand {
+		if hostLoads(cp, r.Host, c) != stand {
 			continue
 		}
-		result, err := r.besideThePlan(ctx, HostCheck, c, max(r.Repeat, ReferenceSamples))
+		result, err := r.besideThePlan(ctx, checkpoint.HostCheck, c, max(r.Repeat, ReferenceSamples))
 		if err != nil {
 			return err
 		}
@@ -106,10 +109,10 @@ func (r *run) hostCells(ctx context.Context, stand int) error {
 }
 
 // hostLoads counts the loads of a cell that tells hosts apart.
-func (cp *Checkpoint) hostLoads(host string, c Cell) int {
+func hostLoads(cp *checkpoint.Checkpoint, host string, c cell.Key) int {
 	n := 0
 	for i := range cp.Remeasured {
-		if r := &cp.Remeasured[i]; r.Purpose == HostCheck && r.Host == host && r.Cell() == c {
+		if r := &cp.Remeasured[i]; r.Purpose == checkpoint.HostCheck && r.Host == host && r.Cell() == c {
 			n++
 		}
 	}
@@ -120,12 +123,12 @@ func (cp *Checkpoint) hostLoads(host string, c Cell) int {
 // promised and another cell comes out on top, that one is measured too.
 func (r *run) confirm(ctx context.Context) error {
 	cp := r.Store.Checkpoint()
-	leaders := cp.leaders(r.Leaders)
+	leaders := leadersOf(cp, r.Leaders)
 	for more := 0; len(leaders) > 0; more++ {
-		if err := r.turns(ctx, Confirm, leaders, MostRounds); err != nil {
+		if err := r.turns(ctx, checkpoint.Confirm, leaders, MostRounds); err != nil {
 			return err
 		}
-		v, _ := cp.verdictBy(Confirm) // a baseline comes after that
+		v, _ := verdictBy(cp, checkpoint.Confirm) // a baseline comes after that
 		top := cellOf(v.Recommended)
 		if slices.Contains(leaders, top) || more == r.Leaders {
 			return nil
@@ -135,23 +138,23 @@ func (r *run) confirm(ctx context.Context) error {
 	return nil
 }
 
-// leaders returns the cell that the search has found, or that the plan's own
+// leadersOf returns the cell that the search has found, or that the plan's own
 // samples recommend, and after it those with the highest rates.
-func (cp *Checkpoint) leaders(n int) []Cell {
-	cells := cp.rated()
+func leadersOf(cp *checkpoint.Checkpoint, n int) []cell.Key {
+	cells := rated(cp)
 	for i := range cells {
 		cells[i].Again = nil
 	}
-	v, ok := verdict.Judge(cells, cp.referenceRates())
+	v, ok := verdict.Judge(cells, referenceRates(cp))
 	if !ok || n == 0 {
 		return nil
 	}
 	first := cellOf(v.Recommended)
-	if s := cp.Sweep.Search; s != nil && s.Best != (Cell{}) {
+	if s := cp.Sweep.Search; s != nil && s.Best != (cell.Key{}) {
 		first = s.Best
 	}
 	slices.SortStableFunc(cells, func(a, b verdict.Cell) int { return -cmp.Compare(a.Median(), b.Median()) })
-	leaders := []Cell{first}
+	leaders := []cell.Key{first}
 	for _, c := range cells {
 		if cell := cellOf(c); len(leaders) < n && cell != leaders[0] {
 			leaders = append(leaders, cell)
@@ -163,15 +166,15 @@ func (cp *Checkpoint) leaders(n int) []Cell {
 // turns measures the cells one after the other, round by round, until all that
 // can be told is told. What stands in the checkpoint is not measured again, and
 // a cell that fails is left out from then on.
-func (r *run) turns(ctx context.Context, purpose Purpose, cells []Cell, rounds int) error {
+func (r *run) turns(ctx context.Context, purpose checkpoint.Purpose, cells []cell.Key, rounds int) error {
 	cp := r.Store.Checkpoint()
 	before := len(cp.Remeasured)
 	for round := 1; round <= rounds; round++ {
-		if round > leastRounds && cp.apart(purpose, cells) {
+		if round > leastRounds && apart(cp, purpose, cells) {
 			return nil
 		}
 		for _, c := range cells {
-			rates, failed := cp.again(purpose, c)
+			rates, failed := again(cp, purpose, c)
 			if failed || len(rates) >= round {
 				continue
 			}
@@ -191,23 +194,23 @@ func (r *run) turns(ctx context.Context, purpose Purpose, cells []Cell, rounds i
 }
 
 // sayMedians says what many rounds came to.
-func (r *run) sayMedians(purpose Purpose, cells []Cell, rounds int) {
+func (r *run) sayMedians(purpose checkpoint.Purpose, cells []cell.Key, rounds int) {
 	var texts []string
 	for _, c := range cells {
-		rates, _ := r.Store.Checkpoint().again(purpose, c)
-		texts = append(texts, fmt.Sprintf("%s %.1f tokens/s", besideName(c, r.Store.Checkpoint().ownLogged()[c.Ctx]), verdict.Median(rates)))
+		rates, _ := again(r.Store.Checkpoint(), purpose, c)
+		texts = append(texts, fmt.Sprintf("%s %.1f tokens/s", besideName(c, ownLogged(r.Store.Checkpoint())[c.Ctx]), verdict.Median(rates)))
 	}
 	fmt.Fprintf(r.Log, "# %s, median of %d rounds: %s\n", purpose, rounds, strings.Join(texts, ", "))
 }
 
 // apart reports whether every cell differs from the fastest of them.
-func (cp *Checkpoint) apart(purpose Purpose, cells []Cell) bool {
-	if purpose == Baseline {
+func apart(cp *checkpoint.Checkpoint, purpose checkpoint.Purpose, cells []cell.Key) bool {
+	if purpose == checkpoint.Baseline {
 		return false // its interval takes all rounds
 	}
 	var all [][]float64
 	for _, c := range cells {
-		if rates, failed := cp.again(purpose, c); !failed {
+		if rates, failed := again(cp, purpose, c); !failed {
 			all = append(all, rates)
 		}
 	}
@@ -217,28 +220,28 @@ func (cp *Checkpoint) apart(purpose Purpose, cells []Cell) bool {
 
 // AgainLeft returns how many loads it still takes, at most, to measure so many leading cells and
 // the baseline, once the plan has been measured.
-func (cp *Checkpoint) AgainLeft(leaders int, baseline bool) int {
-	n := cp.turnsLeft(Confirm, cp.leaders(leaders))
+func AgainLeft(cp *checkpoint.Checkpoint, leaders int, baseline bool) int {
+	n := turnsLeft(cp, checkpoint.Confirm, leadersOf(cp, leaders))
 	if baseline {
-		n += cp.BaselineLoads(BaselineOn)
+		n += BaselineLoads(cp, config.BaselineOn)
 	}
 	return n
 }
 
 // turnsLeft returns how many loads the turns still take at most.
-func (cp *Checkpoint) turnsLeft(purpose Purpose, cells []Cell) int {
-	if missing, _ := cp.missingTurns(purpose, cells, leastRounds); missing == 0 && cp.apart(purpose, cells) {
+func turnsLeft(cp *checkpoint.Checkpoint, purpose checkpoint.Purpose, cells []cell.Key) int {
+	if missing, _ := missingTurns(cp, purpose, cells, leastRounds); missing == 0 && apart(cp, purpose, cells) {
 		return 0
 	}
-	loads, _ := cp.missingTurns(purpose, cells, MostRounds)
+	loads, _ := missingTurns(cp, purpose, cells, MostRounds)
 	return loads
 }
 
 // missingTurns returns how many loads the cells lack for so many rounds, and whether one of them
 // has failed, which then has no more turns.
-func (cp *Checkpoint) missingTurns(purpose Purpose, cells []Cell, rounds int) (loads int, failed bool) {
+func missingTurns(cp *checkpoint.Checkpoint, purpose checkpoint.Purpose, cells []cell.Key, rounds int) (loads int, failed bool) {
 	for _, c := range cells {
-		rates, broken := cp.again(purpose, c)
+		rates, broken := again(cp, purpose, c)
 		if !broken {
 			loads += max(0, rounds-len(rates))
 		}
@@ -249,7 +252,7 @@ func (cp *Checkpoint) missingTurns(purpose Purpose, cells []Cell, rounds int) (l
 
 // again returns the rates of the samples that were taken of a cell for the
 // purpose, and whether it failed.
-func (cp *Checkpoint) again(purpose Purpose, c Cell) (rates []float64, failed bool) {
+func again(cp *checkpoint.Checkpoint, purpose checkpoint.Purpose, c cell.Key) (rates []float64, failed bool) {
 	for i := range cp.Remeasured {
 		if r := &cp.Remeasured[i]; r.Purpose == purpose && r.Cell() == c {
 			rates = append(rates, r.SampleRates()...)
@@ -261,18 +264,18 @@ func (cp *Checkpoint) again(purpose Purpose, c Cell) (rates []float64, failed bo
 
 // besideThePlan measures a cell with a load of its own and keeps that beside the
 // plan's results.
-func (r *run) besideThePlan(ctx context.Context, purpose Purpose, c Cell, samples int) (Result, error) {
+func (r *run) besideThePlan(ctx context.Context, purpose checkpoint.Purpose, c cell.Key, samples int) (checkpoint.Result, error) {
 	if err := r.timeUp(ctx); err != nil {
-		return Result{}, err
+		return checkpoint.Result{}, err
 	}
-	result := Result{NumCtx: c.Ctx, NumBatch: c.Batch}
+	result := checkpoint.Result{NumCtx: c.Ctx, NumBatch: c.Batch}
 	saved := false
-	save := func(res Result) error {
-		err := r.Store.Remeasure(Remeasured{purpose, r.Host, res}, saved)
+	save := func(res checkpoint.Result) error {
+		err := r.Store.Remeasure(checkpoint.Remeasured{Purpose: purpose, Host: r.Host, Result: res}, saved)
 		saved = true
 		return err
 	}
-	err := r.measure(ctx, &task{result: &result, want: samples, save: func(res Result) error {
+	err := r.measure(ctx, &task{result: &result, want: samples, save: func(res checkpoint.Result) error {
 		if mayBeServers(&res) {
 			r.suspect(res, func() error { return save(res) })
 			return nil
@@ -288,12 +291,12 @@ func (r *run) besideThePlan(ctx context.Context, purpose Purpose, c Cell, sample
 	return result, err
 }
 
-func (r *run) besideProgress(purpose Purpose, round int, result Result) {
+func (r *run) besideProgress(purpose checkpoint.Purpose, round int, result checkpoint.Result) {
 	fmt.Fprintf(r.Log, "# %s, round %d of at most %d, %s: %s\n", purpose, round, MostRounds, besideName(result.Cell(), result.InForce.NumBatch), besideText(result))
 }
 
 // besideName names a cell, or one with the server's own num_batch, which is 0 where no log tells.
-func besideName(c Cell, own int) string {
+func besideName(c cell.Key, own int) string {
 	switch {
 	case c.Batch > 0:
 		return c.String()
@@ -303,7 +306,7 @@ func besideName(c Cell, own int) string {
 	return fmt.Sprintf("ctx=%d and the server's own num_batch", c.Ctx)
 }
 
-func besideText(result Result) string {
+func besideText(result checkpoint.Result) string {
 	if result.Failed() {
 		return failureText(result)
 	}

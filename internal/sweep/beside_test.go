@@ -10,18 +10,21 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
+	"github.com/ollama-sweep/ollama-sweep/internal/config"
 	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
 // around has the fake server's rates scatter around a speed by a relative
 // standard deviation.
-func around(seed uint64, noise float64, speed func(Cell) float64) func(Cell) float64 {
+func around(seed uint64, noise float64, speed func(cell.Key) float64) func(cell.Key) float64 {
 	rng := rand.New(rand.NewPCG(seed, 1))
-	return func(c Cell) float64 { return speed(c) * (1 + noise*rng.NormFloat64()) }
+	return func(c cell.Key) float64 { return speed(c) * (1 + noise*rng.NormFloat64()) }
 }
 
-func purposes(cp *Checkpoint) (list []Purpose) {
+func purposes(cp *checkpoint.Checkpoint) (list []checkpoint.Purpose) {
 	for _, r := range cp.Remeasured {
 		list = append(list, r.Purpose)
 	}
@@ -31,22 +34,22 @@ func purposes(cp *Checkpoint) (list []Purpose) {
 func TestReferenceCell(t *testing.T) {
 	dir := t.TempDir()
 	f := newFixture(t, dir)
-	f.sweeps(Grid{Ctx: []int{1000, 2000, 3000}, Batch: []int{100, 200, 300}})
+	f.sweeps(cell.Grid{Ctx: []int{1000, 2000, 3000}, Batch: []int{100, 200, 300}})
 	f.ReferenceEvery = 3
 	f.Store.Checkpoint().Sweep.Started = noon.Add(-time.Second)
-	f.fake.rate = func(Cell) float64 { // 1 % slower with every minute
+	f.fake.rate = func(cell.Key) float64 { // 1 % slower with every minute
 		return 1000 * (1 - f.fake.clock.Sub(noon).Minutes()/100)
 	}
 	summary, _ := f.run(t.Context())
 	require.NoError(t, summary.Usable())
-	cp, err := Load(f.Store.Path())
+	cp, err := checkpoint.Load(f.Store.Path())
 	require.NoError(t, err)
-	assert.Equal(t, []Purpose{Reference, Reference, Reference}, purposes(cp))
+	assert.Equal(t, []checkpoint.Purpose{checkpoint.Reference, checkpoint.Reference, checkpoint.Reference}, purposes(cp))
 	for _, r := range cp.Remeasured {
-		assert.Equal(t, Cell{1000, 100}, r.Cell())
+		assert.Equal(t, cell.Key{Ctx: 1000, Batch: 100}, r.Cell())
 		assert.Len(t, r.Samples, ReferenceSamples)
 	}
-	drift, ok := cp.Drift()
+	drift, ok := Drift(cp)
 	require.True(t, ok)
 	assert.True(t, drift.Significant)
 	assert.Negative(t, drift.Change)
@@ -55,7 +58,7 @@ func TestReferenceCell(t *testing.T) {
 	// Going on, it counts the cells since the last one.
 	f = newFixture(t, dir)
 	f.ReferenceEvery = 3
-	f.sweeps(Grid{Ctx: []int{1000, 2000, 3000, 4000}, Batch: []int{100, 200, 300}})
+	f.sweeps(cell.Grid{Ctx: []int{1000, 2000, 3000, 4000}, Batch: []int{100, 200, 300}})
 	f.fake.clock = noon.Add(time.Hour)
 	f.run(t.Context())
 	assert.Len(t, f.Store.Checkpoint().Remeasured, 4)
@@ -64,13 +67,13 @@ func TestReferenceCell(t *testing.T) {
 // TestConfirmFindsTheLuckyOne: the best of the first samples is not the best.
 func TestConfirmFindsTheLuckyOne(t *testing.T) {
 	dir := t.TempDir()
-	lucky := Cell{1000, 100}
+	lucky := cell.Key{Ctx: 1000, Batch: 100}
 	start := func() *fixture {
 		f := newFixture(t, dir)
-		f.sweeps(Grid{Ctx: []int{1000, 2000, 3000}, Batch: []int{100, 200, 300}})
+		f.sweeps(cell.Grid{Ctx: []int{1000, 2000, 3000}, Batch: []int{100, 200, 300}})
 		f.Repeat, f.Leaders = 2, 3
-		noise := around(1, 0.002, func(c Cell) float64 { return 1000 + float64(c.Batch) })
-		f.fake.rate = func(c Cell) float64 {
+		noise := around(1, 0.002, func(c cell.Key) float64 { return 1000 + float64(c.Batch) })
+		f.fake.rate = func(c cell.Key) float64 {
 			if c == lucky && len(f.Store.Checkpoint().Results) < len(f.Plan) {
 				return 1500
 			}
@@ -89,22 +92,22 @@ func TestConfirmFindsTheLuckyOne(t *testing.T) {
 	assert.ErrorIs(t, summary.Usable(), ErrInterrupted)
 	assert.Contains(t, f.log.String(), "# confirm, round 1 of at most 6, ctx=1000/batch=100: ")
 	left := 3*MostRounds - len(f.Store.Checkpoint().Remeasured)
-	assert.Equal(t, left, f.Store.Checkpoint().AgainLeft(3, false))
-	assert.Equal(t, left+2*MostRounds, f.Store.Checkpoint().AgainLeft(3, true))
+	assert.Equal(t, left, AgainLeft(f.Store.Checkpoint(), 3, false))
+	assert.Equal(t, left+2*MostRounds, AgainLeft(f.Store.Checkpoint(), 3, true))
 	f = start()
 	summary, _ = f.run(t.Context())
 	require.NoError(t, summary.Usable())
 	assert.NotContains(t, f.log.String(), "round 1 of at most 6, ctx=1000/batch=100", "it goes on where it ended")
-	cp, err := Load(f.Store.Path())
+	cp, err := checkpoint.Load(f.Store.Path())
 	require.NoError(t, err)
-	v, ok := cp.Verdict()
+	v, ok := VerdictOf(cp)
 	require.True(t, ok)
-	assert.Zero(t, cp.AgainLeft(3, false))
-	assert.Equal(t, Cell{3000, 300}, Cell{v.Recommended.Ctx, v.Recommended.Batch})
+	assert.Zero(t, AgainLeft(cp, 3, false))
+	assert.Equal(t, cell.Key{Ctx: 3000, Batch: 300}, cell.Key{Ctx: v.Recommended.Ctx, Batch: v.Recommended.Batch})
 	for _, c := range v.Confirmed {
 		assert.GreaterOrEqual(t, len(c.Rates), leastRounds)
-		assert.Equal(t, c.Cell == lucky, c.Before == 1500)
-		if c.Cell == lucky {
+		assert.Equal(t, c.Key == lucky, c.Before == 1500)
+		if c.Key == lucky {
 			assert.True(t, c.Apart, "%+v", v.Confirmed)
 		}
 	}
@@ -118,46 +121,46 @@ func TestConfirmFindsTheLuckyOne(t *testing.T) {
 func TestConfirmEndsEarlyAndLeavesOutFailures(t *testing.T) {
 	f := newFixture(t, t.TempDir())
 	f.Repeat, f.Leaders = 6, 2
-	f.fake.rate = around(3, 0.001, func(c Cell) float64 { return float64(c.Ctx + c.Batch) })
+	f.fake.rate = around(3, 0.001, func(c cell.Key) float64 { return float64(c.Ctx + c.Batch) })
 	f.run(t.Context())
 	cp := f.Store.Checkpoint()
 	assert.Len(t, cp.Remeasured, 2*leastRounds, "five rounds tell them apart")
-	assert.Zero(t, cp.AgainLeft(2, false))
+	assert.Zero(t, AgainLeft(cp, 2, false))
 
 	f = newFixture(t, t.TempDir())
 	f.Repeat, f.Leaders = 6, 2
-	f.fake.rate = around(3, 0.001, func(c Cell) float64 { return float64(c.Ctx + c.Batch) })
+	f.fake.rate = around(3, 0.001, func(c cell.Key) float64 { return float64(c.Ctx + c.Batch) })
 	f.fake.onSample = func() {
 		if len(f.fake.samples) == 24 {
 			oom := &parse.Failure{Class: parse.OutOfGPUMemory, Detail: "no"}
-			f.fake.loadErrs[Cell{2000, 200}] = []error{oom, oom}
+			f.fake.loadErrs[cell.Key{Ctx: 2000, Batch: 200}] = []error{oom, oom}
 		}
 	}
 	summary, _ := f.run(t.Context())
 	require.NoError(t, summary.Usable())
-	v, _ := f.Store.Checkpoint().Verdict()
-	assert.Equal(t, Cell{2000, 100}, Cell{v.Recommended.Ctx, v.Recommended.Batch}, "a cell that fails the second time is none to recommend")
+	v, _ := VerdictOf(f.Store.Checkpoint())
+	assert.Equal(t, cell.Key{Ctx: 2000, Batch: 100}, cell.Key{Ctx: v.Recommended.Ctx, Batch: v.Recommended.Batch}, "a cell that fails the second time is none to recommend")
 	assert.True(t, v.Confirmed[len(v.Confirmed)-1].Failed)
 }
 
 func TestBaseline(t *testing.T) {
 	f := newFixture(t, t.TempDir())
-	f.Baseline = BaselineOn
-	f.fake.rate = around(5, 0.005, func(c Cell) float64 {
+	f.Baseline = config.BaselineOn
+	f.fake.rate = around(5, 0.005, func(c cell.Key) float64 {
 		if c.Batch == 0 {
 			return 1800
 		}
 		return 1000 + float64(c.Batch) + float64(c.Ctx)/4
 	})
-	f.sweeps(Grid{Ctx: []int{1000, 2000}, Batch: []int{100, 200, 500}})
+	f.sweeps(cell.Grid{Ctx: []int{1000, 2000}, Batch: []int{100, 200, 500}})
 	summary, _ := f.run(t.Context())
 	require.NoError(t, summary.Usable())
-	cp, err := Load(f.Store.Path())
+	cp, err := checkpoint.Load(f.Store.Path())
 	require.NoError(t, err)
 	assert.Len(t, cp.Remeasured, 2*MostRounds)
-	assert.Zero(t, cp.AgainLeft(0, true))
+	assert.Zero(t, AgainLeft(cp, 0, true))
 	assert.GreaterOrEqual(t, f.fake.unloaded, 2*MostRounds-1, "the server's own num_batch may be the cell's, which it would not load anew")
-	v, _ := cp.Verdict()
+	v, _ := VerdictOf(cp)
 	require.NotNil(t, v.Gain)
 	assert.True(t, v.Gain.Bounded)
 	assert.Equal(t, 0, cp.Remeasured[1].NumBatch)
@@ -169,19 +172,19 @@ func TestBaseline(t *testing.T) {
 }
 
 func TestBesideName(t *testing.T) {
-	assert.Equal(t, "ctx=2000/batch=64", besideName(Cell{2000, 64}, 512))
-	assert.Equal(t, "ctx=2000 and the server's own num_batch (512)", besideName(Cell{2000, 0}, 512))
-	assert.Equal(t, "ctx=2000 and the server's own num_batch", besideName(Cell{2000, 0}, 0), "no log tells")
+	assert.Equal(t, "ctx=2000/batch=64", besideName(cell.Key{Ctx: 2000, Batch: 64}, 512))
+	assert.Equal(t, "ctx=2000 and the server's own num_batch (512)", besideName(cell.Key{Ctx: 2000, Batch: 0}, 512))
+	assert.Equal(t, "ctx=2000 and the server's own num_batch", besideName(cell.Key{Ctx: 2000, Batch: 0}, 0), "no log tells")
 }
 
 func TestNothingBesideAnUnfinishedPlan(t *testing.T) {
 	f := newFixture(t, t.TempDir())
-	f.Leaders, f.Baseline, f.Filtered = 3, BaselineOn, true
+	f.Leaders, f.Baseline, f.Filtered = 3, config.BaselineOn, true
 	f.run(t.Context())
 	assert.Empty(t, f.Store.Checkpoint().Remeasured, "a part of the plan was asked for")
 
 	f = newFixture(t, t.TempDir())
-	f.Leaders, f.Baseline = 3, BaselineOn
+	f.Leaders, f.Baseline = 3, config.BaselineOn
 	f.BudgetEnd = noon.Add(12 * time.Second)
 	summary, _ := f.run(t.Context())
 	assert.ErrorIs(t, summary.Stop, ErrBudget)
@@ -191,9 +194,9 @@ func TestNothingBesideAnUnfinishedPlan(t *testing.T) {
 // TestRecordedSweepReplayed plays a sweep of a real server, of one sample a
 // cell, with its noise.
 func TestRecordedSweepReplayed(t *testing.T) {
-	recorded, err := Load(filepath.Join("..", "report", "testdata", "older_tool.json"))
+	recorded, err := checkpoint.Load(filepath.Join("..", "report", "testdata", "older_tool.json"))
 	require.NoError(t, err)
-	rates := make(map[Cell]float64)
+	rates := make(map[cell.Key]float64)
 	for _, r := range recorded.Results {
 		rates[r.Cell()] = *r.PromptEvalRate
 	}
@@ -202,17 +205,17 @@ func TestRecordedSweepReplayed(t *testing.T) {
 	for _, batch := range batches {
 		var row []float64
 		for _, ctx := range ctxs {
-			if rate, ok := rates[Cell{ctx, batch}]; ok {
+			if rate, ok := rates[cell.Key{Ctx: ctx, Batch: batch}]; ok {
 				row = append(row, rate)
 			}
 		}
 		levels[batch] = verdict.Median(row)
 	}
 	f := newFixture(t, t.TempDir())
-	f.sweeps(Grid{Ctx: ctxs, Batch: batches})
+	f.sweeps(cell.Grid{Ctx: ctxs, Batch: batches})
 	f.Leaders = 3
-	scatter := around(7, 0.002, func(c Cell) float64 { return levels[c.Batch] })
-	f.fake.rate = func(c Cell) float64 {
+	scatter := around(7, 0.002, func(c cell.Key) float64 { return levels[c.Batch] })
+	f.fake.rate = func(c cell.Key) float64 {
 		if rate, ok := rates[c]; ok && len(f.Store.Checkpoint().Results) < len(f.Plan) {
 			return rate
 		}
@@ -220,9 +223,9 @@ func TestRecordedSweepReplayed(t *testing.T) {
 	}
 	summary, _ := f.run(t.Context())
 	require.NoError(t, summary.Usable())
-	v, ok := f.Store.Checkpoint().Verdict()
+	v, ok := VerdictOf(f.Store.Checkpoint())
 	require.True(t, ok)
 	t.Log(v.Recommended, v.Changed, v.Confirmed, len(v.Tied), v.Noise)
 	assert.GreaterOrEqual(t, levels[v.Recommended.Batch], 84.0, "%v", v.Recommended)
-	assert.Less(t, rates[Cell{v.Recommended.Ctx, v.Recommended.Batch}]-levels[v.Recommended.Batch], 0.5, "no lone outlier")
+	assert.Less(t, rates[cell.Key{Ctx: v.Recommended.Ctx, Batch: v.Recommended.Batch}]-levels[v.Recommended.Batch], 0.5, "no lone outlier")
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"time"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 )
 
 // crowded says that samples were refused, one after the other, because somebody else uses the
@@ -22,7 +24,7 @@ const (
 )
 
 // giveWay waits before the cell is measured again, for the n-th time. After mostPauses it returns why.
-func (r *run) giveWay(ctx context.Context, c Cell, n int, why *crowded) error {
+func (r *run) giveWay(ctx context.Context, c cell.Key, n int, why *crowded) error {
 	if n > mostPauses {
 		return why
 	}

@@ -8,27 +8,29 @@ import (
 
 	"github.com/dustin/go-humanize/english"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/check"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
 // Disturbed is a cell with samples that may tell something else than its settings.
 type Disturbed struct {
-	Cell
+	cell.Key
 	Samples []int // places of those among the result's
 }
 
-// Disturbed returns the cells of the grid that were disturbed, in order of measurement. v must be
+// FindDisturbed returns the cells of the grid that were disturbed, in order of measurement. v must be
 // cp's own verdict. A cell that lies far from its row and column is one of them as long as it
 // was not measured again: after that it is held to be different.
-func (cp *Checkpoint) Disturbed(v Verdict) []Disturbed {
-	far := make(map[Cell]bool)
+func FindDisturbed(cp *checkpoint.Checkpoint, v Verdict) []Disturbed {
+	far := make(map[cell.Key]bool)
 	for _, c := range v.Far {
 		far[cellOf(c)] = true
 	}
-	onGrid := cp.onGrid()
-	gpu := slices.ContainsFunc(cp.Results, func(r Result) bool { return r.SizeVRAM > 0 })
+	onGrid := cp.OnGrid()
+	gpu := slices.ContainsFunc(cp.Results, func(r checkpoint.Result) bool { return r.SizeVRAM > 0 })
 	var all []Disturbed
 	for i := range cp.Results {
 		r := &cp.Results[i]
@@ -36,17 +38,17 @@ func (cp *Checkpoint) Disturbed(v Verdict) []Disturbed {
 			continue
 		}
 		spilled := check.Spilled(r.Size, r.SizeVRAM, gpu) // which is reason enough
-		if d := r.disturbed(far[r.Cell()] && !spilled && len(r.SetAside) == 0, v.Noise); len(d.Samples) > 0 {
+		if d := disturbedOf(r, far[r.Cell()] && !spilled && len(r.SetAside) == 0, v.Noise); len(d.Samples) > 0 {
 			all = append(all, d)
 		}
 	}
 	return all
 }
 
-// disturbed looks at the samples of a cell, all of which are in doubt where the cell itself lies
+// disturbedOf looks at the samples of a cell, all of which are in doubt where the cell itself lies
 // far off. noise is the relative standard deviation of a sample.
-func (r *Result) disturbed(far bool, noise float64) Disturbed {
-	d := Disturbed{Cell: r.Cell()}
+func disturbedOf(r *checkpoint.Result, far bool, noise float64) Disturbed {
+	d := Disturbed{Key: r.Cell()}
 	rates := r.SampleRates()
 	for i, s := range r.Samples {
 		if far || check.Busy(s) != "" || lags(rates, i, noise) {
@@ -59,12 +61,12 @@ func (r *Result) disturbed(far bool, noise float64) Disturbed {
 // Undisturbed returns the rates of the samples that are not in doubt by themselves: taken while the
 // machine was busy, or far below the cell's others. noise is the relative standard deviation of a
 // sample. Of an older tool's result there is the one rate.
-func (r *Result) Undisturbed(noise float64) []float64 {
+func Undisturbed(r *checkpoint.Result, noise float64) []float64 {
 	rates := r.SampleRates()
 	if len(rates) == 0 && r.PromptEvalRate != nil {
 		return []float64{*r.PromptEvalRate}
 	}
-	d := r.disturbed(false, noise)
+	d := disturbedOf(r, false, noise)
 	var kept []float64
 	for i, rate := range rates {
 		if !slices.Contains(d.Samples, i) {
@@ -90,7 +92,7 @@ func lags(rates []float64, i int, noise float64) bool {
 }
 
 // setAside takes samples from those that count.
-func (r *Result) setAside(places []int) {
+func setAside(r *checkpoint.Result, places []int) {
 	var kept []parse.Sample
 	r.SetAside = slices.Clone(r.SetAside) // the checkpoint's own until it is saved
 	for i, s := range r.Samples {
@@ -135,7 +137,7 @@ func (r *run) retake(ctx context.Context, each each) (any bool) {
 			break
 		}
 		any = true
-		s := step{Cell: d.Cell, want: len(r.Store.Checkpoint().Result(d.Cell).Samples), name: d.Cell.String() + "/again"}
+		s := step{Key: d.Key, want: len(r.Store.Checkpoint().Result(d.Key).Samples), name: d.Key.String() + "/again"}
 		each(s.name, func() Outcome {
 			outcome, better := r.measureAgain(ctx, s, d)
 			if r.vain++; better {
@@ -159,18 +161,18 @@ func (r *run) retake(ctx context.Context, each each) (any bool) {
 // again once: a cell that then has the same rate really has it.
 func (r *run) toRetake() []Disturbed {
 	cp := r.Store.Checkpoint()
-	v, ok := cp.Verdict()
-	if _, begun := cp.begunTurns(); begun || !ok {
+	v, ok := VerdictOf(cp)
+	if _, begun := begunTurns(cp); begun || !ok {
 		return nil
 	}
-	todo := slices.DeleteFunc(cp.Disturbed(v), func(d Disturbed) bool {
-		result, _ := r.Store.Result(d.Cell)
-		return r.retaken[d.Cell] || len(result.SetAside) > 0
+	todo := slices.DeleteFunc(FindDisturbed(cp, v), func(d Disturbed) bool {
+		result, _ := r.Store.Result(d.Key)
+		return r.retaken[d.Key] || len(result.SetAside) > 0
 	})
 	if len(todo) == 0 {
 		return nil
 	}
-	pace, _ := cp.Pace()
+	pace, _ := PaceOf(cp)
 	disturbed, most := len(todo), MostRetaken(len(r.Plan), pace, r.Repeat)
 	todo = todo[:min(disturbed, most)]
 	text := ""
@@ -184,12 +186,12 @@ func (r *run) toRetake() []Disturbed {
 // measureAgain replaces the samples in doubt of a cell by new ones, and returns false where the
 // machine was busy for these as well: then the first ones stand. A cell that fails stays as it was.
 func (r *run) measureAgain(ctx context.Context, s step, d Disturbed) (o Outcome, better bool) {
-	r.retaken[d.Cell] = true
-	before := *r.Store.Checkpoint().Result(d.Cell)
+	r.retaken[d.Key] = true
+	before := *r.Store.Checkpoint().Result(d.Key)
 	result := before
-	result.setAside(d.Samples)
+	setAside(&result, d.Samples)
 	r.tellBegin(s)
-	save := func(res Result) error {
+	save := func(res checkpoint.Result) error {
 		if res.Failed() {
 			return nil
 		}
@@ -214,6 +216,6 @@ func (r *run) measureAgain(ctx context.Context, s step, d Disturbed) (o Outcome,
 			return Outcome{Err: r.stop}, false
 		}
 	}
-	r.state.Known[d.Cell] = result.known()
+	r.state.Known[d.Key] = result.Known()
 	return Outcome{}, !busy
 }

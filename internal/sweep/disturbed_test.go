@@ -11,24 +11,26 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
 // retakes makes the fixture a sweep of 16 cells whose rates level off over num_batch, where each
 // cell's first samples are slowed by a factor, and maybe seen to be.
-func retakes(t *testing.T, slowed map[Cell][]float64, seen bool) *fixture {
+func retakes(t *testing.T, slowed map[cell.Key][]float64, seen bool) *fixture {
 	t.Helper()
 	f := newFixture(t, t.TempDir())
-	f.sweeps(Grid{Ctx: []int{1000, 2000, 3000, 4000}, Batch: []int{50, 100, 200, 400}})
+	f.sweeps(cell.Grid{Ctx: []int{1000, 2000, 3000, 4000}, Batch: []int{50, 100, 200, 400}})
 	f.Retake = true
-	steady := around(7, 0.004, func(c Cell) float64 {
+	steady := around(7, 0.004, func(c cell.Key) float64 {
 		batch := float64(c.Batch)
 		if batch == 0 { // the server's own
 			batch = 200
 		}
 		return 2000 * batch / (batch + 60)
 	})
-	f.fake.rate = func(c Cell) float64 {
+	f.fake.rate = func(c cell.Key) float64 {
 		rate := steady(c)
 		if list := slowed[c]; len(list) > 0 {
 			rate *= list[0]
@@ -58,16 +60,16 @@ func (f *fixture) called() (names []string, sum Summary) {
 }
 
 // onDisk returns the checkpoint as it was saved.
-func (f *fixture) onDisk(t *testing.T) *Checkpoint {
+func (f *fixture) onDisk(t *testing.T) *checkpoint.Checkpoint {
 	t.Helper()
-	cp, err := Load(filepath.Join(f.dir, FileName))
+	cp, err := checkpoint.Load(filepath.Join(f.dir, checkpoint.FileName))
 	require.NoError(t, err)
 	return cp
 }
 
 func TestRetakeOfABusyMachine(t *testing.T) {
-	busy := Cell{2000, 400}
-	f := retakes(t, map[Cell][]float64{busy: {0.4}}, true)
+	busy := cell.Key{Ctx: 2000, Batch: 400}
+	f := retakes(t, map[cell.Key][]float64{busy: {0.4}}, true)
 	all, sum := f.called()
 	assert.Equal(t, "ctx=2000/batch=400/again", all[len(all)-1])
 	assert.Len(t, all, 17)
@@ -82,28 +84,28 @@ func TestRetakeOfABusyMachine(t *testing.T) {
 	assert.InDelta(t, 0.4*2000*400/460, aside, 20)
 	assert.Contains(t, f.log.String(), "# 1 cell is in doubt: measuring again\n")
 
-	v, _ := f.Store.Checkpoint().Verdict()
-	assert.Empty(t, f.Store.Checkpoint().Disturbed(v))
+	v, _ := VerdictOf(f.Store.Checkpoint())
+	assert.Empty(t, FindDisturbed(f.Store.Checkpoint(), v))
 	loads := len(f.fake.loads)
 	f.called()
 	assert.Len(t, f.fake.loads, loads, "each is measured again once")
 }
 
 func TestRetakeOfLowRates(t *testing.T) {
-	low, dip := Cell{3000, 200}, Cell{1000, 400}
-	f := retakes(t, map[Cell][]float64{low: {0.02}, dip: {0.7, 0.7, 0.7}}, false)
+	low, dip := cell.Key{Ctx: 3000, Batch: 200}, cell.Key{Ctx: 1000, Batch: 400}
+	f := retakes(t, map[cell.Key][]float64{low: {0.02}, dip: {0.7, 0.7, 0.7}}, false)
 	all, _ := f.called()
 	assert.Equal(t, []string{"ctx=1000/batch=400/again", "ctx=3000/batch=200/again"}, all[16:])
 	cp := f.onDisk(t)
 	assert.InDelta(t, 2000*200./260, *cp.Result(low).PromptEvalRate, 40)
 	assert.InDelta(t, 0.7*2000*400/460, *cp.Result(dip).PromptEvalRate, 40, "a cell that is really slow stays so")
-	v, _ := cp.Verdict()
-	assert.Empty(t, cp.Disturbed(v), "and is not held to be disturbed any more")
+	v, _ := VerdictOf(cp)
+	assert.Empty(t, FindDisturbed(cp, v), "and is not held to be disturbed any more")
 }
 
 func TestOneSampleFarBelowItsCellsOthers(t *testing.T) {
-	c := Cell{1000, 100}
-	f := retakes(t, map[Cell][]float64{c: {1, 0.5, 1}}, false)
+	c := cell.Key{Ctx: 1000, Batch: 100}
+	f := retakes(t, map[cell.Key][]float64{c: {1, 0.5, 1}}, false)
 	f.Repeat = 3
 	f.run(t.Context())
 	r := f.Store.Checkpoint().Result(c)
@@ -113,24 +115,24 @@ func TestOneSampleFarBelowItsCellsOthers(t *testing.T) {
 }
 
 func TestRetakeEndsWhereTheMachineIsStillBusy(t *testing.T) {
-	slowed := make(map[Cell][]float64)
+	slowed := make(map[cell.Key][]float64)
 	for _, ctx := range []int{1000, 2000, 3000, 4000} {
-		slowed[Cell{ctx, 100}] = []float64{0.6, 0.6, 0.6}
+		slowed[cell.Key{Ctx: ctx, Batch: 100}] = []float64{0.6, 0.6, 0.6}
 	}
 	f := retakes(t, slowed, true)
 	all, _ := f.called()
 	assert.Len(t, all, 16+retakeVain)
 	assert.Contains(t, f.log.String(), "# the machine is still busy: no more cells are measured again\n")
 	cp := f.onDisk(t)
-	r := cp.Result(Cell{1000, 100})
+	r := cp.Result(cell.Key{Ctx: 1000, Batch: 100})
 	assert.Len(t, r.Samples, 1)
 	assert.Len(t, r.SetAside, 1, "the first stand, as the others are no better")
-	v, _ := cp.Verdict()
-	assert.Len(t, cp.Disturbed(v), 4)
+	v, _ := VerdictOf(cp)
+	assert.Len(t, FindDisturbed(cp, v), 4)
 }
 
 func TestNoRetake(t *testing.T) {
-	busy := Cell{2000, 400}
+	busy := cell.Key{Ctx: 2000, Batch: 400}
 	for name, alter := range map[string]func(*fixture){
 		"not wanted": func(f *fixture) { f.Retake = false },
 		"filtered":   func(f *fixture) { f.Filtered = true },
@@ -138,7 +140,7 @@ func TestNoRetake(t *testing.T) {
 		"incomplete": func(f *fixture) { f.BudgetCells = 15 },
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := retakes(t, map[Cell][]float64{busy: {0.4}}, true)
+			f := retakes(t, map[cell.Key][]float64{busy: {0.4}}, true)
 			alter(f)
 			f.run(t.Context())
 			assert.Empty(t, f.Store.Checkpoint().Result(busy).SetAside)
@@ -150,13 +152,13 @@ func TestNoRetake(t *testing.T) {
 // TestRetakeKeepsWhatItCannotReplace: a failure or an end while the cell is measured again leaves its
 // first sample.
 func TestRetakeKeepsWhatItCannotReplace(t *testing.T) {
-	busy := Cell{2000, 400}
+	busy := cell.Key{Ctx: 2000, Batch: 400}
 	for name, err := range map[string]error{
 		"failure":   &parse.Failure{Class: parse.ModelError, Detail: "no"},
 		"interrupt": ErrInterrupted,
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := retakes(t, map[Cell][]float64{busy: {0.4}}, true)
+			f := retakes(t, map[cell.Key][]float64{busy: {0.4}}, true)
 			f.fake.onSample = func() {
 				if len(f.fake.samples) == 16 {
 					f.fake.errs[busy] = []error{err}
@@ -192,9 +194,9 @@ func TestLags(t *testing.T) {
 
 // TestSpilledCellsAreNotInDoubt: that a part of the model is not in GPU memory explains a low rate.
 func TestSpilledCellsAreNotInDoubt(t *testing.T) {
-	low := Cell{4000, 400}
+	low := cell.Key{Ctx: 4000, Batch: 400}
 	for _, spilled := range []bool{false, true} {
-		f := retakes(t, map[Cell][]float64{low: {0.3, 0.3}}, false)
+		f := retakes(t, map[cell.Key][]float64{low: {0.3, 0.3}}, false)
 		f.fake.alterLoaded = func(l *parse.Loaded) {
 			if spilled && f.fake.cell == low {
 				l.SizeVRAM--

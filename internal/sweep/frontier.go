@@ -3,12 +3,14 @@ package sweep
 import (
 	"slices"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
 )
 
 // ColumnBest is the cell to use of one num_ctx.
 type ColumnBest struct {
-	Cell
+	cell.Key
 	Rate  float64   // tokens per second: the median of the samples
 	Rates []float64 // tokens per second, of each sample
 	// Believed says that the cell was not measured: a search believes in the Rate, and
@@ -22,8 +24,8 @@ type ColumnBest struct {
 // Frontier returns the fastest cell of every num_ctx that has one, in the order of
 // num_ctx: the one with the highest rate, or one that a search believes to be faster. v is
 // cp's own verdict.
-func (cp *Checkpoint) Frontier(v Verdict) []ColumnBest {
-	picked := make(map[int]ColumnAnswer)
+func Frontier(cp *checkpoint.Checkpoint, v Verdict) []ColumnBest {
+	picked := make(map[int]checkpoint.ColumnAnswer)
 	if s := cp.Sweep.Search; s != nil {
 		for _, c := range s.Columns {
 			picked[c.NumCtx] = c
@@ -34,7 +36,7 @@ func (cp *Checkpoint) Frontier(v Verdict) []ColumnBest {
 		planned[c.Ctx]++
 	}
 	columns := make(map[int][]verdict.Cell)
-	for _, c := range cp.rated() {
+	for _, c := range rated(cp) {
 		columns[c.Ctx] = append(columns[c.Ctx], c)
 	}
 	var all []ColumnBest
@@ -43,12 +45,12 @@ func (cp *Checkpoint) Frontier(v Verdict) []ColumnBest {
 		best := ColumnBest{Measured: len(columns[ctx]), Planned: planned[ctx]}
 		for _, c := range columns[ctx] {
 			if rate, _ := v.Figure(c); rate > best.Rate || rate == best.Rate && v.Best.Same(c) {
-				best.Cell, best.Rate, best.Rates = cellOf(c), rate, append(slices.Clone(c.Rates), c.Again...)
+				best.Key, best.Rate, best.Rates = cellOf(c), rate, append(slices.Clone(c.Rates), c.Again...)
 			}
 		}
 		measured := slices.ContainsFunc(columns[ctx], func(c verdict.Cell) bool { return cellOf(c) == picked[ctx].Cell() })
 		if pick := picked[ctx]; !measured && pick.Rate > best.Rate {
-			best.Cell, best.Rate, best.Rates, best.Believed = pick.Cell(), pick.Rate, nil, true
+			best.Key, best.Rate, best.Rates, best.Believed = pick.Cell(), pick.Rate, nil, true
 		}
 		if best.Rate > 0 {
 			all = append(all, best)

@@ -6,44 +6,46 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
 // shared makes the fixture one of a sweep that several hosts share.
 func (f *fixture) shared(host string) *fixture {
-	f.Host, f.HostCells = host, []Cell{{1000, 100}, {2000, 200}}
+	f.Host, f.HostCells = host, []cell.Key{{Ctx: 1000, Batch: 100}, {Ctx: 2000, Batch: 200}}
 	return f
 }
 
 // hostLoadsOf counts the loads of the cells that tell hosts apart.
-func hostLoadsOf(cp *Checkpoint, host string) []int {
-	return []int{cp.hostLoads(host, Cell{1000, 100}), cp.hostLoads(host, Cell{2000, 200})}
+func hostLoadsOf(cp *checkpoint.Checkpoint, host string) []int {
+	return []int{hostLoads(cp, host, cell.Key{Ctx: 1000, Batch: 100}), hostLoads(cp, host, cell.Key{Ctx: 2000, Batch: 200})}
 }
 
 func TestHostCellsBeforeAndAfter(t *testing.T) {
 	dir := t.TempDir()
 	f := newFixture(t, dir).shared("a")
-	f.Plan = []Cell{{1000, 200}, {2000, 100}}
+	f.Plan = []cell.Key{{Ctx: 1000, Batch: 200}, {Ctx: 2000, Batch: 100}}
 	summary, _ := f.run(t.Context())
 	require.NoError(t, summary.Usable())
-	assert.Equal(t, []Cell{{1000, 100}, {2000, 200}, {1000, 200}, {2000, 100}, {1000, 100}, {2000, 200}}, f.fake.loads)
+	assert.Equal(t, []cell.Key{{Ctx: 1000, Batch: 100}, {Ctx: 2000, Batch: 200}, {Ctx: 1000, Batch: 200}, {Ctx: 2000, Batch: 100}, {Ctx: 1000, Batch: 100}, {Ctx: 2000, Batch: 200}}, f.fake.loads)
 	assert.Equal(t, 2, summary.Measured, "what is beside the plan does not count")
 	assert.Len(t, f.bench, 2)
 	assert.Contains(t, f.log.String(), "# host a, ctx=2000/batch=200: 2200.0 tokens/s\n")
-	cp, err := Load(f.Store.Path())
+	cp, err := checkpoint.Load(f.Store.Path())
 	require.NoError(t, err)
 	for _, r := range cp.Remeasured {
-		assert.Equal(t, HostCheck, r.Purpose)
+		assert.Equal(t, checkpoint.HostCheck, r.Purpose)
 		assert.Equal(t, "a", r.Host)
 		assert.Len(t, r.Samples, ReferenceSamples)
 	}
-	_, ok := cp.Spread()
+	_, ok := Spread(cp)
 	assert.False(t, ok, "one host")
 
 	// Once more there is nothing to do, on this host and on another.
 	for _, host := range []string{"a", "b"} {
 		f = newFixture(t, dir).shared(host)
-		f.Plan = []Cell{{1000, 200}, {2000, 100}}
+		f.Plan = []cell.Key{{Ctx: 1000, Batch: 200}, {Ctx: 2000, Batch: 100}}
 		f.run(t.Context())
 		assert.Empty(t, f.fake.loads)
 	}
@@ -58,12 +60,12 @@ func TestHostCellsOfEveryHost(t *testing.T) {
 	assert.Equal(t, []int{1, 1}, hostLoadsOf(f.Store.Checkpoint(), "a"))
 
 	f = newFixture(t, dir).shared("b")
-	f.fake.rate = func(c Cell) float64 { return 0.5 * float64(c.Ctx+c.Batch) }
+	f.fake.rate = func(c cell.Key) float64 { return 0.5 * float64(c.Ctx+c.Batch) }
 	f.run(t.Context())
 	cp := f.Store.Checkpoint()
 	assert.Equal(t, []int{1, 1}, hostLoadsOf(cp, "a"))
 	assert.Equal(t, []int{2, 2}, hostLoadsOf(cp, "b"))
-	spread, ok := cp.Spread()
+	spread, ok := Spread(cp)
 	require.True(t, ok)
 	require.Len(t, spread.Cells, 2)
 	assert.Equal(t, "b", spread.Cells[0].Slowest)
@@ -73,8 +75,8 @@ func TestHostCellsOfEveryHost(t *testing.T) {
 
 func TestHostCellsThatFail(t *testing.T) {
 	f := newFixture(t, t.TempDir()).shared("a")
-	f.fake.loadErrs[Cell{2000, 200}] = []error{&parse.Failure{Class: parse.ModelError, Detail: "no"}}
-	f.Plan = []Cell{{1000, 200}}
+	f.fake.loadErrs[cell.Key{Ctx: 2000, Batch: 200}] = []error{&parse.Failure{Class: parse.ModelError, Detail: "no"}}
+	f.Plan = []cell.Key{{Ctx: 1000, Batch: 200}}
 	summary, _ := f.run(t.Context())
 	require.NoError(t, summary.Usable(), "the plan does not suffer")
 	assert.Contains(t, f.log.String(), "# host a, ctx=2000/batch=200: Model error: no\n")
@@ -90,7 +92,7 @@ func TestHostCellsThatFail(t *testing.T) {
 // too long for a cell of the plan.
 func TestHostCellsFit(t *testing.T) {
 	f := newFixture(t, t.TempDir()).shared("a")
-	f.HostCells = []Cell{{500, 100}}
+	f.HostCells = []cell.Key{{Ctx: 500, Batch: 100}}
 	summary, _ := f.run(t.Context())
 	assert.ErrorContains(t, summary.Stop, "has 522 tokens, which with num_predict 2 do not fit the smallest num_ctx 500")
 	assert.Empty(t, f.fake.loads)

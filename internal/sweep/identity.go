@@ -5,11 +5,9 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
-
-// ErrOtherSweep is that of a checkpoint whose identity is not that of what is measured now.
-var ErrOtherSweep = errors.New("belongs to another sweep")
 
 // Moment says when it is asked who is measured.
 type Moment int
@@ -63,9 +61,9 @@ func (r *run) verifyLoad(attention string) error {
 }
 
 // differs returns an error where two headers are not of one sweep.
-func differs(was, now Header) error {
-	if d := was.difference(now); d != nil {
-		return fmt.Errorf("%s was %s and is now %s: what would be measured now %w: start that one in a new -out folder, or bring %s back and run the same command again", d.key, d.was, d.is, ErrOtherSweep, d.was)
+func differs(was, now checkpoint.Header) error {
+	if d := was.Difference(now); d != nil {
+		return fmt.Errorf("%s was %s and is now %s: what would be measured now %w: start that one in a new -out folder, or bring %s back and run the same command again", d.Key, d.Was, d.Is, checkpoint.ErrOtherSweep, d.Was)
 	}
 	return nil
 }
@@ -92,26 +90,4 @@ func (r *run) ready(ctx context.Context) error {
 		return nil
 	}
 	return r.cause(ctx, err)
-}
-
-// keepKnown takes over from an earlier header of the same sweep what this one does not know.
-func (h *Header) keepKnown(earlier Header) {
-	if len(h.Devices) == 0 {
-		h.Devices = earlier.Devices
-	}
-	if h.Settings == nil {
-		h.Settings = earlier.Settings
-	}
-	if h.Attention == "" {
-		h.Attention = earlier.Attention
-	}
-	if h.Weights == nil {
-		h.Weights = earlier.Weights
-	}
-	if h.Host == "" {
-		h.Host = earlier.Host
-	}
-	if h.Machine == "" {
-		h.Machine, h.MachineID = earlier.Machine, earlier.MachineID
-	}
 }

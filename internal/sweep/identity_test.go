@@ -9,12 +9,14 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
 // identified has the fixture's server asked who it is; each answer is that of the checkpoint, changed.
-func identified(f *fixture, change func(h *Header, when Moment) error) {
-	f.Identify = func(_ context.Context, when Moment) (Header, error) {
+func identified(f *fixture, change func(h *checkpoint.Header, when Moment) error) {
+	f.Identify = func(_ context.Context, when Moment) (checkpoint.Header, error) {
 		h := f.Store.Checkpoint().Sweep
 		err := change(&h, when)
 		return h, err
@@ -30,7 +32,7 @@ func TestVerifyWhenever(t *testing.T) {
 	f.fake.loadErrs[second] = []error{&parse.Failure{Class: parse.ModelError}}
 	var asked []string
 	moments := map[Moment]string{BeforeLoad: "load", BeforeKept: "kept", AfterAbsence: "absence"}
-	identified(f, func(_ *Header, when Moment) error {
+	identified(f, func(_ *checkpoint.Header, when Moment) error {
 		asked = append(asked, fmt.Sprintf("%s: %d loads, %d samples", moments[when], len(f.fake.loads), len(f.fake.samples)))
 		return nil
 	})
@@ -65,14 +67,14 @@ func TestVerifyStops(t *testing.T) {
 			if test.when == AfterAbsence {
 				f.fake.errs[f.Plan[0]] = []error{&parse.Failure{Class: parse.ServerAway}}
 			}
-			identified(f, func(h *Header, when Moment) error {
+			identified(f, func(h *checkpoint.Header, when Moment) error {
 				if when == test.when {
 					h.OllamaVersion = "9"
 				}
 				return nil
 			})
 			summary := f.Run(t.Context(), func(_ string, measure func() Outcome) { measure() })
-			assert.ErrorIs(t, summary.Stop, ErrOtherSweep)
+			assert.ErrorIs(t, summary.Stop, checkpoint.ErrOtherSweep)
 			assert.ErrorContains(t, summary.Stop, `ollama_version was "" and is now "9"`)
 			assert.Empty(t, f.Store.Checkpoint().Results)
 			assert.Empty(t, f.bench)
@@ -87,7 +89,7 @@ func TestVerifyOfAServerThatIsAway(t *testing.T) {
 	for _, class := range []parse.Class{parse.ServerAway, parse.NoFigures, parse.ModelError} {
 		f := newFixture(t, t.TempDir())
 		broken := 1
-		identified(f, func(*Header, Moment) error {
+		identified(f, func(*checkpoint.Header, Moment) error {
 			if len(f.fake.samples) > 0 && broken > 0 {
 				broken--
 				return &parse.Failure{Class: class, Detail: "no answer"}
@@ -102,7 +104,7 @@ func TestVerifyOfAServerThatIsAway(t *testing.T) {
 	}
 	f := newFixture(t, t.TempDir())
 	lost := errors.New("the model is gone")
-	identified(f, func(*Header, Moment) error { return lost })
+	identified(f, func(*checkpoint.Header, Moment) error { return lost })
 	assert.ErrorIs(t, f.Run(t.Context(), func(_ string, measure func() Outcome) { measure() }).Stop, lost)
 }
 
@@ -111,7 +113,7 @@ func TestVerifyOfAServerThatIsAway(t *testing.T) {
 func TestVerifyLearns(t *testing.T) {
 	f := newFixture(t, t.TempDir())
 	settings := map[string]string{"OLLAMA_KV_CACHE_TYPE": "q8_0"}
-	identified(f, func(h *Header, _ Moment) error {
+	identified(f, func(h *checkpoint.Header, _ Moment) error {
 		switch len(f.fake.loads) {
 		case 0:
 		case 1:
@@ -123,7 +125,7 @@ func TestVerifyLearns(t *testing.T) {
 	})
 	summary := f.Run(t.Context(), func(_ string, measure func() Outcome) { measure() })
 	assert.ErrorContains(t, summary.Stop, `settings.OLLAMA_KV_CACHE_TYPE was "q8_0" and is now "f16"`)
-	cp, err := Load(f.Store.Path())
+	cp, err := checkpoint.Load(f.Store.Path())
 	require.NoError(t, err)
 	assert.Equal(t, settings, cp.Sweep.Settings)
 	assert.Equal(t, []string{"A"}, cp.Sweep.Devices)
@@ -159,7 +161,7 @@ func TestVerifyLoad(t *testing.T) {
 					l.Attention = test.loads[min(loads, len(test.loads)-1)]
 					loads++
 				}
-				identified(f, func(h *Header, _ Moment) error {
+				identified(f, func(h *checkpoint.Header, _ Moment) error {
 					if test.learned && len(f.fake.loads) == 1 && len(f.Store.Checkpoint().Results) == 1 {
 						h.Settings = map[string]string{}
 					}
@@ -189,43 +191,43 @@ func TestVerifyLoad(t *testing.T) {
 }
 
 func TestPlace(t *testing.T) {
-	a := Place{Host: "http://127.0.0.1:11434", Machine: "a", MachineID: "1"}
+	a := checkpoint.Place{Host: "http://127.0.0.1:11434", Machine: "a", MachineID: "1"}
 	for _, test := range []struct {
 		name string
-		here Place
+		here checkpoint.Place
 		want string
 	}{
 		{"the same", a, ""},
-		{"renamed", Place{Host: a.Host, Machine: "b", MachineID: "1"}, ""},
-		{"without a number", Place{Host: a.Host, Machine: "a"}, ""},
-		{"not known", Place{}, ""},
-		{"of one name", Place{Host: a.Host, Machine: "a", MachineID: "2"}, "machine is "},
-		{"another", Place{Host: a.Host, Machine: "b", MachineID: "2"}, `machine is "a" there and "b" here`},
-		{"another host", Place{Host: "http://gpu:11434", Machine: "a", MachineID: "1"}, `host is "http://127.0.0.1:11434" there and "http://gpu:11434" here`},
-		{"said to be the same", Place{Host: "http://gpu:11434", Machine: "a", Named: true}, ""},
-		{"said to be another", Place{Host: a.Host, Machine: "b", Named: true}, `machine is "a" there and "b" here`},
+		{"renamed", checkpoint.Place{Host: a.Host, Machine: "b", MachineID: "1"}, ""},
+		{"without a number", checkpoint.Place{Host: a.Host, Machine: "a"}, ""},
+		{"not known", checkpoint.Place{}, ""},
+		{"of one name", checkpoint.Place{Host: a.Host, Machine: "a", MachineID: "2"}, "machine is "},
+		{"another", checkpoint.Place{Host: a.Host, Machine: "b", MachineID: "2"}, `machine is "a" there and "b" here`},
+		{"another host", checkpoint.Place{Host: "http://gpu:11434", Machine: "a", MachineID: "1"}, `host is "http://127.0.0.1:11434" there and "http://gpu:11434" here`},
+		{"said to be the same", checkpoint.Place{Host: "http://gpu:11434", Machine: "a", Named: true}, ""},
+		{"said to be another", checkpoint.Place{Host: a.Host, Machine: "b", Named: true}, `machine is "a" there and "b" here`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			got := Header{Place: a}.Differs(Header{Place: test.here})
+			got := checkpoint.Header{Place: a}.Differs(checkpoint.Header{Place: test.here})
 			if test.want == "" {
 				assert.Empty(t, got)
 			} else {
 				assert.Contains(t, got, test.want)
 			}
-			assert.Empty(t, Header{Place: a, Shard: Shard{1, 2}}.Differs(Header{Place: test.here, Shard: Shard{1, 2}}), "a shard may go on anywhere")
+			assert.Empty(t, checkpoint.Header{Place: a, Shard: cell.Shard{Index: 1, Count: 2}}.Differs(checkpoint.Header{Place: test.here, Shard: cell.Shard{Index: 1, Count: 2}}), "a shard may go on anywhere")
 		})
 	}
 }
 
 func TestHeaderWeights(t *testing.T) {
 	const one, two = "1111111111111111", "2222222222222222"
-	h := Header{Weights: map[string]string{"a.gguf": one, "lora.gguf": two}}
-	assert.Empty(t, h.Differs(Header{Weights: map[string]string{"b.gguf": one, "lora.gguf": two}}), "by another name")
-	assert.Empty(t, h.Differs(Header{}), "an older checkpoint")
+	h := checkpoint.Header{Weights: map[string]string{"a.gguf": one, "lora.gguf": two}}
+	assert.Empty(t, h.Differs(checkpoint.Header{Weights: map[string]string{"b.gguf": one, "lora.gguf": two}}), "by another name")
+	assert.Empty(t, h.Differs(checkpoint.Header{}), "an older checkpoint")
 	assert.Equal(t, `weights is "lora.gguf (sha256 222222222222)" there and "lora.gguf (sha256 111111111111)" here`,
-		h.Differs(Header{Weights: map[string]string{"a.gguf": one, "lora.gguf": one}}))
+		h.Differs(checkpoint.Header{Weights: map[string]string{"a.gguf": one, "lora.gguf": one}}))
 	assert.Equal(t, "111111111111 222222222222", h.WeightsText())
-	assert.Equal(t, one, Header{Weights: map[string]string{"a.gguf": one}}.WeightsText())
-	assert.Empty(t, Header{Model: "Tiny"}.Differs(Header{Model: "library/tiny:latest"}))
-	assert.Equal(t, `model is "tiny:q4" there and "tiny" here`, Header{Model: "tiny:q4"}.Differs(Header{Model: "tiny"}))
+	assert.Equal(t, one, checkpoint.Header{Weights: map[string]string{"a.gguf": one}}.WeightsText())
+	assert.Empty(t, checkpoint.Header{Model: "Tiny"}.Differs(checkpoint.Header{Model: "library/tiny:latest"}))
+	assert.Equal(t, `model is "tiny:q4" there and "tiny" here`, checkpoint.Header{Model: "tiny:q4"}.Differs(checkpoint.Header{Model: "tiny"}))
 }

@@ -9,17 +9,19 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/check"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
 // task is a load to make and the samples to take of it.
 type task struct {
-	result   *Result
+	result   *checkpoint.Result
 	want     int  // samples in the end, those that it has already among them
 	goesOn   bool // with the load in force, which is the cell's
-	save     func(Result) error
-	onSample func(*Result, parse.Sample) error // may be nil
+	save     func(checkpoint.Result) error
+	onSample func(*checkpoint.Result, parse.Sample) error // may be nil
 }
 
 // refusals is how often a sample may be refused for what comes and goes.
@@ -33,7 +35,7 @@ func (r *run) measure(ctx context.Context, t *task) error {
 		if err == nil {
 			return nil
 		}
-		r.loaded = Cell{}
+		r.loaded = cell.Key{}
 		var failure *parse.Failure
 		var company *crowded
 		switch {
@@ -79,9 +81,9 @@ func (r *run) measure(ctx context.Context, t *task) error {
 }
 
 // settle waits for memory to be given back, so that the second try is a fair one.
-func (r *run) settle(ctx context.Context, result *Result, failure *parse.Failure) error {
+func (r *run) settle(ctx context.Context, result *checkpoint.Result, failure *parse.Failure) error {
 	result.Retries++
-	f := Result{Error: &failure.Class, Detail: failure.Detail}
+	f := checkpoint.Result{Error: &failure.Class, Detail: failure.Detail}
 	fmt.Fprintf(r.Log, "# %v: %s: waiting for the memory to be given back, then trying once more\n", result.Cell(), failureText(f))
 	err := r.Runner.Settle(ctx)
 	var away *parse.Failure
@@ -129,7 +131,7 @@ func (r *run) load(ctx context.Context, t *task) error {
 	if err := r.verify(ctx, BeforeLoad); err != nil {
 		return err
 	}
-	if r.loaded.mayEqual(result.Cell()) {
+	if r.loaded.MayEqual(result.Cell()) {
 		// The same settings would not be loaded again.
 		if err := r.Runner.Unload(ctx); err != nil {
 			return err
@@ -148,9 +150,9 @@ func (r *run) load(ctx context.Context, t *task) error {
 		result.Warmup = &loaded.Warmup
 	}
 	result.ContextLength, result.Size, result.SizeVRAM = loaded.ContextLength, loaded.Size, loaded.SizeVRAM
-	result.InForce, result.Memory, result.Settings = loaded.InForce, loaded.Memory, SettingsAsked
+	result.InForce, result.Memory, result.Settings = loaded.InForce, loaded.Memory, checkpoint.SettingsAsked
 	if loaded.InForce.NumBatch > 0 {
-		result.Settings = SettingsVerified
+		result.Settings = checkpoint.SettingsVerified
 	}
 	e := r.evidence(result, loaded)
 	if _, err := r.judge(result, check.Load(&e)); err != nil {
@@ -161,7 +163,7 @@ func (r *run) load(ctx context.Context, t *task) error {
 	}
 	e = r.evidence(result, loaded) // with the prompt's length
 	for _, f := range check.Plan(&e) {
-		result.warn(f, true)
+		addWarning(result, f, true)
 	}
 	return r.samples(ctx, t, loaded)
 }
@@ -181,7 +183,7 @@ func (r *run) size(ctx context.Context, loaded int) error {
 	var unsizable unsizable
 	if errors.As(err, &unsizable) && r.Prompter.text != "" {
 		fmt.Fprintf(r.Log, "# warning: truncation: the prompt's length is not known before its first sample: %s\n", unsizable)
-		r.Prompter.Resize(Sizing{Uncounted: true})
+		r.Prompter.Resize(checkpoint.Sizing{Uncounted: true})
 		err = nil
 	}
 	if err != nil {
@@ -236,23 +238,23 @@ func (r *run) samples(ctx context.Context, t *task, loaded parse.Loaded) error {
 // judge keeps the warnings among the findings with the result. It returns the
 // finding for which the sample does not count, if there is one, and the cell's
 // failure as an error.
-func (r *run) judge(result *Result, found []check.Finding) (again *check.Finding, err error) {
+func (r *run) judge(result *checkpoint.Result, found []check.Finding) (again *check.Finding, err error) {
 	for _, f := range found {
 		switch {
 		case f.Again:
 			return &f, nil
 		case f.Class != "":
 			return nil, f.Failure()
-		case result.warn(f, false):
+		case addWarning(result, f, false):
 			fmt.Fprintf(r.Log, "# warning: %v: %s\n", result.Cell(), f)
 		}
 	}
 	return nil, nil
 }
 
-// warn adds the finding to the cell's warnings and reports whether it is new:
+// addWarning adds the finding to the cell's warnings and reports whether it is new:
 // of each check one is enough, but for those of the plan, which are as they are.
-func (r *Result) warn(f check.Finding, planned bool) bool {
+func addWarning(r *checkpoint.Result, f check.Finding, planned bool) bool {
 	known := slices.ContainsFunc(r.Warnings, func(w string) bool {
 		return w == f.String() || !planned && strings.HasPrefix(w, f.Check+": ")
 	})
@@ -263,7 +265,7 @@ func (r *Result) warn(f check.Finding, planned bool) bool {
 }
 
 // evidence returns what is known of a cell and its load.
-func (r *run) evidence(result *Result, loaded parse.Loaded) check.Evidence {
+func (r *run) evidence(result *checkpoint.Result, loaded parse.Loaded) check.Evidence {
 	e := r.Known
 	e.NumCtx, e.NumBatch = result.NumCtx, result.NumBatch
 	e.GPU = r.gpu
@@ -289,7 +291,7 @@ func (r *run) promptKey(numCtx int) int {
 }
 
 // ceiling returns the rate above which a sample of the cell is not believed.
-func (r *run) ceiling(result *Result, loaded parse.Loaded) float64 {
+func (r *run) ceiling(result *checkpoint.Result, loaded parse.Loaded) float64 {
 	believed := slices.Clone(r.probes)
 	for _, other := range r.Store.Checkpoint().Results {
 		if other.PromptEvalRate != nil {
@@ -339,10 +341,10 @@ func (r *run) sayCopies() {
 		return
 	}
 	r.said = true
-	cells := make(map[string][]Cell)
+	cells := make(map[string][]cell.Key)
 	var order []string
 	for _, c := range r.Plan {
-		e := r.evidence(&Result{NumCtx: c.Ctx, NumBatch: c.Batch}, parse.Loaded{Warmup: parse.Sample{PromptCached: r.loadedAs.Warmup.PromptCached}})
+		e := r.evidence(&checkpoint.Result{NumCtx: c.Ctx, NumBatch: c.Batch}, parse.Loaded{Warmup: parse.Sample{PromptCached: r.loadedAs.Warmup.PromptCached}})
 		for _, f := range check.Plan(&e) {
 			if cells[f.String()] == nil {
 				order = append(order, f.String())
@@ -351,6 +353,6 @@ func (r *run) sayCopies() {
 		}
 	}
 	for _, text := range order {
-		fmt.Fprintf(r.Log, "# warning: %s: %s\n", Cells(cells[text]), text)
+		fmt.Fprintf(r.Log, "# warning: %s: %s\n", cell.Names(cells[text]), text)
 	}
 }

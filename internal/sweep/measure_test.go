@@ -10,28 +10,30 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
 func TestRunTriesOnceMoreWhenMemoryIsShort(t *testing.T) {
 	for _, class := range []parse.Class{parse.OutOfGPUMemory, parse.ResourceAllocation, parse.OutOfSystemMemory, parse.RunnerCrashed} {
 		f := newFixture(t, t.TempDir())
-		f.fake.loadErrs[Cell{1000, 200}] = []error{&parse.Failure{Class: class, Detail: "no more"}}
-		f.fake.loadErrs[Cell{2000, 100}] = []error{&parse.Failure{Class: class}, &parse.Failure{Class: class, Detail: "no more"}}
+		f.fake.loadErrs[cell.Key{Ctx: 1000, Batch: 200}] = []error{&parse.Failure{Class: class, Detail: "no more"}}
+		f.fake.loadErrs[cell.Key{Ctx: 2000, Batch: 100}] = []error{&parse.Failure{Class: class}, &parse.Failure{Class: class, Detail: "no more"}}
 		summary, _ := f.run(t.Context())
 		require.NoError(t, summary.Usable())
 		assert.Equal(t, 2, f.fake.settled, "the memory is waited for")
-		once, _ := f.Store.Result(Cell{1000, 200})
+		once, _ := f.Store.Result(cell.Key{Ctx: 1000, Batch: 200})
 		assert.Equal(t, 1, once.Retries)
 		assert.False(t, once.Failed())
 		assert.Contains(t, strings.Join(once.Warnings, "|"), "memory given back: loaded at try 2")
-		twice, _ := f.Store.Result(Cell{2000, 100})
+		twice, _ := f.Store.Result(cell.Key{Ctx: 2000, Batch: 100})
 		assert.Equal(t, class, *twice.Error)
 		assert.Equal(t, 1, twice.Retries)
 		assert.Contains(t, f.log.String(), "# ctx=1000/batch=200: "+string(class)+": no more: waiting for the memory to be given back, then trying once more\n")
 	}
 	f := newFixture(t, t.TempDir())
-	f.fake.loadErrs[Cell{1000, 200}] = []error{&parse.Failure{Class: parse.ModelError, Detail: "no"}}
+	f.fake.loadErrs[cell.Key{Ctx: 1000, Batch: 200}] = []error{&parse.Failure{Class: parse.ModelError, Detail: "no"}}
 	f.run(t.Context())
 	assert.Zero(t, f.fake.settled, "a second try would be no use")
 	assert.Len(t, f.fake.loads, 4)
@@ -71,14 +73,14 @@ func TestRunChecksEveryCell(t *testing.T) {
 		}
 	}
 	f.run(t.Context())
-	r, _ := f.Store.Result(Cell{2000, 100})
+	r, _ := f.Store.Result(cell.Key{Ctx: 2000, Batch: 100})
 	assert.Equal(t, parse.PromptTruncated, *r.Error)
 	assert.Equal(t, "truncation: the server read 500 of the prompt's 522 tokens at num_ctx=2000; use a shorter prompt, a larger num_ctx, or {fill: 0.9}, which is sized for each num_ctx", r.Detail)
 
 	f = newFixture(t, t.TempDir())
 	f.fake.alterLoaded = func(l *parse.Loaded) { l.ContextLength = 1000 }
 	f.run(t.Context())
-	r, _ = f.Store.Result(Cell{2000, 100})
+	r, _ = f.Store.Result(cell.Key{Ctx: 2000, Batch: 100})
 	assert.Equal(t, parse.ContextClamped, *r.Error)
 	assert.Contains(t, r.Detail, "asked for num_ctx=2000, in force is 1000")
 	assert.Len(t, f.fake.samples, 2, "no prompt is spent on it")
@@ -90,13 +92,13 @@ func TestRunChecksEveryCell(t *testing.T) {
 		l.Memory = &parse.Memory{GPULayers: 20, Layers: 33}
 	}
 	f.run(t.Context())
-	r, _ = f.Store.Result(Cell{2000, 200})
+	r, _ = f.Store.Result(cell.Key{Ctx: 2000, Batch: 200})
 	assert.False(t, r.Failed(), "a warning fails nothing")
 	require.Len(t, r.Warnings, 3)
 	for i, want := range []string{"num_batch in force: asked for num_batch=200, in force is 100", "spill: ", "other models: also loaded: llama3:8b"} {
 		assert.Contains(t, r.Warnings[i], want)
 	}
-	assert.Equal(t, SettingsVerified, r.Settings)
+	assert.Equal(t, checkpoint.SettingsVerified, r.Settings)
 	assert.Equal(t, 100, r.InForce.NumBatch)
 	assert.Equal(t, &parse.Memory{GPULayers: 20, Layers: 33}, r.Memory)
 	assert.Contains(t, f.log.String(), "# warning: ctx=2000/batch=200: spill: ")
@@ -134,7 +136,7 @@ func TestRunGivesWay(t *testing.T) {
 	assert.ErrorContains(t, summary.Usable(), "other models: loaded again while -exclusive was asked for: llama3:8b; stop what uses it")
 	assert.Len(t, outcomes, 1)
 	assert.Len(t, *pauses, mostPauses)
-	_, known := f.Store.Result(Cell{1000, 100})
+	_, known := f.Store.Result(cell.Key{Ctx: 1000, Batch: 100})
 	assert.False(t, known, "it is no cell's failure")
 
 	f, pauses = begin(100)
@@ -153,7 +155,7 @@ func TestRunGivesWay(t *testing.T) {
 func TestRunLearnsThePromptOnce(t *testing.T) {
 	dir := t.TempDir()
 	f := newFixture(t, dir)
-	f.Prompter.Resize(Sizing{})
+	f.Prompter.Resize(checkpoint.Sizing{})
 	f.Plan = f.Plan[:2]
 	_, _ = f.run(t.Context())
 	sized := len(f.fake.prompts) - 2
@@ -161,7 +163,7 @@ func TestRunLearnsThePromptOnce(t *testing.T) {
 	assert.Equal(t, 522, f.Store.Checkpoint().Sweep.Sizing.FileTokens)
 
 	f = newFixture(t, dir)
-	f.Prompter.Resize(Sizing{})
+	f.Prompter.Resize(checkpoint.Sizing{})
 	_, _ = f.run(t.Context())
 	assert.Len(t, f.fake.prompts, 2, "it goes on without sizing again")
 }
@@ -169,7 +171,7 @@ func TestRunLearnsThePromptOnce(t *testing.T) {
 // TestRunOfAServerWhoseCountsMakeNoSense: a file's prompt is sent all the same.
 func TestRunOfAServerWhoseCountsMakeNoSense(t *testing.T) {
 	f := newFixture(t, t.TempDir())
-	f.Prompter.Resize(Sizing{})
+	f.Prompter.Resize(checkpoint.Sizing{})
 	f.fake.alterSample = func(s *parse.Sample) { s.PromptEvalCount = 400 }
 	summary, _ := f.run(t.Context())
 	require.NoError(t, summary.Usable())
@@ -182,8 +184,8 @@ func TestRunOfAServerWhoseCountsMakeNoSense(t *testing.T) {
 func TestRunRefusesAPromptThatDoesNotFit(t *testing.T) {
 	dir := t.TempDir()
 	f := newFixture(t, dir)
-	f.Prompter.Resize(Sizing{})
-	f.Plan = append([]Cell{{256, 100}}, f.Plan...)
+	f.Prompter.Resize(checkpoint.Sizing{})
+	f.Plan = append([]cell.Key{{Ctx: 256, Batch: 100}}, f.Plan...)
 	summary, outcomes := f.run(t.Context())
 	assert.ErrorContains(t, summary.Usable(), "has 522 tokens, which with num_predict 2 do not fit the smallest num_ctx 256")
 	assert.Len(t, outcomes, 1)
@@ -191,7 +193,7 @@ func TestRunRefusesAPromptThatDoesNotFit(t *testing.T) {
 
 	// Where it is known already, nothing is loaded for that.
 	f = newFixture(t, dir)
-	f.Plan = append([]Cell{{256, 100}}, f.Plan...)
+	f.Plan = append([]cell.Key{{Ctx: 256, Batch: 100}}, f.Plan...)
 	summary, _ = f.run(t.Context())
 	assert.ErrorContains(t, summary.Usable(), "do not fit the smallest num_ctx 256")
 	assert.Empty(t, f.fake.loads)
@@ -199,11 +201,11 @@ func TestRunRefusesAPromptThatDoesNotFit(t *testing.T) {
 
 func TestRunNamesCopiesOnce(t *testing.T) {
 	f := newFixture(t, t.TempDir())
-	f.sweeps(Grid{Ctx: []int{1000, 2000}, Batch: []int{100, 600, 700}})
+	f.sweeps(cell.Grid{Ctx: []int{1000, 2000}, Batch: []int{100, 600, 700}})
 	f.run(t.Context())
 	assert.Equal(t, 1, strings.Count(f.log.String(), "# warning: num_ctx=1000, 2000 with num_batch=600, 700: num_batch in force: num_batch is above the prompt's 522 tokens"))
 	assert.Equal(t, 1, strings.Count(f.log.String(), "is above the prompt's"))
-	r, _ := f.Store.Result(Cell{2000, 700})
+	r, _ := f.Store.Result(cell.Key{Ctx: 2000, Batch: 700})
 	require.Len(t, r.Warnings, 1)
 	assert.Contains(t, r.Warnings[0], "num_batch is above the prompt's 522 tokens")
 }
@@ -213,7 +215,7 @@ func TestRunUnloadsBetweenTwoLoadsOfACell(t *testing.T) {
 	f.Plan = f.Plan[:1]
 	f.Repeat, f.Rounds = 3, true
 	f.run(t.Context())
-	assert.Equal(t, []Cell{{1000, 100}, {1000, 100}, {1000, 100}}, f.fake.loads)
+	assert.Equal(t, []cell.Key{{Ctx: 1000, Batch: 100}, {Ctx: 1000, Batch: 100}, {Ctx: 1000, Batch: 100}}, f.fake.loads)
 	assert.Equal(t, 1+2, f.fake.unloaded)
 }
 
@@ -221,7 +223,7 @@ func TestRunInRounds(t *testing.T) {
 	dir := t.TempDir()
 	f := newFixture(t, dir)
 	f.Repeat, f.Rounds = 2, true
-	f.fake.loadErrs[Cell{1000, 200}] = []error{&parse.Failure{Class: parse.ModelError, Detail: "no"}}
+	f.fake.loadErrs[cell.Key{Ctx: 1000, Batch: 200}] = []error{&parse.Failure{Class: parse.ModelError, Detail: "no"}}
 	f.RetryFailed = true
 	var names []string
 	summary := f.Run(t.Context(), func(name string, measure func() Outcome) {
@@ -235,19 +237,19 @@ func TestRunInRounds(t *testing.T) {
 		"ctx=1000/batch=100/round=1", "ctx=1000/batch=200/round=1", "ctx=2000/batch=100/round=1", "ctx=2000/batch=200/round=1",
 		"ctx=1000/batch=100/round=2", "ctx=2000/batch=100/round=2", "ctx=2000/batch=200/round=2",
 	}, names)
-	assert.Equal(t, []Cell{{1000, 100}, {2000, 100}, {2000, 200}, {1000, 100}, {2000, 100}}, f.fake.samples)
+	assert.Equal(t, []cell.Key{{Ctx: 1000, Batch: 100}, {Ctx: 2000, Batch: 100}, {Ctx: 2000, Batch: 200}, {Ctx: 1000, Batch: 100}, {Ctx: 2000, Batch: 100}}, f.fake.samples)
 	assert.Equal(t, 5, len(f.fake.loads)-1, "a cell that failed is not tried in every round")
 	assert.Equal(t, 1, summary.Missing)
 
 	f = newFixture(t, dir)
 	f.Repeat, f.Rounds = 2, true
 	f.run(t.Context())
-	assert.Equal(t, []Cell{{2000, 200}}, f.fake.samples, "it goes on where it ended")
+	assert.Equal(t, []cell.Key{{Ctx: 2000, Batch: 200}}, f.fake.samples, "it goes on where it ended")
 }
 
 func TestRunEndsWithAnErrorOfSettling(t *testing.T) {
 	f := newFixture(t, t.TempDir())
-	f.fake.loadErrs[Cell{1000, 100}] = []error{&parse.Failure{Class: parse.OutOfGPUMemory}}
+	f.fake.loadErrs[cell.Key{Ctx: 1000, Batch: 100}] = []error{&parse.Failure{Class: parse.OutOfGPUMemory}}
 	f.fake.settleErr = errors.New("disk on fire")
 	summary, _ := f.run(t.Context())
 	assert.EqualError(t, summary.Usable(), "disk on fire")

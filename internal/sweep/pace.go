@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
@@ -22,9 +23,9 @@ func (p Pace) Time(loads, prompts int) time.Duration {
 	return time.Duration(loads)*p.Load + time.Duration(prompts)*p.Prompt
 }
 
-// Pace returns that of the cells in the checkpoint, and false where none has
+// PaceOf returns that of the cells in the checkpoint, and false where none has
 // durations, as an older tool's.
-func (cp *Checkpoint) Pace() (Pace, bool) {
+func PaceOf(cp *checkpoint.Checkpoint) (Pace, bool) {
 	var t timings
 	for i := range cp.Results {
 		r := &cp.Results[i]

@@ -7,6 +7,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
@@ -46,14 +48,14 @@ func TestTimingsKeepLoadsApart(t *testing.T) {
 }
 
 func TestPaceOfACheckpoint(t *testing.T) {
-	cp := &Checkpoint{Results: []Result{
+	cp := &checkpoint.Checkpoint{Results: []checkpoint.Result{
 		{Warmup: &parse.Sample{TotalDuration: 90 * time.Second}, Samples: []parse.Sample{{Wall: 40 * time.Second}, {Wall: 38 * time.Second}}},
 		{}, // an older tool's
 	}}
-	pace, ok := cp.Pace()
+	pace, ok := PaceOf(cp)
 	assert.True(t, ok)
 	assert.Equal(t, Pace{Load: 90 * time.Second, Prompt: 39 * time.Second, Basis: "as measured before"}, pace)
-	_, ok = (&Checkpoint{Results: []Result{{}}}).Pace()
+	_, ok = PaceOf((&checkpoint.Checkpoint{Results: []checkpoint.Result{{}}}))
 	assert.False(t, ok)
 }
 
@@ -61,7 +63,7 @@ func TestPaceOfACheckpoint(t *testing.T) {
 // of what failed.
 func TestOnProgress(t *testing.T) {
 	f := newFixture(t, t.TempDir())
-	f.fake.errs[Cell{2000, 100}] = []error{
+	f.fake.errs[cell.Key{Ctx: 2000, Batch: 100}] = []error{
 		&parse.Failure{Class: parse.OutOfGPUMemory, Detail: "no"}, &parse.Failure{Class: parse.OutOfGPUMemory, Detail: "no"},
 	}
 	var told []Progress
@@ -73,7 +75,7 @@ func TestOnProgress(t *testing.T) {
 	assert.False(t, told[3].Begins)
 	assert.Equal(t, 2, told[3].Number)
 	assert.Equal(t, 1200.0, told[3].Last)
-	assert.Equal(t, Cell{1000, 200}, told[3].Best.Cell())
+	assert.Equal(t, cell.Key{Ctx: 1000, Batch: 200}, told[3].Best.Cell())
 	assert.Equal(t, 10*time.Second, told[3].Elapsed)
 	assert.Equal(t, 10*time.Second, told[3].Left)
 	assert.Equal(t, 1, told[7].Failed)

@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 )
 
 // Progress is how far a run has come. It is told when a cell begins and when it
@@ -11,10 +14,10 @@ import (
 type Progress struct {
 	Name          string // of the cell: that of its subtest
 	Begins        bool
-	Number, Cells int     // the cell's place in the plan, or in a search how many cells are known; and of how many
-	Last          float64 // tokens per second of this cell, 0 where it has none (yet)
-	Best          *Result // with the highest rate so far, nil while none has one
-	Failed        int     // cells in the checkpoint, those of earlier runs among them
+	Number, Cells int                // the cell's place in the plan, or in a search how many cells are known; and of how many
+	Last          float64            // tokens per second of this cell, 0 where it has none (yet)
+	Best          *checkpoint.Result // with the highest rate so far, nil while none has one
+	Failed        int                // cells in the checkpoint, those of earlier runs among them
 	Elapsed       time.Duration
 	// Left is the time still to come, at most, and LeftLeast at least, where Known says that it
 	// is known. They differ in a search, which does not know how many cells it needs.
@@ -33,7 +36,7 @@ func (r *run) begin() Choice {
 	}
 	lacking := 0
 	for _, c := range r.Plan {
-		if r.state.Known[c].open(r.Repeat) {
+		if r.state.Known[c].Open(r.Repeat) {
 			lacking++
 		}
 	}
@@ -61,7 +64,7 @@ func (r *run) left() (time.Duration, string) {
 	pace := r.pace()
 	prompts := 0
 	for _, c := range r.Plan {
-		if known := r.state.Known[c]; known.open(r.want) {
+		if known := r.state.Known[c]; known.Open(r.want) {
 			prompts += r.want - len(known.Rates)
 		}
 	}
@@ -91,14 +94,14 @@ func (r *run) expected() Range {
 			open++
 		}
 	}
-	return r.ahead.Widened(r.Store.Checkpoint().Noise(), open)
+	return r.ahead.Widened(Noise(r.Store.Checkpoint()), open)
 }
 
 // pace returns that of this run, else of the checkpoint, else an assumption.
 func (r *run) pace() Pace {
 	pace, ok := r.timings.pace("as measured in this run")
 	if !ok {
-		pace, ok = r.Store.Checkpoint().Pace()
+		pace, ok = PaceOf(r.Store.Checkpoint())
 	}
 	if !ok {
 		pace = AssumedPace
@@ -131,7 +134,7 @@ func (r *run) tellBegin(s step) {
 }
 
 // tellEnd tells of a step that was gone through. What failed is said in words in any case.
-func (r *run) tellEnd(s step, result Result) {
+func (r *run) tellEnd(s step, result checkpoint.Result) {
 	p := r.progress(s)
 	what := ""
 	if result.Failed() {
@@ -151,7 +154,7 @@ func (r *run) tellEnd(s step, result Result) {
 
 // progress returns how far the run has come with a step.
 func (r *run) progress(s step) Progress {
-	p := Progress{Name: s.name, Number: r.number(s.Cell), Cells: len(r.Plan), Elapsed: r.since(r.start)}
+	p := Progress{Name: s.name, Number: r.number(s.Key), Cells: len(r.Plan), Elapsed: r.since(r.start)}
 	cp := r.Store.Checkpoint()
 	for i := range cp.Results {
 		switch result := &cp.Results[i]; {
@@ -211,7 +214,7 @@ func (p Progress) ETA(since time.Duration, round func(time.Duration) time.Durati
 
 // number is the cell's place in the plan or, in a search, how many cells are
 // known with it.
-func (r *run) number(c Cell) int {
+func (r *run) number(c cell.Key) int {
 	if r.counts {
 		return slices.Index(r.Plan, c) + 1
 	}

@@ -3,78 +3,29 @@ package sweep
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"strings"
 	"unicode/utf8"
 
-	"gopkg.in/yaml.v3"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
+	"github.com/ollama-sweep/ollama-sweep/internal/config"
 )
-
-// Prompt says what is sent in each measurement: the text of a file, or a text
-// of our own of so many tokens, or one that fills so much of num_ctx.
-type Prompt struct {
-	File   string
-	Tokens int     // the server's template included
-	Fill   float64 // part of num_ctx, above 0 and below 1
-}
-
-// String describes the prompt as a config has it, a file by its name alone, since its
-// folder is another on each machine.
-func (p Prompt) String() string {
-	switch {
-	case p.File != "":
-		return filepath.Base(p.File)
-	case p.Fill > 0:
-		return fmt.Sprintf("{fill: %v}", p.Fill)
-	}
-	return fmt.Sprintf("{tokens: %d}", p.Tokens)
-}
-
-// promptForm is how a prompt is written.
-const promptForm = "a file's name, {tokens: 8192}, or {fill: 0.9} of num_ctx"
-
-// UnmarshalYAML reads a file name, `{tokens: 8192}` or `{fill: 0.9}`.
-func (p *Prompt) UnmarshalYAML(n *yaml.Node) error {
-	*p = Prompt{}
-	if n.Kind == yaml.ScalarNode {
-		return decodeValue(n, &p.File)
-	}
-	return mapping(n, map[string]any{"tokens": &p.Tokens, "fill": &p.Fill}, promptForm)
-}
-
-func (p Prompt) check() error {
-	switch {
-	case p == Prompt{}:
-		return errors.New("missing: write " + promptForm)
-	case p.File != "":
-		return readable(p.File)
-	case p.Tokens != 0 && p.Fill != 0:
-		return errors.New("tokens and fill exclude each other: leave one out")
-	case p.Tokens < 0:
-		return wrongPart(".tokens", "tokens %d must be 1 or more, like 8192", p.Tokens)
-	case p.Tokens == 0 && (!(p.Fill > 0) || p.Fill >= 1):
-		return wrongPart(".fill", "fill %v must lie above 0 and below 1, like 0.9", p.Fill)
-	}
-	return nil
-}
 
 // Prompter makes the prompts of a sweep. Each starts with text of its own,
 // because a server evaluates a prompt that begins like one before only in part,
 // yet counts it whole.
 type Prompter struct {
-	spec       Prompt
+	spec       config.Prompt
 	numPredict int
 	text       string // of the file
-	sizing     Sizing
+	sizing     checkpoint.Sizing
 }
 
 // NewPrompter reads the prompt's file, if it has one.
-func NewPrompter(spec Prompt, numPredict int) (*Prompter, error) {
+func NewPrompter(spec config.Prompt, numPredict int) (*Prompter, error) {
 	p := &Prompter{spec: spec, numPredict: numPredict}
 	if spec.File == "" {
 		return p, nil
@@ -113,7 +64,7 @@ func (p *Prompter) Warmup(numBatch int) func() string {
 	if numBatch > 0 {
 		most = min(most, numBatch)
 	}
-	if n := p.sizing.words(float64(most)); p.Sized() && n > 0 {
+	if n := p.sizing.Words(float64(most)); p.Sized() && n > 0 {
 		return started(ourWords(n))
 	}
 	word := -1
@@ -126,7 +77,7 @@ func (p *Prompter) Tokens(numCtx int) int {
 	if p.text != "" {
 		return p.sizing.FileTokens
 	}
-	return int(math.Round(p.sizing.tokens(p.sizing.words(p.target(numCtx)))))
+	return int(math.Round(p.sizing.Tokens(p.sizing.Words(p.target(numCtx)))))
 }
 
 // target is the length asked for, in tokens.
@@ -146,7 +97,7 @@ func (p *Prompter) Prompts(numCtx int) (func() string, error) {
 	if p.text != "" {
 		return started(p.text), nil
 	}
-	n := p.sizing.words(p.target(numCtx))
+	n := p.sizing.Words(p.target(numCtx))
 	if n < 1 {
 		return nil, fmt.Errorf("a prompt of %.0f tokens has no room for text: the server's template and the prompt's own start take %.0f", p.target(numCtx), p.sizing.Fixed)
 	}

@@ -8,6 +8,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/config"
 )
 
 // byteTokens counts as a vocabulary of bytes does in which a space is three.
@@ -23,7 +25,7 @@ func TestPromptOfTokens(t *testing.T) {
 		func(s string) int { return len(strings.Fields(s)) },
 		func(s string) int { return 40 + len(s)/4 },
 	} {
-		p, err := NewPrompter(Prompt{Tokens: 960}, 2)
+		p, err := NewPrompter(config.Prompt{Tokens: 960}, 2)
 		require.NoError(t, err)
 		require.False(t, p.Sized())
 		require.NoError(t, p.Size(4096, 4096, counting(count)))
@@ -41,7 +43,7 @@ func TestPromptOfTokens(t *testing.T) {
 }
 
 func TestPromptFillsContext(t *testing.T) {
-	p, err := NewPrompter(Prompt{Fill: 0.5}, 2)
+	p, err := NewPrompter(config.Prompt{Fill: 0.5}, 2)
 	require.NoError(t, err)
 	require.NoError(t, p.Size(1024, 1024, counting(byteTokens)))
 	for _, ctx := range []int{1024, 4096, 65536} {
@@ -57,7 +59,7 @@ func TestPromptOfAFile(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "p")
 	require.NoError(t, os.WriteFile(file, []byte("\n some text\n"), 0o644))
-	p, err := NewPrompter(Prompt{File: file}, 2)
+	p, err := NewPrompter(config.Prompt{File: file}, 2)
 	require.NoError(t, err)
 	prompts, err := p.Prompts(1)
 	require.NoError(t, err)
@@ -67,25 +69,25 @@ func TestPromptOfAFile(t *testing.T) {
 	assert.Len(t, b, len(a))
 
 	require.NoError(t, os.WriteFile(file, []byte(" \n"), 0o644))
-	_, err = NewPrompter(Prompt{File: file}, 2)
+	_, err = NewPrompter(config.Prompt{File: file}, 2)
 	assert.ErrorContains(t, err, "is empty")
-	_, err = NewPrompter(Prompt{File: dir}, 2)
+	_, err = NewPrompter(config.Prompt{File: dir}, 2)
 	assert.ErrorContains(t, err, "reading prompt")
 }
 
 func TestPromptIdentity(t *testing.T) {
-	sha := func(spec Prompt) string {
+	sha := func(spec config.Prompt) string {
 		p, err := NewPrompter(spec, 2)
 		require.NoError(t, err)
 		return p.SHA256()
 	}
-	assert.Equal(t, sha(Prompt{Tokens: 5}), sha(Prompt{Tokens: 5}))
-	assert.NotEqual(t, sha(Prompt{Tokens: 5}), sha(Prompt{Tokens: 6}))
-	assert.NotEqual(t, sha(Prompt{Tokens: 5}), sha(Prompt{Fill: 0.5}))
+	assert.Equal(t, sha(config.Prompt{Tokens: 5}), sha(config.Prompt{Tokens: 5}))
+	assert.NotEqual(t, sha(config.Prompt{Tokens: 5}), sha(config.Prompt{Tokens: 6}))
+	assert.NotEqual(t, sha(config.Prompt{Tokens: 5}), sha(config.Prompt{Fill: 0.5}))
 }
 
 func TestPromptCantBeSizedByAnOddServer(t *testing.T) {
-	p, err := NewPrompter(Prompt{Tokens: 5}, 2)
+	p, err := NewPrompter(config.Prompt{Tokens: 5}, 2)
 	require.NoError(t, err)
 	err = p.Size(1000, 1000, counting(func(string) int { return 10 }))
 	assert.ErrorContains(t, err, "the server counts 10 tokens in a prompt of 2 words and 10 in one of 18")
@@ -115,7 +117,7 @@ func TestOwnStart(t *testing.T) {
 }
 
 func TestPromptString(t *testing.T) {
-	assert.Equal(t, "{tokens: 400}", Prompt{Tokens: 400}.String())
-	assert.Equal(t, "{fill: 0.9}", Prompt{Fill: 0.9}.String())
-	assert.Equal(t, "long.txt", Prompt{File: "/data/prompts/long.txt"}.String())
+	assert.Equal(t, "{tokens: 400}", config.Prompt{Tokens: 400}.String())
+	assert.Equal(t, "{fill: 0.9}", config.Prompt{Fill: 0.9}.String())
+	assert.Equal(t, "long.txt", config.Prompt{File: "/data/prompts/long.txt"}.String())
 }

@@ -1,11 +1,11 @@
 package sweep
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
 	"maps"
-	"time"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 )
 
 // redo is the strategy of a run that measures again what the checkpoint holds: every cell
@@ -28,7 +28,7 @@ func (d redo) Next(s State) Choice {
 
 // redoes reports whether the checkpoint still holds what an earlier run has measured of the
 // cell, which this one is to replace.
-func (r *run) redoes(c Cell) bool {
+func (r *run) redoes(c cell.Key) bool {
 	_, measured := r.Store.Result(c)
 	return r.Redo && measured && !r.redone[c]
 }
@@ -46,15 +46,15 @@ func (r *run) beginRedo() {
 }
 
 // keepOld has the cell that the caller passes over stay as it is.
-func (r *run) keepOld(c Cell) {
+func (r *run) keepOld(c cell.Key) {
 	if result, ok := r.Store.Result(c); ok && r.Redo {
-		r.state.Known[c] = result.known()
+		r.state.Known[c] = result.Known()
 		r.redone[c] = true
 	}
 }
 
 // put saves a result of the plan, or holds it back where it is a failure that may be the server's.
-func (r *run) put(result Result) error {
+func (r *run) put(result checkpoint.Result) error {
 	replaces := r.redoes(result.Cell())
 	if r.Redo {
 		r.redone[result.Cell()] = true
@@ -73,12 +73,12 @@ func (r *run) put(result Result) error {
 
 // store saves a result of the plan. Before the first one that replaces an earlier run's, the
 // checkpoint is copied: nothing that was measured is lost.
-func (r *run) store(result Result, replaces bool) error {
+func (r *run) store(result checkpoint.Result, replaces bool) error {
 	if c := result.Cell(); replaces {
 		if err := r.copyOnce(); err != nil {
 			return err
 		}
-		if n := r.Store.forget(c); n > 0 {
+		if n := r.Store.Forget(c); n > 0 {
 			fmt.Fprintf(r.Log, "# %v: %d samples that confirmed the old ones are removed too; the next run without -run takes new ones\n", c, n)
 		}
 	}
@@ -89,7 +89,7 @@ func (r *run) copyOnce() error {
 	if r.copied {
 		return nil
 	}
-	name, err := r.Store.copyAside(r.Now())
+	name, err := r.Store.CopyAside(r.Now())
 	if err != nil {
 		return err
 	}
@@ -100,58 +100,18 @@ func (r *run) copyOnce() error {
 
 // answer is what a search holds for the best in the end. After a redo it is asked anew, as
 // the next run would do: its old answer rests on figures that are replaced.
-func (r *run) answer(choice Choice) *Answer {
+func (r *run) answer(choice Choice) *checkpoint.Answer {
 	if !r.Redo || r.Strategy == nil {
 		return choice.Answer
 	}
 	cp := r.Store.Checkpoint()
 	known := cp.Known()
 	for c := range cp.Pruned() {
-		known[c] = Known{Closed: true}
+		known[c] = checkpoint.Known{Closed: true}
 	}
 	found := r.Strategy.Next(State{Plan: r.Plan, Known: known}).Answer
 	if found != nil {
 		r.done = found.Done
 	}
 	return found
-}
-
-// copyAside copies the file to a name with the time in it, as -fresh would give it, and
-// returns that.
-func (s *Store) copyAside(now time.Time) (string, error) {
-	name := asideName(s.path, now)
-	var data bytes.Buffer
-	err := s.encode(&data)
-	if err == nil {
-		err = s.copyTo(name, data.Bytes())
-	}
-	if err != nil {
-		return "", fmt.Errorf("copying the checkpoint before a cell of it is replaced: %w", err)
-	}
-	return name, nil
-}
-
-// forget removes what rests on a cell's old samples and counts with its new ones: what a
-// search has found, and what was measured again of it in turns with others, the other side of a
-// baseline among it, whose number it returns. A reference and a host's cells are compared among
-// themselves and stay. The change is saved with the next result.
-func (s *Store) forget(c Cell) (confirmations int) {
-	s.Found(nil)
-	remeasured, lines := s.cp.Remeasured[:0], s.remeasured[:0]
-	for i, r := range s.cp.Remeasured {
-		if r.Purpose == Confirm && r.Cell() == c || r.Purpose == Baseline && (r.Cell() == c || r.Cell() == Cell{Ctx: c.Ctx}) {
-			confirmations++
-			continue
-		}
-		remeasured, lines = append(remeasured, r), append(lines, s.remeasured[i])
-	}
-	s.cp.Remeasured, s.remeasured, s.whole = remeasured, lines, true
-	return confirmations
-}
-
-func (c *Config) checkRedo() error {
-	if c.Redo && c.Fresh == FreshAlways {
-		return errors.New("fresh puts all that is measured aside, which leaves nothing to measure again: leave out one of the two")
-	}
-	return nil
 }

@@ -11,6 +11,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
+	"github.com/ollama-sweep/ollama-sweep/internal/config"
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
@@ -38,7 +41,7 @@ func newRedo(t *testing.T, dir string, repeat int) *fixture {
 	f := newFixture(t, dir)
 	f.Repeat, f.Redo, f.Filtered = repeat, true, true
 	f.fake.clock = noon.Add(time.Hour)
-	f.fake.rate = func(c Cell) float64 { return 1.1 * float64(c.Ctx+c.Batch) }
+	f.fake.rate = func(c cell.Key) float64 { return 1.1 * float64(c.Ctx+c.Batch) }
 	return f
 }
 
@@ -64,16 +67,16 @@ func (f *fixture) copies(t *testing.T) []string {
 func TestRedoMeasuresNamedCellsAgain(t *testing.T) {
 	dir := t.TempDir()
 	before := sweptBefore(t, dir, 2)
-	old, err := Decode(before)
+	old, err := checkpoint.Decode(before)
 	require.NoError(t, err)
 	f := newRedo(t, dir, 2)
 	summary, outcomes := f.only(t.Context(), "ctx=1000/batch=200", "ctx=2000/batch=100")
 	require.NoError(t, summary.Usable())
 	assert.Len(t, outcomes, 2)
-	assert.Equal(t, []Cell{{1000, 200}, {2000, 100}}, f.fake.loads, "each with a load of its own")
+	assert.Equal(t, []cell.Key{{Ctx: 1000, Batch: 200}, {Ctx: 2000, Batch: 100}}, f.fake.loads, "each with a load of its own")
 	assert.Equal(t, Summary{Planned: 4, Measured: 2, Stood: 4, Elapsed: 12 * time.Second}, summary)
 
-	cp, err := Load(f.Store.Path())
+	cp, err := checkpoint.Load(f.Store.Path())
 	require.NoError(t, err)
 	require.Len(t, cp.Results, 4)
 	assert.Equal(t, old.Results[0], cp.Results[0])
@@ -95,7 +98,7 @@ func TestRedoMeasuresNamedCellsAgain(t *testing.T) {
 
 	f = newRedo(t, dir, 2)
 	f.only(t.Context(), "ctx=2000/batch=100")
-	assert.Equal(t, []Cell{{2000, 100}}, f.fake.loads, "and each time anew")
+	assert.Equal(t, []cell.Key{{Ctx: 2000, Batch: 100}}, f.fake.loads, "and each time anew")
 	assert.Len(t, f.copies(t), 2)
 }
 
@@ -129,11 +132,11 @@ func TestRedoKeepsTheOldUntilTheNew(t *testing.T) {
 	}{
 		{"interrupt in the load", func(f *fixture, cancel context.CancelFunc) {
 			f.fake.alterLoaded = func(*parse.Loaded) { cancel() }
-			f.fake.loadErrs[Cell{1000, 200}] = []error{context.Canceled}
+			f.fake.loadErrs[cell.Key{Ctx: 1000, Batch: 200}] = []error{context.Canceled}
 		}, ErrInterrupted, 0},
 		{"interrupt after the first sample", func(f *fixture, cancel context.CancelFunc) {
 			f.fake.onSample = cancel
-			f.fake.errs[Cell{1000, 200}] = []error{nil, context.Canceled}
+			f.fake.errs[cell.Key{Ctx: 1000, Batch: 200}] = []error{nil, context.Canceled}
 		}, ErrInterrupted, 1},
 		{"budget of time", func(f *fixture, _ context.CancelFunc) { f.BudgetEnd = noon }, ErrBudget, 0},
 		{"budget of cells", func(f *fixture, _ context.CancelFunc) { f.BudgetCells = 1 }, ErrBudget, 2},
@@ -152,9 +155,9 @@ func TestRedoKeepsTheOldUntilTheNew(t *testing.T) {
 				assert.Empty(t, f.copies(t))
 				return
 			}
-			cp, err := Load(f.Store.Path())
+			cp, err := checkpoint.Load(f.Store.Path())
 			require.NoError(t, err)
-			old, err := Decode(before)
+			old, err := checkpoint.Decode(before)
 			require.NoError(t, err)
 			require.Len(t, cp.Results[1].Samples, test.new)
 			assert.InDelta(t, 1320, *cp.Results[1].PromptEvalRate, 0.1)
@@ -166,7 +169,7 @@ func TestRedoKeepsTheOldUntilTheNew(t *testing.T) {
 			f = newRedo(t, dir, 2)
 			summary, _ = f.only(t.Context(), named...)
 			require.NoError(t, summary.Usable())
-			assert.Equal(t, []Cell{{1000, 200}, {2000, 100}}, f.fake.loads, "the same command measures all again")
+			assert.Equal(t, []cell.Key{{Ctx: 1000, Batch: 200}, {Ctx: 2000, Batch: 100}}, f.fake.loads, "the same command measures all again")
 		})
 	}
 }
@@ -175,10 +178,10 @@ func TestRedoStopsWithoutACopy(t *testing.T) {
 	dir := t.TempDir()
 	sweptBefore(t, dir, 1)
 	f := newRedo(t, dir, 1)
-	f.Store.path = filepath.Join(dir, "gone", FileName)
+	require.NoError(t, os.RemoveAll(dir))
 	summary, _ := f.only(t.Context(), "ctx=1000/batch=200")
 	assert.ErrorContains(t, summary.Stop, "copying the checkpoint before a cell of it is replaced: ")
-	r, _ := f.Store.Result(Cell{1000, 200})
+	r, _ := f.Store.Result(cell.Key{Ctx: 1000, Batch: 200})
 	assert.InDelta(t, 1200, *r.PromptEvalRate, 0.1, "the old sample stays")
 	assert.Empty(t, f.bench)
 }
@@ -186,19 +189,19 @@ func TestRedoStopsWithoutACopy(t *testing.T) {
 func TestRedoOfFailures(t *testing.T) {
 	dir := t.TempDir()
 	f := newFixture(t, dir)
-	f.outOfMemory(parse.OutOfGPUMemory, 2, Cell{1000, 200})
+	f.outOfMemory(parse.OutOfGPUMemory, 2, cell.Key{Ctx: 1000, Batch: 200})
 	f.run(t.Context())
 
 	f = newRedo(t, dir, 1)
-	f.outOfMemory(parse.OutOfGPUMemory, 2, Cell{2000, 100})
+	f.outOfMemory(parse.OutOfGPUMemory, 2, cell.Key{Ctx: 2000, Batch: 100})
 	summary, outcomes := f.only(t.Context(), "ctx=1000/batch=200", "ctx=2000/batch=100")
 	require.NoError(t, summary.Usable())
 	assert.Equal(t, Outcome{}, outcomes["ctx=1000/batch=200"])
 	assert.Equal(t, "CUDA OOM: cudaMalloc failed: out of memory", outcomes["ctx=2000/batch=100"].Skip)
-	cp, err := Load(f.Store.Path())
+	cp, err := checkpoint.Load(f.Store.Path())
 	require.NoError(t, err)
-	assert.InDelta(t, 1320, *cp.Result(Cell{1000, 200}).PromptEvalRate, 0.1)
-	failed := cp.Result(Cell{2000, 100})
+	assert.InDelta(t, 1320, *cp.Result(cell.Key{Ctx: 1000, Batch: 200}).PromptEvalRate, 0.1)
+	failed := cp.Result(cell.Key{Ctx: 2000, Batch: 100})
 	assert.Equal(t, parse.OutOfGPUMemory, *failed.Error)
 	assert.Empty(t, failed.Samples, "a failure replaces the old samples")
 	require.Len(t, f.copies(t), 1)
@@ -212,12 +215,12 @@ func TestRedoAndPruning(t *testing.T) {
 		if redo {
 			f = newRedo(t, dir, 1)
 		}
-		f.Store = openStore(t, dir, Header{Model: "m", NumCtx: []int{1000, 2000}, NumBatch: []int{100, 200}, Prune: true})
+		f.Store = openStore(t, dir, checkpoint.Header{Model: "m", NumCtx: []int{1000, 2000}, NumBatch: []int{100, 200}, Prune: true})
 		f.Prune = true
 		return f
 	}
 	f := pruning(false)
-	f.outOfMemory(parse.OutOfGPUMemory, 2, Cell{1000, 200})
+	f.outOfMemory(parse.OutOfGPUMemory, 2, cell.Key{Ctx: 1000, Batch: 200})
 	summary, _ := f.run(t.Context())
 	require.Equal(t, 1, summary.Pruned)
 
@@ -225,16 +228,16 @@ func TestRedoAndPruning(t *testing.T) {
 	search := &scripted{}
 	f.Strategy = search
 	summary, outcomes := f.only(t.Context(), "ctx=2000/batch=100", "ctx=2000/batch=200")
-	assert.Equal(t, []Cell{{2000, 100}}, f.fake.loads)
+	assert.Equal(t, []cell.Key{{Ctx: 2000, Batch: 100}}, f.fake.loads)
 	assert.Contains(t, outcomes["ctx=2000/batch=200"].Skip, "pruned: it needs at least the memory of ctx=1000/batch=200")
 	assert.Equal(t, 1, summary.Pruned)
 	assert.Zero(t, summary.Missing)
 	require.Len(t, search.asked, 1, "for its answer alone")
-	assert.Equal(t, Known{Closed: true}, search.asked[0].Known[Cell{2000, 200}])
+	assert.Equal(t, checkpoint.Known{Closed: true}, search.asked[0].Known[cell.Key{Ctx: 2000, Batch: 200}])
 
 	f = pruning(true)
 	_, outcomes = f.only(t.Context(), "ctx=1000/batch=200", "ctx=2000/batch=200")
-	assert.Equal(t, []Cell{{1000, 200}, {2000, 200}}, f.fake.loads, "once that works, it is measured")
+	assert.Equal(t, []cell.Key{{Ctx: 1000, Batch: 200}, {Ctx: 2000, Batch: 200}}, f.fake.loads, "once that works, it is measured")
 	assert.Equal(t, Outcome{}, outcomes["ctx=2000/batch=200"])
 }
 
@@ -246,7 +249,7 @@ func TestRedoInRounds(t *testing.T) {
 	summary, outcomes := f.only(t.Context(), "ctx=1000/batch=200/round=1", "ctx=2000/batch=100/round=1", "ctx=1000/batch=200/round=2", "ctx=2000/batch=100/round=2")
 	require.NoError(t, summary.Usable())
 	assert.Len(t, outcomes, 4)
-	assert.Equal(t, []Cell{{1000, 200}, {2000, 100}, {1000, 200}, {2000, 100}}, f.fake.loads)
+	assert.Equal(t, []cell.Key{{Ctx: 1000, Batch: 200}, {Ctx: 2000, Batch: 100}, {Ctx: 1000, Batch: 200}, {Ctx: 2000, Batch: 100}}, f.fake.loads)
 	for i, r := range f.Store.Checkpoint().Results {
 		want := float64(r.NumCtx + r.NumBatch)
 		if i == 1 || i == 2 {
@@ -264,10 +267,10 @@ func TestRedoOfTheLoadedCell(t *testing.T) {
 	sweptBefore(t, dir, 1)
 	f := newRedo(t, dir, 1)
 	f.ReferenceEvery = 1
-	require.NoError(t, f.Store.Remeasure(Remeasured{Purpose: Reference, Result: measured(1000, 200, 1)}, false))
+	require.NoError(t, f.Store.Remeasure(checkpoint.Remeasured{Purpose: checkpoint.Reference, Result: measured(1000, 200, 1)}, false))
 	f.only(t.Context(), "ctx=1000/batch=100", "ctx=1000/batch=200")
-	assert.Equal(t, []Cell{{1000, 100}, {1000, 200}, {1000, 200}, {1000, 200}}, f.fake.loads)
-	assert.Equal(t, []Purpose{Reference, Reference, Reference}, purposes(f.Store.Checkpoint()), "the drift is measured on")
+	assert.Equal(t, []cell.Key{{Ctx: 1000, Batch: 100}, {Ctx: 1000, Batch: 200}, {Ctx: 1000, Batch: 200}, {Ctx: 1000, Batch: 200}}, f.fake.loads)
+	assert.Equal(t, []checkpoint.Purpose{checkpoint.Reference, checkpoint.Reference, checkpoint.Reference}, purposes(f.Store.Checkpoint()), "the drift is measured on")
 }
 
 // TestRedoForgetsConfirmations has the leading cell confirmed, and failing at that: this
@@ -275,36 +278,36 @@ func TestRedoOfTheLoadedCell(t *testing.T) {
 func TestRedoForgetsConfirmations(t *testing.T) {
 	dir := t.TempDir()
 	sweptBefore(t, dir, 1)
-	again := func(p Purpose, ctx, batch int) {
-		s := openStore(t, dir, Header{Model: "m", NumCtx: []int{1000, 2000}, NumBatch: []int{100, 200}})
-		require.NoError(t, s.Remeasure(Remeasured{Purpose: p, Result: measured(ctx, batch, 5)}, false))
+	again := func(p checkpoint.Purpose, ctx, batch int) {
+		s := openStore(t, dir, checkpoint.Header{Model: "m", NumCtx: []int{1000, 2000}, NumBatch: []int{100, 200}})
+		require.NoError(t, s.Remeasure(checkpoint.Remeasured{Purpose: p, Result: measured(ctx, batch, 5)}, false))
 	}
-	again(Reference, 2000, 200)
-	again(Confirm, 2000, 200)
-	again(Confirm, 2000, 100)
-	again(Baseline, 2000, 200)
-	again(Baseline, 2000, 0)
-	again(Confirm, 2000, 200)
+	again(checkpoint.Reference, 2000, 200)
+	again(checkpoint.Confirm, 2000, 200)
+	again(checkpoint.Confirm, 2000, 100)
+	again(checkpoint.Baseline, 2000, 200)
+	again(checkpoint.Baseline, 2000, 0)
+	again(checkpoint.Confirm, 2000, 200)
 	f := newRedo(t, dir, 1)
 	f.only(t.Context(), "ctx=2000/batch=200")
 	assert.Contains(t, f.log.String(), "# ctx=2000/batch=200: 4 samples that confirmed the old ones are removed too; ")
-	cp, err := Load(f.Store.Path())
+	cp, err := checkpoint.Load(f.Store.Path())
 	require.NoError(t, err)
-	assert.Equal(t, []Purpose{Reference, Confirm}, purposes(cp))
-	assert.Equal(t, Cell{2000, 100}, cp.Remeasured[1].Cell(), "that of another cell stays")
+	assert.Equal(t, []checkpoint.Purpose{checkpoint.Reference, checkpoint.Confirm}, purposes(cp))
+	assert.Equal(t, cell.Key{Ctx: 2000, Batch: 100}, cp.Remeasured[1].Cell(), "that of another cell stays")
 }
 
 // TestRedoAfterASearch measures the named cells alone, and asks the search anew what it has
 // found.
 func TestRedoAfterASearch(t *testing.T) {
-	list := []Cell{{1000, 100}, {2000, 200}}
+	list := []cell.Key{{Ctx: 1000, Batch: 100}, {Ctx: 2000, Batch: 200}}
 	dir := t.TempDir()
 	searching := func(redo bool) *fixture {
 		f := newFixture(t, dir)
 		if redo {
 			f = newRedo(t, dir, 1)
 		}
-		f.Store = openStore(t, dir, Header{Model: "m", NumCtx: []int{1000, 2000}, NumBatch: []int{100, 200}, Strategy: StrategyBest})
+		f.Store = openStore(t, dir, checkpoint.Header{Model: "m", NumCtx: []int{1000, 2000}, NumBatch: []int{100, 200}, Strategy: config.StrategyBest})
 		f.Strategy = &scripted{cells: list}
 		return f
 	}
@@ -315,16 +318,16 @@ func TestRedoAfterASearch(t *testing.T) {
 	f = searching(true)
 	summary, _ := f.only(t.Context(), "ctx=2000/batch=200", "ctx=2000/batch=100")
 	require.NoError(t, summary.Usable())
-	assert.Equal(t, []Cell{{2000, 100}, {2000, 200}}, f.fake.loads)
-	cp, err := Load(f.Store.Path())
+	assert.Equal(t, []cell.Key{{Ctx: 2000, Batch: 100}, {Ctx: 2000, Batch: 200}}, f.fake.loads)
+	cp, err := checkpoint.Load(f.Store.Path())
 	require.NoError(t, err)
-	assert.Equal(t, Cell{2000, 200}, cp.Sweep.Search.Best)
+	assert.Equal(t, cell.Key{Ctx: 2000, Batch: 200}, cp.Sweep.Search.Best)
 	assert.InDelta(t, 2420, cp.Sweep.Search.Rate, 0.1)
 	assert.True(t, cp.Sweep.Search.Done)
 	assert.Zero(t, summary.Missing)
 	assert.Equal(t, 1, summary.PassedOver)
 
-	list = append(list, Cell{1000, 200}) // as by the new figures
+	list = append(list, cell.Key{Ctx: 1000, Batch: 200}) // as by the new figures
 	f = searching(true)
 	summary, _ = f.only(t.Context(), "ctx=2000/batch=200")
 	require.NoError(t, summary.Usable())
@@ -332,18 +335,18 @@ func TestRedoAfterASearch(t *testing.T) {
 	assert.Equal(t, 1, summary.Missing, "the search has more to measure now")
 	f = searching(false)
 	f.run(t.Context())
-	assert.Equal(t, []Cell{{1000, 200}}, f.fake.loads)
+	assert.Equal(t, []cell.Key{{Ctx: 1000, Batch: 200}}, f.fake.loads)
 }
 
 // TestRedoInterruptedInASearch leaves no answer that rests on a sample which is replaced.
 func TestRedoInterruptedInASearch(t *testing.T) {
 	dir := t.TempDir()
 	sweptBefore(t, dir, 2)
-	s := openStore(t, dir, Header{Model: "m"})
-	s.Found(&Answer{Best: Cell{1000, 200}, Rate: 1200})
-	assert.Zero(t, s.forget(Cell{1000, 200}))
+	s := openStore(t, dir, checkpoint.Header{Model: "m"})
+	s.Found(&checkpoint.Answer{Best: cell.Key{Ctx: 1000, Batch: 200}, Rate: 1200})
+	assert.Zero(t, s.Forget(cell.Key{Ctx: 1000, Batch: 200}))
 	require.NoError(t, s.Put(measured(1000, 200, 1320)))
-	cp, err := Load(s.Path())
+	cp, err := checkpoint.Load(s.Path())
 	require.NoError(t, err)
 	assert.Nil(t, cp.Sweep.Search)
 }

@@ -6,6 +6,9 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/config"
 )
 
 // TestConfigsReported reads configs of spikezz/ollama_benchmark (older-tool*.yaml), and
@@ -24,17 +27,17 @@ func TestConfigsReported(t *testing.T) {
 		{"merge-key.yaml", `:1: unknown key "defaults"; known are `},
 	} {
 		file := filepath.Join("testdata", "reported", test.file)
-		_, err := ReadConfig(file, new(Overrides))
+		_, err := config.Read(file, new(config.Overrides))
 		assert.ErrorContains(t, err, "config "+file+test.want)
 	}
 
-	c, err := ReadConfig(filepath.Join("testdata", "reported", "older-tool-with-model.yaml"), new(Overrides))
+	c, err := config.Read(filepath.Join("testdata", "reported", "older-tool-with-model.yaml"), new(config.Overrides))
 	require.NoError(t, err)
 	assert.Equal(t, "nemotron_f", c.Model)
-	assert.Equal(t, Axis{Start: 32768, End: 110592, Step: 2048}, c.NumCtx)
-	assert.Equal(t, Axis{Start: 128, End: 2048, Step: 128}, c.NumBatch)
+	assert.Equal(t, cell.Axis{Start: 32768, End: 110592, Step: 2048}, c.NumCtx)
+	assert.Equal(t, cell.Axis{Start: 128, End: 2048, Step: 128}, c.NumBatch)
 	assert.False(t, c.TestRowFirst)
-	c, err = ReadConfig(filepath.Join("testdata", "reported", "bom-crlf.yaml"), new(Overrides))
+	c, err = config.Read(filepath.Join("testdata", "reported", "bom-crlf.yaml"), new(config.Overrides))
 	require.NoError(t, err)
 	assert.Equal(t, []int{8192}, c.NumCtx.Values())
 	assert.Equal(t, []int{128}, c.NumBatch.Values())

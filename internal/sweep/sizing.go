@@ -5,34 +5,16 @@ import (
 	"math"
 	"strings"
 	"unicode"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 )
-
-// Sizing is what the server's tokenizer makes of prompts, learned once for a
-// sweep: Ollama has no way to ask for a count of tokens but to have them read.
-type Sizing struct {
-	Fixed      float64 `json:"fixed"`                 // tokens beside the words: the server's template, and a prompt's own start
-	PerWord    float64 `json:"per_word"`              // tokens, on average over our words
-	FileTokens int     `json:"file_tokens,omitempty"` // of a whole prompt from a file
-	// Uncounted says that a file's prompt could not be counted beforehand, so
-	// that its first sample has to tell.
-	Uncounted bool `json:"uncounted,omitempty"`
-}
-
-// words returns how many of our words make a prompt of at most so many tokens.
-func (s Sizing) words(tokens float64) int {
-	if s.PerWord <= 0 {
-		return 0
-	}
-	return max(0, int(math.Floor((tokens-s.Fixed)/s.PerWord)))
-}
-
-func (s Sizing) tokens(words int) float64 { return s.Fixed + float64(words)*s.PerWord }
 
 // Sized reports whether prompts can be made.
 func (p *Prompter) Sized() bool { return p.sizing.PerWord > 0 || p.sizing.Uncounted }
 
 // Resize takes the sizing of an earlier run of the same sweep.
-func (p *Prompter) Resize(s Sizing) { p.sizing = s }
+func (p *Prompter) Resize(s checkpoint.Sizing) { p.sizing = s }
 
 // A sizing reads a prompt of the list's first words, and then the list from there on in
 // parts of so many words, each behind those first. A part that is too long for the num_ctx
@@ -62,7 +44,7 @@ func (p *Prompter) Size(loaded, smallest int, count func(prompt func() string) (
 	if err != nil {
 		return err
 	}
-	s := Sizing{PerWord: float64(whole) / float64(len(wordList))}
+	s := checkpoint.Sizing{PerWord: float64(whole) / float64(len(wordList))}
 	s.Fixed = float64(least) - leastWords*s.PerWord
 	if p.text != "" {
 		if s.FileTokens, err = fileTokens(p.text, s.Fixed, loaded, smallest, count); err != nil {
@@ -160,7 +142,7 @@ func cut(text string, size int) string {
 
 // fits reports, for a file, what is wrong where its prompt is longer than the
 // smallest num_ctx of the plan holds.
-func (p *Prompter) fits(plan []Cell) error {
+func (p *Prompter) fits(plan []cell.Key) error {
 	n, least := p.sizing.FileTokens, smallest(plan)
 	if n+p.numPredict <= least {
 		return nil
@@ -170,7 +152,7 @@ func (p *Prompter) fits(plan []Cell) error {
 }
 
 // smallest returns the least num_ctx of a plan, of which there is one cell.
-func smallest(plan []Cell) int {
+func smallest(plan []cell.Key) int {
 	least := plan[0].Ctx
 	for _, c := range plan {
 		least = min(least, c.Ctx)

@@ -9,6 +9,10 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
+	"github.com/ollama-sweep/ollama-sweep/internal/config"
 )
 
 // cutting is a server of so much context, which cuts what is longer in one of
@@ -30,7 +34,7 @@ func filePrompt(t *testing.T, text string) *Prompter {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "p")
 	require.NoError(t, os.WriteFile(file, []byte(text), 0o644))
-	p, err := NewPrompter(Prompt{File: file}, 2)
+	p, err := NewPrompter(config.Prompt{File: file}, 2)
 	require.NoError(t, err)
 	return p
 }
@@ -58,28 +62,28 @@ func TestPromptThatDoesNotFit(t *testing.T) {
 	p := filePrompt(t, text)
 	words := func(s string) int { return len(strings.Fields(s)) }
 	require.NoError(t, p.Size(1024, 1024, cutting(1024, words, whole)))
-	err := p.fits([]Cell{{4096, 64}, {1024, 64}})
+	err := p.fits([]cell.Key{{Ctx: 4096, Batch: 64}, {Ctx: 1024, Batch: 64}})
 	assert.ErrorContains(t, err, "has 3696 tokens, which with num_predict 2 do not fit the smallest num_ctx 1024")
 	assert.ErrorContains(t, err, "leave out num_ctx below 3698, or use {fill: 0.9}")
-	assert.NoError(t, p.fits([]Cell{{4096, 64}}))
+	assert.NoError(t, p.fits([]cell.Key{{Ctx: 4096, Batch: 64}}))
 
 	// Of a text that is far too long only the beginning is read.
 	asked := 0
 	p = filePrompt(t, strings.Repeat(text+" ", 100))
 	require.NoError(t, p.Size(1024, 1024, func(prompt func() string) (int, error) { asked++; return words(prompt()), nil }))
 	assert.Less(t, asked, 30)
-	assert.Error(t, p.fits([]Cell{{65536, 64}}))
+	assert.Error(t, p.fits([]cell.Key{{Ctx: 65536, Batch: 64}}))
 }
 
 func TestSizeInASmallContext(t *testing.T) {
-	p, err := NewPrompter(Prompt{Tokens: 150}, 2)
+	p, err := NewPrompter(config.Prompt{Tokens: 150}, 2)
 	require.NoError(t, err)
 	require.NoError(t, p.Size(256, 256, cutting(256, byteTokens, whole)))
 	prompt, err := p.Prompts(256)
 	require.NoError(t, err)
 	assert.InDelta(t, 150, byteTokens(prompt()), 20)
 
-	p, err = NewPrompter(Prompt{Tokens: 90}, 2)
+	p, err = NewPrompter(config.Prompt{Tokens: 90}, 2)
 	require.NoError(t, err)
 	assert.ErrorContains(t, p.Size(100, 100, cutting(100, byteTokens, half)), "num_ctx=100 is too small to size a prompt")
 	assert.False(t, p.Sized())
@@ -92,13 +96,13 @@ func TestSizeIsTheSameUnderEveryNumCtx(t *testing.T) {
 	}
 	for name, count := range map[string]func(string) int{"bytes": byteTokens, "vowels": vowels} {
 		t.Run(name, func(t *testing.T) {
-			var first Sizing
+			var first checkpoint.Sizing
 			for _, loaded := range []int{65536, 4096, 1024, 512, 400, 300, 256} {
 				for _, to := range []func(int) int{whole, half} {
-					p, err := NewPrompter(Prompt{Tokens: 400}, 2)
+					p, err := NewPrompter(config.Prompt{Tokens: 400}, 2)
 					require.NoError(t, err)
 					require.NoError(t, p.Size(loaded, 256, cutting(loaded, count, to)))
-					if first == (Sizing{}) {
+					if first == (checkpoint.Sizing{}) {
 						first = p.sizing
 					}
 					assert.Equal(t, first, p.sizing, "num_ctx=%d", loaded)

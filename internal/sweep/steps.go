@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 )
 
 // step is a cell that is to have so many samples.
 type step struct {
-	Cell
+	cell.Key
 	want   int // samples
 	reload bool
 	name   string
@@ -41,7 +43,7 @@ func (r *run) tellStanding(each each) {
 	}
 	for want := first; want <= r.Repeat; want++ {
 		for _, c := range r.Plan {
-			if known, ok := r.state.Known[c]; !ok || known.open(want) {
+			if known, ok := r.state.Known[c]; !ok || known.Open(want) {
 				continue
 			}
 			if result, ok := r.Store.Result(c); ok {
@@ -73,7 +75,7 @@ func (r *run) tellPruned(each each) (any bool) {
 }
 
 // name names a cell that is to have so many samples, each time differently.
-func (r *run) name(c Cell, want int) string {
+func (r *run) name(c cell.Key, want int) string {
 	name := c.String()
 	switch {
 	case r.Rounds && want > 0:
@@ -101,7 +103,7 @@ func (r *run) choices(ctx context.Context, choice Choice, each each) Choice {
 // the strategy has to be asked again.
 func (r *run) take(ctx context.Context, choice Choice, each each) {
 	for _, c := range choice.Cells {
-		s := step{Cell: c, want: choice.Samples, reload: choice.Reload, why: choice.Why}
+		s := step{Key: c, want: choice.Samples, reload: choice.Reload, why: choice.Why}
 		if r.stop = r.mustStop(ctx, s); r.stop != nil {
 			return
 		}
@@ -126,14 +128,14 @@ func (r *run) take(ctx context.Context, choice Choice, each each) {
 }
 
 // goesOn reports whether the step's samples follow on those of the load in force.
-func (r *run) goesOn(s step) bool { return r.loaded == s.Cell && !s.reload }
+func (r *run) goesOn(s step) bool { return r.loaded == s.Key && !s.reload }
 
 // cell takes a step.
 func (r *run) cell(ctx context.Context, s step) Outcome {
 	begun := r.Now()
-	result, _ := r.Store.Result(s.Cell)
-	if result.Failed() || r.redoes(s.Cell) {
-		result = Result{}
+	result, _ := r.Store.Result(s.Key)
+	if result.Failed() || r.redoes(s.Key) {
+		result = checkpoint.Result{}
 	}
 	result.NumCtx, result.NumBatch = s.Ctx, s.Batch
 	goesOn := r.goesOn(s)
@@ -144,7 +146,7 @@ func (r *run) cell(ctx context.Context, s step) Outcome {
 		r.stop = err
 		return Outcome{Err: err}
 	}
-	r.state.Known[s.Cell] = result.known()
+	r.state.Known[s.Key] = result.Known()
 	spent := min(r.since(begun), r.CellTimeout)
 	r.timings.add(spent, !goesOn, result.Samples[had:])
 	if !goesOn {
@@ -155,7 +157,7 @@ func (r *run) cell(ctx context.Context, s step) Outcome {
 	r.tellEnd(s, result)
 	if result.Failed() {
 		r.failed++
-		r.failedNow[s.Cell] = true
+		r.failedNow[s.Key] = true
 		if r.stop = r.doubt(ctx); r.stop != nil {
 			return Outcome{Err: r.stop}
 		}
@@ -176,44 +178,14 @@ func (r *run) prune() {
 	for c := range r.pruned {
 		delete(r.state.Known, c)
 	}
-	r.pruned = pruned(r.Plan, r.state.Known)
+	r.pruned = checkpoint.Pruned(r.Plan, r.state.Known)
 	for c := range r.pruned {
-		r.state.Known[c] = Known{Closed: true}
+		r.state.Known[c] = checkpoint.Known{Closed: true}
 	}
-}
-
-// pruned returns the cells of the plan of which nothing is known but that they
-// need at least the memory, by both settings, of a cell that failed for want of
-// it, with that cell. A failure counts for nothing once a cell worked that needs
-// as much: servers don't always take more memory for larger settings.
-func pruned(plan []Cell, known map[Cell]Known) map[Cell]Cell {
-	needs := func(c, than Cell) bool { return c.Ctx >= than.Ctx && c.Batch >= than.Batch }
-	var out []Cell
-	for c, k := range known {
-		if k.Memory {
-			out = append(out, c)
-		}
-	}
-	for c, k := range known {
-		if len(k.Rates) > 0 {
-			out = slices.DeleteFunc(out, func(failed Cell) bool { return needs(c, failed) })
-		}
-	}
-	slices.SortFunc(out, Cell.Compare)
-	by := make(map[Cell]Cell)
-	for _, c := range plan {
-		if _, ok := known[c]; ok {
-			continue
-		}
-		if i := slices.IndexFunc(out, func(failed Cell) bool { return needs(c, failed) }); i >= 0 {
-			by[c] = out[i]
-		}
-	}
-	return by
 }
 
 // keepAnswer saves what the search has found, with how it ended.
-func (r *run) keepAnswer(a *Answer) error {
+func (r *run) keepAnswer(a *checkpoint.Answer) error {
 	if a == nil || r.stop != nil && !inGoodOrder(r.stop) || len(r.Store.Checkpoint().Results) == 0 {
 		return nil
 	}

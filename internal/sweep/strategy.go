@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 )
 
 // Strategy decides which cells of a plan are measured, in which order and how
@@ -16,37 +19,19 @@ type Strategy interface {
 // State is what a strategy is told.
 type State struct {
 	// Plan is the cells that may be measured, in the plan's order.
-	Plan []Cell
+	Plan []cell.Key
 	// Known holds the cells that have samples or are not to be measured. Some may
 	// be outside of the plan: of a larger grid, or another shard.
-	Known map[Cell]Known
+	Known map[cell.Key]checkpoint.Known
 	// Loaded is the cell whose load is in force, so that one more sample of it
 	// costs no load; the zero value where there is none.
-	Loaded Cell
+	Loaded cell.Key
 }
-
-// Known is what was measured of a cell.
-type Known struct {
-	Rates  []float64 // of each sample, in tokens per second
-	Failed bool      // no rate will come of it
-	// Size and SizeVRAM are the bytes of the loaded model, and of it in GPU memory;
-	// 0 where they are not known.
-	Size, SizeVRAM int64
-	// Memory says that it failed for want of GPU memory, twice in a row: what
-	// needs more memory will fail as well.
-	Memory bool
-	// Closed says that nothing more is to be measured of the cell: it was pruned,
-	// passed over by the caller, or has the one rate of an older tool.
-	Closed bool
-}
-
-// open reports whether the cell lacks samples and may have them.
-func (k Known) open(want int) bool { return !k.Failed && !k.Closed && len(k.Rates) < want }
 
 // Choice is what a strategy wants next, or, without cells, that it wants nothing
 // more.
 type Choice struct {
-	Cells   []Cell
+	Cells   []cell.Key
 	Samples int // that each is to have in the end, those that it has among them
 	Left    int // loads still to come, these among them; 0 where that is not known
 	// Ahead is the same for a strategy that learns how many it needs: between these they
@@ -57,7 +42,7 @@ type Choice struct {
 	Reload bool   // take them after a load of their own, also where the cell is loaded
 	Why    string // in words
 	// Answer is what was found so far, nil for a strategy that looks for nothing.
-	Answer *Answer
+	Answer *checkpoint.Answer
 }
 
 // Range is a number of loads that is not known exactly.
@@ -85,41 +70,6 @@ func (r Range) Widened(noise float64, open int) Range {
 // less is the range after one load of it.
 func (r Range) less() Range { return Range{max(0, r.Least-1), max(0, r.Most-1)} }
 
-// Answer is what a search has found, as far as it has come.
-type Answer struct {
-	// Best is the cell held for the fastest of those measured; the zero value
-	// where none has a rate.
-	Best Cell `json:"best"`
-	// Rate is what the search believes of Best's true rate in tokens per second,
-	// Low and High its 95 % interval.
-	Rate float64 `json:"rate"`
-	Low  float64 `json:"low"`
-	High float64 `json:"high"`
-	// Chance is the probability that some cell that was not measured is faster
-	// than Best by more than the tolerance.
-	Chance float64 `json:"chance"`
-	// Columns holds the cell held for the fastest of each num_ctx, ascending, where
-	// the search looks for them; without those num_ctx of which no cell is held to
-	// work.
-	Columns []ColumnAnswer `json:"columns,omitempty"`
-	// Done says that the search came to its end, and Why what ended it or what it
-	// does next.
-	Done bool   `json:"done"`
-	Why  string `json:"why,omitempty"`
-}
-
-// ColumnAnswer is the cell held for the fastest of its num_ctx.
-type ColumnAnswer struct {
-	NumCtx   int     `json:"num_ctx"`
-	NumBatch int     `json:"num_batch"`
-	Rate     float64 `json:"rate"` // tokens per second, as the search believes
-	// Loss is by how much another num_batch is expected to be faster: 0.01 is 1 %.
-	Loss float64 `json:"loss"`
-}
-
-// Cell returns the cell that c names.
-func (c ColumnAnswer) Cell() Cell { return Cell{c.NumCtx, c.NumBatch} }
-
 // Exhaustive measures every cell in the plan's order.
 type Exhaustive struct {
 	Repeat int  // samples of each
@@ -131,7 +81,7 @@ func (e Exhaustive) Next(s State) Choice {
 	choice := Choice{Samples: e.Repeat + 1, Reload: e.Rounds, Why: "every cell of the plan is measured"}
 	for _, c := range s.Plan {
 		known := s.Known[c]
-		if !known.open(e.Repeat) {
+		if !known.Open(e.Repeat) {
 			continue
 		}
 		want, loads := e.Repeat, 1

@@ -9,27 +9,30 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
+	"github.com/ollama-sweep/ollama-sweep/internal/config"
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
 // scripted is a strategy that wants what its list says, as far as it is not there
 // yet: a cell that stands twice is to have two samples.
 type scripted struct {
-	cells []Cell
+	cells []cell.Key
 	asked []State
 }
 
 func (s *scripted) Next(st State) Choice {
 	s.asked = append(s.asked, st)
-	want := make(map[Cell]int)
-	answer := &Answer{Why: "as the list says"}
+	want := make(map[cell.Key]int)
+	answer := &checkpoint.Answer{Why: "as the list says"}
 	for _, c := range s.cells {
 		want[c]++
 		if len(st.Known[c].Rates) > 0 {
 			answer.Best, answer.Rate = c, st.Known[c].Rates[0]
 		}
-		if st.Known[c].open(want[c]) {
-			return Choice{Cells: []Cell{c}, Samples: want[c], Why: "next in the list", Answer: answer}
+		if st.Known[c].Open(want[c]) {
+			return Choice{Cells: []cell.Key{c}, Samples: want[c], Why: "next in the list", Answer: answer}
 		}
 	}
 	answer.Done, answer.Why = true, "the list has ended"
@@ -50,29 +53,29 @@ func (f *fixture) names(ctx context.Context) (Summary, []string) {
 }
 
 func TestExhaustive(t *testing.T) {
-	a, b, c := Cell{1, 1}, Cell{1, 2}, Cell{2, 1}
-	s := State{Plan: []Cell{a, b, c}, Known: map[Cell]Known{}}
+	a, b, c := cell.Key{Ctx: 1, Batch: 1}, cell.Key{Ctx: 1, Batch: 2}, cell.Key{Ctx: 2, Batch: 1}
+	s := State{Plan: []cell.Key{a, b, c}, Known: map[cell.Key]checkpoint.Known{}}
 	assert.Equal(t, Choice{Cells: s.Plan, Samples: 2, Left: 3, Why: "every cell of the plan"}, Exhaustive{Repeat: 2}.Next(s))
 	rounds := Exhaustive{Repeat: 2, Rounds: true}
 	assert.Equal(t, Choice{Cells: s.Plan, Samples: 1, Left: 6, Reload: true, Why: "every cell of the plan"}, rounds.Next(s))
-	s.Known[a] = Known{Rates: []float64{1}}
-	s.Known[b] = Known{Failed: true}
-	assert.Equal(t, Choice{Cells: []Cell{c}, Samples: 1, Left: 3, Reload: true, Why: "every cell of the plan"}, rounds.Next(s))
-	s.Known[c] = Known{Closed: true}
-	assert.Equal(t, Choice{Cells: []Cell{a}, Samples: 2, Left: 1, Why: "every cell of the plan"}, Exhaustive{Repeat: 2}.Next(s))
-	s.Known[a] = Known{Rates: []float64{1, 2}}
+	s.Known[a] = checkpoint.Known{Rates: []float64{1}}
+	s.Known[b] = checkpoint.Known{Failed: true}
+	assert.Equal(t, Choice{Cells: []cell.Key{c}, Samples: 1, Left: 3, Reload: true, Why: "every cell of the plan"}, rounds.Next(s))
+	s.Known[c] = checkpoint.Known{Closed: true}
+	assert.Equal(t, Choice{Cells: []cell.Key{a}, Samples: 2, Left: 1, Why: "every cell of the plan"}, Exhaustive{Repeat: 2}.Next(s))
+	s.Known[a] = checkpoint.Known{Rates: []float64{1, 2}}
 	assert.Empty(t, Exhaustive{Repeat: 2}.Next(s).Cells)
 }
 
 func TestRunFollowsAStrategy(t *testing.T) {
 	dir := t.TempDir()
 	f := newFixture(t, dir)
-	list := []Cell{{2000, 200}, {1000, 100}, {1000, 100}, {2000, 200}}
+	list := []cell.Key{{Ctx: 2000, Batch: 200}, {Ctx: 1000, Batch: 100}, {Ctx: 1000, Batch: 100}, {Ctx: 2000, Batch: 200}}
 	f.Strategy = &scripted{cells: list}
 	summary, names := f.names(t.Context())
 	require.NoError(t, summary.Usable())
 	assert.Equal(t, []string{"ctx=2000/batch=200", "ctx=1000/batch=100", "ctx=1000/batch=100/samples=2", "ctx=2000/batch=200/samples=2"}, names)
-	assert.Equal(t, []Cell{{2000, 200}, {1000, 100}, {2000, 200}}, f.fake.loads, "a second prompt of a loaded cell takes no load")
+	assert.Equal(t, []cell.Key{{Ctx: 2000, Batch: 200}, {Ctx: 1000, Batch: 100}, {Ctx: 2000, Batch: 200}}, f.fake.loads, "a second prompt of a loaded cell takes no load")
 	assert.Equal(t, list, f.fake.samples)
 	assert.Equal(t, 0, summary.Missing, "what a search did without is not missing")
 	assert.Equal(t, 2, summary.PassedOver)
@@ -83,17 +86,17 @@ func TestRunFollowsAStrategy(t *testing.T) {
 # 2/4 ctx=2000/batch=200/samples=2: 2200.0 tokens/s (load 3s); best 2200.0 at ctx=2000/batch=200; elapsed 16s; next in the list
 `, f.log.String())
 
-	cp, err := Load(f.Store.Path())
+	cp, err := checkpoint.Load(f.Store.Path())
 	require.NoError(t, err)
-	assert.Equal(t, &Answer{Best: Cell{2000, 200}, Rate: cp.Result(Cell{2000, 200}).SampleRates()[0], Done: true, Why: "the list has ended"}, cp.Sweep.Search)
-	v, ok := cp.Verdict()
+	assert.Equal(t, &checkpoint.Answer{Best: cell.Key{Ctx: 2000, Batch: 200}, Rate: cp.Result(cell.Key{Ctx: 2000, Batch: 200}).SampleRates()[0], Done: true, Why: "the list has ended"}, cp.Sweep.Search)
+	v, ok := VerdictOf(cp)
 	require.True(t, ok)
-	assert.Equal(t, Cell{2000, 200}, Cell{v.Recommended.Ctx, v.Recommended.Batch})
+	assert.Equal(t, cell.Key{Ctx: 2000, Batch: 200}, cell.Key{Ctx: v.Recommended.Ctx, Batch: v.Recommended.Batch})
 
 	f = newFixture(t, dir)
 	summary, _ = f.names(t.Context())
 	require.NoError(t, summary.Usable())
-	assert.Equal(t, []Cell{{1000, 200}, {2000, 100}}, f.fake.loads, "an exhaustive sweep goes on with what a search left")
+	assert.Equal(t, []cell.Key{{Ctx: 1000, Batch: 200}, {Ctx: 2000, Batch: 100}}, f.fake.loads, "an exhaustive sweep goes on with what a search left")
 }
 
 // foreseeing is a strategy that says with each load how many are to come.
@@ -125,7 +128,7 @@ func TestSearchETA(t *testing.T) {
 	begin := func(filtered bool, budget int) string {
 		f := newFixture(t, t.TempDir())
 		f.Filtered, f.BudgetCells = filtered, budget
-		f.Strategy = &foreseeing{&scripted{cells: []Cell{{2000, 200}, {1000, 100}, {1000, 100}, {2000, 100}}}, []Range{{3, 4}, {2, 3}, {1, 1}}}
+		f.Strategy = &foreseeing{&scripted{cells: []cell.Key{{Ctx: 2000, Batch: 200}, {Ctx: 1000, Batch: 100}, {Ctx: 1000, Batch: 100}, {Ctx: 2000, Batch: 100}}}, []Range{{3, 4}, {2, 3}, {1, 1}}}
 		f.names(t.Context())
 		return f.log.String()
 	}
@@ -142,7 +145,7 @@ func TestSearchETA(t *testing.T) {
 // TestRunSearchStops has a search end for each reason that comes from outside,
 // and go on.
 func TestRunSearchStops(t *testing.T) {
-	list := []Cell{{2000, 200}, {2000, 200}, {1000, 100}, {1000, 200}}
+	list := []cell.Key{{Ctx: 2000, Batch: 200}, {Ctx: 2000, Batch: 200}, {Ctx: 1000, Batch: 100}, {Ctx: 1000, Batch: 200}}
 	for _, test := range []struct {
 		name string
 		stop func(*fixture, context.CancelFunc)
@@ -167,11 +170,11 @@ func TestRunSearchStops(t *testing.T) {
 			test.stop(f, cancel)
 			summary, _ := f.names(ctx)
 			assert.ErrorIs(t, summary.Stop, test.want)
-			assert.Equal(t, []Cell{{2000, 200}, {2000, 200}}, f.fake.samples, "a prompt of a loaded cell costs no cell")
+			assert.Equal(t, []cell.Key{{Ctx: 2000, Batch: 200}, {Ctx: 2000, Batch: 200}}, f.fake.samples, "a prompt of a loaded cell costs no cell")
 			assert.Positive(t, summary.Missing)
-			cp, err := Load(f.Store.Path())
+			cp, err := checkpoint.Load(f.Store.Path())
 			require.NoError(t, err)
-			assert.Equal(t, Cell{2000, 200}, cp.Sweep.Search.Best)
+			assert.Equal(t, cell.Key{Ctx: 2000, Batch: 200}, cp.Sweep.Search.Best)
 			assert.Equal(t, "stopped: "+test.want.Error(), cp.Sweep.Search.Why)
 			assert.False(t, cp.Sweep.Search.Done)
 
@@ -179,7 +182,7 @@ func TestRunSearchStops(t *testing.T) {
 			f.Strategy = &scripted{cells: list}
 			summary, names := f.names(t.Context())
 			require.NoError(t, summary.Stop)
-			assert.Equal(t, []Cell{{1000, 100}, {1000, 200}}, f.fake.samples)
+			assert.Equal(t, []cell.Key{{Ctx: 1000, Batch: 100}, {Ctx: 1000, Batch: 200}}, f.fake.samples)
 			assert.Contains(t, names[0], "ctx=2000/batch=200 stands in the checkpoint")
 		})
 	}
@@ -188,7 +191,7 @@ func TestRunSearchStops(t *testing.T) {
 func TestRunPassesOverWhatTheCallerDoes(t *testing.T) {
 	f := newFixture(t, t.TempDir())
 	f.Filtered = true
-	s := &scripted{cells: []Cell{{2000, 200}, {1000, 100}, {2000, 200}, {1000, 200}}}
+	s := &scripted{cells: []cell.Key{{Ctx: 2000, Batch: 200}, {Ctx: 1000, Batch: 100}, {Ctx: 2000, Batch: 200}, {Ctx: 1000, Batch: 200}}}
 	f.Strategy = s
 	summary := f.Run(t.Context(), func(name string, measure func() Outcome) {
 		if strings.HasPrefix(name, "ctx=1000/") {
@@ -196,12 +199,12 @@ func TestRunPassesOverWhatTheCallerDoes(t *testing.T) {
 		}
 	})
 	require.NoError(t, summary.Usable())
-	assert.Equal(t, []Cell{{1000, 100}, {1000, 200}}, f.fake.samples)
-	assert.Equal(t, Known{Closed: true}, s.asked[1].Known[Cell{2000, 200}])
+	assert.Equal(t, []cell.Key{{Ctx: 1000, Batch: 100}, {Ctx: 1000, Batch: 200}}, f.fake.samples)
+	assert.Equal(t, checkpoint.Known{Closed: true}, s.asked[1].Known[cell.Key{Ctx: 2000, Batch: 200}])
 }
 
 // outOfMemory has every load of the cells fail, n times.
-func (f *fixture) outOfMemory(class parse.Class, n int, cells ...Cell) {
+func (f *fixture) outOfMemory(class parse.Class, n int, cells ...cell.Key) {
 	for _, c := range cells {
 		for range n {
 			f.fake.loadErrs[c] = append(f.fake.loadErrs[c], &parse.Failure{Class: class, Detail: "cudaMalloc failed: out of memory"})
@@ -213,13 +216,13 @@ func TestRunPrunes(t *testing.T) {
 	dir := t.TempDir()
 	pruning := func() *fixture {
 		f := newFixture(t, dir)
-		f.sweeps(Grid{Ctx: []int{1000, 2000}, Batch: []int{100, 200, 300}})
-		f.Store = openStore(t, dir, Header{Model: "m", NumCtx: []int{1000, 2000}, NumBatch: []int{100, 200, 300}, Prune: true})
+		f.sweeps(cell.Grid{Ctx: []int{1000, 2000}, Batch: []int{100, 200, 300}})
+		f.Store = openStore(t, dir, checkpoint.Header{Model: "m", NumCtx: []int{1000, 2000}, NumBatch: []int{100, 200, 300}, Prune: true})
 		f.Prune = true
 		return f
 	}
 	f := pruning()
-	f.outOfMemory(parse.OutOfGPUMemory, 2, Cell{1000, 200})
+	f.outOfMemory(parse.OutOfGPUMemory, 2, cell.Key{Ctx: 1000, Batch: 200})
 	summary, names := f.names(t.Context())
 	require.NoError(t, summary.Usable())
 	pruned := " pruned: it needs at least the memory of ctx=1000/batch=200, which failed twice in a row: CUDA OOM"
@@ -232,10 +235,10 @@ func TestRunPrunes(t *testing.T) {
 	assert.Equal(t, want, names)
 	assert.Equal(t, 3, summary.Pruned)
 	assert.Equal(t, 0, summary.Missing)
-	cp, err := Load(f.Store.Path())
+	cp, err := checkpoint.Load(f.Store.Path())
 	require.NoError(t, err)
 	assert.Len(t, cp.Results, 3, "what is pruned has no result, and above all no failed one")
-	assert.Equal(t, map[Cell]Cell{{1000, 300}: {1000, 200}, {2000, 200}: {1000, 200}, {2000, 300}: {1000, 200}}, cp.Pruned())
+	assert.Equal(t, map[cell.Key]cell.Key{{Ctx: 1000, Batch: 300}: {Ctx: 1000, Batch: 200}, {Ctx: 2000, Batch: 200}: {Ctx: 1000, Batch: 200}, {Ctx: 2000, Batch: 300}: {Ctx: 1000, Batch: 200}}, cp.Pruned())
 
 	f = pruning()
 	summary, names = f.names(t.Context())
@@ -257,7 +260,7 @@ func TestRunPrunesByNothingElse(t *testing.T) {
 		t.Run(string(class), func(t *testing.T) {
 			f := newFixture(t, t.TempDir())
 			f.Prune = true
-			f.outOfMemory(class, 2, Cell{1000, 100})
+			f.outOfMemory(class, 2, cell.Key{Ctx: 1000, Batch: 100})
 			summary, _ := f.names(t.Context())
 			assert.Equal(t, 0, summary.Pruned)
 			assert.Equal(t, 1, summary.Failed)
@@ -266,7 +269,7 @@ func TestRunPrunesByNothingElse(t *testing.T) {
 	}
 	t.Run("without -prune", func(t *testing.T) {
 		f := newFixture(t, t.TempDir())
-		f.outOfMemory(parse.OutOfGPUMemory, 2, Cell{1000, 100})
+		f.outOfMemory(parse.OutOfGPUMemory, 2, cell.Key{Ctx: 1000, Batch: 100})
 		summary, _ := f.names(t.Context())
 		assert.Equal(t, 3, summary.Stood)
 		assert.Nil(t, f.Store.Checkpoint().Pruned())
@@ -274,71 +277,71 @@ func TestRunPrunesByNothingElse(t *testing.T) {
 }
 
 func TestPruned(t *testing.T) {
-	plan, _ := Grid{Ctx: []int{10, 20, 30}, Batch: []int{1, 2, 3}}.Cells()
-	known := map[Cell]Known{{20, 2}: {Failed: true, Memory: true}, {30, 1}: {Failed: true}}
-	assert.Equal(t, map[Cell]Cell{{20, 3}: {20, 2}, {30, 2}: {20, 2}, {30, 3}: {20, 2}}, pruned(plan, known))
-	known[Cell{10, 2}] = Known{Failed: true, Memory: true}
-	known[Cell{30, 3}] = Known{Rates: []float64{1}}
-	assert.Empty(t, pruned(plan, known), "a cell worked that needs more than each that failed")
-	known[Cell{10, 3}] = Known{Failed: true, Memory: true}
-	delete(known, Cell{30, 3})
-	known[Cell{30, 2}] = Known{Rates: []float64{1}}
-	assert.Equal(t, map[Cell]Cell{{20, 3}: {10, 3}, {30, 3}: {10, 3}}, pruned(plan, known))
+	plan, _ := cell.Grid{Ctx: []int{10, 20, 30}, Batch: []int{1, 2, 3}}.Cells()
+	known := map[cell.Key]checkpoint.Known{{Ctx: 20, Batch: 2}: {Failed: true, Memory: true}, {Ctx: 30, Batch: 1}: {Failed: true}}
+	assert.Equal(t, map[cell.Key]cell.Key{{Ctx: 20, Batch: 3}: {Ctx: 20, Batch: 2}, {Ctx: 30, Batch: 2}: {Ctx: 20, Batch: 2}, {Ctx: 30, Batch: 3}: {Ctx: 20, Batch: 2}}, checkpoint.Pruned(plan, known))
+	known[cell.Key{Ctx: 10, Batch: 2}] = checkpoint.Known{Failed: true, Memory: true}
+	known[cell.Key{Ctx: 30, Batch: 3}] = checkpoint.Known{Rates: []float64{1}}
+	assert.Empty(t, checkpoint.Pruned(plan, known), "a cell worked that needs more than each that failed")
+	known[cell.Key{Ctx: 10, Batch: 3}] = checkpoint.Known{Failed: true, Memory: true}
+	delete(known, cell.Key{Ctx: 30, Batch: 3})
+	known[cell.Key{Ctx: 30, Batch: 2}] = checkpoint.Known{Rates: []float64{1}}
+	assert.Equal(t, map[cell.Key]cell.Key{{Ctx: 20, Batch: 3}: {Ctx: 10, Batch: 3}, {Ctx: 30, Batch: 3}: {Ctx: 10, Batch: 3}}, checkpoint.Pruned(plan, known))
 }
 
 func TestSearchGoesOnWithAnyCheckpoint(t *testing.T) {
 	dir := t.TempDir()
-	shard := Header{Model: "m", NumCtx: []int{1000, 2000}, NumBatch: []int{100, 200}, Shard: Shard{1, 2}}
+	shard := checkpoint.Header{Model: "m", NumCtx: []int{1000, 2000}, NumBatch: []int{100, 200}, Shard: cell.Shard{Index: 1, Count: 2}}
 	store := openStore(t, dir, shard)
 	require.NoError(t, store.Put(measured(1000, 100, 5)))
-	shard.Shard = Shard{2, 2}
-	_, err := OpenStore(dir, shard, false, noon)
+	shard.Shard = cell.Shard{Index: 2, Count: 2}
+	_, err := checkpoint.OpenStore(dir, shard, false, noon)
 	assert.ErrorContains(t, err, `shard is "1/2" there and "2/2" here`)
 
-	shard.Strategy = StrategyBest
-	store, err = OpenStore(dir, shard, false, noon)
+	shard.Strategy = config.StrategyBest
+	store, err = checkpoint.OpenStore(dir, shard, false, noon)
 	require.NoError(t, err)
-	store.Found(&Answer{Best: Cell{1000, 100}, Rate: 5})
+	store.Found(&checkpoint.Answer{Best: cell.Key{Ctx: 1000, Batch: 100}, Rate: 5})
 	require.NoError(t, store.Save())
-	store, err = OpenStore(dir, shard, false, noon)
+	store, err = checkpoint.OpenStore(dir, shard, false, noon)
 	require.NoError(t, err)
-	assert.Equal(t, Cell{1000, 100}, store.Checkpoint().Sweep.Search.Best, "of the same strategy")
-	shard.Strategy = StrategyFrontier
-	store, err = OpenStore(dir, shard, false, noon)
+	assert.Equal(t, cell.Key{Ctx: 1000, Batch: 100}, store.Checkpoint().Sweep.Search.Best, "of the same strategy")
+	shard.Strategy = config.StrategyFrontier
+	store, err = checkpoint.OpenStore(dir, shard, false, noon)
 	require.NoError(t, err)
 	assert.Nil(t, store.Checkpoint().Sweep.Search, "of another")
 	assert.Len(t, store.Checkpoint().Known(), 1)
 }
 
 func TestDecodeRefusesASearchWithoutItsBest(t *testing.T) {
-	_, err := Decode([]byte(fmt.Sprintf(`{"version": %d, "sweep": {"model": "m", "search": {"best": {"num_ctx": 8, "num_batch": 8}}}, "results": []}`, Version)))
+	_, err := checkpoint.Decode([]byte(fmt.Sprintf(`{"version": %d, "sweep": {"model": "m", "search": {"best": {"num_ctx": 8, "num_batch": 8}}}, "results": []}`, checkpoint.Version)))
 	assert.EqualError(t, err, "search: best is ctx=8/batch=8, of which there is no result")
 }
 
 func TestParseBudget(t *testing.T) {
-	for text, want := range map[string]Budget{"2h": {Time: 7200e9}, "40cells": {Cells: 40}, "40 cells": {Cells: 40}} {
-		b, err := ParseBudget(text)
+	for text, want := range map[string]config.Budget{"2h": {Time: 7200e9}, "40cells": {Cells: 40}, "40 cells": {Cells: 40}} {
+		b, err := config.ParseBudget(text)
 		require.NoError(t, err)
 		assert.Equal(t, want, b)
-		assert.NoError(t, b.check())
+		assert.NoError(t, b.Check())
 	}
 	for _, text := range []string{"", "cells", "-3cells", "0cells", "1.5cells", "40", "forty cells", "99999999999999999999cells"} {
-		_, err := ParseBudget(text)
+		_, err := config.ParseBudget(text)
 		assert.Error(t, err, text)
 	}
 }
 
 func TestParseTolerance(t *testing.T) {
-	for text, want := range map[string]Tolerance{"1%": 0.01, "0.5 %": 0.005, "0.02": 0.02} {
-		v, err := ParseTolerance(text)
+	for text, want := range map[string]config.Tolerance{"1%": 0.01, "0.5 %": 0.005, "0.02": 0.02} {
+		v, err := config.ParseTolerance(text)
 		require.NoError(t, err)
 		assert.InDelta(t, float64(want), float64(v), 1e-12)
-		assert.NoError(t, v.check())
+		assert.NoError(t, v.Check())
 	}
 	for _, text := range []string{"", "%", "a%", "1%%", "NaN%", "Inf", "-1%", "0%", "100%"} {
-		v, err := ParseTolerance(text)
+		v, err := config.ParseTolerance(text)
 		if err == nil {
-			err = v.check()
+			err = v.Check()
 		}
 		assert.Error(t, err, text)
 	}

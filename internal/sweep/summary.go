@@ -96,7 +96,7 @@ func (r *run) summary() Summary {
 		case !known:
 			sum.PassedOver++
 			sum.Missing++
-		case result.known().open(r.Repeat) || result.Failed() && r.RetryFailed && !r.failedNow[c]:
+		case result.Known().Open(r.Repeat) || result.Failed() && r.RetryFailed && !r.failedNow[c]:
 			sum.Missing++
 		}
 		if known && !result.Failed() {

@@ -8,6 +8,8 @@ import (
 
 	"github.com/dustin/go-humanize/english"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
@@ -34,28 +36,28 @@ type suspects struct {
 
 // suspect is a failure that is not saved yet.
 type suspect struct {
-	Result
+	checkpoint.Result
 	keep func() error // saves it
 }
 
 // mayBeServers reports whether a failure says nothing of the server: of the other classes the server
 // has to work to find them.
-func mayBeServers(r *Result) bool {
+func mayBeServers(r *checkpoint.Result) bool {
 	return r.Failed() && *r.Error != parse.PromptTruncated && *r.Error != parse.ContextClamped
 }
 
 // suspected returns the newest failure of a cell that is not saved yet.
-func (r *run) suspected(c Cell) (Result, bool) {
+func (r *run) suspected(c cell.Key) (checkpoint.Result, bool) {
 	for _, s := range slices.Backward(r.suspects.all) {
 		if s.Cell() == c {
 			return s.Result, true
 		}
 	}
-	return Result{}, false
+	return checkpoint.Result{}, false
 }
 
 // suspect holds a failure back.
-func (r *run) suspect(result Result, keep func() error) {
+func (r *run) suspect(result checkpoint.Result, keep func() error) {
 	r.suspects.all = append(r.suspects.all, suspect{result, keep})
 }
 
@@ -86,7 +88,7 @@ func (r *run) doubt(ctx context.Context) error {
 
 // doubtRetake looks at the server where a cell that worked failed when it was measured again, of which
 // nothing is saved. A budget that is spent by then is no reason to stop.
-func (r *run) doubtRetake(ctx context.Context, result Result) error {
+func (r *run) doubtRetake(ctx context.Context, result checkpoint.Result) error {
 	if ctx.Err() == nil && r.timeUp(ctx) != nil {
 		return nil
 	}
@@ -124,7 +126,7 @@ func (r *run) prove(ctx context.Context) error {
 // keeps nothing.
 func (r *run) proof() (name string, t *task) {
 	result, ok := r.newestRate()
-	t = &task{result: &Result{NumCtx: result.NumCtx, NumBatch: result.NumBatch, Warnings: slices.Clone(result.Warnings)}, want: 1, save: func(Result) error { return nil }}
+	t = &task{result: &checkpoint.Result{NumCtx: result.NumCtx, NumBatch: result.NumBatch, Warnings: slices.Clone(result.Warnings)}, want: 1, save: func(checkpoint.Result) error { return nil }}
 	if ok {
 		return fmt.Sprintf("%v, which worked before", result.Cell()), t
 	}
@@ -135,8 +137,8 @@ func (r *run) proof() (name string, t *task) {
 // newestRate returns the result of the cell that was the last to get a rate, of those that are
 // swept and are none of the suspects: it is the next to them in size, mostly, so that it fails too
 // where another program has taken the memory.
-func (r *run) newestRate() (newest Result, ok bool) {
-	swept := make(map[Cell]bool)
+func (r *run) newestRate() (newest checkpoint.Result, ok bool) {
+	swept := make(map[cell.Key]bool)
 	for _, c := range r.cells() {
 		_, suspected := r.suspected(c)
 		swept[c] = !suspected
@@ -183,7 +185,7 @@ func (r *run) dropSuspects() {
 		delete(r.failedNow, c)
 		delete(r.state.Known, c)
 		if result, ok := r.Store.Result(c); ok {
-			r.state.Known[c] = result.known()
+			r.state.Known[c] = result.Known()
 		}
 	}
 	r.suspects.all = nil

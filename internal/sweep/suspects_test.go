@@ -12,13 +12,16 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
+	"github.com/ollama-sweep/ollama-sweep/internal/config"
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
 var gone = &parse.Failure{Class: parse.RunnerCrashed, Detail: "CUDA error: no CUDA-capable device is detected"}
 
 // wide is a grid of twenty cells.
-var wide = Grid{Ctx: []int{1000, 2000, 3000, 4000}, Batch: []int{100, 200, 300, 400, 500}}
+var wide = cell.Grid{Ctx: []int{1000, 2000, 3000, 4000}, Batch: []int{100, 200, 300, 400, 500}}
 
 func wideFixture(t *testing.T, dir string) *fixture {
 	t.Helper()
@@ -29,7 +32,7 @@ func wideFixture(t *testing.T, dir string) *fixture {
 
 // breaks has every load fail from the n-th on, for as long as it is broken.
 func (f *fixture) breaks(n int, err error) {
-	f.fake.loadErr = func(Cell) error {
+	f.fake.loadErr = func(cell.Key) error {
 		if len(f.fake.loads) >= n {
 			return err
 		}
@@ -39,7 +42,7 @@ func (f *fixture) breaks(n int, err error) {
 
 // larger has the cells fail whose num_ctx is above a limit, as memory has it.
 func (f *fixture) larger(limit int) {
-	f.fake.loadErr = func(c Cell) error {
+	f.fake.loadErr = func(c cell.Key) error {
 		if c.Ctx > limit {
 			return &parse.Failure{Class: parse.OutOfGPUMemory, Detail: "cudaMalloc failed: out of memory"}
 		}
@@ -53,7 +56,7 @@ func (f *fixture) saved(t *testing.T) (measured, failed int) {
 	if _, err := os.Stat(f.Store.Path()); err != nil {
 		return 0, 0
 	}
-	cp, err := Load(f.Store.Path())
+	cp, err := checkpoint.Load(f.Store.Path())
 	require.NoError(t, err)
 	for _, r := range cp.Results {
 		if r.Failed() {
@@ -111,7 +114,7 @@ func TestRunKeepsFailuresOfSize(t *testing.T) {
 	for i := range 50 {
 		batches = append(batches, 100+i)
 	}
-	f.sweeps(Grid{Ctx: []int{1000, 2000}, Batch: batches})
+	f.sweeps(cell.Grid{Ctx: []int{1000, 2000}, Batch: batches})
 	f.larger(1000)
 	summary, _ := f.run(t.Context())
 	require.NoError(t, summary.Usable())
@@ -120,7 +123,7 @@ func TestRunKeepsFailuresOfSize(t *testing.T) {
 	assert.Equal(t, 50, measured)
 	assert.Equal(t, 50, failed)
 	var after []int // failed cells before each load of one that worked
-	seen := map[Cell]bool{}
+	seen := map[cell.Key]bool{}
 	for _, c := range f.fake.loads[50:] {
 		if c.Ctx == 1000 {
 			after = append(after, len(seen))
@@ -138,13 +141,13 @@ func TestRunKeepsFailuresOfSize(t *testing.T) {
 // the file as soon as the next one is.
 func TestRunForgivesFailuresBetween(t *testing.T) {
 	f := wideFixture(t, t.TempDir())
-	f.fake.loadErr = func(c Cell) error {
+	f.fake.loadErr = func(c cell.Key) error {
 		if c.Batch >= 400 {
 			return &parse.Failure{Class: parse.ModelError, Detail: "no"}
 		}
 		return nil
 	}
-	f.OnSample = func(r *Result, _ parse.Sample) error {
+	f.OnSample = func(r *checkpoint.Result, _ parse.Sample) error {
 		_, failed := f.saved(t)
 		assert.Equal(t, 2*(r.NumCtx/1000-1), failed, "those before %v", r.Cell())
 		return nil
@@ -161,9 +164,9 @@ func TestRunForgivesFailuresBetween(t *testing.T) {
 
 // TestRunWhereNothingEverWorked makes a load with the server's own settings.
 func TestRunWhereNothingEverWorked(t *testing.T) {
-	own := Cell{Ctx: 1000}
+	own := cell.Key{Ctx: 1000}
 	f := wideFixture(t, t.TempDir())
-	f.fake.loadErr = func(c Cell) error {
+	f.fake.loadErr = func(c cell.Key) error {
 		if c != own {
 			return gone
 		}
@@ -203,7 +206,7 @@ func TestRunThatEndsAmongFailures(t *testing.T) {
 			f.larger(2000)
 			ctx, cancel := context.WithCancel(t.Context())
 			fails := f.fake.loadErr
-			f.fake.loadErr = func(c Cell) error {
+			f.fake.loadErr = func(c cell.Key) error {
 				if len(f.fake.loads) == stop {
 					cancel()
 				}
@@ -215,7 +218,7 @@ func TestRunThatEndsAmongFailures(t *testing.T) {
 				assert.Equal(t, 20, summary.Stood+summary.Failed+summary.Missing, "%+v", summary)
 			}
 		}
-		data, err := os.ReadFile(filepath.Join(dir, FileName))
+		data, err := os.ReadFile(filepath.Join(dir, checkpoint.FileName))
 		require.NoError(t, err)
 		return string(data)
 	}
@@ -228,7 +231,7 @@ func TestRunThatEndsAmongFailures(t *testing.T) {
 	f.breaks(11, gone)
 	ctx, cancel := context.WithCancel(t.Context())
 	broken := f.fake.loadErr
-	f.fake.loadErr = func(c Cell) error {
+	f.fake.loadErr = func(c cell.Key) error {
 		if len(f.fake.loads) == 14 { // the second try of the second cell
 			cancel()
 		}
@@ -329,7 +332,7 @@ func TestRetryFailedOfABrokenServer(t *testing.T) {
 func TestPruneOfABrokenServer(t *testing.T) {
 	f := wideFixture(t, t.TempDir())
 	f.Prune = true
-	f.fake.loadErr = func(c Cell) error {
+	f.fake.loadErr = func(c cell.Key) error {
 		if len(f.fake.loads) > 10 {
 			return &parse.Failure{Class: parse.OutOfGPUMemory, Detail: "another program has the memory"}
 		}
@@ -381,13 +384,13 @@ func TestAuxiliaryLoadsOfABrokenServer(t *testing.T) {
 	}{
 		{"the first confirmation", func(f *fixture) { f.Leaders = 2 }, 21},
 		{"a later confirmation", func(f *fixture) { f.Leaders = 2 }, 23},
-		{"baseline", func(f *fixture) { f.Baseline = BaselineOn }, 22},
+		{"baseline", func(f *fixture) { f.Baseline = config.BaselineOn }, 22},
 		{"reference", func(f *fixture) { f.ReferenceEvery = 20 }, 21},
 		{"hosts, after the plan", func(f *fixture) { f.HostCells, f.Host = f.Plan[:1], "a" }, 21},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			f := wideFixture(t, t.TempDir())
-			f.fake.rate = func(c Cell) float64 { return 1000 + float64(c.Ctx%777) }
+			f.fake.rate = func(c cell.Key) float64 { return 1000 + float64(c.Ctx%777) }
 			test.set(f)
 			f.breaks(test.load, gone)
 			summary, _ := f.run(t.Context())
@@ -405,8 +408,8 @@ func TestAuxiliaryLoadsOfABrokenServer(t *testing.T) {
 
 	f := wideFixture(t, t.TempDir()) // the cell itself
 	f.Leaders = 2
-	f.fake.loadErr = func(c Cell) error {
-		if len(f.fake.loads) > 20 && c == (Cell{4000, 500}) {
+	f.fake.loadErr = func(c cell.Key) error {
+		if len(f.fake.loads) > 20 && c == (cell.Key{Ctx: 4000, Batch: 500}) {
 			return gone
 		}
 		return nil
@@ -425,7 +428,7 @@ func TestAuxiliaryLoadsOfABrokenServer(t *testing.T) {
 // TestFailuresThatSayNothingOfTheServer are the cells' own at once.
 func TestFailuresThatSayNothingOfTheServer(t *testing.T) {
 	f := wideFixture(t, t.TempDir())
-	f.fake.loadErr = func(c Cell) error {
+	f.fake.loadErr = func(c cell.Key) error {
 		if c.Ctx > 2000 {
 			return &parse.Failure{Class: parse.ContextClamped, Detail: fmt.Sprint(c)}
 		}

@@ -9,7 +9,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/check"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
+	"github.com/ollama-sweep/ollama-sweep/internal/config"
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
@@ -36,14 +39,14 @@ type Runner interface {
 
 // Sweep measures the cells of a plan that its store does not hold yet.
 type Sweep struct {
-	Plan     []Cell
+	Plan     []cell.Key
 	Runner   Runner
-	Store    *Store
+	Store    *checkpoint.Store
 	Prompter *Prompter
 
 	// Identify returns the checkpoint's header as it is now, by what is measured and by what. Nil says
 	// that nothing of it can change.
-	Identify func(ctx context.Context, when Moment) (Header, error)
+	Identify func(ctx context.Context, when Moment) (checkpoint.Header, error)
 
 	// Known is the evidence that is the same for every cell: what is known of the
 	// server, the model and what is asked for.
@@ -62,11 +65,11 @@ type Sweep struct {
 	// RepeatUntilClear says that an exhaustive sweep takes more samples where its advice can't
 	// tell, within RepeatTime.
 	RepeatUntilClear bool
-	Baseline         BaselineChoice // whether to measure the server's own num_batch in the end
-	Retake           bool           // measure disturbed cells again
+	Baseline         config.Baseline // whether to measure the server's own num_batch in the end
+	Retake           bool            // measure disturbed cells again
 	// HostCells are measured before and after the plan, under the name of the Host,
 	// where several hosts share a sweep.
-	HostCells []Cell
+	HostCells []cell.Key
 	Host      string
 
 	// Deadline is when the process will be killed, and BudgetEnd when no cell
@@ -81,7 +84,7 @@ type Sweep struct {
 	// OnSample is told of each sample once it is saved. Log takes lines for people,
 	// each beginning with "# " so that no reader of benchmarks minds them, among
 	// them one for each cell where there is no OnProgress.
-	OnSample   func(*Result, parse.Sample) error
+	OnSample   func(*checkpoint.Result, parse.Sample) error
 	OnProgress func(Progress)
 	Log        io.Writer
 	Now        func() time.Time // time.Now, but for tests
@@ -111,12 +114,12 @@ var (
 var ErrNoCell = errors.New("no cell has such a name")
 
 // noCell says which names there are.
-func noCell(plan []Cell) error {
+func noCell(plan []cell.Key) error {
 	var ctxs, batches []int
 	for _, c := range plan {
 		ctxs, batches = append(ctxs, c.Ctx), append(batches, c.Batch)
 	}
-	return fmt.Errorf("%w: num_ctx is %s, and num_batch %s; the first cell is Sweep/%v", ErrNoCell, someOf(distinct(ctxs)), someOf(distinct(batches)), plan[0])
+	return fmt.Errorf("%w: num_ctx is %s, and num_batch %s; the first cell is Sweep/%v", ErrNoCell, cell.Some(cell.Distinct(ctxs)), cell.Some(cell.Distinct(batches)), plan[0])
 }
 
 // crashLimit is how often a server may go away under one cell before the cell
@@ -177,37 +180,37 @@ type run struct {
 	start     time.Time
 	strategy  Strategy
 	state     State
-	named     map[string]bool // the names that each was called with
-	pruned    map[Cell]Cell   // cells that are passed over, and the failed one each needs more memory than
-	want      int             // samples that each cell is to have now
-	todo      int             // loads of the plan still to come, where the strategy counts them
-	counts    bool            // the strategy counts them
-	ahead     Range           // the same of a search, as it said last
-	done      bool            // the strategy wants nothing more
-	spent     []time.Duration // on each load of the plan in this run, without the time that a server was away or the machine slept
-	timings   timings         // of the same
-	failed    int             // of these
-	repeats   int             // of these, for more samples than Repeat
-	failedNow map[Cell]bool   // cells
-	retaken   map[Cell]bool   // cells that were measured again
-	vain      int             // of these the last in a row that were disturbed once more
-	redone    map[Cell]bool   // cells that this redo has replaced or passed over
-	copied    bool            // the checkpoint was, before the first of these
-	warned    bool            // of the deadline
-	said      bool            // which cells are copies
-	gpu       bool            // the server has put a model into GPU memory
-	tokens    map[int]int     // learned count of the prompt's tokens, by num_ctx where it depends on that, else under 0
-	loaded    Cell            // whose load is in force
-	loadedAs  parse.Loaded    // what the server said of it
-	attended  bool            // how it attends was held against the first load, since the server started
-	probes    []check.Known   // the prompts of the sizing
+	named     map[string]bool       // the names that each was called with
+	pruned    map[cell.Key]cell.Key // cells that are passed over, and the failed one each needs more memory than
+	want      int                   // samples that each cell is to have now
+	todo      int                   // loads of the plan still to come, where the strategy counts them
+	counts    bool                  // the strategy counts them
+	ahead     Range                 // the same of a search, as it said last
+	done      bool                  // the strategy wants nothing more
+	spent     []time.Duration       // on each load of the plan in this run, without the time that a server was away or the machine slept
+	timings   timings               // of the same
+	failed    int                   // of these
+	repeats   int                   // of these, for more samples than Repeat
+	failedNow map[cell.Key]bool     // cells
+	retaken   map[cell.Key]bool     // cells that were measured again
+	vain      int                   // of these the last in a row that were disturbed once more
+	redone    map[cell.Key]bool     // cells that this redo has replaced or passed over
+	copied    bool                  // the checkpoint was, before the first of these
+	warned    bool                  // of the deadline
+	said      bool                  // which cells are copies
+	gpu       bool                  // the server has put a model into GPU memory
+	tokens    map[int]int           // learned count of the prompt's tokens, by num_ctx where it depends on that, else under 0
+	loaded    cell.Key              // whose load is in force
+	loadedAs  parse.Loaded          // what the server said of it
+	attended  bool                  // how it attends was held against the first load, since the server started
+	probes    []check.Known         // the prompts of the sizing
 	suspects  suspects
 	stop      error
 }
 
 func newRun(s *Sweep) *run {
 	r := &run{
-		Sweep: s, start: s.Now(), want: s.Repeat, named: make(map[string]bool), failedNow: make(map[Cell]bool), retaken: make(map[Cell]bool), redone: make(map[Cell]bool),
+		Sweep: s, start: s.Now(), want: s.Repeat, named: make(map[string]bool), failedNow: make(map[cell.Key]bool), retaken: make(map[cell.Key]bool), redone: make(map[cell.Key]bool),
 		tokens: make(map[int]int), gpu: s.Known.GPU,
 	}
 	cp := s.Store.Checkpoint()
@@ -217,7 +220,7 @@ func newRun(s *Sweep) *run {
 			r.tokens[r.promptKey(result.NumCtx)] = result.Samples[0].PromptEvalCount
 		}
 	}
-	if sizing := cp.Sweep.Sizing; sizing != (Sizing{}) {
+	if sizing := cp.Sweep.Sizing; sizing != (checkpoint.Sizing{}) {
 		s.Prompter.Resize(sizing)
 	}
 	r.strategy = s.Strategy
@@ -240,7 +243,7 @@ func newRun(s *Sweep) *run {
 }
 
 // cells returns those of the plan and those that tell hosts apart.
-func (r *run) cells() []Cell { return append(slices.Clip(r.Plan), r.HostCells...) }
+func (r *run) cells() []cell.Key { return append(slices.Clip(r.Plan), r.HostCells...) }
 
 // prepare refuses what is known to be wrong without a load, and clears the
 // memory for the first.
@@ -269,7 +272,7 @@ func (r *run) unloadFirst(ctx context.Context) error {
 	return err
 }
 
-func standsText(r Result) string {
+func standsText(r checkpoint.Result) string {
 	if r.Failed() {
 		return fmt.Sprintf("failed on %s: %s (-retry-failed or -redo measures it again)", r.Timestamp.Format(time.DateOnly), failureText(r))
 	}
@@ -277,7 +280,7 @@ func standsText(r Result) string {
 }
 
 // failureText puts class and server's words on one line.
-func failureText(r Result) string {
+func failureText(r checkpoint.Result) string {
 	f := parse.Failure{Class: *r.Error, Detail: r.Detail}
 	return strings.Join(strings.Fields(f.Error()), " ")
 }

@@ -14,6 +14,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
+	"github.com/ollama-sweep/ollama-sweep/internal/config"
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
@@ -21,27 +24,27 @@ import (
 // takes a second for it. Errors that are set for a cell come first.
 type fakeRunner struct {
 	clock     time.Time
-	cell      Cell
-	loads     []Cell
-	samples   []Cell
+	cell      cell.Key
+	loads     []cell.Key
+	samples   []cell.Key
 	prompts   []string
-	loadErrs  map[Cell][]error
-	errs      map[Cell][]error
+	loadErrs  map[cell.Key][]error
+	errs      map[cell.Key][]error
 	readyErr  error
 	unloaded  int
 	settled   int
 	settleErr error
 	onSample  func()
-	loadErr   func(Cell) error // of each load, where there is none in loadErrs
+	loadErr   func(cell.Key) error // of each load, where there is none in loadErrs
 
-	rate        func(Cell) float64 // tokens per second, instead of one that tells the cell
+	rate        func(cell.Key) float64 // tokens per second, instead of one that tells the cell
 	alterLoaded func(*parse.Loaded)
 	alterSample func(*parse.Sample)
 }
 
 func (f *fakeRunner) now() time.Time { return f.clock }
 
-func pop(errs map[Cell][]error, c Cell) (err error) {
+func pop(errs map[cell.Key][]error, c cell.Key) (err error) {
 	if list := errs[c]; len(list) > 0 {
 		err, errs[c] = list[0], list[1:]
 	}
@@ -51,7 +54,7 @@ func pop(errs map[Cell][]error, c Cell) (err error) {
 func (f *fakeRunner) Ready(context.Context) error { return f.readyErr }
 
 func (f *fakeRunner) Load(_ context.Context, numCtx, numBatch int, warmup func() string) (parse.Loaded, error) {
-	f.cell = Cell{numCtx, numBatch}
+	f.cell = cell.Key{Ctx: numCtx, Batch: numBatch}
 	f.loads = append(f.loads, f.cell)
 	f.clock = f.clock.Add(4 * time.Second)
 	words := len(strings.Fields(warmup()))
@@ -110,19 +113,19 @@ type fixture struct {
 func newFixture(t testing.TB, dir string) *fixture {
 	t.Helper()
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "p"), []byte(strings.Repeat("once upon a time ", 60)), 0o644))
-	prompter, err := NewPrompter(Prompt{File: filepath.Join(dir, "p")}, 2)
+	prompter, err := NewPrompter(config.Prompt{File: filepath.Join(dir, "p")}, 2)
 	require.NoError(t, err)
-	prompter.Resize(Sizing{Fixed: 10 + 2*16, PerWord: 2, FileTokens: 522})
-	f := &fixture{dir: dir, fake: &fakeRunner{clock: noon, errs: map[Cell][]error{}, loadErrs: map[Cell][]error{}}}
-	plan, _ := Grid{Ctx: []int{1000, 2000}, Batch: []int{100, 200}}.Cells()
+	prompter.Resize(checkpoint.Sizing{Fixed: 10 + 2*16, PerWord: 2, FileTokens: 522})
+	f := &fixture{dir: dir, fake: &fakeRunner{clock: noon, errs: map[cell.Key][]error{}, loadErrs: map[cell.Key][]error{}}}
+	plan, _ := cell.Grid{Ctx: []int{1000, 2000}, Batch: []int{100, 200}}.Cells()
 	f.Sweep = &Sweep{
 		Plan:        plan,
 		Runner:      f.fake,
-		Store:       openStore(t, dir, Header{Model: "m", NumCtx: []int{1000, 2000}, NumBatch: []int{100, 200}}),
+		Store:       openStore(t, dir, checkpoint.Header{Model: "m", NumCtx: []int{1000, 2000}, NumBatch: []int{100, 200}}),
 		Prompter:    prompter,
 		Repeat:      1,
 		CellTimeout: time.Minute,
-		OnSample: func(r *Result, s parse.Sample) error {
+		OnSample: func(r *checkpoint.Result, s parse.Sample) error {
 			f.bench = append(f.bench, r.Cell().String())
 			return nil
 		},
@@ -133,7 +136,7 @@ func newFixture(t testing.TB, dir string) *fixture {
 }
 
 // sweeps makes the grid the one that is swept.
-func (f *fixture) sweeps(g Grid) {
+func (f *fixture) sweeps(g cell.Grid) {
 	f.Plan, _ = g.Cells()
 	header := &f.Store.Checkpoint().Sweep
 	header.NumCtx, header.NumBatch = g.Ctx, g.Batch
@@ -150,7 +153,7 @@ func TestRunMeasuresInColumnOrder(t *testing.T) {
 	f := newFixture(t, t.TempDir())
 	summary, outcomes := f.run(t.Context())
 	require.NoError(t, summary.Usable())
-	want := []Cell{{1000, 100}, {1000, 200}, {2000, 100}, {2000, 200}}
+	want := []cell.Key{{Ctx: 1000, Batch: 100}, {Ctx: 1000, Batch: 200}, {Ctx: 2000, Batch: 100}, {Ctx: 2000, Batch: 200}}
 	assert.Equal(t, want, f.fake.loads)
 	assert.Equal(t, want, f.fake.samples)
 	assert.Equal(t, make([]Outcome, 4), outcomes)
@@ -168,9 +171,9 @@ func TestRunMeasuresInColumnOrder(t *testing.T) {
 		}
 	}
 
-	cp, err := Load(f.Store.Path())
+	cp, err := checkpoint.Load(f.Store.Path())
 	require.NoError(t, err)
-	r := cp.Result(Cell{2000, 100})
+	r := cp.Result(cell.Key{Ctx: 2000, Batch: 100})
 	assert.Equal(t, 2000, r.ContextLength)
 	assert.Equal(t, int64(7), r.Size)
 	assert.Equal(t, int64(7), r.SizeVRAM)
@@ -194,7 +197,7 @@ func TestRunResumes(t *testing.T) {
 	f = newFixture(t, dir)
 	summary, outcomes := f.run(t.Context())
 	require.NoError(t, summary.Usable())
-	assert.Equal(t, []Cell{{2000, 100}, {2000, 200}}, f.fake.loads)
+	assert.Equal(t, []cell.Key{{Ctx: 2000, Batch: 100}, {Ctx: 2000, Batch: 200}}, f.fake.loads)
 	assert.Equal(t, "stands in the checkpoint: 1100.00 tokens/s, measured on 2026-03-01 (-redo measures it again)", outcomes[0].Skip)
 	assert.Contains(t, f.log.String(), "# 4 cells: 2 stand in the checkpoint, 2 to measure")
 	assert.Contains(t, f.log.String(), "elapsed 5s, ETA 5s", "cells that stood do not count in the estimate")
@@ -223,7 +226,7 @@ func TestRunResumesToTheSameBytes(t *testing.T) {
 			}
 			f.run(ctx)
 		}
-		data, err := os.ReadFile(filepath.Join(dir, FileName))
+		data, err := os.ReadFile(filepath.Join(dir, checkpoint.FileName))
 		require.NoError(t, err)
 		return string(data)
 	}
@@ -240,8 +243,8 @@ func TestRunKeepsFailuresAsData(t *testing.T) {
 	f.Repeat = 2
 	oom := &parse.Failure{Class: parse.OutOfGPUMemory, Detail: "cudaMalloc failed:\n out of memory"}
 	crash := fmt.Errorf("reading: %w", &parse.Failure{Class: parse.RunnerCrashed, Detail: "exit status 2"})
-	f.fake.loadErrs[Cell{1000, 200}] = []error{oom, oom}
-	f.fake.errs[Cell{2000, 100}] = []error{nil, crash, crash}
+	f.fake.loadErrs[cell.Key{Ctx: 1000, Batch: 200}] = []error{oom, oom}
+	f.fake.errs[cell.Key{Ctx: 2000, Batch: 100}] = []error{nil, crash, crash}
 	summary, outcomes := f.run(t.Context())
 	require.NoError(t, summary.Usable())
 	assert.Equal(t, "CUDA OOM: cudaMalloc failed: out of memory", outcomes[1].Skip)
@@ -249,7 +252,7 @@ func TestRunKeepsFailuresAsData(t *testing.T) {
 	assert.Equal(t, 2, summary.Stood)
 	assert.Zero(t, summary.Missing)
 	assert.Contains(t, f.log.String(), "# 2/4 ctx=1000/batch=200: CUDA OOM: cudaMalloc failed: out of memory; best 1100.0 at ctx=1000/batch=100; 1 failed; elapsed 14s, ETA 15s")
-	r, _ := f.Store.Result(Cell{2000, 100})
+	r, _ := f.Store.Result(cell.Key{Ctx: 2000, Batch: 100})
 	assert.Equal(t, parse.RunnerCrashed, *r.Error)
 	assert.Len(t, r.Samples, 1, "a sample before the crash is kept")
 	assert.Nil(t, r.PromptEvalRate, "but gives no rate")
@@ -263,8 +266,8 @@ func TestRunKeepsFailuresAsData(t *testing.T) {
 	f = newFixture(t, dir)
 	f.Repeat, f.RetryFailed = 2, true
 	_, _ = f.run(t.Context())
-	assert.Equal(t, []Cell{{1000, 200}, {2000, 100}}, f.fake.loads)
-	r, _ = f.Store.Result(Cell{2000, 100})
+	assert.Equal(t, []cell.Key{{Ctx: 1000, Batch: 200}, {Ctx: 2000, Batch: 100}}, f.fake.loads)
+	r, _ = f.Store.Result(cell.Key{Ctx: 2000, Batch: 100})
 	assert.Nil(t, r.Error)
 	assert.Empty(t, r.Detail)
 	assert.Len(t, r.Samples, 2, "samples from before the crash do not count")
@@ -282,7 +285,7 @@ func TestRunFailsWhenNothingHasARate(t *testing.T) {
 func TestRunTimesOutACell(t *testing.T) {
 	f := newFixture(t, t.TempDir())
 	f.CellTimeout = time.Nanosecond
-	f.fake.errs[Cell{1000, 100}] = []error{context.DeadlineExceeded}
+	f.fake.errs[cell.Key{Ctx: 1000, Batch: 100}] = []error{context.DeadlineExceeded}
 	f.Plan = f.Plan[:1]
 	summary, outcomes := f.run(t.Context())
 	assert.Equal(t, "Timeout or no output: not done within 1ns (cell_timeout)", outcomes[0].Skip)
@@ -294,33 +297,33 @@ func TestRunWaitsForAServerThatIsAway(t *testing.T) {
 	away := &parse.Failure{Class: parse.ServerAway, Detail: "connection refused"}
 	f := newFixture(t, t.TempDir())
 	f.Repeat = 2
-	f.fake.errs[Cell{1000, 100}] = []error{nil, away}
+	f.fake.errs[cell.Key{Ctx: 1000, Batch: 100}] = []error{nil, away}
 	summary, _ := f.run(t.Context())
 	require.NoError(t, summary.Usable())
-	assert.Equal(t, []Cell{{1000, 100}, {1000, 100}}, f.fake.loads[:2], "the cell is loaded again")
+	assert.Equal(t, []cell.Key{{Ctx: 1000, Batch: 100}, {Ctx: 1000, Batch: 100}}, f.fake.loads[:2], "the cell is loaded again")
 	assert.Len(t, f.Store.Checkpoint().Results[0].Samples, 2, "and only the lacking sample taken")
 	assert.Contains(t, f.log.String(), "# ctx=1000/batch=100: server away: connection refused: waiting for it")
 
 	f = newFixture(t, t.TempDir())
-	f.fake.errs[Cell{1000, 100}] = []error{away, away, away}
+	f.fake.errs[cell.Key{Ctx: 1000, Batch: 100}] = []error{away, away, away}
 	_, outcomes := f.run(t.Context())
 	assert.Equal(t, "Runner crashed: the server went away 3 times under this cell: connection refused", outcomes[0].Skip)
 	assert.Len(t, f.fake.samples, 3, "the other cells are measured")
 
 	f = newFixture(t, t.TempDir())
-	f.fake.errs[Cell{1000, 200}] = []error{away}
+	f.fake.errs[cell.Key{Ctx: 1000, Batch: 200}] = []error{away}
 	f.fake.readyErr = errors.New("stayed away for 10m0s")
 	summary, outcomes = f.run(t.Context())
 	assert.EqualError(t, summary.Usable(), "stayed away for 10m0s")
 	assert.Len(t, outcomes, 2, "no cell is begun after that")
 	assert.Equal(t, 3, summary.Missing)
-	_, known := f.Store.Result(Cell{1000, 200})
+	_, known := f.Store.Result(cell.Key{Ctx: 1000, Batch: 200})
 	assert.False(t, known, "it is no failure of the cell")
 }
 
 func TestRunStopsWhenNothingCanBeKept(t *testing.T) {
 	f := newFixture(t, t.TempDir())
-	f.Store.path = filepath.Join(f.dir, "gone", FileName)
+	require.NoError(t, os.RemoveAll(f.dir))
 	summary, outcomes := f.run(t.Context())
 	assert.ErrorContains(t, summary.Usable(), "saving checkpoint")
 	assert.Len(t, outcomes, 1)
@@ -417,7 +420,7 @@ func TestRunOfAFilter(t *testing.T) {
 		}
 	})
 	require.NoError(t, summary.Usable())
-	assert.Equal(t, []Cell{{2000, 100}}, f.fake.samples)
+	assert.Equal(t, []cell.Key{{Ctx: 2000, Batch: 100}}, f.fake.samples)
 	assert.Contains(t, f.log.String(), "# 3/4 ctx=2000/batch=100: 2100.0 tokens/s (load 3s); best 2100.0 at ctx=2000/batch=100; elapsed 5s\n", "what is still to come is not known")
 	assert.Equal(t, 3, summary.Missing)
 }
@@ -453,18 +456,18 @@ func TestRunOfAFilterThatMatchesNothing(t *testing.T) {
 }
 
 func TestSomeOf(t *testing.T) {
-	assert.Equal(t, "8, 16", someOf([]int{8, 16}))
+	assert.Equal(t, "8, 16", cell.Some([]int{8, 16}))
 	var many []int
 	for i := range 39 {
 		many = append(many, 128*(i+1))
 	}
-	assert.Equal(t, "128, 256, 384, 512, 640, 768, 896, 1024, 1152, 1280, 1408, … 4992 (39 values)", someOf(many))
+	assert.Equal(t, "128, 256, 384, 512, 640, 768, 896, 1024, 1152, 1280, 1408, … 4992 (39 values)", cell.Some(many))
 }
 
 func TestRunSizesPrompts(t *testing.T) {
 	f := newFixture(t, t.TempDir())
 	var err error
-	f.Prompter, err = NewPrompter(Prompt{Tokens: 500}, 2)
+	f.Prompter, err = NewPrompter(config.Prompt{Tokens: 500}, 2)
 	require.NoError(t, err)
 	summary, _ := f.run(t.Context())
 	require.NoError(t, summary.Usable())

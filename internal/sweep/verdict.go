@@ -5,7 +5,9 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/check"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
 )
 
@@ -14,7 +16,7 @@ type Verdict struct {
 	verdict.Verdict
 	// Search is what the search has found that decided which cells to measure, nil
 	// without one.
-	Search *Answer
+	Search *checkpoint.Answer
 	// Confirmed are the leading cells that were measured again, the fastest
 	// first.
 	Confirmed []Confirmed
@@ -25,7 +27,7 @@ type Verdict struct {
 
 // Confirmed is a leading cell that was measured again.
 type Confirmed struct {
-	Cell
+	cell.Key
 	Before float64   // tokens per second: the median of the plan's samples
 	Rates  []float64 // tokens per second, each of a load of its own
 	Failed bool
@@ -33,23 +35,25 @@ type Confirmed struct {
 	Apart bool
 }
 
-// Verdict judges the measured cells of the grid. What was measured again counts with the first
+// VerdictOf judges the measured cells of the grid. What was measured again counts with the first
 // samples, but a cell that failed then counts no more. It returns false while
 // nothing is measured.
-func (cp *Checkpoint) Verdict() (Verdict, bool) { return cp.verdictBy(Confirm, Baseline) }
+func VerdictOf(cp *checkpoint.Checkpoint) (Verdict, bool) {
+	return verdictBy(cp, checkpoint.Confirm, checkpoint.Baseline)
+}
 
 // verdictBy counts what was measured again for these purposes.
-func (cp *Checkpoint) verdictBy(purposes ...Purpose) (Verdict, bool) {
-	judged, ok := verdict.Judge(cp.ratedBy(purposes...), cp.referenceRates())
+func verdictBy(cp *checkpoint.Checkpoint, purposes ...checkpoint.Purpose) (Verdict, bool) {
+	judged, ok := verdict.Judge(ratedBy(cp, purposes...), referenceRates(cp))
 	if !ok {
 		return Verdict{}, false
 	}
-	v := Verdict{Verdict: judged, Confirmed: cp.confirmed()}
+	v := Verdict{Verdict: judged, Confirmed: confirmed(cp)}
 	v.follow(cp.Sweep.Search)
-	v.stay(cp.baselined())
+	v.stay(baselined(cp))
 	best := cellOf(v.Recommended)
-	found, _ := cp.again(Baseline, best)
-	own, _ := cp.again(Baseline, Cell{Ctx: best.Ctx})
+	found, _ := again(cp, checkpoint.Baseline, best)
+	own, _ := again(cp, checkpoint.Baseline, cell.Key{Ctx: best.Ctx})
 	if gain, ok := verdict.GainOf(found, own); ok {
 		v.Gain = &gain
 	}
@@ -58,8 +62,8 @@ func (cp *Checkpoint) verdictBy(purposes ...Purpose) (Verdict, bool) {
 
 // Noise returns the relative standard deviation of a sample, 0 where cells and samples are too
 // few to tell it.
-func (cp *Checkpoint) Noise() float64 {
-	v, ok := verdict.Judge(cp.rated(), cp.referenceRates())
+func Noise(cp *checkpoint.Checkpoint) float64 {
+	v, ok := verdict.Judge(rated(cp), referenceRates(cp))
 	if !ok {
 		return 0
 	}
@@ -76,11 +80,11 @@ func knownNoise(v verdict.Verdict) float64 {
 	return v.Noise
 }
 
-func cellOf(c verdict.Cell) Cell { return Cell{c.Ctx, c.Batch} }
+func cellOf(c verdict.Cell) cell.Key { return cell.Key{Ctx: c.Ctx, Batch: c.Batch} }
 
 // follow recommends what a search has found, where the samples do not tell that from the best:
 // a search knows more of the cells around.
-func (v *Verdict) follow(found *Answer) {
+func (v *Verdict) follow(found *checkpoint.Answer) {
 	if found == nil {
 		return
 	}
@@ -98,7 +102,7 @@ const stays = 0.01
 
 // stay keeps the recommendation with a cell whose gain is known, where the samples do not tell it
 // from the best and it is as good as the other. The newest of the cells is the last.
-func (v *Verdict) stay(measured []Cell) {
+func (v *Verdict) stay(measured []cell.Key) {
 	for _, c := range append([]verdict.Cell{v.Best}, v.Tied...) {
 		gain, ok := v.GainOver(v.Recommended, c)
 		if len(measured) > 0 && cellOf(c) == measured[len(measured)-1] && ok && gain.Ratio <= stays {
@@ -110,11 +114,13 @@ func (v *Verdict) stay(measured []Cell) {
 
 // rated returns the cells of the grid that have a rate, less those that failed when they were
 // measured again.
-func (cp *Checkpoint) rated() []verdict.Cell { return cp.ratedBy(Confirm, Baseline) }
+func rated(cp *checkpoint.Checkpoint) []verdict.Cell {
+	return ratedBy(cp, checkpoint.Confirm, checkpoint.Baseline)
+}
 
-func (cp *Checkpoint) ratedBy(purposes ...Purpose) []verdict.Cell {
-	again, failed := cp.againBy(purposes...)
-	onGrid, own := cp.onGrid(), cp.ownBatches()
+func ratedBy(cp *checkpoint.Checkpoint, purposes ...checkpoint.Purpose) []verdict.Cell {
+	again, failed := againBy(cp, purposes...)
+	onGrid, own := cp.OnGrid(), ownBatches(cp)
 	var cells []verdict.Cell
 	for i := range cp.Results {
 		r := &cp.Results[i]
@@ -135,17 +141,17 @@ func (cp *Checkpoint) ratedBy(purposes ...Purpose) []verdict.Cell {
 // tokens per second, each of a load of its own, and the cells that failed then: leading cells, and
 // both sides of a baseline where the server's log says which cell of the grid its own num_batch
 // is. One side alone does not tell a cell that was lucky from a machine that changed.
-func (cp *Checkpoint) Again() (rates map[Cell][]float64, failed map[Cell]bool) {
-	return cp.againBy(Confirm, Baseline)
+func Again(cp *checkpoint.Checkpoint) (rates map[cell.Key][]float64, failed map[cell.Key]bool) {
+	return againBy(cp, checkpoint.Confirm, checkpoint.Baseline)
 }
 
-func (cp *Checkpoint) againBy(purposes ...Purpose) (rates map[Cell][]float64, failed map[Cell]bool) {
-	rates, failed = make(map[Cell][]float64), make(map[Cell]bool)
-	own := cp.ownMeasured()
+func againBy(cp *checkpoint.Checkpoint, purposes ...checkpoint.Purpose) (rates map[cell.Key][]float64, failed map[cell.Key]bool) {
+	rates, failed = make(map[cell.Key][]float64), make(map[cell.Key]bool)
+	own := ownMeasured(cp)
 	for i := range cp.Remeasured {
 		r := &cp.Remeasured[i]
 		c := r.Cell()
-		if !slices.Contains(purposes, r.Purpose) || r.Purpose == Baseline && own[c.Ctx] == 0 {
+		if !slices.Contains(purposes, r.Purpose) || r.Purpose == checkpoint.Baseline && own[c.Ctx] == 0 {
 			continue
 		}
 		if c.Batch == 0 {
@@ -159,10 +165,10 @@ func (cp *Checkpoint) againBy(purposes ...Purpose) (rates map[Cell][]float64, fa
 
 // ownMeasured returns the server's own num_batch by num_ctx where its log says so and the grid
 // has a rate of it.
-func (cp *Checkpoint) ownMeasured() map[int]int {
-	own := cp.ownLogged()
+func ownMeasured(cp *checkpoint.Checkpoint) map[int]int {
+	own := ownLogged(cp)
 	for ctx, batch := range own {
-		if r := cp.Result(Cell{ctx, batch}); r == nil || r.PromptEvalRate == nil {
+		if r := cp.Result(cell.Key{Ctx: ctx, Batch: batch}); r == nil || r.PromptEvalRate == nil {
 			delete(own, ctx)
 		}
 	}
@@ -170,10 +176,10 @@ func (cp *Checkpoint) ownMeasured() map[int]int {
 }
 
 // ownLogged returns the num_batch that the server chose by itself, by num_ctx, as its log said.
-func (cp *Checkpoint) ownLogged() map[int]int {
+func ownLogged(cp *checkpoint.Checkpoint) map[int]int {
 	logged := make(map[int]int)
 	for i := range cp.Remeasured {
-		if r := &cp.Remeasured[i]; r.Purpose == Baseline && r.NumBatch == 0 && r.InForce.NumBatch > 0 {
+		if r := &cp.Remeasured[i]; r.Purpose == checkpoint.Baseline && r.NumBatch == 0 && r.InForce.NumBatch > 0 {
 			logged[r.NumCtx] = r.InForce.NumBatch
 		}
 	}
@@ -182,24 +188,24 @@ func (cp *Checkpoint) ownLogged() map[int]int {
 
 // ownBatches returns the num_batch that the server chooses by itself for a num_ctx: as its log
 // said when that was measured, or as its version does; 0 where neither is known.
-func (cp *Checkpoint) ownBatches() func(numCtx int) int {
-	logged := cp.ownLogged()
+func ownBatches(cp *checkpoint.Checkpoint) func(numCtx int) int {
+	logged := ownLogged(cp)
 	return func(numCtx int) int {
 		return cmp.Or(logged[numCtx], check.OwnBatch(cp.Sweep.OllamaVersion, numCtx))
 	}
 }
 
 // confirmed returns the cells that were measured again.
-func (cp *Checkpoint) confirmed() []Confirmed {
+func confirmed(cp *checkpoint.Checkpoint) []Confirmed {
 	var all []Confirmed
 	for i := range cp.Remeasured {
 		r := &cp.Remeasured[i]
-		if r.Purpose != Confirm || slices.ContainsFunc(all, func(c Confirmed) bool { return c.Cell == r.Cell() }) {
+		if r.Purpose != checkpoint.Confirm || slices.ContainsFunc(all, func(c Confirmed) bool { return c.Key == r.Cell() }) {
 			continue
 		}
-		c := Confirmed{Cell: r.Cell()}
-		c.Rates, c.Failed = cp.again(Confirm, c.Cell)
-		if first := cp.Result(c.Cell); first != nil && first.PromptEvalRate != nil {
+		c := Confirmed{Key: r.Cell()}
+		c.Rates, c.Failed = again(cp, checkpoint.Confirm, c.Key)
+		if first := cp.Result(c.Key); first != nil && first.PromptEvalRate != nil {
 			c.Before = *first.PromptEvalRate
 		}
 		all = append(all, c)
@@ -227,23 +233,23 @@ func (cp *Checkpoint) confirmed() []Confirmed {
 
 // referenceRates returns every sample of the reference cell, the plan's own
 // among them; none where it was not measured again.
-func (cp *Checkpoint) referenceRates() []float64 {
+func referenceRates(cp *checkpoint.Checkpoint) []float64 {
 	var rates []float64
-	for _, p := range cp.referencePoints() {
+	for _, p := range referencePoints(cp) {
 		rates = append(rates, p.Rates...)
 	}
 	return rates
 }
 
-func (cp *Checkpoint) referencePoints() []verdict.Point {
-	cell, ok := cp.ReferenceCell()
+func referencePoints(cp *checkpoint.Checkpoint) []verdict.Point {
+	cell, ok := ReferenceCell(cp)
 	if !ok {
 		return nil
 	}
 	var points []verdict.Point
 	for i := range cp.Remeasured {
 		r := &cp.Remeasured[i]
-		if r.Purpose == Reference && r.Cell() == cell && len(r.Samples) > 0 && !r.Failed() {
+		if r.Purpose == checkpoint.Reference && r.Cell() == cell && len(r.Samples) > 0 && !r.Failed() {
 			points = append(points, verdict.Point{At: r.Timestamp.Sub(cp.Sweep.Started), Rates: r.SampleRates()})
 		}
 	}
@@ -255,17 +261,17 @@ func (cp *Checkpoint) referencePoints() []verdict.Point {
 
 // Drift returns how the reference cell's rate changed over the sweep, and false
 // where it was not measured often enough to tell.
-func (cp *Checkpoint) Drift() (verdict.Drift, bool) {
-	return verdict.DriftOf(cp.referencePoints())
+func Drift(cp *checkpoint.Checkpoint) (verdict.Drift, bool) {
+	return verdict.DriftOf(referencePoints(cp))
 }
 
 // Spread returns how far the hosts are apart that share the sweep, and false where
 // fewer than two have measured the cells that tell.
-func (cp *Checkpoint) Spread() (verdict.Spread, bool) {
-	loads := make(map[Cell]map[string][]float64)
+func Spread(cp *checkpoint.Checkpoint) (verdict.Spread, bool) {
+	loads := make(map[cell.Key]map[string][]float64)
 	for i := range cp.Remeasured {
 		r := &cp.Remeasured[i]
-		if r.Purpose != HostCheck || r.PromptEvalRate == nil {
+		if r.Purpose != checkpoint.HostCheck || r.PromptEvalRate == nil {
 			continue
 		}
 		if loads[r.Cell()] == nil {
@@ -274,7 +280,7 @@ func (cp *Checkpoint) Spread() (verdict.Spread, bool) {
 		loads[r.Cell()][r.Host] = append(loads[r.Cell()][r.Host], *r.PromptEvalRate)
 	}
 	var cells []verdict.SharedCell
-	for _, c := range slices.SortedFunc(maps.Keys(loads), Cell.Compare) {
+	for _, c := range slices.SortedFunc(maps.Keys(loads), cell.Key.Compare) {
 		shared := verdict.SharedCell{Ctx: c.Ctx, Batch: c.Batch}
 		for _, host := range slices.Sorted(maps.Keys(loads[c])) {
 			shared.Hosts = append(shared.Hosts, verdict.HostLoads{Host: host, Rates: loads[c][host]})

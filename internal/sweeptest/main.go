@@ -4,6 +4,7 @@
 package sweeptest
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -26,8 +27,14 @@ var binary, raced string
 func Binary() string { return binary }
 
 // Main is a TestMain for tests of sweeps: it builds the binary and runs the tests, on each
-// ollama command of SWEEP_OLLAMA where that is set. It returns the exit code.
+// ollama command of SWEEP_OLLAMA where that is set. With -short it does neither. It returns the
+// exit code.
 func Main(m *testing.M) int {
+	flag.Parse()
+	if testing.Short() {
+		fmt.Println("-short: no sweep is built, and so none tested")
+		return 0
+	}
 	// Where nohup has it ignored, the sweeps that are started would too: a handler
 	// here gives them the default.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)

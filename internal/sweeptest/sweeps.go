@@ -12,6 +12,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
+	"github.com/ollama-sweep/ollama-sweep/internal/config"
 	"github.com/ollama-sweep/ollama-sweep/internal/ollamatest"
 	"github.com/ollama-sweep/ollama-sweep/internal/report"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
@@ -28,7 +31,7 @@ baseline: false
 `
 
 // SmallPlan is what SmallGrid has to come to, in its order.
-var SmallPlan = []sweep.Cell{{Ctx: 512, Batch: 64}, {Ctx: 512, Batch: 128}, {Ctx: 512, Batch: 192}, {Ctx: 1024, Batch: 64}, {Ctx: 1024, Batch: 128}, {Ctx: 1024, Batch: 192}}
+var SmallPlan = []cell.Key{{Ctx: 512, Batch: 64}, {Ctx: 512, Batch: 128}, {Ctx: 512, Batch: 192}, {Ctx: 1024, Batch: 64}, {Ctx: 1024, Batch: 128}, {Ctx: 1024, Batch: 192}}
 
 // SearchedGrid is that of 20 × 16 cells, for a simulated server.
 const SearchedGrid = "prompt: {tokens: 300}\nconfirm: 0\nbaseline: false\nnum_ctx: {start: 1024, end: 40960, step: 2048}\nnum_batch: {start: 64, end: 1024, step: 64}\n"
@@ -53,12 +56,12 @@ func SimulatedBy(t *testing.T, clock int, out, config string) (*ollamatest.Serve
 // of prompts of so many tokens.
 func InProcess(t testing.TB, dir string, runner sweep.Runner, tokens int) *sweep.Sweep {
 	t.Helper()
-	store, err := sweep.OpenStore(dir, sweep.Header{}, false, time.Now())
+	store, err := checkpoint.OpenStore(dir, checkpoint.Header{}, false, time.Now())
 	require.NoError(t, err)
 	lines, err := report.OpenBenchLog(dir, store.Checkpoint())
 	require.NoError(t, err)
 	t.Cleanup(func() { lines.Close() })
-	prompter, err := sweep.NewPrompter(sweep.Prompt{Tokens: tokens}, 2)
+	prompter, err := sweep.NewPrompter(config.Prompt{Tokens: tokens}, 2)
 	require.NoError(t, err)
 	return &sweep.Sweep{
 		Runner: runner, Store: store, Prompter: prompter, Repeat: 1, CellTimeout: time.Minute,
@@ -67,9 +70,9 @@ func InProcess(t testing.TB, dir string, runner sweep.Runner, tokens int) *sweep
 }
 
 // Load reads the checkpoint of an out folder.
-func Load(t *testing.T, out string) *sweep.Checkpoint {
+func Load(t *testing.T, out string) *checkpoint.Checkpoint {
 	t.Helper()
-	cp, err := sweep.Load(filepath.Join(out, sweep.FileName))
+	cp, err := checkpoint.Load(filepath.Join(out, checkpoint.FileName))
 	require.NoError(t, err)
 	return cp
 }
@@ -89,7 +92,7 @@ func BenchLines(printed string) []string {
 
 // RequireSamples expects each of these lines of benchmarks to stand in the
 // checkpoint.
-func RequireSamples(t *testing.T, cp *sweep.Checkpoint, reported []string) {
+func RequireSamples(t *testing.T, cp *checkpoint.Checkpoint, reported []string) {
 	t.Helper()
 	var all strings.Builder
 	require.NoError(t, report.WriteBench(&all, cp))
@@ -107,7 +110,7 @@ func RequireSamples(t *testing.T, cp *sweep.Checkpoint, reported []string) {
 // them. Where a fault is to be played is told by that and not by the prompts of all cells: on a
 // busy machine a sample can be refused, and another is measured.
 type Prompts struct {
-	Of sweep.Cell
+	Of cell.Key
 	N  int // so far
 }
 
@@ -121,7 +124,7 @@ func (p *Prompts) Next(r ollamatest.Request) bool {
 		}
 	}
 	json.Unmarshal([]byte(r.Body), &asked) // what does not parse asks for nothing
-	if asked.Prompt == "" || (sweep.Cell{Ctx: asked.Options.NumCtx, Batch: asked.Options.NumBatch}) != p.Of {
+	if asked.Prompt == "" || (cell.Key{Ctx: asked.Options.NumCtx, Batch: asked.Options.NumBatch}) != p.Of {
 		return false
 	}
 	p.N++

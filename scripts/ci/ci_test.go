@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweeptest"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -173,7 +173,7 @@ func TestRunsOfTheWorkflow(t *testing.T) {
 	require.NoError(t, os.Rename(c.path("shards"), c.path("results"))) // as the cache comes
 	measure("")
 	for _, shard := range []string{"ci-1of2", "ci-2of2"} {
-		quiet(t, c.path("shards", shard, sweep.FileName))
+		quiet(t, c.path("shards", shard, checkpoint.FileName))
 	}
 	outputs, summary, printed, code = c.step(t, "report")
 	require.Zero(t, code, printed)
@@ -193,8 +193,8 @@ func TestRunsOfTheWorkflow(t *testing.T) {
 	assert.Equal(t, map[string]string{"complete": "true", "good": "true"}, outputs)
 	assert.Contains(t, summary, "4 compared, 0 significantly slower")
 
-	path := c.path("good", sweep.FileName)
-	cp, err := sweep.Load(path)
+	path := c.path("good", checkpoint.FileName)
+	cp, err := checkpoint.Load(path)
 	require.NoError(t, err)
 	for i := range cp.Results {
 		for j := range cp.Results[i].Samples {
@@ -244,7 +244,7 @@ func TestCancelledJob(t *testing.T) {
 	assert.Error(t, cmd.Wait())
 	assert.Contains(t, printed.String(), "# stopped: interrupted by a signal (interrupt)")
 	assert.Less(t, time.Since(cancelled), 7*time.Second)
-	cp, err := sweep.Load(c.path("results", "ci", sweep.FileName))
+	cp, err := checkpoint.Load(c.path("results", "ci", checkpoint.FileName))
 	require.NoError(t, err)
 	assert.NotEmpty(t, cp.Results[0].Samples)
 }
@@ -253,7 +253,7 @@ func TestCancelledJob(t *testing.T) {
 // may be: differences are held against it.
 func quiet(t *testing.T, path string) {
 	t.Helper()
-	cp, err := sweep.Load(path)
+	cp, err := checkpoint.Load(path)
 	require.NoError(t, err)
 	for i := range cp.Results {
 		cp.Results[i].SetAside = nil

@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweeptest"
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
@@ -24,16 +24,16 @@ func TestJobThatWasCut(t *testing.T) {
 	state := filepath.Join(t.TempDir(), "it's state")
 	samples := func(file string, n int) {
 		t.Helper()
-		r := sweep.Result{NumCtx: 512, NumBatch: 64}
+		r := checkpoint.Result{NumCtx: 512, NumBatch: 64}
 		for i := range n {
 			r.Samples = append(r.Samples, parse.Sample{PromptEvalCount: 400, PromptEvalDuration: time.Second + time.Duration(i)})
 		}
 		r.SetRate()
 		require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o755))
-		require.NoError(t, (&sweep.Checkpoint{Version: sweep.Version, Results: []sweep.Result{r}}).Save(file))
+		require.NoError(t, (&checkpoint.Checkpoint{Version: checkpoint.Version, Results: []checkpoint.Result{r}}).Save(file))
 	}
 	has := func(file string) int {
-		cp, err := sweep.Load(file)
+		cp, err := checkpoint.Load(file)
 		if os.IsNotExist(errors.Unwrap(err)) {
 			return 0
 		}
@@ -44,12 +44,12 @@ func TestJobThatWasCut(t *testing.T) {
 	job := func(id string, cached int) (file, printed string) {
 		require.NoError(t, os.RemoveAll(c.path("results")))
 		if cached > 0 {
-			samples(c.path("results", "ci-1of2", sweep.FileName), cached)
+			samples(c.path("results", "ci-1of2", checkpoint.FileName), cached)
 		}
 		outputs, _, printed, code := c.step(t, "resume", "ID="+id, "STATE="+state)
 		require.Zero(t, code, printed)
 		assert.Equal(t, filepath.Join(state, id, "ci"), outputs["out"])
-		return filepath.Join(outputs["out"]+"-1of2", sweep.FileName), printed
+		return filepath.Join(outputs["out"]+"-1of2", checkpoint.FileName), printed
 	}
 
 	file, printed := job("key-7of2-1", 0)
@@ -72,7 +72,7 @@ func TestJobThatWasCut(t *testing.T) {
 	require.NoError(t, os.WriteFile(strings.TrimSuffix(file, ".json")+".journal", []byte("newest"), 0o644))
 	_, _, printed, code := c.step(t, "save", "OUT="+filepath.Join(state, "key-7of2-1", "ci"))
 	require.Zero(t, code, printed)
-	assert.Equal(t, read(t, file), read(t, c.path("results", "ci-1of2", sweep.FileName)))
+	assert.Equal(t, read(t, file), read(t, c.path("results", "ci-1of2", checkpoint.FileName)))
 	assert.Equal(t, "newest", read(t, c.path("results", "ci-1of2", "benchmark_results.journal")))
 	_, _, _, code = c.step(t, "save", "OUT="+filepath.Join(state, "nothing", "ci"))
 	assert.Equal(t, 1, code)
@@ -107,8 +107,8 @@ func TestCampaignOfAnotherOllama(t *testing.T) {
 	}
 	printed, code := night()
 	require.Zero(t, code, printed)
-	file := filepath.Join(out, sweep.FileName)
-	cp, err := sweep.Load(file)
+	file := filepath.Join(out, checkpoint.FileName)
+	cp, err := checkpoint.Load(file)
 	require.NoError(t, err)
 	version := cp.Sweep.OllamaVersion
 	cp.Sweep.OllamaVersion = "0.1.2"

@@ -20,9 +20,10 @@ import (
 	"path/filepath"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/arguments"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/compare"
+	"github.com/ollama-sweep/ollama-sweep/internal/config"
 	"github.com/ollama-sweep/ollama-sweep/internal/lines"
-	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 )
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
@@ -35,9 +36,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 		flags.PrintDefaults()
 	}
 	out := flags.String("out", "", "`folder` for summary.md and changes.png (default: that of NEW)")
-	limit := sweep.Tolerance(-1)
+	limit := config.Tolerance(-1)
 	flags.Func("max-regress", "loss that is let pass, like `5%`; more of it, with significance, is exit code 1", func(s string) (err error) {
-		if limit, err = sweep.ParseTolerance(s); err == nil && !(limit >= 0 && limit < 1) {
+		if limit, err = config.ParseTolerance(s); err == nil && !(limit >= 0 && limit < 1) {
 			err = errors.New("it must lie from 0% to below 100%")
 		}
 		return err
@@ -83,12 +84,12 @@ func comparison(old, new string, limit float64) (*compare.Comparison, string, er
 }
 
 // load reads the checkpoint that in names, and returns the file's path with it.
-func load(in string) (*sweep.Checkpoint, string, error) {
-	path, err := sweep.Find(in)
+func load(in string) (*checkpoint.Checkpoint, string, error) {
+	path, err := checkpoint.Find(in)
 	if err != nil {
 		return nil, "", err
 	}
-	cp, err := sweep.Load(path)
+	cp, err := checkpoint.Load(path)
 	return cp, path, err
 }
 

@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/compare"
-	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 )
 
 // command runs the command in process.
@@ -33,7 +33,7 @@ func results(t *testing.T, numCtx int, milliseconds ...int) string {
 	text := fmt.Sprintf(`{"version": 1, "sweep": {"model": "tiny", "num_ctx": [%d], "num_batch": [128]}, "results": [
 {"num_ctx": %d, "num_batch": 128, "prompt_eval_rate": %v, "error": null, "samples": [%s]}]}`,
 		numCtx, numCtx, 1e6/float64(milliseconds[0]), strings.Join(samples, ", "))
-	require.NoError(t, os.WriteFile(filepath.Join(dir, sweep.FileName), []byte(text), 0o644))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, checkpoint.FileName), []byte(text), 0o644))
 	return dir
 }
 
@@ -61,7 +61,7 @@ func TestCompare(t *testing.T) {
 		{"no such flag", []string{"-x"}, 2, "flag provided but not defined"},
 		{"help", []string{"-h"}, 0, "-max-regress"},
 		{"nothing in common", []string{old, results(t, 2048, 1000)}, 2, "no cell has a rate in both sweeps"},
-		{"no folder to write to", []string{"-out", filepath.Join(old, sweep.FileName), old, slower}, 2, "opening the out folder"},
+		{"no folder to write to", []string{"-out", filepath.Join(old, checkpoint.FileName), old, slower}, 2, "opening the out folder"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			code, stdout, stderr := command(tt.args...)

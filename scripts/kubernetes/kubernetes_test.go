@@ -20,7 +20,8 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	"sigs.k8s.io/yaml"
 
-	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/config"
 )
 
 // manifest is what the documents of a file hold.
@@ -81,11 +82,11 @@ func TestSweepJob(t *testing.T) {
 	shards := int(*m.job.Spec.Completions)
 	assert.Equal(t, strconv.Itoa(shards), env(main, "SWEEP_SHARDS").Value)
 	for index := range shards {
-		shard, err := sweep.ShardOf(func(name string) string {
+		shard, err := config.ShardOf(func(name string) string {
 			return map[string]string{"JOB_COMPLETION_INDEX": strconv.Itoa(index), "SWEEP_SHARDS": env(main, "SWEEP_SHARDS").Value}[name]
 		})
 		require.NoError(t, err)
-		assert.Equal(t, sweep.Shard{Index: index + 1, Count: shards}, shard)
+		assert.Equal(t, cell.Shard{Index: index + 1, Count: shards}, shard)
 	}
 	assert.Equal(t, "spec.nodeName", env(main, "SWEEP_HOST").ValueFrom.FieldRef.FieldPath)
 
@@ -93,7 +94,7 @@ func TestSweepJob(t *testing.T) {
 	words, ok := strings.CutPrefix(strings.Join(main.Command, " "), "go test -run Sweep -timeout 0 ")
 	require.True(t, ok)
 	t.Setenv("SWEEP_SHARD", "2/4")
-	var overrides sweep.Overrides
+	var overrides config.Overrides
 	flags := flag.NewFlagSet("", flag.ContinueOnError)
 	file := flags.String("config", "", "")
 	overrides.Register(flags)
@@ -104,7 +105,7 @@ func TestSweepJob(t *testing.T) {
 	log := filepath.Join(t.TempDir(), "ollama.log") // a path of the pod's
 	require.NoError(t, os.WriteFile(log, nil, 0o644))
 	require.NoError(t, flags.Set("server-log", log))
-	config, err := sweep.ReadConfig(local, &overrides)
+	config, err := config.Read(local, &overrides)
 	require.NoError(t, err)
 	assert.Equal(t, "/results/my-2of4", config.Out)
 	assert.Equal(t, m.claim.Name, mounted(pod, main, config.Out).PersistentVolumeClaim.ClaimName)

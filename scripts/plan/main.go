@@ -27,6 +27,8 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/arguments"
 	"github.com/ollama-sweep/ollama-sweep/internal/bench"
 	"github.com/ollama-sweep/ollama-sweep/internal/check"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
+	"github.com/ollama-sweep/ollama-sweep/internal/config"
 	"github.com/ollama-sweep/ollama-sweep/internal/lines"
 	"github.com/ollama-sweep/ollama-sweep/internal/memory"
 	"github.com/ollama-sweep/ollama-sweep/internal/plan"
@@ -47,9 +49,9 @@ const engineSource = "scripts/engine"
 // 2 for arguments that can't be understood, 1 for what could not be done.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("plan", flag.ContinueOnError)
-	config := flags.String("config", "testdata/demo.yaml", "`file` that says what to sweep")
+	cfg := flags.String("config", "testdata/demo.yaml", "`file` that says what to sweep")
 	measure := flags.Bool("measure", false, "measure one cell first, into the out folder")
-	var overrides sweep.Overrides
+	var overrides config.Overrides
 	overrides.Register(flags)
 	in := plan.Input{Now: time.Now()}
 	flags.Func("gpu-memory", "`size` of the GPUs' memory together, like 24GB, where nvidia-smi does not tell", func(s string) error {
@@ -70,7 +72,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "plan:", err)
 		return 2
 	}
-	options := bench.Options{Config: *config, Overrides: &overrides, EngineSource: engineSource, Stdout: stdout}
+	options := bench.Options{Config: *cfg, Overrides: &overrides, EngineSource: engineSource, Stdout: stdout}
 	if err := tell(ctx, options, in, server, *measure); err != nil {
 		fmt.Fprintln(stderr, "plan:", lines.Text(err.Error()))
 		return 1
@@ -112,7 +114,7 @@ func serverFlags(flags *flag.FlagSet) func(memory.Settings) memory.Settings {
 
 // tell measures a cell if asked for, gathers what is known, and prints the plan.
 func tell(ctx context.Context, o bench.Options, in plan.Input, server func(memory.Settings) memory.Settings, measure bool) (err error) {
-	if in.Config, err = sweep.ReadConfig(o.Config, o.Overrides); err != nil {
+	if in.Config, err = config.Read(o.Config, o.Overrides); err != nil {
 		return err
 	}
 	if err := in.Check(); err != nil {
@@ -122,9 +124,9 @@ func tell(ctx context.Context, o bench.Options, in plan.Input, server func(memor
 		if err := measureOne(ctx, o); err != nil {
 			return err
 		}
-		in.Config.Fresh = sweep.FreshNever // which has happened
+		in.Config.Fresh = checkpoint.FreshNever // which has happened
 	}
-	if in.Checkpoint, err = checkpoint(in.Config); err != nil {
+	if in.Checkpoint, err = saved(in.Config); err != nil {
 		return err
 	}
 	if in.Checkpoint != nil {
@@ -169,11 +171,11 @@ func measureOne(ctx context.Context, o bench.Options) (err error) {
 
 // checkpoint reads that of the out folder, nil where there is none or the sweep
 // begins anew.
-func checkpoint(cfg sweep.Config) (*sweep.Checkpoint, error) {
-	if cfg.Fresh == sweep.FreshAlways {
+func saved(cfg config.Config) (*checkpoint.Checkpoint, error) {
+	if cfg.Fresh == checkpoint.FreshAlways {
 		return nil, nil
 	}
-	cp, err := sweep.Load(filepath.Join(cfg.Out, sweep.FileName))
+	cp, err := checkpoint.Load(filepath.Join(cfg.Out, checkpoint.FileName))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/ollamatest"
-	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 )
 
 // command runs the command in process.
@@ -22,7 +22,7 @@ func command(t *testing.T, args ...string) (code int, stdout, stderr string) {
 }
 
 // config returns a config of six cells on the host.
-func config(t *testing.T, host string) (file, out string) {
+func writeConfig(t *testing.T, host string) (file, out string) {
 	t.Helper()
 	dir := t.TempDir()
 	file, out = filepath.Join(dir, "my.yaml"), filepath.Join(dir, "out")
@@ -32,7 +32,7 @@ func config(t *testing.T, host string) (file, out string) {
 }
 
 func TestPlan(t *testing.T) {
-	file, out := config(t, "http://127.0.0.1:9") // where nobody answers
+	file, out := writeConfig(t, "http://127.0.0.1:9") // where nobody answers
 	code, stdout, stderr := command(t, "-config", file, "-repeat", "6")
 	require.Zero(t, code, stderr)
 	assert.Contains(t, stdout, "Cells: 5 of 2 num_ctx and 3 num_batch\n  1 left out, because servers cap num_batch at num_ctx: num_ctx=512 with num_batch=1024\n  0 measured already, 0 failed, 5 to do, with 6 prompts each\n")
@@ -58,14 +58,14 @@ func TestPlan(t *testing.T) {
 func TestPlanMeasure(t *testing.T) {
 	server := ollamatest.New(t)
 	server.Simulate(1)
-	file, out := config(t, server.URL.String())
+	file, out := writeConfig(t, server.URL.String())
 	code, stdout, stderr := command(t, "-config", file, "-measure")
 	require.Zero(t, code, stderr)
 	assert.Contains(t, stdout, "# 1/5 ctx=512/batch=64: ")
 	assert.NotContains(t, stdout, "# baseline: ", "that is not for this run")
 	assert.Contains(t, stdout, "  1 measured already, 0 failed, 4 to do\n")
 	assert.Contains(t, stdout, "(as measured before)")
-	cp, err := sweep.Load(filepath.Join(out, sweep.FileName))
+	cp, err := checkpoint.Load(filepath.Join(out, checkpoint.FileName))
 	require.NoError(t, err)
 	assert.Len(t, cp.Results, 1)
 	_, stdout, _ = command(t, "-config", file, "-fresh")
@@ -78,14 +78,14 @@ func TestPlanMeasure(t *testing.T) {
 	_, stdout, _ = command(t, "-config", file, "-fresh", "-measure")
 	assert.Contains(t, stdout, "  1 measured already, 0 failed, 4 to do\n")
 
-	require.NoError(t, os.WriteFile(filepath.Join(out, sweep.FileName), []byte("{"), 0o644))
+	require.NoError(t, os.WriteFile(filepath.Join(out, checkpoint.FileName), []byte("{"), 0o644))
 	code, _, stderr = command(t, "-config", file)
 	assert.Equal(t, 1, code)
 	assert.Contains(t, stderr, "decoding checkpoint")
 }
 
 func TestPlanErrors(t *testing.T) {
-	file, _ := config(t, "http://127.0.0.1:9")
+	file, _ := writeConfig(t, "http://127.0.0.1:9")
 	for _, tt := range []struct {
 		name string
 		args []string

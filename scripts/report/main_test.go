@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/report"
-	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 )
 
 // command runs the command in process.
@@ -46,7 +46,7 @@ func TestReport(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			dir := t.TempDir()
-			path := filepath.Join(dir, sweep.FileName)
+			path := filepath.Join(dir, checkpoint.FileName)
 			require.NoError(t, os.WriteFile(path, []byte(tt.checkpoint), 0o644))
 			code, stdout, stderr := command("-in", dir)
 			require.Zero(t, code, stderr)
@@ -88,7 +88,7 @@ func TestReportMerges(t *testing.T) {
 		name := fmt.Sprintf("my-%dof2", i+1)
 		require.NoError(t, os.Mkdir(filepath.Join(dir, name), 0o755))
 		text := fmt.Sprintf(`{"version": 1, "sweep": {"model": "m", "num_ctx": [512], "num_batch": [128, 256], "shard": "%d/2"}, "results": [%s]}`, i+1, pairs)
-		require.NoError(t, os.WriteFile(filepath.Join(dir, name, sweep.FileName), []byte(text), 0o644))
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name, checkpoint.FileName), []byte(text), 0o644))
 	}
 	for _, in := range [][]string{{"-in", dir + "/my-*of2"}, {"-in", dir + "/my-1of2", "-in", dir + "/my-2of2"}} {
 		code, stdout, stderr := command(in...)
@@ -96,7 +96,7 @@ func TestReportMerges(t *testing.T) {
 		assert.Contains(t, stdout, "1250.0*")
 		assert.Contains(t, stdout, "Cells: 2 planned, 2 measured, 0 failed, 0 missing\n")
 		assert.Contains(t, stdout, "Merged 2 checkpoints:\n  "+dir+"/my-1of2: shard 1/2, 1 cells\n")
-		for _, file := range append(report.Files(), sweep.FileName) {
+		for _, file := range append(report.Files(), checkpoint.FileName) {
 			assert.Contains(t, stdout, "Wrote "+filepath.Join(dir, "my", file)+"\n")
 		}
 	}
@@ -167,7 +167,7 @@ func requireUntouched(t *testing.T, dir, name string) {
 // merge before it saves its checkpoint there.
 func TestReportForeignFiles(t *testing.T) {
 	in := t.TempDir()
-	require.NoError(t, os.WriteFile(filepath.Join(in, sweep.FileName), []byte(halfDone), 0o644))
+	require.NoError(t, os.WriteFile(filepath.Join(in, checkpoint.FileName), []byte(halfDone), 0o644))
 	for _, name := range report.Files() {
 		for _, args := range [][]string{{"-in", in}, {"-in", in, "-in", in}} {
 			out := foreign(t, name)
@@ -178,17 +178,17 @@ func TestReportForeignFiles(t *testing.T) {
 			requireUntouched(t, out, name)
 		}
 	}
-	out := foreign(t, sweep.FileName)
+	out := foreign(t, checkpoint.FileName)
 	code, _, stderr := command("-in", in, "-out", out)
 	assert.Equal(t, 1, code)
 	assert.Contains(t, stderr, "decoding checkpoint")
-	requireUntouched(t, out, sweep.FileName)
+	requireUntouched(t, out, checkpoint.FileName)
 }
 
 // TestReportEachForItself has a folder in the page's place, and files closed to others.
 func TestReportEachForItself(t *testing.T) {
 	in := t.TempDir()
-	require.NoError(t, os.WriteFile(filepath.Join(in, sweep.FileName), []byte(halfDone), 0o644))
+	require.NoError(t, os.WriteFile(filepath.Join(in, checkpoint.FileName), []byte(halfDone), 0o644))
 	code, before, stderr := command("-in", in)
 	require.Zero(t, code, stderr)
 	page, table := filepath.Join(in, report.PageFile), filepath.Join(in, report.TableFile)
@@ -230,7 +230,7 @@ func TestReportWatch(t *testing.T) {
 		code, _, _ := command("-in", dir, "-watch")
 		done <- code
 	}()
-	require.NoError(t, os.WriteFile(filepath.Join(dir, sweep.FileName), []byte(halfDone), 0o644))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, checkpoint.FileName), []byte(halfDone), 0o644))
 	page := filepath.Join(dir, report.PageFile)
 	require.Eventually(t, func() bool { _, err := os.Stat(page); return err == nil }, 20*time.Second, 20*time.Millisecond)
 	require.NoError(t, syscall.Kill(os.Getpid(), syscall.SIGINT))

@@ -1,0 +1,87 @@
+package cell
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestGridOrder(t *testing.T) {
+	g := Grid{Ctx: []int{4, 8, 16}, Batch: []int{4, 8}}
+
+	plan, leftOut := g.Cells()
+	assert.Equal(t, []Key{{4, 4}, {8, 4}, {8, 8}, {16, 4}, {16, 8}}, plan, "column order")
+	assert.Equal(t, []Key{{4, 8}}, leftOut, "a batch above its ctx")
+
+	g.BatchFirst = true
+	plan, _ = g.Cells()
+	assert.Equal(t, []Key{{4, 4}, {8, 4}, {16, 4}, {8, 8}, {16, 8}}, plan, "row order")
+}
+
+func TestCellName(t *testing.T) {
+	assert.Equal(t, "ctx=4096/batch=512", Key{4096, 512}.String())
+}
+
+// TestShardsGetEveryBatch: where the shards are as many as the num_batch of a column,
+// no shard has the same one everywhere.
+func TestShardsGetEveryBatch(t *testing.T) {
+	for _, test := range []struct{ ctxs, batches, shards int }{{8, 4, 4}, {12, 4, 2}, {8, 6, 4}, {9, 3, 9}} {
+		var ctx, batch []int
+		for i := range test.ctxs {
+			ctx = append(ctx, 1024*(i+1))
+		}
+		for i := range test.batches {
+			batch = append(batch, 8*(i+1))
+		}
+		whole, _ := Grid{Ctx: ctx, Batch: batch}.Cells()
+		for index := range test.shards {
+			part := Shard{index + 1, test.shards}.Of(whole)
+			assert.Len(t, part, len(whole)/test.shards)
+			_, batches := Axes(part)
+			assert.GreaterOrEqual(t, len(batches), min(len(part), test.batches)-1, "%v: shard %d has num_batch %v alone", test, index+1, batches)
+		}
+	}
+}
+
+func TestParseShard(t *testing.T) {
+	sh, err := ParseShard("2/4")
+	assert.NoError(t, err)
+	assert.Equal(t, Shard{2, 4}, sh)
+	for _, bad := range []string{"", "2", "0/4", "5/4", "-1/4", "2/4x", "a/b", "1/0", "02/4"} {
+		_, err := ParseShard(bad)
+		assert.Error(t, err, bad)
+	}
+}
+
+func TestManyCellsAreCounted(t *testing.T) {
+	assert.Empty(t, Names(nil))
+	assert.Equal(t, "num_ctx=1024 with num_batch=64", Names([]Key{{1024, 64}}))
+
+	batches := make([]int, 250)
+	for i := range batches {
+		batches[i] = 1 + i
+	}
+	whole, _ := Grid{Ctx: []int{2048, 4096, 8192, 16384}, Batch: batches}.Cells()
+	require.Len(t, whole, 1000)
+	all := Names(whole)
+	assert.True(t, strings.HasPrefix(all, "num_ctx=2048, 4096, 8192, 16384 with num_batch=1, 2, "), all)
+	assert.True(t, strings.HasSuffix(all, ", 249, 250"), all)
+
+	diagonal := make([]Key, 1_000_000)
+	for i := range diagonal {
+		diagonal[i] = Key{10_000_000 + i, 1_000_000 + i}
+	}
+	const each = "num_ctx=10000000 with num_batch=1000000; "
+	text, n := Names(diagonal), mostOfNames/len(each)
+	assert.True(t, strings.HasSuffix(text, fmt.Sprintf("num_batch=%d and %d more", 1_000_000+n-1, 1_000_000-n)), text)
+	assert.Len(t, text, n*len(each)-len("; ")+len(" and 999952 more"))
+
+	huge := make([]Key, 0, 2000)
+	for i := range 2000 {
+		huge = append(huge, Key{1024, 1_000_000_000_000 + i})
+	}
+	assert.Less(t, len(Names(huge)), 2100, "of one num_ctx too")
+}

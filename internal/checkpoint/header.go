@@ -1,0 +1,238 @@
+package checkpoint
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/modelname"
+	"github.com/ollama-sweep/ollama-sweep/parse"
+)
+
+// Header says what was swept, and on what. Two sweeps whose headers differ in
+// a field that Differs compares can't share a checkpoint.
+type Header struct {
+	Model           string `json:"model"`
+	Digest          string `json:"digest,omitempty"` // of the base model's manifest, as `ollama list` shows it
+	Quantization    string `json:"quantization,omitempty"`
+	ModelfileSHA256 string `json:"modelfile_sha256,omitempty"` // of the template, where there is one
+	Modelfile       string `json:"modelfile,omitempty"`        // the template, with the names of files made absolute
+	// Weights are the SHA-256 of the files that the template names, by their names as seen from its
+	// folder.
+	Weights       map[string]string `json:"weights,omitempty"`
+	PromptSHA256  string            `json:"prompt_sha256,omitempty"`
+	Prompt        string            `json:"prompt,omitempty"` // in words, as Prompt.String has it; older files lack it
+	NumPredict    int               `json:"num_predict,omitempty"`
+	Runner        string            `json:"runner,omitempty"`
+	OllamaVersion string            `json:"ollama_version,omitempty"`
+	GPU           []string          `json:"gpu,omitempty"` // names, where the GPUs are local
+	Driver        string            `json:"driver,omitempty"`
+	Devices       []string          `json:"devices,omitempty"` // that the server computes on, where its log tells them; see parse.Devices
+	// Settings are those of the server's environment that move its rates, where its log tells them;
+	// see parse.ServerSettings.
+	Settings map[string]string `json:"settings,omitempty"`
+	// Attention is how the first load attended to its context, as the log tells: see
+	// parse.ServerLogAttention.
+	Attention string `json:"attention,omitempty"`
+	Place
+	NumCtx   []int      `json:"num_ctx,omitempty"`
+	NumBatch []int      `json:"num_batch,omitempty"`
+	Shard    cell.Shard `json:"shard,omitzero"` // the part of the grid that is to be measured
+	// Command is the config and the flags that the sweep was started with, as far as
+	// they say what is measured.
+	Command string    `json:"command,omitempty"`
+	Started time.Time `json:"started,omitzero"`
+	// Run is what SWEEP_RUN names the run that began the checkpoint: a job that a scheduler starts
+	// again has the same. Empty where none is named.
+	Run string `json:"run,omitempty"`
+
+	// Strategy is that of a search, empty for every cell; Prune says that cells
+	// which need more memory than one that ran out of it are passed over.
+	Strategy string `json:"strategy,omitempty"`
+	Prune    bool   `json:"prune,omitempty"`
+	// Search is what the search has found as far as it has come; nil without one.
+	Search *Answer `json:"search,omitempty"`
+
+	// Merged names what the checkpoint was merged from; empty for a sweep's own.
+	Merged []Source `json:"merged,omitempty"`
+
+	// Sizing is what was learned of the prompt's length; zero before the first
+	// load.
+	Sizing Sizing `json:"prompt_sizing,omitzero"`
+	// Warnings are about the machine as it was before the first cell.
+	Warnings []string `json:"warnings,omitempty"`
+}
+
+// Source is a checkpoint that was merged into another.
+type Source struct {
+	From  string     `json:"from"` // folder
+	Shard cell.Shard `json:"shard,omitzero"`
+	Cells int        `json:"cells"` // that it has results of
+}
+
+// Identity returns the fields that have to be the same for two measurements to belong
+// together, the most telling first.
+func (h Header) Identity() []Trait { return append(h.settings(), h.measured()...) }
+
+// measured returns those that are not the server's settings.
+func (h Header) measured() []Trait {
+	predict := ""
+	if h.NumPredict > 0 {
+		predict = strconv.Itoa(h.NumPredict)
+	}
+	return []Trait{
+		{Key: "model", Name: "model", Value: h.Model, Canonical: modelname.Full(h.Model)},
+		{Key: "digest", Name: "model digest", Value: h.Digest},
+		{Key: "gpu", Name: "GPU", Value: strings.Join(h.GPU, ", ")},
+		{Key: "ollama_version", Name: "Ollama version", Value: h.OllamaVersion},
+		{Key: "driver", Name: "driver", Value: h.Driver},
+		{Key: "devices", Name: "server's device", Value: strings.Join(h.Devices, ", "), Told: true},
+		{Key: "modelfile_sha256", Name: "modelfile", Value: h.ModelfileSHA256, Text: h.Modelfile},
+		h.weights(),
+		{Key: "prompt_sha256", Name: "prompt", Value: h.PromptSHA256, Text: h.Prompt},
+		{Key: "num_predict", Name: "num_predict", Value: predict},
+		{Key: "runner", Name: "runner", Value: h.Runner},
+	}
+}
+
+// weights returns the trait of the files' hashes, whatever the files are called.
+func (h Header) weights() Trait {
+	sums := slices.Sorted(maps.Values(h.Weights))
+	var text strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(h.Weights)) {
+		fmt.Fprintf(&text, "%s (sha256 %.12s)\n", name, h.Weights[name])
+	}
+	return Trait{Key: "weights", Name: "weights", Value: strings.Join(sums, " "), Text: text.String(), Told: true}
+}
+
+// WeightsText returns what tells the files of weights apart: their hashes, cut where there are several.
+func (h Header) WeightsText() string {
+	sums := slices.Sorted(maps.Values(h.Weights))
+	if len(sums) > 1 {
+		for i, sum := range sums {
+			sums[i] = fmt.Sprintf("%.12s", sum)
+		}
+	}
+	return strings.Join(sums, " ")
+}
+
+// settings returns a trait for each of the server's own settings.
+func (h Header) settings() []Trait {
+	var traits []Trait
+	for _, name := range parse.SettingNames {
+		traits = append(traits, Trait{Key: "settings." + name, Name: name, Value: h.setting(name), Told: true})
+	}
+	var llama []string
+	for name, value := range h.Settings {
+		if strings.HasPrefix(name, parse.LlamaArg) && value != "" {
+			llama = append(llama, name+"="+value)
+		}
+	}
+	slices.Sort(llama)
+	all := strings.Join(llama, " ")
+	if h.Settings != nil {
+		all = cmp.Or(all, unset)
+	}
+	return append(traits, Trait{Key: "settings." + parse.LlamaArg + "*", Name: parse.LlamaArg + "*", Value: all, Told: true})
+}
+
+// unset is the value of a setting that a server names and that has none.
+const unset = "unset"
+
+// setting returns a setting's value, and nothing where no log tells.
+func (h Header) setting(name string) string {
+	if h.Settings == nil {
+		return ""
+	}
+	return cmp.Or(h.Settings[name], unset)
+}
+
+// SettingsText names the server's settings that are not those of a server that nobody has set
+// up, such as OLLAMA_KV_CACHE_TYPE=q8_0; empty where there are none, or no log tells.
+func (h Header) SettingsText() string {
+	var all []string
+	for name, value := range h.Settings {
+		if !slices.Contains([]string{"", "0", "false"}, value) {
+			all = append(all, name+"="+value)
+		}
+	}
+	slices.Sort(all)
+	return strings.Join(all, " ")
+}
+
+// GPUs names the GPUs that are known: this machine's, or else those that the server's log
+// tells of, with their driver.
+func (h Header) GPUs() []string {
+	if len(h.GPU) > 0 {
+		return h.GPU
+	}
+	return slices.DeleteFunc(slices.Clone(h.Devices), func(d string) bool { return d == parse.CPU })
+}
+
+// Differs names the first field in which two headers belong to different
+// sweeps, with both values, and is empty when they belong together. The grid, the
+// strategy and the start may differ: a sweep can grow, and other's search goes on
+// with what any sweep began. So may what an older tool did not write down.
+func (h Header) Differs(other Header) string {
+	if d := h.Difference(other); d != nil {
+		return fmt.Sprintf("%s is %s there and %s here", d.Key, d.Was, d.Is)
+	}
+	return ""
+}
+
+// Difference is a field in which two headers differ.
+type difference struct{ Key, Was, Is string }
+
+// Difference returns the first, nil for none.
+func (h Header) Difference(other Header) *difference {
+	// A server of another version has other settings too.
+	there, here := append(h.measured(), h.settings()...), append(other.measured(), other.settings()...)
+	// Of shards the first loads are of other cells, which may lie on other GPUs.
+	there = append(there, Trait{Key: "attention", Value: h.Attention, Told: true})
+	here = append(here, Trait{Key: "attention", Value: other.Attention, Told: true})
+	if other.Strategy == "" { // what another shard knows is of use to a search
+		there = append(there, Trait{Key: "shard", Value: h.Shard.String()})
+		here = append(here, Trait{Key: "shard", Value: other.Shard.String()})
+	}
+	if h.Shard == (cell.Shard{}) && other.Shard == (cell.Shard{}) { // a shard may go on elsewhere
+		there, here = append(there, h.Place.Traits()...), append(here, other.Place.AsSeenFrom(h.Place).Traits()...)
+	}
+	for i := range there {
+		if there[i].Differs(here[i]) {
+			was, is := there[i].Shown(here[i])
+			key := there[i].Key
+			if there[i].Text != "" || here[i].Text != "" {
+				key = there[i].Name // and not that of the hash
+			}
+			return &difference{key, was, is}
+		}
+	}
+	return nil
+}
+
+// keepKnown takes over from an earlier header of the same sweep what this one does not know.
+func (h *Header) keepKnown(earlier Header) {
+	if len(h.Devices) == 0 {
+		h.Devices = earlier.Devices
+	}
+	if h.Settings == nil {
+		h.Settings = earlier.Settings
+	}
+	if h.Attention == "" {
+		h.Attention = earlier.Attention
+	}
+	if h.Weights == nil {
+		h.Weights = earlier.Weights
+	}
+	if h.Host == "" {
+		h.Host = earlier.Host
+	}
+	if h.Machine == "" {
+		h.Machine, h.MachineID = earlier.Machine, earlier.MachineID
+	}
+}

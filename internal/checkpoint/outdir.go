@@ -1,0 +1,22 @@
+package checkpoint
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/outdir"
+)
+
+// OpenDir opens an out folder, for the files in it that are not the checkpoint, and touches
+// nothing there. A checkpoint that can't be read is an error: it may be somebody else's file.
+func OpenDir(dir string) (*outdir.Dir, error) {
+	return outdir.Open(dir, FileName, func() error {
+		_, err := Load(filepath.Join(dir, FileName))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			err = fmt.Errorf("%w; mend or move the file, or name another folder with -out", err)
+		}
+		return err
+	})
+}

@@ -1,0 +1,37 @@
+package checkpoint
+
+import (
+	"slices"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+)
+
+// Pruned returns the cells of the plan of which nothing is known but that they
+// need at least the memory, by both settings, of a cell that failed for want of
+// it, with that cell. A failure counts for nothing once a cell worked that needs
+// as much: servers don't always take more memory for larger settings.
+func Pruned(plan []cell.Key, known map[cell.Key]Known) map[cell.Key]cell.Key {
+	needs := func(c, than cell.Key) bool { return c.Ctx >= than.Ctx && c.Batch >= than.Batch }
+	var out []cell.Key
+	for c, k := range known {
+		if k.Memory {
+			out = append(out, c)
+		}
+	}
+	for c, k := range known {
+		if len(k.Rates) > 0 {
+			out = slices.DeleteFunc(out, func(failed cell.Key) bool { return needs(c, failed) })
+		}
+	}
+	slices.SortFunc(out, cell.Key.Compare)
+	by := make(map[cell.Key]cell.Key)
+	for _, c := range plan {
+		if _, ok := known[c]; ok {
+			continue
+		}
+		if i := slices.IndexFunc(out, func(failed cell.Key) bool { return needs(c, failed) }); i >= 0 {
+			by[c] = out[i]
+		}
+	}
+	return by
+}

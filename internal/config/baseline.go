@@ -1,0 +1,34 @@
+package config
+
+import (
+	"gopkg.in/yaml.v3"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/strictyaml"
+)
+
+// Baseline says whether to measure the server's own num_batch.
+type Baseline int
+
+// The choices.
+const (
+	BaselineOff Baseline = iota
+	BaselineOn
+	BaselineAuto // in a search, and where it is cheap
+)
+
+// UnmarshalYAML reads true or false.
+func (b *Baseline) UnmarshalYAML(n *yaml.Node) error {
+	var on bool
+	if err := strictyaml.Decode(n, &on); err != nil {
+		return err
+	}
+	b.set(on)
+	return nil
+}
+
+func (b *Baseline) set(on bool) {
+	*b = BaselineOff
+	if on {
+		*b = BaselineOn
+	}
+}
