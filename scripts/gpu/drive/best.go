@@ -1,0 +1,74 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
+	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+)
+
+// best runs a search on the grid of the sweep, and holds what it found against that.
+func (d *drive) best(ctx context.Context) (headlines []string, err error) {
+	if err := d.server.ready(ctx, flashOwn); err != nil {
+		return nil, err
+	}
+	headlines, err = d.sweep(ctx, "best", 1)
+	if err != nil {
+		return headlines, err
+	}
+	found, err := d.checkpoint("best")
+	if err != nil {
+		return headlines, err
+	}
+	grid, err := d.checkpoint("sweep")
+	if err != nil {
+		return append(headlines, "no grid to compare it with: "+err.Error()), nil
+	}
+	text := compared(found, grid)
+	return append(headlines, text...), keep(d.in("best", "against-grid.txt"), []byte(strings.Join(text, "\n")+"\n"))
+}
+
+// compared says what a search cost, and by how much what it recommends is slower in the grid than the
+// grid's highest rate.
+func compared(found, grid *checkpoint.Checkpoint) (text []string) {
+	search, all := cost(found).Seconds(), cost(grid).Seconds()
+	text = append(text, fmt.Sprintf("  %d cells of %d; loads and prompts, with those beside the plan, took %.1f s against %.1f s: %.0f %%",
+		len(found.Results), len(grid.Results), search, all, 100*over(search, all)))
+	v, ok := sweep.VerdictOf(found)
+	truth, known := sweep.VerdictOf(grid)
+	if !ok || !known {
+		return append(text, "  no verdict")
+	}
+	recommended := grid.Result(cell.Key{Ctx: v.Recommended.Ctx, Batch: v.Recommended.Batch})
+	if recommended == nil || recommended.PromptEvalRate == nil {
+		return append(text, "  the grid has no rate of what the search recommends")
+	}
+	highest := truth.Best.Median()
+	return append(text, fmt.Sprintf("  recommended num_ctx=%d, num_batch=%d: %.1f tokens/s in the grid, whose highest is %.1f: regret %.2f %%",
+		v.Recommended.Ctx, v.Recommended.Batch, *recommended.PromptEvalRate, highest, 100*(1-*recommended.PromptEvalRate/highest)))
+}
+
+// cost is the time of all loads and prompts, by the server's own clock.
+func cost(cp *checkpoint.Checkpoint) (sum time.Duration) {
+	for i := range cp.Results {
+		sum += costOf(&cp.Results[i])
+	}
+	for i := range cp.Remeasured {
+		sum += costOf(&cp.Remeasured[i].Result)
+	}
+	return sum
+}
+
+func costOf(r *checkpoint.Result) (sum time.Duration) {
+	if r.Warmup != nil {
+		sum += r.Warmup.TotalDuration // the load's among it
+	}
+	for _, s := range r.Samples {
+		sum += s.TotalDuration
+	}
+	return sum
+}

@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/ollama-sweep/ollama-sweep/ollamarun"
+	"github.com/ollama-sweep/ollama-sweep/parse"
+)
+
+// noise reads prompts of one cell again and again: after a load with a warm-up, after one without,
+// and after a pause, with what nvidia-smi says beside them.
+func (d *drive) noise(ctx context.Context) (headlines []string, err error) {
+	if err := d.server.ready(ctx, flashOwn); err != nil {
+		return nil, err
+	}
+	log, err := ollamarun.OpenServerLog(d.server.log)
+	if err != nil {
+		return nil, err
+	}
+	d.monitor = ollamarun.StartGPUMonitor(ctx)
+	f := d.figures.noise
+	l := load{modelF16, flashOwn, f.numCtx, f.numBatch}
+	p := &prober{
+		client: d.server.client(), log: &serverLog{ServerLog: log}, whole: f.tokens, overhead: make(map[string]int),
+		text: &texts{Rand: rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 2))},
+	}
+	for _, series := range []struct {
+		name    string
+		repeats int
+		before  func() error
+	}{
+		{"with warm-up", f.repeats, func() error { return d.loadAnew(ctx, p, l, f.warmup) }},
+		{"without warm-up", f.repeats, func() error { return d.loadAnew(ctx, p, l, 0) }},
+		{"after a pause", f.repeats / 2, func() error { return pause(ctx, time.Duration(f.pause)*time.Second) }},
+	} {
+		if err := series.before(); err != nil {
+			return headlines, err
+		}
+		rates, err := d.series(ctx, p, l, series.name, series.repeats)
+		headlines = append(headlines, spread(series.name, rates))
+		if err != nil {
+			return headlines, err
+		}
+	}
+	return headlines, nil
+}
+
+// loadAnew loads the model, with a warm-up of so many tokens. Before the first load it learns how
+// many tokens a prompt has besides its text.
+func (d *drive) loadAnew(ctx context.Context, p *prober, l load, warmup int) error {
+	if p.overhead[l.model] == 0 {
+		if err := p.begin(ctx, l); err != nil {
+			return err
+		}
+	}
+	if err := unload(ctx, p.client); err != nil {
+		return err
+	}
+	if warmup == 0 {
+		_, err := generate(ctx, p.client, l.model, "", l.options()) // which loads, and reads nothing
+		if errors.Is(err, errNoFigures) {
+			err = nil
+		}
+		return err
+	}
+	_, err := p.start(ctx, l, warmup)
+	return err
+}
+
+var noiseHeader = []string{"series", "prompt", "begun", "tokens", "seconds", "rate", "wall_seconds", "sm_clock_mhz", "power_w", "temperature_c", "memory_mib", "utilization", "throttle"}
+
+// series reads prompts, each of which is kept at once.
+func (d *drive) series(ctx context.Context, p *prober, l load, name string, repeats int) (rates []float64, err error) {
+	file := d.in("noise", "noise.csv")
+	if _, missing := os.Stat(file); missing != nil {
+		if err := addRow(file, noiseHeader); err != nil {
+			return nil, err
+		}
+	}
+	for i := range repeats {
+		begun := time.Now()
+		r, err := p.wholePrompt(ctx, l, 0)
+		if errors.Is(err, errNoFigures) {
+			continue
+		}
+		if err != nil {
+			return rates, err
+		}
+		ended := time.Now()
+		row := []string{name, strconv.Itoa(i + 1), begun.UTC().Format(time.RFC3339Nano), strconv.Itoa(r.tokens), strconv.FormatFloat(r.duration.Seconds(), 'f', 6, 64),
+			decimal(r.rate(), 2), strconv.FormatFloat(ended.Sub(begun).Seconds(), 'f', 4, 64)}
+		if err := addRow(file, append(row, gpuColumns(d.monitor.Between(begun, ended))...)); err != nil {
+			return rates, err
+		}
+		rates = append(rates, r.rate())
+	}
+	return rates, nil
+}
+
+// gpuColumns are of the first GPU, blank where nothing is known.
+func gpuColumns(gpus []parse.GPU) []string {
+	if len(gpus) == 0 {
+		return make([]string, 6)
+	}
+	g := gpus[0]
+	return []string{strconv.Itoa(g.SMClockMHz), decimal(g.PowerW, 1), strconv.Itoa(g.TemperatureC), strconv.Itoa(g.MemoryMiB), strconv.Itoa(g.Utilization), strings.Join(g.Throttle, "; ")}
+}
+
+// addRow adds a row of CSV to a file of the record.
+func addRow(file string, row []string) error {
+	return appendTo(file, func(w io.Writer) error {
+		out := csv.NewWriter(w)
+		out.Write(row)
+		out.Flush()
+		return out.Error()
+	})
+}
+
+// spread is what a series comes to. The first prompt stands apart.
+func spread(name string, rates []float64) string {
+	if len(rates) < 3 {
+		return fmt.Sprintf("%s: %d prompts", name, len(rates))
+	}
+	rest := rates[1:]
+	middle := median(rest)
+	sum := 0.0
+	for _, r := range rest {
+		sum += (r/middle - 1) * (r/middle - 1)
+	}
+	return fmt.Sprintf("%s: median %.1f tokens/s of %d, standard deviation %.2f %%, first prompt %+.1f %%", name, middle, len(rest), 100*math.Sqrt(sum/float64(len(rest)-1)), 100*(rates[0]/middle-1))
+}

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/ollama-sweep/ollama-sweep/ollamarun"
+)
+
+// probe holds passes of b tokens by one load against direct loads of each num_batch, for both kinds of
+// weights, with flash attention on and off.
+func (d *drive) probe(ctx context.Context) (headlines []string, err error) {
+	f := d.figures.probes
+	var readings []reading
+	took := func(r reading) error {
+		readings = append(readings, r)
+		return d.addReading(r)
+	}
+	for _, setting := range []flash{flashOn, flashOff} {
+		for _, model := range []string{modelF16, modelQ8} {
+			begun := time.Now()
+			if err = d.combination(ctx, load{model, setting, f.numCtx, f.batches[len(f.batches)-1]}, took); err != nil {
+				break
+			}
+			headlines = append(headlines, fmt.Sprintf("%s, flash attention %s: %.1f s", model, setting, time.Since(begun).Seconds()))
+		}
+		if err != nil {
+			break
+		}
+	}
+	all := ratios(readings, f.batches[len(f.batches)-1])
+	text := table(all)
+	if keepErr := d.keepRatios(all, text); err == nil {
+		err = keepErr
+	}
+	return append(headlines, text...), err
+}
+
+func (d *drive) combination(ctx context.Context, l load, took func(reading) error) error {
+	f := d.figures.probes
+	if err := d.server.ready(ctx, l.flash); err != nil {
+		return err
+	}
+	log, err := ollamarun.OpenServerLog(d.server.log)
+	if err != nil {
+		return err
+	}
+	p := &prober{
+		client: d.server.client(), log: &serverLog{ServerLog: log}, took: took, depth: f.depth, whole: f.whole, overhead: make(map[string]int),
+		text: &texts{Rand: rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 1))},
+	}
+	return p.combination(ctx, l, f.batches, f.repeats)
+}
+
+// addReading keeps a reading at once.
+func (d *drive) addReading(r reading) error {
+	file := d.in("probes", "readings.csv")
+	if _, missing := os.Stat(file); missing != nil {
+		if err := addRow(file, readingsHeader); err != nil {
+			return err
+		}
+	}
+	return addRow(file, r.row())
+}
+
+func (d *drive) keepRatios(all []ratio, text []string) error {
+	var b strings.Builder
+	if err := writeRatios(&b, all); err != nil {
+		return err
+	}
+	if err := keep(d.in("probes", "ratios.csv"), []byte(b.String())); err != nil {
+		return err
+	}
+	return keep(d.in("probes", "ratios.txt"), []byte(strings.Join(text, "\n")+"\n"))
+}

@@ -1,0 +1,127 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ollama-sweep/ollama-sweep/ollamarun"
+	"github.com/ollama-sweep/ollama-sweep/parse"
+)
+
+// The models.
+const (
+	modelF16 = "random-f16"
+	modelQ8  = "random-q8"
+)
+
+// stages are all, in order of their worth.
+func (d *drive) stages() []stage {
+	base := []string{"build", "model", "server"}
+	return []stage{
+		{name: "machine", weight: 0.1, least: 5 * time.Second, run: d.machine},
+		{name: "build", run: d.build},
+		{name: "model", run: d.model},
+		{name: "server", needs: []string{"build", "model"}, run: d.startServer},
+		{name: "sweep", weight: 12, least: 40 * time.Second, needs: base, run: d.sweeps},
+		{name: "probes", weight: 10, least: 40 * time.Second, needs: base, run: d.probe},
+		{name: "failures", weight: 4, least: 20 * time.Second, needs: base, run: d.fail},
+		{name: "noise", weight: 3, least: 20 * time.Second, needs: base, run: d.noise},
+		{name: "best", weight: 4, least: 20 * time.Second, needs: base, run: d.best},
+		{name: "memory", weight: 0.5, least: 5 * time.Second, needs: base, run: d.memory},
+	}
+}
+
+// machine keeps what the machine says of itself.
+func (d *drive) machine(ctx context.Context) ([]string, error) {
+	for name, command := range map[string]string{
+		"nvidia-smi.txt":         "nvidia-smi",
+		"nvidia-smi-q.txt":       "nvidia-smi -q",
+		"nvidia-smi-gpus.txt":    "nvidia-smi --query-gpu=name,driver_version --format=csv,noheader",
+		"nvidia-smi-memory.txt":  "nvidia-smi --query-gpu=memory.total --format=csv,noheader,nounits",
+		"nvidia-smi-reasons.txt": "nvidia-smi --query-gpu=index,clocks_throttle_reasons.active --format=csv,noheader; nvidia-smi --query-gpu=index,clocks_event_reasons.active --format=csv,noheader",
+		"nvcc.txt":               "nvcc --version",
+		"cpu.txt":                "lscpu; free -m; df -h; uname -a",
+	} {
+		logged(ctx, exec.Command("sh", "-c", command), d.in("machine", name)) // a command that is missing says so there
+	}
+	names, driver := ollamarun.GPUs(ctx)
+	if len(names) == 0 {
+		return []string{"no GPU: nvidia-smi does not answer"}, nil
+	}
+	return []string{fmt.Sprintf("%s, driver %s, %d MiB", strings.Join(names, ", "), driver, ollamarun.GPUMemory(ctx)>>20)}, nil
+}
+
+// sampleGPUs has nvidia-smi write the state of the GPUs to a file while the run lasts.
+func (d *drive) sampleGPUs(ctx context.Context) {
+	const fields = "timestamp,index,temperature.gpu,clocks.sm,clocks.mem,power.draw,memory.used,memory.free,utilization.gpu,pstate,clocks_event_reasons.active"
+	logged(ctx, exec.Command("nvidia-smi", "--query-gpu="+fields, "--format=csv", "-lms", "500"), d.in("nvidia-smi.csv"))
+}
+
+// build makes the server, or unpacks what an earlier run has made: that is up to the bundle's script.
+func (d *drive) build(ctx context.Context) ([]string, error) {
+	file := d.in("logs", "build.txt")
+	err := logged(ctx, exec.Command(filepath.Join(d.bundle, "build"), filepath.Join(d.work, "ollama"), d.out), file)
+	headlines := lastLines(file, 20)
+	if err != nil {
+		return headlines, err
+	}
+	if _, err := os.Stat(d.server.ollama); err != nil {
+		return headlines, fmt.Errorf("the script has built no server: %w", err)
+	}
+	return headlines, nil
+}
+
+// model writes the weights where the server keeps them.
+func (d *drive) model(ctx context.Context) (headlines []string, err error) {
+	for _, m := range []struct{ name, kind string }{{modelF16, "f16"}, {modelQ8, "q8_0"}} {
+		args := append([]string{"-models", d.server.models, "-name", m.name, "-type", m.kind}, d.figures.shape...)
+		begun := time.Now()
+		if err := logged(ctx, exec.Command(filepath.Join(d.bundle, "model"), args...), d.in("logs", "model.txt")); err != nil {
+			return headlines, err
+		}
+		headlines = append(headlines, fmt.Sprintf("%s written in %.1f s", m.name, time.Since(begun).Seconds()))
+	}
+	return headlines, nil
+}
+
+// startServer starts the server, and has it read a prompt by each model.
+func (d *drive) startServer(ctx context.Context) (headlines []string, err error) {
+	if err := d.server.ensure(ctx, flashOwn); err != nil {
+		return nil, err
+	}
+	devices, err := d.server.devices(ctx)
+	if err != nil {
+		return nil, err
+	}
+	headlines = append(headlines, "computes on "+strings.Join(devices, ", "))
+	if !d.small && !slices.ContainsFunc(devices, func(name string) bool { return name != parse.CPU }) {
+		return headlines, errors.New("the server finds no GPU")
+	}
+	for _, model := range []string{modelF16, modelQ8} {
+		begun := time.Now()
+		answer, err := generate(ctx, d.server.client(), model, "hello", map[string]any{"num_ctx": 4096, "num_predict": 1})
+		if err != nil {
+			return headlines, fmt.Errorf("the first prompt of %s: %w", model, err)
+		}
+		headlines = append(headlines, fmt.Sprintf("%s: first prompt after %.1f s, load %.1f s", model, time.Since(begun).Seconds(), answer.LoadDuration.Seconds()))
+	}
+	version, err := d.server.client().Version(ctx)
+	return append(headlines, "Ollama "+version), err
+}
+
+// lastLines are those of a file, as far as it can be read.
+func lastLines(file string, n int) []string {
+	text, _ := os.ReadFile(file)
+	var lines []string
+	for line := range strings.Lines(string(text)) {
+		lines = append(lines, strings.TrimRight(line, "\n"))
+	}
+	return lines[max(0, len(lines)-n):]
+}

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"time"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
+	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+)
+
+// The configs of the sweeps, for the large model and, in small, for a rehearsal.
+//
+//go:embed configs
+var configs embed.FS
+
+// writeConfigs writes them into the record.
+func (d *drive) writeConfigs() error {
+	from := "configs"
+	if d.small {
+		from = "configs/small"
+	}
+	entries, err := fs.ReadDir(configs, from)
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		if entry.IsDir() {
+			continue
+		}
+		text, err := configs.ReadFile(path.Join(from, entry.Name()))
+		if err != nil {
+			return err
+		}
+		if err := keep(d.in("configs", entry.Name()), text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sweeps asks whether a sweep works, by each runner.
+func (d *drive) sweeps(ctx context.Context) (headlines []string, err error) {
+	var failures []error
+	for _, part := range []struct {
+		name  string
+		share float64 // of the time that is left
+	}{{"sweep", 0.7}, {"cli", 0.6}, {"sweep-4096", 1}} {
+		if err := d.server.ready(ctx, flashOwn); err != nil {
+			return headlines, errors.Join(append(failures, err)...)
+		}
+		text, err := d.sweep(ctx, part.name, part.share)
+		headlines, failures = append(headlines, text...), append(failures, err)
+	}
+	return headlines, errors.Join(failures...)
+}
+
+// sweep runs the harness on a config. That it ends with an error is said, and is none: cells that
+// are missing are, by the clock, to be expected. It begins no cell after its share of the time that is left.
+func (d *drive) sweep(ctx context.Context, name string, share float64) (headlines []string, err error) {
+	args := []string{"-test.run", "Sweep", "-test.timeout", "0", "-config", d.in("configs", name+".yaml"), "-out", d.in(name),
+		"-host", d.server.url.String(), "-ollama", d.server.ollama, "-server-log", d.server.log}
+	if end, ok := ctx.Deadline(); ok {
+		left := time.Until(end) - saving
+		args = append(args, "-budget", max(time.Second, time.Duration(share*float64(left))).Round(time.Second).String())
+	}
+	cmd := exec.Command(filepath.Join(d.bundle, "sweep.test"), args...)
+	cmd.Dir = d.work
+	begun := time.Now()
+	failure := logged(ctx, cmd, d.in("logs", name+".txt"))
+	took := time.Since(begun)
+	headlines = []string{fmt.Sprintf("%s: exit %d in %.1f s", name, cmd.ProcessState.ExitCode(), took.Seconds())}
+	if failure != nil && ctx.Err() == nil {
+		headlines = append(headlines, "  "+failure.Error())
+	}
+	cp, err := d.checkpoint(name)
+	if err != nil {
+		return headlines, err
+	}
+	return append(headlines, inShort(cp)...), nil
+}
+
+// checkpoint reads that of a sweep.
+func (d *drive) checkpoint(name string) (*checkpoint.Checkpoint, error) {
+	return checkpoint.Load(d.in(name, checkpoint.FileName))
+}
+
+// inShort is what a sweep has found.
+func inShort(cp *checkpoint.Checkpoint) (text []string) {
+	measured, failures, samples, verified := 0, 0, 0, 0
+	for i := range cp.Results {
+		r := &cp.Results[i]
+		if r.Failed() {
+			failures++
+		} else {
+			measured++
+		}
+		if r.Settings == checkpoint.SettingsVerified {
+			verified++
+		}
+		samples += len(r.Samples)
+	}
+	text = append(text, fmt.Sprintf("  %d cells measured, %d failed, %d samples, settings of %d verified", measured, failures, samples, verified))
+	v, ok := sweep.VerdictOf(cp)
+	if !ok {
+		return text
+	}
+	best, recommended := v.Best, v.Recommended
+	text = append(text, fmt.Sprintf("  highest %.1f tokens/s at num_ctx=%d, num_batch=%d; recommended num_ctx=%d, num_batch=%d; a sample scatters by %.2f %%",
+		best.Median(), best.Ctx, best.Batch, recommended.Ctx, recommended.Batch, 100*sweep.Noise(cp)))
+	if v.Gain != nil {
+		text = append(text, fmt.Sprintf("  over the server's own num_batch: %+.1f %% (%.1f to %.1f)", 100*v.Gain.Ratio, 100*v.Gain.Low, 100*v.Gain.High))
+	}
+	return text
+}
