@@ -75,7 +75,7 @@ func (b *Bench) startEngine(o Options) (*ollamarun.Server, error) {
 
 // closeTimeout leaves the command and the engine their parts of the five seconds
 // in which an interrupted run ends.
-const closeTimeout = 2500 * time.Millisecond
+const closeTimeout = 2 * time.Second
 
 // closingRunner is a runner that must be closed.
 type closingRunner interface {
