@@ -72,7 +72,7 @@ func (s *Server) dropClaim(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	if slices.ContainsFunc(models, func(m api.ListModelResponse) bool { return modelname.Same(m.Name, name) }) {
+	if placeOf(models, name) >= 0 {
 		return s.delete(ctx, name)
 	}
 	return s.unmark(name)
@@ -120,7 +120,7 @@ func (s *Server) copyClaim(ctx context.Context) error {
 // others returns the temporary models of other sweeps whose process lives on this machine, or is not
 // known to be gone and made or renewed the model within claimLife before the claim was.
 func (c *claim) others(models []api.ListModelResponse) (names []string) {
-	mine := slices.IndexFunc(models, func(m api.ListModelResponse) bool { return modelname.Same(m.Name, c.name) })
+	mine := placeOf(models, c.name)
 	if mine < 0 {
 		return nil
 	}
@@ -137,12 +137,17 @@ func (c *claim) others(models []api.ListModelResponse) (names []string) {
 	return names
 }
 
+// placeOf returns the index of a model, -1 where it is not among them.
+func placeOf(models []api.ListModelResponse, name string) int {
+	return slices.IndexFunc(models, func(m api.ListModelResponse) bool { return modelname.Same(m.Name, name) })
+}
+
 // before reports whether the claim was made before the other sweep's model, by the server's clock. Then
 // the other, who looked after it made its own, has seen the claim; one that was made earlier may not
 // have. Of two of one time the name decides.
 func (c *claim) before(other string, models []api.ListModelResponse) bool {
 	made := func(name string) (at time.Time) {
-		if i := slices.IndexFunc(models, func(m api.ListModelResponse) bool { return modelname.Same(m.Name, name) }); i >= 0 {
+		if i := placeOf(models, name); i >= 0 {
 			at = models[i].ModifiedAt
 		}
 		return at

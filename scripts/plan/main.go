@@ -169,7 +169,7 @@ func measureOne(ctx context.Context, o bench.Options) (err error) {
 	return nil
 }
 
-// checkpoint reads that of the out folder, nil where there is none or the sweep
+// saved reads the checkpoint of the out folder, nil where there is none or the sweep
 // begins anew.
 func saved(cfg config.Config) (*checkpoint.Checkpoint, error) {
 	if cfg.Fresh == checkpoint.FreshAlways {

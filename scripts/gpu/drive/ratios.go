@@ -108,7 +108,7 @@ func median(values []float64) float64 {
 	if len(values) == 0 {
 		return 0
 	}
-	return verdict.Cell{Rates: values}.Median()
+	return verdict.Median(values)
 }
 
 // writeRatios writes them as CSV.
