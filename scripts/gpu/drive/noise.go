@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
 	"github.com/ollama-sweep/ollama-sweep/ollamarun"
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
@@ -132,7 +133,7 @@ func spread(name string, rates []float64) string {
 		return fmt.Sprintf("%s: %d prompts", name, len(rates))
 	}
 	rest := rates[1:]
-	middle := median(rest)
+	middle := verdict.Median(rest)
 	sum := 0.0
 	for _, r := range rest {
 		sum += (r/middle - 1) * (r/middle - 1)

@@ -99,16 +99,8 @@ func ratioOf(readings []reading, probe reading) ratio {
 		}
 	}
 	q.probes, q.directs = len(probes), len(directs)
-	q.rate, q.seconds, q.direct, q.whole = median(probes), median(seconds), median(directs), median(wholes)
+	q.rate, q.seconds, q.direct, q.whole = verdict.Median(probes), verdict.Median(seconds), verdict.Median(directs), verdict.Median(wholes)
 	return q
-}
-
-// median is 0 of nothing.
-func median(values []float64) float64 {
-	if len(values) == 0 {
-		return 0
-	}
-	return verdict.Median(values)
 }
 
 // writeRatios writes them as CSV.
