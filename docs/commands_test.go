@@ -24,10 +24,14 @@ var elsewhere = []struct{ part, by string }{
 	{"scripts/ci/sweep", "scripts/ci/ci_test.go"},
 	{"kubectl", "scripts/kubernetes/kubernetes_test.go"},
 	{"scripts/notices", ".ci/run"},
+	{"scripts/gpu/rehearse", "scripts/gpu/drive/drive_test.go"},
 }
 
 // commandLine begins with a program, or with variables or an assignment before one.
 var commandLine = regexp.MustCompile(`^([A-Za-z_]+=\S+ )*(job=\$\(|go |git |nohup |ollama |curl |sbatch |kubectl |scripts/)`)
+
+// alone is a command that .ci/run can run: it has these programs, and no file of the reader's.
+var alone = regexp.MustCompile(`^(go|git|nohup go) `)
 
 // TestCommandsAreRun by .ci/run, which takes the sh blocks of all pages, or elsewhere.
 func TestCommandsAreRun(t *testing.T) {
@@ -35,6 +39,9 @@ func TestCommandsAreRun(t *testing.T) {
 		_, blocks := p.parts()
 		for _, b := range blocks {
 			for _, line := range b.lines {
+				if b.language == "sh" && line != "" {
+					assert.Regexp(t, alone, line, p.file)
+				}
 				if b.language == "" && commandLine.MatchString(line) {
 					assertRun(t, p, line)
 				}

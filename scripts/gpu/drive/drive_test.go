@@ -133,3 +133,17 @@ func TestExitCode(t *testing.T) {
 	assert.Equal(t, 0, exitCode(runGroup(t.Context(), commandOf(script, "none"))))
 	assert.Equal(t, -1, exitCode(io.EOF))
 }
+
+// TestRehearse: scripts/gpu/rehearse builds a bundle and runs it with the stand-ins.
+func TestRehearse(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds the programs of a bundle")
+	}
+	ollama, out := t.TempDir(), filepath.Join(t.TempDir(), "out")
+	said, err := exec.Command("../rehearse", ollama, out, "-limit", "30m", "-only", "machine").CombinedOutput()
+	require.NoError(t, err, "%s", said)
+	assert.Contains(t, string(said), "\nmachine\n  Stand-in GPU, ")
+	files := unpacked(t, filepath.Join(out, archiveName))
+	assert.Equal(t, "Stand-in of a rehearsal\n", files["machine/nvidia-smi.txt"])
+	assert.NotEmpty(t, files["machine/nvcc.txt"])
+}
