@@ -16,9 +16,9 @@ import (
 var elsewhere = []struct{ part, by string }{
 	{"-config my.yaml", ".ci/run"}, // the README has it as an sh block
 	{"scripts/report -in results/my -watch", "scripts/report/main_test.go"},
-	{"ollama create llama3.1-fast", "internal/endtoend/advice_test.go"},
-	{"curl http://127.0.0.1:11434/api/generate", "internal/endtoend/advice_test.go"},
-	{"-run Survives", "internal/survives/survives_test.go"},
+	{"ollama create llama3.1-fast", "internal/test/endtoend/advice_test.go"},
+	{"curl http://127.0.0.1:11434/api/generate", "internal/test/endtoend/advice_test.go"},
+	{"-run Survives", "internal/test/survives/survives_test.go"},
 	{"SWEEP_OLLAMA=", "scripts/ci/versions_test.go"},
 	{"sbatch", ".ci/slurm"},
 	{"scripts/ci/sweep", "scripts/ci/ci_test.go"},

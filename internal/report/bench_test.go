@@ -15,8 +15,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/perf/benchfmt"
 
-	"github.com/ollama-sweep/ollama-sweep/internal/benchstat"
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
+	"github.com/ollama-sweep/ollama-sweep/internal/test/benchstat"
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
-	"github.com/ollama-sweep/ollama-sweep/internal/golden"
+	"github.com/ollama-sweep/ollama-sweep/internal/test/golden"
 )
 
 // decided is a sweep of six samples a cell with all that can be known of it.

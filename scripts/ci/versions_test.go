@@ -50,7 +50,7 @@ exit $CODE
 	for _, exit := range []string{"0", "1"} {
 		_, summary, printed, code := c.step(t, "versions", "PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"), "SWEEP_OLLAMA=/a/ollama", "CODE="+exit)
 		assert.Equal(t, exit == "1", code == 1)
-		assert.Contains(t, printed, "go test -v -p 1 -timeout 0 ./internal/endtoend ./internal/survives, SWEEP_OLLAMA=/a/ollama\n")
+		assert.Contains(t, printed, "go test -v -p 1 -timeout 0 ./internal/test/endtoend ./internal/test/survives, SWEEP_OLLAMA=/a/ollama\n")
 		assert.Equal(t, "- Ollama 0.32.5, /a/ollama: 19 passed, 1 failed in 2m3s TestA\n", summary)
 	}
 }

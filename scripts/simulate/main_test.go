@@ -11,8 +11,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/ollama-sweep/ollama-sweep/internal/golden"
 	"github.com/ollama-sweep/ollama-sweep/internal/simulate"
+	"github.com/ollama-sweep/ollama-sweep/internal/test/golden"
 )
 
 const surface = "../../internal/simulate/testdata/saturating-12x8.json"

@@ -17,7 +17,7 @@ import (
 )
 
 // Root is the repository's, where `go test -run Sweep` is typed.
-const Root = "../.."
+const Root = "../../.."
 
 // binary is what `go test` builds and runs there, and raced the same with the
 // race detector where the tests have it. With it, every picture takes seconds.
