@@ -6,14 +6,6 @@ import (
 	"strings"
 )
 
-// InForce holds the settings of a load as the server's log tells them. Zero is
-// what it does not tell.
-type InForce struct {
-	NumCtx   int `json:"num_ctx,omitempty"`   // tokens of one sequence
-	NumBatch int `json:"num_batch,omitempty"` // tokens that a forward pass takes at most
-	Parallel int `json:"parallel,omitempty"`  // sequences
-}
-
 // start matches the line with which the load of a model begins:
 //
 //	msg="starting llama server" cmd="/usr/bin/ollama runner --model … --ctx-size 1024 --batch-size 8 --threads 1 --parallel 1 --port 34927"

@@ -122,20 +122,6 @@ func TestSummaryRefuses(t *testing.T) {
 	}
 }
 
-func TestRates(t *testing.T) {
-	s := Sample{PromptEvalCount: 100, PromptEvalDuration: 500 * time.Millisecond, EvalCount: 3, EvalDuration: time.Second}
-	rate, ok := s.PromptEvalRate()
-	assert.True(t, ok)
-	assert.Equal(t, 200.0, rate)
-	rate, ok = s.EvalRate()
-	assert.True(t, ok)
-	assert.Equal(t, 3.0, rate)
-	_, ok = Sample{PromptEvalCount: 1}.PromptEvalRate()
-	assert.False(t, ok)
-	_, ok = Sample{PromptEvalDuration: 1}.PromptEvalRate()
-	assert.False(t, ok)
-}
-
 // format writes the summary as Ollama does.
 func format(s Sample) string {
 	text := ""
