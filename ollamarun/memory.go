@@ -129,7 +129,7 @@ func (s *Server) timing(ctx context.Context, sample *parse.Sample) (bool, error)
 // failure.
 func (s *Server) explain(ctx context.Context, base string, err error) error {
 	var f *parse.Failure
-	if err == nil || !errors.As(err, &f) || !f.LogMayExplain() {
+	if err == nil || !errors.As(err, &f) || !parse.LogMayExplain(f) {
 		return err
 	}
 	if f.Class == parse.ModelError {

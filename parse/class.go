@@ -52,6 +52,13 @@ func (c Class) OutOfMemory() bool { return c.row().memory >= systemMemory }
 // will fail as well.
 func (c Class) Prunes() bool { return c.row().memory == gpuMemory }
 
+// LacksResources reports whether memory or another resource of the machine was missing.
+func (c Class) LacksResources() bool { return c.row().memory >= resources }
+
+// MayHideMemory reports whether a lack of memory, which the server's log may name, can be the
+// cause of the failure.
+func (c Class) MayHideMemory() bool { return c.row().memory == mayHide }
+
 // Failure is a measurement that failed, with the server's own words.
 type Failure struct {
 	Class  Class
@@ -63,19 +70,6 @@ func (f *Failure) Error() string {
 		return string(f.Class)
 	}
 	return fmt.Sprintf("%s: %s", f.Class, f.Detail)
-}
-
-// LogMayExplain reports whether the server's log may name a lack of memory that
-// the failure does not.
-func (f *Failure) LogMayExplain() bool {
-	switch f.Class.row().memory {
-	case mayHide, gpuMemory:
-		return true
-	case systemMemory:
-		_, by := classify(f.Detail)
-		return by != byCause
-	}
-	return false
 }
 
 // Explained returns the failure as the server's log explains it. Only a runner

@@ -52,18 +52,18 @@ const (
 )
 
 func classify(text string) (Class, evidence) {
-	return match(classes, strings.TrimSpace(status.ReplaceAllString(failing(text), "")))
+	return match(errorTexts, strings.TrimSpace(status.ReplaceAllString(failing(text), "")))
 }
 
-// match returns the class of a text by the rows that it may be of.
-func match(rows []row, text string) (Class, evidence) {
+// match returns the class of an error text by these rows.
+func match(rows []errorText, words string) (Class, evidence) {
 	for _, r := range rows {
-		if r.causes.MatchString(text) {
+		if r.causes.MatchString(words) {
 			return r.class, byCause
 		}
 	}
 	for _, r := range rows {
-		if r.symptoms.MatchString(text) {
+		if r.symptoms.MatchString(words) {
 			return r.class, bySymptom
 		}
 	}

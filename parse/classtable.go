@@ -1,18 +1,12 @@
 package parse
 
-import "regexp"
-
-// row is what follows from a class. Every field has to be given.
+// row is what follows from a class. Every field is given.
 type row struct {
 	class   Class
 	short   string // at most five letters
 	outcome outcome
 	retry   retry
 	memory  memory
-	// causes match the texts that name the cause, of which the first row's that
-	// matches decides. Only where no row's do, symptoms decide, in the same way:
-	// they stand around a cause or instead of one.
-	causes, symptoms *regexp.Regexp
 }
 
 // outcome is what an error means for the cell that was being measured.
@@ -45,168 +39,19 @@ const (
 	gpuMemory    // likewise, and it ends for all cells that need as much
 )
 
-// classes holds the row of each class, in the order in which texts are tried.
-// The order matters, because servers wrap one message in another: "the resource
-// allocation failed" can come inside an out-of-memory text, and a server that
-// can't reach its own runner, or the registry, says so in the words of a client
-// that can't reach the server. Of two readings the one that prunes less comes
-// first. Only the parts that are the same in every build are matched. Source: the
-// texts of Ollama, llama.cpp and MLX, Ollama 0.5 to 0.33.
+// classes holds the row of each class.
 var classes = []row{
-	{
-		class: ServerBusy, short: "BUSY", outcome: sweepWaits, retry: retryNever, memory: unrelated,
-		causes: anyOf(
-			`server busy, please try again`, `maximum pending requests exceeded`,
-			`no slots? available`, `no available cache slots`,
-			`^loading model$`, // llama-server, with status 503
-			`too many requests`,
-		),
-		symptoms: none,
-	},
-	{
-		class: PromptTruncated, short: "TRUNC", outcome: cellFails, retry: retryNever, memory: unrelated,
-		causes: anyOf(
-			`prompt is longer than the context length`,
-			`(?:input|prompt|request)[^\n]* exceeds [^\n]*context`,
-			`larger than the max context size`,
-			`context size has been exceeded`,
-			`context shift is disabled`,
-			`entire prompt removed by truncation`,
-			`could not find a kv (?:cache )?slot`,
-		),
-		symptoms: none,
-	},
-	{
-		class: ResourceAllocation, short: "ALLOC", outcome: cellFails, retry: retryOnce, memory: resources,
-		causes: anyOf(
-			`resource allocation failed`,
-			`blas_status_(?:alloc_failed|memory_error)`, // CUBLAS, HIPBLAS, rocblas
-			`out_of_resources`,                          // SYCL and OpenCL
-			`resource limit \(\d+\) exceeded`,           // MLX
-		),
-		symptoms: none,
-	},
-	{
-		class: OutOfSystemMemory, short: "RAM", outcome: cellFails, retry: retryOnce, memory: systemMemory,
-		causes: anyOf(
-			`requires more system memory`,
-			`ggml_aligned_malloc`,
-			`ggml_backend_(?:cpu|amx)\w*_alloc_buffer: failed`,
-			`(?:failed|unable) to allocate (?:cpu|amx|hbm|blas)\w* buffer`,
-			`(?:failed|unable) to allocate \w+_host buffer`, // page-locked memory of the machine
-			`cuda(?:mallochost|hostalloc|hostregister)[^\n]*out of memory`,
-			`out_?of_?host_?memory`,
-			`can't allocate \d+ bytes of memory on host`,    // SYCL
-			`cannot allocate memory`,                        // ENOMEM
-			`runtime: out of memory`,                        // Go
-			`bad[_ ]alloc`,                                  // C++
-			`paging file is too small`, `not enough memory`, // Windows
-			`required allocations: [^\n]*(?:inputweights:\d+f\b|cpu:\{[^}]*[:\[ ]\d+f\b)`, // F: failed
-			`signal: killed`, `oom[ -]?kill`, `out of memory: kill`,
-		),
-		symptoms: anyOf( // which memory they don't say
-			`(?:failed|unable) to allocate (?:backend|output|input|host) buffer`,
-			`failed to allocate buffer (?:for|of size)`, // the KV cache and such
-			`\[malloc\w*\] unable to allocate`,          // MLX
-			`required allocations`,
-		),
-	},
-	{
-		class: OutOfGPUMemory, short: "OOM", outcome: cellFails, retry: retryOnce, memory: gpuMemory,
-		causes: anyOf(
-			`(?:cuda|hip|rocm|musa|sycl|vulkan|metal|opencl)[^\n]*out[ _-]of[ _-]memory`,
-			`(?:cuda|hip|musa)malloc failed`,
-			`out[ _]?of[ _]?device[ _]?memory`, // Vulkan and SYCL
-			`erroroutofmemory`,                 // Metal, HIP
-			`mem_object_allocation_failure`,    // OpenCL and SYCL
-			`can't allocate \d+ bytes of memory on device`,
-			`device memory allocation of size \d+ failed`,
-			`(?:failed|unable) to allocate (?:[a-z]+\d+|metal|opencl|kompute)(?:_[a-z]+)? buffer`,
-			`failed to allocate buffer, size`, // Metal
-			`\[metal::malloc\]`,
-			`model requires [^\n]* but only [^\n]* available`, // MLX
-			`unable to load full model on gpu`,
-			`required allocations: [^\n]*gpus:\[[^\n]*[:\[ ]\d+f\b`,
-		),
-		symptoms: anyOf(
-			`out[ -]of[ -]memory`,
-			`insufficient memory`,
-			`ggml_gallocr_reserve_n\w*: failed to allocate`,
-			`failed to allocate compute`,
-			`memory layout cannot be allocated`,
-			`failed to (?:commit|allocate) memory for model`,
-			`\boom\b`,
-		),
-	},
-	{
-		class: ModelError, short: "MODEL", outcome: cellFails, retry: retryNever, memory: mayHide,
-		causes: anyOf(
-			`pull model manifest`, // how `ollama run` says that the server lacks a model
-			`(?:unknown|unsupported) (?:model )?architecture`,
-			`cache quantization requires`, `requires flash attention`, `does not support k-shift`,
-			`error while loading shared libraries`, `cannot open shared object file`, `library not loaded`,
-			`mlx(?: runner)? not available`, `failed to initialize mlx`, `build with mlx tag`,
-		),
-		symptoms: anyOf(`error loading model`, `failed to load model`),
-	},
-	{
-		class: Timeout, short: "TIME", outcome: cellFails, retry: retryNever, memory: mayHide,
-		causes: anyOf(
-			`timed out waiting for llama`, `timeout waiting for (?:mlx|image) runner`,
-			`context deadline exceeded`,
-			`^no output`,
-		),
-		symptoms: none,
-	},
-	{
-		class: RunnerCrashed, short: "CRASH", outcome: cellFails, retry: retryOnce, memory: mayHide,
-		causes: anyOf(
-			`(?:cuda|rocm|hip|musa|sycl|vulkan) error`, `ggml_assert`, `native api failed`, `device_?lost`,
-			`command buffer execution failed`, `compute error`, `segmentation fault`, `illegal instruction`,
-		),
-		symptoms: anyOf(
-			`(?:llama runner|llama-server) process (?:has terminated|no longer running)`,
-			`llama-server (?:error|reported|startup failed)`,
-			`(?:mlx|image) runner (?:failed|exited)`,
-			`error starting (?:runner|llama-server)`,
-			`model runner has unexpectedly stopped`,
-			`model failed to load, this may be due to`,
-			`an error was encountered while running the model`,
-			`(?:reading|unmarshalling|closing) (?:llm|llama-server) `,
-			`llama-server \w+ stream event exceeded`,
-			`"http://127\.0\.0\.1:\d+/(?:completion|tokenize|detokenize|embedding|load|health|apply-template|v1/)`, // of the runner
-			`health (?:re(?:sp|quest)|unmarshal|check failed)`,
-			`do (?:load|embedding) request`,
-			`failed to decode batch`, `unable to create llama context`,
-			`unexpected server status`, `server error: \{`,
-			`exit status \w`, `signal: \w`, `\bsig(?:segv|abrt|bus|ill|fpe)\b`, `\bpanic: `, `fatal error: `,
-		),
-	},
-	{
-		class: ServerAway, short: "AWAY", outcome: sweepWaits, retry: retryNever, memory: mayHide,
-		causes: none,
-		symptoms: anyOf(
-			`could not connect to (?:a running )?ollama`, `ollama server not responding`,
-			`connection refused`, `actively refused`, // Windows
-			`dial tcp`, `no such host`, `no route to host`, `network is unreachable`,
-			`connection reset by peer`, `forcibly closed`, `broken pipe`, `i/o timeout`,
-			`connection (?:was )?aborted`, `closed (?:idle|network) connection`,
-			`: (?:unexpected )?eof$`,
-		),
-	},
-	{class: NoFigures, short: "PARSE", outcome: cellFails, retry: retryNever, memory: mayHide, causes: none, symptoms: none},
-	{class: ContextClamped, short: "CLAMP", outcome: cellFails, retry: retryNever, memory: unrelated, causes: none, symptoms: none},
-}
-
-// none matches no text.
-var none = regexp.MustCompile(`[^\s\S]`)
-
-func anyOf(patterns ...string) *regexp.Regexp {
-	text := `(?i)` + patterns[0]
-	for _, p := range patterns[1:] {
-		text += `|` + p
-	}
-	return regexp.MustCompile(text)
+	{class: ServerBusy, short: "BUSY", outcome: sweepWaits, retry: retryNever, memory: unrelated},
+	{class: PromptTruncated, short: "TRUNC", outcome: cellFails, retry: retryNever, memory: unrelated},
+	{class: ResourceAllocation, short: "ALLOC", outcome: cellFails, retry: retryOnce, memory: resources},
+	{class: OutOfSystemMemory, short: "RAM", outcome: cellFails, retry: retryOnce, memory: systemMemory},
+	{class: OutOfGPUMemory, short: "OOM", outcome: cellFails, retry: retryOnce, memory: gpuMemory},
+	{class: ModelError, short: "MODEL", outcome: cellFails, retry: retryNever, memory: mayHide},
+	{class: Timeout, short: "TIME", outcome: cellFails, retry: retryNever, memory: mayHide},
+	{class: RunnerCrashed, short: "CRASH", outcome: cellFails, retry: retryOnce, memory: mayHide},
+	{class: ServerAway, short: "AWAY", outcome: sweepWaits, retry: retryNever, memory: mayHide},
+	{class: NoFigures, short: "PARSE", outcome: cellFails, retry: retryNever, memory: mayHide},
+	{class: ContextClamped, short: "CLAMP", outcome: cellFails, retry: retryNever, memory: unrelated},
 }
 
 // row returns the row of the class, empty for a text that is no class.

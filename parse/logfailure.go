@@ -44,8 +44,18 @@ func LogFailure(text []byte) (*Failure, bool) {
 	return found, found != nil
 }
 
-// ofMemory holds the rows that are looked for in a log.
-var ofMemory = slices.DeleteFunc(slices.Clone(classes), func(r row) bool { return r.memory < resources })
+// LogMayExplain reports whether the server's log may name a lack of memory that
+// the failure does not.
+func LogMayExplain(f *Failure) bool {
+	if f.Class == OutOfSystemMemory {
+		_, by := classify(f.Detail)
+		return by != byCause
+	}
+	return f.Class.MayHideMemory() || f.Class == OutOfGPUMemory
+}
+
+// ofMemory are the texts that are looked for in a log.
+var ofMemory = slices.DeleteFunc(slices.Clone(errorTexts), func(t errorText) bool { return !t.class.LacksResources() })
 
 // memoryWords are in all lines that LogFailure looks for, in lower case. Most lines have
 // none, and looking for them is cheap.

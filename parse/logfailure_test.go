@@ -57,7 +57,7 @@ func TestLogFailure(t *testing.T) {
 func TestLogFailureKnowsTheTexts(t *testing.T) {
 	for class, list := range texts {
 		for _, text := range list {
-			if class.row().memory < resources || strings.Contains(text, "\n") {
+			if !class.LacksResources() || strings.Contains(text, "\n") {
 				continue
 			}
 			f, ok := LogFailure([]byte(text))
@@ -74,8 +74,43 @@ func FuzzLogFailure(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
 		f, ok := LogFailure(text)
-		if ok != (f != nil) || ok && (f.Detail == "" || f.Class.row().memory < resources) {
+		if ok != (f != nil) || ok && (f.Detail == "" || !f.Class.LacksResources()) {
 			t.Fatalf("%+v, %v", f, ok)
 		}
 	})
+}
+
+// TestLogMayExplain: what the log says of memory counts unless the failure's own words
+// name it, and GPU memory only for a runner that died.
+func TestLogMayExplain(t *testing.T) {
+	gpu := &Failure{OutOfGPUMemory, "cudaMalloc failed: out of memory"}
+	system := &Failure{OutOfSystemMemory, "killed by the OOM killer"}
+	for _, test := range []struct {
+		text   string
+		logged *Failure
+		want   Class
+	}{
+		{"llama runner process has terminated: exit status 2", gpu, OutOfGPUMemory},
+		{"timed out waiting for llama-server to start - ", gpu, OutOfGPUMemory},
+		{"failed to load model", gpu, OutOfGPUMemory},
+		{`Post "http://127.0.0.1:11434/api/generate": EOF`, gpu, ServerAway},
+		{`Post "http://127.0.0.1:11434/api/generate": EOF`, system, OutOfSystemMemory},
+		{"cudaMalloc failed: out of memory", system, OutOfSystemMemory},
+		{"failed to initialize the context: failed to allocate compute pp buffers", system, OutOfSystemMemory},
+		{"error loading model: unable to allocate backend buffer", gpu, OutOfGPUMemory},
+		{"error loading model: unable to allocate CPU buffer", gpu, OutOfSystemMemory},
+		{"CUDA error: the resource allocation failed", gpu, ResourceAllocation},
+		{"the input length exceeds the context length", gpu, PromptTruncated},
+		{"server busy, please try again", gpu, ServerBusy},
+	} {
+		f := &Failure{Classify(test.text), test.text}
+		if LogMayExplain(f) {
+			f = f.Explained(test.logged)
+		}
+		assert.Equal(t, test.want, f.Class, test.text)
+	}
+	f := &Failure{RunnerCrashed, "exit status 2"}
+	assert.Equal(t, &Failure{OutOfGPUMemory, "exit status 2 (the server's log: cudaMalloc failed: out of memory)"}, f.Explained(gpu))
+	assert.Same(t, gpu, gpu.Explained(gpu))
+	assert.True(t, LogMayExplain(&Failure{NoFigures, ""}))
 }

@@ -1,0 +1,19 @@
+package parse
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+)
+
+// TestErrorTexts: a row has both kinds of texts, and no class has two rows.
+func TestErrorTexts(t *testing.T) {
+	classes := make(map[Class]bool)
+	for _, row := range errorTexts {
+		assert.NotNil(t, row.causes, row.class)
+		assert.NotNil(t, row.symptoms, row.class)
+		assert.NotEqual(t, "FAIL", row.class.Short(), "%s is no class", row.class)
+		assert.False(t, classes[row.class], row.class)
+		classes[row.class] = true
+	}
+}
