@@ -8,7 +8,7 @@ import (
 
 	"github.com/ollama/ollama/api"
 
-	"github.com/ollama-sweep/ollama-sweep/parse"
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
 // API measures with options that go along with each request. Make one with
@@ -48,12 +48,12 @@ func NewAPI(ctx context.Context, s *Server, model string, template *Modelfile, n
 
 // Load brings the model into memory with the two settings and ends with the
 // warm-up prompt. A numBatch of 0 is the server's own choice.
-func (a *API) Load(ctx context.Context, numCtx, numBatch int, warmup func() string) (parse.Loaded, error) {
+func (a *API) Load(ctx context.Context, numCtx, numBatch int, warmup func() string) (measurement.Loaded, error) {
 	// The client library takes 8 MB for each request. They are given back while
 	// the server loads, so that the collector does not run beside a measurement.
 	go runtime.GC()
 	if err := a.beforeLoad(ctx, a.model); err != nil {
-		return parse.Loaded{}, err
+		return measurement.Loaded{}, err
 	}
 	a.options = map[string]any{"num_ctx": numCtx, "num_batch": numBatch, "num_predict": a.numPredict}
 	if numBatch == 0 {
@@ -61,13 +61,13 @@ func (a *API) Load(ctx context.Context, numCtx, numBatch int, warmup func() stri
 	}
 	sample, err := warmUp(ctx, warmup, a.read)
 	if err != nil {
-		return parse.Loaded{}, a.explain(ctx, a.model, err)
+		return measurement.Loaded{}, a.explain(ctx, a.model, err)
 	}
 	return a.loaded(ctx, a.model, sample)
 }
 
 // Sample has the loaded model read a prompt, and another where the answer lacks its figures.
-func (a *API) Sample(ctx context.Context, prompt func() string) (parse.Sample, error) {
+func (a *API) Sample(ctx context.Context, prompt func() string) (measurement.Sample, error) {
 	return a.sample(ctx, a.model, a.model, prompt, a.read)
 }
 
@@ -76,7 +76,7 @@ func (a *API) Sample(ctx context.Context, prompt func() string) (parse.Sample, e
 var noTruncate = false
 
 // read sends a prompt and returns the server's figures and the time that it took.
-func (a *API) read(ctx context.Context, prompt string) (parse.Sample, error) {
+func (a *API) read(ctx context.Context, prompt string) (measurement.Sample, error) {
 	req := &api.GenerateRequest{
 		Model:     a.model,
 		Prompt:    prompt,
@@ -103,16 +103,16 @@ func (a *API) read(ctx context.Context, prompt string) (parse.Sample, error) {
 	switch {
 	case ctx.Err() == nil && w.broken != nil && final == nil:
 		// The library does not report it, or takes half a line for the server's words.
-		return parse.Sample{}, &parse.Failure{Class: parse.ServerAway, Detail: "the answer broke off: " + words(w.broken.Error())}
+		return measurement.Sample{}, &measurement.Failure{Class: measurement.ServerAway, Detail: "the answer broke off: " + words(w.broken.Error())}
 	case err != nil:
-		return parse.Sample{}, a.failure(ctx, "reading a prompt", err)
+		return measurement.Sample{}, a.failure(ctx, "reading a prompt", err)
 	case final == nil && ctx.Err() != nil:
-		return parse.Sample{}, context.Cause(ctx)
+		return measurement.Sample{}, context.Cause(ctx)
 	case final == nil:
-		return parse.Sample{Wall: time.Since(begin)}, noFigures
+		return measurement.Sample{Wall: time.Since(begin)}, noFigures
 	}
 	a.busy = busy{}
-	sample := parse.Sample{
+	sample := measurement.Sample{
 		PromptEvalCount:    final.PromptEvalCount,
 		PromptEvalDuration: final.PromptEvalDuration,
 		PromptCached:       final.PromptEvalCachedCount,

@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 	"github.com/ollama-sweep/ollama-sweep/internal/test/ollamatest"
-	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
 func TestAPIFigures(t *testing.T) {
@@ -22,10 +22,10 @@ func TestAPIFigures(t *testing.T) {
 	require.NoError(t, err)
 	loaded, err := a.Load(t.Context(), 2048, 64, ollamatest.Always("warm up"))
 	require.NoError(t, err)
-	want := parse.Sample{PromptEvalCount: 21, PromptEvalDuration: 5092533, EvalCount: 2, EvalDuration: 629194, LoadDuration: 260133778, TotalDuration: 267417900}
+	want := measurement.Sample{PromptEvalCount: 21, PromptEvalDuration: 5092533, EvalCount: 2, EvalDuration: 629194, LoadDuration: 260133778, TotalDuration: 267417900}
 	assert.Positive(t, loaded.Warmup.Wall)
 	loaded.Warmup.Wall = 0
-	assert.Equal(t, parse.Loaded{Warmup: want, ContextLength: 2048, Size: 8590592}, loaded)
+	assert.Equal(t, measurement.Loaded{Warmup: want, ContextLength: 2048, Size: 8590592}, loaded)
 	request := f.AskedOf(t, "/api/generate")
 	assert.Contains(t, request, `"options":{"num_batch":64,"num_ctx":2048,"num_predict":2}`)
 	assert.Contains(t, request, `"prompt":"warm up"`)
@@ -58,38 +58,38 @@ func TestAPIFaults(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		answer http.HandlerFunc
-		class  parse.Class
+		class  measurement.Class
 		detail string
 	}{
-		{"an error with a status", ollamatest.SayStatus(500, `{"error":"llama runner process has terminated: cudaMalloc failed: out of memory"}`), parse.OutOfGPUMemory, "llama runner process has terminated: cudaMalloc failed: out of memory"},
-		{"an error in a stream of 200", ollamatest.Say(firstLine + "\n" + `{"error":"model runner has unexpectedly stopped, this may be due to resource limitations"}` + "\n"), parse.RunnerCrashed, "model runner has unexpectedly stopped, this may be due to resource limitations"},
-		{"control codes in the words", ollamatest.SayStatus(500, `{"error":"bad \u001b[31mmodel\u0007"}`), parse.ModelError, "bad model"},
-		{"a model that is gone", ollamatest.SayStatus(404, `{"error":"model 'tiny' not found"}`), parse.ModelError, "model 'tiny' not found"},
-		{"busy", ollamatest.SayStatus(503, `{"error":"server busy, please try again.  maximum pending requests exceeded"}`), parse.ServerBusy, "server busy, please try again.  maximum pending requests exceeded"},
-		{"busy in other words", ollamatest.SayStatus(503, `{"error":"try later"}`), parse.ServerBusy, "try later"},
-		{"busy behind a proxy", ollamatest.SayPage(503, "<html>503</html>"), parse.ServerBusy, "it has no room for the request: 503 Service Unavailable"},
-		{"busy without a word", ollamatest.SayStatus(429, ""), parse.ServerBusy, "it has no room for the request: 429 Too Many Requests"},
-		{"a limit of use", ollamatest.SayStatus(429, `{"error":"you've reached your hourly usage limit"}`), parse.ServerBusy, "you've reached your hourly usage limit"},
-		{"llama-server loads", ollamatest.SayStatus(503, `{"error":"{\"error\":{\"code\":503,\"message\":\"Loading model\",\"type\":\"unavailable_error\"}}"}`), parse.ServerBusy, "Loading model"},
-		{"llama-server loads, in a stream of 200", ollamatest.Say(`{"error":"{\"error\":{\"code\":503,\"message\":\"Loading model\",\"type\":\"unavailable_error\"}}"}` + "\n"), parse.ServerBusy, "Loading model"},
-		{"a prompt that is too long", ollamatest.SayStatus(400, `{"error":"{\"error\":{\"code\":400,\"message\":\"request (3620 tokens) exceeds the available context size (512 tokens), try increasing it\",\"type\":\"exceed_context_size_error\",\"n_prompt_tokens\":3620,\"n_ctx\":512}}"}`), parse.PromptTruncated, "request (3620 tokens) exceeds the available context size (512 tokens), try increasing it"},
-		{"no final message", ollamatest.Say(firstLine + "\n"), parse.NoFigures, "the answer ended without the message that holds the figures"},
-		{"broken off after a message", ollamatest.BreakOff(firstLine + "\n"), parse.ServerAway, "the answer broke off: unexpected EOF"},
-		{"broken off in a message", ollamatest.BreakOff(firstLine[:40]), parse.ServerAway, "the answer broke off: unexpected EOF"},
-		{"ended in a message", ollamatest.Say(firstLine[:40]), parse.NoFigures, "not an answer of Ollama's: " + firstLine[:40]},
-		{"closed before the header", ollamatest.BreakOff(""), parse.ServerAway, ": EOF"},
-		{"no JSON", ollamatest.Say("<html>hello</html>\n"), parse.NoFigures, "not an answer of Ollama's: <html>hello</html>"},
-		{"a proxy's page", ollamatest.SayPage(200, "<html>please log in</html>"), parse.ServerAway, "a web page (200 OK) and not an answer of Ollama's: is there a proxy in between?"},
-		{"a proxy's error", ollamatest.SayPage(502, "<html>502 Bad Gateway</html>"), parse.ServerAway, "a proxy does not reach the server: 502 Bad Gateway"},
-		{"no word", ollamatest.SayStatus(500, ""), parse.ServerAway, "an answer without a word: 500 Internal Server Error"},
-		{"no end", ollamatest.Endless(strings.Replace(firstLine, `"H"`, `"`+strings.Repeat("H", 1<<16)+`"`, 1) + "\n"), parse.ServerAway, "the answer broke off: the answer is longer than 64 MB"},
-		{"a line without end", ollamatest.Endless(strings.Repeat("x", 1<<16)), parse.NoFigures, "not an answer of Ollama's: bufio.Scanner: token too long"},
-		{"an error without end", ollamatest.SayStatus(500, `{"error":"`+strings.Repeat("CUDA error: out of memory ", 200_000)+`"}`), parse.OutOfGPUMemory, "CUDA error: out of memory CUDA"},
-		{"negative", figures(`"prompt_eval_count":21`, `"prompt_eval_count":-21`), parse.NoFigures, "a negative figure: prompt_eval_count is -21"},
-		{"negative duration", figures(`"eval_duration":629194`, `"eval_duration":-1`), parse.NoFigures, "a negative figure: eval_duration is -1"},
-		{"1e308", figures(`"prompt_eval_duration":5092533`, `"prompt_eval_duration":1e308`), parse.NoFigures, "cannot unmarshal number 1e308"},
-		{"NaN", figures(`"prompt_eval_duration":5092533`, `"prompt_eval_duration":NaN`), parse.NoFigures, "not an answer of Ollama's"},
-		{"a text", figures(`"prompt_eval_count":21`, `"prompt_eval_count":"many"`), parse.NoFigures, "cannot unmarshal string"},
+		{"an error with a status", ollamatest.SayStatus(500, `{"error":"llama runner process has terminated: cudaMalloc failed: out of memory"}`), measurement.OutOfGPUMemory, "llama runner process has terminated: cudaMalloc failed: out of memory"},
+		{"an error in a stream of 200", ollamatest.Say(firstLine + "\n" + `{"error":"model runner has unexpectedly stopped, this may be due to resource limitations"}` + "\n"), measurement.RunnerCrashed, "model runner has unexpectedly stopped, this may be due to resource limitations"},
+		{"control codes in the words", ollamatest.SayStatus(500, `{"error":"bad \u001b[31mmodel\u0007"}`), measurement.ModelError, "bad model"},
+		{"a model that is gone", ollamatest.SayStatus(404, `{"error":"model 'tiny' not found"}`), measurement.ModelError, "model 'tiny' not found"},
+		{"busy", ollamatest.SayStatus(503, `{"error":"server busy, please try again.  maximum pending requests exceeded"}`), measurement.ServerBusy, "server busy, please try again.  maximum pending requests exceeded"},
+		{"busy in other words", ollamatest.SayStatus(503, `{"error":"try later"}`), measurement.ServerBusy, "try later"},
+		{"busy behind a proxy", ollamatest.SayPage(503, "<html>503</html>"), measurement.ServerBusy, "it has no room for the request: 503 Service Unavailable"},
+		{"busy without a word", ollamatest.SayStatus(429, ""), measurement.ServerBusy, "it has no room for the request: 429 Too Many Requests"},
+		{"a limit of use", ollamatest.SayStatus(429, `{"error":"you've reached your hourly usage limit"}`), measurement.ServerBusy, "you've reached your hourly usage limit"},
+		{"llama-server loads", ollamatest.SayStatus(503, `{"error":"{\"error\":{\"code\":503,\"message\":\"Loading model\",\"type\":\"unavailable_error\"}}"}`), measurement.ServerBusy, "Loading model"},
+		{"llama-server loads, in a stream of 200", ollamatest.Say(`{"error":"{\"error\":{\"code\":503,\"message\":\"Loading model\",\"type\":\"unavailable_error\"}}"}` + "\n"), measurement.ServerBusy, "Loading model"},
+		{"a prompt that is too long", ollamatest.SayStatus(400, `{"error":"{\"error\":{\"code\":400,\"message\":\"request (3620 tokens) exceeds the available context size (512 tokens), try increasing it\",\"type\":\"exceed_context_size_error\",\"n_prompt_tokens\":3620,\"n_ctx\":512}}"}`), measurement.PromptTruncated, "request (3620 tokens) exceeds the available context size (512 tokens), try increasing it"},
+		{"no final message", ollamatest.Say(firstLine + "\n"), measurement.NoFigures, "the answer ended without the message that holds the figures"},
+		{"broken off after a message", ollamatest.BreakOff(firstLine + "\n"), measurement.ServerAway, "the answer broke off: unexpected EOF"},
+		{"broken off in a message", ollamatest.BreakOff(firstLine[:40]), measurement.ServerAway, "the answer broke off: unexpected EOF"},
+		{"ended in a message", ollamatest.Say(firstLine[:40]), measurement.NoFigures, "not an answer of Ollama's: " + firstLine[:40]},
+		{"closed before the header", ollamatest.BreakOff(""), measurement.ServerAway, ": EOF"},
+		{"no JSON", ollamatest.Say("<html>hello</html>\n"), measurement.NoFigures, "not an answer of Ollama's: <html>hello</html>"},
+		{"a proxy's page", ollamatest.SayPage(200, "<html>please log in</html>"), measurement.ServerAway, "a web page (200 OK) and not an answer of Ollama's: is there a proxy in between?"},
+		{"a proxy's error", ollamatest.SayPage(502, "<html>502 Bad Gateway</html>"), measurement.ServerAway, "a proxy does not reach the server: 502 Bad Gateway"},
+		{"no word", ollamatest.SayStatus(500, ""), measurement.ServerAway, "an answer without a word: 500 Internal Server Error"},
+		{"no end", ollamatest.Endless(strings.Replace(firstLine, `"H"`, `"`+strings.Repeat("H", 1<<16)+`"`, 1) + "\n"), measurement.ServerAway, "the answer broke off: the answer is longer than 64 MB"},
+		{"a line without end", ollamatest.Endless(strings.Repeat("x", 1<<16)), measurement.NoFigures, "not an answer of Ollama's: bufio.Scanner: token too long"},
+		{"an error without end", ollamatest.SayStatus(500, `{"error":"`+strings.Repeat("CUDA error: out of memory ", 200_000)+`"}`), measurement.OutOfGPUMemory, "CUDA error: out of memory CUDA"},
+		{"negative", figures(`"prompt_eval_count":21`, `"prompt_eval_count":-21`), measurement.NoFigures, "a negative figure: prompt_eval_count is -21"},
+		{"negative duration", figures(`"eval_duration":629194`, `"eval_duration":-1`), measurement.NoFigures, "a negative figure: eval_duration is -1"},
+		{"1e308", figures(`"prompt_eval_duration":5092533`, `"prompt_eval_duration":1e308`), measurement.NoFigures, "cannot unmarshal number 1e308"},
+		{"NaN", figures(`"prompt_eval_duration":5092533`, `"prompt_eval_duration":NaN`), measurement.NoFigures, "not an answer of Ollama's"},
+		{"a text", figures(`"prompt_eval_count":21`, `"prompt_eval_count":"many"`), measurement.NoFigures, "cannot unmarshal string"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			f, s := newFakeServer(t)
@@ -97,7 +97,7 @@ func TestAPIFaults(t *testing.T) {
 			a, err := NewAPI(t.Context(), s, "tiny", nil, 2)
 			require.NoError(t, err)
 			_, err = a.Sample(t.Context(), ollamatest.Always("x"))
-			var failure *parse.Failure
+			var failure *measurement.Failure
 			require.ErrorAs(t, err, &failure)
 			assert.Equal(t, test.class, failure.Class)
 			assert.Contains(t, failure.Detail, test.detail)
@@ -132,7 +132,7 @@ func TestAPIWrongServer(t *testing.T) {
 			require.NoError(t, err)
 			_, err = a.Sample(t.Context(), ollamatest.Always("x"))
 			require.ErrorContains(t, err, test.want)
-			var failure *parse.Failure
+			var failure *measurement.Failure
 			assert.NotErrorAs(t, err, &failure)
 		})
 	}

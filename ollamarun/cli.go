@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 	"github.com/ollama-sweep/ollama-sweep/internal/outdir"
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
@@ -102,9 +103,9 @@ func (c *CLI) checkCommand(ctx context.Context) error {
 // Load creates the temporary model with the two settings and ends with the
 // warm-up prompt, which brings it into memory. A numBatch of 0 is the server's
 // own choice.
-func (c *CLI) Load(ctx context.Context, numCtx, numBatch int, warmup func() string) (parse.Loaded, error) {
+func (c *CLI) Load(ctx context.Context, numCtx, numBatch int, warmup func() string) (measurement.Loaded, error) {
 	if err := c.beforeLoad(ctx, c.model); err != nil {
-		return parse.Loaded{}, err
+		return measurement.Loaded{}, err
 	}
 	m := c.template.Without("num_batch").WithParameter("num_ctx", numCtx)
 	if numBatch != 0 {
@@ -112,35 +113,35 @@ func (c *CLI) Load(ctx context.Context, numCtx, numBatch int, warmup func() stri
 	}
 	m = m.WithParameter("num_predict", c.numPredict)
 	if err := c.create(ctx, m); err != nil {
-		return parse.Loaded{}, c.explain(ctx, c.template.From(), err)
+		return measurement.Loaded{}, c.explain(ctx, c.template.From(), err)
 	}
 	sample, err := warmUp(ctx, warmup, c.read)
 	if err != nil {
-		return parse.Loaded{}, c.explain(ctx, c.template.From(), err)
+		return measurement.Loaded{}, c.explain(ctx, c.template.From(), err)
 	}
 	return c.loaded(ctx, c.model, sample)
 }
 
 // Sample has the loaded model read a prompt, and another where the command prints no summary.
-func (c *CLI) Sample(ctx context.Context, prompt func() string) (parse.Sample, error) {
+func (c *CLI) Sample(ctx context.Context, prompt func() string) (measurement.Sample, error) {
 	return c.sample(ctx, c.model, c.template.From(), prompt, c.read)
 }
 
 // read has the command send a prompt and returns the figures of its summary and
 // the time that the command took.
-func (c *CLI) read(ctx context.Context, prompt string) (parse.Sample, error) {
+func (c *CLI) read(ctx context.Context, prompt string) (measurement.Sample, error) {
 	begin := time.Now()
 	stderr, err := c.run(ctx, prompt, "run", c.model, "--verbose", "--keepalive", keepLoaded.String())
 	if err != nil {
-		return parse.Sample{}, err
+		return measurement.Sample{}, err
 	}
 	sample, err := parse.Summary(stderr)
 	sample.Wall = time.Since(begin)
-	var failure *parse.Failure
+	var failure *measurement.Failure
 	switch {
 	case err == nil:
 		c.busy = busy{}
-	case errors.As(err, &failure) && failure.Class == parse.NoFigures:
+	case errors.As(err, &failure) && failure.Class == measurement.NoFigures:
 		err = &unfinished{failure.Detail}
 	}
 	return sample, err
@@ -189,14 +190,14 @@ func (c *CLI) run(ctx context.Context, stdin string, args ...string) (stderr []b
 		return nil, fmt.Errorf("calling %s %s: %w", c.command, args[0], err)
 	}
 	if status, ok := exit.Sys().(syscall.WaitStatus); ok && status.Signal() == syscall.SIGKILL {
-		return nil, &parse.Failure{Class: parse.OutOfSystemMemory, Detail: fmt.Sprintf("ollama %s was killed, as the system does with a process when memory runs out", args[0])}
+		return nil, &measurement.Failure{Class: measurement.OutOfSystemMemory, Detail: fmt.Sprintf("ollama %s was killed, as the system does with a process when memory runs out", args[0])}
 	}
 	if text := parse.ErrorText(out); text != "" {
 		f := said(0, text)
 		c.busy.note(f)
 		return nil, f
 	}
-	return nil, &parse.Failure{Class: parse.NoFigures, Detail: fmt.Sprintf("ollama %s: %v, without an error text", args[0], exit)}
+	return nil, &measurement.Failure{Class: measurement.NoFigures, Detail: fmt.Sprintf("ollama %s: %v, without an error text", args[0], exit)}
 }
 
 // prepare returns a call of the command that ends with ctx.

@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 	"github.com/ollama-sweep/ollama-sweep/internal/test/ollamatest"
-	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
 // newFakeCLI returns a runner whose command is this test binary.
@@ -45,7 +45,7 @@ func TestCLIFigures(t *testing.T) {
 		c, _, seen := newFakeCLI(t, fake)
 		loaded, err := c.Load(t.Context(), 4096, 128, ollamatest.Always("warm up"))
 		require.NoError(t, err)
-		want := parse.Sample{PromptEvalCount: 943, PromptEvalDuration: 297594909, EvalCount: 2, EvalDuration: 1870838, LoadDuration: 264095302, TotalDuration: 564506889}
+		want := measurement.Sample{PromptEvalCount: 943, PromptEvalDuration: 297594909, EvalCount: 2, EvalDuration: 1870838, LoadDuration: 264095302, TotalDuration: 564506889}
 		assert.Positive(t, loaded.Warmup.Wall)
 		loaded.Warmup.Wall = 0
 		assert.Equal(t, want, loaded.Warmup, "what the model says is not read")
@@ -57,20 +57,20 @@ func TestCLIFigures(t *testing.T) {
 }
 
 func TestCLIFaults(t *testing.T) {
-	for fake, want := range map[string]parse.Failure{
-		"no summary": {Class: parse.NoFigures, Detail: `no prompt eval count and duration in the summary: "", for each of 4 prompts: Ollama 0.30 and later send no figures where the generated text ends within a character; use another num_predict, such as 8`},
-		"error":      {Class: parse.OutOfGPUMemory, Detail: "500 Internal Server Error: llama runner process has terminated: cudaMalloc failed: out of memory"},
-		"two lines":  {Class: parse.OutOfSystemMemory, Detail: "500 Internal Server Error: llama-server process has terminated: exit status 1: ggml_cuda_host_malloc: failed to allocate 9.00 MiB of pinned memory: out of memory\nggml_backend_cpu_buffer_type_alloc_buffer: failed to allocate buffer of size 99"},
-		"too long":   {Class: parse.PromptTruncated, Detail: "400 Bad Request: request (3620 tokens) exceeds the available context size (512 tokens), try increasing it"},
-		"busy":       {Class: parse.ServerBusy, Detail: "503 Service Unavailable: try later"},
-		"loading":    {Class: parse.ServerBusy, Detail: "503 Service Unavailable: Loading model"},
-		"killed":     {Class: parse.OutOfSystemMemory, Detail: "ollama run was killed, as the system does with a process when memory runs out"},
-		"no words":   {Class: parse.NoFigures, Detail: "ollama run: exit status 3, without an error text"},
+	for fake, want := range map[string]measurement.Failure{
+		"no summary": {Class: measurement.NoFigures, Detail: `no prompt eval count and duration in the summary: "", for each of 4 prompts: Ollama 0.30 and later send no figures where the generated text ends within a character; use another num_predict, such as 8`},
+		"error":      {Class: measurement.OutOfGPUMemory, Detail: "500 Internal Server Error: llama runner process has terminated: cudaMalloc failed: out of memory"},
+		"two lines":  {Class: measurement.OutOfSystemMemory, Detail: "500 Internal Server Error: llama-server process has terminated: exit status 1: ggml_cuda_host_malloc: failed to allocate 9.00 MiB of pinned memory: out of memory\nggml_backend_cpu_buffer_type_alloc_buffer: failed to allocate buffer of size 99"},
+		"too long":   {Class: measurement.PromptTruncated, Detail: "400 Bad Request: request (3620 tokens) exceeds the available context size (512 tokens), try increasing it"},
+		"busy":       {Class: measurement.ServerBusy, Detail: "503 Service Unavailable: try later"},
+		"loading":    {Class: measurement.ServerBusy, Detail: "503 Service Unavailable: Loading model"},
+		"killed":     {Class: measurement.OutOfSystemMemory, Detail: "ollama run was killed, as the system does with a process when memory runs out"},
+		"no words":   {Class: measurement.NoFigures, Detail: "ollama run: exit status 3, without an error text"},
 	} {
 		c, _, _ := newFakeCLI(t, fake)
 		_, err := c.Load(t.Context(), 4096, 128, ollamatest.Always("warm up"))
 		assert.Equal(t, &want, err, fake)
-		assert.Equal(t, want.Class == parse.ServerBusy, c.busy.times == 1, "Ready has to know: %s", fake)
+		assert.Equal(t, want.Class == measurement.ServerBusy, c.busy.times == 1, "Ready has to know: %s", fake)
 	}
 }
 

@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 	"github.com/ollama-sweep/ollama-sweep/internal/test/ollamatest"
-	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
 // inMemory answers /api/ps with models of these names.
@@ -83,7 +83,7 @@ func TestExclusive(t *testing.T) {
 	f.Answers["/api/ps"] = inMemory(t, "llama3.1:8b", "tiny:latest")
 	_, err = a.Load(t.Context(), 2048, 64, ollamatest.Always("warm up"))
 	assert.ErrorContains(t, err, "llama3.1:8b stays in the server's memory although -exclusive has it unloaded")
-	var failure *parse.Failure
+	var failure *measurement.Failure
 	assert.NotErrorAs(t, err, &failure, "it is no cell's failure")
 }
 

@@ -21,8 +21,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 	"github.com/ollama-sweep/ollama-sweep/internal/test/ollamatest"
-	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
 // certificate returns one that has signed itself.
@@ -104,7 +104,7 @@ func TestReadyStopsAtOnce(t *testing.T) {
 			err = s.Ready(t.Context())
 			require.ErrorContains(t, err, test.want)
 			assert.ErrorContains(t, err, test.url)
-			var failure *parse.Failure
+			var failure *measurement.Failure
 			assert.NotErrorAs(t, err, &failure)
 			assert.Empty(t, said.String(), "it is not waited for")
 		})

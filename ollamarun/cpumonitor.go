@@ -7,7 +7,7 @@ import (
 
 	"github.com/prometheus/procfs"
 
-	"github.com/ollama-sweep/ollama-sweep/parse"
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
 // CPUMonitor tells who uses this machine's CPUs, as the kernel counts it in /proc: the
@@ -112,7 +112,7 @@ func ofServer(stats map[int]procfs.ProcStat, pid int) bool {
 }
 
 // since returns the use since the counters were read before; nil where it is not known.
-func (m *CPUMonitor) since(before cpuCounts) *parse.CPUUse {
+func (m *CPUMonitor) since(before cpuCounts) *measurement.CPUUse {
 	now, ok := m.look()
 	if !ok || before.at.IsZero() {
 		return nil
@@ -121,7 +121,7 @@ func (m *CPUMonitor) since(before cpuCounts) *parse.CPUUse {
 }
 
 // use is what was used between two readings of the counters, nil where the time between them is too short.
-func use(before, now cpuCounts) *parse.CPUUse {
+func use(before, now cpuCounts) *measurement.CPUUse {
 	span := now.at.Sub(before.at).Seconds()
 	if span < shortest.Seconds() {
 		return nil
@@ -130,7 +130,7 @@ func use(before, now cpuCounts) *parse.CPUUse {
 	for pid, used := range now.server {
 		server += used - before.server[pid] // 0 for one that has started since
 	}
-	u := &parse.CPUUse{Count: now.cpus, Server: max(0, server/span)}
+	u := &measurement.CPUUse{Count: now.cpus, Server: max(0, server/span)}
 	u.Others = max(0, (now.used-before.used-server-(now.own-before.own))/span)
 	if before.memoryIsKnown && now.memoryIsKnown {
 		u.MemoryWait = max(0, (now.waitForMemory-before.waitForMemory)/span)

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/ollama-sweep/ollama-sweep/parse"
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
 // writeProc makes a folder like /proc of a machine with two CPUs, on which these processes run:
@@ -82,16 +82,16 @@ func TestCPUMonitorWhereNothingIsKnown(t *testing.T) {
 func TestCPUUse(t *testing.T) {
 	before := cpuCounts{at: time.Unix(100, 0), cpus: 4, used: 1000, server: map[int]float64{20: 5, 21: 7}, own: 3, waitForMemory: 1, memoryIsKnown: true}
 	now := cpuCounts{at: time.Unix(110, 0), cpus: 4, used: 1035, server: map[int]float64{20: 6, 21: 20, 22: 1}, own: 4, waitForMemory: 2.5, memoryIsKnown: true}
-	assert.Equal(t, &parse.CPUUse{Count: 4, Server: 1.5, Others: 1.9, MemoryWait: 0.15}, use(before, now))
+	assert.Equal(t, &measurement.CPUUse{Count: 4, Server: 1.5, Others: 1.9, MemoryWait: 0.15}, use(before, now))
 
 	now.server = map[int]float64{20: 6} // the other one has ended, and its time is not counted
 	now.memoryIsKnown = false
-	assert.Equal(t, &parse.CPUUse{Count: 4, Server: 0.1, Others: 3.3}, use(before, now))
+	assert.Equal(t, &measurement.CPUUse{Count: 4, Server: 0.1, Others: 3.3}, use(before, now))
 
 	now.at = before.at.Add(shortest - 1)
 	assert.Nil(t, use(before, now))
 	now.at, now.used = before.at.Add(time.Second), 900 // a counter that went back
-	assert.Equal(t, &parse.CPUUse{Count: 4, Server: 1}, use(before, now))
+	assert.Equal(t, &measurement.CPUUse{Count: 4, Server: 1}, use(before, now))
 }
 
 func TestLeastUtilization(t *testing.T) {
@@ -99,7 +99,7 @@ func TestLeastUtilization(t *testing.T) {
 	begin := time.Unix(100, 0)
 	for i, busy := range []int{99, 80, 35, 60, 37, 90, 99} {
 		at := begin.Add(time.Duration(i) * readEvery)
-		m.recent = append(m.recent, reading{at, parse.GPU{Index: 0, Utilization: busy}}, reading{at, parse.GPU{Index: 1, Utilization: busy * (i % 2)}})
+		m.recent = append(m.recent, reading{at, measurement.GPU{Index: 0, Utilization: busy}}, reading{at, measurement.GPU{Index: 1, Utilization: busy * (i % 2)}})
 	}
 	end := begin.Add(time.Minute)
 	assert.Equal(t, map[int]int{0: 35, 1: 0}, m.Least(begin, end))

@@ -7,7 +7,7 @@ import (
 
 	"github.com/ollama/ollama/api"
 
-	"github.com/ollama-sweep/ollama-sweep/parse"
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
 // A server keeps a model for a time after each request, which the request names, and tells until
@@ -103,7 +103,7 @@ func (s *Server) watchClients(ctx context.Context, model string) (w watched, err
 
 // watchedClients adds to a sample who else used the model, before it and while its prompt was read,
 // with the model's entry just after it.
-func (s *Server) watchedClients(ctx context.Context, model string, w watched, sample *parse.Sample, ended time.Time, entry api.ProcessModelResponse) error {
+func (s *Server) watchedClients(ctx context.Context, model string, w watched, sample *measurement.Sample, ended time.Time, entry api.ProcessModelResponse) error {
 	s.expiry.ended, s.expiry.noted = ended, false
 	first := entry
 	entry, noted, err := s.lookAgain(ctx, model, entry, func(_, entry api.ProcessModelResponse) bool {

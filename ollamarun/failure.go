@@ -14,6 +14,7 @@ import (
 
 	"github.com/ollama/ollama/api"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
@@ -21,13 +22,13 @@ import (
 // passed on as its cause, since it says nothing of the server.
 func (s *Server) failure(ctx context.Context, doing string, err error) error {
 	if ctx.Err() != nil {
-		if f := new(parse.Failure); errors.As(context.Cause(ctx), &f) {
+		if f := new(measurement.Failure); errors.As(context.Cause(ctx), &f) {
 			return fmt.Errorf("%s: %w", doing, f)
 		}
 		return context.Cause(ctx)
 	}
 	var (
-		known     *parse.Failure
+		known     *measurement.Failure
 		wrong     *wrongServer
 		status    api.StatusError
 		transport *url.Error
@@ -41,9 +42,9 @@ func (s *Server) failure(ctx context.Context, doing string, err error) error {
 	case errors.As(err, &status):
 		f = said(status.StatusCode, status.ErrorMessage)
 	case errors.As(err, &transport):
-		f = &parse.Failure{Class: parse.ServerAway, Detail: unreachable(err, f.Detail)}
+		f = &measurement.Failure{Class: measurement.ServerAway, Detail: unreachable(err, f.Detail)}
 	case notAMessage(err):
-		f = &parse.Failure{Class: parse.NoFigures, Detail: "not an answer of Ollama's: " + f.Detail}
+		f = &measurement.Failure{Class: measurement.NoFigures, Detail: "not an answer of Ollama's: " + f.Detail}
 	}
 	s.busy.note(f)
 	return fmt.Errorf("%s: %w", doing, f)
@@ -51,9 +52,9 @@ func (s *Server) failure(ctx context.Context, doing string, err error) error {
 
 // said returns the failure that the words of a server or the command tell of, with
 // the status that they came with, 0 for none.
-func said(status int, text string) *parse.Failure {
+func said(status int, text string) *measurement.Failure {
 	plain := parse.Plain([]byte(cut(text, 8*mostWords)))
-	return &parse.Failure{Class: parse.ClassifyAnswer(status, plain), Detail: words(text)}
+	return &measurement.Failure{Class: parse.ClassifyAnswer(status, plain), Detail: words(text)}
 }
 
 // unreachable says in words why a request did not get to the server:

@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
@@ -31,7 +32,7 @@ type GPUMonitor struct {
 
 type reading struct {
 	at time.Time
-	parse.GPU
+	measurement.GPU
 }
 
 const (
@@ -98,7 +99,7 @@ func (m *GPUMonitor) run(ctx context.Context) (readings int) {
 	return readings
 }
 
-func (m *GPUMonitor) add(g parse.GPU) {
+func (m *GPUMonitor) add(g measurement.GPU) {
 	m.mu.Lock()
 	m.recent = append(m.recent, reading{time.Now(), g})
 	if len(m.recent) > mostReadings {
@@ -144,27 +145,27 @@ func (m *GPUMonitor) since(begin time.Time) []reading {
 // Between returns the state of each GPU over a span of time that has passed: of
 // the readings in it, or the last one before its end where it is too short to
 // have one. A GPU of which nothing is known then is not among them.
-func (m *GPUMonitor) Between(begin, end time.Time) []parse.GPU {
+func (m *GPUMonitor) Between(begin, end time.Time) []measurement.GPU {
 	if m == nil {
 		return nil
 	}
-	var within, last []parse.GPU
+	var within, last []measurement.GPU
 	for _, r := range m.since(end.Add(-max(fresh, end.Sub(begin)))) {
 		switch {
 		case r.at.After(end):
 		case r.at.Before(begin):
-			last = slices.DeleteFunc(last, func(g parse.GPU) bool { return g.Index == r.Index })
+			last = slices.DeleteFunc(last, func(g measurement.GPU) bool { return g.Index == r.Index })
 			last = append(last, r.GPU)
 		default:
 			within = append(within, r.GPU)
 		}
 	}
 	for _, g := range last {
-		if !slices.ContainsFunc(within, func(w parse.GPU) bool { return w.Index == g.Index }) {
+		if !slices.ContainsFunc(within, func(w measurement.GPU) bool { return w.Index == g.Index }) {
 			within = append(within, g)
 		}
 	}
-	return parse.MergeGPUs(within)
+	return measurement.MergeGPUs(within)
 }
 
 // enoughReadings is how many readings tell the least utilization: a GPU is still said to have
@@ -192,7 +193,7 @@ func (m *GPUMonitor) Least(begin, end time.Time) map[int]int {
 }
 
 // Now returns the newest reading of each GPU.
-func (m *GPUMonitor) Now() []parse.GPU {
+func (m *GPUMonitor) Now() []measurement.GPU {
 	now := time.Now()
 	return m.Between(now, now)
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/ollama-sweep/ollama-sweep/parse"
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
 // How long, and how often, a test looks for what comes by itself.
@@ -51,7 +51,7 @@ func TestGPUMonitor(t *testing.T) {
 	fakeSMI(t, twoGPUs)
 	m := startMonitor(t)
 	require.NotNil(t, m)
-	want := []parse.GPU{
+	want := []measurement.GPU{
 		{Index: 0, TemperatureC: 61, SMClockMHz: 1980, PowerW: 290.1, MemoryMiB: 1000, Utilization: 95},
 		{Index: 1, TemperatureC: 91, SMClockMHz: 1200, PowerW: 349.9, MemoryMiB: 2000, Utilization: 99, Throttle: []string{"HW thermal slowdown", "SW thermal slowdown"}},
 	}

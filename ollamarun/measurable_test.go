@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 	"github.com/ollama-sweep/ollama-sweep/internal/test/ollamatest"
-	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
 // recent returns bytes of a real Ollama 0.32.5 (CPU, models without trained weights),
@@ -105,7 +105,7 @@ func TestThinkingByCommand(t *testing.T) {
 	loaded, err := c.Load(t.Context(), 2048, 64, ollamatest.Always("warm up"))
 	require.NoError(t, err)
 	loaded.Warmup.Wall = 0
-	assert.Equal(t, parse.Sample{
+	assert.Equal(t, measurement.Sample{
 		PromptEvalCount: 205, PromptEvalDuration: 22534 * time.Microsecond, EvalCount: 4, EvalDuration: 31435 * time.Microsecond,
 		LoadDuration: 23303497, TotalDuration: 82798157,
 	}, loaded.Warmup)

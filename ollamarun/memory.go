@@ -8,14 +8,15 @@ import (
 
 	"github.com/ollama/ollama/api"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 	"github.com/ollama-sweep/ollama-sweep/internal/modelname"
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
 // loaded completes a load with what the server has in memory since, and with
 // what its log says.
-func (s *Server) loaded(ctx context.Context, model string, warmup parse.Sample) (parse.Loaded, error) {
-	l, ended := parse.Loaded{Warmup: warmup}, time.Now()
+func (s *Server) loaded(ctx context.Context, model string, warmup measurement.Sample) (measurement.Loaded, error) {
+	l, ended := measurement.Loaded{Warmup: warmup}, time.Now()
 	m, listed, others, err := s.Loaded(ctx, model)
 	if err != nil {
 		return l, err
@@ -27,7 +28,7 @@ func (s *Server) loaded(ctx context.Context, model string, warmup parse.Sample) 
 	}
 	s.onCPU = l.SizeVRAM < l.Size
 	s.others = s.Monitor.Least(s.loadBegun, time.Now())
-	if l.InForce, s.logTimes, err = s.ServerLog.InForce(ctx); err != nil {
+	if l.Effective, s.logTimes, err = s.ServerLog.Effective(ctx); err != nil {
 		return l, err
 	}
 	if l.Memory, l.Attention, err = s.ServerLog.Memory(); err != nil {
@@ -66,22 +67,22 @@ func (s *Server) now() (m moment) {
 
 // sample has the loaded model read prompts until an answer has figures. Base is the model that all
 // cells are made of.
-func (s *Server) sample(ctx context.Context, model, base string, prompt func() string, read reader) (parse.Sample, error) {
+func (s *Server) sample(ctx context.Context, model, base string, prompt func() string, read reader) (measurement.Sample, error) {
 	if err := s.alone(ctx, model); err != nil {
-		return parse.Sample{}, err
+		return measurement.Sample{}, err
 	}
 	clients, err := s.watchClients(ctx, model)
 	if err != nil {
-		return parse.Sample{}, err
+		return measurement.Sample{}, err
 	}
 	var begin moment
 	var size int
-	sample, err := readFinished(ctx, prompt, func(ctx context.Context, prompt string) (parse.Sample, error) {
+	sample, err := readFinished(ctx, prompt, func(ctx context.Context, prompt string) (measurement.Sample, error) {
 		begin, size = s.now(), len(prompt)
 		return read(ctx, prompt)
 	})
 	if err != nil {
-		return parse.Sample{}, s.explain(ctx, base, err)
+		return measurement.Sample{}, s.explain(ctx, base, err)
 	}
 	ended := begin.at.Add(sample.Wall)
 	entry, err := s.observe(ctx, model, &sample, begin, size)
@@ -93,7 +94,7 @@ func (s *Server) sample(ctx context.Context, model, base string, prompt func() s
 
 // observe adds to a sample what was seen from outside while the model read its prompt, of so many
 // bytes, and returns the model's entry after it.
-func (s *Server) observe(ctx context.Context, model string, sample *parse.Sample, begin moment, size int) (entry api.ProcessModelResponse, err error) {
+func (s *Server) observe(ctx context.Context, model string, sample *measurement.Sample, begin moment, size int) (entry api.ProcessModelResponse, err error) {
 	if s.onCPU {
 		sample.CPU = s.CPU.since(begin.cpu)
 	}
@@ -111,7 +112,7 @@ func (s *Server) observe(ctx context.Context, model string, sample *parse.Sample
 
 // timing adds to a sample what the server's log says of its prompt, and reports whether it says so.
 // A log that does not tell of a load, or of the prompt that ended it, is not asked again.
-func (s *Server) timing(ctx context.Context, sample *parse.Sample) (bool, error) {
+func (s *Server) timing(ctx context.Context, sample *measurement.Sample) (bool, error) {
 	if !s.logTimes {
 		return false, nil
 	}
@@ -128,11 +129,11 @@ func (s *Server) timing(ctx context.Context, sample *parse.Sample) (bool, error)
 // cells are made of, is gone from the server, that is the error, and no cell's
 // failure.
 func (s *Server) explain(ctx context.Context, base string, err error) error {
-	var f *parse.Failure
+	var f *measurement.Failure
 	if err == nil || !errors.As(err, &f) || !parse.LogMayExplain(f) {
 		return err
 	}
-	if f.Class == parse.ModelError {
+	if f.Class == measurement.ModelError {
 		if lost := s.lost(ctx, base); lost != nil {
 			return lost
 		}
@@ -185,8 +186,8 @@ func (s *Server) release(ctx context.Context, name string) error {
 		return nil
 	}
 	err = s.failure(ctx, "unloading "+name, err)
-	var f *parse.Failure
-	if errors.As(err, &f) && f.Class == parse.ModelError {
+	var f *measurement.Failure
+	if errors.As(err, &f) && f.Class == measurement.ModelError {
 		return nil
 	}
 	return err

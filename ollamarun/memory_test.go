@@ -11,8 +11,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 	"github.com/ollama-sweep/ollama-sweep/internal/test/ollamatest"
-	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
 // TestUnloadLearnsStrangers: a lone model that stays when ours was unloaded is
@@ -77,19 +77,19 @@ func TestLogExplainsFailures(t *testing.T) {
 		name   string
 		answer http.HandlerFunc
 		log    string
-		class  parse.Class
+		class  measurement.Class
 		detail string
 	}{
-		{"older words", crash, "", parse.RunnerCrashed, "exit status 2"},
-		{"a crash", crash, gpu, parse.OutOfGPUMemory, "exit status 2 (the server's log: ggml_backend_cuda"},
-		{"another reason", crash, pinned + "GGML_ASSERT(i01 >= 0 && i01 < ne01) failed\n", parse.RunnerCrashed, "exit status 2"},
-		{"a timeout", ollamatest.SayStatus(500, `{"error":"timed out waiting for llama-server to start - "}`), gpu, parse.OutOfGPUMemory, "timed out"},
-		{"unknown words", ollamatest.SayStatus(500, `{"error":"something went wrong"}`), killed, parse.OutOfSystemMemory, "something went wrong"},
-		{"no figures", ollamatest.Say(`{"response":"","done":false}` + "\n"), gpu, parse.OutOfGPUMemory, "the answer ended"},
-		{"the server itself", ollamatest.BreakOff(""), killed, parse.OutOfSystemMemory, "EOF (the server's log: ollama.service"},
-		{"the server for another reason", ollamatest.BreakOff(""), gpu, parse.ServerAway, "EOF"},
-		{"other memory than it says", ollamatest.SayStatus(500, `{"error":"graph_reserve: failed to allocate compute buffers"}`), killed, parse.OutOfSystemMemory, "compute buffers"},
-		{"what names its cause", ollamatest.SayStatus(500, `{"error":"the input length exceeds the context length"}`), gpu, parse.PromptTruncated, "the input length"},
+		{"older words", crash, "", measurement.RunnerCrashed, "exit status 2"},
+		{"a crash", crash, gpu, measurement.OutOfGPUMemory, "exit status 2 (the server's log: ggml_backend_cuda"},
+		{"another reason", crash, pinned + "GGML_ASSERT(i01 >= 0 && i01 < ne01) failed\n", measurement.RunnerCrashed, "exit status 2"},
+		{"a timeout", ollamatest.SayStatus(500, `{"error":"timed out waiting for llama-server to start - "}`), gpu, measurement.OutOfGPUMemory, "timed out"},
+		{"unknown words", ollamatest.SayStatus(500, `{"error":"something went wrong"}`), killed, measurement.OutOfSystemMemory, "something went wrong"},
+		{"no figures", ollamatest.Say(`{"response":"","done":false}` + "\n"), gpu, measurement.OutOfGPUMemory, "the answer ended"},
+		{"the server itself", ollamatest.BreakOff(""), killed, measurement.OutOfSystemMemory, "EOF (the server's log: ollama.service"},
+		{"the server for another reason", ollamatest.BreakOff(""), gpu, measurement.ServerAway, "EOF"},
+		{"other memory than it says", ollamatest.SayStatus(500, `{"error":"graph_reserve: failed to allocate compute buffers"}`), killed, measurement.OutOfSystemMemory, "compute buffers"},
+		{"what names its cause", ollamatest.SayStatus(500, `{"error":"the input length exceeds the context length"}`), gpu, measurement.PromptTruncated, "the input length"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			f, s := newFakeServer(t)
@@ -105,7 +105,7 @@ func TestLogExplainsFailures(t *testing.T) {
 				test.answer(w, r)
 			}
 			_, err = a.Load(t.Context(), 2048, 64, ollamatest.Always("warm up"))
-			var failure *parse.Failure
+			var failure *measurement.Failure
 			require.ErrorAs(t, err, &failure)
 			assert.Equal(t, test.class, failure.Class)
 			assert.Contains(t, failure.Detail, test.detail)

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/ollama-sweep/ollama-sweep/parse"
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
 // busy says for how long every request was turned away because the server had
@@ -17,8 +17,8 @@ type busy struct {
 }
 
 // note counts a failure, where it is that the server has too many prompts.
-func (b *busy) note(f *parse.Failure) {
-	if f.Class != parse.ServerBusy {
+func (b *busy) note(f *measurement.Failure) {
+	if f.Class != measurement.ServerBusy {
 		return
 	}
 	if b.times == 0 {
@@ -43,7 +43,7 @@ func (s *Server) Ready(ctx context.Context) error {
 	}
 	for i := 0; ; i++ {
 		_, err := s.Version(ctx)
-		var f *parse.Failure
+		var f *measurement.Failure
 		if err == nil {
 			s.answered = true
 			return nil

@@ -16,8 +16,8 @@ import (
 
 	"github.com/ollama/ollama/api"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 	"github.com/ollama-sweep/ollama-sweep/internal/modelname"
-	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
 // Server is an Ollama server. The zero value of each field but URL is usable.
@@ -62,7 +62,7 @@ const answerTime = 30 * time.Second
 // soon bounds a request that needs no model.
 func (s *Server) soon(ctx context.Context) (context.Context, context.CancelFunc) {
 	limit := cmp.Or(s.answerTime, answerTime)
-	return context.WithTimeoutCause(ctx, limit, &parse.Failure{Class: parse.ServerAway, Detail: fmt.Sprintf("no answer within %v", limit)})
+	return context.WithTimeoutCause(ctx, limit, &measurement.Failure{Class: measurement.ServerAway, Detail: fmt.Sprintf("no answer within %v", limit)})
 }
 
 func (s *Server) client() *api.Client { return s.clientOn(new(wire)) }
@@ -177,7 +177,7 @@ func (s *Server) Digest(ctx context.Context, name string) (string, error) {
 
 // undescribed says what to do about a model that the server does not describe.
 func (s *Server) undescribed(name string, err error) error {
-	if f := new(parse.Failure); errors.As(err, &f) && f.Class == parse.ServerAway {
+	if f := new(measurement.Failure); errors.As(err, &f) && f.Class == measurement.ServerAway {
 		return fmt.Errorf("model %q of the Ollama server at %s: %w; %s", name, s.URL, err, findServer)
 	}
 	return fmt.Errorf("model %q: %w; `ollama list` shows what the server has", name, err)

@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 	"github.com/ollama-sweep/ollama-sweep/internal/test/ollamatest"
-	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
 func TestLocal(t *testing.T) {
@@ -63,9 +63,9 @@ func TestHangingAnswers(t *testing.T) {
 				}
 				return nil
 			})
-			var failure *parse.Failure
+			var failure *measurement.Failure
 			require.ErrorAs(t, ask(), &failure, "%s %s", path, name)
-			assert.Equal(t, parse.Failure{Class: parse.ServerAway, Detail: "no answer within 50ms"}, *failure)
+			assert.Equal(t, measurement.Failure{Class: measurement.ServerAway, Detail: "no answer within 50ms"}, *failure)
 		}
 	}
 	f.Play(func(ollamatest.Request) http.HandlerFunc { return ollamatest.Endless(strings.Repeat(" ", 1<<16)) })

@@ -7,6 +7,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
@@ -111,11 +112,11 @@ const (
 	logPoll = 10 * time.Millisecond
 )
 
-// InForce returns the settings of the newest load since Mark, and false when
+// Effective returns the settings of the newest load since Mark, and false when
 // the log tells of none. It returns as soon as the log has that load up to its
 // end, since the first lines alone can tell a larger num_batch than is in force,
 // and after logWait at the latest, with what there is.
-func (l *ServerLog) InForce(ctx context.Context) (settings parse.InForce, ok bool, err error) {
+func (l *ServerLog) Effective(ctx context.Context) (settings measurement.Effective, ok bool, err error) {
 	err = l.await(ctx, func(text []byte) bool {
 		settings, ok = parse.ServerLog(text)
 		return ok && parse.ServerLogEnded(text)
@@ -125,7 +126,7 @@ func (l *ServerLog) InForce(ctx context.Context) (settings parse.InForce, ok boo
 
 // Failure returns what the log says since Mark of memory that could not be had,
 // and false when after logWait it says nothing.
-func (l *ServerLog) Failure(ctx context.Context) (failure *parse.Failure, ok bool, err error) {
+func (l *ServerLog) Failure(ctx context.Context) (failure *measurement.Failure, ok bool, err error) {
 	err = l.await(ctx, func(text []byte) bool {
 		failure, ok = parse.LogFailure(text)
 		return ok
@@ -157,7 +158,7 @@ func (l *ServerLog) await(ctx context.Context, found func(text []byte) bool) err
 
 // Memory returns what the newest load since Mark takes, nil where the log does not say, and how it
 // attends to its context (see parse.ServerLogAttention). It is there once the load has ended.
-func (l *ServerLog) Memory() (memory *parse.Memory, attention string, err error) {
+func (l *ServerLog) Memory() (memory *measurement.Memory, attention string, err error) {
 	if l == nil {
 		return nil, "", nil
 	}

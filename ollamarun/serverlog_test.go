@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/ollama-sweep/ollama-sweep/parse"
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
 const (
@@ -46,17 +46,17 @@ func appendTo(t *testing.T, path, text string) {
 func TestServerLog(t *testing.T) {
 	waitForLog(t, func(t *testing.T, path string, l *ServerLog) {
 		begin := time.Now()
-		_, ok, err := l.InForce(t.Context())
+		_, ok, err := l.Effective(t.Context())
 		require.NoError(t, err)
 		assert.False(t, ok, "what stood there before does not count")
 		assert.LessOrEqual(t, time.Since(begin), logWait+2*logPoll)
 
 		appendTo(t, path, loadLine+passLine+endLine)
 		begin = time.Now()
-		f, ok, err := l.InForce(t.Context())
+		f, ok, err := l.Effective(t.Context())
 		require.NoError(t, err)
 		assert.True(t, ok)
-		assert.Equal(t, parse.InForce{NumCtx: 1024, NumBatch: 512, Parallel: 1}, f)
+		assert.Equal(t, measurement.Effective{NumCtx: 1024, NumBatch: 512, Parallel: 1}, f)
 		assert.Zero(t, time.Since(begin), "a log that has it all is not waited for")
 	})
 }
@@ -71,7 +71,7 @@ func TestServerLogMemory(t *testing.T) {
 		appendTo(t, path, loadLine+"load_tensors: offloaded 3/3 layers to GPU\n"+endLine)
 		memory, attention, err = l.Memory()
 		require.NoError(t, err)
-		assert.Equal(t, &parse.Memory{GPULayers: 3, Layers: 3}, memory)
+		assert.Equal(t, &measurement.Memory{GPULayers: 3, Layers: 3}, memory)
 		assert.Equal(t, "flash attention off, KV cache f16", attention)
 		require.NoError(t, os.Remove(path))
 		_, _, err = l.Memory()
@@ -88,7 +88,7 @@ func TestServerLogLate(t *testing.T) {
 				appendTo(t, path, line)
 			}
 		}()
-		f, ok, err := l.InForce(t.Context())
+		f, ok, err := l.Effective(t.Context())
 		require.NoError(t, err)
 		assert.True(t, ok)
 		assert.Equal(t, 512, f.NumBatch, "the command's 1024 is not the whole of it")
@@ -100,7 +100,7 @@ func TestServerLogUnended(t *testing.T) {
 	waitForLog(t, func(t *testing.T, path string, l *ServerLog) {
 		appendTo(t, path, loadLine)
 		begin := time.Now()
-		f, ok, err := l.InForce(t.Context())
+		f, ok, err := l.Effective(t.Context())
 		require.NoError(t, err)
 		assert.True(t, ok)
 		assert.Equal(t, 1024, f.NumBatch)
@@ -145,7 +145,7 @@ func TestServerLogCanceled(t *testing.T) {
 	waitForLog(t, func(t *testing.T, path string, l *ServerLog) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		_, _, err := l.InForce(ctx)
+		_, _, err := l.Effective(ctx)
 		assert.ErrorIs(t, err, context.Canceled)
 	})
 }
@@ -176,7 +176,7 @@ func TestServerLogRotated(t *testing.T) {
 	assert.Empty(t, text)
 
 	require.NoError(t, os.Remove(path))
-	_, _, err = l.InForce(t.Context())
+	_, _, err = l.Effective(t.Context())
 	assert.ErrorContains(t, err, "reading server log")
 }
 
@@ -205,7 +205,7 @@ func TestServerLogThatIsNone(t *testing.T) {
 	text, err := none.Since()
 	require.NoError(t, err)
 	assert.Empty(t, text)
-	_, ok, err := none.InForce(t.Context())
+	_, ok, err := none.Effective(t.Context())
 	require.NoError(t, err)
 	assert.False(t, ok)
 	memory, _, err := none.Memory()

@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/ollama-sweep/ollama-sweep/parse"
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
 // mostPrompts is how many prompts are sent for one sample: the first, and up to three in place of
@@ -29,10 +29,10 @@ func (u *unfinished) Error() string { return u.detail }
 var noFigures = &unfinished{"the answer ended without the message that holds the figures"}
 
 // reader sends a prompt and returns the figures of its answer.
-type reader func(ctx context.Context, prompt string) (parse.Sample, error)
+type reader func(ctx context.Context, prompt string) (measurement.Sample, error)
 
 // readFinished sends prompts until an answer has figures. The sample says how many had none.
-func readFinished(ctx context.Context, prompt func() string, read reader) (parse.Sample, error) {
+func readFinished(ctx context.Context, prompt func() string, read reader) (measurement.Sample, error) {
 	for tries := 0; ; tries++ {
 		sample, err := read(ctx, prompt())
 		if _, ok := sample.PromptEvalRate(); err == nil && !ok {
@@ -44,7 +44,7 @@ func readFinished(ctx context.Context, prompt func() string, read reader) (parse
 			return sample, err
 		}
 		if tries+1 == mostPrompts {
-			return sample, &parse.Failure{Class: parse.NoFigures, Detail: fmt.Sprintf("%s, for each of %d prompts: Ollama 0.30 and later send no figures where the generated text ends within a character; use another num_predict, such as 8", u.detail, mostPrompts)}
+			return sample, &measurement.Failure{Class: measurement.NoFigures, Detail: fmt.Sprintf("%s, for each of %d prompts: Ollama 0.30 and later send no figures where the generated text ends within a character; use another num_predict, such as 8", u.detail, mostPrompts)}
 		}
 	}
 }
@@ -52,9 +52,9 @@ func readFinished(ctx context.Context, prompt func() string, read reader) (parse
 // warmUp reads the prompt that ends a load. Where the first answer lacked its figures, those of the
 // load are lost with them: it took as much longer as that request took longer than the one whose
 // answer has figures.
-func warmUp(ctx context.Context, prompt func() string, read reader) (parse.Sample, error) {
+func warmUp(ctx context.Context, prompt func() string, read reader) (measurement.Sample, error) {
 	var first time.Duration
-	sample, err := readFinished(ctx, prompt, func(ctx context.Context, prompt string) (parse.Sample, error) {
+	sample, err := readFinished(ctx, prompt, func(ctx context.Context, prompt string) (measurement.Sample, error) {
 		sample, err := read(ctx, prompt)
 		first = cmp.Or(first, sample.Wall)
 		return sample, err

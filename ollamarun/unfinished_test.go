@@ -11,8 +11,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 	"github.com/ollama-sweep/ollama-sweep/internal/test/ollamatest"
-	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
 // numbered makes prompts that begin unlike each other.
@@ -56,7 +56,7 @@ func TestAPIUnfinishedAnswers(t *testing.T) {
 				}
 				if spoilt == mostPrompts {
 					assert.Equal(t, mostPrompts, asked)
-					assert.Equal(t, &parse.Failure{Class: parse.NoFigures, Detail: "the answer ended without the message that holds the figures, for each of 4 prompts: Ollama 0.30 and later send no figures where the generated text ends within a character; use another num_predict, such as 8"}, err)
+					assert.Equal(t, &measurement.Failure{Class: measurement.NoFigures, Detail: "the answer ended without the message that holds the figures, for each of 4 prompts: Ollama 0.30 and later send no figures where the generated text ends within a character; use another num_predict, such as 8"}, err)
 					return
 				}
 				require.NoError(t, err)
@@ -78,12 +78,12 @@ func TestCLIUnfinishedAnswers(t *testing.T) {
 
 // TestWarmUpKeepsTheLoad: the load's own duration was in the answer that is lost.
 func TestWarmUpKeepsTheLoad(t *testing.T) {
-	answers := []parse.Sample{
+	answers := []measurement.Sample{
 		{Wall: 9 * time.Second},
 		{Wall: 1100 * time.Millisecond},
 		{Wall: time.Second, LoadDuration: 2 * time.Millisecond, PromptEvalCount: 20, PromptEvalDuration: time.Second},
 	}
-	sample, err := warmUp(t.Context(), numbered(), func(context.Context, string) (s parse.Sample, err error) {
+	sample, err := warmUp(t.Context(), numbered(), func(context.Context, string) (s measurement.Sample, err error) {
 		s, answers = answers[0], answers[1:]
 		if s.PromptEvalCount == 0 {
 			err = noFigures

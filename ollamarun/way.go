@@ -9,7 +9,7 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/ollama-sweep/ollama-sweep/parse"
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
 const (
@@ -63,7 +63,7 @@ func (s *Server) padded(ctx context.Context, size int) error {
 }
 
 // addWay notes in the sample of a prompt what the way to the server added, where that matters.
-func (s *Server) addWay(ctx context.Context, sample *parse.Sample, prompt int) {
+func (s *Server) addWay(ctx context.Context, sample *measurement.Sample, prompt int) {
 	if sample.TotalDuration > 0 && sample.Wall-sample.TotalDuration > wayMatters {
 		sample.Way = s.way(ctx, prompt)
 	}

@@ -8,7 +8,7 @@ import (
 	"net/http"
 	"net/url"
 
-	"github.com/ollama-sweep/ollama-sweep/parse"
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
 // wire carries the requests of one client of the library. What is no answer of
@@ -71,7 +71,7 @@ type wrongServer struct{ text string }
 func (e *wrongServer) Error() string { return e.text }
 
 // notOllama tells the answers that are not Ollama's own: of a proxy that does
-// not reach it or is busy just now, which is a *parse.Failure, or of something else.
+// not reach it or is busy just now, which is a *measurement.Failure, or of something else.
 func notOllama(answer *http.Response) error {
 	kind, _, _ := mime.ParseMediaType(answer.Header.Get("Content-Type")) // empty where there is none
 	status := answer.StatusCode
@@ -93,13 +93,13 @@ func notOllama(answer *http.Response) error {
 	case status == http.StatusNotFound && kind != "application/json":
 		return &wrongServer{fmt.Sprintf("the server does not know %s (%s): is Ollama at that address? -host names another", answer.Request.URL.Path, answer.Status)}
 	case (status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests) && (kind == "text/html" || answer.ContentLength == 0):
-		return &parse.Failure{Class: parse.ServerBusy, Detail: "it has no room for the request: " + answer.Status}
+		return &measurement.Failure{Class: measurement.ServerBusy, Detail: "it has no room for the request: " + answer.Status}
 	case status == http.StatusBadGateway, status == http.StatusGatewayTimeout:
-		return &parse.Failure{Class: parse.ServerAway, Detail: "a proxy does not reach the server: " + answer.Status}
+		return &measurement.Failure{Class: measurement.ServerAway, Detail: "a proxy does not reach the server: " + answer.Status}
 	case kind == "text/html":
-		return &parse.Failure{Class: parse.ServerAway, Detail: fmt.Sprintf("a web page (%s) and not an answer of Ollama's: is there a proxy in between?", answer.Status)}
+		return &measurement.Failure{Class: measurement.ServerAway, Detail: fmt.Sprintf("a web page (%s) and not an answer of Ollama's: is there a proxy in between?", answer.Status)}
 	case status >= 400 && answer.ContentLength == 0:
-		return &parse.Failure{Class: parse.ServerAway, Detail: "an answer without a word: " + answer.Status}
+		return &measurement.Failure{Class: measurement.ServerAway, Detail: "an answer without a word: " + answer.Status}
 	}
 	return nil
 }

@@ -6,16 +6,18 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
 // Classify returns the class of an error text of a server, a runner or the
 // command. ServerBusy and ServerAway are conditions of the server and no
 // failures of a cell. A text that matches nothing is a ModelError.
-func Classify(text string) Class { return ClassifyAnswer(0, text) }
+func Classify(text string) measurement.Class { return ClassifyAnswer(0, text) }
 
 // ClassifyAnswer is Classify for the words of an answer with a status of HTTP, 0 for
 // none. It decides where the words match nothing.
-func ClassifyAnswer(status int, text string) Class {
+func ClassifyAnswer(status int, text string) measurement.Class {
 	text, code := unwrap(text)
 	class, by := classify(text)
 	status = cmp.Or(code, status, statusOf(text))
@@ -23,19 +25,19 @@ func ClassifyAnswer(status int, text string) Class {
 	switch {
 	case by == byNothing && passes:
 		return condition
-	case class == ServerAway && status != 0 && !passes:
-		return RunnerCrashed // the server is there, and can't reach its runner
+	case class == measurement.ServerAway && status != 0 && !passes:
+		return measurement.RunnerCrashed // the server is there, and can't reach its runner
 	}
 	return class
 }
 
 // passing are the statuses of conditions that pass.
-var passing = map[int]Class{
-	http.StatusTooManyRequests:    ServerBusy,
-	http.StatusServiceUnavailable: ServerBusy,
-	http.StatusBadGateway:         ServerAway,
-	http.StatusGatewayTimeout:     ServerAway,
-	statusCanceled:                ServerAway,
+var passing = map[int]measurement.Class{
+	http.StatusTooManyRequests:    measurement.ServerBusy,
+	http.StatusServiceUnavailable: measurement.ServerBusy,
+	http.StatusBadGateway:         measurement.ServerAway,
+	http.StatusGatewayTimeout:     measurement.ServerAway,
+	statusCanceled:                measurement.ServerAway,
 }
 
 // statusCanceled is Ollama's status for a request whose sender has gone, which is
@@ -51,12 +53,12 @@ const (
 	byCause
 )
 
-func classify(text string) (Class, evidence) {
+func classify(text string) (measurement.Class, evidence) {
 	return match(errorTexts, strings.TrimSpace(status.ReplaceAllString(failing(text), "")))
 }
 
 // match returns the class of an error text by these rows.
-func match(rows []errorText, words string) (Class, evidence) {
+func match(rows []errorText, words string) (measurement.Class, evidence) {
 	for _, r := range rows {
 		if r.causes.MatchString(words) {
 			return r.class, byCause
@@ -67,7 +69,7 @@ func match(rows []errorText, words string) (Class, evidence) {
 			return r.class, bySymptom
 		}
 	}
-	return ModelError, byNothing
+	return measurement.ModelError, byNothing
 }
 
 // status matches the status with which the command begins its error texts:

@@ -7,12 +7,14 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
 // texts are what servers, runners and commands say, 0.5 to 0.33: reported by users
 // or in their source.
-var texts = map[Class][]string{
-	OutOfGPUMemory: {
+var texts = map[measurement.Class][]string{
+	measurement.OutOfGPUMemory: {
 		"llama runner process has terminated: cudaMalloc failed: out of memory",
 		"CUDA error: out of memory",
 		"ggml_gallocr_reserve_n: failed to allocate CUDA0 buffer of size 10737418240",
@@ -49,7 +51,7 @@ var texts = map[Class][]string{
 		"failed to allocate memory for model",
 		"panic: insufficient memory - required allocations: {InputWeights:1A CPU:{Name:CPU ID: Weights:[2A] Cache:[0U] Graph:0U} GPUs:[{Name:CUDA0 ID:GPU-5c95549f-53d6 Weights:[3A] Cache:[4F] Graph:0U}]}",
 	},
-	ResourceAllocation: {
+	measurement.ResourceAllocation: {
 		"CUDA error: the resource allocation failed\n  current device: 0, in function cublas_handle at common.cuh:1052\n  cublasCreate_v2(&cublas_handles[device])",
 		"CUDA error: CUBLAS_STATUS_ALLOC_FAILED",
 		"llama-server reported out-of-memory during startup: CUDA error: the resource allocation failed",
@@ -57,7 +59,7 @@ var texts = map[Class][]string{
 		"Native API failed. Native API returns: -5 (PI_ERROR_OUT_OF_RESOURCES)",
 		"mlx runner failed: mlx: [metal::malloc] Resource limit (499000) exceeded. (exit: exit status 2)",
 	},
-	OutOfSystemMemory: {
+	measurement.OutOfSystemMemory: {
 		"model requires more system memory (164.8 GiB) than is available (13.4 GiB)",
 		"unable to allocate CPU buffer",
 		"llama runner process has terminated: error loading model: unable to allocate CPU_REPACK buffer",
@@ -89,7 +91,7 @@ var texts = map[Class][]string{
 		"kernel: Memory cgroup out of memory: Killed process 4711 (llama-server)",
 		"OOMKilled",
 	},
-	Timeout: {
+	measurement.Timeout: {
 		"timed out waiting for llama runner to start - progress 0.00 - ",
 		"timed out waiting for llama-server to start - progress 0.91 - ",
 		"context deadline exceeded",
@@ -98,7 +100,7 @@ var texts = map[Class][]string{
 		"timeout waiting for mlx runner: Loaded tensors from manifest",
 		"health resp: context deadline exceeded",
 	},
-	RunnerCrashed: {
+	measurement.RunnerCrashed: {
 		"llama runner process has terminated: exit status 2",
 		"llama runner process has terminated: signal: aborted (core dumped)",
 		"llama-server process no longer running: exit status 1",
@@ -137,7 +139,7 @@ var texts = map[Class][]string{
 		"500 Internal Server Error: dial tcp 127.0.0.1:35943: connect: connection refused",
 		`Post "http://127.0.0.1:35943/v1/chat/completions": read tcp 127.0.0.1:1->127.0.0.1:2: read: connection reset by peer`,
 	},
-	PromptTruncated: {
+	measurement.PromptTruncated: {
 		"the prompt is longer than the context length currently available to the model; shorten it",
 		"the input length exceeds the context length",
 		`{"error":{"code":400,"message":"request (3620 tokens) exceeds the available context size (512 tokens), try increasing it","type":"exceed_context_size_error","n_prompt_tokens":3620,"n_ctx":512}}`,
@@ -148,7 +150,7 @@ var texts = map[Class][]string{
 		"entire prompt removed by truncation",
 		"failed to decode batch: could not find a kv cache slot",
 	},
-	ModelError: {
+	measurement.ModelError: {
 		"model 'nosuch' not found",
 		"pull model manifest: file does not exist",
 		`pull model manifest: Get "https://example.com/v2/library/nosuch/manifests/latest": dial tcp 127.0.0.1:9: connect: connection refused`,
@@ -172,7 +174,7 @@ var texts = map[Class][]string{
 		`{"error":{}}`,
 		`{"error":`,
 	},
-	ServerBusy: {
+	measurement.ServerBusy: {
 		"server busy, please try again.  maximum pending requests exceeded",
 		"no slots available after 10 retries",
 		`{"error":{"code":503,"message":"Loading model","type":"unavailable_error"}}`,
@@ -183,7 +185,7 @@ var texts = map[Class][]string{
 		"unexpected server status: llm busy - no slots available",
 		"Failed to load cache: no available cache slots",
 	},
-	ServerAway: {
+	measurement.ServerAway: {
 		"could not connect to ollama server, run 'ollama serve' to start it",
 		"ollama server not responding - could not connect to ollama server, run 'ollama serve' to start it",
 		"could not connect to a running Ollama instance",
@@ -212,11 +214,11 @@ func TestClassify(t *testing.T) {
 }
 
 func TestClassifyCapturedAnswers(t *testing.T) {
-	for file, want := range map[string]Class{
-		"generate-missing.json":        ModelError,
-		"generate-negative-batch.json": RunnerCrashed,
-		"generate-runner-killed.json":  RunnerCrashed,
-		"generate-no-memory.json":      RunnerCrashed,
+	for file, want := range map[string]measurement.Class{
+		"generate-missing.json":        measurement.ModelError,
+		"generate-negative-batch.json": measurement.RunnerCrashed,
+		"generate-runner-killed.json":  measurement.RunnerCrashed,
+		"generate-no-memory.json":      measurement.RunnerCrashed,
 	} {
 		var answer struct{ Error string }
 		require.NoError(t, json.Unmarshal(captured(t, file), &answer), file)

@@ -1,10 +1,14 @@
 package parse
 
-import "regexp"
+import (
+	"regexp"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
+)
 
 // errorText matches the error texts of a class.
 type errorText struct {
-	class Class
+	class measurement.Class
 	// causes match the texts that name the cause, of which the first row's that
 	// matches decides. Only where no row's do, symptoms decide, in the same way:
 	// they stand around a cause or instead of one.
@@ -20,7 +24,7 @@ type errorText struct {
 // texts of Ollama, llama.cpp and MLX, Ollama 0.5 to 0.33.
 var errorTexts = []errorText{
 	{
-		class: ServerBusy,
+		class: measurement.ServerBusy,
 		causes: anyOf(
 			`server busy, please try again`, `maximum pending requests exceeded`,
 			`no slots? available`, `no available cache slots`,
@@ -30,7 +34,7 @@ var errorTexts = []errorText{
 		symptoms: none,
 	},
 	{
-		class: PromptTruncated,
+		class: measurement.PromptTruncated,
 		causes: anyOf(
 			`prompt is longer than the context length`,
 			`(?:input|prompt|request)[^\n]* exceeds [^\n]*context`,
@@ -43,7 +47,7 @@ var errorTexts = []errorText{
 		symptoms: none,
 	},
 	{
-		class: ResourceAllocation,
+		class: measurement.ResourceAllocation,
 		causes: anyOf(
 			`resource allocation failed`,
 			`blas_status_(?:alloc_failed|memory_error)`, // CUBLAS, HIPBLAS, rocblas
@@ -53,7 +57,7 @@ var errorTexts = []errorText{
 		symptoms: none,
 	},
 	{
-		class: OutOfSystemMemory,
+		class: measurement.OutOfSystemMemory,
 		causes: anyOf(
 			`requires more system memory`,
 			`ggml_aligned_malloc`,
@@ -78,7 +82,7 @@ var errorTexts = []errorText{
 		),
 	},
 	{
-		class: OutOfGPUMemory,
+		class: measurement.OutOfGPUMemory,
 		causes: anyOf(
 			`(?:cuda|hip|rocm|musa|sycl|vulkan|metal|opencl)[^\n]*out[ _-]of[ _-]memory`,
 			`(?:cuda|hip|musa)malloc failed`,
@@ -105,7 +109,7 @@ var errorTexts = []errorText{
 		),
 	},
 	{
-		class: ModelError,
+		class: measurement.ModelError,
 		causes: anyOf(
 			`pull model manifest`, // how `ollama run` says that the server lacks a model
 			`(?:unknown|unsupported) (?:model )?architecture`,
@@ -116,7 +120,7 @@ var errorTexts = []errorText{
 		symptoms: anyOf(`error loading model`, `failed to load model`),
 	},
 	{
-		class: Timeout,
+		class: measurement.Timeout,
 		causes: anyOf(
 			`timed out waiting for llama`, `timeout waiting for (?:mlx|image) runner`,
 			`context deadline exceeded`,
@@ -125,7 +129,7 @@ var errorTexts = []errorText{
 		symptoms: none,
 	},
 	{
-		class: RunnerCrashed,
+		class: measurement.RunnerCrashed,
 		causes: anyOf(
 			`(?:cuda|rocm|hip|musa|sycl|vulkan) error`, `ggml_assert`, `native api failed`, `device_?lost`,
 			`command buffer execution failed`, `compute error`, `segmentation fault`, `illegal instruction`,
@@ -149,7 +153,7 @@ var errorTexts = []errorText{
 		),
 	},
 	{
-		class:  ServerAway,
+		class:  measurement.ServerAway,
 		causes: none,
 		symptoms: anyOf(
 			`could not connect to (?:a running )?ollama`, `ollama server not responding`,

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
 // GPUQuery are the fields of nvidia-smi's --query-gpu of which GPUReading reads
@@ -33,22 +35,22 @@ var throttleReasons = []struct {
 //	0, 65, 1980, 312.45, 70123, 98, 0x0000000000000004
 //
 // A value in brackets, such as [N/A] or [Not Supported], is not known; the index must be.
-func GPUReading(line string) (GPU, error) {
+func GPUReading(line string) (measurement.GPU, error) {
 	r := csv.NewReader(strings.NewReader(line))
 	r.TrimLeadingSpace = true
 	fields, err := r.Read()
 	if want := strings.Count(GPUQuery, ",") + 1; err != nil || len(fields) != want {
-		return GPU{}, fmt.Errorf("reading of a GPU: %q is not a line of %d values", line, want)
+		return measurement.GPU{}, fmt.Errorf("reading of a GPU: %q is not a line of %d values", line, want)
 	}
-	var g GPU
+	var g measurement.GPU
 	var power float64
 	var reasons uint64
 	if unknownValue(fields[0]) {
-		return GPU{}, fmt.Errorf("reading of a GPU: %q does not say of which", line)
+		return measurement.GPU{}, fmt.Errorf("reading of a GPU: %q does not say of which", line)
 	}
 	for i, into := range []any{&g.Index, &g.TemperatureC, &g.SMClockMHz, &power, &g.MemoryMiB, &g.Utilization, &reasons} {
 		if err := gpuValue(strings.TrimSpace(fields[i]), into); err != nil {
-			return GPU{}, fmt.Errorf("reading of a GPU: %q: %w", line, err)
+			return measurement.GPU{}, fmt.Errorf("reading of a GPU: %q: %w", line, err)
 		}
 	}
 	g.PowerW = power

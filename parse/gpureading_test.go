@@ -6,10 +6,12 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
 func TestGPUReading(t *testing.T) {
-	for line, want := range map[string]GPU{
+	for line, want := range map[string]measurement.GPU{
 		"0, 65, 1980, 312.45, 70123, 98, 0x0000000000000000":        {TemperatureC: 65, SMClockMHz: 1980, PowerW: 312.45, MemoryMiB: 70123, Utilization: 98},
 		"4, 31, 345, 24.11, 11, 0, 0x0000000000000001\n":            {Index: 4, TemperatureC: 31, SMClockMHz: 345, PowerW: 24.11, MemoryMiB: 11},
 		"1, 88, 1200, 350.02, 24000, 100, 0x0000000000000044":       {Index: 1, TemperatureC: 88, SMClockMHz: 1200, PowerW: 350.02, MemoryMiB: 24000, Utilization: 100, Throttle: []string{"SW power cap", "HW thermal slowdown"}},

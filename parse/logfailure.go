@@ -4,6 +4,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
 // anew matches the lines with which a load goes on after memory that could not be
@@ -28,8 +30,8 @@ const mostDetail = 500
 // the server's own with the words of its runner:
 //
 //	level=INFO source=sched.go:646 msg="Load failed" model=… error="llama-server process has terminated: …"
-func LogFailure(text []byte) (*Failure, bool) {
-	var found *Failure
+func LogFailure(text []byte) (*measurement.Failure, bool) {
+	var found *measurement.Failure
 	for line := range strings.Lines(harmless.ReplaceAllString(aboutMemory(text), "")) {
 		if anew.MatchString(line) {
 			found = nil
@@ -38,7 +40,7 @@ func LogFailure(text []byte) (*Failure, bool) {
 		class, by := match(ofMemory, line)
 		news := by == byCause && !strings.Contains(line, " error=")
 		if news || by != byNothing && found == nil {
-			found = &Failure{Class: class, Detail: lastBytes(strings.TrimSpace(line), mostDetail)}
+			found = &measurement.Failure{Class: class, Detail: lastBytes(strings.TrimSpace(line), mostDetail)}
 		}
 	}
 	return found, found != nil
@@ -46,12 +48,12 @@ func LogFailure(text []byte) (*Failure, bool) {
 
 // LogMayExplain reports whether the server's log may name a lack of memory that
 // the failure does not.
-func LogMayExplain(f *Failure) bool {
-	if f.Class == OutOfSystemMemory {
+func LogMayExplain(f *measurement.Failure) bool {
+	if f.Class == measurement.OutOfSystemMemory {
 		_, by := classify(f.Detail)
 		return by != byCause
 	}
-	return f.Class.MayHideMemory() || f.Class == OutOfGPUMemory
+	return f.Class.MayHideMemory() || f.Class == measurement.OutOfGPUMemory
 }
 
 // ofMemory are the texts that are looked for in a log.

@@ -6,25 +6,27 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
 func TestLogFailure(t *testing.T) {
 	const gpu = "ggml_backend_cuda_buffer_type_alloc_buffer: allocating 99.00 MiB on device 0: cudaMalloc failed: out of memory\n"
 	for _, test := range []struct {
 		name, text string
-		class      Class
+		class      measurement.Class
 		detail     string
 	}{
-		{"the captured one", string(captured(t, "load-no-memory.log")), OutOfSystemMemory, "ggml_gallocr_reserve_n: failed to allocate CPU buffer of size 1343232000"},
-		{"of a GPU", gpu + "llama_context: n_ubatch = 5\n", OutOfGPUMemory, "allocating 99.00 MiB on device 0"},
-		{"the newest counts", gpu + "CUDA error: the resource allocation failed\n  in function cublas_handle at ggml-cuda/common.cuh\n", ResourceAllocation, "the resource allocation failed"},
-		{"what names no memory, alone", "graph_reserve: failed to allocate compute buffers\n", OutOfGPUMemory, "graph_reserve"},
-		{"again, after a load", gpu + "msg=\"llama-server started in 1.50 seconds\"\nggml_aligned_malloc: insufficient memory (attempted to allocate 9.00 MB)\n", OutOfSystemMemory, "ggml_aligned_malloc"},
-		{"by the kernel", "Nov 23 09:38:55 host systemd[1]: ollama.service: A process of this unit has been killed by the OOM killer.\n", OutOfSystemMemory, "killed by the OOM killer"},
-		{"what names no memory, behind what does", "ggml_backend_cpu_buffer_type_alloc_buffer: failed to allocate buffer of size 99\ngraph_reserve: failed to allocate compute buffers\nmsg=\"runtime OOM detected; expiring loaded models to clear memory before next request\" error=\"x: failed to allocate compute pp buffers\"\n", OutOfSystemMemory, "ggml_backend_cpu_buffer_type_alloc_buffer"},
-		{"a panic that lists buffers", "panic: insufficient memory - required allocations: {InputWeights:1 CPU:{Weights:[2] Graph:3} GPUs:[]}\n", OutOfSystemMemory, "panic"},
-		{"by the kernel itself", "kernel: Out of memory: Killed process 4711 (llama-server) total-vm:99kB\n", OutOfSystemMemory, "Killed process"},
-		{"long", strings.Repeat("x", 5000) + " " + gpu, OutOfGPUMemory, "cudaMalloc failed"},
+		{"the captured one", string(captured(t, "load-no-memory.log")), measurement.OutOfSystemMemory, "ggml_gallocr_reserve_n: failed to allocate CPU buffer of size 1343232000"},
+		{"of a GPU", gpu + "llama_context: n_ubatch = 5\n", measurement.OutOfGPUMemory, "allocating 99.00 MiB on device 0"},
+		{"the newest counts", gpu + "CUDA error: the resource allocation failed\n  in function cublas_handle at ggml-cuda/common.cuh\n", measurement.ResourceAllocation, "the resource allocation failed"},
+		{"what names no memory, alone", "graph_reserve: failed to allocate compute buffers\n", measurement.OutOfGPUMemory, "graph_reserve"},
+		{"again, after a load", gpu + "msg=\"llama-server started in 1.50 seconds\"\nggml_aligned_malloc: insufficient memory (attempted to allocate 9.00 MB)\n", measurement.OutOfSystemMemory, "ggml_aligned_malloc"},
+		{"by the kernel", "Nov 23 09:38:55 host systemd[1]: ollama.service: A process of this unit has been killed by the OOM killer.\n", measurement.OutOfSystemMemory, "killed by the OOM killer"},
+		{"what names no memory, behind what does", "ggml_backend_cpu_buffer_type_alloc_buffer: failed to allocate buffer of size 99\ngraph_reserve: failed to allocate compute buffers\nmsg=\"runtime OOM detected; expiring loaded models to clear memory before next request\" error=\"x: failed to allocate compute pp buffers\"\n", measurement.OutOfSystemMemory, "ggml_backend_cpu_buffer_type_alloc_buffer"},
+		{"a panic that lists buffers", "panic: insufficient memory - required allocations: {InputWeights:1 CPU:{Weights:[2] Graph:3} GPUs:[]}\n", measurement.OutOfSystemMemory, "panic"},
+		{"by the kernel itself", "kernel: Out of memory: Killed process 4711 (llama-server) total-vm:99kB\n", measurement.OutOfSystemMemory, "Killed process"},
+		{"long", strings.Repeat("x", 5000) + " " + gpu, measurement.OutOfGPUMemory, "cudaMalloc failed"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			f, ok := LogFailure([]byte(test.text))
@@ -83,34 +85,34 @@ func FuzzLogFailure(f *testing.F) {
 // TestLogMayExplain: what the log says of memory counts unless the failure's own words
 // name it, and GPU memory only for a runner that died.
 func TestLogMayExplain(t *testing.T) {
-	gpu := &Failure{OutOfGPUMemory, "cudaMalloc failed: out of memory"}
-	system := &Failure{OutOfSystemMemory, "killed by the OOM killer"}
+	gpu := &measurement.Failure{Class: measurement.OutOfGPUMemory, Detail: "cudaMalloc failed: out of memory"}
+	system := &measurement.Failure{Class: measurement.OutOfSystemMemory, Detail: "killed by the OOM killer"}
 	for _, test := range []struct {
 		text   string
-		logged *Failure
-		want   Class
+		logged *measurement.Failure
+		want   measurement.Class
 	}{
-		{"llama runner process has terminated: exit status 2", gpu, OutOfGPUMemory},
-		{"timed out waiting for llama-server to start - ", gpu, OutOfGPUMemory},
-		{"failed to load model", gpu, OutOfGPUMemory},
-		{`Post "http://127.0.0.1:11434/api/generate": EOF`, gpu, ServerAway},
-		{`Post "http://127.0.0.1:11434/api/generate": EOF`, system, OutOfSystemMemory},
-		{"cudaMalloc failed: out of memory", system, OutOfSystemMemory},
-		{"failed to initialize the context: failed to allocate compute pp buffers", system, OutOfSystemMemory},
-		{"error loading model: unable to allocate backend buffer", gpu, OutOfGPUMemory},
-		{"error loading model: unable to allocate CPU buffer", gpu, OutOfSystemMemory},
-		{"CUDA error: the resource allocation failed", gpu, ResourceAllocation},
-		{"the input length exceeds the context length", gpu, PromptTruncated},
-		{"server busy, please try again", gpu, ServerBusy},
+		{"llama runner process has terminated: exit status 2", gpu, measurement.OutOfGPUMemory},
+		{"timed out waiting for llama-server to start - ", gpu, measurement.OutOfGPUMemory},
+		{"failed to load model", gpu, measurement.OutOfGPUMemory},
+		{`Post "http://127.0.0.1:11434/api/generate": EOF`, gpu, measurement.ServerAway},
+		{`Post "http://127.0.0.1:11434/api/generate": EOF`, system, measurement.OutOfSystemMemory},
+		{"cudaMalloc failed: out of memory", system, measurement.OutOfSystemMemory},
+		{"failed to initialize the context: failed to allocate compute pp buffers", system, measurement.OutOfSystemMemory},
+		{"error loading model: unable to allocate backend buffer", gpu, measurement.OutOfGPUMemory},
+		{"error loading model: unable to allocate CPU buffer", gpu, measurement.OutOfSystemMemory},
+		{"CUDA error: the resource allocation failed", gpu, measurement.ResourceAllocation},
+		{"the input length exceeds the context length", gpu, measurement.PromptTruncated},
+		{"server busy, please try again", gpu, measurement.ServerBusy},
 	} {
-		f := &Failure{Classify(test.text), test.text}
+		f := &measurement.Failure{Class: Classify(test.text), Detail: test.text}
 		if LogMayExplain(f) {
 			f = f.Explained(test.logged)
 		}
 		assert.Equal(t, test.want, f.Class, test.text)
 	}
-	f := &Failure{RunnerCrashed, "exit status 2"}
-	assert.Equal(t, &Failure{OutOfGPUMemory, "exit status 2 (the server's log: cudaMalloc failed: out of memory)"}, f.Explained(gpu))
+	f := &measurement.Failure{Class: measurement.RunnerCrashed, Detail: "exit status 2"}
+	assert.Equal(t, &measurement.Failure{Class: measurement.OutOfGPUMemory, Detail: "exit status 2 (the server's log: cudaMalloc failed: out of memory)"}, f.Explained(gpu))
 	assert.Same(t, gpu, gpu.Explained(gpu))
-	assert.True(t, LogMayExplain(&Failure{NoFigures, ""}))
+	assert.True(t, LogMayExplain(&measurement.Failure{Class: measurement.NoFigures, Detail: ""}))
 }

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
 // mostMiB is far above what any device has: more is a figure gone wrong.
@@ -50,7 +52,7 @@ const newContext = "constructing llama_context"
 
 // ServerLogMemory reads what the newest load in a part of a server's log takes, and
 // returns nil where it does not say.
-func ServerLogMemory(text []byte) *Memory {
+func ServerLogMemory(text []byte) *measurement.Memory {
 	var l memoryLog
 	for line := range strings.Lines(Plain(unwrapLog(text))) {
 		if beginsLoad(line) {
@@ -68,7 +70,7 @@ func beginsLoad(line string) bool {
 		return true
 	}
 	begin := start.FindString(line)
-	return begin != "" && (loadsModel(begin) || settingsOf(begin) != InForce{})
+	return begin != "" && (loadsModel(begin) || settingsOf(begin) != measurement.Effective{})
 }
 
 // kind is which figure of a DeviceMemory a buffer counts for.
@@ -180,8 +182,8 @@ func sum(all []allocation, k kind) (total float64) {
 
 // memory returns what is known, nil where that is nothing. A form of the log that has
 // not all kinds of buffers does not count.
-func (l *memoryLog) memory() *Memory {
-	m := &Memory{}
+func (l *memoryLog) memory() *measurement.Memory {
+	m := &measurement.Memory{}
 	if l.gpuLayers <= l.layers {
 		m.GPULayers, m.Layers = l.gpuLayers, l.layers
 	}
@@ -199,7 +201,7 @@ func (l *memoryLog) memory() *Memory {
 
 // devicesOf adds the allocations up, in order of the devices' names with the system's
 // memory last.
-func devicesOf(all []allocation) []DeviceMemory {
+func devicesOf(all []allocation) []measurement.DeviceMemory {
 	byName := make(map[string]*[3]float64)
 	for _, a := range all {
 		name := deviceName(a.device)
@@ -208,16 +210,16 @@ func devicesOf(all []allocation) []DeviceMemory {
 		}
 		byName[name][a.kind] += a.mib
 	}
-	var devices []DeviceMemory
+	var devices []measurement.DeviceMemory
 	for name, mib := range byName {
-		d := DeviceMemory{name, round(mib[ofModel]), round(mib[ofContext]), round(mib[ofCompute])}
+		d := measurement.DeviceMemory{Name: name, ModelMiB: round(mib[ofModel]), ContextMiB: round(mib[ofContext]), ComputeMiB: round(mib[ofCompute])}
 		if d.ModelMiB+d.ContextMiB+d.ComputeMiB > 0 {
 			devices = append(devices, d)
 		}
 	}
-	slices.SortFunc(devices, func(a, b DeviceMemory) int {
-		if (a.Name == Host) != (b.Name == Host) {
-			if a.Name == Host {
+	slices.SortFunc(devices, func(a, b measurement.DeviceMemory) int {
+		if (a.Name == measurement.Host) != (b.Name == measurement.Host) {
+			if a.Name == measurement.Host {
 				return 1
 			}
 			return -1
@@ -234,7 +236,7 @@ func deviceName(buffer string) string {
 		buffer = strings.TrimSuffix(buffer, suffix)
 	}
 	if strings.HasSuffix(buffer, "_Host") || buffer == "CPU" || strings.HasPrefix(buffer, "CPU_") || buffer == "BLAS" || buffer == "AMX" {
-		return Host
+		return measurement.Host
 	}
 	return buffer
 }

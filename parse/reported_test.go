@@ -9,6 +9,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
 // reported returns a text from a public report, cut down and with other paths and names
@@ -21,7 +23,7 @@ func reported(t *testing.T, name string) []byte {
 }
 
 func TestServerLogReported(t *testing.T) {
-	for file, want := range map[string]InForce{
+	for file, want := range map[string]measurement.Effective{
 		"server-tensor-split.log":  {NumCtx: 32768, NumBatch: 512, Parallel: 1},
 		"server-0.33-vulkan.log":   {NumCtx: 131072, NumBatch: 512, Parallel: 1},
 		"server-0.33-parallel.log": {NumCtx: 4096, NumBatch: 1024, Parallel: 2},
@@ -54,13 +56,13 @@ func TestDockerLog(t *testing.T) {
 	const failed = `{"log":"ggml_backend_cuda_buffer_type_alloc_buffer: allocating 100.00 MiB on device 0: cudaMalloc failed: out of memory\n","stream":"stderr"}` + "\n"
 	for _, test := range []struct {
 		name, log string
-		want      InForce
+		want      measurement.Effective
 		failed    bool
 	}{
-		{"a line that is being written", start + start[:90], InForce{8192, 512, 1}, false},
-		{"a long line, in two parts", `{"log":"msg=\"starting llama-server\" cmd=\"llama-server --model x -c 81"}` + "\n" + `{"log":"92 -np 1 -b 512\"\n"}` + "\n", InForce{8192, 512, 1}, false},
-		{"a failure", start + failed, InForce{8192, 512, 1}, true},
-		{"the model's own JSON", `{"logit_bias":1}` + "\n" + start, InForce{8192, 512, 1}, false},
+		{"a line that is being written", start + start[:90], measurement.Effective{NumCtx: 8192, NumBatch: 512, Parallel: 1}, false},
+		{"a long line, in two parts", `{"log":"msg=\"starting llama-server\" cmd=\"llama-server --model x -c 81"}` + "\n" + `{"log":"92 -np 1 -b 512\"\n"}` + "\n", measurement.Effective{NumCtx: 8192, NumBatch: 512, Parallel: 1}, false},
+		{"a failure", start + failed, measurement.Effective{NumCtx: 8192, NumBatch: 512, Parallel: 1}, true},
+		{"the model's own JSON", `{"logit_bias":1}` + "\n" + start, measurement.Effective{NumCtx: 8192, NumBatch: 512, Parallel: 1}, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got, ok := ServerLog([]byte(test.log))
@@ -76,7 +78,7 @@ func TestDockerLog(t *testing.T) {
 }
 
 func TestGPUReadingReported(t *testing.T) {
-	for file, want := range map[string][]GPU{
+	for file, want := range map[string][]measurement.GPU{
 		"nvidia-smi-mig.csv":           {{TemperatureC: 47, PowerW: 67.2}},
 		"nvidia-smi-gb10.csv":          {{TemperatureC: 36, SMClockMHz: 208, PowerW: 3.5}},
 		"nvidia-smi-unknown-error.csv": {{TemperatureC: 56, SMClockMHz: 1560, MemoryMiB: 6800, Utilization: 100}},
@@ -84,7 +86,7 @@ func TestGPUReadingReported(t *testing.T) {
 		"nvidia-smi-err.csv":           {{TemperatureC: 65, SMClockMHz: 1980, MemoryMiB: 70123, Utilization: 98}},
 		"nvidia-smi-notsupported.csv":  {{TemperatureC: 44}},
 	} {
-		var got []GPU
+		var got []measurement.GPU
 		for line := range strings.Lines(string(reported(t, file))) {
 			g, err := GPUReading(line)
 			if strings.HasPrefix(line, "Unable to determine") {
@@ -99,11 +101,11 @@ func TestGPUReadingReported(t *testing.T) {
 }
 
 func TestSummaryReported(t *testing.T) {
-	thinking := Sample{
+	thinking := measurement.Sample{
 		TotalDuration: 147989997625, LoadDuration: 559665542,
 		PromptEvalCount: 13, PromptEvalDuration: 19747 * time.Millisecond, EvalCount: 1133, EvalDuration: 127682 * time.Millisecond,
 	}
-	for file, want := range map[string]Sample{
+	for file, want := range map[string]measurement.Sample{
 		"run-thinking.stderr": thinking,
 		"run-crlf.stderr":     thinking,
 		"run-fork.stderr": { // with lines of its own

@@ -4,6 +4,8 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
 // start matches the line with which the load of a model begins:
@@ -48,9 +50,9 @@ var started = regexp.MustCompile(`(?:llama runner|llama-server) started in \d`)
 
 // ServerLog reads the settings of the newest load in a part of a server's log,
 // and returns false when it tells of none.
-func ServerLog(text []byte) (InForce, bool) {
+func ServerLog(text []byte) (measurement.Effective, bool) {
 	l := newestLoad(text)
-	return l.settings, l.settings != InForce{}
+	return l.settings, l.settings != measurement.Effective{}
 }
 
 // ServerLogEnded reports whether the newest load in a part of a server's log is
@@ -60,7 +62,7 @@ func ServerLogEnded(text []byte) bool { return newestLoad(text).ended }
 
 // load is what a log says of one load.
 type load struct {
-	settings  InForce
+	settings  measurement.Effective
 	attention string
 	passes    bool // llama.cpp has said what it passes
 	ended     bool
@@ -70,9 +72,9 @@ func newestLoad(text []byte) load {
 	var l load
 	for line := range strings.Lines(Plain(unwrapLog(text))) {
 		if begin := start.FindString(line); begin != "" {
-			if settings := settingsOf(begin); settings != (InForce{}) || loadsModel(begin) {
+			if settings := settingsOf(begin); settings != (measurement.Effective{}) || loadsModel(begin) {
 				l = load{settings: settings}
-				if settings != (InForce{}) {
+				if settings != (measurement.Effective{}) {
 					l.attention = attentionOf(begin)
 				}
 			}
@@ -83,7 +85,7 @@ func newestLoad(text []byte) load {
 			continue
 		}
 		// The first is of the model's own context: a draft model has another.
-		if pass := number(physical, line); pass > 0 && !l.passes && l.settings != (InForce{}) {
+		if pass := number(physical, line); pass > 0 && !l.passes && l.settings != (measurement.Effective{}) {
 			l.settings.NumBatch, l.passes = least(l.settings.NumBatch, pass), true
 		}
 		l.ended = l.ended || started.MatchString(line)
@@ -96,8 +98,8 @@ func loadsModel(start string) bool {
 	return strings.Contains(start, " --model ") || strings.Contains(start, "mlx runner")
 }
 
-func settingsOf(line string) InForce {
-	f := InForce{
+func settingsOf(line string) measurement.Effective {
+	f := measurement.Effective{
 		NumCtx:   number(ctxSize, line),
 		NumBatch: least(number(batchSize, line), number(passSize, line)),
 		Parallel: number(parallel, line),

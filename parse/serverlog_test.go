@@ -8,10 +8,12 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
 func TestServerLogCaptured(t *testing.T) {
-	for file, want := range map[string]InForce{
+	for file, want := range map[string]measurement.Effective{
 		"load-1024-8.log":    {NumCtx: 1024, NumBatch: 8, Parallel: 1}, // the runner passes 8 tokens, whatever llama.cpp makes of n_batch
 		"load-2048-1024.log": {NumCtx: 2048, NumBatch: 512, Parallel: 1},
 		"load-131080-64.log": {NumCtx: 131072, NumBatch: 64, Parallel: 1},
@@ -31,7 +33,7 @@ func TestServerLogCaptured(t *testing.T) {
 // of 0.30.0) and that of the llama.cpp in it, since those versions can't be had
 // here.
 func TestServerLogFormats(t *testing.T) {
-	for file, want := range map[string]InForce{
+	for file, want := range map[string]measurement.Effective{
 		"ollama-0.12.6-format.log":        {NumCtx: 4096, NumBatch: 512, Parallel: 2}, // num_batch 1024, n_ubatch fixed; behind journald
 		"ollama-0.24.0-engine-format.log": {NumCtx: 4096, NumBatch: 256, Parallel: 2},
 		"ollama-0.30.0-format.log":        {NumCtx: 1024, NumBatch: 2048, Parallel: 2}, // num_batch 4096, lowered to the num_ctx of both sequences
@@ -53,7 +55,7 @@ func TestServerLogGrows(t *testing.T) {
 	text := lines[0]
 	got, ok := ServerLog([]byte(text))
 	require.True(t, ok)
-	assert.Equal(t, InForce{2048, 1024, 1}, got, "of the command alone")
+	assert.Equal(t, measurement.Effective{NumCtx: 2048, NumBatch: 1024, Parallel: 1}, got, "of the command alone")
 	for _, line := range lines[1 : len(lines)-2] {
 		text += line
 		assert.False(t, ServerLogEnded([]byte(text)))
@@ -73,20 +75,20 @@ time=2025-11-10T17:37:38.396-05:00 level=INFO source=runner.go:1189 msg=load req
 	const server = `starting llama-server  cmd="/usr/lib/ollama/llama-server --model /m/sha256-1 -c 8192 -np 1 --cache-type-k q8_0 --flash-attn on -b 2048 -ub 1024 --context-shift --keep 4"`
 	for _, test := range []struct {
 		name, text string
-		want       InForce
+		want       measurement.Effective
 	}{
-		{"up to 0.11", old, InForce{2048, 512, 4}},
-		{"its pass", old + "\nllama_new_context_with_model: n_batch    = 2048\nllama_new_context_with_model: n_ubatch   = 256\n", InForce{2048, 256, 4}},
-		{"the newer engine", engine, InForce{4096, 256, 2}},
-		{"from 0.30 on", `time=2026-05-01T10:00:00Z level=INFO msg="starting llama-server" ` + strings.TrimPrefix(server, "starting llama-server  "), InForce{8192, 1024, 1}},
-		{"long flags", `msg="starting llama-server" cmd="llama-server --ctx-size 4096 --parallel 2 --batch-size 512 --ubatch-size 128"`, InForce{2048, 128, 2}},
-		{"behind journald, coloured, CRLF", "Jan 21 16:45:51 host ollama[123]: \x1b[32m" + old + "\x1b[0m\r\n", InForce{2048, 512, 4}},
-		{"a draft model has a context of its own", old + "\nllama_context: n_ubatch      = 512\nllama_context: n_ubatch      = 64\n", InForce{2048, 512, 4}},
-		{"a runner that looks for GPUs", old + "\n" + `msg="starting runner" cmd="/usr/bin/ollama runner --ollama-engine --port 39109"`, InForce{2048, 512, 4}},
-		{"no batch in the command", `msg="starting llama-server" cmd="llama-server --model /m/sha256-1 -c 8192 -np 1"` + "\nllama_context: n_ubatch              = 512", InForce{8192, 512, 1}},
-		{"a folder named like a flag", `msg="starting llama-server" cmd="/m-c 3/llama-server --model /m-b 7/sha256-1 -c 8192 -np 1 -b 512 -ub 512"`, InForce{8192, 512, 1}},
-		{"the newest of two", old + "\n" + strings.Replace(old, "--batch-size 512", "--batch-size 64", 1), InForce{2048, 64, 4}},
-		{"too large a figure", `msg="starting llama server" cmd="ollama runner --ctx-size 99999999999999999999 --batch-size 64"`, InForce{0, 64, 0}},
+		{"up to 0.11", old, measurement.Effective{NumCtx: 2048, NumBatch: 512, Parallel: 4}},
+		{"its pass", old + "\nllama_new_context_with_model: n_batch    = 2048\nllama_new_context_with_model: n_ubatch   = 256\n", measurement.Effective{NumCtx: 2048, NumBatch: 256, Parallel: 4}},
+		{"the newer engine", engine, measurement.Effective{NumCtx: 4096, NumBatch: 256, Parallel: 2}},
+		{"from 0.30 on", `time=2026-05-01T10:00:00Z level=INFO msg="starting llama-server" ` + strings.TrimPrefix(server, "starting llama-server  "), measurement.Effective{NumCtx: 8192, NumBatch: 1024, Parallel: 1}},
+		{"long flags", `msg="starting llama-server" cmd="llama-server --ctx-size 4096 --parallel 2 --batch-size 512 --ubatch-size 128"`, measurement.Effective{NumCtx: 2048, NumBatch: 128, Parallel: 2}},
+		{"behind journald, coloured, CRLF", "Jan 21 16:45:51 host ollama[123]: \x1b[32m" + old + "\x1b[0m\r\n", measurement.Effective{NumCtx: 2048, NumBatch: 512, Parallel: 4}},
+		{"a draft model has a context of its own", old + "\nllama_context: n_ubatch      = 512\nllama_context: n_ubatch      = 64\n", measurement.Effective{NumCtx: 2048, NumBatch: 512, Parallel: 4}},
+		{"a runner that looks for GPUs", old + "\n" + `msg="starting runner" cmd="/usr/bin/ollama runner --ollama-engine --port 39109"`, measurement.Effective{NumCtx: 2048, NumBatch: 512, Parallel: 4}},
+		{"no batch in the command", `msg="starting llama-server" cmd="llama-server --model /m/sha256-1 -c 8192 -np 1"` + "\nllama_context: n_ubatch              = 512", measurement.Effective{NumCtx: 8192, NumBatch: 512, Parallel: 1}},
+		{"a folder named like a flag", `msg="starting llama-server" cmd="/m-c 3/llama-server --model /m-b 7/sha256-1 -c 8192 -np 1 -b 512 -ub 512"`, measurement.Effective{NumCtx: 8192, NumBatch: 512, Parallel: 1}},
+		{"the newest of two", old + "\n" + strings.Replace(old, "--batch-size 512", "--batch-size 64", 1), measurement.Effective{NumCtx: 2048, NumBatch: 64, Parallel: 4}},
+		{"too large a figure", `msg="starting llama server" cmd="ollama runner --ctx-size 99999999999999999999 --batch-size 64"`, measurement.Effective{NumCtx: 0, NumBatch: 64, Parallel: 0}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got, ok := ServerLog([]byte(test.text))
@@ -116,7 +118,7 @@ func FuzzServerLog(f *testing.F) {
 	f.Add([]byte(`msg="starting llama-server" cmd="llama-server --model m -c 8192 -np 0 -b 512 -ub 256"`))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		got, ok := ServerLog(text)
-		if min(got.NumCtx, got.NumBatch, got.Parallel) < 0 || !ok && got != (InForce{}) {
+		if min(got.NumCtx, got.NumBatch, got.Parallel) < 0 || !ok && got != (measurement.Effective{}) {
 			t.Fatalf("%+v, %v", got, ok)
 		}
 		ServerLogEnded(text)

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
 // figure matches one line of the summary. Labels stand at the line's start:
@@ -29,12 +31,12 @@ var figure = regexp.MustCompile(`^(total duration|load duration|prompt eval coun
 // they follow from the counts and durations, which are exact. Of two summaries
 // the last counts, as it is the one that belongs to the end of the output.
 //
-// The error is a *Failure: of the class of an error text, if there is one, else
+// The error is a *measurement.Failure: of the class of an error text, if there is one, else
 // NoFigures with the line that is wrong or the end of the text. Lines are counted
 // as Plain gives them.
-func Summary(stderr []byte) (Sample, error) {
+func Summary(stderr []byte) (measurement.Sample, error) {
 	text := Plain(stderr)
-	var s Sample
+	var s measurement.Sample
 	number := 0
 	for line := range strings.Lines(text) {
 		number++
@@ -44,22 +46,22 @@ func Summary(stderr []byte) (Sample, error) {
 			continue
 		}
 		if match[1] == "total duration" {
-			s = Sample{}
+			s = measurement.Sample{}
 		}
-		if err := s.set(match[1], match[2]); err != nil {
-			return Sample{}, &Failure{NoFigures, fmt.Sprintf("line %d: %q: %v", number, line, err)}
+		if err := setFigure(&s, match[1], match[2]); err != nil {
+			return measurement.Sample{}, &measurement.Failure{Class: measurement.NoFigures, Detail: fmt.Sprintf("line %d: %q: %v", number, line, err)}
 		}
 	}
 	if _, ok := s.PromptEvalRate(); ok {
 		return s, s.Check()
 	}
 	if words := ErrorText(stderr); words != "" {
-		return Sample{}, &Failure{Classify(words), Message(words)}
+		return measurement.Sample{}, &measurement.Failure{Class: Classify(words), Detail: Message(words)}
 	}
-	return Sample{}, &Failure{NoFigures, fmt.Sprintf("no prompt eval count and duration in the summary: %q", lastBytes(text, 200))}
+	return measurement.Sample{}, &measurement.Failure{Class: measurement.NoFigures, Detail: fmt.Sprintf("no prompt eval count and duration in the summary: %q", lastBytes(text, 200))}
 }
 
-func (s *Sample) set(label, value string) (err error) {
+func setFigure(s *measurement.Sample, label, value string) (err error) {
 	switch label {
 	case "total duration":
 		s.TotalDuration, err = duration(value)

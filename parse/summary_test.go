@@ -11,6 +11,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
 func captured(t testing.TB, name string) []byte {
@@ -21,7 +23,7 @@ func captured(t testing.TB, name string) []byte {
 }
 
 func TestSummaryCaptured(t *testing.T) {
-	for file, want := range map[string]Sample{
+	for file, want := range map[string]measurement.Sample{
 		"run.stderr": {
 			TotalDuration: 564506889, LoadDuration: 264095302,
 			PromptEvalCount: 943, PromptEvalDuration: 297594909, EvalCount: 2, EvalDuration: 1870838,
@@ -46,7 +48,7 @@ func TestSummaryCached(t *testing.T) {
 	got, err := Summary([]byte("load duration:        9.1798ms\nprompt eval count:    45 token(s)\nprompt eval cached:   32 token(s)\nprompt eval duration: 276.661ms\nprompt eval rate:     46.99 tokens/s\n"))
 	require.NoError(t, err)
 	cached := 32
-	assert.Equal(t, Sample{LoadDuration: 9179800, PromptEvalCount: 45, PromptCached: &cached, PromptEvalDuration: 276661 * time.Microsecond}, got)
+	assert.Equal(t, measurement.Sample{LoadDuration: 9179800, PromptEvalCount: 45, PromptCached: &cached, PromptEvalDuration: 276661 * time.Microsecond}, got)
 	rate, _ := got.PromptEvalRate()
 	assert.InDelta(t, 46.99, rate, 0.005)
 
@@ -55,11 +57,11 @@ func TestSummaryCached(t *testing.T) {
 }
 
 func TestSummaryCapturedFailures(t *testing.T) {
-	for file, want := range map[string]Failure{
-		"run-negative-batch.stderr": {RunnerCrashed, "500 Internal Server Error: llama runner process has terminated: exit status 2"},
-		"run-no-memory.stderr":      {RunnerCrashed, "500 Internal Server Error: llama runner process has terminated: exit status 2"},
-		"run-runner-killed.stderr":  {RunnerCrashed, "model runner has unexpectedly stopped, this may be due to resource limitations or an internal error, check ollama server logs for details"},
-		"run-no-server.stderr":      {ServerAway, "ollama server not responding - could not connect to ollama server, run 'ollama serve' to start it"},
+	for file, want := range map[string]measurement.Failure{
+		"run-negative-batch.stderr": {Class: measurement.RunnerCrashed, Detail: "500 Internal Server Error: llama runner process has terminated: exit status 2"},
+		"run-no-memory.stderr":      {Class: measurement.RunnerCrashed, Detail: "500 Internal Server Error: llama runner process has terminated: exit status 2"},
+		"run-runner-killed.stderr":  {Class: measurement.RunnerCrashed, Detail: "model runner has unexpectedly stopped, this may be due to resource limitations or an internal error, check ollama server logs for details"},
+		"run-no-server.stderr":      {Class: measurement.ServerAway, Detail: "ollama server not responding - could not connect to ollama server, run 'ollama serve' to start it"},
 	} {
 		_, err := Summary(captured(t, file))
 		assert.Equal(t, &want, err, file)
@@ -67,9 +69,9 @@ func TestSummaryCapturedFailures(t *testing.T) {
 	}
 	for _, file := range []string{"run.stdout", "create.stderr"} {
 		_, err := Summary(captured(t, file))
-		var failure *Failure
+		var failure *measurement.Failure
 		require.ErrorAs(t, err, &failure, file)
-		assert.Equal(t, NoFigures, failure.Class, file)
+		assert.Equal(t, measurement.NoFigures, failure.Class, file)
 	}
 	assert.Empty(t, ErrorText(captured(t, "run.stderr")))
 	assert.Empty(t, ErrorText(captured(t, "create.stderr")))
@@ -77,21 +79,21 @@ func TestSummaryCapturedFailures(t *testing.T) {
 
 func TestSummaryForms(t *testing.T) {
 	const whole = "prompt eval count:    3684 token(s)\nprompt eval duration: 12.963530257s\n"
-	want := Sample{PromptEvalCount: 3684, PromptEvalDuration: 12963530257}
+	want := measurement.Sample{PromptEvalCount: 3684, PromptEvalDuration: 12963530257}
 	for _, test := range []struct {
 		name, text string
-		want       Sample
+		want       measurement.Sample
 	}{
 		{"only what is needed", whole, want},
 		{"CRLF", "prompt eval count:    3684 token(s)\r\nprompt eval duration: 12.963530257s\r\n", want},
 		{"no newline at the end", "prompt eval duration: 12.963530257s\nprompt eval count:    3684 token(s)", want},
 		{"micro, and minutes", "total duration:       1m2.3s\nload duration:        958.101µs\n" + whole,
-			Sample{PromptEvalCount: 3684, PromptEvalDuration: 12963530257, TotalDuration: 62300 * time.Millisecond, LoadDuration: 958101}},
+			measurement.Sample{PromptEvalCount: 3684, PromptEvalDuration: 12963530257, TotalDuration: 62300 * time.Millisecond, LoadDuration: 958101}},
 		{"behind a spinner", "\x1b[?25l⠙ \x1b[K\x1b[2K\x1b[1Gtotal duration:       1s\n" + whole,
-			Sample{PromptEvalCount: 3684, PromptEvalDuration: 12963530257, TotalDuration: time.Second}},
+			measurement.Sample{PromptEvalCount: 3684, PromptEvalDuration: 12963530257, TotalDuration: time.Second}},
 		{"rates are not read", whole + "prompt eval rate:     1 tokens/s\neval rate:            nonsense\n", want},
 		{"the last of two", "total duration:       1s\neval count:           7 token(s)\n" + whole + "total duration:       2s\n" + whole,
-			Sample{PromptEvalCount: 3684, PromptEvalDuration: 12963530257, TotalDuration: 2 * time.Second}},
+			measurement.Sample{PromptEvalCount: 3684, PromptEvalDuration: 12963530257, TotalDuration: 2 * time.Second}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got, err := Summary([]byte(test.text))
@@ -123,7 +125,7 @@ func TestSummaryRefuses(t *testing.T) {
 }
 
 // format writes the summary as Ollama does.
-func format(s Sample) string {
+func format(s measurement.Sample) string {
 	text := ""
 	for _, f := range []struct {
 		label  string
@@ -152,7 +154,7 @@ func FuzzSummary(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte) {
 		s, err := Summary(text)
 		if err != nil {
-			if !reflect.DeepEqual(s, Sample{}) {
+			if !reflect.DeepEqual(s, measurement.Sample{}) {
 				t.Fatalf("%+v beside %v", s, err)
 			}
 			return

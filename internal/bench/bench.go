@@ -20,12 +20,12 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/config"
 	"github.com/ollama-sweep/ollama-sweep/internal/lines"
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 	"github.com/ollama-sweep/ollama-sweep/internal/outdir"
 	"github.com/ollama-sweep/ollama-sweep/internal/report"
 	"github.com/ollama-sweep/ollama-sweep/internal/search"
 	"github.com/ollama-sweep/ollama-sweep/internal/shell"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
-	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
 // Options say what to sweep and where to write about it.
@@ -357,7 +357,7 @@ func (b *Bench) openStore(i *identity, subject subject, prompter *sweep.Prompter
 
 // benchLines returns what adds a sample to bench.txt and to standard output. A file that
 // can't be written stops nothing, since the checkpoint has all that is in it.
-func (b *Bench) benchLines(stdout io.Writer, cp *checkpoint.Checkpoint) (func(*checkpoint.Result, parse.Sample) error, error) {
+func (b *Bench) benchLines(stdout io.Writer, cp *checkpoint.Checkpoint) (func(*checkpoint.Result, measurement.Sample) error, error) {
 	file, err := report.OpenBenchLog(b.config.Out, cp)
 	if err != nil {
 		return nil, err
@@ -365,7 +365,7 @@ func (b *Bench) benchLines(stdout io.Writer, cp *checkpoint.Checkpoint) (func(*c
 	b.atEnd(file.Close)
 	lines := report.NewBenchWriter(stdout, cp.Sweep)
 	failing := false
-	return func(r *checkpoint.Result, s parse.Sample) error {
+	return func(r *checkpoint.Result, s measurement.Sample) error {
 		err := file.Sample(r, s)
 		if err != nil && !failing {
 			fmt.Fprintf(b.say, "warning: %s can't be kept up to date: %v\n", report.BenchFile, err)

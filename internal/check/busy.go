@@ -3,7 +3,7 @@ package check
 import (
 	"fmt"
 
-	"github.com/ollama-sweep/ollama-sweep/parse"
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
 // BusyGPU is from which utilization on a GPU is at work for somebody else, in percent.
@@ -20,7 +20,7 @@ const (
 
 // Busy says what else used the machine while a sample was taken, and is empty where nothing is known to
 // have. Such a sample is slower than its settings are.
-func Busy(s parse.Sample) string {
+func Busy(s measurement.Sample) string {
 	if s.OtherClient {
 		return "somebody else used the model too"
 	}
@@ -45,7 +45,7 @@ func Busy(s parse.Sample) string {
 }
 
 // Taken is how much of the machine others used while a sample was taken, as a share of it.
-func Taken(s parse.Sample) float64 {
+func Taken(s measurement.Sample) float64 {
 	var share float64
 	for _, g := range s.GPU {
 		share = max(share, float64(g.Others)/100)

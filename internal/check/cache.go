@@ -4,7 +4,7 @@ import (
 	"math"
 	"time"
 
-	"github.com/ollama-sweep/ollama-sweep/parse"
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
 const (
@@ -38,7 +38,7 @@ func promptCache(e *Evidence) []Finding {
 		return nil // refused as a sample without figures
 	}
 	refuse := func(format string, args ...any) []Finding {
-		f := fail(parse.NoFigures, "%d tokens in %v are %.0f tokens/s, but "+format, append([]any{s.Evaluated(), s.PromptEvalDuration, rate}, args...)...)
+		f := fail(measurement.NoFigures, "%d tokens in %v are %.0f tokens/s, but "+format, append([]any{s.Evaluated(), s.PromptEvalDuration, rate}, args...)...)
 		f[0].Again = true
 		return f
 	}
@@ -74,7 +74,7 @@ func promptCache(e *Evidence) []Finding {
 
 // waited refuses a sample of which nobody knows what its request took beside the prompt: it may have
 // waited for another client's, so the server is busy, and the cell has not failed.
-func waited(s parse.Sample) []Finding {
+func waited(s measurement.Sample) []Finding {
 	f := warn("the request took %v, of which the prompt took %v: it may have waited for somebody else's, or not all of the prompt was evaluated; stop what else uses this server", max(s.Wall, s.TotalDuration), s.PromptEvalDuration)
 	f[0].Again = true
 	return f
@@ -100,13 +100,13 @@ func sharedStart(e *Evidence) []Finding {
 // machine that is slowed down, or where answers are played back: the short
 // warm-up prompt took longer by it than by ours. Rates by such a clock compare
 // with each other and nothing else.
-func otherClock(warmup parse.Sample) bool {
+func otherClock(warmup measurement.Sample) bool {
 	return warmup.Wall > 0 && max(warmup.TotalDuration, warmup.PromptEvalDuration) > warmup.Wall+time.Millisecond
 }
 
 // unaccounted reports whether more than half of what is left of the whole
 // request after load and generation is not in the prompt's time.
-func unaccounted(s parse.Sample, whole, slack time.Duration) bool {
+func unaccounted(s measurement.Sample, whole, slack time.Duration) bool {
 	rest := whole - sum(s.LoadDuration, s.EvalDuration)
 	return s.PromptEvalDuration < rest/2 && rest-s.PromptEvalDuration > slack
 }
@@ -115,7 +115,7 @@ func unaccounted(s parse.Sample, whole, slack time.Duration) bool {
 // generated token that is known of this load; zero when none is.
 func leastDuration(e *Evidence) time.Duration {
 	step := math.Inf(1)
-	for _, s := range []parse.Sample{e.Sample, e.Loaded.Warmup} {
+	for _, s := range []measurement.Sample{e.Sample, e.Loaded.Warmup} {
 		if rate, ok := s.EvalRate(); ok {
 			step = min(step, 1/rate)
 		}

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/ollama-sweep/ollama-sweep/parse"
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
 // Check is one way in which a figure can be wrong. Each function may be nil.
@@ -27,8 +27,8 @@ var Table = []Check{
 	{Name: "prompt cache", Plan: sharedStart, Sample: promptCache},
 	{Name: "impossible figures", Load: impossibleLoad, Sample: impossible},
 	{Name: "truncation", Sample: truncation},
-	{Name: "num_ctx in force", Load: contextInForce},
-	{Name: "num_batch in force", Plan: batchAsked, Load: batchInForce},
+	{Name: "num_ctx in force", Load: effectiveContext},
+	{Name: "num_batch in force", Plan: batchAsked, Load: effectiveBatch},
 	{Name: "spill", Load: spill},
 	{Name: "other models", Load: othersLoaded, Sample: othersBeside},
 	{Name: "warm-up", Sample: loadedAnew},
@@ -61,9 +61,9 @@ type Evidence struct {
 	// those of the template, and of a nonce.
 	Head int
 
-	Retries int          // failed tries of this cell before
-	Loaded  parse.Loaded // the load in force
-	Sample  parse.Sample
+	Retries int                // failed tries of this cell before
+	Loaded  measurement.Loaded // the load in force
+	Sample  measurement.Sample
 
 	// Ceiling is a rate that the sample can't be above, as far as all samples
 	// before it tell, in tokens per second.
@@ -74,7 +74,7 @@ type Evidence struct {
 type Finding struct {
 	Check string // name
 	// Class is the failure of the cell, empty for a warning.
-	Class parse.Class
+	Class measurement.Class
 	// Again says that the sample must not count, but that another may: what was
 	// found comes and goes. Only when it comes again and again it is a failure,
 	// or, without a class, ends the sweep.
@@ -85,8 +85,8 @@ type Finding struct {
 func (f Finding) String() string { return f.Check + ": " + f.Text }
 
 // Failure returns the finding as the cell's failure.
-func (f Finding) Failure() *parse.Failure {
-	return &parse.Failure{Class: f.Class, Detail: f.String()}
+func (f Finding) Failure() *measurement.Failure {
+	return &measurement.Failure{Class: f.Class, Detail: f.String()}
 }
 
 // Plan returns what is known of a cell before it is measured.
@@ -123,7 +123,7 @@ func warn(format string, args ...any) []Finding {
 	return []Finding{{Text: sentence(format, args)}}
 }
 
-func fail(class parse.Class, format string, args ...any) []Finding {
+func fail(class measurement.Class, format string, args ...any) []Finding {
 	return []Finding{{Class: class, Text: sentence(format, args)}}
 }
 

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/ollama-sweep/ollama-sweep/parse"
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
 const second = time.Second
@@ -20,11 +20,11 @@ const second = time.Second
 func sound() Evidence {
 	return Evidence{
 		Version: "0.13.3", GPU: true, NumCtx: 8192, NumBatch: 512, NumPredict: 2, TrainedCtx: 131072, PromptTokens: 3684,
-		Loaded: parse.Loaded{
-			Warmup:        parse.Sample{PromptEvalCount: 100, PromptEvalDuration: 500 * time.Millisecond, EvalCount: 2, EvalDuration: 11827633, LoadDuration: 8 * second, TotalDuration: 8600 * time.Millisecond, Wall: 8601 * time.Millisecond},
+		Loaded: measurement.Loaded{
+			Warmup:        measurement.Sample{PromptEvalCount: 100, PromptEvalDuration: 500 * time.Millisecond, EvalCount: 2, EvalDuration: 11827633, LoadDuration: 8 * second, TotalDuration: 8600 * time.Millisecond, Wall: 8601 * time.Millisecond},
 			ContextLength: 8192, Size: 18e9, SizeVRAM: 18e9,
 		},
-		Sample: parse.Sample{
+		Sample: measurement.Sample{
 			PromptEvalCount: 3684, PromptEvalDuration: 12963530257, EvalCount: 2, EvalDuration: 11827633,
 			LoadDuration: 25883899, TotalDuration: 13003567238, Wall: 13005 * time.Millisecond,
 		},
@@ -37,7 +37,7 @@ func TestSoundEvidence(t *testing.T) {
 	assert.Empty(t, Plan(&e))
 	assert.Empty(t, Load(&e))
 	assert.Empty(t, Sample(&e))
-	assert.Empty(t, Sample(&Evidence{Sample: parse.Sample{PromptEvalCount: 5, PromptEvalDuration: second}}), "what is not known is not held against a figure")
+	assert.Empty(t, Sample(&Evidence{Sample: measurement.Sample{PromptEvalCount: 5, PromptEvalDuration: second}}), "what is not known is not held against a figure")
 	assert.Empty(t, Load(&Evidence{NumCtx: 8192, NumBatch: 512}))
 }
 
@@ -48,7 +48,7 @@ func TestTraps(t *testing.T) {
 		stage func(*Evidence) []Finding
 		trap  func(*Evidence)
 		check string
-		class parse.Class
+		class measurement.Class
 		again bool
 		want  string
 	}{
@@ -57,49 +57,49 @@ func TestTraps(t *testing.T) {
 			e.Sample.Wall, e.Sample.TotalDuration = 60*time.Millisecond, 55*time.Millisecond
 			e.Loaded.Warmup.EvalCount = 0
 			e.Ceiling = Ceiling(512, nil, Known{Rate: 200, Batch: 512})
-		}, "prompt cache", parse.NoFigures, true, "3684 tokens in 14.3ms are 257956 tokens/s, but 20000 is the most that the prompts before allow: the prompt came out of a cache"},
+		}, "prompt cache", measurement.NoFigures, true, "3684 tokens in 14.3ms are 257956 tokens/s, but 20000 is the most that the prompts before allow: the prompt came out of a cache"},
 		{"faster than its generated tokens allow", Sample, func(e *Evidence) {
 			e.NumBatch, e.Ceiling = 128, 0
 			e.Sample.PromptEvalDuration, e.Sample.Wall, e.Sample.TotalDuration = 14281514, 60*time.Millisecond, 55*time.Millisecond
-		}, "prompt cache", parse.NoFigures, true, "is the least that the time of a generated token allows"},
-		{"longer than the request", Sample, func(e *Evidence) { e.Sample.Wall = 5 * second }, "prompt cache", parse.NoFigures, true, "3684 tokens in 13s are 284 tokens/s, but the whole request took 5s by the wall clock, which is 7.96s less"},
-		{"only the last batch timed", Sample, func(e *Evidence) { e.Sample.PromptEvalDuration = 300 * time.Millisecond; e.Sample.TotalDuration = 0 }, "prompt cache", parse.NoFigures, true, "the request took 13s by the wall clock, of which load and generation are 37.7ms: the prompt was not evaluated whole, or only its last batch was timed"},
+		}, "prompt cache", measurement.NoFigures, true, "is the least that the time of a generated token allows"},
+		{"longer than the request", Sample, func(e *Evidence) { e.Sample.Wall = 5 * second }, "prompt cache", measurement.NoFigures, true, "3684 tokens in 13s are 284 tokens/s, but the whole request took 5s by the wall clock, which is 7.96s less"},
+		{"only the last batch timed", Sample, func(e *Evidence) { e.Sample.PromptEvalDuration = 300 * time.Millisecond; e.Sample.TotalDuration = 0 }, "prompt cache", measurement.NoFigures, true, "the request took 13s by the wall clock, of which load and generation are 37.7ms: the prompt was not evaluated whole, or only its last batch was timed"},
 		{"waited for another client's", func(e *Evidence) []Finding { return Sample(e)[:1] }, func(e *Evidence) {
 			e.Sample.PromptEvalDuration, e.Sample.OtherClient = 300*time.Millisecond, true
 		}, "prompt cache", "", true, "it may have waited for somebody else's, or not all of the prompt was evaluated"},
 		{"only the last batch timed, as 0.12.6 told it", Sample, func(e *Evidence) { // ollama/ollama#12742
 			e.CLI, e.NumCtx, e.PromptTokens = true, 65536, 32768
-			e.Sample = parse.Sample{PromptEvalCount: 32768, PromptEvalDuration: 235137439, EvalCount: 1873, EvalDuration: 18173182374, LoadDuration: 4970546570, TotalDuration: 31273112939, Wall: 31400 * time.Millisecond}
+			e.Sample = measurement.Sample{PromptEvalCount: 32768, PromptEvalDuration: 235137439, EvalCount: 1873, EvalDuration: 18173182374, LoadDuration: 4970546570, TotalDuration: 31273112939, Wall: 31400 * time.Millisecond}
 			e.Ceiling, e.Loaded.Warmup.LoadDuration = 0, 0
-		}, "prompt cache", parse.NoFigures, true, "the server's own total is 31.3s, of which load and generation are 23.1s"},
-		{"the server's own total contradicts", Sample, func(e *Evidence) { e.CLI = true; e.Sample.PromptEvalDuration = 300 * time.Millisecond }, "prompt cache", parse.NoFigures, true, "the server's own total is 13s, of which"},
+		}, "prompt cache", measurement.NoFigures, true, "the server's own total is 31.3s, of which load and generation are 23.1s"},
+		{"the server's own total contradicts", Sample, func(e *Evidence) { e.CLI = true; e.Sample.PromptEvalDuration = 300 * time.Millisecond }, "prompt cache", measurement.NoFigures, true, "the server's own total is 13s, of which"},
 		{"only the last batch timed, of a long way", Sample, func(e *Evidence) {
 			e.Version = "0.12.6"
 			e.Sample.PromptEvalDuration, e.Sample.TotalDuration, e.Sample.Wall, e.Sample.Way = 300*time.Millisecond, 345*time.Millisecond, second, 90*time.Millisecond
-		}, "prompt cache", parse.NoFigures, true, "the request took 1s by the wall clock and 345ms by the server's: what takes the rest is the way to the server (90ms for a request of that size that needs no model), or cannot be known"},
-		{"out of the cache, and told", Sample, func(e *Evidence) { cached := 3000; e.Sample.PromptCached, e.Head = &cached, 90 }, "prompt cache", parse.NoFigures, true, "684 tokens in 13s are 53 tokens/s, but 3000 of the prompt's 3684 tokens came out of the server's cache, and no more than 90 can"},
+		}, "prompt cache", measurement.NoFigures, true, "the request took 1s by the wall clock and 345ms by the server's: what takes the rest is the way to the server (90ms for a request of that size that needs no model), or cannot be known"},
+		{"out of the cache, and told", Sample, func(e *Evidence) { cached := 3000; e.Sample.PromptCached, e.Head = &cached, 90 }, "prompt cache", measurement.NoFigures, true, "684 tokens in 13s are 53 tokens/s, but 3000 of the prompt's 3684 tokens came out of the server's cache, and no more than 90 can"},
 		{"another clock", Sample, func(e *Evidence) { e.Sample.Wall = second; e.Loaded.Warmup.Wall = second / 2 }, "prompt cache", "", false, "its clock can't be checked"},
-		{"more generated than allowed", Sample, func(e *Evidence) { e.Sample.EvalCount = 3 }, "impossible figures", parse.NoFigures, true, "3 tokens were generated, and num_predict allows 2"},
-		{"more generated than allowed, in the warm-up", Load, func(e *Evidence) { e.Loaded.Warmup.EvalCount = 1 << 60 }, "impossible figures", parse.NoFigures, false, "1152921504606846976 tokens were generated, and num_predict allows 2"},
-		{"a total beyond the wall clock", Sample, func(e *Evidence) { e.Sample.TotalDuration = 14 * second }, "impossible figures", parse.NoFigures, true, "the server says that the request took 14s, which by the wall clock took 13s"},
-		{"a load beyond the wall clock", Sample, func(e *Evidence) { e.Sample.LoadDuration, e.Sample.TotalDuration = second, 0 }, "impossible figures", parse.NoFigures, true, "took 14s, which by the wall clock took 13s"},
-		{"parts that are more than the whole", Sample, func(e *Evidence) { e.Sample.EvalDuration += 20 * time.Millisecond }, "impossible figures", parse.NoFigures, true, "load (25.9ms), prompt (13s) and generation (31.8ms) took 13s, and the whole request 13s by the same clock"},
-		{"the longest generation", Sample, func(e *Evidence) { e.Sample.EvalDuration, e.Sample.TotalDuration = 1<<63-1, 0 }, "impossible figures", parse.NoFigures, true, "the server says that the request took 2562047h47m16.854775807s, which by the wall clock took 13s"},
-		{"a load of the warm-up beyond the wall clock", Load, func(e *Evidence) { e.Loaded.Warmup.LoadDuration, e.Loaded.Warmup.TotalDuration = 9*second, 0 }, "impossible figures", parse.NoFigures, false, "took 9.51s, which by the wall clock took 8.6s"},
+		{"more generated than allowed", Sample, func(e *Evidence) { e.Sample.EvalCount = 3 }, "impossible figures", measurement.NoFigures, true, "3 tokens were generated, and num_predict allows 2"},
+		{"more generated than allowed, in the warm-up", Load, func(e *Evidence) { e.Loaded.Warmup.EvalCount = 1 << 60 }, "impossible figures", measurement.NoFigures, false, "1152921504606846976 tokens were generated, and num_predict allows 2"},
+		{"a total beyond the wall clock", Sample, func(e *Evidence) { e.Sample.TotalDuration = 14 * second }, "impossible figures", measurement.NoFigures, true, "the server says that the request took 14s, which by the wall clock took 13s"},
+		{"a load beyond the wall clock", Sample, func(e *Evidence) { e.Sample.LoadDuration, e.Sample.TotalDuration = second, 0 }, "impossible figures", measurement.NoFigures, true, "took 14s, which by the wall clock took 13s"},
+		{"parts that are more than the whole", Sample, func(e *Evidence) { e.Sample.EvalDuration += 20 * time.Millisecond }, "impossible figures", measurement.NoFigures, true, "load (25.9ms), prompt (13s) and generation (31.8ms) took 13s, and the whole request 13s by the same clock"},
+		{"the longest generation", Sample, func(e *Evidence) { e.Sample.EvalDuration, e.Sample.TotalDuration = 1<<63-1, 0 }, "impossible figures", measurement.NoFigures, true, "the server says that the request took 2562047h47m16.854775807s, which by the wall clock took 13s"},
+		{"a load of the warm-up beyond the wall clock", Load, func(e *Evidence) { e.Loaded.Warmup.LoadDuration, e.Loaded.Warmup.TotalDuration = 9*second, 0 }, "impossible figures", measurement.NoFigures, false, "took 9.51s, which by the wall clock took 8.6s"},
 		{"a system prompt that can't be told apart", Plan, func(e *Evidence) { e.CLI, e.System = true, 900 }, "prompt cache", "", false, "the model's system prompt (900 bytes) stands before every prompt"},
-		{"cut to num_ctx", Sample, func(e *Evidence) { e.NumCtx, e.Sample.PromptEvalCount = 1024, 1024 }, "truncation", parse.PromptTruncated, false, "the prompt has 3684 tokens and num_ctx=1024 holds no more than 1024 of them: the server read 1024"},
-		{"cut to half", Sample, func(e *Evidence) { e.NumCtx, e.Sample.PromptEvalCount = 3600, 1802 }, "truncation", parse.PromptTruncated, false, "the server read 1802"},
-		{"cut by one", Sample, func(e *Evidence) { e.Sample.PromptEvalCount = 3683 }, "truncation", parse.PromptTruncated, false, "the server read 3683 of the prompt's 3684 tokens"},
-		{"cut, of an estimate", Sample, func(e *Evidence) { e.Estimated = true; e.Sample.PromptEvalCount = 3400 }, "truncation", parse.PromptTruncated, false, "the server read 3400 of the prompt's 3684 tokens"},
-		{"cut, of a length that nobody knows", Sample, func(e *Evidence) { e.PromptTokens, e.NumCtx = 0, 3684 }, "truncation", parse.PromptTruncated, false, "the server read 3684 tokens at num_ctx=3684, which is just what it leaves of a longer prompt"},
-		{"the same, to half", Sample, func(e *Evidence) { e.PromptTokens, e.NumCtx = 0, 7364 }, "truncation", parse.PromptTruncated, false, "the server read 3684 tokens at num_ctx=7364"},
-		{"more than before", Sample, func(e *Evidence) { e.Sample.PromptEvalCount = 3700 }, "truncation", parse.NoFigures, false, "counts 3700 tokens in a prompt in which it counted 3684 before"},
-		{"clamped", Load, func(e *Evidence) { e.Loaded.ContextLength = 4096 }, "num_ctx in force", parse.ContextClamped, false, "asked for num_ctx=8192, in force is 4096 (/api/ps)"},
-		{"clamped by the log", Load, func(e *Evidence) { e.Loaded.InForce.NumCtx = 4096 }, "num_ctx in force", parse.ContextClamped, false, "in force is 4096 (the server's log)"},
-		{"clamped and not shown", Load, func(e *Evidence) { e.Version, e.TrainedCtx = "0.10.1", 4096 }, "num_ctx in force", parse.ContextClamped, false, "asked for num_ctx=8192, and the model was trained for 4096"},
+		{"cut to num_ctx", Sample, func(e *Evidence) { e.NumCtx, e.Sample.PromptEvalCount = 1024, 1024 }, "truncation", measurement.PromptTruncated, false, "the prompt has 3684 tokens and num_ctx=1024 holds no more than 1024 of them: the server read 1024"},
+		{"cut to half", Sample, func(e *Evidence) { e.NumCtx, e.Sample.PromptEvalCount = 3600, 1802 }, "truncation", measurement.PromptTruncated, false, "the server read 1802"},
+		{"cut by one", Sample, func(e *Evidence) { e.Sample.PromptEvalCount = 3683 }, "truncation", measurement.PromptTruncated, false, "the server read 3683 of the prompt's 3684 tokens"},
+		{"cut, of an estimate", Sample, func(e *Evidence) { e.Estimated = true; e.Sample.PromptEvalCount = 3400 }, "truncation", measurement.PromptTruncated, false, "the server read 3400 of the prompt's 3684 tokens"},
+		{"cut, of a length that nobody knows", Sample, func(e *Evidence) { e.PromptTokens, e.NumCtx = 0, 3684 }, "truncation", measurement.PromptTruncated, false, "the server read 3684 tokens at num_ctx=3684, which is just what it leaves of a longer prompt"},
+		{"the same, to half", Sample, func(e *Evidence) { e.PromptTokens, e.NumCtx = 0, 7364 }, "truncation", measurement.PromptTruncated, false, "the server read 3684 tokens at num_ctx=7364"},
+		{"more than before", Sample, func(e *Evidence) { e.Sample.PromptEvalCount = 3700 }, "truncation", measurement.NoFigures, false, "counts 3700 tokens in a prompt in which it counted 3684 before"},
+		{"clamped", Load, func(e *Evidence) { e.Loaded.ContextLength = 4096 }, "num_ctx in force", measurement.ContextClamped, false, "asked for num_ctx=8192, in force is 4096 (/api/ps)"},
+		{"clamped by the log", Load, func(e *Evidence) { e.Loaded.Effective.NumCtx = 4096 }, "num_ctx in force", measurement.ContextClamped, false, "in force is 4096 (the server's log)"},
+		{"clamped and not shown", Load, func(e *Evidence) { e.Version, e.TrainedCtx = "0.10.1", 4096 }, "num_ctx in force", measurement.ContextClamped, false, "asked for num_ctx=8192, and the model was trained for 4096"},
 		{"batch above the prompt", Plan, func(e *Evidence) { e.NumBatch = 4096 }, "num_batch in force", "", false, "num_batch is above the prompt's 3684 tokens"},
 		{"batch that the version ignores", Plan, func(e *Evidence) { e.Version, e.NumBatch = "0.13.2", 1024 }, "num_batch in force", "", false, "Ollama 0.13.2 on the llama.cpp runner takes no more than 512 tokens in a pass"},
-		{"batch in force, by the log", Load, func(e *Evidence) { e.NumBatch, e.Loaded.InForce.NumBatch = 1024, 512 }, "num_batch in force", "", false, "asked for num_batch=1024, in force is 512 (the server's log)"},
+		{"batch in force, by the log", Load, func(e *Evidence) { e.NumBatch, e.Loaded.Effective.NumBatch = 1024, 512 }, "num_batch in force", "", false, "asked for num_batch=1024, in force is 512 (the server's log)"},
 		{"spill", Load, func(e *Evidence) { e.Loaded.SizeVRAM = 9e9 }, "spill", "", false, "9.0 of 18.0 GB of the model are in GPU memory"},
 		{"spill of all", Load, func(e *Evidence) { e.Loaded.SizeVRAM = 0 }, "spill", "", false, "0.0 of 18.0 GB"},
 		{"somebody else's model", Load, func(e *Evidence) { e.Loaded.Others = []string{"llama3:8b"} }, "other models", "", false, "also loaded: llama3:8b; a request to it"},
@@ -113,7 +113,7 @@ func TestTraps(t *testing.T) {
 		{"used by somebody else, though exclusive", Sample, func(e *Evidence) { e.Exclusive, e.Sample.OtherClient = true, true }, "other models", "", true, "the model was used by somebody else too"},
 		{"second try", Load, func(e *Evidence) { e.Retries = 1 }, "memory given back", "", false, "loaded at try 2"},
 		{"hot", Sample, func(e *Evidence) {
-			e.Sample.GPU = []parse.GPU{{Index: 0, TemperatureC: 60}, {Index: 1, TemperatureC: 91, PowerW: 349.6, SMClockMHz: 1200, Throttle: []string{"HW thermal slowdown"}}}
+			e.Sample.GPU = []measurement.GPU{{Index: 0, TemperatureC: 60}, {Index: 1, TemperatureC: 91, PowerW: 349.6, SMClockMHz: 1200, Throttle: []string{"HW thermal slowdown"}}}
 		}, "thermal and power", "", false, "GPU 1 was held back (HW thermal slowdown) at 91 °C, 350 W, SM clock down to 1200 MHz"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -166,11 +166,11 @@ func TestNoTrap(t *testing.T) {
 		}},
 		{"fewer generated than allowed", Sample, func(e *Evidence) { e.Sample.EvalCount = 1 }},
 		{"a server from before /api/ps told the context", Load, func(e *Evidence) { e.Loaded.ContextLength = 0 }},
-		{"padding in the log", Load, func(e *Evidence) { e.Loaded.InForce.NumCtx = 8448 }},
+		{"padding in the log", Load, func(e *Evidence) { e.Loaded.Effective.NumCtx = 8448 }},
 		{"a batch at the limit", Plan, func(e *Evidence) { e.Version = "0.10.1" }},
 		{"a large batch on a newer server", Plan, func(e *Evidence) { e.NumBatch = 2048 }},
 		{"a version that ignores it, whose log will tell", Plan, func(e *Evidence) {
-			e.Version, e.NumBatch, e.Log, e.Loaded = "0.13.2", 2048, true, parse.Loaded{}
+			e.Version, e.NumBatch, e.Log, e.Loaded = "0.13.2", 2048, true, measurement.Loaded{}
 		}},
 		{"a large batch on an older server", Plan, func(e *Evidence) { e.Version, e.NumBatch = "0.5.6", 2048 }},
 		{"a server from a working tree", Plan, func(e *Evidence) { e.Version, e.NumBatch = "0.0.0", 2048 }},
@@ -197,12 +197,12 @@ func TestNoTrap(t *testing.T) {
 			e.CLI, e.System, e.Loaded.Warmup.PromptCached = true, 900, &cached
 		}},
 		{"a short prompt on a busy machine", Sample, func(e *Evidence) {
-			e.Sample = parse.Sample{PromptEvalCount: 3684, PromptEvalDuration: 20 * time.Millisecond, TotalDuration: 30 * time.Millisecond, Wall: 44 * time.Millisecond}
+			e.Sample = measurement.Sample{PromptEvalCount: 3684, PromptEvalDuration: 20 * time.Millisecond, TotalDuration: 30 * time.Millisecond, Wall: 44 * time.Millisecond}
 			e.Loaded.Warmup.EvalCount, e.Ceiling = 0, 0
 		}},
 		{"a fast GPU", Sample, func(e *Evidence) { // 8B on a large one: 25,000 and 150 tokens/s
 			e.NumBatch = 2048
-			e.Sample = parse.Sample{PromptEvalCount: 3684, PromptEvalDuration: 147 * time.Millisecond, EvalCount: 2, EvalDuration: 13 * time.Millisecond, TotalDuration: 165 * time.Millisecond, Wall: 166 * time.Millisecond}
+			e.Sample = measurement.Sample{PromptEvalCount: 3684, PromptEvalDuration: 147 * time.Millisecond, EvalCount: 2, EvalDuration: 13 * time.Millisecond, TotalDuration: 165 * time.Millisecond, Wall: 166 * time.Millisecond}
 			e.Ceiling = Ceiling(2048, nil, Known{Rate: 1000, Batch: 128})
 		}},
 		{"small passes on five GPUs at once", Sample, func(e *Evidence) {
@@ -210,7 +210,7 @@ func TestNoTrap(t *testing.T) {
 			e.Sample.PromptEvalDuration = 116 * 6 * time.Millisecond / 5 // one pass of 116 is as a generated token, and five are under way
 			e.Sample.Wall, e.Sample.TotalDuration = e.Sample.PromptEvalDuration+40*time.Millisecond, 0
 		}},
-		{"idle GPU", Sample, func(e *Evidence) { e.Sample.GPU = []parse.GPU{{TemperatureC: 90}} }},
+		{"idle GPU", Sample, func(e *Evidence) { e.Sample.GPU = []measurement.GPU{{TemperatureC: 90}} }},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			e := sound()

@@ -4,7 +4,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/ollama-sweep/ollama-sweep/parse"
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
 // clocks is by how much the durations of an answer may exceed the whole that they are parts of:
@@ -27,16 +27,16 @@ func impossible(e *Evidence) []Finding {
 // impossibleLoad does the same with the warm-up, whose load duration is reported.
 func impossibleLoad(e *Evidence) []Finding { return contradictions(e, e.Loaded.Warmup) }
 
-func contradictions(e *Evidence, s parse.Sample) []Finding {
+func contradictions(e *Evidence, s measurement.Sample) []Finding {
 	if e.NumPredict > 0 && s.EvalCount > e.NumPredict {
-		return fail(parse.NoFigures, "%d tokens were generated, and num_predict allows %d: what answers is not Ollama, or changes what it is asked", s.EvalCount, e.NumPredict)
+		return fail(measurement.NoFigures, "%d tokens were generated, and num_predict allows %d: what answers is not Ollama, or changes what it is asked", s.EvalCount, e.NumPredict)
 	}
 	parts := sum(s.LoadDuration, s.PromptEvalDuration, s.EvalDuration)
 	if s.TotalDuration > 0 && parts > s.TotalDuration+clocks {
-		return fail(parse.NoFigures, "load (%v), prompt (%v) and generation (%v) took %v, and the whole request %v by the same clock", s.LoadDuration, s.PromptEvalDuration, s.EvalDuration, parts, s.TotalDuration)
+		return fail(measurement.NoFigures, "load (%v), prompt (%v) and generation (%v) took %v, and the whole request %v by the same clock", s.LoadDuration, s.PromptEvalDuration, s.EvalDuration, parts, s.TotalDuration)
 	}
 	if whole := max(s.TotalDuration, parts); s.Wall > 0 && whole > s.Wall+clocks && !otherClock(e.Loaded.Warmup) {
-		return fail(parse.NoFigures, "the server says that the request took %v, which by the wall clock took %v", whole, s.Wall)
+		return fail(measurement.NoFigures, "the server says that the request took %v, which by the wall clock took %v", whole, s.Wall)
 	}
 	return nil
 }

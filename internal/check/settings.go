@@ -3,22 +3,22 @@ package check
 import (
 	"golang.org/x/mod/semver"
 
-	"github.com/ollama-sweep/ollama-sweep/parse"
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
-// contextInForce compares the num_ctx that is in force with the one asked for.
+// effectiveContext compares the num_ctx that is in force with the one asked for.
 // Servers lower it to what the model was trained for. Before 0.15.5 they go on to
 // show what was asked for, so that the model's own figure has to tell.
-func contextInForce(e *Evidence) []Finding {
+func effectiveContext(e *Evidence) []Finding {
 	const remedy = "leave out the num_ctx above that"
-	shown, logged := e.Loaded.ContextLength, e.Loaded.InForce.NumCtx
+	shown, logged := e.Loaded.ContextLength, e.Loaded.Effective.NumCtx
 	switch {
 	case shown > 0 && shown != e.NumCtx:
-		return fail(parse.ContextClamped, "asked for num_ctx=%d, in force is %d (/api/ps); %s", e.NumCtx, shown, remedy)
+		return fail(measurement.ContextClamped, "asked for num_ctx=%d, in force is %d (/api/ps); %s", e.NumCtx, shown, remedy)
 	case logged > 0 && logged < e.NumCtx:
-		return fail(parse.ContextClamped, "asked for num_ctx=%d, in force is %d (the server's log); %s", e.NumCtx, logged, remedy)
+		return fail(measurement.ContextClamped, "asked for num_ctx=%d, in force is %d (the server's log); %s", e.NumCtx, logged, remedy)
 	case e.TrainedCtx > 0 && e.NumCtx > e.TrainedCtx && Before(e.Version, "0.15.5"):
-		return fail(parse.ContextClamped, "asked for num_ctx=%d, and the model was trained for %d, to which this server lowers it; %s", e.NumCtx, e.TrainedCtx, remedy)
+		return fail(measurement.ContextClamped, "asked for num_ctx=%d, and the model was trained for %d, to which this server lowers it; %s", e.NumCtx, e.TrainedCtx, remedy)
 	}
 	return nil
 }
@@ -33,17 +33,17 @@ func batchAsked(e *Evidence) []Finding {
 	if e.PromptTokens > 0 && e.NumBatch > e.PromptTokens {
 		found = warn("num_batch is above the prompt's %d tokens, so that one pass holds all of it: every such num_batch is a copy of the same cell; use a longer prompt or a smaller num_batch", e.PromptTokens)
 	}
-	logTells := e.Loaded.InForce.NumBatch > 0 || e.Log && e.Loaded.Warmup.PromptEvalCount == 0 // or will, once the cell is loaded
+	logTells := e.Loaded.Effective.NumBatch > 0 || e.Log && e.Loaded.Warmup.PromptEvalCount == 0 // or will, once the cell is loaded
 	if e.NumBatch > fixedPass && !Before(e.Version, "0.5.7") && Before(e.Version, "0.13.3") && !logTells {
 		found = append(found, warn("Ollama %s on the llama.cpp runner takes no more than %d tokens in a pass, so that every num_batch above is a copy of %d; update Ollama, or name the server's log with -server-log, which tells", e.Version, fixedPass, fixedPass)...)
 	}
 	return found
 }
 
-// batchInForce compares the num_batch that is in force, which only the server's
+// effectiveBatch compares the num_batch that is in force, which only the server's
 // log shows, with the one asked for.
-func batchInForce(e *Evidence) []Finding {
-	if got := e.Loaded.InForce.NumBatch; got > 0 && got < e.NumBatch {
+func effectiveBatch(e *Evidence) []Finding {
+	if got := e.Loaded.Effective.NumBatch; got > 0 && got < e.NumBatch {
 		return warn("asked for num_batch=%d, in force is %d (the server's log): a copy of the cell with that; leave it out", e.NumBatch, got)
 	}
 	return nil

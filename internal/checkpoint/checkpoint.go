@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
-	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
 // Checkpoint is a sweep as far as it has come: the only truth, of which every
@@ -39,27 +39,27 @@ type Result struct {
 	PromptEvalRate *float64  `json:"prompt_eval_rate"`
 	Timestamp      time.Time `json:"timestamp,omitzero"` // of the newest change
 
-	Error  *parse.Class `json:"error"`            // nil for a measured cell
-	Detail string       `json:"detail,omitempty"` // the server's own words
+	Error  *measurement.Class `json:"error"`            // nil for a measured cell
+	Detail string             `json:"detail,omitempty"` // the server's own words
 
-	Samples []parse.Sample `json:"samples,omitempty"`
+	Samples []measurement.Sample `json:"samples,omitempty"`
 	// SetAside are samples that don't count, since they were in doubt: those that were replaced, or
 	// that should have replaced others.
-	SetAside []parse.Sample `json:"set_aside,omitempty"`
+	SetAside []measurement.Sample `json:"set_aside,omitempty"`
 	// Warmup holds the first load's own short prompt, which is not a sample. Later
 	// loads, of other rounds or after an end in between, differ in nothing but time.
-	Warmup *parse.Sample `json:"warmup,omitempty"`
+	Warmup *measurement.Sample `json:"warmup,omitempty"`
 
 	ContextLength int   `json:"context_length,omitempty"` // tokens, as the server says
 	Size          int64 `json:"size,omitempty"`           // bytes of the loaded model
 	SizeVRAM      int64 `json:"size_vram,omitempty"`      // bytes of it in GPU memory
 	// Settings is SettingsVerified or SettingsAsked, empty where an older tool
 	// measured.
-	Settings string        `json:"settings,omitempty"`
-	InForce  parse.InForce `json:"in_force,omitzero"` // what the server's log says
-	Memory   *parse.Memory `json:"memory,omitempty"`  // the same of the load's memory
-	Retries  int           `json:"retries,omitempty"` // tries that failed for want of memory, or crashed
-	Warnings []string      `json:"warnings,omitempty"`
+	Settings  string                `json:"settings,omitempty"`
+	Effective measurement.Effective `json:"in_force,omitzero"` // what the server's log says
+	Memory    *measurement.Memory   `json:"memory,omitempty"`  // the same of the load's memory
+	Retries   int                   `json:"retries,omitempty"` // tries that failed for want of memory, or crashed
+	Warnings  []string              `json:"warnings,omitempty"`
 }
 
 // Purpose is why a cell was measured beside the plan.

@@ -13,14 +13,15 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 // Sample is one prompt of 1000 tokens at the rate.
-func sample(tokensPerSec float64) parse.Sample {
-	return parse.Sample{
+func sample(tokensPerSec float64) measurement.Sample {
+	return measurement.Sample{
 		PromptEvalCount:    1000,
 		PromptEvalDuration: time.Duration(1000 / tokensPerSec * float64(time.Second)),
 		EvalCount:          2,
@@ -32,8 +33,8 @@ func sample(tokensPerSec float64) parse.Sample {
 
 // wholeCheckpoint has one result of each kind.
 func wholeCheckpoint() *Checkpoint {
-	oom := parse.OutOfGPUMemory
-	crashed := parse.RunnerCrashed
+	oom := measurement.OutOfGPUMemory
+	crashed := measurement.RunnerCrashed
 	cp := &Checkpoint{
 		Version: Version,
 		Sweep: Header{
@@ -41,11 +42,11 @@ func wholeCheckpoint() *Checkpoint {
 			OllamaVersion: "0.10.1", GPU: []string{"A", "B"}, Driver: "550", NumCtx: []int{4096, 8192}, NumBatch: []int{128, 512}, Started: noon,
 		},
 		Results: []Result{
-			{NumCtx: 4096, NumBatch: 128, Timestamp: noon, Samples: []parse.Sample{sample(100), sample(300), sample(200)},
-				Warmup: &parse.Sample{PromptEvalCount: 50, PromptEvalDuration: time.Second, LoadDuration: 90 * time.Second}, ContextLength: 4096, Size: 10, SizeVRAM: 8,
-				Memory: &parse.Memory{Devices: []parse.DeviceMemory{{Name: "CUDA0", ModelMiB: 1.88, ContextMiB: 2, ComputeMiB: 0.66}, {Name: parse.Host, ComputeMiB: 0.01}}, GPULayers: 3, Layers: 3}},
+			{NumCtx: 4096, NumBatch: 128, Timestamp: noon, Samples: []measurement.Sample{sample(100), sample(300), sample(200)},
+				Warmup: &measurement.Sample{PromptEvalCount: 50, PromptEvalDuration: time.Second, LoadDuration: 90 * time.Second}, ContextLength: 4096, Size: 10, SizeVRAM: 8,
+				Memory: &measurement.Memory{Devices: []measurement.DeviceMemory{{Name: "CUDA0", ModelMiB: 1.88, ContextMiB: 2, ComputeMiB: 0.66}, {Name: measurement.Host, ComputeMiB: 0.01}}, GPULayers: 3, Layers: 3}},
 			{NumCtx: 4096, NumBatch: 512, Timestamp: noon, Error: &oom, Detail: "cudaMalloc failed: out of memory"},
-			{NumCtx: 8192, NumBatch: 128, Timestamp: noon, Error: &crashed, Samples: []parse.Sample{sample(100)}},
+			{NumCtx: 8192, NumBatch: 128, Timestamp: noon, Error: &crashed, Samples: []measurement.Sample{sample(100)}},
 		},
 	}
 	for i := range cp.Results {
@@ -195,7 +196,7 @@ func TestDecodeOlderTool(t *testing.T) {
 	require.Len(t, cp.Results, 5, "a cell measured again counts once")
 	assert.Equal(t, 78.8, *cp.Results[0].PromptEvalRate)
 	assert.Equal(t, 123456000, cp.Results[0].Timestamp.Nanosecond())
-	for i, want := range map[int]parse.Class{1: parse.OutOfGPUMemory, 2: parse.Timeout, 3: parse.ModelError} {
+	for i, want := range map[int]measurement.Class{1: measurement.OutOfGPUMemory, 2: measurement.Timeout, 3: measurement.ModelError} {
 		assert.Equal(t, want, *cp.Results[i].Error)
 	}
 	assert.Equal(t, "Failed to create model", cp.Results[3].Detail)

@@ -5,8 +5,8 @@ import (
 	"time"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 	"github.com/ollama-sweep/ollama-sweep/internal/strictjson"
-	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
 // decodeOlder reads the checkpoint of the Python tool that this project
@@ -46,7 +46,7 @@ func decodeOlder(data []byte) (*Checkpoint, error) {
 		case old.Error != nil && *old.Error != "":
 			r.Error, r.Detail = olderClass(*old.Error)
 		case old.PromptEvalRate == nil || *old.PromptEvalRate <= 0: // -1 stood for a failure
-			class := parse.NoFigures
+			class := measurement.NoFigures
 			r.Error, r.Detail = &class, "no prompt_eval_rate in the older tool's file"
 		default:
 			r.PromptEvalRate = old.PromptEvalRate
@@ -69,15 +69,15 @@ func decodeOlder(data []byte) (*Checkpoint, error) {
 }
 
 // olderClass keeps the words of an error that names no class of ours.
-func olderClass(text string) (*parse.Class, string) {
-	class := parse.Class(text)
+func olderClass(text string) (*measurement.Class, string) {
+	class := measurement.Class(text)
 	switch {
 	case class.OfCell():
 		return &class, ""
 	case text == "Timeout":
-		class = parse.Timeout
+		class = measurement.Timeout
 	default: // "Failed to create model", "Ollama error" and what else there may be
-		class = parse.ModelError
+		class = measurement.ModelError
 	}
 	return &class, text
 }

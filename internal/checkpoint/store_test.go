@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
@@ -203,7 +204,7 @@ func benchmarkPut(b *testing.B, cells int) {
 // benchmarked returns the result of the i-th cell.
 func benchmarked(i int) Result {
 	r := measured(1+i/100, 1+i%100, 4321.5)
-	r.Warmup = &parse.Sample{PromptEvalCount: 50, PromptEvalDuration: time.Second, LoadDuration: 90 * time.Second, TotalDuration: 91 * time.Second}
+	r.Warmup = &measurement.Sample{PromptEvalCount: 50, PromptEvalDuration: time.Second, LoadDuration: 90 * time.Second, TotalDuration: 91 * time.Second}
 	r.ContextLength, r.Size, r.SizeVRAM = 4096, 1<<34, 1<<34
 	return r
 }

@@ -17,9 +17,9 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/check"
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
-	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
 // Comparison is an old sweep held against a new one.
@@ -293,7 +293,7 @@ func (c *Comparison) tooFew() (cells, needed int) {
 }
 
 // classOf returns why a cell fails now.
-func (c *Comparison) classOf(cell cell.Key) parse.Class {
+func (c *Comparison) classOf(cell cell.Key) measurement.Class {
 	i := slices.IndexFunc(c.failed, func(r checkpoint.Result) bool { return r.Cell() == cell })
 	return *c.failed[i].Error
 }

@@ -17,11 +17,11 @@ import (
 
 	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 	"github.com/ollama-sweep/ollama-sweep/internal/report"
 	"github.com/ollama-sweep/ollama-sweep/internal/test/benchstat"
 	"github.com/ollama-sweep/ollama-sweep/internal/test/golden"
 	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
-	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
 // swept returns a sweep of num_ctx × num_batch with so many samples a cell, whose
@@ -33,7 +33,7 @@ func swept(seed uint64, ctx, batch []int, samples int, rate func(ctx, batch int)
 		for _, b := range batch {
 			r := checkpoint.Result{NumCtx: c, NumBatch: b}
 			for range samples {
-				r.Samples = append(r.Samples, parse.Sample{
+				r.Samples = append(r.Samples, measurement.Sample{
 					PromptEvalCount:    10_000,
 					PromptEvalDuration: time.Duration(10_000 / rate(c, b) / (1 + 0.005*rng.NormFloat64()) * float64(time.Second)),
 				})
@@ -48,7 +48,7 @@ func swept(seed uint64, ctx, batch []int, samples int, rate func(ctx, batch int)
 
 func plainRate(int, int) float64 { return 1000 }
 
-func fails(cp *checkpoint.Checkpoint, i int, class parse.Class) {
+func fails(cp *checkpoint.Checkpoint, i int, class measurement.Class) {
 	cp.Results[i] = checkpoint.Result{NumCtx: cp.Results[i].NumCtx, NumBatch: cp.Results[i].NumBatch, Error: &class}
 }
 
@@ -83,13 +83,13 @@ func cases(t *testing.T) map[string]*Comparison {
 		all[name] = c
 	}
 	old, new := updated()
-	fails(old, 0, parse.RunnerCrashed)
+	fails(old, 0, measurement.RunnerCrashed)
 	add("updated", old, new, 0.05)
 	add("no_limit", old, new, 0)
 	old, new = swept(3, []int{1024, 2048}, []int{128, 256}, 1, plainRate), swept(4, []int{1024, 2048}, []int{128, 256}, 1, plainRate)
 	add("one_sample", old, new, 0.05)
 	old, new = swept(5, []int{1024}, []int{128, 256}, 6, plainRate), swept(6, []int{1024}, []int{128, 256}, 6, plainRate)
-	fails(new, 1, parse.OutOfGPUMemory)
+	fails(new, 1, measurement.OutOfGPUMemory)
 	add("fails_now", old, new, 0.05)
 	return all
 }

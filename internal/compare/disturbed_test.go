@@ -10,13 +10,13 @@ import (
 
 	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
-	"github.com/ollama-sweep/ollama-sweep/parse"
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
 // busy has the machine seen to be busy in samples of a result, which were slowed by it.
 func busy(r *checkpoint.Result, samples ...int) {
 	for _, i := range samples {
-		r.Samples[i].CPU = &parse.CPUUse{Count: 2, Server: 0.9, Others: 1.1}
+		r.Samples[i].CPU = &measurement.CPUUse{Count: 2, Server: 0.9, Others: 1.1}
 		r.Samples[i].PromptEvalDuration = r.Samples[i].PromptEvalDuration * 2
 	}
 	r.SetRate()

@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 	"github.com/ollama-sweep/ollama-sweep/internal/shell"
-	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -24,7 +24,7 @@ const keptName = "kept-20260301-120000.000"
 func cell(ctx int, rates ...int) checkpoint.Result {
 	r := checkpoint.Result{NumCtx: ctx, NumBatch: 8, Timestamp: noon.Add(time.Duration(ctx) * time.Second)}
 	for _, rate := range rates {
-		r.Samples = append(r.Samples, parse.Sample{PromptEvalCount: 100, PromptEvalDuration: 100 * time.Second / time.Duration(rate)})
+		r.Samples = append(r.Samples, measurement.Sample{PromptEvalCount: 100, PromptEvalDuration: 100 * time.Second / time.Duration(rate)})
 	}
 	r.SetRate()
 	return r
@@ -32,7 +32,7 @@ func cell(ctx int, rates ...int) checkpoint.Result {
 
 // failure returns a failed cell with a long text.
 func failure(ctx int) checkpoint.Result {
-	class := parse.OutOfGPUMemory
+	class := measurement.OutOfGPUMemory
 	return checkpoint.Result{NumCtx: ctx, NumBatch: 8, Error: &class, Detail: strings.Repeat("out of memory ", 1000), Timestamp: noon}
 }
 

@@ -13,7 +13,7 @@ import (
 
 	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
-	"github.com/ollama-sweep/ollama-sweep/parse"
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
 // BenchmarkMerge merges the checkpoints of so many shards of so many cells each, whose
@@ -78,13 +78,13 @@ func manyShards(b *testing.B, shards, side int) string {
 // drawn is a cell as a real sweep has it, one prompt and a GPU's telemetry.
 func drawn(rng *rand.Rand, c cell.Key, at time.Time) checkpoint.Result {
 	d := func(ms float64) time.Duration { return time.Duration(ms * (1 + 0.01*rng.NormFloat64()) * 1e6) }
-	s := parse.Sample{
+	s := measurement.Sample{
 		PromptEvalCount: 7012, PromptEvalDuration: d(5680), EvalCount: 2, EvalDuration: d(40), LoadDuration: d(20), TotalDuration: d(5800), Wall: d(5810),
-		GPU: []parse.GPU{{TemperatureC: 61, SMClockMHz: 1755, PowerW: 412.5, MemoryMiB: 41210, Utilization: 100}},
+		GPU: []measurement.GPU{{TemperatureC: 61, SMClockMHz: 1755, PowerW: 412.5, MemoryMiB: 41210, Utilization: 100}},
 	}
 	warmup := s
 	r := checkpoint.Result{
-		NumCtx: c.Ctx, NumBatch: c.Batch, Timestamp: at, Samples: []parse.Sample{s}, Warmup: &warmup,
+		NumCtx: c.Ctx, NumBatch: c.Batch, Timestamp: at, Samples: []measurement.Sample{s}, Warmup: &warmup,
 		ContextLength: c.Ctx, Size: 40e9, SizeVRAM: 40e9, Settings: checkpoint.SettingsVerified,
 	}
 	r.SetRate()

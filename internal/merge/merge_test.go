@@ -14,6 +14,7 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/config"
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
@@ -35,13 +36,13 @@ func header(shard cell.Shard) checkpoint.Header {
 func result(c cell.Key, at time.Time, rates ...float64) checkpoint.Result {
 	r := checkpoint.Result{NumCtx: c.Ctx, NumBatch: c.Batch, Timestamp: at, ContextLength: c.Ctx, Settings: checkpoint.SettingsVerified}
 	for _, rate := range rates {
-		r.Samples = append(r.Samples, parse.Sample{PromptEvalCount: 500, PromptEvalDuration: time.Duration(500 / rate * float64(time.Second))})
+		r.Samples = append(r.Samples, measurement.Sample{PromptEvalCount: 500, PromptEvalDuration: time.Duration(500 / rate * float64(time.Second))})
 	}
 	r.SetRate()
 	return r
 }
 
-func failed(c cell.Key, at time.Time, class parse.Class) checkpoint.Result {
+func failed(c cell.Key, at time.Time, class measurement.Class) checkpoint.Result {
 	return checkpoint.Result{NumCtx: c.Ctx, NumBatch: c.Batch, Timestamp: at, Error: &class}
 }
 
@@ -216,21 +217,21 @@ func TestMergePools(t *testing.T) {
 	}
 	a := &checkpoint.Checkpoint{Version: checkpoint.Version, Sweep: header(cell.Shard{})}
 	a.Results = []checkpoint.Result{
-		result(c[0], noon, 1000, 1010), failed(c[1], noon, parse.OutOfGPUMemory), result(c[2], noon, 1000), result(c[3], noon, 1000),
-		result(c[4], noon, steady(1000)...), failed(c[5], noon, parse.OutOfGPUMemory), result(c[6], noon, 1000),
+		result(c[0], noon, 1000, 1010), failed(c[1], noon, measurement.OutOfGPUMemory), result(c[2], noon, 1000), result(c[3], noon, 1000),
+		result(c[4], noon, steady(1000)...), failed(c[5], noon, measurement.OutOfGPUMemory), result(c[6], noon, 1000),
 	}
 	a.Results[6].Size, a.Results[6].SizeVRAM = 100, 100
 	b := &checkpoint.Checkpoint{Version: checkpoint.Version, Sweep: header(cell.Shard{})}
 	later := noon.Add(time.Hour)
 	b.Results = []checkpoint.Result{
-		result(c[0], later, 1020, 1010), result(c[1], later, 1100), failed(c[2], later, parse.RunnerCrashed), result(c[3], later, 1001),
-		result(c[4], later, steady(1200)...), failed(c[5], later, parse.Timeout), result(c[6], later, 1001),
+		result(c[0], later, 1020, 1010), result(c[1], later, 1100), failed(c[2], later, measurement.RunnerCrashed), result(c[3], later, 1001),
+		result(c[4], later, steady(1200)...), failed(c[5], later, measurement.Timeout), result(c[6], later, 1001),
 	}
 	b.Results[3].Samples[0].PromptEvalCount = 501
 	b.Results[3].SetRate()
 	b.Results[3].Settings = checkpoint.SettingsAsked
 	b.Results[6].Size, b.Results[6].SizeVRAM = 100, 60
-	b.Results[6].Memory = &parse.Memory{GPULayers: 20, Layers: 33}
+	b.Results[6].Memory = &measurement.Memory{GPULayers: 20, Layers: 33}
 	dir := save(t, map[string]*checkpoint.Checkpoint{"a": a, "b": b})
 	m, err := Merge([]string{dir + "/a", dir + "/b"})
 	require.NoError(t, err)

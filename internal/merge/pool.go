@@ -6,15 +6,15 @@ import (
 	"slices"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
-	"github.com/ollama-sweep/ollama-sweep/parse"
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
 // withoutCopies returns the samples that are not among those that stand: two
 // measurements have no nanosecond in common in all of their durations.
-func withoutCopies(have, samples []parse.Sample) []parse.Sample {
-	var fresh []parse.Sample
+func withoutCopies(have, samples []measurement.Sample) []measurement.Sample {
+	var fresh []measurement.Sample
 	for _, s := range samples {
-		if !slices.ContainsFunc(have, func(other parse.Sample) bool { return reflect.DeepEqual(s, other) }) {
+		if !slices.ContainsFunc(have, func(other measurement.Sample) bool { return reflect.DeepEqual(s, other) }) {
 			fresh = append(fresh, s)
 		}
 	}
@@ -24,7 +24,7 @@ func withoutCopies(have, samples []parse.Sample) []parse.Sample {
 // setAside takes what either part has set aside from the samples of both, and returns those of r
 // that are left and that have lacks. A part that was copied before its machine was quiet again has
 // such samples among those that count.
-func setAside(have, r *checkpoint.Result) (fresh []parse.Sample) {
+func setAside(have, r *checkpoint.Result) (fresh []measurement.Sample) {
 	fresh = withoutCopies(slices.Concat(have.Samples, have.SetAside), r.Samples)
 	have.Samples = withoutCopies(r.SetAside, have.Samples)
 	have.SetAside = append(slices.Clip(have.SetAside), withoutCopies(have.SetAside, r.SetAside)...)
@@ -33,7 +33,7 @@ func setAside(have, r *checkpoint.Result) (fresh []parse.Sample) {
 
 // join adds the fresh samples of r, another part's result of the cell, to have. A
 // cell that failed in one of the parts is a failed one: it is none to recommend.
-func join(have *checkpoint.Result, r *checkpoint.Result, fresh []parse.Sample) {
+func join(have *checkpoint.Result, r *checkpoint.Result, fresh []measurement.Sample) {
 	have.Samples = append(slices.Clip(have.Samples), fresh...)
 	if have.Error == nil {
 		have.Error, have.Detail = r.Error, r.Detail
@@ -83,7 +83,7 @@ func contradiction(fromA string, a *checkpoint.Result, fromB string, b *checkpoi
 		a, b int
 	}{
 		{"context length", a.ContextLength, b.ContextLength},
-		{"num_batch in force", a.InForce.NumBatch, b.InForce.NumBatch},
+		{"num_batch in force", a.Effective.NumBatch, b.Effective.NumBatch},
 		{"count of the prompt's tokens", tokens(a), tokens(b)},
 	} {
 		if f.a != f.b && f.a != 0 && f.b != 0 {

@@ -8,8 +8,8 @@ import (
 
 	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 	"github.com/ollama-sweep/ollama-sweep/internal/memory"
-	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
 // withLog is a measured cell of whose load the log says what the model's estimate is, with
@@ -18,7 +18,7 @@ func withLog(m *memory.Model, c cell.Key, s memory.Settings, larger float64) che
 	const mib = 1 << 20
 	need := m.Of(c.Ctx, c.Batch, s)
 	r := measured(c.Ctx, c.Batch, need.Total(), need.Total())
-	r.Memory = &parse.Memory{GPULayers: 33, Layers: 33, Devices: []parse.DeviceMemory{
+	r.Memory = &measurement.Memory{GPULayers: 33, Layers: 33, Devices: []measurement.DeviceMemory{
 		{Name: "CUDA0", ModelMiB: float64(need.Weights) / mib, ContextMiB: float64(need.KV) / mib, ComputeMiB: larger * float64(need.Compute) / mib},
 	}}
 	return r

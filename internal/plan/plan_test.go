@@ -13,12 +13,12 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/config"
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 	"github.com/ollama-sweep/ollama-sweep/internal/memory"
 	"github.com/ollama-sweep/ollama-sweep/internal/search"
 	"github.com/ollama-sweep/ollama-sweep/internal/simulate"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 	"github.com/ollama-sweep/ollama-sweep/internal/test/golden"
-	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
 var noon = time.Date(2026, 2, 3, 12, 0, 0, 0, time.UTC)
@@ -41,13 +41,13 @@ func configOf(ctx, batch []int) config.Config {
 
 func measured(ctx, batch int, size, vram int64) checkpoint.Result {
 	rate := 1000.0
-	s := parse.Sample{PromptEvalCount: 1000, PromptEvalDuration: time.Second, Wall: 38 * time.Second}
-	return checkpoint.Result{NumCtx: ctx, NumBatch: batch, PromptEvalRate: &rate, Samples: []parse.Sample{s}, Warmup: &parse.Sample{Wall: 90 * time.Second}, Size: size, SizeVRAM: vram}
+	s := measurement.Sample{PromptEvalCount: 1000, PromptEvalDuration: time.Second, Wall: 38 * time.Second}
+	return checkpoint.Result{NumCtx: ctx, NumBatch: batch, PromptEvalRate: &rate, Samples: []measurement.Sample{s}, Warmup: &measurement.Sample{Wall: 90 * time.Second}, Size: size, SizeVRAM: vram}
 }
 
 // midway is a plan in the middle of a sweep: measured, spilled, failed.
 func midway() Input {
-	class := parse.OutOfGPUMemory
+	class := measurement.OutOfGPUMemory
 	cp := &checkpoint.Checkpoint{Results: []checkpoint.Result{
 		measured(8192, 512, 7_000_000_000, 7_000_000_000),
 		measured(65536, 512, 16_000_000_000, 15_000_000_000),
@@ -261,7 +261,7 @@ func repeated(c cell.Key, scatter float64) checkpoint.Result {
 	r.Samples = nil
 	for _, by := range []float64{1 - scatter, 1, 1 + scatter} {
 		took := by * (0.1 + 3/float64(c.Batch)) * float64(time.Second)
-		r.Samples = append(r.Samples, parse.Sample{PromptEvalCount: 1000, PromptEvalDuration: time.Duration(took)})
+		r.Samples = append(r.Samples, measurement.Sample{PromptEvalCount: 1000, PromptEvalDuration: time.Duration(took)})
 	}
 	return r
 }
@@ -318,7 +318,7 @@ func TestSearchUnderWay(t *testing.T) {
 		assert.LessOrEqual(t, c.Most, len(p.Cells)-len(p.known), "no cell is loaded twice")
 		r := measured(choice.Cells[0].Ctx, choice.Cells[0].Batch, 0, 0)
 		rate := s.Rates[choice.Cells[0]]
-		r.PromptEvalRate, r.Samples = &rate, []parse.Sample{{PromptEvalCount: 1000, PromptEvalDuration: time.Duration(1000 / rate * float64(time.Second))}}
+		r.PromptEvalRate, r.Samples = &rate, []measurement.Sample{{PromptEvalCount: 1000, PromptEvalDuration: time.Duration(1000 / rate * float64(time.Second))}}
 		in.Checkpoint.Results = append(in.Checkpoint.Results, r)
 	}
 	assert.Positive(t, bases[Simulated])

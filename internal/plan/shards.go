@@ -15,8 +15,8 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/config"
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
-	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
 // What our own work on a checkpoint takes, in nanoseconds for each byte of its JSON, on
@@ -209,7 +209,7 @@ func place(c cell.Key) [2]float64 {
 // more is known than for how long it may be waited for, or that a load was tried.
 func (g *game) taken(r *checkpoint.Result) *took {
 	switch {
-	case r.Failed() && *r.Error == parse.Timeout:
+	case r.Failed() && *r.Error == measurement.Timeout:
 		return &took{failed: g.cfg.CellTimeout}
 	case r.Failed():
 		return &took{failed: time.Duration(1+r.Retries) * g.pace.Load}

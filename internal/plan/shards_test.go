@@ -16,9 +16,9 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/config"
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 	"github.com/ollama-sweep/ollama-sweep/internal/test/golden"
-	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
 // steps returns n values from first on.
@@ -187,7 +187,7 @@ func TestRoundsLoadAnewForEachSample(t *testing.T) {
 // TestFailuresTakeTheirTime: cells fail where the nearest did, and take as long as that
 // is known.
 func TestFailuresTakeTheirTime(t *testing.T) {
-	timeout, memory := parse.Timeout, parse.OutOfGPUMemory
+	timeout, memory := measurement.Timeout, measurement.OutOfGPUMemory
 	in := alike(1, 4)
 	in.Config.CellTimeout = 5 * time.Minute
 	in.Checkpoint.Results[2] = checkpoint.Result{NumCtx: 8192, NumBatch: 384, Error: &timeout}
@@ -271,7 +271,7 @@ func TestScaleTables(t *testing.T) {
 						sample := &r.Samples[0]
 						sample.EvalCount, sample.EvalDuration, sample.LoadDuration, sample.TotalDuration = 2, around(time.Second), around(time.Second), sample.Wall
 						for i := range pace.gpus {
-							sample.GPU = append(sample.GPU, parse.GPU{Index: i, TemperatureC: 61, SMClockMHz: 1755, PowerW: 412.5, MemoryMiB: 41210, Utilization: 100})
+							sample.GPU = append(sample.GPU, measurement.GPU{Index: i, TemperatureC: 61, SMClockMHz: 1755, PowerW: 412.5, MemoryMiB: 41210, Utilization: 100})
 						}
 						warm := *sample
 						warm.Wall = r.Warmup.Wall

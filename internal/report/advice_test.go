@@ -13,9 +13,9 @@ import (
 
 	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 	"github.com/ollama-sweep/ollama-sweep/internal/test/golden"
-	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
 // orNothing writes a line where there is nothing to write.
@@ -108,7 +108,7 @@ func advised4(batches []int, rates ...float64) *checkpoint.Checkpoint {
 			scatter := 0.001 * float64((i+j)%2)
 			r := add(cp, ctx, batch, rates[j]*(1+scatter))
 			r.Samples[0].Wall = time.Second
-			r.Warmup = &parse.Sample{Wall: 2 * time.Second}
+			r.Warmup = &measurement.Sample{Wall: 2 * time.Second}
 		}
 	}
 	return cp
@@ -129,7 +129,7 @@ func TestAdviceInWords(t *testing.T) {
 	failing := planned([]int{1024, 2048}, []int{128, 256})
 	add(failing, 1024, 128, 1000)
 	for _, c := range failing.Plan()[1:] {
-		addFailed(failing, c.Ctx, c.Batch, parse.NoFigures)
+		addFailed(failing, c.Ctx, c.Batch, measurement.NoFigures)
 	}
 	thirtieth := planned(steps(1024, 1024, 10), steps(64, 64, 6))
 	add(thirtieth, 1024, 64, 1000)
@@ -139,7 +139,7 @@ func TestAdviceInWords(t *testing.T) {
 	add(two, 512, 128, 1000).Samples[0].Wall = time.Second
 	add(two, 512, 256, 1040).Samples[0].Wall = time.Second
 	memory := advised4([]int{128, 512}, 1000, 1250)
-	class := parse.OutOfGPUMemory
+	class := measurement.OutOfGPUMemory
 	memory.Results[7].Error, memory.Results[7].PromptEvalRate, memory.Results[7].Samples = &class, nil, nil
 	for _, tt := range []struct {
 		name      string
@@ -193,12 +193,12 @@ func TestAdviceInWords(t *testing.T) {
 
 func TestNothingWorks(t *testing.T) {
 	cp := planned([]int{8192, 16384}, []int{128})
-	addFailed(cp, 8192, 128, parse.OutOfGPUMemory)
+	addFailed(cp, 8192, 128, measurement.OutOfGPUMemory)
 	var b strings.Builder
 	require.NoError(t, Print(&b, cp, Options{}))
 	assert.Contains(t, b.String(), "Advice: no cell works so far: try a num_ctx below 8192\n")
 	cp = planned([]int{8192, 16384}, []int{128})
-	addFailed(cp, 8192, 128, parse.ModelError)
+	addFailed(cp, 8192, 128, measurement.ModelError)
 	b.Reset()
 	require.NoError(t, ownPage(&b, cp))
 	assert.Contains(t, b.String(), "<p>no cell works so far, and not for want of memory: what the server says of each tells more</p>")

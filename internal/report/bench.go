@@ -13,7 +13,7 @@ import (
 	"gonum.org/v1/gonum/floats/scalar"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
-	"github.com/ollama-sweep/ollama-sweep/parse"
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
 // BenchWriter writes samples as lines of the Go benchmark format, which
@@ -61,7 +61,7 @@ func NewBenchWriter(w io.Writer, h checkpoint.Header) *BenchWriter {
 
 // Sample writes the line of one sample of r. It writes nothing for a failed
 // cell, nor for a sample without a rate.
-func (b *BenchWriter) Sample(r *checkpoint.Result, s parse.Sample) error {
+func (b *BenchWriter) Sample(r *checkpoint.Result, s measurement.Sample) error {
 	rate, ok := s.PromptEvalRate()
 	if !ok || r.Failed() {
 		return nil

@@ -16,8 +16,8 @@ import (
 	"golang.org/x/perf/benchfmt"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 	"github.com/ollama-sweep/ollama-sweep/internal/test/benchstat"
-	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
 // readBench reads benchmark text with the format's own reader.
@@ -129,7 +129,7 @@ func TestBenchWriterStreams(t *testing.T) {
 		}
 	}
 	assert.Equal(t, whole.String(), streamed.String())
-	require.NoError(t, b.Sample(&cp.Results[0], parse.Sample{PromptEvalCount: 5}))
+	require.NoError(t, b.Sample(&cp.Results[0], measurement.Sample{PromptEvalCount: 5}))
 	assert.Equal(t, whole.String(), streamed.String(), "a sample without a duration has no rate")
 }
 
@@ -185,7 +185,7 @@ func TestBenchstatCompares(t *testing.T) {
 }
 
 func TestRatesOfSamplesAreFinite(t *testing.T) {
-	s := parse.Sample{PromptEvalCount: 1, PromptEvalDuration: time.Nanosecond}
+	s := measurement.Sample{PromptEvalCount: 1, PromptEvalDuration: time.Nanosecond}
 	rate, ok := s.PromptEvalRate()
 	require.True(t, ok)
 	assert.False(t, math.IsInf(rate, 0))

@@ -8,7 +8,7 @@ import (
 
 	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
-	"github.com/ollama-sweep/ollama-sweep/parse"
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
 // BenchLog keeps the file of benchmark lines up to date while a sweep runs.
@@ -58,7 +58,7 @@ func (b *BenchLog) renew() error {
 // brought up to date instead where another process has put its own file in this one's
 // place, as making the reports does, where the last line could not be added, and where the
 // sample is the first of a cell that is measured again.
-func (b *BenchLog) Sample(r *checkpoint.Result, s parse.Sample) error {
+func (b *BenchLog) Sample(r *checkpoint.Result, s measurement.Sample) error {
 	if replaced := len(r.Samples) == 1 && b.has[r.Cell()]; replaced || !b.current() {
 		return b.renew()
 	}

@@ -11,17 +11,17 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 	"github.com/ollama-sweep/ollama-sweep/internal/outdir"
-	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
 func TestBenchLogFollowsTheCheckpoint(t *testing.T) {
 	dir := t.TempDir()
 	cp := &checkpoint.Checkpoint{Sweep: checkpoint.Header{Model: "m"}}
-	add := func(batch int) (*checkpoint.Result, parse.Sample) {
+	add := func(batch int) (*checkpoint.Result, measurement.Sample) {
 		rate := 1000.0
-		s := parse.Sample{PromptEvalCount: 1000, PromptEvalDuration: time.Second}
-		cp.Results = append(cp.Results, checkpoint.Result{NumCtx: 4096, NumBatch: batch, PromptEvalRate: &rate, Samples: []parse.Sample{s}})
+		s := measurement.Sample{PromptEvalCount: 1000, PromptEvalDuration: time.Second}
+		cp.Results = append(cp.Results, checkpoint.Result{NumCtx: 4096, NumBatch: batch, PromptEvalRate: &rate, Samples: []measurement.Sample{s}})
 		return &cp.Results[len(cp.Results)-1], s
 	}
 	requireCurrent := func() {
@@ -49,7 +49,7 @@ func TestBenchLogFollowsTheCheckpoint(t *testing.T) {
 	rate := 2000.0
 	again := &cp.Results[1]
 	again.PromptEvalRate = &rate
-	again.Samples = []parse.Sample{{PromptEvalCount: 1000, PromptEvalDuration: time.Second / 2}}
+	again.Samples = []measurement.Sample{{PromptEvalCount: 1000, PromptEvalDuration: time.Second / 2}}
 	require.NoError(t, b.Sample(again, again.Samples[0]))
 	requireCurrent() // without the sample that is replaced
 	require.NoError(t, b.Close())
@@ -72,12 +72,12 @@ func TestBenchLogInTheWay(t *testing.T) {
 	require.NoError(t, os.Remove(path))
 	require.NoError(t, os.Mkdir(path, 0o755))
 	rate := 1000.0
-	s := parse.Sample{PromptEvalCount: 1000, PromptEvalDuration: time.Second}
+	s := measurement.Sample{PromptEvalCount: 1000, PromptEvalDuration: time.Second}
 	for batch := range 3 {
 		if batch == 2 {
 			require.NoError(t, os.Remove(path))
 		}
-		cp.Results = append(cp.Results, checkpoint.Result{NumCtx: 4096, NumBatch: batch + 1, PromptEvalRate: &rate, Samples: []parse.Sample{s}})
+		cp.Results = append(cp.Results, checkpoint.Result{NumCtx: 4096, NumBatch: batch + 1, PromptEvalRate: &rate, Samples: []measurement.Sample{s}})
 		err := b.Sample(&cp.Results[batch], s)
 		if batch < 2 {
 			require.ErrorContains(t, err, "what is there was not made by this program (a folder)")

@@ -21,7 +21,7 @@ import (
 
 	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
-	"github.com/ollama-sweep/ollama-sweep/parse"
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
 // browser is a page in a headless Chromium.
@@ -180,7 +180,7 @@ func TestPagesInABrowser(t *testing.T) {
 	add(column, 512, 128, 1250)
 	allFailed := planned([]int{512, 1024}, []int{128, 256})
 	for _, c := range allFailed.Plan() {
-		addFailed(allFailed, c.Ctx, c.Batch, parse.OutOfGPUMemory)
+		addFailed(allFailed, c.Ctx, c.Batch, measurement.OutOfGPUMemory)
 	}
 	for name, cp := range map[string]*checkpoint.Checkpoint{
 		"in its middle": mixed(), "an older tool": olderTool(t), "all that can be known": decided(), "a search": searched(), "pruned": prunedSweep(),
@@ -208,7 +208,7 @@ func manyCells(columns, rows int) *checkpoint.Checkpoint {
 	cp := planned(steps(16384, 2048, columns), steps(128, 128, rows))
 	for i, c := range cp.Plan() {
 		if i%97 == 13 {
-			addFailed(cp, c.Ctx, c.Batch, parse.OutOfGPUMemory)
+			addFailed(cp, c.Ctx, c.Batch, measurement.OutOfGPUMemory)
 			continue
 		}
 		rate := float64(1000 + i%50)
@@ -246,7 +246,7 @@ func TestPageHoverAndKeys(t *testing.T) {
 // neither the cell nor more than a part of the screen, and can be closed.
 func TestPageOnAPhone(t *testing.T) {
 	cp := manyCells(12, 10)
-	class := parse.OutOfGPUMemory
+	class := measurement.OutOfGPUMemory
 	*cp.Result(cell.Key{Ctx: 18432, Batch: 128}) = checkpoint.Result{NumCtx: 18432, NumBatch: 128, Error: &class, Detail: strings.Repeat("the server's own words ", 60)}
 	b, file := openPage(t, cp, phone)
 	panel := func(property string) float64 {

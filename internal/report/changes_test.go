@@ -11,11 +11,11 @@ import (
 
 	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
-	"github.com/ollama-sweep/ollama-sweep/parse"
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
 func TestWriteChanges(t *testing.T) {
-	class := parse.OutOfGPUMemory
+	class := measurement.OutOfGPUMemory
 	c := Changes{
 		Title: "old → new", Text: "4 compared", NumCtx: []int{512, 1024}, NumBatch: []int{64, 128, 256},
 		Ratio:  map[cell.Key]float64{{Ctx: 512, Batch: 64}: -0.1, {Ctx: 512, Batch: 128}: 0, {Ctx: 1024, Batch: 64}: 0.1, {Ctx: 1024, Batch: 128}: 0.02},

@@ -9,7 +9,7 @@ import (
 
 	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
-	"github.com/ollama-sweep/ollama-sweep/parse"
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
 // disturbed is a sweep in which the machine was busy in two cells, of which one was measured again,
@@ -21,13 +21,13 @@ func disturbed() *checkpoint.Checkpoint {
 			add(cp, ctx, cp.Sweep.NumBatch[i], rate+float64(ctx)/1000)
 		}
 	}
-	slowed := func(r *checkpoint.Result, share float64) parse.Sample {
+	slowed := func(r *checkpoint.Result, share float64) measurement.Sample {
 		s := r.Samples[0]
 		s.PromptEvalDuration = s.PromptEvalDuration * 3
-		s.CPU = &parse.CPUUse{Count: 4, Server: 4 - 4*share, Others: 4 * share}
+		s.CPU = &measurement.CPUUse{Count: 4, Server: 4 - 4*share, Others: 4 * share}
 		return s
 	}
-	cp.Results[1].SetAside = []parse.Sample{slowed(&cp.Results[1], 0.25)}
+	cp.Results[1].SetAside = []measurement.Sample{slowed(&cp.Results[1], 0.25)}
 	cp.Results[5].Samples[0] = slowed(&cp.Results[5], 0.6)
 	cp.Results[5].SetRate()
 	cp.Results[6].Samples[0].PromptEvalDuration *= 40

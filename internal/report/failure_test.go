@@ -8,14 +8,14 @@ import (
 	"github.com/stretchr/testify/assert"
 	"gonum.org/v1/plot/vg"
 
-	"github.com/ollama-sweep/ollama-sweep/parse"
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
 func TestFailureFitsItsCell(t *testing.T) {
 	cells := []vg.Point{{X: 310, Y: 70}, {X: 54, Y: 20}, {X: 50, Y: 18}, {X: 45, Y: 300}}
-	for _, class := range []parse.Class{
-		parse.OutOfGPUMemory, parse.ResourceAllocation, parse.OutOfSystemMemory, parse.Timeout, parse.NoFigures,
-		parse.RunnerCrashed, parse.PromptTruncated, parse.ContextClamped, parse.ModelError,
+	for _, class := range []measurement.Class{
+		measurement.OutOfGPUMemory, measurement.ResourceAllocation, measurement.OutOfSystemMemory, measurement.Timeout, measurement.NoFigures,
+		measurement.RunnerCrashed, measurement.PromptTruncated, measurement.ContextClamped, measurement.ModelError,
 	} {
 		for _, cell := range cells {
 			t.Run(fmt.Sprintf("%s/%.0fx%.0f", class, cell.X, cell.Y), func(t *testing.T) {

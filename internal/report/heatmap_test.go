@@ -15,7 +15,7 @@ import (
 
 	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
-	"github.com/ollama-sweep/ollama-sweep/parse"
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
 // full returns a sweep of so many columns and rows, all measured.
@@ -88,7 +88,7 @@ func TestHeatmapSize(t *testing.T) {
 func TestHeatmapOfAnyShape(t *testing.T) {
 	failures := planned(steps(8192, 1, 3), steps(32, 1, 5))
 	for _, c := range failures.Plan() {
-		addFailed(failures, c.Ctx, c.Batch, parse.ResourceAllocation)
+		addFailed(failures, c.Ctx, c.Batch, measurement.ResourceAllocation)
 	}
 	equal := planned([]int{1024, 2048}, []int{128})
 	add(equal, 1024, 128, 1000)
@@ -102,7 +102,7 @@ func TestHeatmapOfAnyShape(t *testing.T) {
 		*fast.Results[i].PromptEvalRate *= 1e6
 	}
 	oddName := full(40, 16)
-	addFailed(oddName, 9000, 128, parse.Class(strings.Repeat("unheard-of ", 40)))
+	addFailed(oddName, 9000, 128, measurement.Class(strings.Repeat("unheard-of ", 40)))
 	for name, cp := range map[string]*checkpoint.Checkpoint{
 		"older tool": olderTool(t), "one cell": full(1, 1), "one column": full(1, 40), "one row": full(60, 1),
 		"wide": wide(), "tall": full(5, 60), "all failed": failures, "all equal": equal,

@@ -12,6 +12,7 @@ import (
 
 	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
@@ -51,7 +52,7 @@ func hostile() *checkpoint.Checkpoint {
 	cp := planned([]int{512, 1024}, []int{128, 256})
 	cp.Sweep.Model, cp.Sweep.GPU, cp.Sweep.Warnings = text, []string{text}, []string{text}
 	add(cp, 512, 128, 1000).Warnings = []string{text}
-	addFailed(cp, 512, 256, parse.Class(text))
+	addFailed(cp, 512, 256, measurement.Class(text))
 	cp.Results[1].Detail = text
 	return cp
 }
@@ -74,16 +75,16 @@ func TestCellText(t *testing.T) {
 	cp := decided()
 	cp.Sweep.GPU = []string{"NVIDIA A"}
 	r := cp.Result(cell.Key{Ctx: 8192, Batch: 256})
-	r.Warmup = &parse.Sample{LoadDuration: 91_234_567_890, Unfinished: 1}
+	r.Warmup = &measurement.Sample{LoadDuration: 91_234_567_890, Unfinished: 1}
 	four := 4
 	r.Samples[0].PromptCached, r.Samples[0].PromptEvaluated, r.Samples[1].Unfinished = &four, r.Samples[0].PromptEvalCount, 2
 	r.Size, r.SizeVRAM, r.Settings, r.Retries = 20_000_000_000, 18_000_000_000, checkpoint.SettingsVerified, 1
-	r.Memory = &parse.Memory{GPULayers: 29, Layers: 33, Devices: []parse.DeviceMemory{{Name: "CUDA0", ModelMiB: 15000, ContextMiB: 2048, ComputeMiB: 300}, {Name: parse.Host, ModelMiB: 1900}}}
+	r.Memory = &measurement.Memory{GPULayers: 29, Layers: 33, Devices: []measurement.DeviceMemory{{Name: "CUDA0", ModelMiB: 15000, ContextMiB: 2048, ComputeMiB: 300}, {Name: measurement.Host, ModelMiB: 1900}}}
 	r.Timestamp = time.Date(2026, 2, 3, 4, 5, 6, 0, time.UTC)
 	r.Warnings = []string{"spill: 18.0 of 20.0 GB"}
 	last := &r.Samples[len(r.Samples)-1]
 	last.EvalCount, last.EvalDuration = 2, 50*time.Millisecond
-	last.GPU = []parse.GPU{{Index: 1, TemperatureC: 65, SMClockMHz: 1980, PowerW: 312.4, MemoryMiB: 70123, Utilization: 98, Throttle: []string{"SW power cap"}}}
+	last.GPU = []measurement.GPU{{Index: 1, TemperatureC: 65, SMClockMHz: 1980, PowerW: 312.4, MemoryMiB: 70123, Utilization: 98, Throttle: []string{"SW power cap"}}}
 	last.Others = []string{"other:7b"}
 	assert.Equal(t, []string{
 		"num_ctx=8192, num_batch=256: best, recommended",

@@ -9,8 +9,8 @@ import (
 
 	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
-	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
 // pageMetric is a figure that the page's heatmap can show.
@@ -192,7 +192,7 @@ func figureLines(r *checkpoint.Result) []string {
 }
 
 // memoryLines says what the server's log says of a load's memory, a line for each device.
-func memoryLines(m *parse.Memory) []string {
+func memoryLines(m *measurement.Memory) []string {
 	var lines []string
 	for _, d := range m.Devices {
 		lines = append(lines, fmt.Sprintf("memory of %s: model %s, context %s, compute %s", OneLine(d.Name), mibText(d.ModelMiB), mibText(d.ContextMiB), mibText(d.ComputeMiB)))
@@ -222,7 +222,7 @@ func ratesText(rates []float64) string {
 
 // gpuText says how a GPU was while the newest sample was taken, as far as its
 // driver told.
-func gpuText(g parse.GPU) string {
+func gpuText(g measurement.GPU) string {
 	var known []string
 	for _, f := range []struct {
 		value float64

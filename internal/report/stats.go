@@ -11,9 +11,9 @@ import (
 
 	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
-	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
 // Stats counts a sweep's cells and sums up their rates.
@@ -56,7 +56,7 @@ type Stats struct {
 
 // ClassCount says how many cells failed in the same way.
 type ClassCount struct {
-	Class parse.Class
+	Class measurement.Class
 	Cells int
 }
 
@@ -64,7 +64,7 @@ type ClassCount struct {
 func (g *grid) stats() Stats {
 	var s Stats
 	var rates []float64
-	classes := make(map[parse.Class]int)
+	classes := make(map[measurement.Class]int)
 	s.OneSample = true
 	for _, ctx := range g.ctx {
 		for _, batch := range g.batch {

@@ -8,7 +8,7 @@ import (
 
 	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
-	"github.com/ollama-sweep/ollama-sweep/parse"
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
 func TestStats(t *testing.T) {
@@ -19,7 +19,7 @@ func TestStats(t *testing.T) {
 	assert.Equal(t, 2, s.Missing)
 	assert.Equal(t, 2, s.LeftOut)
 	assert.Equal(t, []ClassCount{
-		{parse.OutOfGPUMemory, 2}, {parse.ResourceAllocation, 1}, {parse.RunnerCrashed, 1},
+		{measurement.OutOfGPUMemory, 2}, {measurement.ResourceAllocation, 1}, {measurement.RunnerCrashed, 1},
 	}, s.Failures)
 	assert.Equal(t, 2000.0, s.Max)
 	assert.Equal(t, 1000.0, s.Min)

@@ -8,14 +8,14 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/ollama-sweep/ollama-sweep/parse"
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
 func TestWriteTable(t *testing.T) { goldens(t, ".csv", WriteTable) }
 
 func TestWriteTableWithOddNames(t *testing.T) {
 	cp := planned([]int{1024}, []int{128})
-	addFailed(cp, 1024, 128, parse.Class("lost, with \"words\"\nand lines"))
+	addFailed(cp, 1024, 128, measurement.Class("lost, with \"words\"\nand lines"))
 	var b strings.Builder
 	require.NoError(t, WriteTable(&b, cp))
 	rows, err := csv.NewReader(strings.NewReader(b.String())).ReadAll()

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/perf/benchfmt"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
-	"github.com/ollama-sweep/ollama-sweep/parse"
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
 // wide is a full grid of 47 × 17 cells, some of them failed, one in a way that
@@ -21,9 +21,9 @@ func wide() *checkpoint.Checkpoint {
 	for i, c := range cp.Plan() {
 		switch {
 		case i == 5:
-			addFailed(cp, c.Ctx, c.Batch, parse.Class("model: lost\nall hope"))
+			addFailed(cp, c.Ctx, c.Batch, measurement.Class("model: lost\nall hope"))
 		case i%9 == 4:
-			addFailed(cp, c.Ctx, c.Batch, parse.Timeout)
+			addFailed(cp, c.Ctx, c.Batch, measurement.Timeout)
 		default:
 			add(cp, c.Ctx, c.Batch, 1000+float64(i))
 		}

@@ -13,9 +13,9 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/config"
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 	"github.com/ollama-sweep/ollama-sweep/internal/test/golden"
 	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
-	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
 // goldens compares what write makes of whole checkpoints with files of testdata.
@@ -67,7 +67,7 @@ func steps(start, step, n int) []int {
 func add(cp *checkpoint.Checkpoint, ctx, batch int, rates ...float64) *checkpoint.Result {
 	r := checkpoint.Result{NumCtx: ctx, NumBatch: batch}
 	for _, rate := range rates {
-		r.Samples = append(r.Samples, parse.Sample{
+		r.Samples = append(r.Samples, measurement.Sample{
 			PromptEvalCount:    1000,
 			PromptEvalDuration: time.Duration(1000 / rate * float64(time.Second)),
 		})
@@ -81,7 +81,7 @@ func add(cp *checkpoint.Checkpoint, ctx, batch int, rates ...float64) *checkpoin
 }
 
 // addFailed appends a failed cell.
-func addFailed(cp *checkpoint.Checkpoint, ctx, batch int, class parse.Class) {
+func addFailed(cp *checkpoint.Checkpoint, ctx, batch int, class measurement.Class) {
 	add(cp, ctx, batch).Error = &class
 }
 
@@ -107,15 +107,15 @@ func mixed() *checkpoint.Checkpoint {
 	add(cp, 1024, 640, 1600)
 	full := add(cp, 1024, 896, 2000)
 	full.Size, full.SizeVRAM = 18_500_000_000, 18_400_000_000
-	full.Warmup = &parse.Sample{LoadDuration: 91_234_567_890}
+	full.Warmup = &measurement.Sample{LoadDuration: 91_234_567_890}
 	full.Samples[0].EvalCount, full.Samples[0].EvalDuration = 2, 44_345_678
 	onCPU := add(cp, 1536, 128, 1000)
 	onCPU.Size = 1_600_000 // and nothing of it on a GPU, which is known
-	addFailed(cp, 1536, 384, parse.OutOfGPUMemory)
-	addFailed(cp, 1536, 640, parse.ResourceAllocation)
-	addFailed(cp, 1536, 896, parse.OutOfGPUMemory)
+	addFailed(cp, 1536, 384, measurement.OutOfGPUMemory)
+	addFailed(cp, 1536, 640, measurement.ResourceAllocation)
+	addFailed(cp, 1536, 896, measurement.OutOfGPUMemory)
 	broken := add(cp, 2048, 128, 1000)
-	class := parse.RunnerCrashed // after its first sample
+	class := measurement.RunnerCrashed // after its first sample
 	broken.PromptEvalRate, broken.Error = nil, &class
 	add(cp, 2048, 384, 1250)
 	return cp
@@ -130,7 +130,7 @@ func searched() *checkpoint.Checkpoint {
 	add(cp, 512, 128, 1250)
 	add(cp, 1024, 256, 1600, 1562.5)
 	add(cp, 1024, 512, 1600, 1600)
-	addFailed(cp, 1536, 512, parse.OutOfGPUMemory)
+	addFailed(cp, 1536, 512, measurement.OutOfGPUMemory)
 	cp.Sweep.Search = &checkpoint.Answer{
 		Best: cell.Key{Ctx: 1024, Batch: 256}, Rate: 1605.5, Low: 1580.2, High: 1631.9, Chance: 0.0312, Done: true,
 		Why: "measuring another cell would gain 0.019 % per num_ctx on average",
@@ -147,9 +147,9 @@ func prunedSweep() *checkpoint.Checkpoint {
 	cp.Sweep.Prune = true
 	add(cp, 512, 128, 1000)
 	add(cp, 512, 256, 1250)
-	addFailed(cp, 512, 384, parse.ResourceAllocation)
+	addFailed(cp, 512, 384, measurement.ResourceAllocation)
 	add(cp, 1024, 128, 1000)
-	addFailed(cp, 1024, 256, parse.OutOfGPUMemory)
+	addFailed(cp, 1024, 256, measurement.OutOfGPUMemory)
 	cp.Results[len(cp.Results)-1].Retries = 1
 	return cp
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/config"
-	"github.com/ollama-sweep/ollama-sweep/parse"
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
 func TestBaselineReason(t *testing.T) {
@@ -42,7 +42,7 @@ func automatic(t *testing.T, dir string) *fixture {
 
 // loads has each load take so long, by the server's word.
 func (f *fixture) loads(took time.Duration) {
-	f.fake.alterLoaded = func(l *parse.Loaded) {
+	f.fake.alterLoaded = func(l *measurement.Loaded) {
 		l.Warmup.PromptEvalDuration, l.Warmup.LoadDuration, l.Warmup.TotalDuration = 0, took, took
 	}
 }
@@ -290,7 +290,7 @@ func TestRepeatsLeaveOutFailures(t *testing.T) {
 		f.sweeps(cell.Grid{Ctx: []int{1024, 2048}, Batch: []int{128, 256, 512}})
 		f.Baseline, f.RetryFailed = config.BaselineOff, retry
 		f.fake.rate = around(3, 0.3, func(cell.Key) float64 { return 1000 })
-		crash := &parse.Failure{Class: parse.RunnerCrashed, Detail: "exit status 2"}
+		crash := &measurement.Failure{Class: measurement.RunnerCrashed, Detail: "exit status 2"}
 		f.fake.loadErrs[cell.Key{Ctx: 1024, Batch: 128}] = []error{crash, crash}
 		f.fake.errs[cell.Key{Ctx: 2048, Batch: 128}] = []error{nil, crash, crash} // the second sample
 		summary, outcomes := f.run(t.Context())

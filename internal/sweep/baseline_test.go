@@ -9,7 +9,7 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/config"
-	"github.com/ollama-sweep/ollama-sweep/parse"
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
 // lucky makes the fixture a sweep of 16 cells one of which has a first sample that is much too high.
@@ -18,9 +18,9 @@ func lucky(t *testing.T, c cell.Key) *fixture {
 	f := retakes(t, map[cell.Key][]float64{c: {1.4}}, false)
 	f.Store.Checkpoint().Sweep.OllamaVersion = "0.10.1"
 	f.Baseline = config.BaselineOn
-	f.fake.alterLoaded = func(l *parse.Loaded) {
+	f.fake.alterLoaded = func(l *measurement.Loaded) {
 		if f.fake.cell.Batch == 0 { // as its log says
-			l.InForce = parse.InForce{NumCtx: f.fake.cell.Ctx, NumBatch: 200}
+			l.Effective = measurement.Effective{NumCtx: f.fake.cell.Ctx, NumBatch: 200}
 		}
 	}
 	return f
@@ -83,7 +83,7 @@ func TestBaselineOfTheServersOwn(t *testing.T) {
 	}
 	rates, _ := Again(cp)
 	assert.Empty(t, rates, "which it is is not known")
-	cp.Remeasured[1].InForce.NumBatch = 512
+	cp.Remeasured[1].Effective.NumBatch = 512
 	rates, _ = Again(cp)
 	assert.Empty(t, rates, "it is not on the grid")
 	cp.Results = append(cp.Results, measured(1000, 512, 7))

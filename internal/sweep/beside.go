@@ -292,7 +292,7 @@ func (r *run) besideThePlan(ctx context.Context, purpose checkpoint.Purpose, c c
 }
 
 func (r *run) besideProgress(purpose checkpoint.Purpose, round int, result checkpoint.Result) {
-	fmt.Fprintf(r.Log, "# %s, round %d of at most %d, %s: %s\n", purpose, round, MostRounds, besideName(result.Cell(), result.InForce.NumBatch), besideText(result))
+	fmt.Fprintf(r.Log, "# %s, round %d of at most %d, %s: %s\n", purpose, round, MostRounds, besideName(result.Cell(), result.Effective.NumBatch), besideText(result))
 }
 
 // besideName names a cell, or one with the server's own num_batch, which is 0 where no log tells.

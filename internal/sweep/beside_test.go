@@ -13,8 +13,8 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/config"
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
-	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
 // around has the fake server's rates scatter around a speed by a relative
@@ -132,7 +132,7 @@ func TestConfirmEndsEarlyAndLeavesOutFailures(t *testing.T) {
 	f.fake.rate = around(3, 0.001, func(c cell.Key) float64 { return float64(c.Ctx + c.Batch) })
 	f.fake.onSample = func() {
 		if len(f.fake.samples) == 24 {
-			oom := &parse.Failure{Class: parse.OutOfGPUMemory, Detail: "no"}
+			oom := &measurement.Failure{Class: measurement.OutOfGPUMemory, Detail: "no"}
 			f.fake.loadErrs[cell.Key{Ctx: 2000, Batch: 200}] = []error{oom, oom}
 		}
 	}

@@ -11,8 +11,8 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/check"
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
-	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
 // Disturbed is a cell with samples that may tell something else than its settings.
@@ -93,7 +93,7 @@ func lags(rates []float64, i int, noise float64) bool {
 
 // setAside takes samples from those that count.
 func setAside(r *checkpoint.Result, places []int) {
-	var kept []parse.Sample
+	var kept []measurement.Sample
 	r.SetAside = slices.Clone(r.SetAside) // the checkpoint's own until it is saved
 	for i, s := range r.Samples {
 		if slices.Contains(places, i) {
@@ -209,7 +209,7 @@ func (r *run) measureAgain(ctx context.Context, s step, d Disturbed) (o Outcome,
 		return Outcome{Skip: failureText(result) + "; its first samples stand"}, false
 	}
 	added := result.Samples[s.want-len(d.Samples):]
-	busy := slices.ContainsFunc(added, func(s parse.Sample) bool { return check.Busy(s) != "" })
+	busy := slices.ContainsFunc(added, func(s measurement.Sample) bool { return check.Busy(s) != "" })
 	if busy {
 		result.Samples, result.SetAside = before.Samples, slices.Concat(before.SetAside, added)
 		if r.stop = t.put(r.Now()); r.stop != nil {

@@ -13,7 +13,7 @@ import (
 
 	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
-	"github.com/ollama-sweep/ollama-sweep/parse"
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
 // retakes makes the fixture a sweep of 16 cells whose rates level off over num_batch, where each
@@ -37,13 +37,13 @@ func retakes(t *testing.T, slowed map[cell.Key][]float64, seen bool) *fixture {
 		}
 		return rate
 	}
-	f.fake.alterSample = func(s *parse.Sample) {
+	f.fake.alterSample = func(s *measurement.Sample) {
 		list := slowed[f.fake.cell]
 		if len(list) == 0 {
 			return
 		}
 		if seen && list[0] < 1 {
-			s.CPU = &parse.CPUUse{Count: 4, Server: 3, Others: 1}
+			s.CPU = &measurement.CPUUse{Count: 4, Server: 3, Others: 1}
 		}
 		slowed[f.fake.cell] = list[1:]
 	}
@@ -154,7 +154,7 @@ func TestNoRetake(t *testing.T) {
 func TestRetakeKeepsWhatItCannotReplace(t *testing.T) {
 	busy := cell.Key{Ctx: 2000, Batch: 400}
 	for name, err := range map[string]error{
-		"failure":   &parse.Failure{Class: parse.ModelError, Detail: "no"},
+		"failure":   &measurement.Failure{Class: measurement.ModelError, Detail: "no"},
 		"interrupt": ErrInterrupted,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -197,7 +197,7 @@ func TestSpilledCellsAreNotInDoubt(t *testing.T) {
 	low := cell.Key{Ctx: 4000, Batch: 400}
 	for _, spilled := range []bool{false, true} {
 		f := retakes(t, map[cell.Key][]float64{low: {0.3, 0.3}}, false)
-		f.fake.alterLoaded = func(l *parse.Loaded) {
+		f.fake.alterLoaded = func(l *measurement.Loaded) {
 			if spilled && f.fake.cell == low {
 				l.SizeVRAM--
 			}

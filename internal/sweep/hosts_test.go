@@ -8,7 +8,7 @@ import (
 
 	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
-	"github.com/ollama-sweep/ollama-sweep/parse"
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
 // shared makes the fixture one of a sweep that several hosts share.
@@ -75,7 +75,7 @@ func TestHostCellsOfEveryHost(t *testing.T) {
 
 func TestHostCellsThatFail(t *testing.T) {
 	f := newFixture(t, t.TempDir()).shared("a")
-	f.fake.loadErrs[cell.Key{Ctx: 2000, Batch: 200}] = []error{&parse.Failure{Class: parse.ModelError, Detail: "no"}}
+	f.fake.loadErrs[cell.Key{Ctx: 2000, Batch: 200}] = []error{&measurement.Failure{Class: measurement.ModelError, Detail: "no"}}
 	f.Plan = []cell.Key{{Ctx: 1000, Batch: 200}}
 	summary, _ := f.run(t.Context())
 	require.NoError(t, summary.Usable(), "the plan does not suffer")

@@ -6,7 +6,7 @@ import (
 	"fmt"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
-	"github.com/ollama-sweep/ollama-sweep/parse"
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
 // Moment says when it is asked who is measured.
@@ -71,9 +71,9 @@ func differs(was, now checkpoint.Header) error {
 // ofNoCell turns the failure of a question about the server, which would be a cell's if a prompt
 // failed so, into one of the server.
 func ofNoCell(err error) error {
-	var f *parse.Failure
+	var f *measurement.Failure
 	if errors.As(err, &f) && f.Class.OfCell() {
-		return &parse.Failure{Class: parse.ServerAway, Detail: f.Detail}
+		return &measurement.Failure{Class: measurement.ServerAway, Detail: f.Detail}
 	}
 	return err
 }
@@ -85,7 +85,7 @@ func (r *run) ready(ctx context.Context) error {
 	}
 	r.attended = false
 	err := r.verify(ctx, AfterAbsence)
-	var away *parse.Failure
+	var away *measurement.Failure
 	if err == nil || errors.As(err, &away) { // the next try meets it
 		return nil
 	}

@@ -11,7 +11,7 @@ import (
 
 	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
-	"github.com/ollama-sweep/ollama-sweep/parse"
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
 // identified has the fixture's server asked who it is; each answer is that of the checkpoint, changed.
@@ -28,8 +28,8 @@ func identified(f *fixture, change func(h *checkpoint.Header, when Moment) error
 func TestVerifyWhenever(t *testing.T) {
 	f := newFixture(t, t.TempDir())
 	first, second := f.Plan[0], f.Plan[1]
-	f.fake.errs[first] = []error{&parse.Failure{Class: parse.ServerAway}}
-	f.fake.loadErrs[second] = []error{&parse.Failure{Class: parse.ModelError}}
+	f.fake.errs[first] = []error{&measurement.Failure{Class: measurement.ServerAway}}
+	f.fake.loadErrs[second] = []error{&measurement.Failure{Class: measurement.ModelError}}
 	var asked []string
 	moments := map[Moment]string{BeforeLoad: "load", BeforeKept: "kept", AfterAbsence: "absence"}
 	identified(f, func(_ *checkpoint.Header, when Moment) error {
@@ -62,10 +62,10 @@ func TestVerifyStops(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			f := newFixture(t, t.TempDir())
 			if test.fails {
-				f.fake.loadErrs[f.Plan[0]] = []error{&parse.Failure{Class: parse.ModelError}}
+				f.fake.loadErrs[f.Plan[0]] = []error{&measurement.Failure{Class: measurement.ModelError}}
 			}
 			if test.when == AfterAbsence {
-				f.fake.errs[f.Plan[0]] = []error{&parse.Failure{Class: parse.ServerAway}}
+				f.fake.errs[f.Plan[0]] = []error{&measurement.Failure{Class: measurement.ServerAway}}
 			}
 			identified(f, func(h *checkpoint.Header, when Moment) error {
 				if when == test.when {
@@ -86,13 +86,13 @@ func TestVerifyStops(t *testing.T) {
 // TestVerifyOfAServerThatIsAway: what could not be verified is measured again, and a strange answer
 // about the server is no failure of the cell.
 func TestVerifyOfAServerThatIsAway(t *testing.T) {
-	for _, class := range []parse.Class{parse.ServerAway, parse.NoFigures, parse.ModelError} {
+	for _, class := range []measurement.Class{measurement.ServerAway, measurement.NoFigures, measurement.ModelError} {
 		f := newFixture(t, t.TempDir())
 		broken := 1
 		identified(f, func(*checkpoint.Header, Moment) error {
 			if len(f.fake.samples) > 0 && broken > 0 {
 				broken--
-				return &parse.Failure{Class: class, Detail: "no answer"}
+				return &measurement.Failure{Class: class, Detail: "no answer"}
 			}
 			return nil
 		})
@@ -157,7 +157,7 @@ func TestVerifyLoad(t *testing.T) {
 			measure := func(_ string, measure func() Outcome) { measure() }
 			loads := 0
 			attend := func() {
-				f.fake.alterLoaded = func(l *parse.Loaded) {
+				f.fake.alterLoaded = func(l *measurement.Loaded) {
 					l.Attention = test.loads[min(loads, len(test.loads)-1)]
 					loads++
 				}
@@ -170,7 +170,7 @@ func TestVerifyLoad(t *testing.T) {
 			}
 			attend()
 			if test.away {
-				f.fake.loadErrs[f.Plan[1]] = []error{&parse.Failure{Class: parse.ServerAway}}
+				f.fake.loadErrs[f.Plan[1]] = []error{&measurement.Failure{Class: measurement.ServerAway}}
 				test.loads = append(test.loads[:1], append([]string{""}, test.loads[1:]...)...)
 			}
 			if test.resumed {

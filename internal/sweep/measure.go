@@ -12,7 +12,7 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/check"
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
-	"github.com/ollama-sweep/ollama-sweep/parse"
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
 // task is a load to make and the samples to take of it.
@@ -21,7 +21,7 @@ type task struct {
 	want     int  // samples in the end, those that it has already among them
 	goesOn   bool // with the load in force, which is the cell's
 	save     func(checkpoint.Result) error
-	onSample func(*checkpoint.Result, parse.Sample) error // may be nil
+	onSample func(*checkpoint.Result, measurement.Sample) error // may be nil
 }
 
 // refusals is how often a sample may be refused for what comes and goes.
@@ -36,7 +36,7 @@ func (r *run) measure(ctx context.Context, t *task) error {
 			return nil
 		}
 		r.loaded = cell.Key{}
-		var failure *parse.Failure
+		var failure *measurement.Failure
 		var company *crowded
 		switch {
 		case ctx.Err() != nil:
@@ -64,12 +64,12 @@ func (r *run) measure(ctx context.Context, t *task) error {
 				return r.cause(ctx, err)
 			}
 		}
-		if failure.Class == parse.ServerAway {
+		if failure.Class == measurement.ServerAway {
 			crashes++
 		}
 		if crashes == crashLimit {
-			return t.fail(parse.Failure{
-				Class:  parse.RunnerCrashed,
+			return t.fail(measurement.Failure{
+				Class:  measurement.RunnerCrashed,
 				Detail: fmt.Sprintf("the server went away %d times under this cell: %s", crashes, failure.Detail),
 			}, r.Now())
 		}
@@ -81,12 +81,12 @@ func (r *run) measure(ctx context.Context, t *task) error {
 }
 
 // settle waits for memory to be given back, so that the second try is a fair one.
-func (r *run) settle(ctx context.Context, result *checkpoint.Result, failure *parse.Failure) error {
+func (r *run) settle(ctx context.Context, result *checkpoint.Result, failure *measurement.Failure) error {
 	result.Retries++
 	f := checkpoint.Result{Error: &failure.Class, Detail: failure.Detail}
 	fmt.Fprintf(r.Log, "# %v: %s: waiting for the memory to be given back, then trying once more\n", result.Cell(), failureText(f))
 	err := r.Runner.Settle(ctx)
-	var away *parse.Failure
+	var away *measurement.Failure
 	if err == nil || errors.As(err, &away) {
 		return nil // of a server that is away the second try tells
 	}
@@ -118,7 +118,7 @@ func (r *run) attempt(ctx context.Context, t *task) error {
 	if err := r.Runner.Unload(unloadCtx); err != nil {
 		detail += fmt.Sprintf("; then unloading failed: %v", err)
 	}
-	return &parse.Failure{Class: parse.Timeout, Detail: detail}
+	return &measurement.Failure{Class: measurement.Timeout, Detail: detail}
 }
 
 // load brings the cell into memory, holds what the server says of it against
@@ -150,8 +150,8 @@ func (r *run) load(ctx context.Context, t *task) error {
 		result.Warmup = &loaded.Warmup
 	}
 	result.ContextLength, result.Size, result.SizeVRAM = loaded.ContextLength, loaded.Size, loaded.SizeVRAM
-	result.InForce, result.Memory, result.Settings = loaded.InForce, loaded.Memory, checkpoint.SettingsAsked
-	if loaded.InForce.NumBatch > 0 {
+	result.Effective, result.Memory, result.Settings = loaded.Effective, loaded.Memory, checkpoint.SettingsAsked
+	if loaded.Effective.NumBatch > 0 {
 		result.Settings = checkpoint.SettingsVerified
 	}
 	e := r.evidence(result, loaded)
@@ -198,7 +198,7 @@ func (r *run) size(ctx context.Context, loaded int) error {
 }
 
 // samples has the loaded cell read prompts until it has enough samples.
-func (r *run) samples(ctx context.Context, t *task, loaded parse.Loaded) error {
+func (r *run) samples(ctx context.Context, t *task, loaded measurement.Loaded) error {
 	if t.want == 0 {
 		return nil // the warm-up was all
 	}
@@ -265,7 +265,7 @@ func addWarning(r *checkpoint.Result, f check.Finding, planned bool) bool {
 }
 
 // evidence returns what is known of a cell and its load.
-func (r *run) evidence(result *checkpoint.Result, loaded parse.Loaded) check.Evidence {
+func (r *run) evidence(result *checkpoint.Result, loaded measurement.Loaded) check.Evidence {
 	e := r.Known
 	e.NumCtx, e.NumBatch = result.NumCtx, result.NumBatch
 	e.GPU = r.gpu
@@ -291,7 +291,7 @@ func (r *run) promptKey(numCtx int) int {
 }
 
 // ceiling returns the rate above which a sample of the cell is not believed.
-func (r *run) ceiling(result *checkpoint.Result, loaded parse.Loaded) float64 {
+func (r *run) ceiling(result *checkpoint.Result, loaded measurement.Loaded) float64 {
 	believed := slices.Clone(r.probes)
 	for _, other := range r.Store.Checkpoint().Results {
 		if other.PromptEvalRate != nil {
@@ -303,7 +303,7 @@ func (r *run) ceiling(result *checkpoint.Result, loaded parse.Loaded) float64 {
 }
 
 // keep saves a sample, and only then tells of it.
-func (r *run) keep(ctx context.Context, t *task, sample parse.Sample) error {
+func (r *run) keep(ctx context.Context, t *task, sample measurement.Sample) error {
 	if err := r.verify(ctx, BeforeKept); err != nil {
 		return err
 	}
@@ -323,7 +323,7 @@ func (r *run) keep(ctx context.Context, t *task, sample parse.Sample) error {
 
 // fail saves the cell as failed. Samples that it had are kept, but no rate: a
 // cell that fails after its third prompt is not one to recommend.
-func (t *task) fail(f parse.Failure, now time.Time) error {
+func (t *task) fail(f measurement.Failure, now time.Time) error {
 	t.result.Error, t.result.Detail = &f.Class, f.Detail
 	return t.put(now)
 }
@@ -344,7 +344,7 @@ func (r *run) sayCopies() {
 	cells := make(map[string][]cell.Key)
 	var order []string
 	for _, c := range r.Plan {
-		e := r.evidence(&checkpoint.Result{NumCtx: c.Ctx, NumBatch: c.Batch}, parse.Loaded{Warmup: parse.Sample{PromptCached: r.loadedAs.Warmup.PromptCached}})
+		e := r.evidence(&checkpoint.Result{NumCtx: c.Ctx, NumBatch: c.Batch}, measurement.Loaded{Warmup: measurement.Sample{PromptCached: r.loadedAs.Warmup.PromptCached}})
 		for _, f := range check.Plan(&e) {
 			if cells[f.String()] == nil {
 				order = append(order, f.String())

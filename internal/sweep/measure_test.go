@@ -12,14 +12,14 @@ import (
 
 	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
-	"github.com/ollama-sweep/ollama-sweep/parse"
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
 func TestRunTriesOnceMoreWhenMemoryIsShort(t *testing.T) {
-	for _, class := range []parse.Class{parse.OutOfGPUMemory, parse.ResourceAllocation, parse.OutOfSystemMemory, parse.RunnerCrashed} {
+	for _, class := range []measurement.Class{measurement.OutOfGPUMemory, measurement.ResourceAllocation, measurement.OutOfSystemMemory, measurement.RunnerCrashed} {
 		f := newFixture(t, t.TempDir())
-		f.fake.loadErrs[cell.Key{Ctx: 1000, Batch: 200}] = []error{&parse.Failure{Class: class, Detail: "no more"}}
-		f.fake.loadErrs[cell.Key{Ctx: 2000, Batch: 100}] = []error{&parse.Failure{Class: class}, &parse.Failure{Class: class, Detail: "no more"}}
+		f.fake.loadErrs[cell.Key{Ctx: 1000, Batch: 200}] = []error{&measurement.Failure{Class: class, Detail: "no more"}}
+		f.fake.loadErrs[cell.Key{Ctx: 2000, Batch: 100}] = []error{&measurement.Failure{Class: class}, &measurement.Failure{Class: class, Detail: "no more"}}
 		summary, _ := f.run(t.Context())
 		require.NoError(t, summary.Usable())
 		assert.Equal(t, 2, f.fake.settled, "the memory is waited for")
@@ -33,7 +33,7 @@ func TestRunTriesOnceMoreWhenMemoryIsShort(t *testing.T) {
 		assert.Contains(t, f.log.String(), "# ctx=1000/batch=200: "+string(class)+": no more: waiting for the memory to be given back, then trying once more\n")
 	}
 	f := newFixture(t, t.TempDir())
-	f.fake.loadErrs[cell.Key{Ctx: 1000, Batch: 200}] = []error{&parse.Failure{Class: parse.ModelError, Detail: "no"}}
+	f.fake.loadErrs[cell.Key{Ctx: 1000, Batch: 200}] = []error{&measurement.Failure{Class: measurement.ModelError, Detail: "no"}}
 	f.run(t.Context())
 	assert.Zero(t, f.fake.settled, "a second try would be no use")
 	assert.Len(t, f.fake.loads, 4)
@@ -44,7 +44,7 @@ func TestRunTriesOnceMoreWhenMemoryIsShort(t *testing.T) {
 func TestRunRefusesSamples(t *testing.T) {
 	f := newFixture(t, t.TempDir())
 	wrong := 2
-	f.fake.alterSample = func(s *parse.Sample) {
+	f.fake.alterSample = func(s *measurement.Sample) {
 		if s.Wall = s.TotalDuration + time.Millisecond; wrong > 0 {
 			wrong--
 			s.PromptEvalDuration = time.Microsecond
@@ -57,7 +57,7 @@ func TestRunRefusesSamples(t *testing.T) {
 	assert.Len(t, f.bench, 4)
 
 	f = newFixture(t, t.TempDir())
-	f.fake.alterSample = func(s *parse.Sample) { s.PromptEvalDuration = time.Microsecond }
+	f.fake.alterSample = func(s *measurement.Sample) { s.PromptEvalDuration = time.Microsecond }
 	summary, outcomes := f.run(t.Context())
 	assert.Equal(t, 4, summary.Failed)
 	assert.Contains(t, outcomes[0].Skip, "Parse error: prompt cache: 522 tokens in 1µs are 522000000 tokens/s")
@@ -67,29 +67,29 @@ func TestRunRefusesSamples(t *testing.T) {
 
 func TestRunChecksEveryCell(t *testing.T) {
 	f := newFixture(t, t.TempDir())
-	f.fake.alterSample = func(s *parse.Sample) {
+	f.fake.alterSample = func(s *measurement.Sample) {
 		if f.fake.cell.Ctx == 2000 {
 			s.PromptEvalCount = 500
 		}
 	}
 	f.run(t.Context())
 	r, _ := f.Store.Result(cell.Key{Ctx: 2000, Batch: 100})
-	assert.Equal(t, parse.PromptTruncated, *r.Error)
+	assert.Equal(t, measurement.PromptTruncated, *r.Error)
 	assert.Equal(t, "truncation: the server read 500 of the prompt's 522 tokens at num_ctx=2000; use a shorter prompt, a larger num_ctx, or {fill: 0.9}, which is sized for each num_ctx", r.Detail)
 
 	f = newFixture(t, t.TempDir())
-	f.fake.alterLoaded = func(l *parse.Loaded) { l.ContextLength = 1000 }
+	f.fake.alterLoaded = func(l *measurement.Loaded) { l.ContextLength = 1000 }
 	f.run(t.Context())
 	r, _ = f.Store.Result(cell.Key{Ctx: 2000, Batch: 100})
-	assert.Equal(t, parse.ContextClamped, *r.Error)
+	assert.Equal(t, measurement.ContextClamped, *r.Error)
 	assert.Contains(t, r.Detail, "asked for num_ctx=2000, in force is 1000")
 	assert.Len(t, f.fake.samples, 2, "no prompt is spent on it")
 
 	f = newFixture(t, t.TempDir())
-	f.fake.alterLoaded = func(l *parse.Loaded) {
+	f.fake.alterLoaded = func(l *measurement.Loaded) {
 		l.SizeVRAM, l.Others = 3, []string{"llama3:8b"}
-		l.InForce = parse.InForce{NumCtx: l.ContextLength, NumBatch: 100, Parallel: 1}
-		l.Memory = &parse.Memory{GPULayers: 20, Layers: 33}
+		l.Effective = measurement.Effective{NumCtx: l.ContextLength, NumBatch: 100, Parallel: 1}
+		l.Memory = &measurement.Memory{GPULayers: 20, Layers: 33}
 	}
 	f.run(t.Context())
 	r, _ = f.Store.Result(cell.Key{Ctx: 2000, Batch: 200})
@@ -99,8 +99,8 @@ func TestRunChecksEveryCell(t *testing.T) {
 		assert.Contains(t, r.Warnings[i], want)
 	}
 	assert.Equal(t, checkpoint.SettingsVerified, r.Settings)
-	assert.Equal(t, 100, r.InForce.NumBatch)
-	assert.Equal(t, &parse.Memory{GPULayers: 20, Layers: 33}, r.Memory)
+	assert.Equal(t, 100, r.Effective.NumBatch)
+	assert.Equal(t, &measurement.Memory{GPULayers: 20, Layers: 33}, r.Memory)
 	assert.Contains(t, f.log.String(), "# warning: ctx=2000/batch=200: spill: ")
 }
 
@@ -110,7 +110,7 @@ func TestRunGivesWay(t *testing.T) {
 	begin := func(quietAfter int) (f *fixture, pauses *[]time.Duration) {
 		f, pauses = newFixture(t, t.TempDir()), new([]time.Duration)
 		f.Known.Exclusive = true
-		f.fake.alterSample = func(s *parse.Sample) {
+		f.fake.alterSample = func(s *measurement.Sample) {
 			if len(*pauses) < quietAfter {
 				s.Others = []string{"llama3:8b"}
 			}
@@ -172,7 +172,7 @@ func TestRunLearnsThePromptOnce(t *testing.T) {
 func TestRunOfAServerWhoseCountsMakeNoSense(t *testing.T) {
 	f := newFixture(t, t.TempDir())
 	f.Prompter.Resize(checkpoint.Sizing{})
-	f.fake.alterSample = func(s *parse.Sample) { s.PromptEvalCount = 400 }
+	f.fake.alterSample = func(s *measurement.Sample) { s.PromptEvalCount = 400 }
 	summary, _ := f.run(t.Context())
 	require.NoError(t, summary.Usable())
 	assert.Zero(t, summary.Failed)
@@ -223,7 +223,7 @@ func TestRunInRounds(t *testing.T) {
 	dir := t.TempDir()
 	f := newFixture(t, dir)
 	f.Repeat, f.Rounds = 2, true
-	f.fake.loadErrs[cell.Key{Ctx: 1000, Batch: 200}] = []error{&parse.Failure{Class: parse.ModelError, Detail: "no"}}
+	f.fake.loadErrs[cell.Key{Ctx: 1000, Batch: 200}] = []error{&measurement.Failure{Class: measurement.ModelError, Detail: "no"}}
 	f.RetryFailed = true
 	var names []string
 	summary := f.Run(t.Context(), func(name string, measure func() Outcome) {
@@ -249,7 +249,7 @@ func TestRunInRounds(t *testing.T) {
 
 func TestRunEndsWithAnErrorOfSettling(t *testing.T) {
 	f := newFixture(t, t.TempDir())
-	f.fake.loadErrs[cell.Key{Ctx: 1000, Batch: 100}] = []error{&parse.Failure{Class: parse.OutOfGPUMemory}}
+	f.fake.loadErrs[cell.Key{Ctx: 1000, Batch: 100}] = []error{&measurement.Failure{Class: measurement.OutOfGPUMemory}}
 	f.fake.settleErr = errors.New("disk on fire")
 	summary, _ := f.run(t.Context())
 	assert.EqualError(t, summary.Usable(), "disk on fire")

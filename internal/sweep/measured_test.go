@@ -7,14 +7,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
-	"github.com/ollama-sweep/ollama-sweep/parse"
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 // sample is one prompt of 1000 tokens at the rate.
-func sample(tokensPerSec float64) parse.Sample {
-	return parse.Sample{
+func sample(tokensPerSec float64) measurement.Sample {
+	return measurement.Sample{
 		PromptEvalCount:    1000,
 		PromptEvalDuration: time.Duration(1000 / tokensPerSec * float64(time.Second)),
 		EvalCount:          2,

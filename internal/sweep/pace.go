@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
-	"github.com/ollama-sweep/ollama-sweep/parse"
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
 // Pace is what a load and a prompt take, and what that rests on.
@@ -43,7 +43,7 @@ func PaceOf(cp *checkpoint.Checkpoint) (Pace, bool) {
 
 // Taken returns how long a request took: by our clock, or by the server's where
 // nobody looked at ours.
-func Taken(s parse.Sample) time.Duration {
+func Taken(s measurement.Sample) time.Duration {
 	if s.Wall > 0 {
 		return s.Wall
 	}
@@ -56,7 +56,7 @@ type timings struct{ loads, prompts []time.Duration }
 
 // add takes in a cell that was gone through in so much time, with the samples
 // that it got.
-func (t *timings) add(spent time.Duration, loaded bool, samples []parse.Sample) {
+func (t *timings) add(spent time.Duration, loaded bool, samples []measurement.Sample) {
 	for _, s := range samples {
 		insert(&t.prompts, Taken(s))
 		spent -= Taken(s)

@@ -9,7 +9,7 @@ import (
 
 	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
-	"github.com/ollama-sweep/ollama-sweep/parse"
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
 func TestMiddleMean(t *testing.T) {
@@ -35,12 +35,12 @@ func TestMiddleMean(t *testing.T) {
 // the same pace.
 func TestTimingsKeepLoadsApart(t *testing.T) {
 	var some timings
-	prompt := parse.Sample{Wall: 2 * time.Second, TotalDuration: time.Second}
-	some.add(102*time.Second, true, []parse.Sample{prompt})
-	some.add(112*time.Second, true, []parse.Sample{prompt, prompt, prompt, prompt, prompt, {TotalDuration: 2 * time.Second}})
-	some.add(2*time.Second, false, []parse.Sample{prompt}) // after a load that is counted
-	some.add(100*time.Second, true, nil)                   // failed
-	some.add(0, true, []parse.Sample{prompt})              // a clock that was set back
+	prompt := measurement.Sample{Wall: 2 * time.Second, TotalDuration: time.Second}
+	some.add(102*time.Second, true, []measurement.Sample{prompt})
+	some.add(112*time.Second, true, []measurement.Sample{prompt, prompt, prompt, prompt, prompt, {TotalDuration: 2 * time.Second}})
+	some.add(2*time.Second, false, []measurement.Sample{prompt}) // after a load that is counted
+	some.add(100*time.Second, true, nil)                         // failed
+	some.add(0, true, []measurement.Sample{prompt})              // a clock that was set back
 	pace, ok := some.pace("so")
 	assert.True(t, ok)
 	assert.Equal(t, Pace{Load: 100 * time.Second, Prompt: 2 * time.Second, Basis: "so"}, pace)
@@ -49,7 +49,7 @@ func TestTimingsKeepLoadsApart(t *testing.T) {
 
 func TestPaceOfACheckpoint(t *testing.T) {
 	cp := &checkpoint.Checkpoint{Results: []checkpoint.Result{
-		{Warmup: &parse.Sample{TotalDuration: 90 * time.Second}, Samples: []parse.Sample{{Wall: 40 * time.Second}, {Wall: 38 * time.Second}}},
+		{Warmup: &measurement.Sample{TotalDuration: 90 * time.Second}, Samples: []measurement.Sample{{Wall: 40 * time.Second}, {Wall: 38 * time.Second}}},
 		{}, // an older tool's
 	}}
 	pace, ok := PaceOf(cp)
@@ -64,7 +64,7 @@ func TestPaceOfACheckpoint(t *testing.T) {
 func TestOnProgress(t *testing.T) {
 	f := newFixture(t, t.TempDir())
 	f.fake.errs[cell.Key{Ctx: 2000, Batch: 100}] = []error{
-		&parse.Failure{Class: parse.OutOfGPUMemory, Detail: "no"}, &parse.Failure{Class: parse.OutOfGPUMemory, Detail: "no"},
+		&measurement.Failure{Class: measurement.OutOfGPUMemory, Detail: "no"}, &measurement.Failure{Class: measurement.OutOfGPUMemory, Detail: "no"},
 	}
 	var told []Progress
 	f.OnProgress = func(p Progress) { told = append(told, p) }

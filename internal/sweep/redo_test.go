@@ -14,7 +14,7 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/config"
-	"github.com/ollama-sweep/ollama-sweep/parse"
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
 // sweptBefore has measured every cell of the fixture's plan at its own rate, and returns the
@@ -131,7 +131,7 @@ func TestRedoKeepsTheOldUntilTheNew(t *testing.T) {
 		new  int // samples in the first named cell, 0 for the old ones
 	}{
 		{"interrupt in the load", func(f *fixture, cancel context.CancelFunc) {
-			f.fake.alterLoaded = func(*parse.Loaded) { cancel() }
+			f.fake.alterLoaded = func(*measurement.Loaded) { cancel() }
 			f.fake.loadErrs[cell.Key{Ctx: 1000, Batch: 200}] = []error{context.Canceled}
 		}, ErrInterrupted, 0},
 		{"interrupt after the first sample", func(f *fixture, cancel context.CancelFunc) {
@@ -189,11 +189,11 @@ func TestRedoStopsWithoutACopy(t *testing.T) {
 func TestRedoOfFailures(t *testing.T) {
 	dir := t.TempDir()
 	f := newFixture(t, dir)
-	f.outOfMemory(parse.OutOfGPUMemory, 2, cell.Key{Ctx: 1000, Batch: 200})
+	f.outOfMemory(measurement.OutOfGPUMemory, 2, cell.Key{Ctx: 1000, Batch: 200})
 	f.run(t.Context())
 
 	f = newRedo(t, dir, 1)
-	f.outOfMemory(parse.OutOfGPUMemory, 2, cell.Key{Ctx: 2000, Batch: 100})
+	f.outOfMemory(measurement.OutOfGPUMemory, 2, cell.Key{Ctx: 2000, Batch: 100})
 	summary, outcomes := f.only(t.Context(), "ctx=1000/batch=200", "ctx=2000/batch=100")
 	require.NoError(t, summary.Usable())
 	assert.Equal(t, Outcome{}, outcomes["ctx=1000/batch=200"])
@@ -202,7 +202,7 @@ func TestRedoOfFailures(t *testing.T) {
 	require.NoError(t, err)
 	assert.InDelta(t, 1320, *cp.Result(cell.Key{Ctx: 1000, Batch: 200}).PromptEvalRate, 0.1)
 	failed := cp.Result(cell.Key{Ctx: 2000, Batch: 100})
-	assert.Equal(t, parse.OutOfGPUMemory, *failed.Error)
+	assert.Equal(t, measurement.OutOfGPUMemory, *failed.Error)
 	assert.Empty(t, failed.Samples, "a failure replaces the old samples")
 	require.Len(t, f.copies(t), 1)
 }
@@ -220,7 +220,7 @@ func TestRedoAndPruning(t *testing.T) {
 		return f
 	}
 	f := pruning(false)
-	f.outOfMemory(parse.OutOfGPUMemory, 2, cell.Key{Ctx: 1000, Batch: 200})
+	f.outOfMemory(measurement.OutOfGPUMemory, 2, cell.Key{Ctx: 1000, Batch: 200})
 	summary, _ := f.run(t.Context())
 	require.Equal(t, 1, summary.Pruned)
 

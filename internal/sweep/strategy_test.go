@@ -12,7 +12,7 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/config"
-	"github.com/ollama-sweep/ollama-sweep/parse"
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
 // scripted is a strategy that wants what its list says, as far as it is not there
@@ -204,10 +204,10 @@ func TestRunPassesOverWhatTheCallerDoes(t *testing.T) {
 }
 
 // outOfMemory has every load of the cells fail, n times.
-func (f *fixture) outOfMemory(class parse.Class, n int, cells ...cell.Key) {
+func (f *fixture) outOfMemory(class measurement.Class, n int, cells ...cell.Key) {
 	for _, c := range cells {
 		for range n {
-			f.fake.loadErrs[c] = append(f.fake.loadErrs[c], &parse.Failure{Class: class, Detail: "cudaMalloc failed: out of memory"})
+			f.fake.loadErrs[c] = append(f.fake.loadErrs[c], &measurement.Failure{Class: class, Detail: "cudaMalloc failed: out of memory"})
 		}
 	}
 }
@@ -222,7 +222,7 @@ func TestRunPrunes(t *testing.T) {
 		return f
 	}
 	f := pruning()
-	f.outOfMemory(parse.OutOfGPUMemory, 2, cell.Key{Ctx: 1000, Batch: 200})
+	f.outOfMemory(measurement.OutOfGPUMemory, 2, cell.Key{Ctx: 1000, Batch: 200})
 	summary, names := f.names(t.Context())
 	require.NoError(t, summary.Usable())
 	pruned := " pruned: it needs at least the memory of ctx=1000/batch=200, which failed twice in a row: CUDA OOM"
@@ -256,7 +256,7 @@ func TestRunPrunes(t *testing.T) {
 }
 
 func TestRunPrunesByNothingElse(t *testing.T) {
-	for _, class := range []parse.Class{parse.ResourceAllocation, parse.Timeout, parse.RunnerCrashed, parse.OutOfSystemMemory} {
+	for _, class := range []measurement.Class{measurement.ResourceAllocation, measurement.Timeout, measurement.RunnerCrashed, measurement.OutOfSystemMemory} {
 		t.Run(string(class), func(t *testing.T) {
 			f := newFixture(t, t.TempDir())
 			f.Prune = true
@@ -269,7 +269,7 @@ func TestRunPrunesByNothingElse(t *testing.T) {
 	}
 	t.Run("without -prune", func(t *testing.T) {
 		f := newFixture(t, t.TempDir())
-		f.outOfMemory(parse.OutOfGPUMemory, 2, cell.Key{Ctx: 1000, Batch: 100})
+		f.outOfMemory(measurement.OutOfGPUMemory, 2, cell.Key{Ctx: 1000, Batch: 100})
 		summary, _ := f.names(t.Context())
 		assert.Equal(t, 3, summary.Stood)
 		assert.Nil(t, f.Store.Checkpoint().Pruned())

@@ -10,7 +10,7 @@ import (
 
 	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
-	"github.com/ollama-sweep/ollama-sweep/parse"
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
 const (
@@ -43,7 +43,7 @@ type suspect struct {
 // mayBeServers reports whether a failure says nothing of the server: of the other classes the server
 // has to work to find them.
 func mayBeServers(r *checkpoint.Result) bool {
-	return r.Failed() && *r.Error != parse.PromptTruncated && *r.Error != parse.ContextClamped
+	return r.Failed() && *r.Error != measurement.PromptTruncated && *r.Error != measurement.ContextClamped
 }
 
 // suspected returns the newest failure of a cell that is not saved yet.

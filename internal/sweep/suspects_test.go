@@ -15,10 +15,10 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/config"
-	"github.com/ollama-sweep/ollama-sweep/parse"
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
-var gone = &parse.Failure{Class: parse.RunnerCrashed, Detail: "CUDA error: no CUDA-capable device is detected"}
+var gone = &measurement.Failure{Class: measurement.RunnerCrashed, Detail: "CUDA error: no CUDA-capable device is detected"}
 
 // wide is a grid of twenty cells.
 var wide = cell.Grid{Ctx: []int{1000, 2000, 3000, 4000}, Batch: []int{100, 200, 300, 400, 500}}
@@ -44,7 +44,7 @@ func (f *fixture) breaks(n int, err error) {
 func (f *fixture) larger(limit int) {
 	f.fake.loadErr = func(c cell.Key) error {
 		if c.Ctx > limit {
-			return &parse.Failure{Class: parse.OutOfGPUMemory, Detail: "cudaMalloc failed: out of memory"}
+			return &measurement.Failure{Class: measurement.OutOfGPUMemory, Detail: "cudaMalloc failed: out of memory"}
 		}
 		return nil
 	}
@@ -71,12 +71,12 @@ func (f *fixture) saved(t *testing.T) (measured, failed int) {
 // TestRunStopsWhereTheServerIsBroken: whatever fails for a reason that is not the cell's, three in a
 // row and then one that worked, leaves the cells unmeasured.
 func TestRunStopsWhereTheServerIsBroken(t *testing.T) {
-	for _, failure := range []*parse.Failure{
+	for _, failure := range []*measurement.Failure{
 		gone,
-		{Class: parse.OutOfGPUMemory, Detail: "another program has the memory"},
-		{Class: parse.ModelError, Detail: "unable to load model: no such file"},
-		{Class: parse.Timeout, Detail: "no output"},
-		{Class: parse.NoFigures, Detail: "not an answer of Ollama's"},
+		{Class: measurement.OutOfGPUMemory, Detail: "another program has the memory"},
+		{Class: measurement.ModelError, Detail: "unable to load model: no such file"},
+		{Class: measurement.Timeout, Detail: "no output"},
+		{Class: measurement.NoFigures, Detail: "not an answer of Ollama's"},
 	} {
 		t.Run(string(failure.Class), func(t *testing.T) {
 			dir := t.TempDir()
@@ -143,11 +143,11 @@ func TestRunForgivesFailuresBetween(t *testing.T) {
 	f := wideFixture(t, t.TempDir())
 	f.fake.loadErr = func(c cell.Key) error {
 		if c.Batch >= 400 {
-			return &parse.Failure{Class: parse.ModelError, Detail: "no"}
+			return &measurement.Failure{Class: measurement.ModelError, Detail: "no"}
 		}
 		return nil
 	}
-	f.OnSample = func(r *checkpoint.Result, _ parse.Sample) error {
+	f.OnSample = func(r *checkpoint.Result, _ measurement.Sample) error {
 		_, failed := f.saved(t)
 		assert.Equal(t, 2*(r.NumCtx/1000-1), failed, "those before %v", r.Cell())
 		return nil
@@ -334,7 +334,7 @@ func TestPruneOfABrokenServer(t *testing.T) {
 	f.Prune = true
 	f.fake.loadErr = func(c cell.Key) error {
 		if len(f.fake.loads) > 10 {
-			return &parse.Failure{Class: parse.OutOfGPUMemory, Detail: "another program has the memory"}
+			return &measurement.Failure{Class: measurement.OutOfGPUMemory, Detail: "another program has the memory"}
 		}
 		return nil
 	}
@@ -430,7 +430,7 @@ func TestFailuresThatSayNothingOfTheServer(t *testing.T) {
 	f := wideFixture(t, t.TempDir())
 	f.fake.loadErr = func(c cell.Key) error {
 		if c.Ctx > 2000 {
-			return &parse.Failure{Class: parse.ContextClamped, Detail: fmt.Sprint(c)}
+			return &measurement.Failure{Class: measurement.ContextClamped, Detail: fmt.Sprint(c)}
 		}
 		return nil
 	}
@@ -444,9 +444,9 @@ func TestFailuresThatSayNothingOfTheServer(t *testing.T) {
 func TestRetakeOfABrokenServer(t *testing.T) {
 	f := wideFixture(t, t.TempDir())
 	f.Retake = true
-	f.fake.alterSample = func(s *parse.Sample) {
+	f.fake.alterSample = func(s *measurement.Sample) {
 		if len(f.fake.samples) == 7 {
-			s.CPU = &parse.CPUUse{Count: 2, Server: 0.5, Others: 1.5}
+			s.CPU = &measurement.CPUUse{Count: 2, Server: 0.5, Others: 1.5}
 		}
 	}
 	f.breaks(21, gone)

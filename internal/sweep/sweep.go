@@ -13,10 +13,10 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/check"
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/config"
-	"github.com/ollama-sweep/ollama-sweep/parse"
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
-// Runner measures on a server. An error that is a *parse.Failure of a cell's
+// Runner measures on a server. An error that is a *measurement.Failure of a cell's
 // class belongs to the cell; one of another class is a server that can't be
 // reached just now; any other ends the sweep.
 type Runner interface {
@@ -26,10 +26,10 @@ type Runner interface {
 	// Load brings the model into memory with a pair of settings and ends with
 	// the warm-up prompt.
 	// A numBatch of 0 is the server's own choice.
-	Load(ctx context.Context, numCtx, numBatch int, warmup func() string) (parse.Loaded, error)
+	Load(ctx context.Context, numCtx, numBatch int, warmup func() string) (measurement.Loaded, error)
 	// Sample has the loaded model read one prompt, and further ones where the answer lacks its
 	// figures: each call of prompt returns one of the same length that begins unlike all others.
-	Sample(ctx context.Context, prompt func() string) (parse.Sample, error)
+	Sample(ctx context.Context, prompt func() string) (measurement.Sample, error)
 	// Unload frees the model's memory.
 	Unload(ctx context.Context) error
 	// Settle unloads the model and returns when its memory is given back, or
@@ -84,7 +84,7 @@ type Sweep struct {
 	// OnSample is told of each sample once it is saved. Log takes lines for people,
 	// each beginning with "# " so that no reader of benchmarks minds them, among
 	// them one for each cell where there is no OnProgress.
-	OnSample   func(*checkpoint.Result, parse.Sample) error
+	OnSample   func(*checkpoint.Result, measurement.Sample) error
 	OnProgress func(Progress)
 	Log        io.Writer
 	Now        func() time.Time // time.Now, but for tests
@@ -201,7 +201,7 @@ type run struct {
 	gpu       bool                  // the server has put a model into GPU memory
 	tokens    map[int]int           // learned count of the prompt's tokens, by num_ctx where it depends on that, else under 0
 	loaded    cell.Key              // whose load is in force
-	loadedAs  parse.Loaded          // what the server said of it
+	loadedAs  measurement.Loaded    // what the server said of it
 	attended  bool                  // how it attends was held against the first load, since the server started
 	probes    []check.Known         // the prompts of the sizing
 	suspects  suspects
@@ -262,7 +262,7 @@ func (r *run) prepare(ctx context.Context) error {
 // settings.
 func (r *run) unloadFirst(ctx context.Context) error {
 	err := r.Runner.Unload(ctx)
-	var failure *parse.Failure
+	var failure *measurement.Failure
 	switch {
 	case ctx.Err() != nil:
 		return stopCause(ctx)
@@ -281,7 +281,7 @@ func standsText(r checkpoint.Result) string {
 
 // failureText puts class and server's words on one line.
 func failureText(r checkpoint.Result) string {
-	f := parse.Failure{Class: *r.Error, Detail: r.Detail}
+	f := measurement.Failure{Class: *r.Error, Detail: r.Detail}
 	return strings.Join(strings.Fields(f.Error()), " ")
 }
 

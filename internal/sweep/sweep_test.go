@@ -17,7 +17,7 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/config"
-	"github.com/ollama-sweep/ollama-sweep/parse"
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
 // fakeRunner answers each sample of a cell with a rate that tells the cell, and
@@ -38,8 +38,8 @@ type fakeRunner struct {
 	loadErr   func(cell.Key) error // of each load, where there is none in loadErrs
 
 	rate        func(cell.Key) float64 // tokens per second, instead of one that tells the cell
-	alterLoaded func(*parse.Loaded)
-	alterSample func(*parse.Sample)
+	alterLoaded func(*measurement.Loaded)
+	alterSample func(*measurement.Sample)
 }
 
 func (f *fakeRunner) now() time.Time { return f.clock }
@@ -53,13 +53,13 @@ func pop(errs map[cell.Key][]error, c cell.Key) (err error) {
 
 func (f *fakeRunner) Ready(context.Context) error { return f.readyErr }
 
-func (f *fakeRunner) Load(_ context.Context, numCtx, numBatch int, warmup func() string) (parse.Loaded, error) {
+func (f *fakeRunner) Load(_ context.Context, numCtx, numBatch int, warmup func() string) (measurement.Loaded, error) {
 	f.cell = cell.Key{Ctx: numCtx, Batch: numBatch}
 	f.loads = append(f.loads, f.cell)
 	f.clock = f.clock.Add(4 * time.Second)
 	words := len(strings.Fields(warmup()))
-	loaded := parse.Loaded{
-		Warmup:        parse.Sample{PromptEvalCount: 10 + 2*words, PromptEvalDuration: time.Second, LoadDuration: 3 * time.Second, TotalDuration: 4 * time.Second},
+	loaded := measurement.Loaded{
+		Warmup:        measurement.Sample{PromptEvalCount: 10 + 2*words, PromptEvalDuration: time.Second, LoadDuration: 3 * time.Second, TotalDuration: 4 * time.Second},
 		ContextLength: numCtx, Size: 7, SizeVRAM: 7,
 	}
 	if f.alterLoaded != nil {
@@ -72,12 +72,12 @@ func (f *fakeRunner) Load(_ context.Context, numCtx, numBatch int, warmup func()
 	return loaded, err
 }
 
-func (f *fakeRunner) Sample(_ context.Context, prompts func() string) (parse.Sample, error) {
+func (f *fakeRunner) Sample(_ context.Context, prompts func() string) (measurement.Sample, error) {
 	prompt := prompts()
 	f.prompts = append(f.prompts, prompt)
 	f.clock = f.clock.Add(time.Second)
 	if err := pop(f.errs, f.cell); err != nil {
-		return parse.Sample{}, err
+		return measurement.Sample{}, err
 	}
 	f.samples = append(f.samples, f.cell)
 	if f.onSample != nil {
@@ -125,7 +125,7 @@ func newFixture(t testing.TB, dir string) *fixture {
 		Prompter:    prompter,
 		Repeat:      1,
 		CellTimeout: time.Minute,
-		OnSample: func(r *checkpoint.Result, s parse.Sample) error {
+		OnSample: func(r *checkpoint.Result, s measurement.Sample) error {
 			f.bench = append(f.bench, r.Cell().String())
 			return nil
 		},
@@ -241,8 +241,8 @@ func TestRunKeepsFailuresAsData(t *testing.T) {
 	dir := t.TempDir()
 	f := newFixture(t, dir)
 	f.Repeat = 2
-	oom := &parse.Failure{Class: parse.OutOfGPUMemory, Detail: "cudaMalloc failed:\n out of memory"}
-	crash := fmt.Errorf("reading: %w", &parse.Failure{Class: parse.RunnerCrashed, Detail: "exit status 2"})
+	oom := &measurement.Failure{Class: measurement.OutOfGPUMemory, Detail: "cudaMalloc failed:\n out of memory"}
+	crash := fmt.Errorf("reading: %w", &measurement.Failure{Class: measurement.RunnerCrashed, Detail: "exit status 2"})
 	f.fake.loadErrs[cell.Key{Ctx: 1000, Batch: 200}] = []error{oom, oom}
 	f.fake.errs[cell.Key{Ctx: 2000, Batch: 100}] = []error{nil, crash, crash}
 	summary, outcomes := f.run(t.Context())
@@ -253,7 +253,7 @@ func TestRunKeepsFailuresAsData(t *testing.T) {
 	assert.Zero(t, summary.Missing)
 	assert.Contains(t, f.log.String(), "# 2/4 ctx=1000/batch=200: CUDA OOM: cudaMalloc failed: out of memory; best 1100.0 at ctx=1000/batch=100; 1 failed; elapsed 14s, ETA 15s")
 	r, _ := f.Store.Result(cell.Key{Ctx: 2000, Batch: 100})
-	assert.Equal(t, parse.RunnerCrashed, *r.Error)
+	assert.Equal(t, measurement.RunnerCrashed, *r.Error)
 	assert.Len(t, r.Samples, 1, "a sample before the crash is kept")
 	assert.Nil(t, r.PromptEvalRate, "but gives no rate")
 
@@ -276,7 +276,7 @@ func TestRunKeepsFailuresAsData(t *testing.T) {
 func TestRunFailsWhenNothingHasARate(t *testing.T) {
 	f := newFixture(t, t.TempDir())
 	for _, c := range f.Plan {
-		f.fake.loadErrs[c] = []error{&parse.Failure{Class: parse.ModelError, Detail: "no"}}
+		f.fake.loadErrs[c] = []error{&measurement.Failure{Class: measurement.ModelError, Detail: "no"}}
 	}
 	summary, _ := f.run(t.Context())
 	assert.ErrorContains(t, summary.Usable(), "nothing could be measured")
@@ -294,7 +294,7 @@ func TestRunTimesOutACell(t *testing.T) {
 }
 
 func TestRunWaitsForAServerThatIsAway(t *testing.T) {
-	away := &parse.Failure{Class: parse.ServerAway, Detail: "connection refused"}
+	away := &measurement.Failure{Class: measurement.ServerAway, Detail: "connection refused"}
 	f := newFixture(t, t.TempDir())
 	f.Repeat = 2
 	f.fake.errs[cell.Key{Ctx: 1000, Batch: 100}] = []error{nil, away}

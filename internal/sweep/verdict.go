@@ -179,8 +179,8 @@ func ownMeasured(cp *checkpoint.Checkpoint) map[int]int {
 func ownLogged(cp *checkpoint.Checkpoint) map[int]int {
 	logged := make(map[int]int)
 	for i := range cp.Remeasured {
-		if r := &cp.Remeasured[i]; r.Purpose == checkpoint.Baseline && r.NumBatch == 0 && r.InForce.NumBatch > 0 {
-			logged[r.NumCtx] = r.InForce.NumBatch
+		if r := &cp.Remeasured[i]; r.Purpose == checkpoint.Baseline && r.NumBatch == 0 && r.Effective.NumBatch > 0 {
+			logged[r.NumCtx] = r.Effective.NumBatch
 		}
 	}
 	return logged

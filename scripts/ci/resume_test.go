@@ -13,8 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 	"github.com/ollama-sweep/ollama-sweep/internal/test/sweeptest"
-	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
 // TestJobThatWasCut has a runner that went away before it could save what it had measured,
@@ -26,7 +26,7 @@ func TestJobThatWasCut(t *testing.T) {
 		t.Helper()
 		r := checkpoint.Result{NumCtx: 512, NumBatch: 64}
 		for i := range n {
-			r.Samples = append(r.Samples, parse.Sample{PromptEvalCount: 400, PromptEvalDuration: time.Second + time.Duration(i)})
+			r.Samples = append(r.Samples, measurement.Sample{PromptEvalCount: 400, PromptEvalDuration: time.Second + time.Duration(i)})
 		}
 		r.SetRate()
 		require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o755))

@@ -13,28 +13,28 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/config"
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 	"github.com/ollama-sweep/ollama-sweep/internal/search"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 	"github.com/ollama-sweep/ollama-sweep/internal/test/ollamatest"
 	"github.com/ollama-sweep/ollama-sweep/internal/test/sweeptest"
 	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
 	"github.com/ollama-sweep/ollama-sweep/ollamarun"
-	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
 // instant answers at once, so that what is left is the harness's own time.
 type instant struct{}
 
-var instantSample = parse.Sample{
+var instantSample = measurement.Sample{
 	PromptEvalCount: 7012, PromptEvalDuration: 5680 * time.Millisecond, EvalCount: 2, EvalDuration: 11827633,
 	LoadDuration: 3 * time.Millisecond, TotalDuration: 6 * time.Second,
 }
 
 func (instant) Ready(context.Context) error { return nil }
-func (instant) Load(_ context.Context, numCtx, _ int, _ func() string) (parse.Loaded, error) {
-	return parse.Loaded{Warmup: instantSample, ContextLength: numCtx, Size: 1 << 34, SizeVRAM: 1 << 34}, nil
+func (instant) Load(_ context.Context, numCtx, _ int, _ func() string) (measurement.Loaded, error) {
+	return measurement.Loaded{Warmup: instantSample, ContextLength: numCtx, Size: 1 << 34, SizeVRAM: 1 << 34}, nil
 }
-func (instant) Sample(context.Context, func() string) (parse.Sample, error) {
+func (instant) Sample(context.Context, func() string) (measurement.Sample, error) {
 	return instantSample, nil
 }
 func (instant) Unload(context.Context) error { return nil }
@@ -51,7 +51,7 @@ func benchmarkSweep(b *testing.B, runner sweep.Runner, before int, server *ollam
 	rate, _ := instantSample.PromptEvalRate()
 	for i := range before {
 		cp.Results = append(cp.Results, checkpoint.Result{
-			NumCtx: 1 << 20, NumBatch: 1 + i, PromptEvalRate: &rate, Timestamp: time.Now(), Samples: []parse.Sample{instantSample},
+			NumCtx: 1 << 20, NumBatch: 1 + i, PromptEvalRate: &rate, Timestamp: time.Now(), Samples: []measurement.Sample{instantSample},
 			Warmup: &instantSample, ContextLength: 1 << 20, Size: 1 << 34, SizeVRAM: 1 << 34,
 		})
 	}
@@ -123,7 +123,7 @@ func BenchmarkSpread(b *testing.B) {
 	prompter, err := sweep.NewPrompter(config.Prompt{Tokens: 960}, 2)
 	require.NoError(b, err)
 	prompter.Resize(tinySizing)
-	load := func(prompt func() string) parse.Sample {
+	load := func(prompt func() string) measurement.Sample {
 		require.NoError(b, runner.Unload(b.Context()))
 		loaded, err := runner.Load(b.Context(), 2048, 64, prompt)
 		require.NoError(b, err)
@@ -131,7 +131,7 @@ func BenchmarkSpread(b *testing.B) {
 	}
 	next, err := prompter.Prompts(2048)
 	require.NoError(b, err)
-	read := func(prompt func() string) parse.Sample {
+	read := func(prompt func() string) measurement.Sample {
 		s, err := runner.Sample(b.Context(), prompt)
 		require.NoError(b, err)
 		return s
@@ -139,17 +139,17 @@ func BenchmarkSpread(b *testing.B) {
 	same := ollamatest.Always(next())
 	for _, way := range []struct {
 		name   string
-		sample func(i int) parse.Sample
+		sample func(i int) measurement.Sample
 	}{
-		{"as-a-sweep", func(i int) parse.Sample {
+		{"as-a-sweep", func(i int) measurement.Sample {
 			if i == 0 {
 				load(prompter.Warmup(64))
 			}
 			return read(next)
 		}},
-		{"a-load-each", func(int) parse.Sample { load(prompter.Warmup(64)); return read(next) }},
-		{"no-warm-up", func(int) parse.Sample { return load(next) }},
-		{"same-prompt", func(i int) parse.Sample {
+		{"a-load-each", func(int) measurement.Sample { load(prompter.Warmup(64)); return read(next) }},
+		{"no-warm-up", func(int) measurement.Sample { return load(next) }},
+		{"same-prompt", func(i int) measurement.Sample {
 			if i == 0 {
 				load(prompter.Warmup(64))
 			}

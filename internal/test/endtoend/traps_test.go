@@ -14,6 +14,7 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/check"
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 	"github.com/ollama-sweep/ollama-sweep/internal/report"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 	"github.com/ollama-sweep/ollama-sweep/internal/test/ollamatest"
@@ -35,7 +36,7 @@ func TestTrapPromptCache(t *testing.T) {
 	version, err := engine.Server.Version(t.Context())
 	require.NoError(t, err)
 	var believed []check.Known
-	evidence := func(sample parse.Sample) check.Evidence {
+	evidence := func(sample measurement.Sample) check.Evidence {
 		return check.Evidence{
 			Version: version, NumCtx: 2048, NumBatch: 128, PromptTokens: sample.PromptEvalCount, Loaded: loaded, Sample: sample,
 			Ceiling: check.Ceiling(128, believed, check.Known{Rate: warm, Batch: min(128, loaded.Warmup.PromptEvalCount)}),
@@ -105,13 +106,13 @@ func TestTrapSettings(t *testing.T) {
 	for _, r := range cp.Results {
 		if r.NumCtx == 131080 {
 			require.NotNil(t, r.Error, r.Cell())
-			assert.Equal(t, parse.ContextClamped, *r.Error)
+			assert.Equal(t, measurement.ContextClamped, *r.Error)
 			assert.Regexp(t, "asked for num_ctx=131080, .* 131072", r.Detail)
 			continue
 		}
 		assert.Nil(t, r.Error, r.Detail)
 		assert.Equal(t, checkpoint.SettingsVerified, r.Settings)
-		assert.Equal(t, min(most, r.NumBatch), r.InForce.NumBatch)
+		assert.Equal(t, min(most, r.NumBatch), r.Effective.NumBatch)
 		assert.Equal(t, r.NumBatch > most, strings.Contains(strings.Join(r.Warnings, "|"), "in force is 512 (the server's log)"), r.Warnings)
 	}
 	assert.Contains(t, printed, "# warning: num_ctx=2048, 131080 with num_batch=1024, 2048: num_batch in force: num_batch is above the prompt's")
@@ -210,7 +211,7 @@ while :; do echo "0, 93, 1095, 699.80, 70000, 87, 0x0000000000000040"; sleep 0.0
 		require.Len(t, r.Samples[0].GPU, 1)
 		gpu := r.Samples[0].GPU[0]
 		gpu.Others = 0 // or 87, where the load was long enough to tell
-		assert.Equal(t, parse.GPU{TemperatureC: 93, SMClockMHz: 1095, PowerW: 699.8, MemoryMiB: 70000, Utilization: 87, Throttle: []string{"HW thermal slowdown"}}, gpu)
+		assert.Equal(t, measurement.GPU{TemperatureC: 93, SMClockMHz: 1095, PowerW: 699.8, MemoryMiB: 70000, Utilization: 87, Throttle: []string{"HW thermal slowdown"}}, gpu)
 		require.Len(t, r.Warnings, 2)
 		assert.Contains(t, r.Warnings[0], "spill: 0.0 of 0.0 GB of the model are in GPU memory", "the engine is on the CPU of a machine that has a GPU, it seems")
 		assert.Contains(t, r.Warnings[1], "thermal and power: GPU 0 was held back (HW thermal slowdown) at 93 °C, 700 W, SM clock down to 1095 MHz")
@@ -235,10 +236,10 @@ func TestServerLogOfTheUser(t *testing.T) {
 	assert.Equal(t, []string{parse.CPU}, cp.Sweep.Devices)
 	for _, r := range cp.Results {
 		assert.Equal(t, checkpoint.SettingsVerified, r.Settings)
-		assert.Equal(t, parse.InForce{NumCtx: r.NumCtx, NumBatch: r.NumBatch, Parallel: 1}, r.InForce)
+		assert.Equal(t, measurement.Effective{NumCtx: r.NumCtx, NumBatch: r.NumBatch, Parallel: 1}, r.Effective)
 		require.NotNil(t, r.Memory)
 		require.Len(t, r.Memory.Devices, 1)
-		assert.Equal(t, parse.DeviceMemory{Name: parse.Host, ModelMiB: 1.88, ContextMiB: 1, ComputeMiB: r.Memory.Devices[0].ComputeMiB}, r.Memory.Devices[0])
+		assert.Equal(t, measurement.DeviceMemory{Name: measurement.Host, ModelMiB: 1.88, ContextMiB: 1, ComputeMiB: r.Memory.Devices[0].ComputeMiB}, r.Memory.Devices[0])
 		assert.Positive(t, r.Memory.Devices[0].ComputeMiB)
 	}
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 	"github.com/ollama-sweep/ollama-sweep/internal/test/sweeptest"
-	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
 // command plays `ollama` in a shell, with a token for each byte: the tenth
@@ -38,16 +38,16 @@ func TestSurvivesCommandFaults(t *testing.T) {
 	for _, test := range []struct {
 		name, fault string
 		times       int
-		class       parse.Class
+		class       measurement.Class
 		detail      string
 	}{
-		{"no summary", "exit 0", 4, parse.NoFigures, "no prompt eval count and duration in the summary: \"\", for each of 4 prompts"},
+		{"no summary", "exit 0", 4, measurement.NoFigures, "no prompt eval count and duration in the summary: \"\", for each of 4 prompts"},
 		{"no summary three times", "exit 0", 3, "", ""},
-		{"no words", "exit 3", 1, parse.NoFigures, "ollama run: exit status 3, without an error text"},
-		{"out of memory", `echo "Error: 500 Internal Server Error: llama runner process has terminated: cudaMalloc failed: out of memory" >&2; exit 1`, 1, parse.OutOfGPUMemory, ""},
-		{"hanging", "sleep 60", 1, parse.Timeout, "not done within 3s (cell_timeout)"},
-		{"hanging and deaf", "trap '' INT TERM; sleep 60", 1, parse.Timeout, "not done within 3s (cell_timeout)"},
-		{"killed", "kill -KILL $$", 1, parse.OutOfSystemMemory, ""},
+		{"no words", "exit 3", 1, measurement.NoFigures, "ollama run: exit status 3, without an error text"},
+		{"out of memory", `echo "Error: 500 Internal Server Error: llama runner process has terminated: cudaMalloc failed: out of memory" >&2; exit 1`, 1, measurement.OutOfGPUMemory, ""},
+		{"hanging", "sleep 60", 1, measurement.Timeout, "not done within 3s (cell_timeout)"},
+		{"hanging and deaf", "trap '' INT TERM; sleep 60", 1, measurement.Timeout, "not done within 3s (cell_timeout)"},
+		{"killed", "kill -KILL $$", 1, measurement.OutOfSystemMemory, ""},
 		{"megabytes", "yes '⠙ ' | head -c 30000000 >&2", 1, "", ""},
 		{"megabytes from the model", "yes 'prompt eval count: 1 token(s)' | head -c 30000000", 1, "", ""},
 	} {
@@ -57,7 +57,7 @@ func TestSurvivesCommandFaults(t *testing.T) {
 			text := strings.NewReplacer("COUNT", filepath.Join(dir, "count"), "FAULT", test.fault, "LAST", strconv.Itoa(9+test.times)).Replace(command)
 			require.NoError(t, os.WriteFile(file, []byte(text), 0o755))
 			timeout := "1m" // a busy machine may take a while to read megabytes
-			if test.class == parse.Timeout {
+			if test.class == measurement.Timeout {
 				timeout = "3s"
 			}
 			_, args := sweeptest.Simulated(t, out, "runner: cli\ncell_timeout: "+timeout+"\nollama: "+file+"\nprompt: {fill: 0.5}\nnum_ctx: [2048, 4096]\nnum_batch: [64, 128]\nrepeat: 2\nconfirm: 0\nbaseline: false\n")
@@ -79,7 +79,7 @@ func TestSurvivesCommandFaults(t *testing.T) {
 				assert.Contains(t, r.Detail, test.detail)
 			}
 			switch test.class {
-			case parse.OutOfGPUMemory, parse.OutOfSystemMemory:
+			case measurement.OutOfGPUMemory, measurement.OutOfSystemMemory:
 				assert.Zero(t, failed, "the second try takes it")
 				assert.Contains(t, printed, "waiting for the memory to be given back")
 			case "":

@@ -17,10 +17,10 @@ import (
 
 	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 	"github.com/ollama-sweep/ollama-sweep/internal/outdir"
 	"github.com/ollama-sweep/ollama-sweep/internal/report"
 	"github.com/ollama-sweep/ollama-sweep/internal/test/sweeptest"
-	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
 // TestSurvivesKill kills a sweep again and again, at moments of chance, goes on
@@ -107,7 +107,7 @@ func TestSurvivesKillEmbedded(t *testing.T) {
 	sweeptest.NeedsEngine(t)
 	out := t.TempDir()
 	args := []string{"-config", sweeptest.WriteConfig(t, "engine: embedded\nconfirm: 0\nbaseline: false\nprompt: {tokens: 400}\nnum_ctx: {start: 512, end: 2048, step: 512}\nnum_batch: {start: 64, end: 512, step: 64}\nrepeat: 2\n"), "-out", out}
-	seen := make(map[cell.Key][]parse.Sample)
+	seen := make(map[cell.Key][]measurement.Sample)
 	var reported []string
 	for range inFull(10, 2) {
 		p := sweeptest.Start(t, args...)
@@ -133,7 +133,7 @@ func TestSurvivesKillEmbedded(t *testing.T) {
 }
 
 // requireGrown expects all samples that were seen before, and notes the new ones.
-func requireGrown(t *testing.T, cp *checkpoint.Checkpoint, seen map[cell.Key][]parse.Sample) {
+func requireGrown(t *testing.T, cp *checkpoint.Checkpoint, seen map[cell.Key][]measurement.Sample) {
 	t.Helper()
 	for _, r := range cp.Results {
 		before := seen[r.Cell()]
@@ -159,7 +159,7 @@ func requireGrown(t *testing.T, cp *checkpoint.Checkpoint, seen map[cell.Key][]p
 func TestSurvivesKillInASearch(t *testing.T) {
 	out := t.TempDir()
 	_, args := sweeptest.SimulatedBy(t, 100, out, sweeptest.SearchedGrid+"strategy: frontier\ntolerance: 0.02%\nrepeat: 2\n")
-	seen := make(map[cell.Key][]parse.Sample)
+	seen := make(map[cell.Key][]measurement.Sample)
 	var reported []string
 	for range inFull(25, 6) {
 		p := sweeptest.Start(t, args...)

@@ -16,10 +16,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 	"github.com/ollama-sweep/ollama-sweep/internal/test/ollamatest"
 	"github.com/ollama-sweep/ollama-sweep/internal/test/sweeptest"
 	"github.com/ollama-sweep/ollama-sweep/internal/tinymodel"
-	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
 // mostMemory is what a sweep may take at most, whatever a server sends: a good
@@ -39,15 +39,15 @@ func TestSurvivesServerFaults(t *testing.T) {
 	figure := func(captured, instead string) http.HandlerFunc {
 		return ollamatest.Say(strings.Replace(answer, captured, instead, 1))
 	}
-	none := map[cell.Key]parse.Class{}
-	is := func(c parse.Class) map[cell.Key]parse.Class {
-		return map[cell.Key]parse.Class{sweeptest.SmallPlan[1]: c}
+	none := map[cell.Key]measurement.Class{}
+	is := func(c measurement.Class) map[cell.Key]measurement.Class {
+		return map[cell.Key]measurement.Class{sweeptest.SmallPlan[1]: c}
 	}
 	for _, test := range []struct {
 		name     string
 		fault    http.HandlerFunc
 		from, to int // prompts of the pair to which it is played
-		failed   map[cell.Key]parse.Class
+		failed   map[cell.Key]measurement.Class
 		detail   string // of the failure
 		printed  string
 	}{
@@ -58,28 +58,28 @@ func TestSurvivesServerFaults(t *testing.T) {
 		{"closed before the header", ollamatest.BreakOff(""), inPair, inPair + 1, none, "", "EOF"},
 		{"closed in the stream", ollamatest.BreakOff(firstLine + "\n"), inPair, inPair + 1, none, "", "the answer broke off: unexpected EOF"},
 		{"closed in a line", ollamatest.BreakOff(firstLine[:30]), inPair, inPair + 1, none, "", "the answer broke off"},
-		{"closed three times", ollamatest.BreakOff(firstLine), firstOfPair, firstOfPair + 2, is(parse.RunnerCrashed), "the server went away 3 times under this cell: the answer broke off: unexpected EOF", ""},
+		{"closed three times", ollamatest.BreakOff(firstLine), firstOfPair, firstOfPair + 2, is(measurement.RunnerCrashed), "the server went away 3 times under this cell: the answer broke off: unexpected EOF", ""},
 		{"no end", ollamatest.Endless(strings.Replace(firstLine, `"H"`, `"`+strings.Repeat("H", 1<<16)+`"`, 1) + "\n"), inPair, inPair, none, "", "the answer is longer than 64 MB"},
-		{"a line without end", ollamatest.Endless(strings.Repeat("x", 1<<16)), inPair, inPair, is(parse.NoFigures), "not an answer of Ollama's: bufio.Scanner: token too long", ""},
-		{"invalid JSON", ollamatest.Say(`{"model":"tiny","response":` + "\n"), inPair, inPair, is(parse.NoFigures), "not an answer of Ollama's", ""},
-		{"hanging in the load", ollamatest.Hang(""), firstOfPair, firstOfPair, is(parse.Timeout), "not done within 2s (cell_timeout)", ""},
-		{"hanging before the header", ollamatest.Hang(""), inPair, inPair, is(parse.Timeout), "not done within 2s (cell_timeout)", ""},
-		{"hanging in the stream", ollamatest.Hang(firstLine + "\n"), inPair, inPair, is(parse.Timeout), "not done within 2s (cell_timeout)", ""},
-		{"negative", figure(`"prompt_eval_count":21`, `"prompt_eval_count":-21`), inPair, inPair, is(parse.NoFigures), "a negative figure: prompt_eval_count is -21", ""},
-		{"zero", figure(`"prompt_eval_duration":5092533`, `"prompt_eval_duration":0`), inPair, inPair + 3, is(parse.NoFigures), "without the message that holds the figures, for each of 4 prompts", ""},
+		{"a line without end", ollamatest.Endless(strings.Repeat("x", 1<<16)), inPair, inPair, is(measurement.NoFigures), "not an answer of Ollama's: bufio.Scanner: token too long", ""},
+		{"invalid JSON", ollamatest.Say(`{"model":"tiny","response":` + "\n"), inPair, inPair, is(measurement.NoFigures), "not an answer of Ollama's", ""},
+		{"hanging in the load", ollamatest.Hang(""), firstOfPair, firstOfPair, is(measurement.Timeout), "not done within 2s (cell_timeout)", ""},
+		{"hanging before the header", ollamatest.Hang(""), inPair, inPair, is(measurement.Timeout), "not done within 2s (cell_timeout)", ""},
+		{"hanging in the stream", ollamatest.Hang(firstLine + "\n"), inPair, inPair, is(measurement.Timeout), "not done within 2s (cell_timeout)", ""},
+		{"negative", figure(`"prompt_eval_count":21`, `"prompt_eval_count":-21`), inPair, inPair, is(measurement.NoFigures), "a negative figure: prompt_eval_count is -21", ""},
+		{"zero", figure(`"prompt_eval_duration":5092533`, `"prompt_eval_duration":0`), inPair, inPair + 3, is(measurement.NoFigures), "without the message that holds the figures, for each of 4 prompts", ""},
 		{"zero three times", figure(`"prompt_eval_duration":5092533`, `"prompt_eval_duration":0`), inPair, inPair + 2, none, "", ""},
 		{"no answer three times", ollamatest.Say(""), inPair, inPair + 2, none, "", ""},
-		{"NaN", figure(`"prompt_eval_duration":5092533`, `"prompt_eval_duration":NaN`), inPair, inPair, is(parse.NoFigures), "not an answer of Ollama's", ""},
-		{"1e308", figure(`"prompt_eval_count":21`, `"prompt_eval_count":1e308`), inPair, inPair, is(parse.NoFigures), "cannot unmarshal number 1e308", ""},
+		{"NaN", figure(`"prompt_eval_duration":5092533`, `"prompt_eval_duration":NaN`), inPair, inPair, is(measurement.NoFigures), "not an answer of Ollama's", ""},
+		{"1e308", figure(`"prompt_eval_count":21`, `"prompt_eval_count":1e308`), inPair, inPair, is(measurement.NoFigures), "cannot unmarshal number 1e308", ""},
 		{"the longest duration", figure(`"prompt_eval_duration":5092533`, `"prompt_eval_duration":9223372036854775807`), inPair, inPair, none, "", "a sample does not count: prompt cache"},
 		{"the largest count", figure(`"prompt_eval_count":21`, `"prompt_eval_count":9223372036854775807`), inPair, inPair, none, "", "a sample does not count: prompt cache"},
 		{"out of memory once", ollamatest.SayStatus(500, `{"error":"llama runner process has terminated: cudaMalloc failed: out of memory"}`), firstOfPair, firstOfPair, none, "", "waiting for the memory to be given back"},
-		{"out of memory", ollamatest.SayStatus(500, `{"error":"llama runner process has terminated: cudaMalloc failed: out of memory"}`), firstOfPair, firstOfPair + 1, is(parse.OutOfGPUMemory), "cudaMalloc failed: out of memory", ""},
+		{"out of memory", ollamatest.SayStatus(500, `{"error":"llama runner process has terminated: cudaMalloc failed: out of memory"}`), firstOfPair, firstOfPair + 1, is(measurement.OutOfGPUMemory), "cudaMalloc failed: out of memory", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			out := t.TempDir()
 			timeout := "1m" // a busy machine may take a while to read 64 MB
-			if test.failed[sweeptest.SmallPlan[1]] == parse.Timeout {
+			if test.failed[sweeptest.SmallPlan[1]] == measurement.Timeout {
 				timeout = "2s"
 			}
 			server, args := sweeptest.Simulated(t, out, "cell_timeout: "+timeout+"\n"+sweeptest.SmallGrid)

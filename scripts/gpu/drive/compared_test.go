@@ -10,8 +10,8 @@ import (
 
 	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 	"github.com/ollama-sweep/ollama-sweep/internal/memory"
-	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
 // measured is a checkpoint of cells with one sample each, of which each took half a second to load.
@@ -43,7 +43,7 @@ func TestMemoryRow(t *testing.T) {
 	need := memory.Need{Weights: 100 << 20, KV: 20 << 20, Compute: 5 << 20}
 	r := &checkpoint.Result{NumCtx: 1024, NumBatch: 64, Size: 126 << 20, SizeVRAM: 120 << 20}
 	assert.Equal(t, []string{"1024", "64", "100.0", "20.0", "5.0", "", "", "", "125.0", "126.0", "120.0", "", ""}, memoryRow(r, need))
-	r.Memory = &parse.Memory{GPULayers: 3, Layers: 3, Devices: []parse.DeviceMemory{{Name: "CUDA0", ModelMiB: 90, ContextMiB: 20, ComputeMiB: 4}, {Name: "Host", ModelMiB: 10}}}
+	r.Memory = &measurement.Memory{GPULayers: 3, Layers: 3, Devices: []measurement.DeviceMemory{{Name: "CUDA0", ModelMiB: 90, ContextMiB: 20, ComputeMiB: 4}, {Name: "Host", ModelMiB: 10}}}
 	row := memoryRow(r, need)
 	assert.Equal(t, []string{"100.0", "20.0", "4.0", "125.0", "126.0", "120.0", "3", "3"}, row[5:])
 	assert.Len(t, row, len(memoryHeader))

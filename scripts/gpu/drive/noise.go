@@ -13,9 +13,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
 	"github.com/ollama-sweep/ollama-sweep/ollamarun"
-	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
 // noise reads prompts of one cell again and again: after a load with a warm-up, after one without,
@@ -109,7 +109,7 @@ func (d *drive) series(ctx context.Context, p *prober, l load, name string, repe
 }
 
 // gpuColumns are of the first GPU, blank where nothing is known.
-func gpuColumns(gpus []parse.GPU) []string {
+func gpuColumns(gpus []measurement.GPU) []string {
 	if len(gpus) == 0 {
 		return make([]string, 6)
 	}

@@ -1,4 +1,4 @@
-package parse
+package measurement
 
 import (
 	"fmt"
@@ -77,7 +77,7 @@ func TestWhatFollowsFromAClass(t *testing.T) {
 
 // TestEveryClassIsDocumented: docs/reliability.md has a line for each that a cell can fail with.
 func TestEveryClassIsDocumented(t *testing.T) {
-	page, err := os.ReadFile("../docs/reliability.md")
+	page, err := os.ReadFile("../../docs/reliability.md")
 	require.NoError(t, err)
 	var want, rows []string
 	for _, r := range classes {

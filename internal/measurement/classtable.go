@@ -1,4 +1,4 @@
-package parse
+package measurement
 
 // row is what follows from a class. Every field is given.
 type row struct {
