@@ -17,9 +17,9 @@ import (
 	"testing"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/arguments"
-	"github.com/ollama-sweep/ollama-sweep/internal/bench"
 	"github.com/ollama-sweep/ollama-sweep/internal/config"
 	"github.com/ollama-sweep/ollama-sweep/internal/lines"
+	"github.com/ollama-sweep/ollama-sweep/internal/setup"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 )
 
@@ -70,13 +70,13 @@ func TestSweep(t *testing.T) {
 		t.Skip("measures a real Ollama for seconds to days; start it with go test -run Sweep -timeout 0")
 	}
 	deadline, _ := t.Deadline()
-	ctx, stdout, release := bench.Interruptible(context.Background(), os.Stdout)
+	ctx, stdout, release := setup.Interruptible(context.Background(), os.Stdout)
 	t.Cleanup(release)
 	var terminal *os.File
-	if bench.IsTerminal(os.Stdout) && !testing.Verbose() { // whose lines would tear a bar
+	if setup.IsTerminal(os.Stdout) && !testing.Verbose() { // whose lines would tear a bar
 		terminal = os.Stdout
 	}
-	b, err := bench.Open(ctx, bench.Options{
+	b, err := setup.Open(ctx, setup.Options{
 		Config:       *configFile,
 		Overrides:    &overrides,
 		EngineSource: "scripts/engine",

@@ -25,13 +25,13 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/arguments"
-	"github.com/ollama-sweep/ollama-sweep/internal/bench"
 	"github.com/ollama-sweep/ollama-sweep/internal/check"
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/config"
 	"github.com/ollama-sweep/ollama-sweep/internal/lines"
 	"github.com/ollama-sweep/ollama-sweep/internal/memory"
 	"github.com/ollama-sweep/ollama-sweep/internal/plan"
+	"github.com/ollama-sweep/ollama-sweep/internal/setup"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 )
 
@@ -72,7 +72,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "plan:", err)
 		return 2
 	}
-	options := bench.Options{Config: *cfg, Overrides: &overrides, EngineSource: engineSource, Stdout: stdout}
+	options := setup.Options{Config: *cfg, Overrides: &overrides, EngineSource: engineSource, Stdout: stdout}
 	if err := tell(ctx, options, in, server, *measure); err != nil {
 		fmt.Fprintln(stderr, "plan:", lines.Text(err.Error()))
 		return 1
@@ -113,7 +113,7 @@ func serverFlags(flags *flag.FlagSet) func(memory.Settings) memory.Settings {
 }
 
 // tell measures a cell if asked for, gathers what is known, and prints the plan.
-func tell(ctx context.Context, o bench.Options, in plan.Input, server func(memory.Settings) memory.Settings, measure bool) (err error) {
+func tell(ctx context.Context, o setup.Options, in plan.Input, server func(memory.Settings) memory.Settings, measure bool) (err error) {
 	if in.Config, err = config.Read(o.Config, o.Overrides); err != nil {
 		return err
 	}
@@ -136,7 +136,7 @@ func tell(ctx context.Context, o bench.Options, in plan.Input, server func(memor
 	if err := in.Settings.Check(); err != nil {
 		return err
 	}
-	known, err := bench.Inspect(ctx, in.Config, o)
+	known, err := setup.Inspect(ctx, in.Config, o)
 	if err == nil {
 		in.Model = &known.Model
 	} else {
@@ -155,9 +155,9 @@ func tell(ctx context.Context, o bench.Options, in plan.Input, server func(memor
 }
 
 // measureOne measures the next cell of the sweep, as the sweep itself does.
-func measureOne(ctx context.Context, o bench.Options) (err error) {
+func measureOne(ctx context.Context, o setup.Options) (err error) {
 	o.Cells = 1
-	b, err := bench.Open(ctx, o)
+	b, err := setup.Open(ctx, o)
 	if err != nil {
 		return err
 	}

@@ -10,7 +10,7 @@ import (
 
 	"golang.org/x/term"
 
-	"github.com/ollama-sweep/ollama-sweep/internal/bench"
+	"github.com/ollama-sweep/ollama-sweep/internal/setup"
 	"github.com/ollama-sweep/ollama-sweep/internal/simulate"
 )
 
@@ -44,7 +44,7 @@ const (
 // newMeter begins a meter of the comparison on so many surfaces.
 func newMeter(w io.Writer, o simulate.Options, surfaces int) *meter {
 	m := &meter{w: w, now: time.Now}
-	if f, ok := w.(*os.File); ok && bench.IsTerminal(f) {
+	if f, ok := w.(*os.File); ok && setup.IsTerminal(f) {
 		m.width, _, _ = term.GetSize(int(f.Fd()))
 	}
 	names, each := o.Plays(surfaces)

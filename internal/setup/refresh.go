@@ -1,4 +1,4 @@
-package bench
+package setup
 
 import (
 	"fmt"
@@ -19,7 +19,7 @@ type refresher struct {
 const idle = 50
 
 // refresh is called between cells, when no measurement is disturbed.
-func (b *Bench) refresh() {
+func (b *Session) refresh() {
 	cp := b.sweep.Store.Checkpoint()
 	begun := time.Now()
 	if len(cp.Results) == 0 || begun.Before(b.refresher.next) {

@@ -1,4 +1,4 @@
-package bench
+package setup
 
 import (
 	"context"
@@ -16,7 +16,7 @@ import (
 )
 
 // openLog has the server's log looked at from now on, where there is one to read.
-func (b *Bench) openLog(server *ollamarun.Server) (err error) {
+func (b *Session) openLog(server *ollamarun.Server) (err error) {
 	log := b.config.ServerLog
 	if b.config.Engine == config.EngineEmbedded { // a log that is named is another server's
 		log = filepath.Join(b.config.Out, ollamarun.EngineLog)
@@ -38,7 +38,7 @@ func usesOurGPUs(server *ollamarun.Server, cfg config.Config, devices []string) 
 
 // watch has the server's CPUs and GPUs looked at from now on, where that can be done, and says
 // where one is not idle before the first load.
-func (b *Bench) watch(server *ollamarun.Server, subject subject, store *checkpoint.Store) error {
+func (b *Session) watch(server *ollamarun.Server, subject subject, store *checkpoint.Store) error {
 	server.Exclusive = b.config.Exclusive
 	if err := b.sayCompany(server, subject, store); err != nil {
 		return err
@@ -67,7 +67,7 @@ func (b *Bench) watch(server *ollamarun.Server, subject subject, store *checkpoi
 
 // sayCompany tells of others that are at work on the server before the first
 // load. What is in memory beside the samples is told of with each of them.
-func (b *Bench) sayCompany(server *ollamarun.Server, subject subject, store *checkpoint.Store) error {
+func (b *Session) sayCompany(server *ollamarun.Server, subject subject, store *checkpoint.Store) error {
 	company, err := server.Company(b.ctx, subject.model)
 	if err != nil {
 		return err
@@ -95,7 +95,7 @@ func (b *Bench) sayCompany(server *ollamarun.Server, subject subject, store *che
 
 // claim shows other sweeps that this one is at work on the user's server, adds theirs to the company,
 // and reports whether this one is the first.
-func (b *Bench) claim(server *ollamarun.Server, model string, company *ollamarun.Company) (first bool, err error) {
+func (b *Session) claim(server *ollamarun.Server, model string, company *ollamarun.Company) (first bool, err error) {
 	if b.config.Engine == config.EngineEmbedded || filepath.IsAbs(model) { // nobody else's, or of a file, of which the runner makes a model
 		return false, nil
 	}

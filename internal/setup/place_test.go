@@ -1,4 +1,4 @@
-package bench
+package setup
 
 import (
 	"net/url"
@@ -15,7 +15,7 @@ import (
 
 func TestPlace(t *testing.T) {
 	at := func(engine, host string) checkpoint.Place {
-		b := &Bench{config: config.Config{Engine: engine}}
+		b := &Session{config: config.Config{Engine: engine}}
 		p, err := b.place(&ollamarun.Server{URL: &url.URL{Scheme: "http", Host: host}})
 		require.NoError(t, err)
 		return p

@@ -1,4 +1,4 @@
-package bench
+package setup
 
 import (
 	"errors"
@@ -18,7 +18,7 @@ import (
 
 // checkDir refuses an out folder that holds what is not ours under our names, before anything
 // in it is touched.
-func (b *Bench) checkDir() (err error) {
+func (b *Session) checkDir() (err error) {
 	if err := checkAccess(b.config.Out); err != nil {
 		return err
 	}
@@ -56,7 +56,7 @@ func checkAccess(dir string) error {
 }
 
 // claimDir begins the record of the out folder and removes what a killed sweep left there.
-func (b *Bench) claimDir() error {
+func (b *Session) claimDir() error {
 	if b.dir.Claimed() {
 		if err := clearSaves(b.config.Out); err != nil {
 			return err

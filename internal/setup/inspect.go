@@ -1,4 +1,4 @@
-package bench
+package setup
 
 import (
 	"context"
@@ -29,7 +29,7 @@ func Inspect(ctx context.Context, cfg config.Config, o Options) (in Inspection, 
 	}
 	defer os.RemoveAll(scratch)
 	cfg.Out = scratch // for the engine's log
-	b := &Bench{ctx: ctx, config: cfg, say: lines.Comments(o.Stdout)}
+	b := &Session{ctx: ctx, config: cfg, say: lines.Comments(o.Stdout)}
 	defer func() { err = errors.Join(err, b.clearUp()) }()
 	subject, err := newSubject(cfg)
 	if err != nil {

@@ -1,8 +1,8 @@
-// Package bench makes all ready that a sweep needs, and clears up after it:
+// Package setup makes all ready that a sweep needs, and clears up after it:
 // config, lock, server or engine, leftovers, identity, checkpoint, runner,
 // benchmark lines, reports. It holds no logic of measuring; it knows which part
 // goes with which.
-package bench
+package setup
 
 import (
 	"context"
@@ -47,9 +47,9 @@ type Options struct {
 	Cells int
 }
 
-// Bench is a sweep that is ready to run. Make one with Open and end it with
+// Session is a sweep that is ready to run. Make one with Open and end it with
 // Close.
-type Bench struct {
+type Session struct {
 	config config.Config
 	host   *url.URL      // of the server, without what follows
 	user   *url.Userinfo // nil where it wants none
@@ -70,8 +70,8 @@ type Bench struct {
 
 // Open makes all ready, cheap checks first. What can't be used is an error
 // here, before a model is loaded.
-func Open(ctx context.Context, o Options) (*Bench, error) {
-	b := &Bench{ctx: ctx}
+func Open(ctx context.Context, o Options) (*Session, error) {
+	b := &Session{ctx: ctx}
 	if o.Terminal != nil {
 		b.screen = &screen{out: o.Stdout, fd: int(o.Terminal.Fd()), now: time.Now}
 		o.Stdout = b.screen
@@ -88,7 +88,7 @@ func Open(ctx context.Context, o Options) (*Bench, error) {
 	return nil, err
 }
 
-func (b *Bench) open(o Options) (err error) {
+func (b *Session) open(o Options) (err error) {
 	if b.config, err = config.Read(o.Config, o.Overrides); err != nil {
 		return err
 	}
@@ -195,7 +195,7 @@ func strategy(c config.Config) sweep.Strategy {
 
 // Run measures (see sweep.Sweep.Run) and clears up at once, since reports of many
 // cells take a while and an interrupted run has none.
-func (b *Bench) Run(each func(name string, measure func() sweep.Outcome)) sweep.Summary {
+func (b *Session) Run(each func(name string, measure func() sweep.Outcome)) sweep.Summary {
 	b.screen.show(len(b.sweep.Plan))
 	summary := b.sweep.Run(b.ctx, func(name string, measure func() sweep.Outcome) {
 		each(name, func() sweep.Outcome {
@@ -216,7 +216,7 @@ func (b *Bench) Run(each func(name string, measure func() sweep.Outcome)) sweep.
 // restore sees to it that what was measured is in the checkpoint, and nowhere else, at the end: it
 // is written again where the out folder was removed, renamed or taken over while the sweep ran.
 // What is lost is said.
-func (b *Bench) restore(summary *sweep.Summary) {
+func (b *Session) restore(summary *sweep.Summary) {
 	store := b.sweep.Store
 	if err := store.Fold(); err != nil && summary.Stop == nil {
 		summary.Stop = err
@@ -241,7 +241,7 @@ func (b *Bench) restore(summary *sweep.Summary) {
 
 // Report writes the reports and says what was found, where all is and how to resume. Where no
 // cell was asked for there is nothing to report.
-func (b *Bench) Report(summary sweep.Summary) error {
+func (b *Session) Report(summary sweep.Summary) error {
 	if errors.Is(summary.Stop, sweep.ErrNoCell) {
 		return nil
 	}
@@ -271,7 +271,7 @@ func (b *Bench) Report(summary sweep.Summary) error {
 	return failed
 }
 
-func (b *Bench) howToGoOn(summary sweep.Summary) string {
+func (b *Session) howToGoOn(summary sweep.Summary) string {
 	const again = "to measure again: some cells with -redo and -run, all with -fresh; both keep the old checkpoint"
 	goesOn, cut := "measures what is missing", summary.Missing > 0 || summary.Stop != nil
 	if summary.Search {
@@ -298,7 +298,7 @@ func (b *Bench) howToGoOn(summary sweep.Summary) string {
 }
 
 // Close clears up where Run has not, and gives the out folder free.
-func (b *Bench) Close() error {
+func (b *Session) Close() error {
 	err := errors.Join(b.failed, b.clearUp())
 	b.failed = nil
 	return errors.Join(err, b.locked.Unlock())
@@ -306,7 +306,7 @@ func (b *Bench) Close() error {
 
 // clearUp unloads the model, deletes what is ours on the server and ends our
 // engine. It needs no context: an interrupted sweep clears up like any other.
-func (b *Bench) clearUp() error {
+func (b *Session) clearUp() error {
 	b.clearBy = time.Now().Add(closeTimeout)
 	var errs []error
 	for i := len(b.undo) - 1; i >= 0; i-- {
@@ -316,11 +316,11 @@ func (b *Bench) clearUp() error {
 	return errors.Join(errs...)
 }
 
-func (b *Bench) atEnd(undo func() error) { b.undo = append(b.undo, undo) }
+func (b *Session) atEnd(undo func() error) { b.undo = append(b.undo, undo) }
 
 // lock keeps a second sweep out of the out folder for as long as this process
 // lives, and makes the folder.
-func (b *Bench) lock() error {
+func (b *Session) lock() error {
 	if err := os.MkdirAll(b.config.Out, 0o755); err != nil {
 		return fmt.Errorf("making the out folder: %w", err)
 	}
@@ -334,7 +334,7 @@ func (b *Bench) lock() error {
 
 // openStore asks the server what is swept and opens the checkpoint with that.
 // What it knows besides is for the checks.
-func (b *Bench) openStore(i *identity, subject subject, prompter *sweep.Prompter, command string) (*checkpoint.Store, check.Evidence, error) {
+func (b *Session) openStore(i *identity, subject subject, prompter *sweep.Prompter, command string) (*checkpoint.Store, check.Evidence, error) {
 	header, known, err := subject.header(b.ctx, i, prompter)
 	if err != nil {
 		return nil, check.Evidence{}, err
@@ -357,7 +357,7 @@ func (b *Bench) openStore(i *identity, subject subject, prompter *sweep.Prompter
 
 // benchLines returns what adds a sample to bench.txt and to standard output. A file that
 // can't be written stops nothing, since the checkpoint has all that is in it.
-func (b *Bench) benchLines(stdout io.Writer, cp *checkpoint.Checkpoint) (func(*checkpoint.Result, measurement.Sample) error, error) {
+func (b *Session) benchLines(stdout io.Writer, cp *checkpoint.Checkpoint) (func(*checkpoint.Result, measurement.Sample) error, error) {
 	file, err := report.OpenBenchLog(b.config.Out, cp)
 	if err != nil {
 		return nil, err
@@ -376,7 +376,7 @@ func (b *Bench) benchLines(stdout io.Writer, cp *checkpoint.Checkpoint) (func(*c
 }
 
 // sayLeftOut names the pairs that are no cells.
-func (b *Bench) sayLeftOut(leftOut []cell.Key) {
+func (b *Session) sayLeftOut(leftOut []cell.Key) {
 	if len(leftOut) > 0 {
 		fmt.Fprintf(b.say, "left out: %s, because servers cap num_batch at num_ctx\n", cell.Names(leftOut))
 	}

@@ -1,4 +1,4 @@
-package bench
+package setup
 
 import (
 	"context"
@@ -16,7 +16,7 @@ import (
 
 // startServer returns the server to measure on, once it answers and nothing of
 // a crashed sweep is left on it.
-func (b *Bench) startServer(o Options) (*ollamarun.Server, error) {
+func (b *Session) startServer(o Options) (*ollamarun.Server, error) {
 	server, err := b.hostOrEngine(o)
 	if err != nil {
 		return nil, err
@@ -35,7 +35,7 @@ func (b *Bench) startServer(o Options) (*ollamarun.Server, error) {
 }
 
 // hostOrEngine also settles which command the cli runner calls.
-func (b *Bench) hostOrEngine(o Options) (*ollamarun.Server, error) {
+func (b *Session) hostOrEngine(o Options) (*ollamarun.Server, error) {
 	if b.config.Engine == config.EngineEmbedded {
 		return b.startEngine(o)
 	}
@@ -46,7 +46,7 @@ func (b *Bench) hostOrEngine(o Options) (*ollamarun.Server, error) {
 }
 
 // parseHost reads the server's address from the config, or the environment.
-func (b *Bench) parseHost() (*url.URL, *url.Userinfo, error) {
+func (b *Session) parseHost() (*url.URL, *url.Userinfo, error) {
 	if b.config.Host != "" || b.config.Engine == config.EngineEmbedded {
 		return ollamarun.ParseHost(b.config.Host)
 	}
@@ -57,7 +57,7 @@ func (b *Bench) parseHost() (*url.URL, *url.Userinfo, error) {
 	return u, user, err
 }
 
-func (b *Bench) startEngine(o Options) (*ollamarun.Server, error) {
+func (b *Session) startEngine(o Options) (*ollamarun.Server, error) {
 	engine, err := ollamarun.StartEngine(b.ctx, ollamarun.EngineSource{Ollama: b.config.Ollama, Module: o.EngineSource}, b.config.Out, b.say)
 	if err != nil {
 		return nil, err
@@ -83,7 +83,7 @@ type closingRunner interface {
 	Close(context.Context) error
 }
 
-func (b *Bench) startRunner(server *ollamarun.Server, s subject) (sweep.Runner, error) {
+func (b *Session) startRunner(server *ollamarun.Server, s subject) (sweep.Runner, error) {
 	runner, err := b.newRunner(server, s)
 	if err != nil {
 		return nil, err
@@ -105,7 +105,7 @@ func (b *Bench) startRunner(server *ollamarun.Server, s subject) (sweep.Runner, 
 	return runner, nil
 }
 
-func (b *Bench) newRunner(server *ollamarun.Server, s subject) (closingRunner, error) {
+func (b *Session) newRunner(server *ollamarun.Server, s subject) (closingRunner, error) {
 	// A template's weights may have to be sent.
 	ctx, cancel := context.WithTimeoutCause(b.ctx, b.config.CellTimeout, fmt.Errorf("making the model of the template took longer than %v (cell_timeout)", b.config.CellTimeout))
 	defer cancel()

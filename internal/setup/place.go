@@ -1,4 +1,4 @@
-package bench
+package setup
 
 import (
 	"crypto/sha256"
@@ -33,7 +33,7 @@ func hostName(server *ollamarun.Server) (string, error) {
 }
 
 // place returns where the sweep is measured.
-func (b *Bench) place(server *ollamarun.Server) (p checkpoint.Place, err error) {
+func (b *Session) place(server *ollamarun.Server) (p checkpoint.Place, err error) {
 	if b.config.Engine != config.EngineEmbedded {
 		p.Host = server.Address()
 	}
