@@ -5,11 +5,9 @@ import (
 	"io"
 	"math"
 
-	"gonum.org/v1/plot/vg"
-	"gonum.org/v1/plot/vg/draw"
-
 	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
+	"github.com/ollama-sweep/ollama-sweep/internal/picture"
 )
 
 // Changes is what a picture shows of how rates changed from one sweep to another.
@@ -36,23 +34,31 @@ const leastChange = 1
 func WriteChanges(w io.Writer, c Changes) error {
 	cp := &checkpoint.Checkpoint{Sweep: checkpoint.Header{NumCtx: c.NumCtx, NumBatch: c.NumBatch}, Results: c.Failed}
 	most := float64(leastChange)
-	for cell, ratio := range c.Ratio {
+	for at, ratio := range c.Ratio {
 		percent := 100 * ratio
 		most = max(most, math.Abs(percent))
-		cp.Results = append(cp.Results, checkpoint.Result{NumCtx: cell.Ctx, NumBatch: cell.Batch, PromptEvalRate: &percent})
+		cp.Results = append(cp.Results, checkpoint.Result{NumCtx: at.Ctx, NumBatch: at.Batch, PromptEvalRate: &percent})
 	}
-	m := cellMap{grid: newGrid(cp), strong: c.Strong}
-	if err := m.drawable(); err != nil {
+	g := newGrid(cp)
+	p := g.picture()
+	if err := p.Check(); err != nil {
 		return fmt.Errorf("drawing changes: %w", err)
 	}
 	if len(c.Ratio) > 0 {
-		m.scale = &scale{-most, most, &changeColors, "Change of Prompt Eval Rate (%)", SignedPercent}
+		p.Scale = &picture.Scale{Low: -most, High: most, Colors: &picture.Change, Name: "Change of Prompt Eval Rate (%)", Text: SignedPercent}
 	}
-	title := []titleLine{
-		{OneLine(c.Title), sansBold(16), ink},
-		{OneLine(c.Text), sans(12), ink},
+	plain := p.Cell
+	p.Cell = func(column, row int) picture.Cell {
+		shown := plain(column, row)
+		shown.Bold = c.Strong[cell.Key{Ctx: g.ctx[column], Batch: g.batch[row]}]
+		return shown
 	}
-	return layOut(m, title, m.changeLegend(len(c.Strong) > 0)).write(w)
+	p.Title = []picture.Line{picture.Heading(OneLine(c.Title)), picture.Detail(OneLine(c.Text))}
+	p.Legend = g.changeLegend(len(c.Strong) > 0)
+	if err := p.Write(w); err != nil {
+		return fmt.Errorf("writing changes: %w", err)
+	}
+	return nil
 }
 
 // SignedPercent gives a change of so many percent its sign; what rounds to nothing
@@ -60,18 +66,15 @@ func WriteChanges(w io.Writer, c Changes) error {
 func SignedPercent(percent float64) string { return fmt.Sprintf("%+.1f", math.Round(10*percent)/10+0) }
 
 // changeLegend explains what does not speak for itself.
-func (g *grid) changeLegend(strong bool) []legendEntry {
-	var entries []legendEntry
+func (g *grid) changeLegend(strong bool) (entries []picture.Entry) {
 	if strong {
-		entries = append(entries, legendEntry{"bold: significant", func(c draw.Canvas, swatch vg.Rectangle) {
-			write(c, sansBold(legendType), ink, draw.XCenter, middle(swatch), "+1.0")
-		}})
+		entries = append(entries, picture.Entry{Look: picture.LookBold, Meaning: "bold: significant"})
 	}
 	if g.has(failed) {
-		entries = append(entries, failedEntry("fails now, with the type of error"))
+		entries = append(entries, picture.Entry{Look: picture.LookFailed, Meaning: "fails now, with the type of error"})
 	}
 	if g.has(missing) {
-		entries = append(entries, missingEntry("without a rate on one side or both"))
+		entries = append(entries, picture.Entry{Look: picture.LookMissing, Meaning: "without a rate on one side or both"})
 	}
 	return entries
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
+	"github.com/ollama-sweep/ollama-sweep/internal/picture"
 )
 
 func TestWriteChanges(t *testing.T) {
@@ -26,10 +27,10 @@ func TestWriteChanges(t *testing.T) {
 	require.NoError(t, WriteChanges(&b, c))
 	img, err := png.Decode(&b)
 	require.NoError(t, err)
-	found := colorsIn(img, img.Bounds())
+	found := colorsIn(img)
 	cell := img.Bounds().Dx() * img.Bounds().Dy() / 16 // less than one takes
 	for name, c := range map[string]color.RGBA{
-		"slower": shade(&changeColors, 0), "as before": shade(&changeColors, 0.5), "faster": shade(&changeColors, 1),
+		"slower": picture.Change.Shade(0), "as before": picture.Change.Shade(0.5), "faster": picture.Change.Shade(1),
 		"failed": failedTint, "not compared": missingGrey,
 	} {
 		assert.Greater(t, found[c], cell/2, name)

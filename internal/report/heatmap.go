@@ -1,37 +1,14 @@
 package report
 
 import (
-	"errors"
 	"fmt"
-	"image"
-	stddraw "image/draw"
 	"io"
-	"math"
 	"strconv"
 
-	"gonum.org/v1/plot"
-	"gonum.org/v1/plot/vg"
-	"gonum.org/v1/plot/vg/draw"
-
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
-)
-
-const (
-	resolution = 300 // dots per inch
-	margin     = 12  // points around the picture
-
-	// mostPixels bounds the picture's memory, of which each pixel takes a byte.
-	// 100 × 100 cells have 288 million; larger grids get a lower resolution.
-	mostPixels = 320e6
-	// stripPixels bounds the memory of what is drawn at once, of which each
-	// pixel takes eight bytes while the library copies it. With both bounds a
-	// picture of 100 × 100 cells takes 0.8 GB, where drawing it whole would take 2.6.
-	stripPixels = 32e6
-	// guard is how many rows are drawn around a strip and thrown away: where a
-	// line crosses the edge of an image, the library loses some of its ink.
-	guard = 4
-	// mostCells bounds the time that drawing takes.
-	mostCells = 250_000
+	"github.com/ollama-sweep/ollama-sweep/internal/picture"
+	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
 )
 
 // WriteHeatmap draws the sweep as a PNG picture: num_ctx to the right,
@@ -41,160 +18,132 @@ const (
 func WriteHeatmap(w io.Writer, cp *checkpoint.Checkpoint) error { return newGrid(cp).writeHeatmap(w) }
 
 func (g *grid) writeHeatmap(w io.Writer) error {
-	h, err := g.newHeatmap()
-	if err != nil {
+	p := g.picture()
+	if err := p.Check(); err != nil {
 		return fmt.Errorf("drawing heatmap: %w", err)
 	}
-	return h.write(w)
-}
-
-func (h *heatmap) write(w io.Writer) error {
-	if err := encodePNG(w, h.draw(stripPixels), h.dpi); err != nil {
+	s := g.stats()
+	p.Title = g.title(g.cp.Sweep, s)
+	p.Legend = g.legend()
+	if s.Best != nil {
+		p.Scale = rateScale(s)
+		p.Cell = marked(p.Cell, g, s)
+		if !s.recommends(s.Best.Cell()) {
+			p.Legend = append([]picture.Entry{{Look: picture.LookRecommended, Meaning: "recommended"}}, p.Legend...)
+		}
+	}
+	if err := p.Write(w); err != nil {
 		return fmt.Errorf("writing heatmap: %w", err)
 	}
 	return nil
 }
 
-// heatmap is the picture of a grid.
-type heatmap struct {
-	cellMap
-	title  []titleLine
-	legend []legendEntry
-	dpi    int // dots per inch
+// picture returns the grid's axes and cells, without the marks that follow from all of them.
+func (g *grid) picture() *picture.Picture {
+	picks := g.picks()
+	return &picture.Picture{
+		XLabel:  "num_ctx",
+		YLabel:  "num_batch",
+		Columns: labels(g.ctx),
+		Rows:    labels(g.batch),
+		Cell: func(column, row int) picture.Cell {
+			c := cell.Key{Ctx: g.ctx[column], Batch: g.batch[row]}
+			shown := picture.Cell{Picked: picks[c]}
+			at, r := g.at(c)
+			switch at {
+			case measured:
+				shown.State, shown.Value = picture.Measured, *r.PromptEvalRate
+				shown.Spilled = g.spilled(r)
+			case failed:
+				shown.State, shown.Error = picture.Failed, OneLine(string(*r.Error))
+			case missing:
+				shown.State = picture.Missing
+			case pruned:
+				shown.State = picture.Pruned
+			}
+			return shown
+		},
+	}
 }
 
-func (g *grid) newHeatmap() (*heatmap, error) {
-	if err := g.drawable(); err != nil {
-		return nil, err
+// marked adds the frames of the best and the recommended cell.
+func marked(of func(column, row int) picture.Cell, g *grid, s Stats) func(column, row int) picture.Cell {
+	return func(column, row int) picture.Cell {
+		c := cell.Key{Ctx: g.ctx[column], Batch: g.batch[row]}
+		shown := of(column, row)
+		shown.Best, shown.Recommended = c == s.Best.Cell(), s.recommends(c)
+		return shown
 	}
-	s := g.stats()
-	m := cellMap{grid: g, best: s.Best}
-	legend := g.legend()
-	if s.Best != nil && !s.recommends(s.Best.Cell()) {
-		m.recommended = cellOf(s.Verdict.Recommended)
-		legend = append([]legendEntry{{"recommended", drawRecommended}}, legend...)
+}
+
+func rateText(tokensPerSec float64) string { return strconv.FormatFloat(tokensPerSec, 'f', 1, 64) }
+
+// rateScale covers the rates of a sweep. Where all are equal, it takes in
+// their neighbourhood, so that they lie in the middle.
+func rateScale(s Stats) *picture.Scale {
+	sc := &picture.Scale{Low: s.Min, High: s.Max, Colors: &picture.Heat, Name: "Prompt Eval Rate (tokens/s)", Text: rateText}
+	if s.Min == s.Max {
+		sc.Low, sc.High = s.Min*0.99, s.Max*1.01
 	}
+	return sc
+}
+
+// legend returns an entry for each look that occurs and does not speak for
+// itself.
+func (g *grid) legend() (entries []picture.Entry) {
+	add := func(occurs bool, look picture.Look, meaning string) {
+		if occurs {
+			entries = append(entries, picture.Entry{Look: look, Meaning: meaning})
+		}
+	}
+	add(g.has(failed), picture.LookFailed, "failed, with the type of error")
+	add(g.hasSpilled(), picture.LookSpilled, spilledText)
+	add(g.has(missing), picture.LookMissing, g.missingText())
+	add(g.has(pruned), picture.LookPruned, prunedText)
+	add(len(g.picks()) > 0, picture.LookPicked, "held for the fastest of its num_ctx")
+	blank := g.blankReason()
+	add(blank != "", picture.LookBlank, blank)
+	return entries
+}
+
+// title returns the picture's three lines: what was swept, over which ranges,
+// and the best cell.
+func (g *grid) title(h checkpoint.Header, s Stats) []picture.Line {
+	model := OneLine(h.Model)
+	if model == "" {
+		model = "model not named"
+	}
+	ranges := fmt.Sprintf("num_ctx %s, num_batch %s", span(g.ctx), span(g.batch))
+	if s.Measured < s.Planned {
+		ranges += fmt.Sprintf("; %d of %d cells measured", s.Measured, s.Planned)
+	}
+	best := "BEST: no cell measured"
 	if s.Best != nil {
-		sc := rateScale(s)
-		m.scale = &sc
+		best = fmt.Sprintf("BEST: num_ctx=%d, num_batch=%d, rate=%s tokens/s",
+			s.Best.NumCtx, s.Best.NumBatch, rateText(*s.Best.PromptEvalRate)) + titleNotes(s)
 	}
-	return layOut(m, g.title(g.cp.Sweep, s), legend), nil
+	return []picture.Line{picture.Heading(model), picture.Detail(ranges), picture.Highlight(best)}
 }
 
-// drawable tells what a picture can't show.
-func (g *grid) drawable() error {
-	switch {
-	case len(g.ctx) == 0 || len(g.batch) == 0:
-		return errors.New("the sweep has no cells")
-	case tooLarge(g.ctx, g.batch):
-		return fmt.Errorf("%d × %d %w", len(g.ctx), len(g.batch), errTooLarge)
+// titleNotes says how far the best cell is the best.
+func titleNotes(s Stats) string {
+	var notes string
+	if in, ok := verdict.IntervalOf(s.Best.SampleRates()); ok && in.Bounded {
+		notes = fmt.Sprintf(" (95 %% interval %s–%s)", rateText(in.Low), rateText(in.High))
 	}
-	return nil
+	if v := s.Verdict; len(v.Tied) > 0 {
+		notes += fmt.Sprintf("; %d tied within %s %%", len(v.Tied), percent(v.Within))
+	}
+	if !s.recommends(s.Best.Cell()) {
+		notes += "; recommended: " + named(s.Verdict.Recommended)
+	}
+	return notes
 }
 
-// errTooLarge says that a grid has too many cells to be looked at.
-var errTooLarge = fmt.Errorf("cells are more than the %d that a picture can show", mostCells)
-
-// tooLarge reports whether that is so of a grid with these axes.
-func tooLarge(ctx, batch []int) bool { return len(batch) > 0 && len(ctx) > mostCells/len(batch) }
-
-// layOut sets how large a picture of the cells is.
-func layOut(m cellMap, title []titleLine, legend []legendEntry) *heatmap {
-	h := &heatmap{cellMap: m, title: title, legend: legend}
-	h.dpi = int(min(resolution, math.Sqrt(mostPixels/(h.width().Dots(1)*h.height().Dots(1)))))
-	return h
-}
-
-// width and height are sizes that users tuned.
-func (h *heatmap) width() vg.Length {
-	return vg.Length(max(20, 0.8*float64(len(h.ctx)))) * vg.Inch
-}
-
-func (h *heatmap) height() vg.Length {
-	return vg.Length(max(6, 0.4*float64(len(h.batch)))) * vg.Inch
-}
-
-// draw renders the picture, in strips of about so many pixels, into a paletted
-// image. That keeps the library's true-colour images small, and the encoder
-// has a quarter of the work.
-func (h *heatmap) draw(stripPixels int) *image.Paletted {
-	pixels := func(l vg.Length) int { return int(math.Round(l.Dots(float64(h.dpi)))) }
-	width, height := pixels(h.width()), pixels(h.height())
-	levels := &heatColors
-	if h.scale != nil {
-		levels = h.scale.colors
+// span names a range of ascending values, of which there is one at least.
+func span(values []int) string {
+	if len(values) == 1 {
+		return fmt.Sprint(values[0])
 	}
-	q := newQuantizer(newPalette(levels))
-	picture := image.NewPaletted(image.Rect(0, 0, width, height), q.palette)
-
-	rows := min(height, max(1, stripPixels/width))
-	points := func(pixels int) vg.Length { return vg.Length(float64(pixels)/float64(h.dpi)) * vg.Inch }
-	canvas := newRaster(points(width), points(rows+2*guard), h.dpi)
-	all := canvas.img
-	strip := all.SubImage(image.Rect(0, guard, width, guard+rows)).(*image.RGBA)
-	for top := 0; top < height; top += rows {
-		from := points(height - top - rows - guard) // the lower edge of what is drawn; negative at the end
-		stddraw.Draw(all, all.Rect, image.NewUniform(paper), image.Point{}, stddraw.Src)
-		canvas.Push()
-		canvas.Translate(vg.Point{Y: -from})
-		h.drawOn(draw.NewCanvas(canvas, points(width), points(height)), from, from+points(rows+2*guard))
-		canvas.Pop()
-		q.copy(picture, top, strip)
-	}
-	return picture
-}
-
-// drawOn draws the picture on white paper, leaving out cells below from and
-// above to.
-func (h *heatmap) drawOn(c draw.Canvas, from, to vg.Length) {
-	c = draw.Crop(c, margin, -margin, margin, -margin)
-	drawTitle(c, c.Rectangle, h.title)
-	below := draw.Crop(c, 0, 0, 0, -titleHeight(h.title)-8)
-
-	if len(h.legend) > 0 {
-		line := below.Rectangle
-		line.Max.Y = line.Min.Y + legendHeight
-		drawLegend(c, line, h.legend)
-		below = draw.Crop(below, 0, 0, legendHeight, 0)
-	}
-	if h.scale != nil {
-		below = draw.Crop(below, 0, -h.scale.barSpace(), 0, 0)
-	}
-	p := h.axes()
-	cells := h.cellMap
-	cells.dpi, cells.from, cells.to = float64(h.dpi), from, to
-	p.Add(&cells)
-	p.Draw(below)
-	if h.scale != nil {
-		h.scale.drawBar(c, p.DataCanvas(below).Rectangle, float64(h.dpi))
-	}
-}
-
-// axes returns a plot with both axes and nothing on it. The axes are nominal:
-// neighbouring values have the same distance, whatever they are.
-func (h *heatmap) axes() *plot.Plot {
-	p := plot.New()
-	p.BackgroundColor = nil
-	p.X.Label.Text, p.Y.Label.Text = "num_ctx", "num_batch"
-	p.X.Tick.Marker, p.Y.Tick.Marker = ticks(h.ctx), ticks(h.batch)
-	for _, axis := range []*plot.Axis{&p.X, &p.Y} {
-		axis.Padding = 0
-		axis.Width = 0 // the cells' own frame is drawn
-		axis.Label.TextStyle.Font = sansBold(12)
-		axis.Label.Padding = 4
-		axis.Tick.Label.Font = sans(9.5)
-		axis.Tick.Length = 4
-	}
-	p.X.Tick.Label.Rotation = math.Pi / 4
-	p.X.Tick.Label.XAlign = draw.XRight
-	p.X.Tick.Label.YAlign = draw.YTop
-	return p
-}
-
-func ticks(values []int) plot.ConstantTicks {
-	var t plot.ConstantTicks
-	for i, v := range values {
-		t = append(t, plot.Tick{Value: float64(i), Label: strconv.Itoa(v)})
-	}
-	return t
+	return fmt.Sprintf("%d–%d (%d values)", values[0], values[len(values)-1], len(values))
 }

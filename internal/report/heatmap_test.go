@@ -7,7 +7,6 @@ import (
 	"image/color"
 	"image/png"
 	"io"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -16,6 +15,7 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
+	"github.com/ollama-sweep/ollama-sweep/internal/picture"
 )
 
 // full returns a sweep of so many columns and rows, all measured.
@@ -30,14 +30,14 @@ func full(columns, rows int) *checkpoint.Checkpoint {
 func TestWriteHeatmap(t *testing.T) {
 	var b bytes.Buffer
 	require.NoError(t, WriteHeatmap(&b, mixed()))
-	x, y := dotsPerMetre(t, b.Bytes())
-	assert.Equal(t, []uint32{11811, 11811}, []uint32{x, y}, "300 dots per inch")
+	const header = 33 // bytes of the signature and the first chunk
+	assert.Equal(t, "pHYs", b.String()[header+4:header+8], "the resolution")
 	img, err := png.Decode(&b)
 	require.NoError(t, err)
 	assert.Equal(t, image.Rect(0, 0, 20*300, 6*300), img.Bounds())
-	found := colorsIn(img, img.Bounds())
+	found := colorsIn(img)
 	for name, c := range map[string]color.RGBA{
-		"lowest": heat(0), "highest": heat(1), "best": bestBlue, "failed": failedRed, "failed ground": failedTint,
+		"lowest": picture.Heat.Shade(0), "highest": picture.Heat.Shade(1), "best": bestBlue, "failed": failedRed, "failed ground": failedTint,
 		"missing": missingGrey, "hatch": hatchGrey, "left out": blankGrey, "lines": gridGrey, "text": ink,
 	} {
 		assert.Greater(t, found[c], 1000, name)
@@ -55,107 +55,11 @@ func TestHeatmapMarksSpill(t *testing.T) {
 		require.NoError(t, WriteHeatmap(&b, cp))
 		img, err := png.Decode(&b)
 		require.NoError(t, err)
-		return colorsIn(img, img.Bounds())[bestBlue]
+		return colorsIn(img)[bestBlue]
 	}
-	mark := spillCorner * spillCorner / 2 * (300 / 72.0) * (300 / 72.0) // dots
+	const corner = 9                                          // points
+	mark := corner * corner / 2 * (300 / 72.0) * (300 / 72.0) // dots
 	assert.InEpsilon(t, 10*mark, blue(17e9)-blue(18e9), 0.35, "nine cells and the legend, less the blurred edges")
-}
-
-// TestHeatmapSize takes the sizes that users tuned, in inches.
-func TestHeatmapSize(t *testing.T) {
-	for _, tt := range []struct {
-		columns, rows int
-		width, height float64
-		dpi           int
-	}{
-		{1, 1, 20, 6, 300},
-		{25, 15, 20, 6, 300},
-		{47, 17, 37.6, 6.8, 300},
-		{5, 60, 20, 24, 300},
-		{100, 100, 80, 40, 300},
-		{400, 400, 320, 160, 79},
-	} {
-		t.Run(fmt.Sprintf("%dx%d", tt.columns, tt.rows), func(t *testing.T) {
-			h, err := newGrid(planned(steps(8192, 1, tt.columns), steps(1, 1, tt.rows))).newHeatmap()
-			require.NoError(t, err)
-			assert.InDelta(t, tt.width, h.width().Dots(1), 1e-9)
-			assert.InDelta(t, tt.height, h.height().Dots(1), 1e-9)
-			assert.Equal(t, tt.dpi, h.dpi)
-		})
-	}
-}
-
-func TestHeatmapOfAnyShape(t *testing.T) {
-	failures := planned(steps(8192, 1, 3), steps(32, 1, 5))
-	for _, c := range failures.Plan() {
-		addFailed(failures, c.Ctx, c.Batch, measurement.ResourceAllocation)
-	}
-	equal := planned([]int{1024, 2048}, []int{128})
-	add(equal, 1024, 128, 1000)
-	add(equal, 2048, 128, 1000)
-	longName := full(4, 4)
-	longName.Sweep.Model = strings.Repeat("registry.example/x", 5)
-	longest := full(1, 1)
-	longest.Sweep.Model = strings.Repeat("a line\nand another ", 100)
-	fast := full(30, 20)
-	for i := range fast.Results {
-		*fast.Results[i].PromptEvalRate *= 1e6
-	}
-	oddName := full(40, 16)
-	addFailed(oddName, 9000, 128, measurement.Class(strings.Repeat("unheard-of ", 40)))
-	for name, cp := range map[string]*checkpoint.Checkpoint{
-		"older tool": olderTool(t), "one cell": full(1, 1), "one column": full(1, 40), "one row": full(60, 1),
-		"wide": wide(), "tall": full(5, 60), "all failed": failures, "all equal": equal,
-		"none measured": planned(steps(8192, 2048, 4), steps(32, 128, 4)), "all left out": planned([]int{64}, []int{128}),
-		"long name of a model": longName, "endless name": longest, "great figures": fast, "unknown class": oddName,
-	} {
-		t.Run(name, func(t *testing.T) {
-			h, err := newGrid(cp).newHeatmap()
-			require.NoError(t, err)
-			h.dpi = 50 // for speed
-			img := h.draw(stripPixels)
-			bounds := img.Bounds()
-			edge := margin * h.dpi / 72 / 2
-			whole, inner := colorsIn(img, bounds), colorsIn(img, bounds.Inset(edge))
-			area := func(r image.Rectangle) int { return r.Dx() * r.Dy() }
-			assert.Equal(t, area(bounds)-area(bounds.Inset(edge)), whole[paper]-inner[paper], "nothing reaches into the margin")
-			assert.Greater(t, len(whole), 3)
-		})
-	}
-}
-
-// TestHeatmapStrips checks that strips leave no seam and cut nothing off.
-func TestHeatmapStrips(t *testing.T) {
-	h, err := newGrid(mixed()).newHeatmap()
-	require.NoError(t, err)
-	h.dpi = 40
-	whole := h.draw(stripPixels)
-	width, height := whole.Rect.Dx(), whole.Rect.Dy()
-	for _, rows := range []int{1, 7, 64, height - 1} {
-		if testing.Short() && rows == 1 {
-			continue
-		}
-		strips := h.draw(rows * width)
-		differ := 0
-		for i := range whole.Pix {
-			if whole.Pix[i] != strips.Pix[i] {
-				differ++
-			}
-		}
-		// Letters on their side are rounded to parts of a pixel from another
-		// origin in each strip.
-		assert.LessOrEqual(t, differ, 20, "%d rows", rows)
-	}
-}
-
-func TestHeatmapIsTheSameEveryTime(t *testing.T) {
-	draw := func() []byte {
-		h, err := newGrid(mixed()).newHeatmap()
-		require.NoError(t, err)
-		h.dpi = 50
-		return h.draw(stripPixels).Pix
-	}
-	assert.True(t, bytes.Equal(draw(), draw()))
 }
 
 func TestHeatmapErrors(t *testing.T) {
@@ -189,9 +93,56 @@ func TestHeatmapMarksPicks(t *testing.T) {
 		require.NoError(t, WriteHeatmap(&b, cp))
 		img, err := png.Decode(&b)
 		require.NoError(t, err)
-		return colorsIn(img, img.Bounds())[bestBlue]
+		return colorsIn(img)[bestBlue]
 	}
 	one, two, three := blue(1), blue(2), blue(3)
 	assert.InEpsilon(t, two-one, three-two, 0.1)
 	assert.Greater(t, three-two, 10000)
+}
+
+// The colours of the picture that these tests look for.
+var (
+	ink         = color.RGBA{0x00, 0x00, 0x00, 0xff}
+	gridGrey    = color.RGBA{0x80, 0x80, 0x80, 0xff}
+	blankGrey   = color.RGBA{0xf4, 0xf4, 0xf4, 0xff}
+	missingGrey = color.RGBA{0xe3, 0xe3, 0xe3, 0xff}
+	hatchGrey   = color.RGBA{0x96, 0x96, 0x96, 0xff}
+	failedTint  = color.RGBA{0xff, 0xf5, 0xf5, 0xff}
+	failedRed   = color.RGBA{0xd0, 0x00, 0x10, 0xff}
+	bestBlue    = color.RGBA{0x00, 0x33, 0xff, 0xff}
+)
+
+// colorsIn returns how many pixels of each colour a picture has.
+func colorsIn(img image.Image) map[color.RGBA]int {
+	found := make(map[color.RGBA]int)
+	for y := img.Bounds().Min.Y; y < img.Bounds().Max.Y; y++ {
+		for x := img.Bounds().Min.X; x < img.Bounds().Max.X; x++ {
+			found[color.RGBAModel.Convert(img.At(x, y)).(color.RGBA)]++
+		}
+	}
+	return found
+}
+
+func TestRateScale(t *testing.T) {
+	s := rateScale(Stats{Min: 100, Max: 300})
+	assert.Equal(t, []float64{100, 300}, []float64{s.Low, s.High})
+	equal := rateScale(Stats{Min: 84.7, Max: 84.7})
+	assert.InDelta(t, 84.7, (equal.Low+equal.High)/2, 1e-9)
+	assert.Less(t, equal.Low, equal.High)
+}
+
+// TestHeatmapOfAnySweep: every kind of checkpoint has a picture.
+func TestHeatmapOfAnySweep(t *testing.T) {
+	failures := planned(steps(8192, 1, 3), steps(32, 1, 5))
+	for _, c := range failures.Plan() {
+		addFailed(failures, c.Ctx, c.Batch, measurement.ResourceAllocation)
+	}
+	for name, cp := range map[string]*checkpoint.Checkpoint{
+		"older tool": olderTool(t), "one cell": full(1, 1), "all failed": failures, "none measured": planned(steps(8192, 2048, 4), steps(32, 128, 4)),
+		"all left out": planned([]int{64}, []int{128}), "pruned": prunedSweep(), "a search": searched(),
+	} {
+		t.Run(name, func(t *testing.T) {
+			require.NoError(t, WriteHeatmap(io.Discard, cp))
+		})
+	}
 }

@@ -29,7 +29,7 @@ func TestLegend(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			var got []string
 			for _, e := range newGrid(tt.cp).legend() {
-				got = append(got, e.meaning)
+				got = append(got, e.Meaning)
 			}
 			assert.Equal(t, tt.want, got)
 		})

@@ -17,6 +17,7 @@ import (
 
 	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
+	"github.com/ollama-sweep/ollama-sweep/internal/picture"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 )
 
@@ -121,8 +122,8 @@ var stateNames = map[state]string{notPlanned: "none", leftOut: "none", missing: 
 func WritePage(w io.Writer, cp *checkpoint.Checkpoint) error { return newGrid(cp).writePage(w) }
 
 func (g *grid) writePage(w io.Writer) error {
-	if tooLarge(g.ctx, g.batch) {
-		return fmt.Errorf("making the page: %d × %d %w", len(g.ctx), len(g.batch), errTooLarge)
+	if picture.TooLarge(len(g.ctx), len(g.batch)) {
+		return fmt.Errorf("making the page: %d × %d %w", len(g.ctx), len(g.batch), picture.ErrTooLarge)
 	}
 	s := g.stats()
 	verdicts := g.verdicts()

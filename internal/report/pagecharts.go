@@ -9,6 +9,7 @@ import (
 
 	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
+	"github.com/ollama-sweep/ollama-sweep/internal/picture"
 	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
 )
 
@@ -18,7 +19,7 @@ func (g *grid) heatmapOptions() map[string]any {
 	chart := charts.NewHeatMap()
 	colors := make([]string, 0, 9)
 	for i := range cap(colors) {
-		c := shade(&heatColors, float64(i)/float64(cap(colors)-1))
+		c := picture.Heat.Shade(float64(i) / float64(cap(colors)-1))
 		colors = append(colors, fmt.Sprintf("#%02x%02x%02x", c.R, c.G, c.B))
 	}
 	chart.SetGlobalOptions(

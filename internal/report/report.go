@@ -12,6 +12,7 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/outdir"
+	"github.com/ollama-sweep/ollama-sweep/internal/picture"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 )
 
@@ -111,7 +112,7 @@ func writeAll(out *outdir.Dir, formats []format, cp *checkpoint.Checkpoint) (fil
 	for _, f := range formats {
 		var buf bytes.Buffer
 		switch err := f.write(g, &buf); {
-		case errors.Is(err, errNothing), errors.Is(err, errTooLarge):
+		case errors.Is(err, errNothing), errors.Is(err, picture.ErrTooLarge):
 			errs = append(errs, out.Remove(f.file))
 			continue
 		case err != nil:
@@ -148,7 +149,7 @@ type Options struct {
 func Print(w io.Writer, cp *checkpoint.Checkpoint, o Options) error {
 	g := newGrid(cp)
 	s := g.stats()
-	if !tooLarge(g.ctx, g.batch) {
+	if !picture.TooLarge(len(g.ctx), len(g.batch)) {
 		if err := g.printTable(w, s); err != nil {
 			return fmt.Errorf("printing table: %w", err)
 		}

@@ -32,7 +32,7 @@ func TestTitle(t *testing.T) {
 			g := newGrid(tt.cp)
 			var got [3]string
 			for i, line := range g.title(tt.cp.Sweep, g.stats()) {
-				got[i] = line.text
+				got[i] = line.String()
 			}
 			assert.Equal(t, tt.want, got)
 		})

@@ -12,6 +12,7 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/check"
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
+	"github.com/ollama-sweep/ollama-sweep/internal/picture"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
 )
@@ -253,9 +254,9 @@ const mostWarnings = 3
 func printWarnings(w io.Writer, cp *checkpoint.Checkpoint, full bool) error {
 	var b strings.Builder
 	ctx, batch := cp.Axes()
-	if tooLarge(ctx, batch) {
+	if picture.TooLarge(len(ctx), len(batch)) {
 		paragraph(&b, "", fmt.Sprintf("Warning: %d × %d cells are more than the %d that a picture can show: there is no %s and no %s; %s and %s have them all",
-			len(ctx), len(batch), mostCells, HeatmapFile, PageFile, TableFile, StatsFile))
+			len(ctx), len(batch), picture.MostCells, HeatmapFile, PageFile, TableFile, StatsFile))
 	}
 	all := warnings(cp)
 	for i, warning := range all {

@@ -1,47 +1,51 @@
-package report
+package picture
 
 import (
 	"image/color"
 	"math"
-	"strconv"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
-
-	"github.com/ollama-sweep/ollama-sweep/internal/cell"
-	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 )
 
-// cellMap draws a grid's cells: the plotter of the heatmap. It takes the place
-// of the library's own, which has no text, no marks and no picture for a grid
-// without a rate. Column i has its middle at x = i, row j at y = j.
-type cellMap struct {
-	*grid
-	scale *scale             // nil where nothing is measured
-	best  *checkpoint.Result // nil for none
-	// recommended is the zero value where there is none beside the best.
-	recommended cell.Key
-	strong      map[cell.Key]bool // cells whose figures are bold
-	dpi         float64
+// cells draws the cells of a picture: a plotter. It takes the place of the library's heatmap,
+// which has no text, no marks and no picture for a grid without a value. Column i has its
+// middle at x = i, row j at y = j.
+type cells struct {
+	*Picture
+	dpi    float64
+	widest vg.Length // of the values' texts, in type of one point
 	// from and to are the lowest and highest y that are wanted; cells that lie
 	// outside are not drawn.
 	from, to vg.Length
 }
 
-// DataRange gives every cell an area of one by one.
-func (m *cellMap) DataRange() (xmin, xmax, ymin, ymax float64) {
-	return -0.5, float64(len(m.ctx)) - 0.5, -0.5, float64(len(m.batch)) - 0.5
+func (p *Picture) cells(dpi int) *cells {
+	m := &cells{Picture: p, dpi: float64(dpi), to: p.height()}
+	for column := range p.Columns {
+		for row := range p.Rows {
+			if c := p.Cell(column, row); c.State == Measured {
+				m.widest = max(m.widest, width(sansBold(1), p.Scale.Text(c.Value)))
+			}
+		}
+	}
+	return m
 }
 
-// cell returns the area of a column's and row's cell. Edges lie on whole
+// DataRange implements [plot.DataRanger]: every cell has an area of one by one.
+func (m *cells) DataRange() (xmin, xmax, ymin, ymax float64) {
+	return -0.5, float64(len(m.Columns)) - 0.5, -0.5, float64(len(m.Rows)) - 0.5
+}
+
+// area returns the place of a column's and row's cell. Edges lie on whole
 // pixels, so that areas are plain up to their edges and lines are crisp.
-func (m *cellMap) cell(area vg.Rectangle, column, row int) vg.Rectangle {
-	size := area.Size()
-	w, h := size.X/vg.Length(len(m.ctx)), size.Y/vg.Length(len(m.batch))
+func (m *cells) area(of vg.Rectangle, column, row int) vg.Rectangle {
+	size := of.Size()
+	w, h := size.X/vg.Length(len(m.Columns)), size.Y/vg.Length(len(m.Rows))
 	return vg.Rectangle{
-		Min: vg.Point{X: snap(m.dpi, area.Min.X+w*vg.Length(column)), Y: snap(m.dpi, area.Min.Y+h*vg.Length(row))},
-		Max: vg.Point{X: snap(m.dpi, area.Min.X+w*vg.Length(column+1)), Y: snap(m.dpi, area.Min.Y+h*vg.Length(row+1))},
+		Min: vg.Point{X: snap(m.dpi, of.Min.X+w*vg.Length(column)), Y: snap(m.dpi, of.Min.Y+h*vg.Length(row))},
+		Max: vg.Point{X: snap(m.dpi, of.Min.X+w*vg.Length(column+1)), Y: snap(m.dpi, of.Min.Y+h*vg.Length(row+1))},
 	}
 }
 
@@ -50,60 +54,67 @@ func snap(dpi float64, x vg.Length) vg.Length {
 	return vg.Length(math.Round(x.Dots(dpi))/dpi) * vg.Inch
 }
 
-// Plot draws grounds and hatches first, then the lines between cells, then what
-// stands in the cells, and the outlines of the recommended and the best cell over all of it.
-func (m *cellMap) Plot(c draw.Canvas, _ *plot.Plot) {
-	m.each(c.Rectangle, func(at state, r *checkpoint.Result, area vg.Rectangle) {
-		switch at {
-		case measured:
-			fill(c, m.scale.color(*r.PromptEvalRate), area)
-		case failed:
-			fill(c, failedTint, area)
-		case missing:
-			drawMissing(c, area)
-		case pruned:
-			drawPruned(c, area)
-		default:
-			fill(c, blankGrey, area)
-		}
-	})
+// Plot implements [plot.Plotter]. It draws grounds and hatches first, then the lines between
+// cells, then what is in the cells, and the outlines of the recommended and the best cell over
+// all of it.
+func (m *cells) Plot(c draw.Canvas, _ *plot.Plot) {
+	m.each(c.Rectangle, func(cell Cell, area vg.Rectangle) { m.drawGround(c, cell, area) })
 	m.drawLines(c)
-	first := m.cell(c.Rectangle, 0, 0).Size()
+	first := m.area(c.Rectangle, 0, 0).Size()
 	size := m.typeSize(first)
 	layouts := make(map[string]failureLayout)
-	var best, recommended vg.Rectangle
-	m.each(c.Rectangle, func(at state, r *checkpoint.Result, area vg.Rectangle) {
-		switch at {
-		case measured:
-			f := sans(size)
-			if m.strong[r.Cell()] {
-				f = sansBold(size)
-			}
-			if r == m.best {
-				f, best = sansBold(size), area
-			}
-			if r.Cell() == m.recommended {
-				f, recommended = sansBold(size), area
-			}
-			write(c, f, legible(m.scale.color(*r.PromptEvalRate)), draw.XCenter, middle(area), m.scale.text(*r.PromptEvalRate))
-			if m.spilled(r) {
-				drawSpill(c, area)
-			}
-		case failed:
-			name := OneLine(string(*r.Error))
-			if _, ok := layouts[name]; !ok {
-				layouts[name] = layOutFailure(name, first.X, first.Y, 0.85*size)
+	m.each(c.Rectangle, func(cell Cell, area vg.Rectangle) {
+		switch cell.State {
+		case Measured:
+			m.drawValue(c, cell, area, size)
+		case Failed:
+			if _, ok := layouts[cell.Error]; !ok {
+				layouts[cell.Error] = layOutFailure(cell.Error, first.X, first.Y, 0.85*size)
 			}
 			drawFailedBorder(c, area)
-			layouts[name].draw(c, area)
+			layouts[cell.Error].draw(c, area)
 		}
 	})
-	m.drawPicks(c)
-	if recommended != (vg.Rectangle{}) {
-		drawRecommended(c, recommended)
+	m.each(c.Rectangle, func(cell Cell, area vg.Rectangle) {
+		if cell.Picked && area.Max.Y >= m.from && area.Min.Y <= m.to {
+			drawPick(c, area)
+		}
+	})
+	m.each(c.Rectangle, func(cell Cell, area vg.Rectangle) {
+		if cell.Recommended && !cell.Best {
+			drawRecommended(c, area)
+		}
+	})
+	m.each(c.Rectangle, func(cell Cell, area vg.Rectangle) {
+		if cell.Best {
+			stroke(c, draw.LineStyle{Color: bestBlue, Width: outline}, area)
+		}
+	})
+}
+
+func (m *cells) drawGround(c draw.Canvas, cell Cell, area vg.Rectangle) {
+	switch cell.State {
+	case Measured:
+		fill(c, m.Scale.color(cell.Value), area)
+	case Failed:
+		fill(c, failedTint, area)
+	case Missing:
+		drawMissing(c, area)
+	case Pruned:
+		drawPruned(c, area)
+	default:
+		fill(c, blankGrey, area)
 	}
-	if best != (vg.Rectangle{}) {
-		stroke(c, draw.LineStyle{Color: bestBlue, Width: outline}, best)
+}
+
+func (m *cells) drawValue(c draw.Canvas, cell Cell, area vg.Rectangle, size vg.Length) {
+	f := sans(size)
+	if cell.Bold || cell.Best || cell.Recommended {
+		f = sansBold(size)
+	}
+	write(c, f, legible(m.Scale.color(cell.Value)), draw.XCenter, middle(area), m.Scale.Text(cell.Value))
+	if cell.Spilled {
+		drawSpill(c, area)
 	}
 }
 
@@ -112,50 +123,41 @@ func (m *cellMap) Plot(c draw.Canvas, _ *plot.Plot) {
 const outline = 3
 
 // each visits the wanted cells.
-func (m *cellMap) each(area vg.Rectangle, visit func(state, *checkpoint.Result, vg.Rectangle)) {
-	for row, batch := range m.batch {
-		for column, ctx := range m.ctx {
-			box := m.cell(area, column, row)
-			if box.Max.Y+outline < m.from || box.Min.Y-outline > m.to {
+func (m *cells) each(of vg.Rectangle, visit func(Cell, vg.Rectangle)) {
+	for row := range m.Rows {
+		for column := range m.Columns {
+			area := m.area(of, column, row)
+			if area.Max.Y+outline < m.from || area.Min.Y-outline > m.to {
 				continue
 			}
-			at, r := m.at(cell.Key{Ctx: ctx, Batch: batch})
-			visit(at, r, box)
+			visit(m.Cell(column, row), area)
 		}
 	}
 }
 
-// typeSize returns the size of the rates: up to 13 points, and such that each
+// typeSize returns the size of the values: up to 13 points, and such that each
 // has room around it in its cell.
-func (m *cellMap) typeSize(cell vg.Point) vg.Length {
+func (m *cells) typeSize(cell vg.Point) vg.Length {
 	const largest, ofWidth, ofHeight = 13, 0.7, 0.5
-	var widest vg.Length
-	for _, r := range m.results {
-		if r.PromptEvalRate != nil {
-			widest = max(widest, width(sansBold(1), m.scale.text(*r.PromptEvalRate)))
-		}
-	}
 	size := min(largest, cell.Y*ofHeight)
-	if widest > 0 {
-		size = min(size, cell.X*ofWidth/widest)
+	if m.widest > 0 {
+		size = min(size, cell.X*ofWidth/m.widest)
 	}
 	return size
 }
 
 // drawLines draws the grid's lines and its frame.
-func (m *cellMap) drawLines(c draw.Canvas) {
+func (m *cells) drawLines(c draw.Canvas) {
 	c.SetLineStyle(draw.LineStyle{Color: gridGrey, Width: vg.Length(2/m.dpi) * vg.Inch})
-	for column := range len(m.ctx) + 1 {
-		x := m.cell(c.Rectangle, column, 0).Min.X
+	for column := range len(m.Columns) + 1 {
+		x := m.area(c.Rectangle, column, 0).Min.X
 		strokeLine(c, x, c.Min.Y, x, c.Max.Y)
 	}
-	for row := range len(m.batch) + 1 {
-		y := m.cell(c.Rectangle, 0, row).Min.Y
+	for row := range len(m.Rows) + 1 {
+		y := m.area(c.Rectangle, 0, row).Min.Y
 		strokeLine(c, c.Min.X, y, c.Max.X, y)
 	}
 }
-
-func rateText(tokensPerSec float64) string { return strconv.FormatFloat(tokensPerSec, 'f', 1, 64) }
 
 // The sides of a spilled cell's mark, and its distance from the cell's edges,
 // which leaves the best cell's outline apart from it; in points.
@@ -176,20 +178,6 @@ func drawSpill(c draw.Canvas, area vg.Rectangle) {
 		{Type: vg.LineComp, Pos: vg.Point{X: corner.X, Y: corner.Y - side}},
 		{Type: vg.CloseComp},
 	})
-}
-
-// drawPicks marks the cells that a search holds for the fastest of their num_ctx,
-// also those that it did not measure.
-func (m *cellMap) drawPicks(c draw.Canvas) {
-	picks := m.picks()
-	for row, batch := range m.batch {
-		for column, ctx := range m.ctx {
-			area := m.cell(c.Rectangle, column, row)
-			if picks[cell.Key{Ctx: ctx, Batch: batch}] && area.Max.Y >= m.from && area.Min.Y <= m.to {
-				drawPick(c, area)
-			}
-		}
-	}
 }
 
 // drawRecommended draws the recommended cell's outline, which is broken and within the cell.

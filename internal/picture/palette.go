@@ -1,4 +1,4 @@
-package report
+package picture
 
 import (
 	"encoding/binary"
@@ -26,14 +26,17 @@ var (
 // visible, and the palette keeps room for the edges of letters.
 const heatLevels = 96
 
-// heatColors is yellow, orange, red, as matplotlib draws its map of that name.
-var heatColors = between(brewer.YlOrRd[9].Color)
+// Colors are the colours of a scale, from its lowest value to its highest.
+type Colors [heatLevels]color.RGBA
 
-// changeColors is red for slower, white, and blue for faster.
-var changeColors = between(brewer.RdBu[11].Color)
+// Heat is yellow, orange, red, as matplotlib draws its map of that name.
+var Heat = between(brewer.YlOrRd[9].Color)
+
+// Change is red for slower, white, and blue for faster.
+var Change = between(brewer.RdBu[11].Color)
 
 // between lays straight lines between the colours of one of ColorBrewer's maps.
-func between(anchors []color.Color) (colors [heatLevels]color.RGBA) {
+func between(anchors []color.Color) (colors Colors) {
 	for i := range colors {
 		at := float64(i) / (heatLevels - 1) * float64(len(anchors)-1)
 		low := min(int(at), len(anchors)-2)
@@ -44,10 +47,10 @@ func between(anchors []color.Color) (colors [heatLevels]color.RGBA) {
 	return colors
 }
 
-// shade returns the colour at a share of the range, 0 for the lowest and 1 for
+// Shade returns the colour at a share of the range, 0 for the lowest value and 1 for
 // the highest.
-func shade(colors *[heatLevels]color.RGBA, share float64) color.RGBA {
-	return colors[int(math.Round(min(max(share, 0), 1)*(heatLevels-1)))]
+func (c *Colors) Shade(share float64) color.RGBA {
+	return c[int(math.Round(min(max(share, 0), 1)*(heatLevels-1)))]
 }
 
 // blend returns the colour at a share of the straight line from a to b.
@@ -85,7 +88,7 @@ const edgeSteps = 5
 // newPalette returns the colours of a picture of such levels, at most 256: every plain one, and
 // shades for the edges of letters and lines on their grounds. Grounds of
 // neighbouring rates share their shades.
-func newPalette(levels *[heatLevels]color.RGBA) color.Palette {
+func newPalette(levels *Colors) color.Palette {
 	p := color.Palette{paper, ink, gridGrey, blankGrey, missingGrey, hatchGrey, failedTint, failedRed, bestBlue}
 	shades := func(ground, letter color.RGBA, steps int) {
 		for i := 1; i <= steps; i++ {

@@ -1,4 +1,4 @@
-package report
+package picture
 
 import (
 	"image"
@@ -9,7 +9,7 @@ import (
 )
 
 // heat returns the colour of a share of the range of rates.
-func heat(share float64) color.RGBA { return shade(&heatColors, share) }
+func heat(share float64) color.RGBA { return Heat.Shade(share) }
 
 func TestHeat(t *testing.T) {
 	assert.Equal(t, color.RGBA{0xff, 0xff, 0xcc, 0xff}, heat(0), "pale yellow")
@@ -31,7 +31,7 @@ func TestLegible(t *testing.T) {
 }
 
 func TestPaletteHoldsEveryPlainColor(t *testing.T) {
-	for _, levels := range []*[heatLevels]color.RGBA{&heatColors, &changeColors} {
+	for _, levels := range []*Colors{&Heat, &Change} {
 		p := newPalette(levels)
 		assert.LessOrEqual(t, len(p), 256)
 		plain := append([]color.RGBA{
@@ -49,7 +49,7 @@ func TestQuantizer(t *testing.T) {
 		src.SetRGBA(x, 0, c)
 		src.SetRGBA(x, 1, paper)
 	}
-	dst := image.NewPaletted(image.Rect(0, 0, 3, 4), newPalette(&heatColors))
+	dst := image.NewPaletted(image.Rect(0, 0, 3, 4), newPalette(&Heat))
 	q := newQuantizer(dst.Palette)
 	q.copy(dst, 3, src) // of which only the first row has room
 	for x, want := range []color.RGBA{bestBlue, bestBlue, heat(1)} {

@@ -1,4 +1,4 @@
-package report
+package picture
 
 import (
 	"testing"
@@ -6,14 +6,11 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-func TestRateScale(t *testing.T) {
-	s := rateScale(Stats{Min: 100, Max: 300})
+func TestScaleColor(t *testing.T) {
+	s := Scale{Low: 100, High: 300, Colors: &Heat}
 	assert.Equal(t, heat(0), s.color(100))
 	assert.Equal(t, heat(0.5), s.color(200))
 	assert.Equal(t, heat(1), s.color(300))
-	equal := rateScale(Stats{Min: 84.7, Max: 84.7})
-	assert.Equal(t, heat(0.5), equal.color(84.7))
-	assert.NotEmpty(t, equal.marks())
 }
 
 func TestBarMarks(t *testing.T) {
@@ -28,7 +25,7 @@ func TestBarMarks(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var labels []string
-			for _, m := range (scale{low: tt.low, high: tt.high}).marks() {
+			for _, m := range (&Scale{Low: tt.low, High: tt.high}).marks() {
 				assert.GreaterOrEqual(t, m.value, tt.low)
 				assert.LessOrEqual(t, m.value, tt.high)
 				assert.NotContains(t, labels, m.label)
@@ -42,7 +39,7 @@ func TestBarMarks(t *testing.T) {
 // TestBarMarksStandApartAlike: marks that have no room are left out at like distances,
 // the minor ones first.
 func TestBarMarksStandApartAlike(t *testing.T) {
-	marks := scale{low: 1854.4, high: 2406.9}.marks()
+	marks := (&Scale{Low: 1854.4, High: 2406.9}).marks()
 	assert.Greater(t, len(marks), 20)
 	for every := range 6 {
 		some := thinned(marks, every+1)

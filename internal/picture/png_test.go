@@ -1,4 +1,4 @@
-package report
+package picture
 
 import (
 	"bytes"
@@ -6,6 +6,8 @@ import (
 	"image"
 	"image/color"
 	"image/png"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -39,6 +41,14 @@ func TestEncodePNGErrors(t *testing.T) {
 	empty := image.NewPaletted(image.Rect(0, 0, 0, 0), color.Palette{paper})
 	assert.Error(t, encodePNG(new(bytes.Buffer), empty, 300))
 	img := image.NewPaletted(image.Rect(0, 0, 3, 2), color.Palette{paper})
-	disk := fullDisk(40)
-	assert.ErrorIs(t, encodePNG(&disk, img, 300), errFull)
+	assert.ErrorIs(t, encodePNG(closed(t), img, 300), os.ErrClosed)
+}
+
+// closed returns a file that can't be written any more.
+func closed(t *testing.T) *os.File {
+	t.Helper()
+	f, err := os.Create(filepath.Join(t.TempDir(), "closed"))
+	require.NoError(t, err)
+	require.NoError(t, f.Close())
+	return f
 }

@@ -1,4 +1,4 @@
-package report
+package picture
 
 import (
 	"cmp"
@@ -13,27 +13,16 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 )
 
-// scale maps what is measured of cells to colours and texts. Its low is below its
-// high.
-type scale struct {
-	low, high float64
-	colors    *[heatLevels]color.RGBA
-	name      string               // of what is measured, with its unit
-	text      func(float64) string // in a cell
+// Scale maps values to colours and texts.
+type Scale struct {
+	Low, High float64 // Low is below High
+	Colors    *Colors
+	Name      string                     // of the values, with their unit
+	Text      func(value float64) string // in a cell
 }
 
-// rateScale covers the rates of a sweep. Where all are equal, it takes in
-// their neighbourhood, so that they lie in the middle.
-func rateScale(s Stats) scale {
-	sc := scale{s.Min, s.Max, &heatColors, "Prompt Eval Rate (tokens/s)", rateText}
-	if s.Min == s.Max {
-		sc.low, sc.high = s.Min*0.99, s.Max*1.01
-	}
-	return sc
-}
-
-func (s scale) color(value float64) color.RGBA {
-	return shade(s.colors, (value-s.low)/(s.high-s.low))
+func (s *Scale) color(value float64) color.RGBA {
+	return s.Colors.Shade((value - s.Low) / (s.High - s.Low))
 }
 
 // The colour bar's measures in points.
@@ -64,10 +53,10 @@ func thinned(marks []barMark, every int) []barMark {
 }
 
 // marks returns ticks at round values, upwards.
-func (s scale) marks() []barMark {
+func (s *Scale) marks() []barMark {
 	var marks []barMark
-	for _, t := range (plot.DefaultTicks{}).Ticks(s.low, s.high) {
-		if t.Value < s.low || t.Value > s.high {
+	for _, t := range (plot.DefaultTicks{}).Ticks(s.Low, s.High) {
+		if t.Value < s.Low || t.Value > s.High {
 			continue
 		}
 		// The ticker's own labels leave minor ticks blank and turn to
@@ -81,11 +70,11 @@ func (s scale) marks() []barMark {
 
 // barSpace returns the width that the colour bar takes on the right of the
 // cells.
-func (s scale) barSpace() vg.Length {
+func (s *Scale) barSpace() vg.Length {
 	return barGap + barWidth + barTick + 3 + s.labelWidth() + 8 + barNameType*lineHeight
 }
 
-func (s scale) labelWidth() vg.Length {
+func (s *Scale) labelWidth() vg.Length {
 	var widest vg.Length
 	for _, m := range s.marks() {
 		widest = max(widest, width(sans(barType), m.label))
@@ -95,13 +84,13 @@ func (s scale) labelWidth() vg.Length {
 
 // drawBar draws the colour bar on the right of the cells' area. The library's
 // own has its axis on the left.
-func (s scale) drawBar(c draw.Canvas, cells vg.Rectangle, dpi float64) {
+func (s *Scale) drawBar(c draw.Canvas, cells vg.Rectangle, dpi float64) {
 	bar := vg.Rectangle{
 		Min: vg.Point{X: cells.Max.X + barGap, Y: cells.Min.Y},
 		Max: vg.Point{X: cells.Max.X + barGap + barWidth, Y: cells.Max.Y},
 	}
 	step := bar.Size().Y / heatLevels
-	for i, level := range s.colors {
+	for i, level := range s.Colors {
 		// Edges on whole pixels, so that no seam shows between two levels.
 		part := bar
 		part.Min.Y = snap(dpi, bar.Min.Y+step*vg.Length(i))
@@ -115,7 +104,7 @@ func (s scale) drawBar(c draw.Canvas, cells vg.Rectangle, dpi float64) {
 	room := int(bar.Size().Y / (barType * 1.6))
 	every := max(1, int(math.Ceil(float64(len(marks))/float64(max(1, room)))))
 	for _, m := range thinned(marks, every) {
-		y := bar.Min.Y + bar.Size().Y*vg.Length((m.value-s.low)/(s.high-s.low))
+		y := bar.Min.Y + bar.Size().Y*vg.Length((m.value-s.Low)/(s.High-s.Low))
 		c.SetLineStyle(draw.LineStyle{Color: ink, Width: 0.5})
 		strokeLine(c, bar.Max.X, y, bar.Max.X+barTick, y)
 		write(c, sans(barType), ink, draw.XLeft, vg.Point{X: bar.Max.X + barTick + 3, Y: y}, m.label)
@@ -127,6 +116,6 @@ func (s scale) drawBar(c draw.Canvas, cells vg.Rectangle, dpi float64) {
 		Y: (bar.Min.Y + bar.Max.Y) / 2,
 	})
 	c.Rotate(math.Pi / 2)
-	write(c, sans(barNameType), ink, draw.XCenter, vg.Point{}, s.name)
+	write(c, sans(barNameType), ink, draw.XCenter, vg.Point{}, s.Name)
 	c.Pop()
 }

@@ -1,4 +1,4 @@
-package report
+package picture
 
 import (
 	"image"
@@ -9,17 +9,14 @@ import (
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
 	"gonum.org/v1/plot/vg/vgimg"
-
-	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 )
 
 // drawCells draws the cells alone, each 200 × 100 pixels at 72 dots per inch.
-func drawCells(g *grid) image.Image {
-	w, h := vg.Length(200*len(g.ctx)), vg.Length(100*len(g.batch))
+func drawCells(p *Picture) image.Image {
+	w, h := vg.Length(200*len(p.Columns)), vg.Length(100*len(p.Rows))
 	c := vgimg.NewWith(vgimg.UseWH(w, h), vgimg.UseDPI(72))
-	s := g.stats()
-	sc := rateScale(s)
-	m := &cellMap{grid: g, scale: &sc, best: s.Best, dpi: 72, to: h}
+	m := p.cells(72)
+	m.to = h
 	m.Plot(draw.New(c), nil)
 	return c.Image()
 }
@@ -36,7 +33,7 @@ func colorsIn(img image.Image, area image.Rectangle) map[color.RGBA]int {
 }
 
 func TestCells(t *testing.T) {
-	img := drawCells(newGrid(mixed()))
+	img := drawCells(mixed())
 	// inside returns the area of a cell without its lines; row 0 is the lowest.
 	inside := func(column, row int) image.Rectangle {
 		return image.Rect(column*200, (3-row)*100, (column+1)*200, (4-row)*100).Inset(4)
@@ -82,10 +79,9 @@ func TestCells(t *testing.T) {
 }
 
 func TestCellsOutsideOfAStripAreLeftOut(t *testing.T) {
-	g := newGrid(mixed())
-	m := &cellMap{grid: g, dpi: 72, from: 150, to: 199}
+	m := &cells{Picture: mixed(), dpi: 72, from: 150, to: 199}
 	var rows []vg.Length
-	m.each(vg.Rectangle{Max: vg.Point{X: 800, Y: 400}}, func(_ state, _ *checkpoint.Result, area vg.Rectangle) {
+	m.each(vg.Rectangle{Max: vg.Point{X: 800, Y: 400}}, func(_ Cell, area vg.Rectangle) {
 		rows = append(rows, area.Min.Y)
 	})
 	assert.Equal(t, []vg.Length{100, 100, 100, 100, 200, 200, 200, 200}, rows, "200 is near enough for an outline")
