@@ -161,6 +161,7 @@ func (cp *Checkpoint) Known() map[cell.Key]Known {
 	return known
 }
 
+// Known returns what a strategy sees of the result.
 func (r *Result) Known() Known {
 	switch {
 	case r.Failed():

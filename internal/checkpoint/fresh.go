@@ -25,6 +25,7 @@ const (
 // freshChanged is how FreshChanged is written.
 const freshChanged = "changed"
 
+// ParseFresh reads true, false or changed.
 func ParseFresh(s string) (Fresh, error) {
 	if s == freshChanged {
 		return FreshChanged, nil

@@ -23,4 +23,5 @@ func (s Sizing) Words(tokens float64) int {
 	return max(0, int(math.Floor((tokens-s.Fixed)/s.PerWord)))
 }
 
+// Tokens returns how many tokens a prompt of so many words has, as the server counts.
 func (s Sizing) Tokens(words int) float64 { return s.Fixed + float64(words)*s.PerWord }

@@ -40,6 +40,7 @@ func (b *Budget) UnmarshalYAML(n *yaml.Node) error {
 	return strictyaml.Scalar(n, b, "a duration like 2h, or a number of cells like 40cells", ParseBudget)
 }
 
+// Check returns an error for a time that is not above zero.
 func (b Budget) Check() error {
 	if b == (Budget{}) || b.Cells > 0 {
 		return nil
@@ -69,6 +70,7 @@ func (t *Tolerance) UnmarshalYAML(n *yaml.Node) error {
 	return strictyaml.Scalar(n, t, "a share like 1%", ParseTolerance)
 }
 
+// Check returns an error for a tolerance outside of 0.01 % to 50 %.
 func (t Tolerance) Check() error {
 	if !(t >= 0.0001 && t <= 0.5) {
 		return errors.New("it must lie from 0.01% to 50%: write 1% for a difference that doesn't matter to you")

@@ -24,6 +24,7 @@ type Entry struct {
 // Look is something that cells can look like.
 type Look int
 
+// The looks of cells, each with a swatch of its own.
 const (
 	LookBlank Look = iota
 	LookMissing

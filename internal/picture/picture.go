@@ -66,12 +66,13 @@ type Cell struct {
 // State is what is known of a cell.
 type State int
 
+// The states of a cell.
 const (
-	Blank State = iota // no cell of the sweep
-	Missing
-	Pruned
-	Failed
-	Measured
+	Blank    State = iota // no cell of the sweep
+	Missing               // not measured yet, or not by a search
+	Pruned                // skipped, because it needs the memory of one that ran out of it
+	Failed                // has an Error
+	Measured              // has a Value
 )
 
 // ErrTooLarge means that a grid has too many cells for a picture.

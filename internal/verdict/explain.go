@@ -28,14 +28,14 @@ type shares struct{ fast, slow, spike float64 }
 const pseudoCells = 20
 
 // learn returns the shares that were found among so many cells.
-func (found shares) learn(cells float64) shares {
+func (s shares) learn(cells float64) shares {
 	share := func(prior, found, most float64) float64 {
 		return min((pseudoCells*prior+found)/(pseudoCells+cells), most)
 	}
 	return shares{
-		fast:  share(outlierShare, 2*found.fast, 0.4), // half of the cells lie above
-		slow:  share(outlierShare, 2*found.slow, 0.4),
-		spike: share(spikeShare, found.spike, 0.2),
+		fast:  share(outlierShare, 2*s.fast, 0.4), // half of the cells lie above
+		slow:  share(outlierShare, 2*s.slow, 0.4),
+		spike: share(spikeShare, s.spike, 0.2),
 	}
 }
 

@@ -99,6 +99,7 @@ func (p *Process) read(r io.Reader) {
 	}
 }
 
+// Printed returns what the process has written to standard output.
 func (p *Process) Printed() string { return p.output.String() }
 
 // Await returns when a line that begins so was printed.
