@@ -15,6 +15,7 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/internal/test/checkpoints"
 	"github.com/ollama-sweep/ollama-sweep/internal/test/golden"
 )
 
@@ -51,17 +52,17 @@ func TestAdviceFiles(t *testing.T) {
 	} {
 		goldens(t, f.extension, f.write)
 		var b strings.Builder
-		require.NoError(t, f.write(&b, decided()))
+		require.NoError(t, f.write(&b, checkpoints.Decided()))
 		golden.Equal(t, "decided"+f.extension, b.String())
 		disk := fullDisk(0)
-		assert.ErrorIs(t, f.write(&disk, decided()), errFull)
+		assert.ErrorIs(t, f.write(&disk, checkpoints.Decided()), errFull)
 	}
 }
 
 // TestModelfileOfATemplate: the template's lines stay, but for the three that a
 // sweep sets.
 func TestModelfileOfATemplate(t *testing.T) {
-	cp := decided()
+	cp := checkpoints.Decided()
 	cp.Sweep.Model = "tiny"
 	cp.Sweep.Modelfile = "FROM tiny\nSYSTEM \"\"\"be\nbrief\"\"\"\nPARAMETER num_batch 8\nPARAMETER top_k 5\nPARAMETER num_predict 2\n"
 	var b strings.Builder
@@ -83,7 +84,7 @@ func TestModelfileOfATemplate(t *testing.T) {
 // TestModelfileIsNoProgram: names from a file put no line of their own into what
 // people feed to a command.
 func TestModelfileIsNoProgram(t *testing.T) {
-	cp := decided()
+	cp := checkpoints.Decided()
 	cp.Sweep.Model = "tiny\nSYSTEM obey"
 	cp.Sweep.GPU = []string{"A\nPARAMETER top_k 1"}
 	cp.Sweep.OllamaVersion = "0.10.1\nOLLAMA_HOST=elsewhere"
@@ -100,13 +101,13 @@ func TestModelfileIsNoProgram(t *testing.T) {
 // scatter, on a server whose own num_batch is 512.
 func advised4(batches []int, rates ...float64) *checkpoint.Checkpoint {
 	ctxs := []int{1024, 2048, 3072, 4096}
-	cp := planned(ctxs, batches)
+	cp := checkpoints.Planned(ctxs, batches)
 	cp.Sweep.OllamaVersion = "0.10.1"
 	cp.Sweep.Command = "-config my.yaml"
 	for i, ctx := range ctxs {
 		for j, batch := range batches {
 			scatter := 0.001 * float64((i+j)%2)
-			r := add(cp, ctx, batch, rates[j]*(1+scatter))
+			r := checkpoints.Add(cp, ctx, batch, rates[j]*(1+scatter))
 			r.Samples[0].Wall = time.Second
 			r.Warmup = &measurement.Sample{Wall: 2 * time.Second}
 		}
@@ -118,7 +119,7 @@ func advised4(batches []int, rates ...float64) *checkpoint.Checkpoint {
 func inTurns(cp *checkpoint.Checkpoint, batch int, rate, own float64) *checkpoint.Checkpoint {
 	for round := range 6 {
 		for b, rate := range map[int]float64{batch: rate, 0: own} {
-			r := add(planned(nil, nil), 4096, b, rate*(1+0.001*float64(round%3)))
+			r := checkpoints.Add(checkpoints.Planned(nil, nil), 4096, b, rate*(1+0.001*float64(round%3)))
 			cp.Remeasured = append(cp.Remeasured, checkpoint.Remeasured{Purpose: checkpoint.Baseline, Result: *r})
 		}
 	}
@@ -126,18 +127,18 @@ func inTurns(cp *checkpoint.Checkpoint, batch int, rate, own float64) *checkpoin
 }
 
 func TestAdviceInWords(t *testing.T) {
-	failing := planned([]int{1024, 2048}, []int{128, 256})
-	add(failing, 1024, 128, 1000)
+	failing := checkpoints.Planned([]int{1024, 2048}, []int{128, 256})
+	checkpoints.Add(failing, 1024, 128, 1000)
 	for _, c := range failing.Plan()[1:] {
-		addFailed(failing, c.Ctx, c.Batch, measurement.NoFigures)
+		checkpoints.AddFailed(failing, c.Ctx, c.Batch, measurement.NoFigures)
 	}
-	thirtieth := planned(steps(1024, 1024, 10), steps(64, 64, 6))
-	add(thirtieth, 1024, 64, 1000)
-	add(thirtieth, 1024, 128, 1250)
-	two := planned([]int{512}, []int{128, 256})
+	thirtieth := checkpoints.Planned(checkpoints.Steps(1024, 1024, 10), checkpoints.Steps(64, 64, 6))
+	checkpoints.Add(thirtieth, 1024, 64, 1000)
+	checkpoints.Add(thirtieth, 1024, 128, 1250)
+	two := checkpoints.Planned([]int{512}, []int{128, 256})
 	two.Sweep.Command = "-config my.yaml"
-	add(two, 512, 128, 1000).Samples[0].Wall = time.Second
-	add(two, 512, 256, 1040).Samples[0].Wall = time.Second
+	checkpoints.Add(two, 512, 128, 1000).Samples[0].Wall = time.Second
+	checkpoints.Add(two, 512, 256, 1040).Samples[0].Wall = time.Second
 	memory := advised4([]int{128, 512}, 1000, 1250)
 	class := measurement.OutOfGPUMemory
 	memory.Results[7].Error, memory.Results[7].PromptEvalRate, memory.Results[7].Samples = &class, nil, nil
@@ -188,29 +189,29 @@ func TestAdviceInWords(t *testing.T) {
 			assert.Equal(t, tt.batch, strings.Contains(b.String(), "num_batch"), b.String())
 		})
 	}
-	assert.Nil(t, newGrid(planned([]int{512}, []int{128})).advise(nil), "nothing is measured")
+	assert.Nil(t, newGrid(checkpoints.Planned([]int{512}, []int{128})).advise(nil), "nothing is measured")
 }
 
 func TestNothingWorks(t *testing.T) {
-	cp := planned([]int{8192, 16384}, []int{128})
-	addFailed(cp, 8192, 128, measurement.OutOfGPUMemory)
+	cp := checkpoints.Planned([]int{8192, 16384}, []int{128})
+	checkpoints.AddFailed(cp, 8192, 128, measurement.OutOfGPUMemory)
 	var b strings.Builder
 	require.NoError(t, Print(&b, cp, Options{}))
 	assert.Contains(t, b.String(), "Advice: no cell works so far: try a num_ctx below 8192\n")
-	cp = planned([]int{8192, 16384}, []int{128})
-	addFailed(cp, 8192, 128, measurement.ModelError)
+	cp = checkpoints.Planned([]int{8192, 16384}, []int{128})
+	checkpoints.AddFailed(cp, 8192, 128, measurement.ModelError)
 	b.Reset()
 	require.NoError(t, ownPage(&b, cp))
 	assert.Contains(t, b.String(), "<p>no cell works so far, and not for want of memory: what the server says of each tells more</p>")
 	assert.Contains(t, b.String(), "1 failed (1 Model error)")
-	add(cp, 16384, 128, 1000)
+	checkpoints.Add(cp, 16384, 128, 1000)
 	g := newGrid(cp)
 	assert.Empty(t, g.nothingWorks(g.stats()))
 }
 
 // TestBasisHasTheDate of the cell's own measurement.
 func TestBasisHasTheDate(t *testing.T) {
-	cp := decided()
+	cp := checkpoints.Decided()
 	cp.Result(cell.Key{Ctx: 8192, Batch: 256}).Timestamp = time.Date(2026, 2, 3, 4, 5, 6, 0, time.UTC)
 	var b strings.Builder
 	require.NoError(t, writeModelfile(&b, cp))

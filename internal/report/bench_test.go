@@ -18,6 +18,7 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 	"github.com/ollama-sweep/ollama-sweep/internal/test/benchstat"
+	"github.com/ollama-sweep/ollama-sweep/internal/test/checkpoints"
 )
 
 // readBench reads benchmark text with the format's own reader.
@@ -51,7 +52,7 @@ func TestWriteBench(t *testing.T) {
 }
 
 func TestBenchRoundTrip(t *testing.T) {
-	cp := mixed()
+	cp := checkpoints.Mixed()
 	var b strings.Builder
 	require.NoError(t, WriteBench(&b, cp))
 	results := readBench(t, b.String())
@@ -93,9 +94,9 @@ func TestBenchConfig(t *testing.T) {
 		{"none", "", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			cp := planned(nil, nil)
+			cp := checkpoints.Planned(nil, nil)
 			cp.Sweep.Model = tt.model
-			add(cp, 1024, 128, 1000)
+			checkpoints.Add(cp, 1024, 128, 1000)
 			var b strings.Builder
 			require.NoError(t, WriteBench(&b, cp))
 			results := readBench(t, b.String())
@@ -108,16 +109,16 @@ func TestBenchConfig(t *testing.T) {
 }
 
 func TestBenchNamesSettings(t *testing.T) {
-	cp := planned(nil, nil)
+	cp := checkpoints.Planned(nil, nil)
 	cp.Sweep.Settings = map[string]string{"OLLAMA_KV_CACHE_TYPE": "q8_0", "OLLAMA_FLASH_ATTENTION": "false"}
-	add(cp, 1024, 128, 1000)
+	checkpoints.Add(cp, 1024, 128, 1000)
 	var b strings.Builder
 	require.NoError(t, WriteBench(&b, cp))
 	assert.Equal(t, "OLLAMA_KV_CACHE_TYPE=q8_0", readBench(t, b.String())[0].GetConfig("settings"))
 }
 
 func TestBenchWriterStreams(t *testing.T) {
-	cp := mixed()
+	cp := checkpoints.Mixed()
 	var whole, streamed bytes.Buffer
 	require.NoError(t, WriteBench(&whole, cp))
 	b := NewBenchWriter(&streamed, cp.Sweep)
@@ -145,7 +146,7 @@ func TestBenchFigure(t *testing.T) {
 func TestWriteBenchToFullDisk(t *testing.T) {
 	for _, room := range []fullDisk{0, 300} {
 		disk := room
-		assert.ErrorIs(t, WriteBench(&disk, mixed()), errFull)
+		assert.ErrorIs(t, WriteBench(&disk, checkpoints.Mixed()), errFull)
 	}
 	disk := fullDisk(0)
 	assert.ErrorIs(t, WriteBench(&disk, olderTool(t)), errFull)
@@ -161,7 +162,7 @@ func saveBench(t *testing.T, path string, cp *checkpoint.Checkpoint) {
 
 func TestBenchstatPivots(t *testing.T) {
 	dir := t.TempDir()
-	saveBench(t, filepath.Join(dir, BenchFile), mixed())
+	saveBench(t, filepath.Join(dir, BenchFile), checkpoints.Mixed())
 	out := benchstat.Rates(t, dir, "-row", "/ctx@num", "-col", "/batch@num", BenchFile)
 	assert.Contains(t, out, "model: nemotron_f\n")
 	assert.Regexp(t, `(?m)^ +│ +128 +│ +384 +│ +640 +│ +896 +│$`, out)
@@ -173,9 +174,9 @@ func TestBenchstatPivots(t *testing.T) {
 func TestBenchstatCompares(t *testing.T) {
 	dir := t.TempDir()
 	for name, rate := range map[string]float64{"old.txt": 1000, "new.txt": 1250} {
-		cp := planned([]int{1024}, []int{128, 256})
+		cp := checkpoints.Planned([]int{1024}, []int{128, 256})
 		for _, c := range cp.Plan() {
-			add(cp, c.Ctx, c.Batch, rate, rate, rate, rate, rate, rate)
+			checkpoints.Add(cp, c.Ctx, c.Batch, rate, rate, rate, rate, rate, rate)
 		}
 		saveBench(t, filepath.Join(dir, name), cp)
 	}

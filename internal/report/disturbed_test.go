@@ -10,15 +10,16 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
+	"github.com/ollama-sweep/ollama-sweep/internal/test/checkpoints"
 )
 
 // disturbed is a sweep in which the machine was busy in two cells, of which one was measured again,
 // and in which another cell is far below the others.
 func disturbed() *checkpoint.Checkpoint {
-	cp := planned([]int{1024, 2048, 4096, 8192}, []int{64, 128, 256})
+	cp := checkpoints.Planned([]int{1024, 2048, 4096, 8192}, []int{64, 128, 256})
 	for _, ctx := range cp.Sweep.NumCtx {
 		for i, rate := range []float64{1000, 1400, 1600} {
-			add(cp, ctx, cp.Sweep.NumBatch[i], rate+float64(ctx)/1000)
+			checkpoints.Add(cp, ctx, cp.Sweep.NumBatch[i], rate+float64(ctx)/1000)
 		}
 	}
 	slowed := func(r *checkpoint.Result, share float64) measurement.Sample {
@@ -59,7 +60,7 @@ func TestDisturbedIsSaid(t *testing.T) {
 
 func TestNothingDisturbed(t *testing.T) {
 	var b strings.Builder
-	require.NoError(t, Print(&b, mixed(), Options{Full: true}))
+	require.NoError(t, Print(&b, checkpoints.Mixed(), Options{Full: true}))
 	assert.NotContains(t, b.String(), "Disturbed")
 	assert.NotContains(t, b.String(), "?")
 }

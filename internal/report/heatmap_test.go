@@ -16,20 +16,21 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 	"github.com/ollama-sweep/ollama-sweep/internal/picture"
+	"github.com/ollama-sweep/ollama-sweep/internal/test/checkpoints"
 )
 
 // full returns a sweep of so many columns and rows, all measured.
 func full(columns, rows int) *checkpoint.Checkpoint {
-	cp := planned(steps(8192, 2048, columns), steps(32, 64, rows))
+	cp := checkpoints.Planned(checkpoints.Steps(8192, 2048, columns), checkpoints.Steps(32, 64, rows))
 	for i, c := range cp.Plan() {
-		add(cp, c.Ctx, c.Batch, 1000+float64(i*7919%1000))
+		checkpoints.Add(cp, c.Ctx, c.Batch, 1000+float64(i*7919%1000))
 	}
 	return cp
 }
 
 func TestWriteHeatmap(t *testing.T) {
 	var b bytes.Buffer
-	require.NoError(t, WriteHeatmap(&b, mixed()))
+	require.NoError(t, WriteHeatmap(&b, checkpoints.Mixed()))
 	const header = 33 // bytes of the signature and the first chunk
 	assert.Equal(t, "pHYs", b.String()[header+4:header+8], "the resolution")
 	img, err := png.Decode(&b)
@@ -63,9 +64,9 @@ func TestHeatmapMarksSpill(t *testing.T) {
 }
 
 func TestHeatmapErrors(t *testing.T) {
-	err := WriteHeatmap(io.Discard, planned(nil, nil))
+	err := WriteHeatmap(io.Discard, checkpoints.Planned(nil, nil))
 	assert.EqualError(t, err, "drawing heatmap: the sweep has no cells")
-	err = WriteHeatmap(io.Discard, planned(steps(8192, 1, 501), steps(1, 1, 500)))
+	err = WriteHeatmap(io.Discard, checkpoints.Planned(checkpoints.Steps(8192, 1, 501), checkpoints.Steps(1, 1, 500)))
 	assert.EqualError(t, err, "drawing heatmap: 501 × 500 cells are more than the 250000 that a picture can show")
 	disk := fullDisk(0)
 	assert.ErrorIs(t, WriteHeatmap(&disk, full(1, 1)), errFull)
@@ -86,7 +87,7 @@ func BenchmarkHeatmap(b *testing.B) {
 // those that it did not measure.
 func TestHeatmapMarksPicks(t *testing.T) {
 	blue := func(picks int) int {
-		cp := searched()
+		cp := checkpoints.Searched()
 		cp.Sweep.Search.Best = cell.Key{Ctx: 1024, Batch: 512} // which has the highest rate, and so no outline of its own
 		cp.Sweep.Search.Columns = cp.Sweep.Search.Columns[:picks]
 		var b bytes.Buffer
@@ -133,13 +134,13 @@ func TestRateScale(t *testing.T) {
 
 // TestHeatmapOfAnySweep: every kind of checkpoint has a picture.
 func TestHeatmapOfAnySweep(t *testing.T) {
-	failures := planned(steps(8192, 1, 3), steps(32, 1, 5))
+	failures := checkpoints.Planned(checkpoints.Steps(8192, 1, 3), checkpoints.Steps(32, 1, 5))
 	for _, c := range failures.Plan() {
-		addFailed(failures, c.Ctx, c.Batch, measurement.ResourceAllocation)
+		checkpoints.AddFailed(failures, c.Ctx, c.Batch, measurement.ResourceAllocation)
 	}
 	for name, cp := range map[string]*checkpoint.Checkpoint{
-		"older tool": olderTool(t), "one cell": full(1, 1), "all failed": failures, "none measured": planned(steps(8192, 2048, 4), steps(32, 128, 4)),
-		"all left out": planned([]int{64}, []int{128}), "pruned": prunedSweep(), "a search": searched(),
+		"older tool": olderTool(t), "one cell": full(1, 1), "all failed": failures, "none measured": checkpoints.Planned(checkpoints.Steps(8192, 2048, 4), checkpoints.Steps(32, 128, 4)),
+		"all left out": checkpoints.Planned([]int{64}, []int{128}), "pruned": checkpoints.Pruned(), "a search": checkpoints.Searched(),
 	} {
 		t.Run(name, func(t *testing.T) {
 			require.NoError(t, WriteHeatmap(io.Discard, cp))

@@ -13,6 +13,7 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
+	"github.com/ollama-sweep/ollama-sweep/internal/test/checkpoints"
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
@@ -34,27 +35,16 @@ func ownPage(w io.Writer, cp *checkpoint.Checkpoint) error {
 func TestPage(t *testing.T) {
 	goldens(t, ".html", ownPage)
 	disk := fullDisk(1000)
-	assert.ErrorIs(t, WritePage(&disk, decided()), errFull)
+	assert.ErrorIs(t, WritePage(&disk, checkpoints.Decided()), errFull)
 }
 
 // TestPageIsNoProgram: what stands in a checkpoint stays text.
 func TestPageIsNoProgram(t *testing.T) {
 	var b strings.Builder
-	require.NoError(t, ownPage(&b, hostile()))
+	require.NoError(t, ownPage(&b, checkpoints.Hostile()))
 	assert.NotContains(t, strings.ReplaceAll(b.String(), "</script>\n", ""), "</script>")
 	assert.NotContains(t, b.String(), "<img")
 	assert.Contains(t, b.String(), "&lt;img src=x onerror=alert(1)&gt;")
-}
-
-// hostile is a checkpoint all of whose texts would like to be HTML.
-func hostile() *checkpoint.Checkpoint {
-	const text = `</script><img src=x onerror=alert(1)>`
-	cp := planned([]int{512, 1024}, []int{128, 256})
-	cp.Sweep.Model, cp.Sweep.GPU, cp.Sweep.Warnings = text, []string{text}, []string{text}
-	add(cp, 512, 128, 1000).Warnings = []string{text}
-	addFailed(cp, 512, 256, measurement.Class(text))
-	cp.Results[1].Detail = text
-	return cp
 }
 
 func TestEnvironment(t *testing.T) {
@@ -72,7 +62,7 @@ func TestEnvironment(t *testing.T) {
 }
 
 func TestCellText(t *testing.T) {
-	cp := decided()
+	cp := checkpoints.Decided()
 	cp.Sweep.GPU = []string{"NVIDIA A"}
 	r := cp.Result(cell.Key{Ctx: 8192, Batch: 256})
 	r.Warmup = &measurement.Sample{LoadDuration: 91_234_567_890, Unfinished: 1}
@@ -119,12 +109,12 @@ func TestCellTextOfManySamples(t *testing.T) {
 
 // TestPageGrows as long as there is something to come.
 func TestPageGrows(t *testing.T) {
-	going := searched()
+	going := checkpoints.Searched()
 	going.Sweep.Search.Done = false
 	for name, tt := range map[string]struct {
 		cp   *checkpoint.Checkpoint
 		want bool
-	}{"done": {decided(), false}, "in its middle": {mixed(), true}, "a search": {going, true}, "a search that has ended": {searched(), false}} {
+	}{"done": {checkpoints.Decided(), false}, "in its middle": {checkpoints.Mixed(), true}, "a search": {going, true}, "a search that has ended": {checkpoints.Searched(), false}} {
 		t.Run(name, func(t *testing.T) {
 			g := newGrid(tt.cp)
 			data := g.pageData(g.stats(), g.verdicts())

@@ -14,11 +14,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/outdir"
+	"github.com/ollama-sweep/ollama-sweep/internal/test/checkpoints"
 )
 
 func TestWrite(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "not", "there")
-	files, err := Write(dir, mixed())
+	files, err := Write(dir, checkpoints.Mixed())
 	require.NoError(t, err)
 	assert.Equal(t, Files(), files)
 	assert.ElementsMatch(t, files, namesIn(t, dir), "and no temporary file")
@@ -34,9 +35,9 @@ func TestWrite(t *testing.T) {
 // TestWriteWithoutRates: advice of an earlier state of the checkpoint goes.
 func TestWriteWithoutRates(t *testing.T) {
 	dir := t.TempDir()
-	_, err := Write(dir, mixed())
+	_, err := Write(dir, checkpoints.Mixed())
 	require.NoError(t, err)
-	files, err := Write(dir, planned([]int{512}, []int{128}))
+	files, err := Write(dir, checkpoints.Planned([]int{512}, []int{128}))
 	require.NoError(t, err)
 	assert.Equal(t, []string{BenchFile, TableFile, StatsFile, HeatmapFile, PageFile, FrontierFile}, files)
 	assert.ElementsMatch(t, files, namesIn(t, dir))
@@ -45,10 +46,10 @@ func TestWriteWithoutRates(t *testing.T) {
 // TestWriteOfManyCells: a picture that nobody could look at is not made, and said.
 func TestWriteOfManyCells(t *testing.T) {
 	dir := t.TempDir()
-	_, err := Write(dir, mixed())
+	_, err := Write(dir, checkpoints.Mixed())
 	require.NoError(t, err)
-	large := planned(steps(8192, 1, 501), steps(1, 1, 500))
-	add(large, 8192, 1, 1000)
+	large := checkpoints.Planned(checkpoints.Steps(8192, 1, 501), checkpoints.Steps(1, 1, 500))
+	checkpoints.Add(large, 8192, 1, 1000)
 	files, err := Write(dir, large)
 	require.NoError(t, err)
 	assert.ElementsMatch(t, files, namesIn(t, dir), "those of before are gone")
@@ -79,17 +80,17 @@ func TestWriteErrors(t *testing.T) {
 	t.Run("a file is in the way", func(t *testing.T) {
 		path := filepath.Join(dir, "file")
 		require.NoError(t, os.WriteFile(path, nil, 0o644))
-		_, err := Write(filepath.Join(path, "out"), mixed())
+		_, err := Write(filepath.Join(path, "out"), checkpoints.Mixed())
 		assert.ErrorContains(t, err, "opening the out folder: ")
 	})
 	t.Run("a folder is in the way", func(t *testing.T) {
 		require.NoError(t, os.Mkdir(filepath.Join(dir, BenchFile), 0o755))
-		_, err := Write(dir, mixed())
+		_, err := Write(dir, checkpoints.Mixed())
 		assert.ErrorContains(t, err, "under names that it uses: bench.txt (a folder); move that, or name another folder with -out")
 		assert.Equal(t, []string{BenchFile, "file"}, namesIn(t, dir), "nothing was made")
 	})
 	t.Run("nothing to draw", func(t *testing.T) {
-		_, err := Write(t.TempDir(), planned(nil, nil))
+		_, err := Write(t.TempDir(), checkpoints.Planned(nil, nil))
 		assert.ErrorContains(t, err, "drawing heatmap: ")
 	})
 }
@@ -101,7 +102,7 @@ func TestWriteEachForItself(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir, elsewhere := t.TempDir(), filepath.Join(t.TempDir(), "precious")
 			require.NoError(t, os.WriteFile(elsewhere, []byte("precious"), 0o644))
-			_, err := Write(dir, planned([]int{512}, []int{128}))
+			_, err := Write(dir, checkpoints.Planned([]int{512}, []int{128}))
 			require.NoError(t, err)
 			path := filepath.Join(dir, name)
 			if err := os.Remove(path); err != nil {
@@ -109,7 +110,7 @@ func TestWriteEachForItself(t *testing.T) {
 			}
 			require.NoError(t, os.Symlink(elsewhere, path))
 
-			files, err := Write(dir, mixed())
+			files, err := Write(dir, checkpoints.Mixed())
 			assert.EqualError(t, err, fmt.Sprintf("saving %q: what is there was not made by this program (a link): move it, or name another folder with -out", path))
 			assert.Equal(t, slices.DeleteFunc(Files(), func(f string) bool { return f == name }), files)
 			link, err := os.Readlink(path)

@@ -9,10 +9,11 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
+	"github.com/ollama-sweep/ollama-sweep/internal/test/checkpoints"
 )
 
 func TestStats(t *testing.T) {
-	s := newGrid(mixed()).stats()
+	s := newGrid(checkpoints.Mixed()).stats()
 	assert.Equal(t, 14, s.Planned)
 	assert.Equal(t, 8, s.Measured)
 	assert.Equal(t, 4, s.Failed)
@@ -40,8 +41,8 @@ func TestStatsOfOlderTool(t *testing.T) {
 }
 
 func TestStatsOfShrunkPlan(t *testing.T) {
-	cp := planned([]int{1024}, []int{128})
-	add(cp, 2048, 256, 1000)
+	cp := checkpoints.Planned([]int{1024}, []int{128})
+	checkpoints.Add(cp, 2048, 256, 1000)
 	s := newGrid(cp).stats()
 	assert.Equal(t, 1, s.Planned)
 	assert.Equal(t, 0, s.Measured, "a cell off the grid counts for nothing")
@@ -62,9 +63,9 @@ func TestBestOfEqualRates(t *testing.T) {
 		{"then smallest num_batch", []cell.Key{{Ctx: 4096, Batch: 512}, {Ctx: 4096, Batch: 64}, {Ctx: 4096, Batch: 256}}, cell.Key{Ctx: 4096, Batch: 64}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			cp := planned(nil, nil)
+			cp := checkpoints.Planned(nil, nil)
 			for _, c := range tt.cells {
-				add(cp, c.Ctx, c.Batch, 1000)
+				checkpoints.Add(cp, c.Ctx, c.Batch, 1000)
 			}
 			assert.Equal(t, tt.want, newGrid(cp).stats().Best.Cell())
 		})
@@ -72,24 +73,24 @@ func TestBestOfEqualRates(t *testing.T) {
 }
 
 func TestStatsText(t *testing.T) {
-	repeated := planned([]int{1024}, []int{128})
-	add(repeated, 1024, 128, 1000, 1250, 1250, 1250, 1600, 1600)
-	few := planned([]int{1024}, []int{128})
-	add(few, 1024, 128, 1000, 1250, 1250, 1250, 1600)
-	one := planned([]int{1024}, []int{128})
-	add(one, 1024, 128, 1000)
+	repeated := checkpoints.Planned([]int{1024}, []int{128})
+	checkpoints.Add(repeated, 1024, 128, 1000, 1250, 1250, 1250, 1600, 1600)
+	few := checkpoints.Planned([]int{1024}, []int{128})
+	checkpoints.Add(few, 1024, 128, 1000, 1250, 1250, 1250, 1600)
+	one := checkpoints.Planned([]int{1024}, []int{128})
+	checkpoints.Add(one, 1024, 128, 1000)
 	const note = "each cell has one sample"
 	for _, tt := range []struct {
 		name      string
 		cp        *checkpoint.Checkpoint
 		has, lack []string
 	}{
-		{"no cells at all", planned(nil, nil), []string{"Cells: 0 planned", "no cell measured yet"}, []string{"NaN", "Best", note}},
-		{"nothing measured yet", planned([]int{1024}, []int{128, 256}), []string{"Cells: 2 planned, 0 measured, 0 failed, 2 missing", "no cell measured yet"}, []string{"NaN", "left out", note}},
+		{"no cells at all", checkpoints.Planned(nil, nil), []string{"Cells: 0 planned", "no cell measured yet"}, []string{"NaN", "Best", note}},
+		{"nothing measured yet", checkpoints.Planned([]int{1024}, []int{128, 256}), []string{"Cells: 2 planned, 0 measured, 0 failed, 2 missing", "no cell measured yet"}, []string{"NaN", "left out", note}},
 		{"one sample", one, []string{"rate=1000.00 tokens/s; ", note, "`-repeat 6`"}, []string{"interval 1"}},
 		{"too few for an interval", few, []string{"rate=1250.00 tokens/s; "}, []string{note, "Inf", "∞", "interval"}},
 		{"an interval", repeated, []string{"rate=1250.00 tokens/s (95 % interval 1000.00 to 1600.00, 6 samples); "}, []string{note}},
-		{"failures", mixed(), []string{"4 failed, 2 missing", "2 failed: CUDA OOM 1 failed: CUDA resource", "2 left out: num_batch above num_ctx"}, []string{note}},
+		{"failures", checkpoints.Mixed(), []string{"4 failed, 2 missing", "2 failed: CUDA OOM 1 failed: CUDA resource", "2 left out: num_batch above num_ctx"}, []string{note}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			said := printed(t, tt.cp)

@@ -9,13 +9,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
+	"github.com/ollama-sweep/ollama-sweep/internal/test/checkpoints"
 )
 
 func TestWriteTable(t *testing.T) { goldens(t, ".csv", WriteTable) }
 
 func TestWriteTableWithOddNames(t *testing.T) {
-	cp := planned([]int{1024}, []int{128})
-	addFailed(cp, 1024, 128, measurement.Class("lost, with \"words\"\nand lines"))
+	cp := checkpoints.Planned([]int{1024}, []int{128})
+	checkpoints.AddFailed(cp, 1024, 128, measurement.Class("lost, with \"words\"\nand lines"))
 	var b strings.Builder
 	require.NoError(t, WriteTable(&b, cp))
 	rows, err := csv.NewReader(strings.NewReader(b.String())).ReadAll()
@@ -25,5 +26,5 @@ func TestWriteTableWithOddNames(t *testing.T) {
 
 func TestWriteTableToFullDisk(t *testing.T) {
 	disk := fullDisk(4)
-	assert.ErrorIs(t, WriteTable(&disk, mixed()), errFull)
+	assert.ErrorIs(t, WriteTable(&disk, checkpoints.Mixed()), errFull)
 }

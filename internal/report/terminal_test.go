@@ -12,20 +12,21 @@ import (
 
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
+	"github.com/ollama-sweep/ollama-sweep/internal/test/checkpoints"
 )
 
 // wide is a full grid of 47 × 17 cells, some of them failed, one in a way that
 // nobody foresaw.
 func wide() *checkpoint.Checkpoint {
-	cp := planned(steps(8192, 2048, 47), steps(32, 128, 17))
+	cp := checkpoints.Planned(checkpoints.Steps(8192, 2048, 47), checkpoints.Steps(32, 128, 17))
 	for i, c := range cp.Plan() {
 		switch {
 		case i == 5:
-			addFailed(cp, c.Ctx, c.Batch, measurement.Class("model: lost\nall hope"))
+			checkpoints.AddFailed(cp, c.Ctx, c.Batch, measurement.Class("model: lost\nall hope"))
 		case i%9 == 4:
-			addFailed(cp, c.Ctx, c.Batch, measurement.Timeout)
+			checkpoints.AddFailed(cp, c.Ctx, c.Batch, measurement.Timeout)
 		default:
-			add(cp, c.Ctx, c.Batch, 1000+float64(i))
+			checkpoints.Add(cp, c.Ctx, c.Batch, 1000+float64(i))
 		}
 	}
 	return cp
@@ -56,7 +57,7 @@ func TestPrintIsNoBenchmarkText(t *testing.T) {
 	cp := wide()
 	var b strings.Builder
 	require.NoError(t, Print(&b, cp, Options{}))
-	require.NoError(t, WriteBench(&b, planned(nil, nil)))
+	require.NoError(t, WriteBench(&b, checkpoints.Planned(nil, nil)))
 	b.WriteString("BenchmarkLast 1 1 tokens/s\n")
 	r := benchfmt.NewReader(strings.NewReader(b.String()), "print")
 	require.True(t, r.Scan())
@@ -70,6 +71,6 @@ func TestPrintIsNoBenchmarkText(t *testing.T) {
 func TestPrintToFullDisk(t *testing.T) {
 	for _, room := range []fullDisk{0, 480, 500} {
 		disk := room
-		assert.ErrorIs(t, Print(&disk, mixed(), Options{}), errFull)
+		assert.ErrorIs(t, Print(&disk, checkpoints.Mixed(), Options{}), errFull)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
+	"github.com/ollama-sweep/ollama-sweep/internal/test/checkpoints"
 )
 
 // onHosts adds loads of the cell that tells hosts apart, of one host.
@@ -30,7 +31,7 @@ func printed(t *testing.T, cp *checkpoint.Checkpoint) string {
 }
 
 func TestHosts(t *testing.T) {
-	cp := mixed()
+	cp := checkpoints.Mixed()
 	onHosts(cp, "a", 1250, 1251)
 	assert.NotContains(t, printed(t, cp), "Hosts:", "one is not compared")
 
@@ -48,14 +49,14 @@ func TestHosts(t *testing.T) {
 	assert.Contains(t, page.String(), "hosts: 11, against the median one: ")
 	assert.Contains(t, page.String(), apart)
 
-	cp = mixed()
+	cp = checkpoints.Mixed()
 	onHosts(cp, "a", 1000, 1250)
 	onHosts(cp, "b", 1010, 1240)
 	text = printed(t, cp)
 	assert.Contains(t, text, "which is within noise")
 	assert.NotContains(t, text, "Warning: hosts")
 
-	cp = mixed()
+	cp = checkpoints.Mixed()
 	onHosts(cp, "a", 1250)
 	onHosts(cp, "b", 1000)
 	text = printed(t, cp)

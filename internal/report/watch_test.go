@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
+	"github.com/ollama-sweep/ollama-sweep/internal/test/checkpoints"
 )
 
 func TestWatcher(t *testing.T) {
@@ -35,8 +36,8 @@ func TestWatcher(t *testing.T) {
 	w.look()
 	assert.Equal(t, "no "+file+" yet", last())
 
-	cp := planned([]int{512, 1024}, []int{128, 256})
-	add(cp, 512, 128, 1000)
+	cp := checkpoints.Planned([]int{512, 1024}, []int{128, 256})
+	checkpoints.Add(cp, 512, 128, 1000)
 	save(cp)
 	w.look()
 	assert.Equal(t, "1 of 4 cells measured, 0 failed, best 1000.0 tokens/s at num_ctx=512, num_batch=128; wrote heatmap_highlighted.png and "+filepath.Join(dir, PageFile), last())
@@ -50,7 +51,7 @@ func TestWatcher(t *testing.T) {
 	w.look()
 	assert.NoFileExists(t, filepath.Join(dir, PageFile), "nothing has changed")
 
-	add(cp, 512, 256, 1250)
+	checkpoints.Add(cp, 512, 256, 1250)
 	save(cp)
 	w.look()
 	assert.Contains(t, page(), "2 measured")

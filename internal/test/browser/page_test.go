@@ -1,4 +1,6 @@
-package report
+// Package browser tests the page in a browser. It is a module of its own, since the browser's driver
+// is nothing that the program needs.
+package browser
 
 import (
 	"context"
@@ -22,6 +24,8 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
+	"github.com/ollama-sweep/ollama-sweep/internal/report"
+	"github.com/ollama-sweep/ollama-sweep/internal/test/checkpoints"
 )
 
 // browser is a page in a headless Chromium.
@@ -53,7 +57,7 @@ func openPage(t *testing.T, cp *checkpoint.Checkpoint, l look) (b *browser, file
 	if testing.Short() {
 		t.Skip("starts a browser")
 	}
-	file = filepath.Join(t.TempDir(), PageFile)
+	file = filepath.Join(t.TempDir(), report.PageFile)
 	writePage(t, file, cp)
 	b = &browser{t: t}
 	ctx, end := chromedp.NewExecAllocator(t.Context(), append(chromedp.DefaultExecAllocatorOptions[:], chromedp.NoSandbox)...)
@@ -90,7 +94,7 @@ func (b *browser) look(l look, file string) {
 func writePage(t *testing.T, file string, cp *checkpoint.Checkpoint) {
 	t.Helper()
 	var text strings.Builder
-	require.NoError(t, WritePage(&text, cp))
+	require.NoError(t, report.WritePage(&text, cp))
 	require.NoError(t, os.WriteFile(file, []byte(text.String()), 0o644))
 }
 
@@ -168,33 +172,33 @@ func (b *browser) quiet() {
 	defer b.mu.Unlock()
 	assert.Empty(b.t, b.console, "on the console")
 	for _, r := range b.requests {
-		assert.True(b.t, strings.HasPrefix(r, "file://") && strings.HasSuffix(r, "/"+PageFile) || r == "data:,", "asked for %.80s", r)
+		assert.True(b.t, strings.HasPrefix(r, "file://") && strings.HasSuffix(r, "/"+report.PageFile) || r == "data:,", "asked for %.80s", r)
 	}
 }
 
 func TestPagesInABrowser(t *testing.T) {
-	one := planned([]int{512}, []int{128})
-	add(one, 512, 128, 1000)
-	column := planned([]int{512}, []int{64, 128, 256})
-	add(column, 512, 64, 1000)
-	add(column, 512, 128, 1250)
-	allFailed := planned([]int{512, 1024}, []int{128, 256})
+	one := checkpoints.Planned([]int{512}, []int{128})
+	checkpoints.Add(one, 512, 128, 1000)
+	column := checkpoints.Planned([]int{512}, []int{64, 128, 256})
+	checkpoints.Add(column, 512, 64, 1000)
+	checkpoints.Add(column, 512, 128, 1250)
+	allFailed := checkpoints.Planned([]int{512, 1024}, []int{128, 256})
 	for _, c := range allFailed.Plan() {
-		addFailed(allFailed, c.Ctx, c.Batch, measurement.OutOfGPUMemory)
+		checkpoints.AddFailed(allFailed, c.Ctx, c.Batch, measurement.OutOfGPUMemory)
 	}
 	for name, cp := range map[string]*checkpoint.Checkpoint{
-		"in its middle": mixed(), "an older tool": olderTool(t), "all that can be known": decided(), "a search": searched(), "pruned": prunedSweep(),
-		"nothing measured": planned([]int{512, 1024}, []int{256, 1024}), "all failed": allFailed, "one cell": one, "one column": column,
-		"47 by 17": manyCells(47, 17), "100 by 100": manyCells(100, 100), "no cells": planned(nil, nil), "hostile": hostile(),
+		"in its middle": checkpoints.Mixed(), "an older tool": olderTool(t), "all that can be known": checkpoints.Decided(), "a search": checkpoints.Searched(), "pruned": checkpoints.Pruned(),
+		"nothing measured": checkpoints.Planned([]int{512, 1024}, []int{256, 1024}), "all failed": allFailed, "one cell": one, "one column": column,
+		"47 by 17": manyCells(47, 17), "100 by 100": manyCells(100, 100), "no cells": checkpoints.Planned(nil, nil), "hostile": checkpoints.Hostile(),
 	} {
 		t.Run(name, func(t *testing.T) {
-			g := newGrid(cp)
+			ctx, batch := cp.Axes()
 			b, file := openPage(t, cp, desk)
 			for _, l := range []look{desk, night, phone} {
 				b.look(l, file)
-				assert.Equal(t, len(g.ctx)*len(g.batch), eval[int](b, `JSON.parse(document.getElementById("data").textContent).cells.length`))
+				assert.Equal(t, len(ctx)*len(batch), eval[int](b, `JSON.parse(document.getElementById("data").textContent).cells.length`))
 				assert.LessOrEqual(t, eval[int64](b, `document.documentElement.scrollWidth`), l.width, "nothing to scroll sideways")
-				if len(g.ctx) > 0 {
+				if len(ctx) > 0 {
 					assert.Positive(t, eval[int](b, `document.querySelector("#heatmap canvas").height`))
 				}
 				b.quiet()
@@ -203,29 +207,33 @@ func TestPagesInABrowser(t *testing.T) {
 	}
 }
 
+// olderTool is a sweep that an older tool recorded on a real Ollama.
+func olderTool(t *testing.T) *checkpoint.Checkpoint {
+	t.Helper()
+	cp, err := checkpoint.Load(filepath.Join("..", "..", "report", "testdata", "older_tool.json"))
+	require.NoError(t, err)
+	return cp
+}
+
 // manyCells is a sweep of many cells, some of which failed.
 func manyCells(columns, rows int) *checkpoint.Checkpoint {
-	cp := planned(steps(16384, 2048, columns), steps(128, 128, rows))
+	cp := checkpoints.Planned(checkpoints.Steps(16384, 2048, columns), checkpoints.Steps(128, 128, rows))
 	for i, c := range cp.Plan() {
 		if i%97 == 13 {
-			addFailed(cp, c.Ctx, c.Batch, measurement.OutOfGPUMemory)
+			checkpoints.AddFailed(cp, c.Ctx, c.Batch, measurement.OutOfGPUMemory)
 			continue
 		}
 		rate := float64(1000 + i%50)
-		r := add(cp, c.Ctx, c.Batch, rate, rate+1, rate+2, rate-1, rate-2, rate)
+		r := checkpoints.Add(cp, c.Ctx, c.Batch, rate, rate+1, rate+2, rate-1, rate-2, rate)
 		r.Size, r.SizeVRAM = 18_000_000_000, 18_000_000_000
 	}
 	return cp
 }
 
 func TestPageHoverAndKeys(t *testing.T) {
-	cp := mixed()
-	b, _ := openPage(t, cp, desk)
-	g := newGrid(cp)
-	verdicts := g.verdicts()
+	b, _ := openPage(t, checkpoints.Mixed(), desk)
 	want := func(x, y int) string {
-		c := cell.Key{Ctx: g.ctx[x], Batch: g.batch[y]}
-		return strings.Join(g.cellText(c, verdicts[c]), "\n")
+		return eval[string](b, fmt.Sprintf(`JSON.parse(document.getElementById("data").textContent).cells.find(c => c.x === %d && c.y === %d).text.join("\n")`, x, y))
 	}
 	for _, at := range [][2]int{{1, 3}, {2, 1}, {3, 3}, {0, 0}} {
 		assert.Equal(t, want(at[0], at[1]), b.hover(at[0], at[1]))
@@ -279,7 +287,7 @@ func TestPageOnAPhone(t *testing.T) {
 }
 
 func TestPageMetric(t *testing.T) {
-	b, _ := openPage(t, mixed(), desk)
+	b, _ := openPage(t, checkpoints.Mixed(), desk)
 	labels := `(() => echarts.getInstanceByDom(document.getElementById("heatmap")).getOption().series[0].data.map(d => d.label ? d.label.formatter : ""))()`
 	assert.Contains(t, eval[[]string](b, labels), "★◎! 2000.0")
 	b.do(chromedp.SetValue(chromedp.CSS("#metric"), "2"))
@@ -295,7 +303,7 @@ func TestPageMetric(t *testing.T) {
 }
 
 func TestPageTable(t *testing.T) {
-	cp := mixed()
+	cp := checkpoints.Mixed()
 	b, _ := openPage(t, cp, desk)
 	rates := `[...document.querySelectorAll("#frontier tbody tr")].map(tr => tr.cells[2].textContent)`
 	b.do(chromedp.Click(chromedp.CSS("#frontier th:nth-child(3) button")))
@@ -311,7 +319,7 @@ func TestPageTable(t *testing.T) {
 	b.do(chromedp.Click(chromedp.CSS("#copy")))
 	b.eventually(`document.getElementById("copied").textContent === "copied"`)
 	var csv strings.Builder
-	require.NoError(t, WriteFrontier(&csv, cp))
+	require.NoError(t, report.WriteFrontier(&csv, cp))
 	assert.Equal(t, csv.String(), eval[string](b, `window.copiedText`))
 	b.quiet()
 }
@@ -319,14 +327,14 @@ func TestPageTable(t *testing.T) {
 // TestPageLives: the page of a running sweep reads itself again, and that of one
 // that has ended does not.
 func TestPageLives(t *testing.T) {
-	cp := planned([]int{512, 1024}, []int{128, 256})
-	add(cp, 512, 128, 1000).Timestamp = time.Now()
+	cp := checkpoints.Planned([]int{512, 1024}, []int{128, 256})
+	checkpoints.Add(cp, 512, 128, 1000).Timestamp = time.Now()
 	b, file := openPage(t, cp, desk)
 	b.do(chromedp.Focus(chromedp.CSS("#heatmap")), chromedp.KeyEvent(kb.ArrowRight))
 	assert.True(t, eval[bool](b, `!document.getElementById("live").hidden`))
 	assert.Contains(t, eval[string](b, `document.getElementById("counts").innerText`), "1 measured")
 	for _, c := range cp.Plan()[1:] {
-		add(cp, c.Ctx, c.Batch, 1250).Timestamp = time.Now()
+		checkpoints.Add(cp, c.Ctx, c.Batch, 1250).Timestamp = time.Now()
 	}
 	writePage(t, file, cp)
 	b.eventually(`document.getElementById("counts") !== null && document.getElementById("counts").innerText.includes("4 measured")`)
@@ -334,8 +342,8 @@ func TestPageLives(t *testing.T) {
 	assert.True(t, eval[bool](b, `document.getElementById("live").hidden`))
 	b.quiet()
 
-	stopped := planned([]int{512, 1024}, []int{128, 256})
-	add(stopped, 512, 128, 1000).Timestamp = time.Now().Add(-2 * time.Hour)
+	stopped := checkpoints.Planned([]int{512, 1024}, []int{128, 256})
+	checkpoints.Add(stopped, 512, 128, 1000).Timestamp = time.Now().Add(-2 * time.Hour)
 	b, _ = openPage(t, stopped, desk)
 	assert.True(t, eval[bool](b, `document.getElementById("live").hidden`), "nothing was heard of it for long")
 }
