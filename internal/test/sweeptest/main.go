@@ -16,8 +16,19 @@ import (
 	"testing"
 )
 
-// Root is the repository's, where `go test -run Sweep` is typed.
-const Root = "../../.."
+// Root is the repository's, where `go test -run Sweep` is typed, from the folder of the tests.
+var Root = root()
+
+func root() string {
+	dir := "."
+	for range 5 {
+		if _, err := os.Stat(filepath.Join(dir, "sweep_test.go")); err == nil {
+			return dir
+		}
+		dir = filepath.Join(dir, "..")
+	}
+	return "the repository's root was not found"
+}
 
 // binary is what `go test` builds and runs there, and raced the same with the
 // race detector where the tests have it. With it, every picture takes seconds.
