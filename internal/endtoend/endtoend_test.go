@@ -228,7 +228,7 @@ func TestOneAtATimeInAFolder(t *testing.T) {
 	require.NoError(t, flock.New(filepath.Join(out, checkpoint.LockFile)).Lock())
 	printed, code := sweeptest.Start(t, "-config", sweeptest.WriteConfig(t, "model: m\n"+sweeptest.SmallGrid), "-out", out).Wait()
 	assert.Equal(t, 1, code)
-	assert.Contains(t, printed, "another sweep is at work in "+out+": wait for it, or use another folder with -out")
+	assert.Contains(t, printed, "another sweep is using "+out+": wait for it, or use another folder with -out")
 }
 
 // TestOnlyByName: a plain `go test` does not start a sweep.

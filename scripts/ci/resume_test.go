@@ -137,6 +137,6 @@ func TestCampaignOfAnotherOllama(t *testing.T) {
 	require.NoError(t, os.WriteFile(file, []byte(old[:len(old)/2]), 0o644))
 	printed, code = night()
 	assert.Equal(t, 1, code)
-	assert.Contains(t, printed, "mend or move the file")
+	assert.Contains(t, printed, "repair or move the file")
 	assert.Equal(t, old[:len(old)/2], read(t, file))
 }
