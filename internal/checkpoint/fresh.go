@@ -33,7 +33,7 @@ func ParseFresh(s string) (Fresh, error) {
 	always, err := strconv.ParseBool(s)
 	switch {
 	case err != nil:
-		return FreshNever, fmt.Errorf("expected true, false or %s, and this is %q", freshChanged, s)
+		return FreshNever, fmt.Errorf("expected true, false or %s, got %q", freshChanged, s)
 	case always:
 		return FreshAlways, nil
 	}
