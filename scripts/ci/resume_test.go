@@ -60,7 +60,7 @@ func TestJobThatWasCut(t *testing.T) {
 	assert.Zero(t, has(other))
 
 	_, printed = job("key-7of2-1", 1)
-	assert.Contains(t, printed, "3 samples, and 1 in the other")
+	assert.Contains(t, printed, "it has 3 samples, and the other 1")
 	assert.Equal(t, 3, has(file))
 	_, printed = job("key-7of2-1", 4)
 	assert.Contains(t, printed, "results/ci-1of2 is resumed", "another runner got further")
