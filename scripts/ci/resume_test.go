@@ -63,7 +63,7 @@ func TestJobThatWasCut(t *testing.T) {
 	assert.Contains(t, printed, "it has 3 samples, and the other 1")
 	assert.Equal(t, 3, has(file))
 	_, printed = job("key-7of2-1", 4)
-	assert.Contains(t, printed, "results/ci-1of2 is resumed", "another runner got further")
+	assert.Contains(t, printed, "resuming results/ci-1of2", "another runner got further")
 	assert.Equal(t, 4, has(file))
 	other, _ = job("key-9of2-1", 0)
 	assert.Zero(t, has(other), "another sweep")
