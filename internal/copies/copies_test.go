@@ -44,25 +44,25 @@ func write(t *testing.T, dir, version string, results ...checkpoint.Result) {
 	require.NoError(t, cp.Save(filepath.Join(dir, checkpoint.FileName)))
 }
 
-// two are the folders of a test: from which and into which Resume copies.
-type two struct{ from, into string }
+// pair is the folders of a test: from which and into which Resume copies.
+type pair struct{ from, into string }
 
-func newTwo(t *testing.T) two {
+func newPair(t *testing.T) pair {
 	dir := t.TempDir()
-	return two{filepath.Join(dir, "it's from"), filepath.Join(dir, "into")}
+	return pair{filepath.Join(dir, "it's from"), filepath.Join(dir, "into")}
 }
 
-func (f two) theirs(names ...string) string {
+func (f pair) theirs(names ...string) string {
 	return filepath.Join(append([]string{f.from, "ci"}, names...)...)
 }
 
-func (f two) ours(names ...string) string {
+func (f pair) ours(names ...string) string {
 	return filepath.Join(append([]string{f.into, "ci"}, names...)...)
 }
 
 // resume returns the output of Resume, and checks that from is unchanged and that no temporary
 // folder is left.
-func (f two) resume(t *testing.T) string {
+func (f pair) resume(t *testing.T) string {
 	t.Helper()
 	before := tree(t, f.from)
 	var b strings.Builder
@@ -97,7 +97,7 @@ func TestResumeTakesTheCopyWithMoreSamples(t *testing.T) {
 	rates, failures := []checkpoint.Result{cell(1, 10, 11, 12), cell(2, 10, 11, 12)}, []checkpoint.Result{failure(3), failure(4), failure(5)}
 	for name, theirs := range map[string]bool{"incoming": true, "existing": false} {
 		t.Run(name, func(t *testing.T) {
-			f := newTwo(t)
+			f := newPair(t)
 			more, less := f.ours(), f.theirs()
 			if theirs {
 				more, less = less, more
@@ -118,7 +118,7 @@ func TestResumeTakesTheCopyWithMoreSamples(t *testing.T) {
 }
 
 func TestResumeKeepsNoSubset(t *testing.T) {
-	f := newTwo(t)
+	f := newPair(t)
 	write(t, f.ours(), "1", cell(1, 10, 11), cell(2, 10))
 	write(t, f.theirs(), "1", cell(1, 10, 11), cell(2, 10, 11))
 	assert.Equal(t, "resuming "+f.theirs()+", not "+f.ours()+": it has 4 samples, and the other 3\n", f.resume(t))
@@ -128,7 +128,7 @@ func TestResumeKeepsNoSubset(t *testing.T) {
 }
 
 func TestResumeOfASingleCopy(t *testing.T) {
-	f := newTwo(t)
+	f := newPair(t)
 	require.NoError(t, Resume(f.from, f.into, noon, os.Stderr))
 	assert.NoDirExists(t, f.into)
 
@@ -147,7 +147,7 @@ func TestResumeOfASingleCopy(t *testing.T) {
 
 // TestResumeOfTies: the newer copy is resumed, or the existing one where both are equally old.
 func TestResumeOfTies(t *testing.T) {
-	f := newTwo(t)
+	f := newPair(t)
 	write(t, f.ours(), "1", cell(1, 10))
 	write(t, f.theirs(), "1", cell(2, 10))
 	want := tree(t, f.theirs())[checkpoint.FileName]
@@ -156,7 +156,7 @@ func TestResumeOfTies(t *testing.T) {
 	assert.Equal(t, want, tree(t, f.ours())[checkpoint.FileName])
 	assert.Contains(t, tree(t, f.ours()), filepath.Join(keptName, checkpoint.FileName))
 
-	f = newTwo(t)
+	f = newPair(t)
 	write(t, f.ours(), "1", cell(1, 10))
 	write(t, f.theirs(), "1", cell(1, 12))
 	want = tree(t, f.ours())[checkpoint.FileName]
@@ -170,7 +170,7 @@ func TestResumeOfWhatCannotBeRead(t *testing.T) {
 	for name, damage := range map[string]string{"cut": `{"version": 1, "sw`, "empty": "", "another version": `{"version": 99}`} {
 		t.Run(name, func(t *testing.T) {
 			for _, theirs := range []bool{true, false} {
-				f := newTwo(t)
+				f := newPair(t)
 				broken, whole := f.ours(), f.theirs()
 				if theirs {
 					broken, whole = whole, broken
@@ -188,7 +188,7 @@ func TestResumeOfWhatCannotBeRead(t *testing.T) {
 			}
 		})
 	}
-	f := newTwo(t)
+	f := newPair(t)
 	for _, dir := range []string{f.ours(), f.theirs()} {
 		require.NoError(t, os.MkdirAll(dir, 0o755))
 		require.NoError(t, os.WriteFile(filepath.Join(dir, checkpoint.FileName), []byte(dir), 0o644))
@@ -200,7 +200,7 @@ func TestResumeOfWhatCannotBeRead(t *testing.T) {
 
 // TestResumeOfAnotherSweep: of different sweeps the newer is resumed, whatever their samples.
 func TestResumeOfAnotherSweep(t *testing.T) {
-	f := newTwo(t)
+	f := newPair(t)
 	write(t, f.ours(), "1", cell(1, 10, 11, 12))
 	write(t, f.theirs(), "2", cell(2, 10))
 	old := tree(t, f.ours())[checkpoint.FileName]
@@ -211,7 +211,7 @@ func TestResumeOfAnotherSweep(t *testing.T) {
 
 // TestResumeKeepsOldCheckpointsOfBoth: checkpoints that were moved aside in either folder are kept.
 func TestResumeKeepsOldCheckpointsOfBoth(t *testing.T) {
-	f := newTwo(t)
+	f := newPair(t)
 	write(t, f.ours(), "1", cell(1, 10))
 	write(t, f.theirs(), "1", cell(1, 10, 11))
 	require.NoError(t, os.WriteFile(f.ours(stem+"-a.json"), []byte("ours"), 0o644))
@@ -229,20 +229,20 @@ func TestResumeKeepsOldCheckpointsOfBoth(t *testing.T) {
 
 // TestResumeAfterAnInterruption has the state after each step of an interrupted replacement.
 func TestResumeAfterAnInterruption(t *testing.T) {
-	for name, interrupt := range map[string]func(t *testing.T, f two){
-		"while it copies": func(t *testing.T, f two) {
+	for name, interrupt := range map[string]func(t *testing.T, f pair){
+		"while it copies": func(t *testing.T, f pair) {
 			require.NoError(t, os.MkdirAll(f.ours()+newSuffix, 0o755))
 		},
-		"between the renames": func(t *testing.T, f two) {
+		"between the renames": func(t *testing.T, f pair) {
 			require.NoError(t, os.Rename(f.ours(), f.ours()+oldSuffix))
 			require.NoError(t, os.MkdirAll(f.ours()+newSuffix, 0o755))
 		},
-		"before the old copy is removed": func(t *testing.T, f two) {
+		"before the old copy is removed": func(t *testing.T, f pair) {
 			require.NoError(t, os.MkdirAll(f.ours()+oldSuffix, 0o755))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := newTwo(t)
+			f := newPair(t)
 			write(t, f.ours(), "1", cell(1, 10, 11))
 			write(t, f.theirs(), "1", cell(1, 10))
 			want := tree(t, f.ours())

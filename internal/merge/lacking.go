@@ -73,7 +73,7 @@ func (m *merger) lacking() []Lacking {
 		for index, missing := range cells {
 			p, begun := d.parts[index]
 			if begun && p.header.Strategy == "" {
-				missing = append(missing, p.short...)
+				missing = append(missing, p.incomplete...)
 			}
 			unfinished := begun && p.header.Search != nil && !p.header.Search.Done
 			if len(missing) == 0 && !unfinished {

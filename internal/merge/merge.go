@@ -46,29 +46,29 @@ type Contradiction struct {
 
 // part is what a merger keeps of a checkpoint that was merged.
 type part struct {
-	from   string // folder
-	header checkpoint.Header
-	cells  int
-	most   int        // most samples of a cell
-	short  []cell.Key // cells with fewer samples than that
+	from       string // folder
+	header     checkpoint.Header
+	cells      int
+	maxSamples int        // most samples of a cell
+	incomplete []cell.Key // cells with fewer samples than that
 }
 
 // merger merges one checkpoint after the other.
 type merger struct {
-	cp     *checkpoint.Checkpoint
-	parts  []part
-	known  []known          // the common identity of the parts
-	at     map[cell.Key]int // indices into the checkpoint's results
-	by     map[cell.Key]int // the part that a cell's result came from first
-	pooled map[cell.Key]*pool
+	cp        *checkpoint.Checkpoint
+	parts     []part
+	identity  []knownTrait     // the common identity of the parts
+	at        map[cell.Key]int // indices into the checkpoint's results
+	firstPart map[cell.Key]int // the part that a cell's result came from first
+	pooled    map[cell.Key]*pool
 	// pools are the cells of pooled in the order in which they were added.
 	pools          []cell.Key
 	copies         int
 	contradictions []Contradiction
 }
 
-// known is a trait of the identity, and the folder of the first part that has it.
-type known struct {
+// knownTrait is a trait of the identity, and the folder of the first part that has it.
+type knownTrait struct {
 	checkpoint.Trait
 	from string
 }
@@ -81,10 +81,10 @@ type pool struct {
 
 func newMerger() *merger {
 	return &merger{
-		cp:     &checkpoint.Checkpoint{Version: checkpoint.Version},
-		at:     make(map[cell.Key]int),
-		by:     make(map[cell.Key]int),
-		pooled: make(map[cell.Key]*pool),
+		cp:        &checkpoint.Checkpoint{Version: checkpoint.Version},
+		at:        make(map[cell.Key]int),
+		firstPart: make(map[cell.Key]int),
+		pooled:    make(map[cell.Key]*pool),
 	}
 }
 
@@ -99,13 +99,13 @@ func (m *merger) add(from string, cp *checkpoint.Checkpoint) error {
 	}
 	p := part{from: from, header: cp.Sweep, cells: len(cp.Results)}
 	for i := range cp.Results {
-		p.most = max(p.most, len(cp.Results[i].Samples))
+		p.maxSamples = max(p.maxSamples, len(cp.Results[i].Samples))
 	}
 	number := len(m.parts)
 	for i := range cp.Results {
 		r := &cp.Results[i]
-		if n := len(r.Samples); !r.Failed() && n > 0 && n < p.most {
-			p.short = append(p.short, r.Cell())
+		if n := len(r.Samples); !r.Failed() && n > 0 && n < p.maxSamples {
+			p.incomplete = append(p.incomplete, r.Cell())
 		}
 		m.addResult(number, from, r)
 	}
@@ -126,21 +126,21 @@ func (m *merger) add(from string, cp *checkpoint.Checkpoint) error {
 // earlier one, and adds what was not known before to the common identity.
 func (m *merger) checkIdentity(from string, h checkpoint.Header) error {
 	here := h.Identity()
-	if m.known == nil {
-		m.known = make([]known, len(here))
+	if m.identity == nil {
+		m.identity = make([]knownTrait, len(here))
 		for i, trait := range here {
-			m.known[i] = known{trait, from}
+			m.identity[i] = knownTrait{trait, from}
 		}
 	}
-	for i, there := range m.known {
+	for i, there := range m.identity {
 		if here[i].Differs(there.Trait) {
 			this, that := here[i].Shown(there.Trait)
 			return fmt.Errorf("%s does not belong to %s: %s is %s here and %s there", from, there.from, here[i].Name, this, that)
 		}
 	}
 	for i, trait := range here {
-		if m.known[i].Value == "" && trait.Value != "" {
-			m.known[i] = known{trait, from}
+		if m.identity[i].Value == "" && trait.Value != "" {
+			m.identity[i] = knownTrait{trait, from}
 		}
 	}
 	return nil
@@ -156,19 +156,19 @@ func (m *merger) addResult(number int, from string, r *checkpoint.Result) {
 	c := r.Cell()
 	i, exists := m.at[c]
 	if !exists {
-		m.at[c], m.by[c] = len(m.cp.Results), number
+		m.at[c], m.firstPart[c] = len(m.cp.Results), number
 		m.cp.Results = append(m.cp.Results, *r)
 		return
 	}
 	have := &m.cp.Results[i]
-	if text := contradiction(m.parts[m.by[c]].from, have, from, r); text != "" {
+	if text := contradiction(m.parts[m.firstPart[c]].from, have, from, r); text != "" {
 		m.contradictions = append(m.contradictions, Contradiction{c, text})
 	}
 	fresh := setAside(have, r)
 	before := have.SampleRates()
 	m.copies += len(r.Samples) - len(fresh)
 	if r.Failed() && !have.Failed() {
-		defer func() { m.by[c] = number }() // which later contradictions name
+		defer func() { m.firstPart[c] = number }() // which later contradictions name
 	}
 	join(have, r, fresh)
 	if len(before) == 0 || len(fresh) == 0 {
@@ -176,7 +176,7 @@ func (m *merger) addResult(number int, from string, r *checkpoint.Result) {
 	}
 	p := m.pooled[c]
 	if p == nil {
-		p = &pool{[]int{m.by[c]}, [][]float64{before}}
+		p = &pool{[]int{m.firstPart[c]}, [][]float64{before}}
 		m.pooled[c] = p
 		m.pools = append(m.pools, c)
 	}
@@ -248,7 +248,7 @@ func (m *merger) header() {
 func (m *merger) answer() *checkpoint.Answer {
 	most := 0
 	for _, p := range m.parts {
-		most = max(most, p.most)
+		most = max(most, p.maxSamples)
 	}
 	strategy := search.Named(m.cp.Sweep.Strategy, config.DefaultTolerance, most)
 	if strategy == nil {

@@ -30,7 +30,7 @@ func IsPattern(in string) bool {
 // match, and merges them. Matches of a pattern that hold no checkpoint, or a merged one,
 // are skipped. Checkpoints with different identities are an error that names the field.
 func Merge(in []string) (*Merged, error) {
-	sources, passedOver, err := find(in)
+	sources, skipped, err := find(in)
 	if err != nil {
 		return nil, err
 	}
@@ -42,7 +42,7 @@ func Merge(in []string) (*Merged, error) {
 		case l.err != nil:
 			refused = append(refused, l.err)
 		case len(l.cp.Sweep.Merged) > 0 && !l.byName:
-			passedOver = append(passedOver, from+": it is a merged checkpoint")
+			skipped = append(skipped, from+": it is a merged checkpoint")
 		default:
 			if err := m.add(from, l.cp); err != nil {
 				refused = append(refused, err)
@@ -56,12 +56,12 @@ func Merge(in []string) (*Merged, error) {
 		return nil, fmt.Errorf("no checkpoint in %s", strings.Join(in, ", "))
 	}
 	merged := m.merged()
-	merged.PassedOver = passedOver
+	merged.PassedOver = skipped
 	return merged, nil
 }
 
 // find returns the files, without duplicates.
-func find(in []string) (sources []source, passedOver []string, err error) {
+func find(in []string) (sources []source, skipped []string, err error) {
 	seen := make(map[string]bool)
 	add := func(path string, byName bool) error {
 		real, err := filepath.EvalSymlinks(path)
@@ -98,12 +98,12 @@ func find(in []string) (sources []source, passedOver []string, err error) {
 				err = add(path, false)
 			}
 			if err != nil {
-				passedOver = append(passedOver, err.Error())
+				skipped = append(skipped, err.Error())
 			}
 		}
 	}
 	slices.SortStableFunc(sources, func(a, b source) int { return strings.Compare(a.path, b.path) })
-	return sources, passedOver, nil
+	return sources, skipped, nil
 }
 
 // loaded is a file that was read, or the error.
