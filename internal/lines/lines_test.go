@@ -49,8 +49,8 @@ func TestVisible(t *testing.T) {
 	}
 }
 
-// TestNoLineIsTaken: no program parses a line of the output for forged lines, anywhere in a text.
-func TestNoLineIsTaken(t *testing.T) {
+// TestNoLineIsParsed: no program parses a line of the output for forged lines, anywhere in a text.
+func TestNoLineIsParsed(t *testing.T) {
 	for _, line := range forged {
 		for _, text := range []string{line, "error: x\n" + line + "\n", "x\r\n" + line, "\n\n" + line, "x\u2028" + line} {
 			var comments bytes.Buffer

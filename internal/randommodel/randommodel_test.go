@@ -22,7 +22,7 @@ func TestLargeHasOneAndAHalfBillionWeights(t *testing.T) {
 	assert.InEpsilon(t, 1.5e9, Large.Weights(), 0.02)
 }
 
-func TestWhatOllamaReads(t *testing.T) {
+func TestOllamaReadsModel(t *testing.T) {
 	for name, kind := range map[string]Type{"f16": F16, "q8_0": Q8} {
 		t.Run(name, func(t *testing.T) {
 			parsed, err := ParseType(name)

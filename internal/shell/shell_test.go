@@ -16,8 +16,8 @@ var oddNames = []string{
 	"a\nb", "a\n", "\n", "\r", "a\tb", "\x1b[2J", "\x07", "a\x7fb", "\u202eevil", "\u00a0", "\xff\xfe", "\x1b1", "\x011", "it's\n$(id)", "-a\n", "=\n",
 }
 
-// TestQuotedComesBack: shells parse a quoted word as the original text, alone and as a flag's value.
-func TestQuotedComesBack(t *testing.T) {
+// TestQuotedRoundTrip: shells parse a quoted word as the original text, alone and as a flag's value.
+func TestQuotedRoundTrip(t *testing.T) {
 	for _, shell := range []string{"sh", "bash", "dash", "busybox sh", "ksh", "zsh"} {
 		words := strings.Fields(shell)
 		if _, err := exec.LookPath(words[0]); err != nil {

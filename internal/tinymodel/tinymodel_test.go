@@ -37,7 +37,7 @@ func TestSameBytesEveryTime(t *testing.T) {
 	}
 }
 
-func TestWhatOllamaReads(t *testing.T) {
+func TestOllamaReadsModel(t *testing.T) {
 	data := written(t)
 	model, err := ggml.Decode(bytes.NewReader(data), -1)
 	require.NoError(t, err)
