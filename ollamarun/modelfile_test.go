@@ -117,7 +117,7 @@ func TestReadModelfileRefuses(t *testing.T) {
 		"equals-sign":                    `: line 2: "PARAMETER num_ctx=8192": expected a name and a value, like PARAMETER num_ctx 8192 or MESSAGE user Hello`,
 		"quoted-name":                    `: line 2: "PARAMETER \"num_ctx\" 8192": expected a name and a value, like PARAMETER num_ctx 8192 or MESSAGE user Hello`,
 		"ollama-0.32.5-show-cloud":       ": line 5: FROM has no value: write one, or leave the line out (`ollama show` prints none for FROM where the model is a cloud model, which can't be measured)",
-		"ollama-0.32.5-show-half-quoted": `: line 7: "SYSTEM \"Hi\" she said": its value begins with a quotation mark, and ` + "`ollama show`" + ` has put no quotes around it: put it between three of them on each side`,
+		"ollama-0.32.5-show-half-quoted": `: line 7: "SYSTEM \"Hi\" she said": its value begins with a quotation mark, but ` + "`ollama show`" + ` did not quote it: enclose it in triple quotes`,
 	} {
 		file = filepath.Join(templates, file)
 		_, err := ReadModelfile(file)

@@ -1,15 +1,15 @@
 package cell
 
-// MaxCells is the largest grid that is accepted: at a second a cell, twelve
-// days.
+// MaxCells is the maximum number of cells of a grid: at one second per cell,
+// twelve days.
 const MaxCells = 1_000_000
 
 // Grid holds the values of the two settings, each ascending and unique.
 type Grid struct {
 	Ctx   []int
 	Batch []int
-	// BatchFirst walks all num_ctx of one num_batch before the next num_batch.
-	// The zero value walks all num_batch of one num_ctx: column order.
+	// BatchFirst is row order: all num_ctx of one num_batch, then the next num_batch.
+	// The zero value is column order: all num_batch of one num_ctx, then the next num_ctx.
 	BatchFirst bool
 }
 

@@ -25,8 +25,8 @@ func TestCellName(t *testing.T) {
 	assert.Equal(t, "ctx=4096/batch=512", Key{4096, 512}.String())
 }
 
-// TestShardsGetEveryBatch: where the shards are as many as the num_batch of a column,
-// no shard has the same one everywhere.
+// TestShardsGetEveryBatch: where there are as many shards as num_batch in a column,
+// no shard has the same num_batch in every column.
 func TestShardsGetEveryBatch(t *testing.T) {
 	for _, test := range []struct{ ctxs, batches, shards int }{{8, 4, 4}, {12, 4, 2}, {8, 6, 4}, {9, 3, 9}} {
 		var ctx, batch []int
@@ -41,7 +41,7 @@ func TestShardsGetEveryBatch(t *testing.T) {
 			part := Shard{index + 1, test.shards}.Of(whole)
 			assert.Len(t, part, len(whole)/test.shards)
 			_, batches := Axes(part)
-			assert.GreaterOrEqual(t, len(batches), min(len(part), test.batches)-1, "%v: shard %d has num_batch %v alone", test, index+1, batches)
+			assert.GreaterOrEqual(t, len(batches), min(len(part), test.batches)-1, "%v: shard %d has only num_batch %v", test, index+1, batches)
 		}
 	}
 }
@@ -56,7 +56,7 @@ func TestParseShard(t *testing.T) {
 	}
 }
 
-func TestManyCellsAreCounted(t *testing.T) {
+func TestNamesOfManyCells(t *testing.T) {
 	assert.Empty(t, Names(nil))
 	assert.Equal(t, "num_ctx=1024 with num_batch=64", Names([]Key{{1024, 64}}))
 
@@ -75,7 +75,7 @@ func TestManyCellsAreCounted(t *testing.T) {
 		diagonal[i] = Key{10_000_000 + i, 1_000_000 + i}
 	}
 	const each = "num_ctx=10000000 with num_batch=1000000; "
-	text, n := Names(diagonal), mostOfNames/len(each)
+	text, n := Names(diagonal), maxNamesLength/len(each)
 	assert.True(t, strings.HasSuffix(text, fmt.Sprintf("num_batch=%d and %d more", 1_000_000+n-1, 1_000_000-n)), text)
 	assert.Len(t, text, n*len(each)-len("; ")+len(" and 999952 more"))
 
@@ -83,5 +83,5 @@ func TestManyCellsAreCounted(t *testing.T) {
 	for i := range 2000 {
 		huge = append(huge, Key{1024, 1_000_000_000_000 + i})
 	}
-	assert.Less(t, len(Names(huge)), 2100, "of one num_ctx too")
+	assert.Less(t, len(Names(huge)), 2100, "also with one num_ctx")
 }

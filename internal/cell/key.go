@@ -1,6 +1,6 @@
-// Package cell names the combinations of settings that a sweep measures: keys over the axes num_ctx
-// and num_batch, grids of them in their order, and the shards that several machines deal a plan
-// into. It knows nothing of servers and figures.
+// Package cell defines the combinations of settings that a sweep measures: keys over the axes num_ctx
+// and num_batch, ordered grids of them, and the shards into which a plan is split for several machines.
+// It knows nothing about servers and results.
 package cell
 
 import (
@@ -9,17 +9,17 @@ import (
 	"slices"
 )
 
-// Key is the combination of settings of one cell. It is comparable, so that it serves as a map's key.
+// Key is the combination of settings of one cell. It is comparable, so that it can be a map key.
 type Key struct {
 	Ctx   int `json:"num_ctx"`   // tokens of context allocated
 	Batch int `json:"num_batch"` // tokens per forward pass
 }
 
-// String names the cell as its subtest and its benchmark line do.
+// String returns the cell's name in subtests and benchmark lines.
 func (c Key) String() string { return fmt.Sprintf("ctx=%d/batch=%d", c.Ctx, c.Batch) }
 
-// MayEqual reports whether a server can take the settings of both for the same: they are, or
-// one of them leaves num_batch to the server.
+// MayEqual reports whether both cells can have the same effective settings on a server: they
+// are equal, or one of them leaves num_batch to the server.
 func (c Key) MayEqual(other Key) bool {
 	return c.Ctx == other.Ctx && (c.Batch == other.Batch || c.Batch == 0 || other.Batch == 0)
 }
@@ -43,6 +43,6 @@ func Distinct(values []int) []int {
 	return slices.Compact(values)
 }
 
-// Valid reports whether the cell can be measured as it stands. Servers cap
-// num_batch at num_ctx, so that a larger one would be a copy of another cell.
+// Valid reports whether the cell can be measured. Servers cap num_batch at num_ctx,
+// so a cell with a larger num_batch would be a duplicate of another.
 func (c Key) Valid() bool { return c.Batch <= c.Ctx }

@@ -6,23 +6,24 @@ import (
 	"strings"
 )
 
-// So many bytes name cells at most, which are those of so many at most.
+// Limits of Names, so that messages stay readable.
 const (
-	mostOfNames = 2000
-	mostNamed   = 1000
+	maxNamesLength = 2000 // bytes
+	maxNamed       = 1000 // cells
 )
 
-// Names names cells in words, as short as it can, and of very many only the first.
+// Names describes cells as briefly as possible, such as
+// "num_ctx=1024, 2048 with num_batch=64, 128", and only the first of very many.
 func Names(cells []Key) string {
-	n := min(len(cells), mostNamed)
-	if text := names(cells[:n]); n == len(cells) && len(text) <= mostOfNames {
+	n := min(len(cells), maxNamed)
+	if text := names(cells[:n]); n == len(cells) && len(text) <= maxNamesLength {
 		return text
 	}
-	n = sort.Search(n-1, func(i int) bool { return len(names(cells[:i+2])) > mostOfNames }) + 1
+	n = sort.Search(n-1, func(i int) bool { return len(names(cells[:i+2])) > maxNamesLength }) + 1
 	return fmt.Sprintf("%s and %d more", names(cells[:n]), len(cells)-n)
 }
 
-// names puts those together of which every num_ctx has the same num_batch.
+// names groups the num_ctx that have the same num_batch.
 func names(cells []Key) string {
 	batches := make(map[int][]int)
 	var ctxs []int
@@ -48,15 +49,15 @@ func names(cells []Key) string {
 	return strings.Join(parts, "; ")
 }
 
-// mostValues is how many values of an axis are named.
-const mostValues = 12
+// maxListed is how many values of an axis Some lists.
+const maxListed = 12
 
-// Some names ascending values, of many the first and the last.
+// Some lists ascending values, of many only the first and the last.
 func Some(values []int) string {
-	if len(values) <= mostValues {
+	if len(values) <= maxListed {
 		return list(values)
 	}
-	return fmt.Sprintf("%s, … %d (%d values)", list(values[:mostValues-1]), values[len(values)-1], len(values))
+	return fmt.Sprintf("%s, … %d (%d values)", list(values[:maxListed-1]), values[len(values)-1], len(values))
 }
 
 func list(values []int) string {

@@ -8,8 +8,8 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/strictyaml"
 )
 
-// Shard is one part of a plan that several machines share: part Index of
-// Count, the first being 1. The zero value is the whole plan.
+// Shard is one part of a plan that is split for several machines: part Index of
+// Count, counted from 1. The zero value is the whole plan.
 type Shard struct {
 	Index, Count int
 }
@@ -30,7 +30,7 @@ func (sh Shard) String() string {
 	return fmt.Sprintf("%d/%d", sh.Index, sh.Count)
 }
 
-// MarshalText and UnmarshalText are the form of the checkpoint and the config.
+// MarshalText returns the form of ParseShard, for checkpoints.
 func (sh Shard) MarshalText() ([]byte, error) { return []byte(sh.String()), nil }
 
 // UnmarshalText reads the form of ParseShard; an empty text is the whole plan.
@@ -44,19 +44,19 @@ func (sh *Shard) UnmarshalText(text []byte) (err error) {
 
 // UnmarshalYAML reads the form of ParseShard.
 func (sh *Shard) UnmarshalYAML(n *yaml.Node) error {
-	return strictyaml.Scalar(n, sh, "a text like 2/4", ParseShard)
+	return strictyaml.Scalar(n, sh, "a string like 2/4", ParseShard)
 }
 
-// Check returns what is wrong with the two numbers.
+// Check returns an error for an index out of range.
 func (sh Shard) Check() error {
 	if sh == (Shard{}) || (1 <= sh.Index && sh.Index <= sh.Count) {
 		return nil
 	}
-	return fmt.Errorf("%v: the first number counts from 1 to the second", sh)
+	return fmt.Errorf("%v: the first number must be between 1 and the second", sh)
 }
 
-// Suffix is what the name of a shard's out folder ends in, so that each has one of its
-// own under one config; empty for the whole plan.
+// Suffix returns the suffix of the name of a shard's out folder, so that shards of one
+// config have different folders; empty for the whole plan.
 func (sh Shard) Suffix() string {
 	if sh == (Shard{}) {
 		return ""
@@ -78,19 +78,19 @@ func (sh Shard) Of(plan []Key) []Key {
 	return mine
 }
 
-// Deal returns the shard, from 1 on, of each cell of a plan in column order. The cells
-// are dealt out like cards, so that each shard gets a like share of every num_ctx,
-// whose costs differ. Where a column begins with all shards even, it begins one shard
-// further than the one before: otherwise a shard would have the same num_batch in
-// every column.
+// Deal returns the shard, counted from 1, of each cell of a plan in column order. The
+// cells are assigned round robin, so that each shard gets an equal share of every
+// num_ctx, since their costs differ. Where all shards have equally many cells at
+// the start of a column, the order shifts by one: otherwise a shard would have the
+// same num_batch in every column.
 func Deal(plan []Key, shards int) []int {
 	dealt := make([]int, len(plan))
-	further := 0
+	shift := 0
 	for i, c := range plan {
 		if i > 0 && i%shards == 0 && c.Ctx != plan[i-1].Ctx {
-			further++
+			shift++
 		}
-		dealt[i] = (i+further)%shards + 1
+		dealt[i] = (i+shift)%shards + 1
 	}
 	return dealt
 }

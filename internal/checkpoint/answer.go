@@ -4,37 +4,37 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 )
 
-// Answer is what a search has found, as far as it has come.
+// Answer is the result of a search so far.
 type Answer struct {
-	// Best is the cell held for the fastest of those measured; the zero value
-	// where none has a rate.
+	// Best is the measured cell that the search expects to be the fastest; the zero
+	// value where no cell has a rate.
 	Best cell.Key `json:"best"`
-	// Rate is what the search believes of Best's true rate in tokens per second,
-	// Low and High its 95 % interval.
+	// Rate is the search's estimate of Best's true rate in tokens per second, with its
+	// 95 % interval from Low to High.
 	Rate float64 `json:"rate"`
 	Low  float64 `json:"low"`
 	High float64 `json:"high"`
 	// Chance is the probability that some cell that was not measured is faster
 	// than Best by more than the tolerance.
 	Chance float64 `json:"chance"`
-	// Columns holds the cell held for the fastest of each num_ctx, ascending, where
-	// the search looks for them; without those num_ctx of which no cell is held to
+	// Columns holds the cell expected to be the fastest of each num_ctx, ascending, in a
+	// search for these; without those num_ctx at which no cell is expected to
 	// work.
 	Columns []ColumnAnswer `json:"columns,omitempty"`
-	// Done says that the search came to its end, and Why what ended it or what it
-	// does next.
+	// Done reports whether the search has finished. Why is the reason that it finished,
+	// or what it does next.
 	Done bool   `json:"done"`
 	Why  string `json:"why,omitempty"`
 }
 
-// ColumnAnswer is the cell held for the fastest of its num_ctx.
+// ColumnAnswer is the cell that a search expects to be the fastest of its num_ctx.
 type ColumnAnswer struct {
 	NumCtx   int     `json:"num_ctx"`
 	NumBatch int     `json:"num_batch"`
-	Rate     float64 `json:"rate"` // tokens per second, as the search believes
-	// Loss is by how much another num_batch is expected to be faster: 0.01 is 1 %.
+	Rate     float64 `json:"rate"` // estimate, in tokens per second
+	// Loss is the expected gain of the best other num_batch: 0.01 is 1 %.
 	Loss float64 `json:"loss"`
 }
 
-// Cell returns the cell that c names.
+// Cell returns the cell of c.
 func (c ColumnAnswer) Cell() cell.Key { return cell.Key{Ctx: c.NumCtx, Batch: c.NumBatch} }

@@ -7,23 +7,23 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 )
 
-// wrongSize says which figure, of those that decide how much memory is asked for, is not in its
-// range; empty when all are.
-func (cp *Checkpoint) wrongSize() string {
-	if wrong := cp.Sweep.wrong(); wrong != "" {
-		return wrong
+// outOfRange names the first figure out of range, of those that decide how much memory is
+// allocated; empty when there is none.
+func (cp *Checkpoint) outOfRange() string {
+	if text := cp.Sweep.outOfRange(); text != "" {
+		return text
 	}
 	for i := range cp.Results {
 		if c := cp.Results[i].Cell(); c.Ctx > cell.Largest || c.Batch > cell.Largest {
-			return fmt.Sprintf("result %d (%v): a server takes no more than %d", i+1, c, cell.Largest)
+			return fmt.Sprintf("result %d (%v): the maximum is %d", i+1, c, cell.Largest)
 		}
 	}
 	ctx, batch := cp.Axes()
 	return tooMany(len(ctx), len(batch))
 }
 
-// wrong says what no sweep of ours writes in a header, empty when all is well.
-func (h Header) wrong() string {
+// outOfRange names the first figure of the header out of range; empty when there is none.
+func (h Header) outOfRange() string {
 	for _, axis := range []struct {
 		name   string
 		values []int
@@ -35,22 +35,23 @@ func (h Header) wrong() string {
 		}
 	}
 	if h.Shard.Count > cell.MaxCells {
-		return fmt.Sprintf("shard %v: %d is the most", h.Shard, cell.MaxCells)
+		return fmt.Sprintf("shard %v: the maximum is %d shards", h.Shard, cell.MaxCells)
 	}
-	return h.Sizing.wrong()
+	return h.Sizing.outOfRange()
 }
 
-// tooMany says that a grid of so many values has too many cells, empty where it has not.
+// tooMany returns a message where a grid of so many values has too many cells, and else nothing.
 func tooMany(ctx, batch int) string {
 	if batch == 0 || ctx <= cell.MaxCells/batch {
 		return ""
 	}
-	return fmt.Sprintf("%d num_ctx by %d num_batch are %d cells, and %d is the most", ctx, batch, ctx*batch, cell.MaxCells)
+	return fmt.Sprintf("%d num_ctx by %d num_batch are %d cells, the maximum is %d", ctx, batch, ctx*batch, cell.MaxCells)
 }
 
-// wrong says what no sizing comes to: a prompt of made-up words would be of any length.
-func (s Sizing) wrong() string {
-	const leastPerWord = 1.0 / 16 // sizings count at least a token for so many words
+// outOfRange names the first figure of s out of range: it would make a generated prompt of any
+// length. Empty when there is none.
+func (s Sizing) outOfRange() string {
+	const leastPerWord = 1.0 / 16 // a sizing counts at least one token for 16 words
 	switch {
 	case s.PerWord != 0 && !(s.PerWord >= leastPerWord && s.PerWord <= cell.Largest):
 		return fmt.Sprintf("prompt_sizing: per_word is %v, which is not between %v and %d tokens", s.PerWord, leastPerWord, cell.Largest)

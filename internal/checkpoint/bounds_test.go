@@ -23,7 +23,7 @@ func encodedOf(t testing.TB, cp *Checkpoint) []byte {
 
 func errorsOf(errs ...error) error { return errors.Join(errs...) }
 
-// TestBounds: figures that decide how much memory is asked for are refused where they can't be.
+// TestBounds: figures that decide how much memory is allocated are refused where they are out of range.
 func TestBounds(t *testing.T) {
 	long := strings.TrimSuffix(strings.Repeat("1,", 100_000), ",")
 	sparse := func(form string) string {
@@ -36,12 +36,12 @@ func TestBounds(t *testing.T) {
 	header := func(text string) string { return `{"version": 1, "sweep": {` + text + `}, "results": []}` }
 	for name, test := range map[string]struct{ text, want string }{
 		"a grid":              {header(`"num_ctx": [` + long + `], "num_batch": [` + long + `]`), "sweep: 1 num_ctx by 1 num_batch"},
-		"no grid":             {sparse(`{"version": 1, "sweep": {}, "results": [%s]}`), "1500 num_ctx by 1500 num_batch are 2250000 cells, and 1000000 is the most"},
-		"an older tool's":     {sparse(`{"metadata": {}, "results": [%s]}`), "1500 num_ctx by 1500 num_batch are 2250000 cells, and 1000000 is the most"},
+		"no grid":             {sparse(`{"version": 1, "sweep": {}, "results": [%s]}`), "1500 num_ctx by 1500 num_batch are 2250000 cells, the maximum is 1000000"},
+		"an older tool's":     {sparse(`{"metadata": {}, "results": [%s]}`), "1500 num_ctx by 1500 num_batch are 2250000 cells, the maximum is 1000000"},
 		"a value of the grid": {header(`"num_ctx": [4096, 4294967296]`), "num_ctx has 4294967296, which is not between 1 and 2147483647"},
 		"a value of 0":        {header(`"num_batch": [0]`), "num_batch has 0"},
-		"a cell":              {`{"version": 1, "sweep": {}, "results": [{"num_ctx":9223372036854775807,"num_batch":1,"prompt_eval_rate":1}]}`, "result 1 (ctx=9223372036854775807/batch=1): a server takes no more than 2147483647"},
-		"shards":              {header(`"shard": "1/1000001"`), "shard 1/1000001: 1000000 is the most"},
+		"a cell":              {`{"version": 1, "sweep": {}, "results": [{"num_ctx":9223372036854775807,"num_batch":1,"prompt_eval_rate":1}]}`, "result 1 (ctx=9223372036854775807/batch=1): the maximum is 2147483647"},
+		"shards":              {header(`"shard": "1/1000001"`), "shard 1/1000001: the maximum is 1000000 shards"},
 		"per_word":            {header(`"prompt_sizing": {"fixed": 1, "per_word": 1e-9}`), "per_word is 1e-09, which is not between 0.0625 and 2147483647 tokens"},
 		"per_word below 0":    {header(`"prompt_sizing": {"fixed": 1, "per_word": -1}`), "per_word is -1"},
 		"fixed":               {header(`"prompt_sizing": {"fixed": -1e300, "per_word": 1}`), "fixed is -1e+300 tokens"},
@@ -50,7 +50,7 @@ func TestBounds(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			if name == "a grid" { // of distinct values
 				test.text = strings.Replace(test.text, long, distinctText(100_000), 2)
-				test.want = "100000 num_ctx by 100000 num_batch are 10000000000 cells, and 1000000 is the most"
+				test.want = "100000 num_ctx by 100000 num_batch are 10000000000 cells, the maximum is 1000000"
 			}
 			path := filepath.Join(t.TempDir(), FileName)
 			require.NoError(t, os.WriteFile(path, []byte(test.text), 0o644))
@@ -72,17 +72,17 @@ func distinctText(n int) string {
 	return b.String()
 }
 
-// TestDuplicateKeys: of two keys of one name the last would count without a word, wherever it is.
+// TestDuplicateKeys: duplicate keys are refused wherever they are; encoding/json would silently use the last.
 func TestDuplicateKeys(t *testing.T) {
 	whole := string(encoded(t))
 	for name, test := range map[string]struct{ old, instead, want string }{
-		"results":        {`"results": [`, "\"results\": [],\n\"results\": [", `the key "results" is there twice`},
-		"in other case":  {`"results": [`, "\"Results\": [],\n\"results\": [", `the key "Results" is not known here`},
-		"escaped":        {`"results": [`, "\"result\\u0073\": [],\n\"results\": [", `the key "results" is there twice`},
-		"version":        {`"version": 1`, `"version": 1, "version": 1`, `line 2: the key "version" is there twice`},
-		"of the sweep":   {`"model": `, `"model": "x", "model": `, `line 4: the key "model" is there twice`},
-		"of a sample":    {`"prompt_eval_count":`, `"prompt_eval_count":1,"prompt_eval_count":`, `the key "prompt_eval_count" is there twice`},
-		"only the other": {`"samples"`, `"Samples"`, `the key "Samples" is not known here`},
+		"results":        {`"results": [`, "\"results\": [],\n\"results\": [", `duplicate key "results"`},
+		"in other case":  {`"results": [`, "\"Results\": [],\n\"results\": [", `unknown key "Results"`},
+		"escaped":        {`"results": [`, "\"result\\u0073\": [],\n\"results\": [", `duplicate key "results"`},
+		"version":        {`"version": 1`, `"version": 1, "version": 1`, `line 2: duplicate key "version"`},
+		"of the sweep":   {`"model": `, `"model": "x", "model": `, `line 4: duplicate key "model"`},
+		"of a sample":    {`"prompt_eval_count":`, `"prompt_eval_count":1,"prompt_eval_count":`, `duplicate key "prompt_eval_count"`},
+		"only the other": {`"samples"`, `"Samples"`, `unknown key "Samples"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			require.Contains(t, whole, test.old)
@@ -91,5 +91,5 @@ func TestDuplicateKeys(t *testing.T) {
 		})
 	}
 	_, err := Decode([]byte(`{"metadata": {}, "results": [{"num_ctx": 1, "num_batch": 1, "prompt_eval_rate": 1}], "results": []}`))
-	assert.ErrorContains(t, err, `the key "results" is there twice`, "an older tool's")
+	assert.ErrorContains(t, err, `duplicate key "results"`, "an older tool's")
 }

@@ -1,7 +1,7 @@
-// Package checkpoint keeps what a sweep has measured: one JSON file that is saved after every sample,
-// with a journal beside it while it is large, a lock, and the identity that a resumed sweep must
-// have. It reads older files too. Whoever loads a checkpoint has the whole sweep; nothing here asks a
-// server or decides what is measured.
+// Package checkpoint stores the results of a sweep: one JSON file that is saved after every sample,
+// with a journal next to it while it is large, a lock, and the identity that a resumed sweep must
+// have. It reads older files too. A checkpoint holds the whole sweep. This package sends no request
+// to a server and does not decide what is measured.
 package checkpoint
 
 import (
@@ -13,23 +13,22 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
 )
 
-// Checkpoint is a sweep as far as it has come: the only truth, of which every
-// report is a function.
+// Checkpoint is the state of a sweep. Every report is a function of it alone.
 type Checkpoint struct {
 	Version int    `json:"version"`
 	Sweep   Header `json:"sweep"`
 	// Results are in order of measurement, one per cell.
 	Results []Result `json:"results"`
-	// Remeasured holds what was measured beside the plan, in order: the reference
-	// cell, the leading cells again, the baseline, the cells that tell hosts apart.
+	// Remeasured holds the auxiliary measurements, in order: the reference cell,
+	// confirmations of the leading cells, the baseline, and the cells that compare hosts.
 	Remeasured []Remeasured `json:"remeasured,omitempty"`
 
-	// OlderTool says that the file was in the form of an older tool, which
-	// names little of the sweep. Such a file is never written again.
+	// OlderTool reports whether the file has the format of an older tool, which
+	// says little about the sweep. That format is never written.
 	OlderTool bool `json:"-"`
 }
 
-// Result is what is known of one cell: samples, or an error, or both when the
+// Result is the measurement of one cell: samples, or an error, or both when the
 // cell failed after its first sample.
 type Result struct {
 	NumCtx   int `json:"num_ctx"`
@@ -40,54 +39,53 @@ type Result struct {
 	Timestamp      time.Time `json:"timestamp,omitzero"` // of the newest change
 
 	Error  *measurement.Class `json:"error"`            // nil for a measured cell
-	Detail string             `json:"detail,omitempty"` // the server's own words
+	Detail string             `json:"detail,omitempty"` // the server's message
 
 	Samples []measurement.Sample `json:"samples,omitempty"`
-	// SetAside are samples that don't count, since they were in doubt: those that were replaced, or
-	// that should have replaced others.
+	// SetAside are disturbed samples, which don't count: those that were replaced, and those that
+	// were to replace others.
 	SetAside []measurement.Sample `json:"set_aside,omitempty"`
-	// Warmup holds the first load's own short prompt, which is not a sample. Later
-	// loads, of other rounds or after an end in between, differ in nothing but time.
+	// Warmup is the short first prompt after the first load, which is not a sample. Later
+	// loads, in other rounds or after a resume, would differ from it in nothing but time.
 	Warmup *measurement.Sample `json:"warmup,omitempty"`
 
-	ContextLength int   `json:"context_length,omitempty"` // tokens, as the server says
+	ContextLength int   `json:"context_length,omitempty"` // tokens, as the server reports
 	Size          int64 `json:"size,omitempty"`           // bytes of the loaded model
 	SizeVRAM      int64 `json:"size_vram,omitempty"`      // bytes of it in GPU memory
-	// Settings is SettingsVerified or SettingsAsked, empty where an older tool
-	// measured.
+	// Settings is SettingsVerified or SettingsAsked, empty in an older tool's result.
 	Settings  string                `json:"settings,omitempty"`
-	Effective measurement.Effective `json:"in_force,omitzero"` // what the server's log says
-	Memory    *measurement.Memory   `json:"memory,omitempty"`  // the same of the load's memory
-	Retries   int                   `json:"retries,omitempty"` // tries that failed for want of memory, or crashed
+	Effective measurement.Effective `json:"in_force,omitzero"` // effective settings, from the server's log
+	Memory    *measurement.Memory   `json:"memory,omitempty"`  // memory of the load, from the server's log
+	Retries   int                   `json:"retries,omitempty"` // attempts that ran out of memory, or crashed
 	Warnings  []string              `json:"warnings,omitempty"`
 }
 
-// Purpose is why a cell was measured beside the plan.
+// Purpose is the reason for an auxiliary measurement.
 type Purpose string
 
 // The purposes.
 const (
-	Reference Purpose = "reference" // the same cell every so often, for the drift
-	Confirm   Purpose = "confirm"   // a leading cell again, in turns with the others
-	HostCheck Purpose = "host"      // the same two cells on every host, for what sets hosts apart
+	Reference Purpose = "reference" // one cell at intervals, to detect drift
+	Confirm   Purpose = "confirm"   // a leading cell again, in turns with the other leading cells
+	HostCheck Purpose = "host"      // the same two cells on every host, to compare the hosts
 	Baseline  Purpose = "baseline"  // the server's own num_batch, in turns with the recommended cell
 )
 
-// Remeasured is a load of a cell beside the plan and its samples. A NumBatch of 0
-// is the server's own choice.
+// Remeasured is an auxiliary measurement: one load of a cell and its samples. A NumBatch of 0
+// leaves num_batch to the server.
 type Remeasured struct {
 	Purpose Purpose `json:"purpose"`
-	Host    string  `json:"host,omitempty"` // that measured, where several share a sweep
+	Host    string  `json:"host,omitempty"` // that measured it, where several share a sweep
 	Result
 }
 
 // Cell returns the cell that r belongs to.
 func (r *Result) Cell() cell.Key { return cell.Key{Ctx: r.NumCtx, Batch: r.NumBatch} }
 
-// Failed reports whether the cell could not be measured.
+// Failed reports whether the cell failed.
 func (r *Result) Failed() bool { return r.Error != nil }
 
-// Unfinished returns how many answers ended without figures, the warm-up's among them.
+// Unfinished returns how many answers ended without figures, the warm-up's included.
 func (r *Result) Unfinished() (n int) {
 	if r.Warmup != nil {
 		n = r.Warmup.Unfinished
@@ -98,8 +96,8 @@ func (r *Result) Unfinished() (n int) {
 	return n
 }
 
-// LoadDuration returns the first load's duration: the warm-up's own, or the
-// first sample's where a load had no warm-up; zero when not known.
+// LoadDuration returns the duration of the first load, which its first prompt reports: the
+// warm-up, or without one the first sample; zero when it is not known.
 func (r *Result) LoadDuration() time.Duration {
 	switch {
 	case r.Warmup != nil:
@@ -122,7 +120,7 @@ func (r *Result) SampleRates() []float64 {
 	return rates
 }
 
-// SetRate makes PromptEvalRate the median of the samples.
+// SetRate sets PromptEvalRate to the median of the samples.
 func (r *Result) SetRate() {
 	r.PromptEvalRate = nil
 	rates := r.SampleRates()
@@ -133,7 +131,7 @@ func (r *Result) SetRate() {
 	r.PromptEvalRate = &median
 }
 
-// Result returns what is known of the cell, or nil.
+// Result returns the result of the cell, or nil.
 func (cp *Checkpoint) Result(c cell.Key) *Result {
 	for i := range cp.Results {
 		if cp.Results[i].Cell() == c {
@@ -143,7 +141,7 @@ func (cp *Checkpoint) Result(c cell.Key) *Result {
 	return nil
 }
 
-// ByCell returns the results by their cells. They are the checkpoint's own.
+// ByCell returns the results by their cells. The pointers are into cp.Results.
 func (cp *Checkpoint) ByCell() map[cell.Key]*Result {
 	results := make(map[cell.Key]*Result, len(cp.Results))
 	for i := range cp.Results {
@@ -152,7 +150,7 @@ func (cp *Checkpoint) ByCell() map[cell.Key]*Result {
 	return results
 }
 
-// Known returns what a strategy is told of the results.
+// Known returns the results as a strategy sees them.
 func (cp *Checkpoint) Known() map[cell.Key]Known {
 	known := make(map[cell.Key]Known, len(cp.Results))
 	for i := range cp.Results {
@@ -161,11 +159,11 @@ func (cp *Checkpoint) Known() map[cell.Key]Known {
 	return known
 }
 
-// Known returns what a strategy sees of the result.
+// Known returns the result as a strategy sees it.
 func (r *Result) Known() Known {
 	switch {
 	case r.Failed():
-		// Out of memory is tried twice before it is a failure.
+		// A cell fails for lack of memory only after a second attempt.
 		return Known{Failed: true, Memory: r.Error.Prunes() && r.Retries > 0}
 	case len(r.Samples) == 0:
 		return Known{Rates: []float64{*r.PromptEvalRate}, Closed: true} // an older tool's
@@ -173,8 +171,8 @@ func (r *Result) Known() Known {
 	return Known{Rates: r.SampleRates(), Size: r.Size, SizeVRAM: r.SizeVRAM}
 }
 
-// Pruned returns the cells that were passed over because they need at least the
-// memory of one that failed for want of it, each with that one.
+// Pruned returns the cells that were skipped because they need at least as much memory as a
+// cell that ran out of it, each with that cell.
 func (cp *Checkpoint) Pruned() map[cell.Key]cell.Key {
 	if !cp.Sweep.Prune {
 		return nil
@@ -182,8 +180,8 @@ func (cp *Checkpoint) Pruned() map[cell.Key]cell.Key {
 	return Pruned(cp.Plan(), cp.Known())
 }
 
-// Axes returns every num_ctx and every num_batch of the grid, ascending, or those that
-// were measured where an older tool left no grid.
+// Axes returns every num_ctx and every num_batch of the grid, ascending, or those of the
+// results where an older tool saved no grid.
 func (cp *Checkpoint) Axes() (ctx, batch []int) {
 	if len(cp.Sweep.NumCtx) > 0 && len(cp.Sweep.NumBatch) > 0 {
 		return cell.Distinct(slices.Clone(cp.Sweep.NumCtx)), cell.Distinct(slices.Clone(cp.Sweep.NumBatch))
@@ -194,8 +192,8 @@ func (cp *Checkpoint) Axes() (ctx, batch []int) {
 	return cell.Distinct(ctx), cell.Distinct(batch)
 }
 
-// OnGrid tells the cells of the grid from those that the checkpoint holds besides, since
-// its grid was another one before.
+// OnGrid returns a function that reports whether a cell is on the grid. The checkpoint holds
+// other cells too where its grid has changed.
 func (cp *Checkpoint) OnGrid() func(cell.Key) bool {
 	ctx, batch := cp.Axes()
 	return func(c cell.Key) bool {
@@ -206,7 +204,7 @@ func (cp *Checkpoint) OnGrid() func(cell.Key) bool {
 }
 
 // OffGrid returns the cells with results that are not on the grid, in order of num_ctx: they
-// were measured for another grid, and count for nothing.
+// were measured for another grid, and are not used.
 func (cp *Checkpoint) OffGrid() []cell.Key {
 	onGrid := cp.OnGrid()
 	var off []cell.Key
@@ -220,7 +218,7 @@ func (cp *Checkpoint) OffGrid() []cell.Key {
 }
 
 // Plan returns the cells that the sweep is to measure, in column order: those
-// of the header's grid, or of the results' own where an older tool left none.
+// of the header's grid, or of the results where an older tool saved no grid.
 func (cp *Checkpoint) Plan() []cell.Key {
 	g := cell.Grid{Ctx: cp.Sweep.NumCtx, Batch: cp.Sweep.NumBatch}
 	if len(g.Ctx) == 0 || len(g.Batch) == 0 {
@@ -230,8 +228,8 @@ func (cp *Checkpoint) Plan() []cell.Key {
 	return cp.Sweep.Shard.Of(plan)
 }
 
-// The values of Result.Settings: num_ctx and num_batch were read from the
-// server's log, or it was not to be read.
+// The values of Result.Settings: the effective num_ctx and num_batch were read from the
+// server's log, or only those of the request are known.
 const (
 	SettingsVerified = "verified"
 	SettingsAsked    = "as asked"

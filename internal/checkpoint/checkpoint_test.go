@@ -19,7 +19,7 @@ import (
 
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-// Sample is one prompt of 1000 tokens at the rate.
+// sample returns a sample of one prompt of 1000 tokens at the rate.
 func sample(tokensPerSec float64) measurement.Sample {
 	return measurement.Sample{
 		PromptEvalCount:    1000,
@@ -31,7 +31,7 @@ func sample(tokensPerSec float64) measurement.Sample {
 	}
 }
 
-// wholeCheckpoint has one result of each kind.
+// wholeCheckpoint returns a checkpoint with one result of each kind.
 func wholeCheckpoint() *Checkpoint {
 	oom := measurement.OutOfGPUMemory
 	crashed := measurement.RunnerCrashed
@@ -80,15 +80,15 @@ func TestCheckpointPlanAndAxes(t *testing.T) {
 	cp := wholeCheckpoint()
 	cp.Results = append(cp.Results, Result{NumCtx: 2048, NumBatch: 64})
 	ctx, batch := cp.Axes()
-	assert.Equal(t, []int{4096, 8192}, ctx, "what was planned, and not what was measured for another grid")
+	assert.Equal(t, []int{4096, 8192}, ctx, "the plan, without what was measured for another grid")
 	assert.Equal(t, []int{128, 512}, batch)
 	assert.Equal(t, []cell.Key{{Ctx: 2048, Batch: 64}}, cp.OffGrid())
-	assert.Equal(t, []cell.Key{{Ctx: 4096, Batch: 128}, {Ctx: 4096, Batch: 512}, {Ctx: 8192, Batch: 128}, {Ctx: 8192, Batch: 512}}, cp.Plan(), "what was planned")
+	assert.Equal(t, []cell.Key{{Ctx: 4096, Batch: 128}, {Ctx: 4096, Batch: 512}, {Ctx: 8192, Batch: 128}, {Ctx: 8192, Batch: 512}}, cp.Plan(), "the plan")
 	assert.Nil(t, cp.Result(cell.Key{Ctx: 1, Batch: 1}))
 	assert.Equal(t, 64, cp.Result(cell.Key{Ctx: 2048, Batch: 64}).NumBatch)
 
 	older := &Checkpoint{Results: cp.Results}
-	assert.Len(t, older.Plan(), 9, "without a header, the results' own grid")
+	assert.Len(t, older.Plan(), 9, "without a header, the grid of the results")
 }
 
 func TestHeaderDiffers(t *testing.T) {
@@ -113,16 +113,16 @@ func TestHeaderDiffers(t *testing.T) {
 		assert.Contains(t, h.Differs(other), name+" is ")
 	}
 
-	// What a server's log tells may be lost before it is read.
-	told, others := h, h
-	told.Devices, others.Devices = []string{"A (driver 12.3)"}, []string{parse.CPU}
-	assert.Empty(t, told.Differs(h))
-	assert.Empty(t, h.Differs(told))
-	assert.Contains(t, told.Differs(others), `devices is "A (driver 12.3)" there and "cpu" here`)
+	// The lines of a server's log may be lost before it is read.
+	known, others := h, h
+	known.Devices, others.Devices = []string{"A (driver 12.3)"}, []string{parse.CPU}
+	assert.Empty(t, known.Differs(h))
+	assert.Empty(t, h.Differs(known))
+	assert.Contains(t, known.Differs(others), `devices is "A (driver 12.3)" there and "cpu" here`)
 }
 
-// TestHeaderDiffersInWords: of what has a hash alone in the identity, the words that
-// differ are named, as far as both headers have them.
+// TestHeaderDiffersInWords: of fields whose identity is a hash, the message shows the different
+// text, where both headers have it.
 func TestHeaderDiffersInWords(t *testing.T) {
 	prompt := func(text, hash string) Header { return Header{Prompt: text, PromptSHA256: hash} }
 	template := func(text, hash string) Header { return Header{Modelfile: text, ModelfileSHA256: hash} }
@@ -163,12 +163,12 @@ func TestDecodeRefuses(t *testing.T) {
 		{"a second value", start + "]}\n{}", "line 6: invalid character '{' after top-level value"},
 		{"not a checkpoint", `{"a": 1}`, `no "version"`},
 		{"a list", `[]`, "line 1: the file must be an object"},
-		{"future version", `{"version": 2}`, "version 2 is not known here, only 1"},
-		{"unknown purpose", `{"version": 1, "results": [], "remeasured": [{"purpose": "fun", "num_ctx": 1, "num_batch": 1}]}`, `remeasured 1 (ctx=1/batch=1): purpose "fun" is not known`},
+		{"future version", `{"version": 2}`, "version 2 is not supported, only version 1"},
+		{"unknown purpose", `{"version": 1, "results": [], "remeasured": [{"purpose": "fun", "num_ctx": 1, "num_batch": 1}]}`, `remeasured 1 (ctx=1/batch=1): unknown purpose "fun"`},
 		{"load of no host", `{"version": 1, "results": [], "remeasured": [{"purpose": "host", "num_ctx": 1, "num_batch": 1}]}`, "remeasured 1 (ctx=1/batch=1): no host"},
 		{"wrong type", start + `{"num_ctx": "x"}]}`, "line 5: results/0/num_ctx must be a whole number"},
 		{"negative cell", start + `{"num_ctx": -1, "num_batch": 1, "prompt_eval_rate": 1}]}`, "result 1 (ctx=-1/batch=1): num_ctx and num_batch must be positive"},
-		{"twice", start + `{"num_ctx": 1, "num_batch": 1, "prompt_eval_rate": 1}, {"num_ctx": 1, "num_batch": 1, "error": "x"}]}`, "result 2 (ctx=1/batch=1): the cell stands twice"},
+		{"twice", start + `{"num_ctx": 1, "num_batch": 1, "prompt_eval_rate": 1}, {"num_ctx": 1, "num_batch": 1, "error": "x"}]}`, "result 2 (ctx=1/batch=1): duplicate cell"},
 		{"nothing known", start + `{"num_ctx": 1, "num_batch": 1}]}`, "neither prompt_eval_rate nor error"},
 		{"both known", start + `{"num_ctx": 1, "num_batch": 1, "prompt_eval_rate": 1, "error": "x"}]}`, "both prompt_eval_rate and error"},
 		{"zero rate", start + `{"num_ctx": 1, "num_batch": 1, "prompt_eval_rate": 0}]}`, "prompt_eval_rate 0 is not a positive number"},
@@ -231,7 +231,7 @@ func FuzzDecode(f *testing.F) {
 				t.Fatalf("rate %v", *r.PromptEvalRate)
 			}
 		}
-		// What was read can be written, and read again the same.
+		// A checkpoint that was read can be written, and is the same when it is read again.
 		var buf bytes.Buffer
 		if err := cp.Encode(&buf); err != nil {
 			t.Fatal(err)

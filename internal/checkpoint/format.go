@@ -23,8 +23,8 @@ const Version = 1
 // FileName is the checkpoint's name in a sweep's out folder.
 const FileName = "benchmark_results.json"
 
-// Find returns the path of the checkpoint that in names: the file itself, or the one
-// in a sweep's out folder.
+// Find returns the path of a checkpoint: in itself where it is a file, and else the checkpoint
+// in the out folder in.
 func Find(in string) (string, error) {
 	if in == "" {
 		return "", errors.New("name the out folder of a sweep, or its checkpoint file")
@@ -40,12 +40,12 @@ func Find(in string) (string, error) {
 	}
 	path := filepath.Join(in, FileName)
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("%s holds no %s: it is no out folder of a sweep", in, FileName)
+		return "", fmt.Errorf("%s has no %s: it is not the out folder of a sweep", in, FileName)
 	}
 	return path, nil
 }
 
-// Decode reads a checkpoint in this form or an older tool's.
+// Decode reads a checkpoint in this format or an older tool's, and checks it.
 func Decode(data []byte) (*Checkpoint, error) {
 	cp, err := decode(data)
 	if err != nil {
@@ -54,75 +54,75 @@ func Decode(data []byte) (*Checkpoint, error) {
 	return cp, cp.check()
 }
 
-// decode reads a checkpoint that is to be checked.
+// decode reads a checkpoint and does not check it.
 func decode(data []byte) (*Checkpoint, error) {
 	if len(bytes.TrimSpace(data)) == 0 {
 		return nil, fmt.Errorf("the file is empty")
 	}
-	var form struct {
+	var top struct {
 		Version  *int            `json:"version"`
 		Metadata json.RawMessage `json:"metadata"`
 	}
-	if err := strictjson.Unmarshal(data, &form); err != nil {
+	if err := strictjson.Unmarshal(data, &top); err != nil {
 		return nil, err
 	}
-	if form.Version == nil && form.Metadata != nil {
+	if top.Version == nil && top.Metadata != nil {
 		return decodeOlder(data)
 	}
-	if form.Version == nil {
+	if top.Version == nil {
 		return nil, fmt.Errorf(`no "version": this is not a sweep's checkpoint`)
 	}
-	if *form.Version != Version {
-		return nil, fmt.Errorf("version %d is not known here, only %d: use the release that wrote it", *form.Version, Version)
+	if *top.Version != Version {
+		return nil, fmt.Errorf("version %d is not supported, only version %d: use the release that wrote it", *top.Version, Version)
 	}
 	cp := new(Checkpoint)
 	return cp, strictjson.UnmarshalKnown(data, cp)
 }
 
-// check refuses results that no sweep of ours writes.
+// check returns an error for contents that a sweep never writes.
 func (cp *Checkpoint) check() error {
-	if wrong := cp.wrongSize(); wrong != "" {
-		return fmt.Errorf("sweep: %s", wrong)
+	if text := cp.outOfRange(); text != "" {
+		return fmt.Errorf("sweep: %s", text)
 	}
 	seen := make(map[cell.Key]bool, len(cp.Results))
 	for i := range cp.Results {
 		r := &cp.Results[i]
-		wrong := r.wrong()
+		problem := r.problem()
 		switch {
 		case r.NumBatch <= 0:
-			wrong = "num_batch must be positive"
+			problem = "num_batch must be positive"
 		case seen[r.Cell()]:
-			wrong = "the cell stands twice"
+			problem = "duplicate cell"
 		}
-		if wrong != "" {
-			return fmt.Errorf("result %d (%v): %s", i+1, r.Cell(), wrong)
+		if problem != "" {
+			return fmt.Errorf("result %d (%v): %s", i+1, r.Cell(), problem)
 		}
 		seen[r.Cell()] = true
 	}
 	if s := cp.Sweep.Search; s != nil && s.Best != (cell.Key{}) && !seen[s.Best] {
-		return fmt.Errorf("search: best is %v, of which there is no result", s.Best)
+		return fmt.Errorf("search: best is %v, which has no result", s.Best)
 	}
 	for i := range cp.Remeasured {
 		r := &cp.Remeasured[i]
-		wrong := r.wrong()
+		problem := r.problem()
 		switch r.Purpose {
 		case Reference, Confirm, Baseline:
 		case HostCheck:
 			if r.Host == "" {
-				wrong = "no host"
+				problem = "no host"
 			}
 		default:
-			wrong = fmt.Sprintf("purpose %q is not known", r.Purpose)
+			problem = fmt.Sprintf("unknown purpose %q", r.Purpose)
 		}
-		if wrong != "" {
-			return fmt.Errorf("remeasured %d (%v): %s", i+1, r.Cell(), wrong)
+		if problem != "" {
+			return fmt.Errorf("remeasured %d (%v): %s", i+1, r.Cell(), problem)
 		}
 	}
 	return nil
 }
 
-// wrong says what no sweep of ours writes of a cell, empty when all is well.
-func (r *Result) wrong() string {
+// problem describes the first value that a sweep never writes; empty when there is none.
+func (r *Result) problem() string {
 	switch {
 	case r.NumCtx <= 0 || r.NumBatch < 0:
 		return "num_ctx and num_batch must be positive"
@@ -133,13 +133,13 @@ func (r *Result) wrong() string {
 	case r.PromptEvalRate != nil && !positive(*r.PromptEvalRate):
 		return fmt.Sprintf("prompt_eval_rate %v is not a positive number", *r.PromptEvalRate)
 	case r.Failed() && !r.Error.OfCell():
-		return fmt.Sprintf("error %q is no class of a failed cell", *r.Error)
+		return fmt.Sprintf("error %q is not a failure class of a cell", *r.Error)
 	case r.ContextLength < 0 || r.Size < 0 || r.SizeVRAM < 0 || r.Retries < 0:
 		return "a negative figure"
 	case r.Memory != nil && !r.Memory.Check():
-		return "figures of memory that can't be"
+		return "impossible memory figures"
 	case !r.Failed() && r.ContextLength > 0 && r.ContextLength < r.NumCtx:
-		return fmt.Sprintf("context_length is %d, and such a cell is no measured one", r.ContextLength)
+		return fmt.Sprintf("context_length %d is below num_ctx, so the cell can't count as measured", r.ContextLength)
 	}
 	for _, s := range slices.Concat(r.Samples, r.SetAside) {
 		if _, ok := s.PromptEvalRate(); !ok {
@@ -149,12 +149,12 @@ func (r *Result) wrong() string {
 			return err.Error()
 		}
 	}
-	return r.wrongRate()
+	return r.rateProblem()
 }
 
-// wrongRate tells of a rate that does not follow from the samples: a digit of
-// one of them is another than was written.
-func (r *Result) wrongRate() string {
+// rateProblem describes a rate that is not the median of the samples: the file was edited
+// or damaged. It is empty when there is none.
+func (r *Result) rateProblem() string {
 	if r.Failed() || len(r.Samples) == 0 {
 		return ""
 	}
@@ -162,7 +162,7 @@ func (r *Result) wrongRate() string {
 	if math.Abs(*r.PromptEvalRate-median) <= 1e-9*median {
 		return ""
 	}
-	return fmt.Sprintf("prompt_eval_rate is %v, and the median of its samples %v: one of them was changed", *r.PromptEvalRate, median)
+	return fmt.Sprintf("prompt_eval_rate is %v, but the median of the samples is %v: one of them was changed", *r.PromptEvalRate, median)
 }
 
 func positive(x float64) bool { return x > 0 && !math.IsInf(x, 0) }
@@ -172,8 +172,8 @@ func (cp *Checkpoint) Encode(w io.Writer) error {
 	return encode(w, cp.Sweep, linesOf("result", cp.Results), linesOf("remeasured", cp.Remeasured))
 }
 
-// Save writes the file at path, which is replaced as a whole or left as it was. A link stays one,
-// and its file is replaced.
+// Save writes the file at path, which is replaced atomically. Where path is a link, the file
+// that it points to is replaced.
 func (cp *Checkpoint) Save(path string) error {
 	target, err := targetOf(path)
 	if err == nil {
@@ -185,14 +185,14 @@ func (cp *Checkpoint) Save(path string) error {
 	return nil
 }
 
-// lines are the entries of a list in the file, each made when it is written: those of a
+// lines are the entries of a list in the file, each encoded when it is written: the lines of a
 // million cells take more memory than the cells.
 type lines struct {
 	n    int
 	line func(i int) ([]byte, error)
 }
 
-// linesOf returns the items' lines. what an item is stands in an error.
+// linesOf returns the lines of the items. Errors call an item what.
 func linesOf[T any](what string, items []T) lines {
 	return lines{len(items), func(i int) ([]byte, error) {
 		line, err := json.Marshal(&items[i])
@@ -203,12 +203,12 @@ func linesOf[T any](what string, items []T) lines {
 	}}
 }
 
-// kept returns lines that are there already.
-func kept(all [][]byte) lines {
+// encodedLines returns lines that are encoded already.
+func encodedLines(all [][]byte) lines {
 	return lines{len(all), func(i int) ([]byte, error) { return all[i], nil }}
 }
 
-// all makes every line.
+// all encodes every line.
 func (l lines) all() (all [][]byte, err error) {
 	for i := range l.n {
 		line, err := l.line(i)

@@ -12,17 +12,17 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/strictyaml"
 )
 
-// Fresh says when a checkpoint that is there is put aside, so that the sweep starts anew.
+// Fresh says when an existing checkpoint is moved aside, so that the sweep starts anew.
 type Fresh int
 
 // The values of Config.Fresh.
 const (
 	FreshNever   Fresh = iota
-	FreshAlways        // but for what the same run has begun, see Header.Run
-	FreshChanged       // where it belongs to another sweep: its model, server or prompt was another
+	FreshAlways        // except where the same run began it, see Header.Run
+	FreshChanged       // where it belongs to another sweep: another model, server or prompt
 )
 
-// freshChanged is how FreshChanged is written.
+// freshChanged is FreshChanged in a config or a flag.
 const freshChanged = "changed"
 
 // ParseFresh reads true, false or changed.
@@ -33,7 +33,7 @@ func ParseFresh(s string) (Fresh, error) {
 	always, err := strconv.ParseBool(s)
 	switch {
 	case err != nil:
-		return FreshNever, fmt.Errorf("expected true, false or %s, and this is %q", freshChanged, s)
+		return FreshNever, fmt.Errorf("expected true, false or %s, got %q", freshChanged, s)
 	case always:
 		return FreshAlways, nil
 	}
@@ -48,10 +48,10 @@ func (f *Fresh) UnmarshalYAML(n *yaml.Node) error {
 	return strictyaml.Scalar(n, f, "true, false or "+freshChanged, ParseFresh)
 }
 
-// ErrOtherSweep is that of a checkpoint whose identity is not that of what is measured now.
+// ErrOtherSweep is the error of a checkpoint whose identity differs from that of the current sweep.
 var ErrOtherSweep = errors.New("belongs to another sweep")
 
-// OtherSweepError says that a checkpoint belongs to another sweep.
+// OtherSweepError is ErrOtherSweep with the checkpoint and the difference.
 type OtherSweepError struct {
 	Path string
 	Diff string // the field that differs, with both values
@@ -64,9 +64,9 @@ func (e *OtherSweepError) Error() string {
 // Unwrap returns ErrOtherSweep.
 func (e *OtherSweepError) Unwrap() error { return ErrOtherSweep }
 
-// Open is OpenStore with what fresh says.
+// Open is OpenStore, which moves an existing checkpoint aside where fresh says so.
 func Open(dir string, h Header, fresh Fresh, now time.Time) (*Store, error) {
-	always := fresh == FreshAlways && !begunBy(h.Run, dir)
+	always := fresh == FreshAlways && !isOfRun(h.Run, dir)
 	s, err := OpenStore(dir, h, always, now)
 	var other *OtherSweepError
 	if fresh != FreshChanged || !errors.As(err, &other) {
@@ -80,8 +80,8 @@ func Open(dir string, h Header, fresh Fresh, now time.Time) (*Store, error) {
 	return s, nil
 }
 
-// begunBy reports whether the run began the checkpoint of the folder.
-func begunBy(run, dir string) bool {
+// isOfRun reports whether the run began the checkpoint of the folder.
+func isOfRun(run, dir string) bool {
 	if run == "" {
 		return false
 	}

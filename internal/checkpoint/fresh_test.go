@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestFreshChanged starts anew for what is another sweep, and for nothing else.
+// TestFreshChanged: the sweep starts anew where the checkpoint is another sweep's, and only there.
 func TestFreshChanged(t *testing.T) {
 	begun := func(t *testing.T) (dir, text string) {
 		dir = t.TempDir()
@@ -34,25 +34,25 @@ func TestFreshChanged(t *testing.T) {
 	s, err = Open(dir, updated, FreshChanged, noon)
 	require.NoError(t, err)
 	aside := filepath.Join(dir, "benchmark_results-20260301-120000.000.json")
-	assert.Equal(t, `the sweep started anew, because ollama_version is "0.32.4" there and "0.32.5" here; the checkpoint that stood there is now `+aside, s.Note)
+	assert.Equal(t, `the sweep started anew, because ollama_version is "0.32.4" there and "0.32.5" here; the previous checkpoint is now `+aside, s.Note)
 	assert.Equal(t, text, read(t, aside))
 	require.NoError(t, s.Put(measured(2, 1, 20)))
 	cp, err := Load(filepath.Join(dir, FileName))
 	require.NoError(t, err)
 	assert.Len(t, cp.Results, 1)
 	assert.Equal(t, "0.32.5", cp.Sweep.OllamaVersion)
-	assert.Equal(t, []string{s.Note}, cp.Sweep.Warnings, "the reports say it too")
+	assert.Equal(t, []string{s.Note}, cp.Sweep.Warnings, "the reports show it too")
 	assert.Equal(t, text, read(t, aside))
 
 	dir, text = begun(t)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, FileName), []byte(text[:len(text)/2]), 0o644))
 	_, err = Open(dir, updated, FreshChanged, noon)
-	assert.ErrorContains(t, err, "mend or move the file", "what is damaged is not taken for another sweep")
+	assert.ErrorContains(t, err, "repair or move the file", "a damaged file is not treated as another sweep's")
 	assert.Equal(t, text[:len(text)/2], read(t, filepath.Join(dir, FileName)))
 }
 
-// TestFreshOfTheSameRun: a job that is started again resumes what it has begun, and puts aside
-// what was there before it.
+// TestFreshOfTheSameRun: a job that is restarted resumes the checkpoint that it began, and moves an
+// older one aside.
 func TestFreshOfTheSameRun(t *testing.T) {
 	dir := t.TempDir()
 	require.NoError(t, openStore(t, dir, Header{Model: "m"}).Put(measured(1, 1, 10)))
@@ -60,7 +60,7 @@ func TestFreshOfTheSameRun(t *testing.T) {
 	job := Header{Model: "m", Run: "17_2"}
 	s, err := Open(dir, job, FreshAlways, noon)
 	require.NoError(t, err)
-	assert.Empty(t, s.Checkpoint().Results, "what was there before the job")
+	assert.Empty(t, s.Checkpoint().Results, "the checkpoint from before the job is moved aside")
 	require.NoError(t, s.Put(measured(2, 1, 20)))
 
 	s, err = Open(dir, job, FreshAlways, noon)
@@ -68,7 +68,7 @@ func TestFreshOfTheSameRun(t *testing.T) {
 	assert.Len(t, s.Checkpoint().Results, 1)
 	s, err = Open(dir, Header{Model: "m", Run: "18_2"}, FreshNever, noon)
 	require.NoError(t, err)
-	assert.Equal(t, "17_2", s.Checkpoint().Sweep.Run, "which began it")
+	assert.Equal(t, "17_2", s.Checkpoint().Sweep.Run, "the run that began it")
 	require.NoError(t, s.Put(measured(3, 1, 20)))
 
 	for _, run := range []string{"", "17", "18_2"} {

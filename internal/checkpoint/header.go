@@ -14,57 +14,56 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
-// Header says what was swept, and on what. Two sweeps whose headers differ in
-// a field that Differs compares can't share a checkpoint.
+// Header is the identity of a sweep: what is measured, and on which server and machine. Two sweeps
+// whose headers differ in a field that Differs compares can't share a checkpoint.
 type Header struct {
 	Model           string `json:"model"`
 	Digest          string `json:"digest,omitempty"` // of the base model's manifest, as `ollama list` shows it
 	Quantization    string `json:"quantization,omitempty"`
-	ModelfileSHA256 string `json:"modelfile_sha256,omitempty"` // of the template, where there is one
-	Modelfile       string `json:"modelfile,omitempty"`        // the template, with the names of files made absolute
-	// Weights are the SHA-256 of the files that the template names, by their names as seen from its
+	ModelfileSHA256 string `json:"modelfile_sha256,omitempty"` // of the template, if any
+	Modelfile       string `json:"modelfile,omitempty"`        // the template, with absolute file names
+	// Weights are the SHA-256 of the files that the template names, by their names relative to its
 	// folder.
 	Weights       map[string]string `json:"weights,omitempty"`
 	PromptSHA256  string            `json:"prompt_sha256,omitempty"`
-	Prompt        string            `json:"prompt,omitempty"` // in words, as Prompt.String has it; older files lack it
+	Prompt        string            `json:"prompt,omitempty"` // description, see config.Prompt.String; older files lack it
 	NumPredict    int               `json:"num_predict,omitempty"`
 	Runner        string            `json:"runner,omitempty"`
 	OllamaVersion string            `json:"ollama_version,omitempty"`
 	GPU           []string          `json:"gpu,omitempty"` // names, where the GPUs are local
 	Driver        string            `json:"driver,omitempty"`
-	Devices       []string          `json:"devices,omitempty"` // that the server computes on, where its log tells them; see parse.Devices
-	// Settings are those of the server's environment that move its rates, where its log tells them;
+	Devices       []string          `json:"devices,omitempty"` // that the server computes on, from its log; see parse.Devices
+	// Settings are the server's environment variables that affect its rates, from its log;
 	// see parse.ServerSettings.
 	Settings map[string]string `json:"settings,omitempty"`
-	// Attention is how the first load attended to its context, as the log tells: see
+	// Attention is the attention implementation of the first load, from the log: see
 	// parse.ServerLogAttention.
 	Attention string `json:"attention,omitempty"`
 	Place
 	NumCtx   []int      `json:"num_ctx,omitempty"`
 	NumBatch []int      `json:"num_batch,omitempty"`
 	Shard    cell.Shard `json:"shard,omitzero"` // the part of the grid that is to be measured
-	// Command is the config and the flags that the sweep was started with, as far as
-	// they say what is measured.
+	// Command holds the config and those flags of the sweep's command that decide what is
+	// measured.
 	Command string    `json:"command,omitempty"`
 	Started time.Time `json:"started,omitzero"`
-	// Run is what SWEEP_RUN names the run that began the checkpoint: a job that a scheduler starts
-	// again has the same. Empty where none is named.
+	// Run is the SWEEP_RUN of the run that began the checkpoint: it stays the same when a scheduler
+	// restarts a job. Empty where it was not set.
 	Run string `json:"run,omitempty"`
 
-	// Strategy is that of a search, empty for every cell; Prune says that cells
-	// which need more memory than one that ran out of it are passed over.
+	// Strategy is that of a search, empty where every cell is measured. Prune says that cells
+	// which need more memory than a cell that ran out of it are skipped.
 	Strategy string `json:"strategy,omitempty"`
 	Prune    bool   `json:"prune,omitempty"`
-	// Search is what the search has found as far as it has come; nil without one.
+	// Search is the result of the search so far; nil without a search.
 	Search *Answer `json:"search,omitempty"`
 
-	// Merged names what the checkpoint was merged from; empty for a sweep's own.
+	// Merged names the checkpoints that this one was merged from; empty where a sweep wrote it.
 	Merged []Source `json:"merged,omitempty"`
 
-	// Sizing is what was learned of the prompt's length; zero before the first
-	// load.
+	// Sizing is the prompt's length in tokens as measured; zero before the first load.
 	Sizing Sizing `json:"prompt_sizing,omitzero"`
-	// Warnings are about the machine as it was before the first cell.
+	// Warnings are about the machine before the first cell.
 	Warnings []string `json:"warnings,omitempty"`
 }
 
@@ -72,14 +71,14 @@ type Header struct {
 type Source struct {
 	From  string     `json:"from"` // folder
 	Shard cell.Shard `json:"shard,omitzero"`
-	Cells int        `json:"cells"` // that it has results of
+	Cells int        `json:"cells"` // number of cells with results
 }
 
-// Identity returns the fields that have to be the same for two measurements to belong
-// together, the most telling first.
+// Identity returns the fields that must be equal for two measurements to belong to one
+// sweep, the most informative first.
 func (h Header) Identity() []Trait { return append(h.settings(), h.measured()...) }
 
-// measured returns those that are not the server's settings.
+// measured returns the traits other than the server's settings.
 func (h Header) measured() []Trait {
 	predict := ""
 	if h.NumPredict > 0 {
@@ -100,7 +99,7 @@ func (h Header) measured() []Trait {
 	}
 }
 
-// weights returns the trait of the files' hashes, whatever the files are called.
+// weights returns the trait of the files' hashes, in which their names don't count.
 func (h Header) weights() Trait {
 	sums := slices.Sorted(maps.Values(h.Weights))
 	var text strings.Builder
@@ -110,7 +109,7 @@ func (h Header) weights() Trait {
 	return Trait{Key: "weights", Name: "weights", Value: strings.Join(sums, " "), Text: text.String(), Told: true}
 }
 
-// WeightsText returns what tells the files of weights apart: their hashes, cut where there are several.
+// WeightsText returns the hashes of the files of weights, shortened where there are several.
 func (h Header) WeightsText() string {
 	sums := slices.Sorted(maps.Values(h.Weights))
 	if len(sums) > 1 {
@@ -121,7 +120,7 @@ func (h Header) WeightsText() string {
 	return strings.Join(sums, " ")
 }
 
-// settings returns a trait for each of the server's own settings.
+// settings returns a trait for each of the server's settings.
 func (h Header) settings() []Trait {
 	var traits []Trait
 	for _, name := range parse.SettingNames {
@@ -141,10 +140,10 @@ func (h Header) settings() []Trait {
 	return append(traits, Trait{Key: "settings." + parse.LlamaArg + "*", Name: parse.LlamaArg + "*", Value: all, Told: true})
 }
 
-// unset is the value of a setting that a server names and that has none.
+// unset is printed for a setting that the server's log lists without a value.
 const unset = "unset"
 
-// setting returns a setting's value, and nothing where no log tells.
+// setting returns the value of a setting, and nothing where no log shows it.
 func (h Header) setting(name string) string {
 	if h.Settings == nil {
 		return ""
@@ -152,8 +151,8 @@ func (h Header) setting(name string) string {
 	return cmp.Or(h.Settings[name], unset)
 }
 
-// SettingsText names the server's settings that are not those of a server that nobody has set
-// up, such as OLLAMA_KV_CACHE_TYPE=q8_0; empty where there are none, or no log tells.
+// SettingsText lists the server's settings that are not the defaults, such as
+// OLLAMA_KV_CACHE_TYPE=q8_0; empty where there are none, or no log shows them.
 func (h Header) SettingsText() string {
 	var all []string
 	for name, value := range h.Settings {
@@ -165,8 +164,8 @@ func (h Header) SettingsText() string {
 	return strings.Join(all, " ")
 }
 
-// GPUs names the GPUs that are known: this machine's, or else those that the server's log
-// tells of, with their driver.
+// GPUs returns the names of the GPUs: this machine's, or else those in the server's log,
+// with their driver.
 func (h Header) GPUs() []string {
 	if len(h.GPU) > 0 {
 		return h.GPU
@@ -175,9 +174,9 @@ func (h Header) GPUs() []string {
 }
 
 // Differs names the first field in which two headers belong to different
-// sweeps, with both values, and is empty when they belong together. The grid, the
-// strategy and the start may differ: a sweep can grow, and other's search goes on
-// with what any sweep began. So may what an older tool did not write down.
+// sweeps, with both values, and is empty when they belong to one. The grid, the
+// strategy and the start may differ: a sweep can grow, and a search can use the
+// results of any sweep. So may what an older tool did not record.
 func (h Header) Differs(other Header) string {
 	if d := h.Difference(other); d != nil {
 		return fmt.Sprintf("%s is %s there and %s here", d.Key, d.Was, d.Is)
@@ -185,21 +184,21 @@ func (h Header) Differs(other Header) string {
 	return ""
 }
 
-// Difference is a field in which two headers differ.
+// difference is a field in which two headers differ.
 type difference struct{ Key, Was, Is string }
 
-// Difference returns the first, nil for none.
+// Difference returns the first field in which two headers belong to different sweeps, nil for none.
 func (h Header) Difference(other Header) *difference {
 	// A server of another version has other settings too.
 	there, here := append(h.measured(), h.settings()...), append(other.measured(), other.settings()...)
-	// Of shards the first loads are of other cells, which may lie on other GPUs.
+	// Shards start with different cells, whose loads may use different GPUs.
 	there = append(there, Trait{Key: "attention", Value: h.Attention, Told: true})
 	here = append(here, Trait{Key: "attention", Value: other.Attention, Told: true})
-	if other.Strategy == "" { // what another shard knows is of use to a search
+	if other.Strategy == "" { // a search can use another shard's results
 		there = append(there, Trait{Key: "shard", Value: h.Shard.String()})
 		here = append(here, Trait{Key: "shard", Value: other.Shard.String()})
 	}
-	if h.Shard == (cell.Shard{}) && other.Shard == (cell.Shard{}) { // a shard may go on elsewhere
+	if h.Shard == (cell.Shard{}) && other.Shard == (cell.Shard{}) { // a shard may resume on another machine
 		there, here = append(there, h.Place.Traits()...), append(here, other.Place.AsSeenFrom(h.Place).Traits()...)
 	}
 	for i := range there {
@@ -207,7 +206,7 @@ func (h Header) Difference(other Header) *difference {
 			was, is := there[i].Shown(here[i])
 			key := there[i].Key
 			if there[i].Text != "" || here[i].Text != "" {
-				key = there[i].Name // and not that of the hash
+				key = there[i].Name // not the key of the hash
 			}
 			return &difference{key, was, is}
 		}
@@ -215,8 +214,8 @@ func (h Header) Difference(other Header) *difference {
 	return nil
 }
 
-// keepKnown takes over from an earlier header of the same sweep what this one does not know.
-func (h *Header) keepKnown(earlier Header) {
+// fillFrom fills the empty fields of h from an earlier header of the same sweep.
+func (h *Header) fillFrom(earlier Header) {
 	if len(h.Devices) == 0 {
 		h.Devices = earlier.Devices
 	}

@@ -13,9 +13,9 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/strictjson"
 )
 
-// A journal holds what was saved since the checkpoint file was written last, a line for each
-// change, so that a sample costs no writing of all others. It is beside the checkpoint, and gone
-// once the sweep ends in good order; after a kill whoever reads the checkpoint reads it too:
+// A journal holds the changes since the checkpoint file was last written, one per line, so that
+// saving a sample does not rewrite all others. It is next to the checkpoint, and is removed when the
+// sweep ends normally; after a kill it is read together with the checkpoint:
 //
 //	{"checkpoint":"5258c386…"}
 //	{"result":{"num_ctx":4096,"num_batch":512,…}}
@@ -23,13 +23,14 @@ import (
 //	{"sweep":{"model":"llama3.1:8b",…}}
 //	{"next":"e3b0c442…"}
 //
-// The first line names the file that it continues by its SHA-256, and the last, once there is
-// one, the file that holds all of it. A line without an end was never reported as saved.
+// The first line holds the SHA-256 of the checkpoint file that the journal adds to. A line with
+// "next" ends it, and holds the SHA-256 of the file that includes all of it. A last line without
+// a line end was never reported as saved.
 type entry struct {
 	Checkpoint string      `json:"checkpoint,omitempty"`
 	Sweep      *Header     `json:"sweep,omitempty"`
 	Result     *Result     `json:"result,omitempty"`
-	At         int         `json:"at,omitempty"` // place of Remeasured in its list
+	At         int         `json:"at,omitempty"` // index of Remeasured in its list
 	Remeasured *Remeasured `json:"remeasured,omitempty"`
 	Next       string      `json:"next,omitempty"`
 }
@@ -42,7 +43,7 @@ func JournalOf(checkpoint string) string {
 	return strings.TrimSuffix(checkpoint, ".json") + ".journal"
 }
 
-// journal is one that is being written.
+// journal is a journal that is being written.
 type journal struct {
 	file *os.File
 	size int64 // bytes of whole lines
@@ -69,8 +70,8 @@ func beginJournal(path string, s stamp) (_ *journal, err error) {
 	return j, nil
 }
 
-// intact reports whether the journal of the checkpoint at path is still the file that is written, and
-// nobody else has written to it.
+// intact reports whether the journal of the checkpoint at path is still the file that j writes, and
+// no other process has written to it.
 func (j *journal) intact(path string) bool {
 	mine, err := j.file.Stat()
 	if err != nil {
@@ -94,8 +95,8 @@ func (j *journal) append(lines ...[]byte) error {
 	return nil
 }
 
-// endJournal notes in the journal of the checkpoint at path, if it has one, that the file of
-// that SHA-256 is about to take the checkpoint's place, and holds all.
+// endJournal writes the last line of the journal of the checkpoint at path, if it has one: the file
+// of that SHA-256 is about to replace the checkpoint, and includes the journal.
 func endJournal(path, sum string) error {
 	data, err := readJournalFile(JournalOf(path))
 	if err != nil || data == nil {
@@ -103,7 +104,7 @@ func endJournal(path, sum string) error {
 	}
 	if first, _, whole := bytes.Cut(data, []byte("\n")); whole {
 		if _, err := decodeJournal(first); err != nil {
-			return fmt.Errorf("%q is not a checkpoint's journal (%w): move it", JournalOf(path), err)
+			return fmt.Errorf("%q is not the journal of a checkpoint (%w): move it away", JournalOf(path), err)
 		}
 	}
 	f, err := os.OpenFile(JournalOf(path), os.O_WRONLY, 0)
@@ -121,7 +122,7 @@ func endJournal(path, sum string) error {
 	return f.Sync()
 }
 
-// readJournalFile returns the whole lines of a journal, and nil where there is none.
+// readJournalFile returns the complete lines of a journal, and nil where there is none.
 func readJournalFile(name string) ([]byte, error) {
 	info, err := os.Lstat(name)
 	switch {
@@ -142,11 +143,10 @@ func readJournalFile(name string) ([]byte, error) {
 	return append([]byte{}, data[:bytes.LastIndexByte(data, '\n')+1]...), nil
 }
 
-// errOtherCheckpoint says that a journal continues another file.
-var errOtherCheckpoint = errors.New("the journal continues another file than this: put that back, or move the journal away, which leaves its samples out")
+// errOtherCheckpoint is the error of a journal that was written for another checkpoint file.
+var errOtherCheckpoint = errors.New("the journal belongs to another version of this file: restore that version, or move the journal away, which drops its samples")
 
-// apply adds what the journal's lines hold to the checkpoint, which was read from a file of that
-// SHA-256.
+// apply applies the journal's lines to the checkpoint, which was read from a file of that SHA-256.
 func (cp *Checkpoint) apply(data []byte, sum string) error {
 	entries, err := decodeJournal(data)
 	if err != nil || len(entries) == 0 {
@@ -154,7 +154,7 @@ func (cp *Checkpoint) apply(data []byte, sum string) error {
 	}
 	switch {
 	case entries[len(entries)-1].Next == sum:
-		return nil // the file holds all of it
+		return nil // the file includes the journal
 	case entries[0].Checkpoint != sum:
 		return errOtherCheckpoint
 	}
@@ -170,7 +170,7 @@ func (cp *Checkpoint) apply(data []byte, sum string) error {
 	return nil
 }
 
-// decodeJournal reads whole lines. A journal that has not even its first one is none.
+// decodeJournal reads complete lines. A journal without a complete first line is empty.
 func decodeJournal(data []byte) (entries []entry, err error) {
 	for i, line := range bytes.Split(bytes.TrimSuffix(data, []byte("\n")), []byte("\n")) {
 		if len(data) == 0 {
@@ -181,14 +181,14 @@ func decodeJournal(data []byte) (entries []entry, err error) {
 			return nil, fmt.Errorf("line %d: %w", i+1, errors.New(strings.TrimPrefix(err.Error(), "line 1: ")))
 		}
 		if (i == 0) != (e.Checkpoint != "") {
-			return nil, fmt.Errorf("line %d: the first line, and no other, names a checkpoint", i+1)
+			return nil, fmt.Errorf("line %d: the first line, and only the first, must have the key \"checkpoint\"", i+1)
 		}
 		entries = append(entries, e)
 	}
 	return entries, nil
 }
 
-// add adds one line of a journal. at holds the places of the results.
+// add applies one line of a journal. at holds the indices of the results.
 func (cp *Checkpoint) add(e entry, at map[cell.Key]int) error {
 	if e.Sweep != nil {
 		cp.Sweep = *e.Sweep
@@ -205,7 +205,7 @@ func (cp *Checkpoint) add(e entry, at map[cell.Key]int) error {
 	if r := e.Remeasured; r != nil {
 		switch {
 		case e.At < 0 || e.At > len(cp.Remeasured):
-			return fmt.Errorf("place %d of a list of %d", e.At, len(cp.Remeasured))
+			return fmt.Errorf("index %d is out of range for %d entries", e.At, len(cp.Remeasured))
 		case e.At == len(cp.Remeasured):
 			cp.Remeasured = append(cp.Remeasured, *r)
 		default:

@@ -21,7 +21,7 @@ func largeStore(t testing.TB, dir string) (s *Store, file string) {
 	}
 	require.NoError(t, cp.Save(file))
 	s = openStore(t, dir, Header{Model: "m"})
-	require.NoError(t, s.Put(measured(5000, 1, 10)), "which writes the file anew")
+	require.NoError(t, s.Put(measured(5000, 1, 10)), "which rewrites the file")
 	require.Greater(t, s.onDisk.info.Size(), int64(smallFile))
 	require.Nil(t, s.journal)
 	return s, file
@@ -34,8 +34,8 @@ func requireOnDisk(t testing.TB, s *Store) {
 	assert.Equal(t, s.Checkpoint(), cp)
 }
 
-// TestJournal: what is put into a large checkpoint costs a line, is read with it, and is in the
-// file alone in the end.
+// TestJournal: a result that is put into a large checkpoint is written as a line of the journal, is
+// read together with the file, and is in the file alone in the end.
 func TestJournal(t *testing.T) {
 	dir := t.TempDir()
 	s, file := largeStore(t, dir)
@@ -53,7 +53,7 @@ func TestJournal(t *testing.T) {
 	require.NoError(t, s.Save())
 	after, err := os.ReadFile(file)
 	require.NoError(t, err)
-	assert.Equal(t, before, after, "the file is not written anew")
+	assert.Equal(t, before, after, "the file is not rewritten")
 	requireOnDisk(t, s)
 
 	again := openStore(t, dir, Header{Model: "m"})
@@ -69,7 +69,7 @@ func TestJournal(t *testing.T) {
 	requireOnDisk(t, again)
 }
 
-// TestJournalIsFoldedIn: it does not grow beyond a part of the checkpoint.
+// TestJournalIsFoldedIn: a journal's size is limited to a part of the checkpoint's.
 func TestJournalIsFoldedIn(t *testing.T) {
 	s, file := largeStore(t, t.TempDir())
 	most, folds := int64(0), 0
@@ -87,7 +87,7 @@ func TestJournalIsFoldedIn(t *testing.T) {
 	requireOnDisk(t, s)
 }
 
-// TestJournalCut cuts it at every byte, as a kill or a power cut does: what was whole is read.
+// TestJournalCut cuts the journal anywhere, as a kill or a power cut does: complete lines are read.
 func TestJournalCut(t *testing.T) {
 	s, file := largeStore(t, t.TempDir())
 	cells := len(s.Checkpoint().Results)
@@ -98,7 +98,7 @@ func TestJournalCut(t *testing.T) {
 	require.NoError(t, err)
 	for n := range len(whole) + 1 {
 		if atEnd := n == 0 || n == len(whole) || whole[n] == '\n' || whole[n-1] == '\n'; n%11 > 0 && !atEnd {
-			continue // each cut reads all again
+			continue // each cut reads the whole checkpoint
 		}
 		require.NoError(t, os.WriteFile(JournalOf(file), whole[:n], 0o644))
 		cp, err := Load(file)
@@ -108,11 +108,11 @@ func TestJournalCut(t *testing.T) {
 	}
 	require.NoError(t, os.WriteFile(JournalOf(file), append(whole, make([]byte, 4096)...), 0o644))
 	cp, err := Load(file)
-	require.NoError(t, err, "zeros behind, as a file system leaves them")
+	require.NoError(t, err, "trailing zeros, as some file systems leave them")
 	assert.Len(t, cp.Results, cells+3)
 }
 
-// TestJournalKilledWhileFoldedIn stops between any two steps of writing the file anew.
+// TestJournalKilledWhileFoldedIn has the state after each step of rewriting the file.
 func TestJournalKilledWhileFoldedIn(t *testing.T) {
 	s, file := largeStore(t, t.TempDir())
 	require.NoError(t, s.Put(measured(7000, 1, 10)))
@@ -127,8 +127,8 @@ func TestJournalKilledWhileFoldedIn(t *testing.T) {
 	ended := fmt.Appendf(journal, "{\"next\":%q}\n", sumOf(written))
 
 	for name, files := range map[string][2][]byte{
-		"the journal's end is noted":   {old, ended},
-		"the file has taken its place": {written, ended},
+		"the journal has ended":        {old, ended},
+		"the file is replaced as well": {written, ended},
 	} {
 		require.NoError(t, os.WriteFile(file, files[0], 0o644))
 		require.NoError(t, os.WriteFile(JournalOf(file), files[1], 0o644))
@@ -138,7 +138,7 @@ func TestJournalKilledWhileFoldedIn(t *testing.T) {
 	}
 }
 
-// TestJournalRefuses what would lose samples, or add another file's, without a word.
+// TestJournalRefuses: a journal that would silently lose samples, or add those of another file, is refused.
 func TestJournalRefuses(t *testing.T) {
 	for name, test := range map[string]struct {
 		damage func(file string) error
@@ -147,18 +147,18 @@ func TestJournalRefuses(t *testing.T) {
 		"another checkpoint": {func(file string) error {
 			other := &Checkpoint{Version: Version, Sweep: Header{Model: "m"}, Results: []Result{measured(1, 1, 10)}}
 			return os.WriteFile(file, encodedOf(t, other), 0o644)
-		}, "the journal continues another file than this: put that back, or move the journal away, which leaves its samples out"},
-		"no checkpoint": {os.Remove, "continues a checkpoint that is not there"},
+		}, "the journal belongs to another version of this file: restore that version, or move the journal away, which drops its samples"},
+		"no checkpoint": {os.Remove, "belongs to a missing checkpoint"},
 		"a folder": {func(file string) error {
 			return errorsOf(os.Remove(JournalOf(file)), os.Mkdir(JournalOf(file), 0o755))
 		}, "is not a file"},
 		"a link": {func(file string) error {
 			return errorsOf(os.Rename(JournalOf(file), file+"-else"), os.Symlink(file+"-else", JournalOf(file)))
 		}, "is not a file"},
-		"a line in the middle": {changed(`{"result":{"num_ctx":7000,"num_batch":2,`, `{"result":{"num_ctx":7000,"num_botch":2,`), `line 3: the key "num_botch" is not known here`},
-		"a key twice":          {changed(`"num_batch":2,`, `"num_batch":2,"num_batch":3,`), `line 3: the key "num_batch" is there twice`},
+		"a line in the middle": {changed(`{"result":{"num_ctx":7000,"num_batch":2,`, `{"result":{"num_ctx":7000,"num_botch":2,`), `line 3: unknown key "num_botch"`},
+		"a key twice":          {changed(`"num_batch":2,`, `"num_batch":2,"num_batch":3,`), `line 3: duplicate key "num_batch"`},
 		"another rate":         {changed(`"prompt_eval_rate":10`, `"prompt_eval_rate":11`), "one of them was changed"},
-		"no first line":        {changed(`{"checkpoint":`, `{"next":`), "line 1: the first line, and no other, names a checkpoint"},
+		"no first line":        {changed(`{"checkpoint":`, `{"next":`), `line 1: the first line, and only the first, must have the key "checkpoint"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -173,7 +173,7 @@ func TestJournalRefuses(t *testing.T) {
 			assert.ErrorContains(t, err, test.want)
 
 			again, err := OpenStore(dir, Header{Model: "m"}, true, noon)
-			require.NoError(t, err, "-fresh puts both aside")
+			require.NoError(t, err, "-fresh moves both aside")
 			require.NoError(t, again.Put(measured(1, 1, 10)))
 			requireOnDisk(t, again)
 			asides, err := filepath.Glob(filepath.Join(dir, "benchmark_results-*.journal"))
@@ -183,7 +183,7 @@ func TestJournalRefuses(t *testing.T) {
 	}
 }
 
-// changed returns a function that changes the journal's text.
+// changed returns a function that replaces text in the journal.
 func changed(old, instead string) func(file string) error {
 	return func(file string) error {
 		data, err := os.ReadFile(JournalOf(file))
@@ -194,13 +194,13 @@ func changed(old, instead string) func(file string) error {
 	}
 }
 
-// TestJournalOnAFullDisk: an append that fails leaves the lines before it whole, and the next
+// TestJournalOnAFullDisk: after an append that fails the lines before it are intact, and the next
 // save writes everything.
 func TestJournalOnAFullDisk(t *testing.T) {
 	s, file := largeStore(t, t.TempDir())
 	require.NoError(t, s.Put(measured(7000, 1, 10)))
 	f := s.journal.file
-	readOnly, err := os.Open(JournalOf(file)) // takes no write
+	readOnly, err := os.Open(JournalOf(file)) // can't be written
 	require.NoError(t, err)
 	s.journal.file = readOnly
 	require.Error(t, s.Put(measured(7000, 2, 10)))
@@ -213,8 +213,8 @@ func TestJournalOnAFullDisk(t *testing.T) {
 	require.NoError(t, readOnly.Close())
 }
 
-// TestJournalThatIsGone: what it held is written again with the next sample, and at the end.
-func TestJournalThatIsGone(t *testing.T) {
+// TestLostJournal: its contents are written again with the next sample, and at the end.
+func TestLostJournal(t *testing.T) {
 	for name, damage := range map[string]func(journal string) error{
 		"removed":  os.Remove,
 		"renamed":  func(journal string) error { return os.Rename(journal, journal+"-else") },
@@ -236,8 +236,8 @@ func TestJournalThatIsGone(t *testing.T) {
 	}
 }
 
-// TestStoreSavesAgain once what kept it from saving is over.
-func TestStoreSavesAgain(t *testing.T) {
+// TestStoreSavesAfterAnError: once the cause of a failed save is gone, the next save writes everything.
+func TestStoreSavesAfterAnError(t *testing.T) {
 	for name, begin := range map[string]func(t *testing.T) *Store{
 		"small": func(t *testing.T) *Store {
 			s := openStore(t, t.TempDir(), Header{Model: "m"})
@@ -262,15 +262,15 @@ func TestStoreSavesAgain(t *testing.T) {
 	}
 }
 
-// TestJournalOfOthers: what is in its place is neither followed nor removed, and what it held is kept
-// beside it.
-func TestJournalOfOthers(t *testing.T) {
+// TestForeignJournal: a foreign file or link in place of the journal is neither followed nor removed, and the results are
+// saved next to it.
+func TestForeignJournal(t *testing.T) {
 	for name, test := range map[string]struct {
 		put  func(journal string) error
 		want string
 	}{
 		"a link": {func(journal string) error { return os.Symlink(journal+"-else", journal) }, "is not a file"},
-		"a file": {func(journal string) error { return os.WriteFile(journal, []byte("x\n"), 0o644) }, "is not a checkpoint's journal"},
+		"a file": {func(journal string) error { return os.WriteFile(journal, []byte("x\n"), 0o644) }, "is not the journal of a checkpoint"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, file := largeStore(t, t.TempDir())
@@ -315,7 +315,7 @@ func FuzzJournal(f *testing.F) {
 			return
 		}
 		again, err := Decode(encodedOf(t, cp))
-		require.NoError(t, err, "what is read can be written")
+		require.NoError(t, err, "a checkpoint that was read can be written")
 		assert.Len(t, again.Results, len(cp.Results))
 	})
 }

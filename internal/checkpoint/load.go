@@ -7,15 +7,15 @@ import (
 	"os"
 )
 
-// Load reads the checkpoint file at path, in this form or an older tool's, with what a journal
-// beside it adds. An error names the file and, where it can, the line or the result that is wrong.
+// Load reads the checkpoint file at path, in this format or an older tool's, and the journal next
+// to it, if any. An error names the file and, if possible, the line or the result.
 func Load(path string) (*Checkpoint, error) {
 	cp, _, err := load(path)
 	return cp, err
 }
 
 // readTries is how often checkpoint and journal are read where the two do not belong together: a
-// sweep that is at work may have replaced one between the readings of both.
+// running sweep may have replaced one after the other was read.
 const readTries = 5
 
 func load(path string) (cp *Checkpoint, s stamp, err error) {
@@ -40,7 +40,7 @@ func loadOnce(path string) (*Checkpoint, stamp, error) {
 	data, info, err := readCheckpoint(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && journal != nil:
-		return nil, stamp{}, fmt.Errorf("journal %q continues a checkpoint that is not there: put %q back", name, target)
+		return nil, stamp{}, fmt.Errorf("journal %q belongs to a missing checkpoint: restore %q", name, target)
 	case err != nil:
 		return nil, stamp{}, err
 	}
@@ -51,7 +51,7 @@ func loadOnce(path string) (*Checkpoint, stamp, error) {
 	s := stamp{info, sumOf(data)}
 	if journal != nil {
 		if err := cp.apply(journal, s.sum); err != nil {
-			return nil, stamp{}, fmt.Errorf("checkpoint %q with its journal %q, which a killed sweep left: %w", path, name, err)
+			return nil, stamp{}, fmt.Errorf("checkpoint %q and its journal %q, left by a killed sweep: %w", path, name, err)
 		}
 	}
 	if err := cp.check(); err != nil {

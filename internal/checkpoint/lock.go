@@ -11,15 +11,15 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// LockFile is locked while a sweep may write into its folder.
+// LockFile is a file of the out folder that is locked while a sweep runs there.
 const LockFile = ".lock"
 
-// Lock keeps other sweeps away from an out folder and from the file that its checkpoint is kept
-// in, which a link may have elsewhere. Make one with LockFolder and end it with Unlock.
+// Lock excludes other sweeps from an out folder and from its checkpoint's file, which is in
+// another folder where the checkpoint is a link. Make one with LockFolder and release it with Unlock.
 type Lock struct{ locks []*flock.Flock }
 
 // LockFolder locks an out folder, which must exist, and the file of its checkpoint. It is an
-// error when another sweep holds one of the two.
+// error when another sweep has locked one of the two.
 func LockFolder(dir string) (_ *Lock, err error) {
 	l := new(Lock)
 	defer func() {
@@ -27,7 +27,7 @@ func LockFolder(dir string) (_ *Lock, err error) {
 			err = errors.Join(err, l.Unlock())
 		}
 	}()
-	if err := l.add(filepath.Join(dir, LockFile), "in "+dir); err != nil {
+	if err := l.add(filepath.Join(dir, LockFile), dir); err != nil {
 		return nil, err
 	}
 	path := filepath.Join(dir, FileName)
@@ -36,12 +36,12 @@ func LockFolder(dir string) (_ *Lock, err error) {
 		return l, nil //nolint:nilerr // OpenStore returns it
 	}
 	if lock := lockOf(target); filepath.Dir(target) != dir && !l.holds(lock) {
-		return l, l.add(lock, fmt.Sprintf("on %s, which %s is a link to", target, path))
+		return l, l.add(lock, fmt.Sprintf("%s, which %s is a link to", target, path))
 	}
 	return l, nil
 }
 
-// lockOf returns the name of a checkpoint's lock, which several files of one folder do not share.
+// lockOf returns the name of a checkpoint's lock, which differs for several files of one folder.
 func lockOf(checkpoint string) string {
 	dir, base := filepath.Split(checkpoint)
 	if base == FileName {
@@ -50,19 +50,19 @@ func lockOf(checkpoint string) string {
 	return dir + "." + base + LockFile
 }
 
-func (l *Lock) add(path, where string) error {
+func (l *Lock) add(path, what string) error {
 	lock, err := tryLock(path)
 	switch {
 	case err != nil:
 		return fmt.Errorf("locking the out folder: %w", err)
 	case lock == nil:
-		return fmt.Errorf("another sweep is at work %s: wait for it, or use another folder with -out", where)
+		return fmt.Errorf("another sweep is using %s: wait for it, or use another folder with -out", what)
 	}
 	l.locks = append(l.locks, lock)
 	return nil
 }
 
-// tryLock returns nil when somebody else holds the lock. A link is not followed.
+// tryLock returns nil when another process holds the lock. A link is not followed.
 func tryLock(path string) (*flock.Flock, error) {
 	for {
 		lock := flock.New(path, flock.SetFlag(os.O_CREATE|os.O_RDWR|syscall.O_NOFOLLOW))
@@ -70,15 +70,15 @@ func tryLock(path string) (*flock.Flock, error) {
 		if err != nil || !locked {
 			return nil, errors.Join(err, lock.Close())
 		}
-		if named(lock) {
+		if inPlace(lock) {
 			return lock, nil
 		}
-		lock.Close() // of a file that was removed meanwhile
+		lock.Close() // the file was removed or renamed after it was opened
 	}
 }
 
-// named reports whether the lock is the file that its name stands for.
-func named(lock *flock.Flock) bool {
+// inPlace reports whether the locked file is still at its path.
+func inPlace(lock *flock.Flock) bool {
 	mine, err := lock.Stat()
 	if err != nil {
 		return false
@@ -87,6 +87,7 @@ func named(lock *flock.Flock) bool {
 	return err == nil && os.SameFile(mine, there)
 }
 
+// holds reports whether the file at path is one of those locked.
 func (l *Lock) holds(path string) bool {
 	for _, lock := range l.locks {
 		mine, err := lock.Stat()
@@ -100,17 +101,17 @@ func (l *Lock) holds(path string) bool {
 	return false
 }
 
-// errTaken says that another sweep may write where this one does.
-var errTaken = errors.New("another sweep is at work there now, since its folder or its lock was removed or renamed")
+// errTaken is the error of a folder that another sweep has locked since.
+var errTaken = errors.New("another sweep is using the folder now, because the folder or its lock file was removed or renamed")
 
-// check returns an error when the folder is not locked any more: another sweep has made the
-// folder or the lock anew. Where nobody has, it is locked again.
+// check locks what is no longer locked, because the folder or the lock file was removed or
+// renamed. It is an error when another sweep has locked it since.
 func (l *Lock) check() error {
 	if l == nil {
 		return nil
 	}
 	for i, lock := range l.locks {
-		if named(lock) {
+		if inPlace(lock) {
 			continue
 		}
 		again, err := tryLock(lock.Path())
@@ -128,7 +129,7 @@ func (l *Lock) check() error {
 	return nil
 }
 
-// Unlock ends the lock. The files stay, since another process may wait for one.
+// Unlock releases the lock. The files stay, since another process may be waiting for one.
 func (l *Lock) Unlock() error {
 	if l == nil {
 		return nil

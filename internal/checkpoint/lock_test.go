@@ -21,11 +21,11 @@ func TestLock(t *testing.T) {
 	dir := t.TempDir()
 	l := lockFolder(t, dir)
 	_, err := LockFolder(dir)
-	assert.EqualError(t, err, "another sweep is at work in "+dir+": wait for it, or use another folder with -out")
+	assert.EqualError(t, err, "another sweep is using "+dir+": wait for it, or use another folder with -out")
 	require.NoError(t, l.check())
 
 	require.NoError(t, os.Remove(filepath.Join(dir, LockFile)))
-	require.NoError(t, l.check(), "nobody else has it")
+	require.NoError(t, l.check(), "no other sweep has it")
 	_, err = LockFolder(dir)
 	assert.Error(t, err, "it was locked again")
 
@@ -38,7 +38,7 @@ func TestLock(t *testing.T) {
 	lockFolder(t, dir)
 }
 
-// TestLockOfALink: the file is locked where it is, under whatever name.
+// TestLockOfALink: the target of a link is locked, whatever its name.
 func TestLockOfALink(t *testing.T) {
 	root := t.TempDir()
 	folder := func(name string) string {
@@ -59,16 +59,16 @@ func TestLockOfALink(t *testing.T) {
 	shared := file("shared.json")
 	lockFolder(t, link(shared, "a"))
 	_, err := LockFolder(link(shared, "b"))
-	assert.ErrorContains(t, err, "another sweep is at work on "+shared)
+	assert.ErrorContains(t, err, "another sweep is using "+shared)
 	_, err = LockFolder(link(filepath.Join(root, "a", FileName), "c"))
-	assert.ErrorContains(t, err, "another sweep is at work on "+shared, "a link to the link")
+	assert.ErrorContains(t, err, "another sweep is using "+shared, "a link to the link")
 	lockFolder(t, link(file("other.json"), "d"))
 
 	direct := folder("e")
 	require.NoError(t, os.WriteFile(filepath.Join(direct, FileName), nil, 0o644))
 	lockFolder(t, link(filepath.Join(direct, FileName), "f"))
 	_, err = LockFolder(direct)
-	assert.Error(t, err, "the out folder of the file itself")
+	assert.Error(t, err, "the out folder of the target")
 
 	lockFolder(t, link("nowhere.json", "g")) // which OpenStore refuses
 	require.NoError(t, os.Symlink(shared, filepath.Join(folder("h"), LockFile)))
@@ -76,21 +76,22 @@ func TestLockOfALink(t *testing.T) {
 	assert.Error(t, err, "a lock that is a link is not followed")
 }
 
-// TestStoreThatIsTaken: it saves nothing where another sweep may, and keeps what it has beside.
-func TestStoreThatIsTaken(t *testing.T) {
+// TestStoreTakenOver: where another sweep has locked the folder, nothing is overwritten, and the
+// results are saved next to its checkpoint.
+func TestStoreTakenOver(t *testing.T) {
 	dir := t.TempDir()
 	s := openStore(t, dir, Header{Model: "m"})
 	s.Lock = lockFolder(t, dir)
 	require.NoError(t, s.Put(measured(1, 1, 10)))
 	require.NoError(t, os.Remove(filepath.Join(dir, LockFile)))
-	require.NoError(t, s.Put(measured(2, 1, 10)), "nobody else has it")
+	require.NoError(t, s.Put(measured(2, 1, 10)), "no other sweep has it")
 
 	require.NoError(t, os.Remove(filepath.Join(dir, LockFile)))
 	lockFolder(t, dir)
 	before, err := os.ReadFile(s.Path())
 	require.NoError(t, err)
 	err = s.Put(measured(3, 1, 10))
-	require.ErrorContains(t, err, "another sweep is at work there now")
+	require.ErrorContains(t, err, "another sweep is using the folder now")
 	path, err := s.Restore(noon)
 	require.NoError(t, err)
 	assert.Equal(t, filepath.Join(dir, "benchmark_results-20260301-120000.000.json"), path)
@@ -102,8 +103,8 @@ func TestStoreThatIsTaken(t *testing.T) {
 	assert.Equal(t, before, after)
 }
 
-// TestStoreOfAnEditedFile: a change by somebody else is not written over, and one of times alone
-// is none.
+// TestStoreOfAnEditedFile: a file that another program has edited is not overwritten. A change of
+// times alone is no edit.
 func TestStoreOfAnEditedFile(t *testing.T) {
 	for name, fill := range map[string]func(dir string) *Store{
 		"small": func(dir string) *Store {
@@ -136,7 +137,7 @@ func TestStoreOfAnEditedFile(t *testing.T) {
 	}
 }
 
-// TestStoreKeepsModeAndLink of the file, whatever it does with it.
+// TestStoreKeepsModeAndLink: every operation keeps the file's mode, and a link to it.
 func TestStoreKeepsModeAndLink(t *testing.T) {
 	dir, disk := t.TempDir(), t.TempDir()
 	target := filepath.Join(disk, "data.json")
@@ -156,7 +157,7 @@ func TestStoreKeepsModeAndLink(t *testing.T) {
 	}
 
 	s := openStore(t, dir, Header{Model: "m"})
-	assert.NoFileExists(t, left, "what a killed sweep left beside the link's file")
+	assert.NoFileExists(t, left, "a killed sweep's temporary file next to the link's target")
 	assert.FileExists(t, foreign)
 	require.NoError(t, s.Put(measured(2, 1, 10)))
 	assert.Equal(t, os.FileMode(0o600), mode(target))
@@ -173,7 +174,7 @@ func TestStoreKeepsModeAndLink(t *testing.T) {
 	fresh, err := OpenStore(dir, Header{Model: "m"}, true, noon)
 	require.NoError(t, err)
 	require.NoError(t, fresh.Put(measured(3, 1, 10)))
-	assert.Equal(t, os.ModeSymlink, mode(filepath.Join(dir, FileName)).Type(), "also of a fresh start")
+	assert.Equal(t, os.ModeSymlink, mode(filepath.Join(dir, FileName)).Type(), "also after a fresh start")
 	cp, err := Load(target)
 	require.NoError(t, err)
 	assert.Len(t, cp.Results, 1)

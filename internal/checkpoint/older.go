@@ -16,7 +16,7 @@ import (
 //	  {"num_ctx": 8192, "num_batch": 32, "prompt_eval_rate": 78.8, "timestamp": "2025-06-01T12:00:00.123456"},
 //	  {"num_ctx": 8192, "num_batch": 160, "prompt_eval_rate": null, "error": "CUDA OOM"}]}
 //
-// Its times have no zone and are taken as local. A cell that stands twice was
+// Its times have no zone and are read as local time. A cell that occurs twice was
 // measured again: the later result counts.
 func decodeOlder(data []byte) (*Checkpoint, error) {
 	var file struct {
@@ -45,7 +45,7 @@ func decodeOlder(data []byte) (*Checkpoint, error) {
 		switch {
 		case old.Error != nil && *old.Error != "":
 			r.Error, r.Detail = olderClass(*old.Error)
-		case old.PromptEvalRate == nil || *old.PromptEvalRate <= 0: // -1 stood for a failure
+		case old.PromptEvalRate == nil || *old.PromptEvalRate <= 0: // -1 meant a failure
 			class := measurement.NoFigures
 			r.Error, r.Detail = &class, "no prompt_eval_rate in the older tool's file"
 		default:
@@ -68,7 +68,7 @@ func decodeOlder(data []byte) (*Checkpoint, error) {
 	return cp, nil
 }
 
-// olderClass keeps the words of an error that names no class of ours.
+// olderClass returns the failure class of an older tool's error, and its text where that is no class.
 func olderClass(text string) (*measurement.Class, string) {
 	class := measurement.Class(text)
 	switch {
@@ -76,7 +76,7 @@ func olderClass(text string) (*measurement.Class, string) {
 		return &class, ""
 	case text == "Timeout":
 		class = measurement.Timeout
-	default: // "Failed to create model", "Ollama error" and what else there may be
+	default: // "Failed to create model", "Ollama error" and others
 		class = measurement.ModelError
 	}
 	return &class, text

@@ -6,10 +6,10 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 )
 
-// Pruned returns the cells of the plan of which nothing is known but that they
-// need at least the memory, by both settings, of a cell that failed for want of
-// it, with that cell. A failure counts for nothing once a cell worked that needs
-// as much: servers don't always take more memory for larger settings.
+// Pruned returns the cells of the plan without results that need at least as much
+// memory, by both settings, as a cell that ran out of it, each with that cell. A
+// failure is ignored once a cell has worked that needs as much: servers don't
+// always need more memory for larger settings.
 func Pruned(plan []cell.Key, known map[cell.Key]Known) map[cell.Key]cell.Key {
 	needs := func(c, than cell.Key) bool { return c.Ctx >= than.Ctx && c.Batch >= than.Batch }
 	var out []cell.Key

@@ -16,26 +16,26 @@ import (
 	"github.com/google/renameio/v2"
 )
 
-// targetOf returns the file that the links at path lead to, or path itself where nothing is. A
-// link to nothing is an error.
+// targetOf returns the file that the link at path points to, or path itself where it is no link or
+// does not exist. A dangling link is an error.
 func targetOf(path string) (string, error) {
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
 		return path, nil
 	}
 	target, err := filepath.EvalSymlinks(path)
 	if err != nil {
-		return "", fmt.Errorf("checkpoint %q is a link to a file that is not there (%w): mount its disk, or remove the link to begin anew", path, err)
+		return "", fmt.Errorf("checkpoint %q is a link to a missing file (%w): mount its disk, or remove the link to start anew", path, err)
 	}
 	return target, nil
 }
 
-// stamp tells whether a file is still the one that was read or written.
+// stamp identifies a file's contents as they were read or written.
 type stamp struct {
 	info fs.FileInfo // nil for no file
 	sum  string      // SHA-256
 }
 
-// changed reports whether the file at path is another of other content.
+// changed reports whether the contents of the file at path have changed.
 func (s *stamp) changed(path string) (bool, error) {
 	info, err := os.Stat(path)
 	switch {
@@ -59,11 +59,11 @@ func sumOf(data []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// replace gives the file at path, which is no link, new content: a temporary file in the same
-// folder, sync, rename, and a sync of the folder, without which a power cut can undo the rename.
-// The journal of the old content is ended. The mode stays.
+// replace replaces the file at path, which is no link: a temporary file in the same folder, sync,
+// rename, and a sync of the folder, without which a power cut can undo the rename. It ends and
+// removes the journal of the old file. The file's mode stays.
 func replace(path string, write func(io.Writer) error) (s stamp, err error) {
-	f, sum, err := writeBeside(path, write)
+	f, sum, err := writeTemporary(path, write)
 	if err != nil {
 		return s, err
 	}
@@ -87,8 +87,8 @@ func replace(path string, write func(io.Writer) error) (s stamp, err error) {
 	return stamp{info, sum}, err
 }
 
-// writeBeside returns a temporary file beside path with what is written, and its SHA-256.
-func writeBeside(path string, write func(io.Writer) error) (f *renameio.PendingFile, sum string, err error) {
+// writeTemporary writes a temporary file in the folder of path, and returns it and its SHA-256.
+func writeTemporary(path string, write func(io.Writer) error) (f *renameio.PendingFile, sum string, err error) {
 	f, err = renameio.NewPendingFile(path, renameio.WithTempDir(filepath.Dir(path)), renameio.WithPermissions(0o644), renameio.WithExistingPermissions())
 	if err != nil {
 		return nil, "", err
@@ -120,25 +120,25 @@ func syncFolder(path string) error {
 	return d.Sync()
 }
 
-// random is how the random numbers look, of 63 bits, that names of unfinished saves end in: a short
-// one is somebody else's.
-var random = regexp.MustCompile(`^[1-9][0-9]{9,18}$`)
+// randomSuffix matches the random number, of 63 bits, at the end of a temporary file's name. A
+// short number is another program's.
+var randomSuffix = regexp.MustCompile(`^[1-9][0-9]{9,18}$`)
 
-// removeUnfinished removes what a killed process left of its saves of the file at path: each is
-// written under a name like ".benchmark_results.json2718281828" before it takes its own.
+// removeUnfinished removes the temporary files, such as ".benchmark_results.json2718281828", that
+// killed processes left when they were saving the file at path.
 func removeUnfinished(path string) error {
 	dir, base := filepath.Split(path)
 	entries, err := os.ReadDir(filepath.Clean(dir))
 	if err != nil {
-		return nil //nolint:nilerr // the save that follows tells
+		return nil //nolint:nilerr // the save that follows returns it
 	}
 	for _, e := range entries {
 		digits, ours := strings.CutPrefix(e.Name(), "."+base)
-		if !ours || !random.MatchString(digits) || !e.Type().IsRegular() {
+		if !ours || !randomSuffix.MatchString(digits) || !e.Type().IsRegular() {
 			continue
 		}
 		if err := os.Remove(filepath.Join(dir, e.Name())); err != nil {
-			return fmt.Errorf("removing what a killed sweep left: %w", err)
+			return fmt.Errorf("removing a killed sweep's temporary file: %w", err)
 		}
 	}
 	return nil

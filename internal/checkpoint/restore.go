@@ -7,13 +7,13 @@ import (
 	"time"
 )
 
-// Restore writes what was measured again where the checkpoint is gone, or somebody else's now as its
-// journal may be, and returns the file that it wrote; nothing where the checkpoint is in its place. The file is
-// the checkpoint, in a folder of the same name that is made if need be, or else one beside it
-// whose name has the time in it. After an error nothing is on disk.
+// Restore saves the results once more where the checkpoint was removed, or where another program has
+// replaced it or its journal. It returns the file that it wrote, or nothing where the checkpoint is intact.
+// That file is the checkpoint itself, in its folder, which is created if necessary; or, where that is not
+// this sweep's any more, a file next to it with the time in its name. After an error nothing is on disk.
 func (s *Store) Restore(now time.Time) (path string, err error) {
 	if len(s.cp.Results)+len(s.cp.Remeasured) == 0 || s.onDisk.info == nil && !s.folderGone() {
-		return "", nil // there is nothing to lose
+		return "", nil // nothing was saved yet
 	}
 	if s.folderGone() {
 		return s.path, s.restoreInPlace()
@@ -33,6 +33,6 @@ func (s *Store) restoreInPlace() error {
 	if err := os.MkdirAll(filepath.Dir(s.path), 0o755); err != nil {
 		return fmt.Errorf("making the folder of checkpoint %q: %w", s.path, err)
 	}
-	s.whole = true
+	s.rewrite = true
 	return s.save()
 }

@@ -21,35 +21,34 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/modelname"
 )
 
-// Store keeps a sweep's checkpoint on disk while it grows. After each Put the file and its
-// journal hold either all results up to it or, when saving failed, all up to the one before.
+// Store keeps the checkpoint of a running sweep on disk. After each Put the file and its journal
+// hold all results including that one, or, when saving failed, all results before it.
 type Store struct {
-	// Lock, where it is not nil, has to be held when something is saved.
+	// Lock, unless nil, must be held for each save.
 	Lock *Lock
 
 	path string
 	cp   *Checkpoint
-	at   map[cell.Key]int // places in the checkpoint's results
-	// results and remeasured are the lines that each entry takes in the file, so that writing it
-	// costs no encoding of what did not change.
+	at   map[cell.Key]int // indices into the checkpoint's results
+	// results and remeasured are the encoded lines of the file, so that a save does not encode
+	// again what did not change.
 	results, remeasured [][]byte
 
-	onDisk  stamp    // the file as it was read or written last
+	onDisk  stamp    // the file as last read or written
 	journal *journal // what was saved since, nil for nothing
-	whole   bool     // the next save has to write the file anew: the journal can't hold what changed
+	rewrite bool     // the next save must rewrite the file: the journal can't express the change
 	header  bool     // the header has changed since it was saved
 
-	// Note says what became of an existing file, for the user; empty when there
-	// is nothing to say.
+	// Note is a message for the user about what was done with an existing file; empty for none.
 	Note string
 }
 
 // OpenStore reads the checkpoint in the folder, or begins one. A file that
-// belongs to another sweep than the header's is refused and left as it is. An
-// older tool's is copied beside itself before the sweep goes on in this form.
-// With fresh an existing file is put aside under a name with the time in it. A
-// link stays one, and the file that it names is the checkpoint. A folder that
-// can't take the file is an error before anything is measured.
+// belongs to another sweep than the header's is an error and not changed. A copy
+// of an older tool's file is kept before the sweep resumes it in this format.
+// With fresh an existing file is moved aside, to a name with the time in it. Where
+// the checkpoint is a link, the file that it points to is used. A folder in which
+// the file can't be saved is an error now, before anything is measured.
 func OpenStore(dir string, h Header, fresh bool, now time.Time) (*Store, error) {
 	s := &Store{path: filepath.Join(dir, FileName), at: make(map[cell.Key]int)}
 	target, linkErr := targetOf(s.path)
@@ -62,7 +61,7 @@ func OpenStore(dir string, h Header, fresh bool, now time.Time) (*Store, error) 
 			return nil, err
 		}
 		if aside != "" {
-			s.Note = "the checkpoint that stood there is now " + aside
+			s.Note = "the previous checkpoint is now " + aside
 		}
 		linkErr = nil
 	}
@@ -75,7 +74,7 @@ func OpenStore(dir string, h Header, fresh bool, now time.Time) (*Store, error) 
 		h.Started = now
 		cp = &Checkpoint{Version: Version}
 	case err != nil:
-		return nil, fmt.Errorf("%w; mend or move the file, or start anew with -fresh, which keeps it under another name", err)
+		return nil, fmt.Errorf("%w; repair or move the file, or start anew with -fresh, which keeps it under another name", err)
 	case cp.OlderTool:
 		if err := s.adoptOlder(cp, h, now); err != nil {
 			return nil, err
@@ -87,13 +86,13 @@ func OpenStore(dir string, h Header, fresh bool, now time.Time) (*Store, error) 
 		h.Started, h.Run = cp.Sweep.Started, cp.Sweep.Run
 		h.Sizing = cp.Sweep.Sizing
 		h.Warnings = cp.Sweep.Warnings
-		h.keepKnown(cp.Sweep)
+		h.fillFrom(cp.Sweep)
 		if h.Strategy == cp.Sweep.Strategy {
 			h.Search = cp.Sweep.Search
 		}
 	}
 	cp.Sweep = h
-	s.cp, s.onDisk, s.whole = cp, onDisk, true // the header may be another, and a journal ends with the next save
+	s.cp, s.onDisk, s.rewrite = cp, onDisk, true // the header may have changed, and the next save ends a journal
 	if s.results, err = linesOf("result", cp.Results).all(); err != nil {
 		return nil, err
 	}
@@ -103,18 +102,18 @@ func OpenStore(dir string, h Header, fresh bool, now time.Time) (*Store, error) 
 	for i := range cp.Results {
 		s.at[cp.Results[i].Cell()] = i
 	}
-	return s, s.try()
+	return s, s.checkWritable()
 }
 
-// PutAside gives a checkpoint's file and its journal names with the time in them and returns the
-// file's, or nothing where there is neither.
+// PutAside renames a checkpoint's file and its journal to names with the time in them. It returns
+// the file's new name, or nothing where there is neither.
 func PutAside(path string, now time.Time) (aside string, err error) {
 	aside = asideName(path, now)
 	moved := false
 	for _, names := range [][2]string{{path, aside}, {JournalOf(path), JournalOf(aside)}} {
 		err := os.Rename(names[0], names[1])
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return "", fmt.Errorf("putting the checkpoint aside: %w", err)
+			return "", fmt.Errorf("moving the checkpoint aside: %w", err)
 		}
 		moved = moved || err == nil
 	}
@@ -124,7 +123,7 @@ func PutAside(path string, now time.Time) (aside string, err error) {
 	return aside, nil
 }
 
-// asideName returns a checkpoint's name with the time in it, which no file has yet.
+// asideName returns an unused name for a checkpoint, with the time in it.
 func asideName(path string, now time.Time) string {
 	stem := strings.TrimSuffix(path, ".json") + now.Format("-20060102-150405.000")
 	name := stem + ".json"
@@ -153,9 +152,9 @@ func (s *Store) adoptOlder(cp *Checkpoint, h Header, now time.Time) error {
 	if err := s.copyTo(kept, data); err != nil {
 		return fmt.Errorf("keeping the older tool's checkpoint: %w", err)
 	}
-	s.Note = "the checkpoint is an older tool's: its cells count, and the file is kept as " + kept
+	s.Note = "the checkpoint was written by an older tool: its results count, and the file is kept as " + kept
 	for i := range cp.Results {
-		cp.Results[i].Warnings = append(cp.Results[i].Warnings, "from an older tool's file: one prompt, not checked")
+		cp.Results[i].Warnings = append(cp.Results[i].Warnings, "from an older tool's checkpoint: one prompt, not checked")
 	}
 	cp.OlderTool = false
 	return nil
@@ -164,10 +163,10 @@ func (s *Store) adoptOlder(cp *Checkpoint, h Header, now time.Time) error {
 // Path returns the checkpoint's file name.
 func (s *Store) Path() string { return s.path }
 
-// Checkpoint returns what the file holds. It belongs to the store.
+// Checkpoint returns the checkpoint, which belongs to the store.
 func (s *Store) Checkpoint() *Checkpoint { return s.cp }
 
-// Result returns a copy of what is known of the cell, and false when nothing is.
+// Result returns a copy of the cell's result, and false when it has none.
 func (s *Store) Result(c cell.Key) (Result, bool) {
 	i, ok := s.at[c]
 	if !ok {
@@ -176,8 +175,7 @@ func (s *Store) Result(c cell.Key) (Result, bool) {
 	return s.cp.Results[i], true
 }
 
-// Put adds the result of its cell, or takes the place of the one that stands,
-// and saves the file.
+// Put adds a result, or replaces the one of the same cell, and saves.
 func (s *Store) Put(r Result) error {
 	line, err := json.Marshal(&r)
 	if err != nil {
@@ -194,9 +192,8 @@ func (s *Store) Put(r Result) error {
 	return s.save(fmt.Appendf(nil, `{"result":%s}`, line))
 }
 
-// Remeasure adds what was measured beside the plan, or takes the place of the
-// newest entry where that is the same load with fewer samples, and saves the
-// file.
+// Remeasure adds an auxiliary measurement and saves. With more, r replaces the newest entry, which
+// is the same load with fewer samples.
 func (s *Store) Remeasure(r Remeasured, more bool) error {
 	line, err := json.Marshal(&r)
 	if err != nil {
@@ -211,37 +208,37 @@ func (s *Store) Remeasure(r Remeasured, more bool) error {
 	return s.save(fmt.Appendf(nil, `{"at":%d,"remeasured":%s}`, i, line))
 }
 
-// Learn keeps what was learned of the prompt's length, which is saved with the
-// next result.
+// Learn sets the prompt's sizing, to be saved with the next result.
 func (s *Store) Learn(sizing Sizing) { s.cp.Sweep.Sizing, s.header = sizing, true }
 
-// Told keeps what a server's log has told since the sweep began, which is saved with the next
-// result.
+// Told sets the server's devices and settings, which its log may show only after the sweep has
+// begun, to be saved with the next result.
 func (s *Store) Told(h Header) {
 	s.cp.Sweep.Devices, s.cp.Sweep.Settings, s.header = h.Devices, h.Settings, true
 }
 
-// Attends keeps how a load attended, where no earlier one told, to be saved with the next result.
+// Attends sets the attention implementation of a load unless it is known already, to be saved with
+// the next result.
 func (s *Store) Attends(how string) {
 	s.cp.Sweep.Attention, s.header = cmp.Or(s.cp.Sweep.Attention, how), true
 }
 
-// Warn keeps a warning about the machine, which is saved with the next result.
+// Warn adds a warning about the machine, to be saved with the next result.
 func (s *Store) Warn(text string) {
 	if !slices.Contains(s.cp.Sweep.Warnings, text) {
 		s.cp.Sweep.Warnings, s.header = append(s.cp.Sweep.Warnings, text), true
 	}
 }
 
-// Found keeps what a search has found, which is saved with the next result.
+// Found sets the result of a search, to be saved with the next result.
 func (s *Store) Found(a *Answer) { s.cp.Sweep.Search, s.header = a, true }
 
-// Save saves what is kept for the next result, where there will be none.
+// Save saves what is to be saved with the next result, where there will be none.
 func (s *Store) Save() error { return s.save() }
 
-// A checkpoint of up to smallFile bytes, which are some hundred cells, is written anew with each
-// save. A larger one has a journal, up to the journalPart-th part of its size: so each byte is written
-// some six times, however many cells there are.
+// A checkpoint of up to smallFile bytes, about a hundred cells, is rewritten with each save. A
+// larger one has a journal of up to 1/journalPart of its size, so that each byte is written about
+// six times, whatever the number of cells.
 const (
 	smallFile   = 64 << 10
 	journalPart = 4
@@ -250,13 +247,13 @@ const (
 // save saves the entries, lines of a journal, and the header where it has changed.
 func (s *Store) save(entries ...[]byte) (err error) {
 	defer func() {
-		s.whole = s.whole || err != nil
-		s.named(&err)
+		s.rewrite = s.rewrite || err != nil
+		s.wrap(&err)
 	}()
 	if err := s.check(); err != nil {
 		return err
 	}
-	if s.whole || s.onDisk.info.Size() < smallFile || s.journal != nil && s.journal.size > s.onDisk.info.Size()/journalPart {
+	if s.rewrite || s.onDisk.info.Size() < smallFile || s.journal != nil && s.journal.size > s.onDisk.info.Size()/journalPart {
 		return s.write()
 	}
 	if s.header {
@@ -278,11 +275,11 @@ func (s *Store) save(entries ...[]byte) (err error) {
 	return s.journal.append(entries...)
 }
 
-// errChanged says that the checkpoint is not the one that was saved.
-var errChanged = errors.New("something else has changed it since this sweep saved it")
+// errChanged is the error of a checkpoint that another program has changed.
+var errChanged = errors.New("another program has changed it since this sweep saved it")
 
-// check returns an error where a save would replace what is not this sweep's: the file that
-// another has written. One that was removed is written again.
+// check returns an error where a save would replace a file that another program has written. A
+// file that was removed is rewritten.
 func (s *Store) check() error {
 	if err := s.Lock.check(); err != nil {
 		return err
@@ -290,17 +287,17 @@ func (s *Store) check() error {
 	changed, err := s.onDisk.changed(s.path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		s.whole = true
+		s.rewrite = true
 	case err != nil:
 		return err
 	case changed:
 		return errChanged
 	}
-	s.whole = s.whole || s.journal != nil && !s.journal.intact(s.path)
+	s.rewrite = s.rewrite || s.journal != nil && !s.journal.intact(s.path)
 	return nil
 }
 
-// write writes the file anew, which ends the journal.
+// write rewrites the file, which ends the journal.
 func (s *Store) write() error {
 	written, err := replace(s.path, s.encode)
 	if err != nil {
@@ -308,12 +305,12 @@ func (s *Store) write() error {
 	}
 	s.onDisk = written
 	s.endJournal()
-	s.whole, s.header = false, false
+	s.rewrite, s.header = false, false
 	return nil
 }
 
 func (s *Store) encode(w io.Writer) error {
-	return encode(w, s.cp.Sweep, kept(s.results), kept(s.remeasured))
+	return encode(w, s.cp.Sweep, encodedLines(s.results), encodedLines(s.remeasured))
 }
 
 func (s *Store) endJournal() {
@@ -323,19 +320,19 @@ func (s *Store) endJournal() {
 	}
 }
 
-// Fold writes what the journal holds into the checkpoint file, so that the file alone has all.
+// Fold writes the journal's contents into the checkpoint file and removes the journal.
 func (s *Store) Fold() (err error) {
 	if s.journal == nil {
 		return nil
 	}
-	defer s.named(&err)
+	defer s.wrap(&err)
 	if err := s.check(); err != nil {
 		return err
 	}
 	return s.write()
 }
 
-// copyTo writes a copy of the checkpoint's data, with the mode that its file has.
+// copyTo writes data to a file with the mode of the checkpoint's file.
 func (s *Store) copyTo(name string, data []byte) error {
 	info, err := os.Stat(s.path)
 	if err != nil {
@@ -344,20 +341,21 @@ func (s *Store) copyTo(name string, data []byte) error {
 	return renameio.WriteFile(name, data, info.Mode().Perm(), renameio.IgnoreUmask())
 }
 
-// try finds out whether the file could be saved, without doing it.
-func (s *Store) try() (err error) {
-	defer s.named(&err)
+// checkWritable checks that the file can be saved, without saving it.
+func (s *Store) checkWritable() (err error) {
+	defer s.wrap(&err)
 	if err := removeUnfinished(s.path); err != nil {
 		return err
 	}
-	f, _, err := writeBeside(s.path, s.encode)
+	f, _, err := writeTemporary(s.path, s.encode)
 	if err != nil {
 		return err
 	}
 	return errors.Join(f.Sync(), f.Cleanup())
 }
 
-func (s *Store) named(err *error) {
+// wrap adds the checkpoint's path to an error of a save.
+func (s *Store) wrap(err *error) {
 	switch {
 	case *err == nil:
 	case s.folderGone():
@@ -365,18 +363,18 @@ func (s *Store) named(err *error) {
 	case errors.Is(*err, errTaken), errors.Is(*err, errChanged):
 		*err = fmt.Errorf("saving checkpoint %q: %w", s.path, *err)
 	default:
-		*err = fmt.Errorf("saving checkpoint %q: %w; what was saved before is whole", s.path, *err)
+		*err = fmt.Errorf("saving checkpoint %q: %w; what was saved before is intact", s.path, *err)
 	}
 }
 
-// folderGone reports whether the checkpoint's folder is not there any more.
+// folderGone reports whether the checkpoint's folder no longer exists.
 func (s *Store) folderGone() bool {
 	info, err := os.Stat(filepath.Dir(s.path))
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) || err == nil && !info.IsDir()
 }
 
-// CopyAside copies the file to a name with the time in it, as -fresh would give it, and
-// returns that.
+// CopyAside copies the checkpoint to a file with the time in its name, as -fresh would name it,
+// and returns that name.
 func (s *Store) CopyAside(now time.Time) (string, error) {
 	name := asideName(s.path, now)
 	var data bytes.Buffer
@@ -385,15 +383,15 @@ func (s *Store) CopyAside(now time.Time) (string, error) {
 		err = s.copyTo(name, data.Bytes())
 	}
 	if err != nil {
-		return "", fmt.Errorf("copying the checkpoint before a cell of it is replaced: %w", err)
+		return "", fmt.Errorf("copying the checkpoint before replacing a cell: %w", err)
 	}
 	return name, nil
 }
 
-// Forget removes what rests on a cell's old samples and counts with its new ones: what a
-// search has found, and what was measured again of it in turns with others, the other side of a
-// baseline among it, whose number it returns. A reference and a host's cells are compared among
-// themselves and stay. The change is saved with the next result.
+// Forget removes what was derived from a cell's old samples: the result of a search, and the
+// confirmations and baseline measurements of the cell, with the other side of a baseline, whose
+// number it returns. Reference and host cells are only compared among themselves, and stay. The
+// change is saved with the next result.
 func (s *Store) Forget(c cell.Key) (confirmations int) {
 	s.Found(nil)
 	remeasured, lines := s.cp.Remeasured[:0], s.remeasured[:0]
@@ -404,6 +402,6 @@ func (s *Store) Forget(c cell.Key) (confirmations int) {
 		}
 		remeasured, lines = append(remeasured, r), append(lines, s.remeasured[i])
 	}
-	s.cp.Remeasured, s.remeasured, s.whole = remeasured, lines, true
+	s.cp.Remeasured, s.remeasured, s.rewrite = remeasured, lines, true
 	return confirmations
 }

@@ -34,39 +34,39 @@ func openStore(t testing.TB, dir string, h Header) *Store {
 	return s
 }
 
-// TestStoreKeepsDevices has a server's log that goes on after it was rotated.
+// TestStoreKeepsDevices: devices stay known when a later run finds none in the log, as after it was rotated.
 func TestStoreKeepsDevices(t *testing.T) {
 	dir := t.TempDir()
-	told := Header{Model: "m", Devices: []string{"A (driver 12.3)"}}
+	known := Header{Model: "m", Devices: []string{"A (driver 12.3)"}}
 	require.NoError(t, openStore(t, dir, Header{Model: "m"}).Put(measured(1, 1, 10)))
-	require.NoError(t, openStore(t, dir, told).Put(measured(2, 1, 10)))
+	require.NoError(t, openStore(t, dir, known).Put(measured(2, 1, 10)))
 	require.NoError(t, openStore(t, dir, Header{Model: "m"}).Put(measured(3, 1, 10)))
 	cp, err := Load(filepath.Join(dir, FileName))
 	require.NoError(t, err)
-	assert.Equal(t, told.Devices, cp.Sweep.Devices)
+	assert.Equal(t, known.Devices, cp.Sweep.Devices)
 	_, err = OpenStore(dir, Header{Model: "m", Devices: []string{parse.CPU}}, false, noon)
 	assert.ErrorContains(t, err, `devices is "A (driver 12.3)" there and "cpu" here`)
 }
 
-// TestStoreKeepsSettings: a server of other settings has another sweep, and a log that does not tell
-// of them is no difference.
+// TestStoreKeepsSettings: a server with other settings makes another sweep, and a log without them
+// is no difference.
 func TestStoreKeepsSettings(t *testing.T) {
 	dir := t.TempDir()
 	of := func(settings map[string]string) Header { return Header{Model: "m", Settings: settings} }
-	told := map[string]string{"OLLAMA_KV_CACHE_TYPE": "", "OLLAMA_NUM_PARALLEL": "1", "LLAMA_ARG_FIT": ""}
-	require.NoError(t, openStore(t, dir, of(told)).Put(measured(1, 1, 10)))
+	known := map[string]string{"OLLAMA_KV_CACHE_TYPE": "", "OLLAMA_NUM_PARALLEL": "1", "LLAMA_ARG_FIT": ""}
+	require.NoError(t, openStore(t, dir, of(known)).Put(measured(1, 1, 10)))
 	require.NoError(t, openStore(t, dir, of(nil)).Put(measured(2, 1, 10)))
-	require.NoError(t, openStore(t, dir, of(told)).Put(measured(3, 1, 10)))
+	require.NoError(t, openStore(t, dir, of(known)).Put(measured(3, 1, 10)))
 	cp, err := Load(filepath.Join(dir, FileName))
 	require.NoError(t, err)
-	assert.Equal(t, told, cp.Sweep.Settings)
+	assert.Equal(t, known, cp.Sweep.Settings)
 	for name, want := range map[string]string{
 		"OLLAMA_KV_CACHE_TYPE": `settings.OLLAMA_KV_CACHE_TYPE is "unset" there and "x" here`,
 		"OLLAMA_NUM_PARALLEL":  `settings.OLLAMA_NUM_PARALLEL is "1" there and "x" here`,
 		"LLAMA_ARG_FIT":        `settings.LLAMA_ARG_* is "unset" there and "LLAMA_ARG_FIT=x" here`,
 		"LLAMA_ARG_CACHE_RAM":  `settings.LLAMA_ARG_* is "unset" there and "LLAMA_ARG_CACHE_RAM=x" here`,
 	} {
-		other := maps.Clone(told)
+		other := maps.Clone(known)
 		other[name] = "x"
 		_, err = OpenStore(dir, of(other), false, noon)
 		assert.ErrorContains(t, err, want)
@@ -75,11 +75,11 @@ func TestStoreKeepsSettings(t *testing.T) {
 	assert.Equal(t, "LLAMA_ARG_FIT=off OLLAMA_NUM_PARALLEL=1", of(map[string]string{"OLLAMA_NUM_PARALLEL": "1", "LLAMA_ARG_FIT": "off", "OLLAMA_FLASH_ATTENTION": "false", "OLLAMA_GPU_OVERHEAD": "0"}).SettingsText())
 }
 
-func TestStoreKeepsWhatWasPut(t *testing.T) {
+func TestStoreKeepsResults(t *testing.T) {
 	dir := t.TempDir()
 	h := Header{Model: "m", NumCtx: []int{1, 2}}
 	s := openStore(t, dir, h)
-	assert.NoFileExists(t, s.Path(), "nothing is written before there is something to keep")
+	assert.NoFileExists(t, s.Path(), "nothing is written before the first result")
 	require.NoError(t, s.Put(measured(1, 1, 10)))
 	require.NoError(t, s.Put(measured(2, 1, 20)))
 	require.NoError(t, s.Put(measured(1, 1, 10, 30)))
@@ -87,14 +87,14 @@ func TestStoreKeepsWhatWasPut(t *testing.T) {
 	cp, err := Load(s.Path())
 	require.NoError(t, err)
 	assert.Equal(t, s.Checkpoint(), cp)
-	require.Len(t, cp.Results, 2, "a cell stands once, where it was first measured")
+	require.Len(t, cp.Results, 2, "a cell has one entry, in the order of first measurement")
 	assert.InDelta(t, 20, *cp.Results[0].PromptEvalRate, 1e-6)
 
 	h.NumCtx = []int{1, 2, 3}
 	again, err := OpenStore(dir, h, false, noon.Add(time.Hour))
 	require.NoError(t, err)
-	assert.Equal(t, noon, again.Checkpoint().Sweep.Started, "the start is the first one")
-	assert.Equal(t, []int{1, 2, 3}, again.Checkpoint().Sweep.NumCtx, "the grid is the newest")
+	assert.Equal(t, noon, again.Checkpoint().Sweep.Started, "the first start is kept")
+	assert.Equal(t, []int{1, 2, 3}, again.Checkpoint().Sweep.NumCtx, "the newest grid is used")
 	before, err := os.ReadFile(s.Path())
 	require.NoError(t, err)
 	assert.NotContains(t, string(before), "3,\n", "opening does not write")
@@ -105,13 +105,13 @@ func TestStoreKeepsWhatWasPut(t *testing.T) {
 	assert.False(t, ok)
 	leftovers, err := filepath.Glob(filepath.Join(dir, ".*"))
 	require.NoError(t, err)
-	assert.Empty(t, leftovers, "no temporary file stays")
+	assert.Empty(t, leftovers, "no temporary file is left")
 }
 
 func TestStoreRefuses(t *testing.T) {
 	for name, test := range map[string]struct{ text, want string }{
 		"another sweep":            {`{"version": 1, "sweep": {"model": "other"}}`, `belongs to another sweep: model is "other" there and "m" here; use another -out folder, or start anew with -fresh`},
-		"damaged":                  {`{"version": 1, `, "mend or move the file, or start anew with -fresh"},
+		"damaged":                  {`{"version": 1, `, "repair or move the file, or start anew with -fresh"},
 		"an older tool's of other": {`{"metadata": {"model": "other"}, "results": []}`, `model is "other" there and "m" here`},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -123,7 +123,7 @@ func TestStoreRefuses(t *testing.T) {
 			assert.ErrorContains(t, err, file)
 			data, err := os.ReadFile(file)
 			require.NoError(t, err)
-			assert.Equal(t, test.text, string(data), "the file is left as it is")
+			assert.Equal(t, test.text, string(data), "the file is unchanged")
 		})
 	}
 }
@@ -140,7 +140,7 @@ func TestStoreFreshPutsAside(t *testing.T) {
 	assert.Contains(t, s.Note, aside)
 
 	_, err = OpenStore(t.TempDir(), Header{}, true, noon)
-	assert.NoError(t, err, "without a file there is nothing to put aside")
+	assert.NoError(t, err, "without a file there is nothing to move aside")
 }
 
 func TestStoreContinuesAnOlderTool(t *testing.T) {
@@ -149,7 +149,7 @@ func TestStoreContinuesAnOlderTool(t *testing.T) {
 	const older = `{"metadata": {"model": "m"}, "results": [{"num_ctx": 1, "num_batch": 1, "prompt_eval_rate": 78.8}]}`
 	require.NoError(t, os.WriteFile(file, []byte(older), 0o644))
 	s := openStore(t, dir, Header{Model: "m", Runner: "cli"})
-	assert.Contains(t, s.Note, "is an older tool's")
+	assert.Contains(t, s.Note, "was written by an older tool")
 	require.NoError(t, s.Put(measured(2, 1, 20)))
 
 	kept, err := os.ReadFile(filepath.Join(dir, "benchmark_results-older-tool-20260301-120000.json"))
@@ -164,8 +164,8 @@ func TestStoreContinuesAnOlderTool(t *testing.T) {
 	assert.NotEmpty(t, cp.Results[0].Warnings)
 }
 
-// TestStoreSurvivesAFailedSave saves into a folder that takes no file, as a
-// full disk or a read-only mount would not.
+// TestStoreSurvivesAFailedSave saves into a missing folder, which fails as on a
+// full disk or a read-only mount.
 func TestStoreSurvivesAFailedSave(t *testing.T) {
 	dir := t.TempDir()
 	s := openStore(t, dir, Header{})
@@ -178,8 +178,8 @@ func TestStoreSurvivesAFailedSave(t *testing.T) {
 	assert.Len(t, cp.Results, 1)
 }
 
-// benchmarkPut measures what a sample costs beside its measurement: encoding, a line of the
-// journal and its sync, and now and then the whole file.
+// benchmarkPut measures the cost of saving a sample: encoding, a line of the journal with its sync,
+// and from time to time the whole file.
 func benchmarkPut(b *testing.B, cells int) {
 	s, err := OpenStore(b.TempDir(), Header{Model: "m"}, false, noon)
 	require.NoError(b, err)
@@ -214,7 +214,7 @@ func written(b *testing.B) int {
 	b.Helper()
 	data, err := os.ReadFile("/proc/self/io")
 	if err != nil {
-		b.Skip("the bytes written are not to be had here")
+		b.Skip("this system does not count the bytes written")
 	}
 	_, text, _ := strings.Cut(string(data), "wchar: ")
 	n, err := strconv.Atoi(strings.Fields(text)[0])
@@ -226,8 +226,8 @@ func BenchmarkPut600(b *testing.B)    { benchmarkPut(b, 600) }
 func BenchmarkPut10000(b *testing.B)  { benchmarkPut(b, 10_000) }
 func BenchmarkPut100000(b *testing.B) { benchmarkPut(b, 100_000) }
 
-// BenchmarkGrow saves a sample of each cell of a sweep: its bytes and time for a save are not to
-// grow with the cells.
+// BenchmarkGrow saves a sample of each cell of a sweep: bytes and time per save must not grow with
+// the number of cells.
 func BenchmarkGrow(b *testing.B) {
 	for _, cells := range []int{600, 2000, 10_000, 100_000} {
 		b.Run(fmt.Sprintf("cells=%d", cells), func(b *testing.B) {
@@ -245,8 +245,8 @@ func BenchmarkGrow(b *testing.B) {
 	}
 }
 
-// TestStoreRestores: what was removed while the sweep runs is not called whole, and is
-// written again from what is in memory.
+// TestStoreRestores: a checkpoint that is removed while the sweep runs is not reported as intact, and is
+// written again from memory.
 func TestStoreRestores(t *testing.T) {
 	begin := func() (*Store, string) {
 		dir := filepath.Join(t.TempDir(), "out")
@@ -254,7 +254,7 @@ func TestStoreRestores(t *testing.T) {
 		s := openStore(t, dir, Header{Model: "m"})
 		restored, err := s.Restore(noon)
 		require.NoError(t, err)
-		assert.Empty(t, restored, "there is nothing to lose yet")
+		assert.Empty(t, restored, "nothing was saved yet")
 		assert.NoFileExists(t, s.Path())
 		require.NoError(t, s.Put(measured(1, 1, 10)))
 		return s, dir
@@ -273,7 +273,7 @@ func TestStoreRestores(t *testing.T) {
 	require.NoError(t, os.RemoveAll(dir))
 	err = s.Put(measured(2, 1, 20))
 	assert.ErrorContains(t, err, "its folder is gone: ")
-	assert.NotContains(t, err.Error(), "whole")
+	assert.NotContains(t, err.Error(), "intact")
 	restored, err = s.Restore(noon)
 	require.NoError(t, err)
 	assert.Equal(t, s.Path(), restored)
@@ -291,7 +291,7 @@ func TestStoreRestores(t *testing.T) {
 	require.NoError(t, os.RemoveAll(dir))
 	restored, err = s.Restore(noon)
 	require.NoError(t, err)
-	assert.Equal(t, s.Path(), restored, "what an earlier run saved")
+	assert.Equal(t, s.Path(), restored, "the results of an earlier run")
 	requireWhole(s)
 
 	s, dir = begin()
@@ -299,5 +299,5 @@ func TestStoreRestores(t *testing.T) {
 	require.NoError(t, os.WriteFile(dir, nil, 0o644))
 	restored, err = s.Restore(noon)
 	assert.ErrorContains(t, err, "making the folder of checkpoint ")
-	assert.Equal(t, s.Path(), restored, "a file has its name")
+	assert.Equal(t, s.Path(), restored, "a file is in place of the folder")
 }

@@ -8,31 +8,31 @@ import (
 	"strings"
 )
 
-// Trait is one field of what a sweep measures, and on what.
+// Trait is one field of a sweep's identity.
 type Trait struct {
-	Key   string // of the checkpoint
-	Name  string // in words
+	Key   string // in the checkpoint
+	Name  string // in messages
 	Value string // empty where it is not known
-	// Canonical is what is compared, where one Value can be written in several ways; empty for
+	// Canonical is compared in place of Value, where that can be written in several ways; empty for
 	// Value itself.
 	Canonical string
-	// Text is what a Value that is a hash was made of, or a description of it; empty where
-	// Value speaks for itself, and in files that lack it.
+	// Text is the text whose hash Value is, or a description of it; empty where Value is
+	// readable itself, and in files that lack it.
 	Text string
-	// Told says that it may not be known, as what only a server's log tells, which may begin too
-	// late, and what older checkpoints lack: that is no difference then.
+	// Told says that an empty Value means "not known" and is no difference: the figure comes from
+	// the server's log, which may begin too late, or older checkpoints lack it.
 	Told bool
 }
 
-// Differs reports whether the trait and that of another can't both be of one sweep.
+// Differs reports whether two values of a trait can't belong to one sweep.
 func (t Trait) Differs(other Trait) bool {
 	return t.compared() != other.compared() && !(t.Told && (t.Value == "" || other.Value == ""))
 }
 
 func (t Trait) compared() string { return cmp.Or(t.Canonical, t.Value) }
 
-// Shown returns how two values that differ are printed: of texts the first line in which
-// they do, and hashes only where nothing else tells them apart.
+// Shown returns two different values as they are printed: the first different line of texts,
+// and hashes only where there is no other difference.
 func (t Trait) Shown(other Trait) (string, string) {
 	switch {
 	case t.Text == "" && other.Text == "":
@@ -44,7 +44,8 @@ func (t Trait) Shown(other Trait) (string, string) {
 	return t.withHash(), other.withHash()
 }
 
-// withHash is for texts that are the same, as of a file that was edited, or not known.
+// withHash returns the value as printed with its hash, for texts that are equal, as of a file that
+// was edited, or not known.
 func (t Trait) withHash() string {
 	if t.Value == "" {
 		return "none"
@@ -56,8 +57,8 @@ func (t Trait) withHash() string {
 	return shownText(t.Text) + " (" + hash + ")"
 }
 
-// firstDifference returns the first lines in which two texts differ, "no line" beyond the
-// end of one.
+// firstDifference returns the first lines in which two texts differ, "no line" past the end of
+// one.
 func firstDifference(a, b string) (string, string) {
 	for a != "" && b != "" {
 		lineA, restA, _ := strings.Cut(a, "\n")
@@ -77,11 +78,11 @@ func firstDifference(a, b string) (string, string) {
 	return line(a), line(b)
 }
 
-// bare matches text that can stand in a sentence without quotes.
-var bare = regexp.MustCompile(`^(\{\w+: [\d.]+\}|no line)$`)
+// unquoted matches text that needs no quotes in a message.
+var unquoted = regexp.MustCompile(`^(\{\w+: [\d.]+\}|no line)$`)
 
 func shownText(text string) string {
-	if bare.MatchString(text) {
+	if unquoted.MatchString(text) {
 		return text
 	}
 	return strconv.Quote(text)

@@ -9,11 +9,11 @@ import (
 // Baseline says whether to measure the server's own num_batch.
 type Baseline int
 
-// The choices.
+// The values of Config.Baseline.
 const (
 	BaselineOff Baseline = iota
 	BaselineOn
-	BaselineAuto // in a search, and where it is cheap
+	BaselineAuto // in a search, and where it costs little
 )
 
 // UnmarshalYAML reads true or false.

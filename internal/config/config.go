@@ -1,5 +1,5 @@
-// Package config reads what to sweep: a YAML file and the flags that override it. What makes no sense
-// is refused with its line, and with what to write instead, before anything is asked of a server.
+// Package config reads the configuration of a sweep: a YAML file and the flags that override it. An
+// error names the line and says what to write instead. Nothing is requested from a server.
 package config
 
 import (
@@ -18,8 +18,8 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/strictyaml"
 )
 
-// Config says what to sweep. Load it with [Read], which fills in the
-// defaults and refuses what makes no sense.
+// Config is the configuration of a sweep. Load it with [Read], which sets the
+// defaults and checks the values.
 type Config struct {
 	Model     string `yaml:"model"`     // base model, as `ollama list` shows it
 	Modelfile string `yaml:"modelfile"` // file of a template, or empty
@@ -27,7 +27,7 @@ type Config struct {
 	Runner    string `yaml:"runner"`     // RunnerAPI or RunnerCLI
 	Engine    string `yaml:"engine"`     // EngineHost or EngineEmbedded
 	Host      string `yaml:"host"`       // URL; empty for OLLAMA_HOST or Ollama's own default
-	Ollama    string `yaml:"ollama"`     // command of the cli runner and of the embedded engine; empty for "ollama", and where PATH has none for the engine that is built
+	Ollama    string `yaml:"ollama"`     // command of the cli runner and of the embedded engine; empty for "ollama", or the built engine where PATH has none
 	ServerLog string `yaml:"server_log"` // file that the server writes its log to, or empty
 
 	NumCtx       cell.Axis `yaml:"num_ctx"`
@@ -38,27 +38,27 @@ type Config struct {
 	Repeat     int    `yaml:"repeat"`      // samples per cell
 	Order      string `yaml:"order"`       // OrderCell or OrderRound
 
-	RepeatUntilClear bool `yaml:"-"` // take more samples than Repeat where the advice needs them: nobody has named a number
+	RepeatUntilClear bool `yaml:"-"` // take more samples than Repeat where the advice needs them, since Repeat was not set
 
 	ReferenceEvery int      `yaml:"reference_every"` // cells between two measurements of the reference cell; 0 for none
 	Confirm        int      `yaml:"confirm"`         // leading cells to measure again; 0 for none, ConfirmDefault
 	Baseline       Baseline `yaml:"baseline"`        // measure the server's own num_batch too; in a shard BaselineOff or BaselineOn
 	Retake         bool     `yaml:"retake"`          // measure disturbed cells again at the end
-	Exclusive      bool     `yaml:"exclusive"`       // have the server and its GPUs to ourselves
+	Exclusive      bool     `yaml:"exclusive"`       // unload other models, and refuse a busy GPU or server
 
 	CellTimeout time.Duration `yaml:"cell_timeout"` // for a cell's load and all its samples
-	ServerWait  time.Duration `yaml:"server_wait"`  // for a server that is away to come back
+	ServerWait  time.Duration `yaml:"server_wait"`  // how long to wait for a server that is away
 	Budget      Budget        `yaml:"budget"`       // for the whole run; zero for no limit
 
 	Strategy  string     `yaml:"strategy"`  // StrategyExhaustive, StrategyBest or StrategyFrontier
 	Tolerance Tolerance  `yaml:"tolerance"` // of a search
-	Prune     bool       `yaml:"prune"`     // pass over what needs more memory than a cell that ran out of it
+	Prune     bool       `yaml:"prune"`     // skip cells that need more memory than one that ran out of it
 	Shard     cell.Shard `yaml:"shard"`     // the part of the grid to measure; zero for all
 	Out       string     `yaml:"out"`       // folder; empty for results/ and the config's base name
 
 	RetryFailed bool             `yaml:"retry_failed"` // measure failed cells again
-	Redo        bool             `yaml:"redo"`         // measure cells again that are named
-	Fresh       checkpoint.Fresh `yaml:"fresh"`        // when to put an existing checkpoint aside and start anew
+	Redo        bool             `yaml:"redo"`         // measure again the cells that -run selects
+	Fresh       checkpoint.Fresh `yaml:"fresh"`        // when to move an existing checkpoint aside and start anew
 }
 
 // The values of Config.Runner, Config.Engine and Config.Strategy.
@@ -78,14 +78,14 @@ const (
 	OrderRound = "round" // one sample of every cell, then the next of every cell
 )
 
-// ConfirmDefault stands for three leading cells where the noise can be known,
-// which takes several samples of a cell, and for none where it can't.
+// ConfirmDefault means three leading cells where the noise is known, which takes
+// several samples of a cell, and none where it is not.
 const ConfirmDefault = -1
 
-// DefaultTolerance is a search's where none is given.
+// DefaultTolerance is the tolerance of a search unless the config sets one.
 const DefaultTolerance = Tolerance(0.01)
 
-// MaxSamples is the most samples of all cells together that are accepted.
+// MaxSamples is the maximum number of samples of all cells together.
 const MaxSamples = 10_000_000
 
 func defaults() Config {
@@ -106,9 +106,9 @@ func defaults() Config {
 }
 
 // Read reads the YAML file at path, applies the overrides and checks the
-// whole. File names in the YAML become relative to the current folder, as those
-// of overrides are already. An error names the file, and the line where a key
-// is at fault.
+// result. File names in the YAML become relative to the current folder, as those
+// of overrides are already. An error names the file, and the line of the key
+// that it is about.
 func Read(path string, overrides *Overrides) (Config, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -129,13 +129,13 @@ func Read(path string, overrides *Overrides) (Config, error) {
 	}
 	if c.Out == "" {
 		if c.Out = OutOf(path); c.Out == "" {
-			return Config{}, fmt.Errorf("config %s: there is no name in it for the out folder: call the file my.yaml, or name the folder with -out", path)
+			return Config{}, fmt.Errorf("config %s: the file's name gives no name for the out folder: rename it, for example to my.yaml, or name the folder with -out", path)
 		}
 	}
-	if suffix := c.Shard.Suffix(); !overrides.outOfShard() && !strings.HasSuffix(filepath.Clean(c.Out), suffix) {
+	if suffix := c.Shard.Suffix(); !overrides.outNamesShard() && !strings.HasSuffix(filepath.Clean(c.Out), suffix) {
 		c.Out = filepath.Clean(c.Out) + suffix
 	}
-	c.decide(lines["repeat"] > 0 || overrides.flags("repeat") != "")
+	c.setAutomatic(lines["repeat"] > 0 || overrides.flags("repeat") != "")
 	key, err := c.check()
 	if err == nil {
 		return c, nil
@@ -146,7 +146,7 @@ func Read(path string, overrides *Overrides) (Config, error) {
 	return Config{}, positioned(path, &strictyaml.LineError{Line: lines.Of(key, err), Key: key, Err: err})
 }
 
-// OutOf returns the out folder of a config's file, empty where its name makes none.
+// OutOf returns the default out folder of a config file, empty where its name gives none.
 func OutOf(config string) string {
 	name := strings.TrimSuffix(filepath.Base(config), filepath.Ext(config))
 	if name == "" || name == "." || name == ".." {
@@ -155,7 +155,7 @@ func OutOf(config string) string {
 	return filepath.Join("results", name)
 }
 
-// positioned puts the file and, where it is known, the line before an error.
+// positioned prefixes an error with the file and, where it is known, the line.
 func positioned(path string, err error) error {
 	var at *strictyaml.LineError
 	if errors.As(err, &at) && at.Line > 0 {
@@ -164,20 +164,20 @@ func positioned(path string, err error) error {
 	return fmt.Errorf("config %s: %w", path, err)
 }
 
-// check returns the first key whose value makes no sense, with the reason and
-// what to write instead.
+// check returns the first key with an invalid value, and an error that says what to write
+// instead.
 func (c *Config) check() (key string, err error) {
 	oneOf := func(value string, values ...string) error {
 		if slices.Contains(values, value) {
 			return nil
 		}
-		return fmt.Errorf("%q is not known: write %s", value, strings.Join(values, " or "))
+		return fmt.Errorf("unknown value %q: write %s", value, strings.Join(values, " or "))
 	}
 	atLeast := func(value, least int) error {
 		if value >= least {
 			return nil
 		}
-		return fmt.Errorf("%d is too small, the least is %d", value, least)
+		return fmt.Errorf("%d is below the minimum %d", value, least)
 	}
 	for _, v := range []struct {
 		key string
@@ -216,9 +216,9 @@ func (c *Config) checkModel() error {
 	if c.Model == "" && c.Modelfile == "" && c.Engine == EngineHost {
 		return errors.New("missing: name the model to sweep, as `ollama list` shows it")
 	}
-	// A cloud model's name can have a second tag; the server says what it is.
+	// A cloud model's name can have a second tag.
 	if name := strings.TrimSuffix(c.Model, ":cloud"); c.Model != "" && !model.ParseName(name).IsValid() {
-		return fmt.Errorf("%q is no model's name: write it as `ollama list` shows it, like llama3.1:8b; a file goes into a modelfile's FROM", c.Model)
+		return fmt.Errorf("%q is not a model name: write it as `ollama list` shows it, like llama3.1:8b; to use a file, name it in the FROM line of a modelfile", c.Model)
 	}
 	return nil
 }
@@ -229,68 +229,68 @@ func (c *Config) Leaders() int {
 	case c.Confirm != ConfirmDefault:
 		return c.Confirm
 	case c.Shard != (cell.Shard{}):
-		return 0 // which cells lead is known once all shards are merged
+		return 0 // the leading cells are known only after all shards are merged
 	case c.Repeat > 1 || c.ReferenceEvery > 0:
 		return 3
 	}
 	return 0
 }
 
-// decide settles what the sweep may do by itself. A shard does nothing: what the figures tell is
-// known once all shards are merged.
-func (c *Config) decide(repeatGiven bool) {
-	alone := c.Shard == (cell.Shard{})
-	c.RepeatUntilClear = !repeatGiven && alone && c.Order == OrderCell
-	if c.Baseline == BaselineAuto && !alone {
+// setAutomatic sets what the sweep does automatically. A shard does nothing of it, since its results
+// mean something only after all shards are merged.
+func (c *Config) setAutomatic(repeatGiven bool) {
+	unsharded := c.Shard == (cell.Shard{})
+	c.RepeatUntilClear = !repeatGiven && unsharded && c.Order == OrderCell
+	if c.Baseline == BaselineAuto && !unsharded {
 		c.Baseline = BaselineOff
 	}
 }
 
-// Searches reports whether a search decides which cells to measure.
+// Searches reports whether the strategy is a search, which measures only some cells.
 func (c *Config) Searches() bool { return c.Strategy != StrategyExhaustive }
 
 func (c *Config) checkOrder() error {
 	if c.Searches() && c.Order == OrderRound {
-		return fmt.Errorf("rounds go over every cell, and strategy %s measures few: use order: cell, or strategy: exhaustive", c.Strategy)
+		return fmt.Errorf("order round measures every cell, but strategy %s only a few: use order: cell, or strategy: exhaustive", c.Strategy)
 	}
 	return nil
 }
 
 func (c *Config) checkGrid() (key string, err error) {
-	// Before the values themselves, of which there may be too many to hold.
+	// Counted first, since there may be too many values to allocate.
 	ctxs, batches := c.NumCtx.Count(), c.NumBatch.Count()
 	if n := ctxs * batches; n > cell.MaxCells {
-		return "num_ctx", fmt.Errorf("%d values by %d of num_batch are %d cells, and %d is the most: use larger steps", ctxs, batches, n, cell.MaxCells)
+		return "num_ctx", fmt.Errorf("%d values by %d of num_batch are %d cells, the maximum is %d: use larger steps", ctxs, batches, n, cell.MaxCells)
 	}
 	if n := ctxs * batches; c.Repeat > MaxSamples/n {
-		return "repeat", fmt.Errorf("%d samples of %d cells are too many, and %d in all is the most", c.Repeat, n, MaxSamples)
+		return "repeat", fmt.Errorf("%d samples of %d cells are too many, the maximum is %d in all", c.Repeat, n, MaxSamples)
 	}
 	g := c.Grid()
 	if least := g.Ctx[0]; least <= c.NumPredict {
-		return "num_ctx", fmt.Errorf("%d leaves no room for a prompt beside num_predict %d: use a larger num_ctx", least, c.NumPredict)
+		return "num_ctx", fmt.Errorf("%d leaves no room for a prompt with num_predict %d: use a larger num_ctx", least, c.NumPredict)
 	}
 	if plan, _ := g.Cells(); len(plan) == 0 {
-		return "num_batch", fmt.Errorf("every num_batch is above every num_ctx, so no cell is left: use one of at most %d", slices.Max(g.Ctx))
+		return "num_batch", fmt.Errorf("every num_batch is above every num_ctx, so no cell is left: use a num_batch of at most %d", slices.Max(g.Ctx))
 	}
 	if c.Prompt.Tokens+c.NumPredict > g.Ctx[0] {
 		return "prompt", strictyaml.WrongPart(".tokens", "%d tokens and num_predict %d do not fit the smallest num_ctx %d: use fewer, or {fill: 0.9}", c.Prompt.Tokens, c.NumPredict, g.Ctx[0])
 	}
-	if longest := max(float64(c.Prompt.Tokens), c.Prompt.Fill*float64(g.Ctx[len(g.Ctx)-1])); longest > mostTokens {
-		return "prompt", fmt.Errorf("a prompt of %.0f tokens takes more memory than this program asks for, %d tokens is the most: use fewer", longest, mostTokens)
+	if longest := max(float64(c.Prompt.Tokens), c.Prompt.Fill*float64(g.Ctx[len(g.Ctx)-1])); longest > maxTokens {
+		return "prompt", fmt.Errorf("a prompt of %.0f tokens is too long, the maximum is %d tokens", longest, maxTokens)
 	}
 	return "", nil
 }
 
-// mostTokens bounds the text of a prompt to half a gigabyte.
-const mostTokens = 100_000_000
+// maxTokens limits the text of a prompt to half a gigabyte.
+const maxTokens = 100_000_000
 
 // Grid returns the grid of the two axes.
 func (c *Config) Grid() cell.Grid {
 	return cell.Grid{Ctx: c.NumCtx.Values(), Batch: c.NumBatch.Values(), BatchFirst: c.TestRowFirst}
 }
 
-// Plan returns the cells to measure, in order, and those of the grid that are
-// left out because they are not valid.
+// Plan returns the cells to measure, in order, and the invalid cells of the grid,
+// which are left out.
 func (c *Config) Plan() (plan, leftOut []cell.Key) {
 	g := c.Grid()
 	plan, leftOut = g.Cells()
@@ -298,7 +298,7 @@ func (c *Config) Plan() (plan, leftOut []cell.Key) {
 		return plan, leftOut
 	}
 	columns := cell.Grid{Ctx: g.Ctx, Batch: g.Batch}
-	dealt, _ := columns.Cells() // whichever the order of measuring
+	dealt, _ := columns.Cells() // in column order, whatever the order of measurement
 	mine := make(map[cell.Key]bool)
 	for _, cell := range c.Shard.Of(dealt) {
 		mine[cell] = true
@@ -306,10 +306,10 @@ func (c *Config) Plan() (plan, leftOut []cell.Key) {
 	return slices.DeleteFunc(plan, func(cell cell.Key) bool { return !mine[cell] }), leftOut
 }
 
-// HostCells returns the cells that tell hosts apart where shards of the grid are
-// measured on several: its first, which works wherever one does, and the one in the
-// middle of the middle num_ctx. They are the same for every shard; without shards
-// there are none.
+// HostCells returns the cells that compare hosts where shards of the grid are measured
+// on several hosts: the grid's first, which needs the least memory, and the middle one
+// of the middle num_ctx. They are the same for every shard; without shards there are
+// none.
 func (c *Config) HostCells() []cell.Key {
 	plan, _ := cell.Grid{Ctx: c.NumCtx.Values(), Batch: c.NumBatch.Values()}.Cells()
 	if c.Shard == (cell.Shard{}) || len(plan) == 0 {
@@ -321,7 +321,7 @@ func (c *Config) HostCells() []cell.Key {
 
 func positiveDuration(d time.Duration) error {
 	if d <= 0 {
-		return fmt.Errorf("%v is not above zero: write a duration like 15m", d)
+		return fmt.Errorf("%v is not positive: write a duration like 15m", d)
 	}
 	return nil
 }
@@ -333,20 +333,20 @@ func readable(file string) error {
 	info, err := os.Stat(file)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
-		return fmt.Errorf("there is no file %s: names in a config are relative to its folder, those of flags to the current one", file)
+		return fmt.Errorf("file %s does not exist: names in a config are relative to its folder, names in flags to the current folder", file)
 	case err != nil:
 		return err
 	case info.IsDir():
 		return fmt.Errorf("%s is a folder, not a file", file)
 	case !info.Mode().IsRegular():
-		return fmt.Errorf("%s is no regular file", file)
+		return fmt.Errorf("%s is not a regular file", file)
 	}
 	return nil
 }
 
 func (c *Config) checkRedo() error {
 	if c.Redo && c.Fresh == checkpoint.FreshAlways {
-		return errors.New("fresh puts all that is measured aside, which leaves nothing to measure again: leave out one of the two")
+		return errors.New("fresh moves all results aside, so nothing is left to measure again: use only one of the two")
 	}
 	return nil
 }

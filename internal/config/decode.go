@@ -10,9 +10,7 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/strictyaml"
 )
 
-// decode reads the YAML into c and returns the line of each key. The YAML
-// library alone would cut 1.5 down to a 1, and take an empty value for one that
-// is not there.
+// decode decodes the YAML into c and returns the line of each key.
 func (c *Config) decode(data []byte) (strictyaml.Lines, error) {
 	top, err := document(data)
 	if err != nil {
@@ -26,9 +24,9 @@ func (c *Config) decode(data []byte) (strictyaml.Lines, error) {
 		field, ok := fields[key]
 		switch {
 		case !ok:
-			return nil, &strictyaml.LineError{Line: line, Key: "", Err: fmt.Errorf("unknown key %q; known are %s", key, strings.Join(configKeys(), ", "))}
+			return nil, &strictyaml.LineError{Line: line, Key: "", Err: fmt.Errorf("unknown key %q; the keys are %s", key, strings.Join(configKeys(), ", "))}
 		case known[key] != 0:
-			return nil, &strictyaml.LineError{Line: line, Key: key, Err: fmt.Errorf("is set in line %d already", known[key])}
+			return nil, &strictyaml.LineError{Line: line, Key: key, Err: fmt.Errorf("already set in line %d", known[key])}
 		}
 		known[key] = line
 		if err := strictyaml.Decode(value, field); err != nil {
@@ -42,10 +40,10 @@ func (c *Config) decode(data []byte) (strictyaml.Lines, error) {
 	return known, nil
 }
 
-// noKey is the tag of a field that follows from others.
+// noKey is the tag of a field without a key, which is derived from others.
 const noKey = "-"
 
-// configFields returns where the value of each key goes.
+// configFields returns a pointer to the field of each key.
 func configFields(c *Config) map[string]any {
 	fields := make(map[string]any)
 	v := reflect.ValueOf(c).Elem()

@@ -13,7 +13,7 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/strictyaml"
 )
 
-// document returns the mapping that the text holds, and nothing else.
+// document returns the text's only YAML document, which must be a mapping.
 func document(data []byte) (*yaml.Node, error) {
 	d := yaml.NewDecoder(strings.NewReader(string(data)))
 	var doc yaml.Node
@@ -24,7 +24,7 @@ func document(data []byte) (*yaml.Node, error) {
 	}
 	top := doc.Content[0]
 	if err := d.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
-		return nil, &strictyaml.LineError{Line: secondDocument(data, top.Line), Key: "", Err: errors.New("more than one YAML document: a config has no line ---")}
+		return nil, &strictyaml.LineError{Line: secondDocument(data, top.Line), Key: "", Err: errors.New("more than one YAML document: remove the line ---")}
 	}
 	if top.Kind != yaml.MappingNode {
 		return nil, &strictyaml.LineError{Line: top.Line, Key: "", Err: errors.New("expected lines like `model: llama3.1:8b`")}
@@ -32,7 +32,8 @@ func document(data []byte) (*yaml.Node, error) {
 	return top, nil
 }
 
-// secondDocument returns the line that begins one, below the first line of the first.
+// secondDocument returns the line at which a second document begins, given the first line of the
+// first one.
 func secondDocument(data []byte, first int) int {
 	for i, line := range strings.Split(string(data), "\n") {
 		if i+1 > first && (strings.HasPrefix(line, "---") || strings.HasPrefix(line, "...")) {
@@ -56,20 +57,20 @@ func syntaxError(data []byte, err error) error {
 		line, _ = strconv.Atoi(match[1]) // 0 where there is none
 	}
 	if line > 0 && line <= len(text) && strings.HasPrefix(strings.TrimLeft(text[line-1], " "), "\t") {
-		return &strictyaml.LineError{Line: line, Key: "", Err: errors.New("a tab at the line's start: YAML wants spaces there")}
+		return &strictyaml.LineError{Line: line, Key: "", Err: errors.New("a tab at the start of the line: YAML requires spaces")}
 	}
 	return &strictyaml.LineError{Line: line, Key: "", Err: fmt.Errorf("not YAML: %s; expected lines like `model: llama3.1:8b`", match[2])}
 }
 
-// mostLines bounds the time that is spent on finding a line of what is no config.
-const mostLines = 500
+// maxLines limits the time that brokenLine takes for a file that is no config.
+const maxLines = 500
 
-// brokenLine returns the line at which the text ceases to be YAML, however it goes on: the
-// one after the longest beginning that is. It is 0 where that takes too long to find.
-// The library's own line is one too low where its parser complains and not its scanner,
-// and that of the mapping around where this does not begin in the first line.
+// brokenLine returns the first line that makes the text invalid YAML: the one after the
+// longest valid prefix. It is 0 where that would take too long to find. The library's own
+// line is one too low for errors of its parser, as opposed to its scanner, and is that of
+// the enclosing mapping where this does not begin in the first line.
 func brokenLine(text []string) int {
-	if len(text) > mostLines {
+	if len(text) > maxLines {
 		return 0
 	}
 	for n := len(text) - 1; n > 0; n-- {

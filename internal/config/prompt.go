@@ -10,16 +10,16 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/strictyaml"
 )
 
-// Prompt says what is sent in each measurement: the text of a file, or a text
-// of our own of so many tokens, or one that fills so much of num_ctx.
+// Prompt is the prompt of each measurement: the text of a file, or a generated text of
+// so many tokens, or one that fills a part of num_ctx.
 type Prompt struct {
 	File   string
 	Tokens int     // the server's template included
-	Fill   float64 // part of num_ctx, above 0 and below 1
+	Fill   float64 // fraction of num_ctx, above 0 and below 1
 }
 
-// String describes the prompt as a config has it, a file by its name alone, since its
-// folder is another on each machine.
+// String returns the prompt as in a config, and a file without its folder, which differs
+// between machines.
 func (p Prompt) String() string {
 	switch {
 	case p.File != "":
@@ -30,7 +30,7 @@ func (p Prompt) String() string {
 	return fmt.Sprintf("{tokens: %d}", p.Tokens)
 }
 
-// promptForm is how a prompt is written.
+// promptForm is the syntax of a prompt in a config.
 const promptForm = "a file's name, {tokens: 8192}, or {fill: 0.9} of num_ctx"
 
 // UnmarshalYAML reads a file name, `{tokens: 8192}` or `{fill: 0.9}`.
@@ -53,7 +53,7 @@ func (p Prompt) check() error {
 	case p.Tokens < 0:
 		return strictyaml.WrongPart(".tokens", "tokens %d must be 1 or more, like 8192", p.Tokens)
 	case p.Tokens == 0 && (!(p.Fill > 0) || p.Fill >= 1):
-		return strictyaml.WrongPart(".fill", "fill %v must lie above 0 and below 1, like 0.9", p.Fill)
+		return strictyaml.WrongPart(".fill", "fill %v must be above 0 and below 1, like 0.9", p.Fill)
 	}
 	return nil
 }

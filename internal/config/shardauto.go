@@ -8,20 +8,19 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 )
 
-// ShardAuto stands for the shard that the environment names: -shard auto.
+// ShardAuto, in -shard auto, is the shard that is set in the environment.
 const ShardAuto = "auto"
 
-// ShardOf reads the shard of this process from the variables that engines which
-// start jobs set. The first of these counts:
+// ShardOf reads the shard of this process from the environment variables that schedulers
+// set. The first of these that is set counts:
 //
-//	SWEEP_SHARD=2/4                                  set by hand, or by a matrix of jobs
-//	SLURM_ARRAY_TASK_ID and SWEEP_SHARDS             some tasks of a Slurm array, started again, and how many there are in all, from 1 on
-//	SLURM_ARRAY_TASK_ID, _MIN, _MAX, _STEP, _COUNT   a whole Slurm array, from 0 or 1 on
-//	JOB_COMPLETION_INDEX and SWEEP_SHARDS            an indexed Job of Kubernetes, from 0 on, and its completions
+//	SWEEP_SHARD=2/4                                  set by hand, or by a job matrix
+//	SLURM_ARRAY_TASK_ID and SWEEP_SHARDS             some tasks of a Slurm array, for example restarted ones, counted from 1, and the number of all its tasks
+//	SLURM_ARRAY_TASK_ID, _MIN, _MAX, _STEP, _COUNT   a whole Slurm array, counted from 0 or 1
+//	JOB_COMPLETION_INDEX and SWEEP_SHARDS            a Kubernetes Indexed Job, counted from 0, and its completions
 //
-// Without SWEEP_SHARDS an array with gaps of different sizes, or one that begins further
-// on, is an error: it may be a part of another, of which it would not measure its part
-// but deal the grid out anew.
+// Without SWEEP_SHARDS an array with irregular gaps, or one that begins above 1, is an
+// error: it may be a part of a larger array, and would split the grid differently.
 func ShardOf(getenv func(string) string) (cell.Shard, error) {
 	if text := getenv("SWEEP_SHARD"); text != "" {
 		sh, err := cell.ParseShard(text)
@@ -39,7 +38,7 @@ func ShardOf(getenv func(string) string) (cell.Shard, error) {
 	if getenv("JOB_COMPLETION_INDEX") != "" {
 		return countedShard(getenv, "JOB_COMPLETION_INDEX", 0)
 	}
-	return cell.Shard{}, errors.New("the environment names no shard: set SWEEP_SHARD=I/N, or start the sweep as a task of a Slurm array or of an indexed Job with SWEEP_SHARDS")
+	return cell.Shard{}, errors.New("no shard in the environment: set SWEEP_SHARD=I/N, or start the sweep as a task of a Slurm array or of an indexed Job with SWEEP_SHARDS")
 }
 
 func slurmShard(getenv func(string) string) (cell.Shard, error) {
@@ -53,16 +52,16 @@ func slurmShard(getenv func(string) string) (cell.Shard, error) {
 	case v.err != nil:
 		return cell.Shard{}, v.err
 	case least > 1:
-		return cell.Shard{}, fmt.Errorf("the Slurm array begins with task %d: where that is a part of an array, say of how many with SWEEP_SHARDS=N; else number the tasks like --array=1-%d", least, max(count, 1))
+		return cell.Shard{}, fmt.Errorf("the Slurm array begins with task %d: if it is a part of a larger array, set SWEEP_SHARDS to the size of that; otherwise number the tasks from 1, like --array=1-%d", least, max(count, 1))
 	case step < 1 || id < least || id > most || (id-least)%step != 0 || (most-least)/step+1 != count:
-		return cell.Shard{}, fmt.Errorf("the Slurm array has %d tasks from %d to %d, so that the place of task %d can't be told: where they are a part of an array, say of how many with SWEEP_SHARDS=N; else number them without gaps, like --array=1-%d", count, least, most, id, max(count, 1))
+		return cell.Shard{}, fmt.Errorf("the Slurm array has %d tasks from %d to %d, so the shard of task %d is ambiguous: if it is a part of a larger array, set SWEEP_SHARDS to the size of that; otherwise number the tasks without gaps, like --array=1-%d", count, least, most, id, max(count, 1))
 	}
 	sh := cell.Shard{Index: (id-least)/step + 1, Count: count}
 	return sh, sh.Check()
 }
 
-// countedShard reads the variable that holds a shard's number, the least of which is
-// first, and SWEEP_SHARDS.
+// countedShard reads the variable with the number of the shard, counted from first, and
+// SWEEP_SHARDS.
 func countedShard(getenv func(string) string, name string, first int) (cell.Shard, error) {
 	v := variables{getenv: getenv}
 	number, count := v.number(name), v.number("SWEEP_SHARDS")
@@ -70,12 +69,12 @@ func countedShard(getenv func(string) string, name string, first int) (cell.Shar
 		return cell.Shard{}, v.err
 	}
 	if number < first || number-first >= count {
-		return cell.Shard{}, fmt.Errorf("%s=%d is none of SWEEP_SHARDS=%d: they count from %d to %d", name, number, count, first, first+count-1)
+		return cell.Shard{}, fmt.Errorf("%s=%d is out of range for SWEEP_SHARDS=%d: expected %d to %d", name, number, count, first, first+count-1)
 	}
 	return cell.Shard{Index: number - first + 1, Count: count}, nil
 }
 
-// variables reads numbers, and keeps the first error.
+// variables reads numbers from the environment, and keeps the first error.
 type variables struct {
 	getenv func(string) string
 	err    error
@@ -85,7 +84,7 @@ func (v *variables) number(name string) int {
 	text := v.getenv(name)
 	n, err := strconv.Atoi(text)
 	if (err != nil || n < 0) && v.err == nil {
-		v.err = fmt.Errorf("%s is %q, where a number was expected", name, text)
+		v.err = fmt.Errorf("%s is %q: expected a number", name, text)
 	}
 	return n
 }

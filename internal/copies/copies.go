@@ -1,8 +1,8 @@
-// Package copies brings two copies of a sweep's out folders together: that which a cache has
-// brought, say, and that on the disk of the machine which measured. The one that has got
-// further is resumed. What the other has besides is kept beside it.
+// Package copies chooses between two copies of a sweep's out folders, such as that from a
+// cache and that on the disk of the machine which measured. The copy with more samples is
+// resumed. What only the other copy has is kept next to it.
 //
-// It does not pool the two: internal/merge does, where a user asks for it.
+// It does not pool the samples of the two: that is internal/merge.
 package copies
 
 import (
@@ -18,23 +18,23 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/shell"
 )
 
-// Resume makes the folder into hold, for each out folder of a sweep in from, the copy to resume,
-// and says on w which that is where both have one. from stays as it is.
+// Resume copies each out folder in from to the folder into, unless the copy there is the one to
+// resume. Where both have a copy, it reports the choice on w. from is not changed.
 func Resume(from, into string, now time.Time, w io.Writer) error {
-	here, err := folders(into)
+	existing, err := folders(into)
 	if err != nil {
 		return err
 	}
-	for _, name := range here {
+	for _, name := range existing {
 		if err := restore(filepath.Join(into, strings.TrimSuffix(strings.TrimSuffix(name, newSuffix), oldSuffix))); err != nil {
 			return err
 		}
 	}
-	come, err := folders(from)
+	incoming, err := folders(from)
 	if err != nil {
 		return err
 	}
-	for _, name := range come {
+	for _, name := range incoming {
 		if err := resume(filepath.Join(from, name), filepath.Join(into, name), now, w); err != nil {
 			return fmt.Errorf("resuming %s: %w", name, err)
 		}
@@ -42,7 +42,7 @@ func Resume(from, into string, now time.Time, w io.Writer) error {
 	return nil
 }
 
-// folders returns the names of those in a folder, which need not be there.
+// folders returns the names of the folders in dir, none where dir does not exist.
 func folders(dir string) (names []string, err error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -56,7 +56,7 @@ func folders(dir string) (names []string, err error) {
 	return names, nil
 }
 
-// resume brings one out folder together.
+// resume is Resume for one out folder.
 func resume(from, into string, now time.Time, w io.Writer) error {
 	theirs, ours := open(from), open(into)
 	switch {
@@ -70,34 +70,34 @@ func resume(from, into string, now time.Time, w io.Writer) error {
 	better, why := theirs.better(ours)
 	kept := filepath.Join(into, "kept"+now.Format("-20060102-150405.000"))
 	if better {
-		fmt.Fprintf(w, "%s is resumed, and not %s: %s\n", from, into, why)
+		fmt.Fprintf(w, "resuming %s, not %s: %s\n", from, into, why)
 		return replace(from, into, func(to string) error {
 			return errors.Join(addOld(into, to), ours.keepFrom(theirs, filepath.Join(to, filepath.Base(kept)), into, kept, w))
 		})
 	}
-	fmt.Fprintf(w, "%s is resumed, and not %s: %s\n", into, from, why)
+	fmt.Fprintf(w, "resuming %s, not %s: %s\n", into, from, why)
 	return errors.Join(addOld(from, into), theirs.keepFrom(ours, kept, into, kept, w))
 }
 
-// keepFrom copies the checkpoint into the folder to where the other, which is resumed, lacks
-// something of it. The user finds the two as resumed and kept.
+// keepFrom copies the checkpoint into the folder to, if the other, which is resumed, lacks some
+// of its results. Messages call the two folders resumed and kept.
 func (c *folder) keepFrom(other *folder, to, resumed, kept string, w io.Writer) error {
 	switch {
 	case c.err != nil:
-		fmt.Fprintf(w, "what can't be read is kept in %s: %v\n", kept, c.err)
+		fmt.Fprintf(w, "the unreadable copy is kept in %s: %v\n", kept, c.err)
 	case !c.has(other):
 		return nil
 	case other.err == nil && c.cp.Sweep.Differs(other.cp.Sweep) != "":
-		fmt.Fprintf(w, "what was measured there is kept in %s\n", kept)
+		fmt.Fprintf(w, "the other copy is kept in %s\n", kept)
 	default:
-		fmt.Fprintf(w, "it has samples that the other lacks, which are kept in %s; to report on both: go run ./scripts/report -in %s -in %s -out FOLDER\n",
+		fmt.Fprintf(w, "the other copy has samples that this one lacks, and is kept in %s; to report on both: go run ./scripts/report -in %s -in %s -out FOLDER\n",
 			kept, shell.Quoted(resumed), shell.Quoted(kept))
 	}
 	return c.copyCheckpoint(to)
 }
 
-// replace puts a copy of from in the place of into, once prepare has added to it. At no time is
-// there nothing: restore mends what an end in between leaves.
+// replace replaces into by a copy of from, to which prepare can add. There is a complete copy at
+// all times: restore repairs the state after an interruption.
 func replace(from, into string, prepare func(to string) error) error {
 	if err := os.MkdirAll(filepath.Dir(into), 0o755); err != nil {
 		return err
@@ -118,7 +118,7 @@ func replace(from, into string, prepare func(to string) error) error {
 // The suffixes of a folder while it is replaced.
 const newSuffix, oldSuffix = ".new", ".old"
 
-// restore mends a replacement that was cut.
+// restore repairs the state after an interrupted replace.
 func restore(into string) error {
 	old := into + oldSuffix
 	if _, err := os.Lstat(into); errors.Is(err, fs.ErrNotExist) {
@@ -129,8 +129,7 @@ func restore(into string) error {
 	return errors.Join(os.RemoveAll(into+newSuffix), os.RemoveAll(old))
 }
 
-// addOld copies what a sweep or Resume has put aside in a folder before into another that has
-// it not.
+// addOld copies the checkpoints that a sweep or Resume has moved aside, except those that to has.
 func addOld(from, to string) error {
 	entries, err := os.ReadDir(from)
 	if err != nil {

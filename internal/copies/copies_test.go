@@ -20,7 +20,7 @@ var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 const keptName = "kept-20260301-120000.000"
 
-// cell returns a result with samples of so many tokens per second, each of a duration of its own.
+// cell returns a result with samples of so many tokens per second.
 func cell(ctx int, rates ...int) checkpoint.Result {
 	r := checkpoint.Result{NumCtx: ctx, NumBatch: 8, Timestamp: noon.Add(time.Duration(ctx) * time.Second)}
 	for _, rate := range rates {
@@ -30,13 +30,13 @@ func cell(ctx int, rates ...int) checkpoint.Result {
 	return r
 }
 
-// failure returns a failed cell with a long text.
+// failure returns a failed cell with a long message.
 func failure(ctx int) checkpoint.Result {
 	class := measurement.OutOfGPUMemory
 	return checkpoint.Result{NumCtx: ctx, NumBatch: 8, Error: &class, Detail: strings.Repeat("out of memory ", 1000), Timestamp: noon}
 }
 
-// write makes an out folder.
+// write creates an out folder.
 func write(t *testing.T, dir, version string, results ...checkpoint.Result) {
 	t.Helper()
 	require.NoError(t, os.MkdirAll(dir, 0o755))
@@ -44,25 +44,25 @@ func write(t *testing.T, dir, version string, results ...checkpoint.Result) {
 	require.NoError(t, cp.Save(filepath.Join(dir, checkpoint.FileName)))
 }
 
-// two are the folders of a test: what came, and what is here.
-type two struct{ from, into string }
+// pair is the folders of a test: from which and into which Resume copies.
+type pair struct{ from, into string }
 
-func newTwo(t *testing.T) two {
+func newPair(t *testing.T) pair {
 	dir := t.TempDir()
-	return two{filepath.Join(dir, "it's from"), filepath.Join(dir, "into")}
+	return pair{filepath.Join(dir, "it's from"), filepath.Join(dir, "into")}
 }
 
-func (f two) theirs(names ...string) string {
+func (f pair) theirs(names ...string) string {
 	return filepath.Join(append([]string{f.from, "ci"}, names...)...)
 }
 
-func (f two) ours(names ...string) string {
+func (f pair) ours(names ...string) string {
 	return filepath.Join(append([]string{f.into, "ci"}, names...)...)
 }
 
-// resume returns what Resume says, and checks that what came is as it was and that nothing is
-// left of its work.
-func (f two) resume(t *testing.T) string {
+// resume returns the output of Resume, and checks that from is unchanged and that no temporary
+// folder is left.
+func (f pair) resume(t *testing.T) string {
 	t.Helper()
 	before := tree(t, f.from)
 	var b strings.Builder
@@ -76,7 +76,7 @@ func (f two) resume(t *testing.T) string {
 	return b.String()
 }
 
-// tree returns a folder's files and what they hold.
+// tree returns a folder's files and their contents.
 func tree(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	files := make(map[string]string)
@@ -92,12 +92,12 @@ func tree(t *testing.T, dir string) map[string]string {
 	return files
 }
 
-// TestResumeTakesTheCopyWithMoreSamples, whichever file is longer.
+// TestResumeTakesTheCopyWithMoreSamples: the number of samples decides, not the size of the file.
 func TestResumeTakesTheCopyWithMoreSamples(t *testing.T) {
 	rates, failures := []checkpoint.Result{cell(1, 10, 11, 12), cell(2, 10, 11, 12)}, []checkpoint.Result{failure(3), failure(4), failure(5)}
-	for name, theirs := range map[string]bool{"that came": true, "that is here": false} {
+	for name, theirs := range map[string]bool{"incoming": true, "existing": false} {
 		t.Run(name, func(t *testing.T) {
-			f := newTwo(t)
+			f := newPair(t)
 			more, less := f.ours(), f.theirs()
 			if theirs {
 				more, less = less, more
@@ -107,28 +107,28 @@ func TestResumeTakesTheCopyWithMoreSamples(t *testing.T) {
 			best, other := tree(t, more)[checkpoint.FileName], tree(t, less)[checkpoint.FileName]
 			require.Greater(t, len(other), len(best))
 
-			said := f.resume(t)
-			assert.Contains(t, said, more+" is resumed, and not "+less+": 6 samples, and 0 in the other\n")
+			printed := f.resume(t)
+			assert.Contains(t, printed, "resuming "+more+", not "+less+": it has 6 samples, and the other 0\n")
 			assert.Equal(t, best, tree(t, f.into)["ci/"+checkpoint.FileName])
 			assert.Equal(t, other, tree(t, f.ours(keptName))[checkpoint.FileName], "the failures are kept")
-			assert.Contains(t, said, "kept in "+f.ours(keptName))
-			assert.Contains(t, said, "go run ./scripts/report -in "+shell.Quoted(f.ours())+" -in "+shell.Quoted(f.ours(keptName)))
+			assert.Contains(t, printed, "kept in "+f.ours(keptName))
+			assert.Contains(t, printed, "go run ./scripts/report -in "+shell.Quoted(f.ours())+" -in "+shell.Quoted(f.ours(keptName)))
 		})
 	}
 }
 
-func TestResumeKeepsNothingOfWhatHasNothingMore(t *testing.T) {
-	f := newTwo(t)
+func TestResumeKeepsNoSubset(t *testing.T) {
+	f := newPair(t)
 	write(t, f.ours(), "1", cell(1, 10, 11), cell(2, 10))
 	write(t, f.theirs(), "1", cell(1, 10, 11), cell(2, 10, 11))
-	assert.Equal(t, f.theirs()+" is resumed, and not "+f.ours()+": 4 samples, and 3 in the other\n", f.resume(t))
+	assert.Equal(t, "resuming "+f.theirs()+", not "+f.ours()+": it has 4 samples, and the other 3\n", f.resume(t))
 	assert.Equal(t, tree(t, f.theirs()), tree(t, f.ours()))
 	assert.Empty(t, f.resume(t), "they are the same now")
 	assert.Equal(t, tree(t, f.theirs()), tree(t, f.ours()))
 }
 
-func TestResumeWithoutTheOther(t *testing.T) {
-	f := newTwo(t)
+func TestResumeOfASingleCopy(t *testing.T) {
+	f := newPair(t)
 	require.NoError(t, Resume(f.from, f.into, noon, os.Stderr))
 	assert.NoDirExists(t, f.into)
 
@@ -145,18 +145,18 @@ func TestResumeWithoutTheOther(t *testing.T) {
 	assert.Equal(t, before, tree(t, f.ours()))
 }
 
-// TestResumeOfTies: the newer, and that of this machine where both are as old.
+// TestResumeOfTies: the newer copy is resumed, or the existing one where both are equally old.
 func TestResumeOfTies(t *testing.T) {
-	f := newTwo(t)
+	f := newPair(t)
 	write(t, f.ours(), "1", cell(1, 10))
 	write(t, f.theirs(), "1", cell(2, 10))
 	want := tree(t, f.theirs())[checkpoint.FileName]
-	said := f.resume(t)
-	assert.Contains(t, said, f.theirs()+" is resumed, and not "+f.ours()+": both have as many samples, and it is not older\n")
+	printed := f.resume(t)
+	assert.Contains(t, printed, "resuming "+f.theirs()+", not "+f.ours()+": both have equally many samples, and it is not older\n")
 	assert.Equal(t, want, tree(t, f.ours())[checkpoint.FileName])
 	assert.Contains(t, tree(t, f.ours()), filepath.Join(keptName, checkpoint.FileName))
 
-	f = newTwo(t)
+	f = newPair(t)
 	write(t, f.ours(), "1", cell(1, 10))
 	write(t, f.theirs(), "1", cell(1, 12))
 	want = tree(t, f.ours())[checkpoint.FileName]
@@ -165,12 +165,12 @@ func TestResumeOfTies(t *testing.T) {
 	assert.Contains(t, tree(t, f.ours()), filepath.Join(keptName, checkpoint.FileName))
 }
 
-// TestResumeOfWhatCannotBeRead: it loses, and is kept to the byte, with all that belongs to it.
+// TestResumeOfWhatCannotBeRead: an unreadable copy is not resumed, and is kept byte for byte, with its journal.
 func TestResumeOfWhatCannotBeRead(t *testing.T) {
 	for name, damage := range map[string]string{"cut": `{"version": 1, "sw`, "empty": "", "another version": `{"version": 99}`} {
 		t.Run(name, func(t *testing.T) {
 			for _, theirs := range []bool{true, false} {
-				f := newTwo(t)
+				f := newPair(t)
 				broken, whole := f.ours(), f.theirs()
 				if theirs {
 					broken, whole = whole, broken
@@ -180,15 +180,15 @@ func TestResumeOfWhatCannotBeRead(t *testing.T) {
 				require.NoError(t, os.MkdirAll(broken, 0o755))
 				require.NoError(t, os.WriteFile(filepath.Join(broken, checkpoint.FileName), []byte(damage), 0o644))
 				require.NoError(t, os.WriteFile(filepath.Join(broken, stem+".journal"), []byte("newest"), 0o644))
-				said := f.resume(t)
-				assert.Contains(t, said, whole+" is resumed, and not "+broken+": the other can't be read\n")
+				printed := f.resume(t)
+				assert.Contains(t, printed, "resuming "+whole+", not "+broken+": the other can't be read\n")
 				assert.Equal(t, want, tree(t, f.ours())[checkpoint.FileName])
 				assert.NotContains(t, tree(t, f.ours()), stem+".journal", "of the other copy")
 				assert.Equal(t, map[string]string{checkpoint.FileName: damage, stem + ".journal": "newest"}, tree(t, f.ours(keptName)))
 			}
 		})
 	}
-	f := newTwo(t)
+	f := newPair(t)
 	for _, dir := range []string{f.ours(), f.theirs()} {
 		require.NoError(t, os.MkdirAll(dir, 0o755))
 		require.NoError(t, os.WriteFile(filepath.Join(dir, checkpoint.FileName), []byte(dir), 0o644))
@@ -198,20 +198,20 @@ func TestResumeOfWhatCannotBeRead(t *testing.T) {
 	assert.Equal(t, f.theirs(), tree(t, f.ours(keptName))[checkpoint.FileName])
 }
 
-// TestResumeOfAnotherSweep: more samples of another Ollama say nothing.
+// TestResumeOfAnotherSweep: of different sweeps the newer is resumed, whatever their samples.
 func TestResumeOfAnotherSweep(t *testing.T) {
-	f := newTwo(t)
+	f := newPair(t)
 	write(t, f.ours(), "1", cell(1, 10, 11, 12))
 	write(t, f.theirs(), "2", cell(2, 10))
 	old := tree(t, f.ours())[checkpoint.FileName]
-	assert.Contains(t, f.resume(t), "it is newer, and of another sweep\n")
+	assert.Contains(t, f.resume(t), "the two are different sweeps, and this one is newer\n")
 	assert.Equal(t, tree(t, f.theirs())[checkpoint.FileName], tree(t, f.ours())[checkpoint.FileName])
 	assert.Equal(t, old, tree(t, f.ours(keptName))[checkpoint.FileName])
 }
 
-// TestResumeKeepsOldCheckpointsOfBoth, of which each folder may have some.
+// TestResumeKeepsOldCheckpointsOfBoth: checkpoints that were moved aside in either folder are kept.
 func TestResumeKeepsOldCheckpointsOfBoth(t *testing.T) {
-	f := newTwo(t)
+	f := newPair(t)
 	write(t, f.ours(), "1", cell(1, 10))
 	write(t, f.theirs(), "1", cell(1, 10, 11))
 	require.NoError(t, os.WriteFile(f.ours(stem+"-a.json"), []byte("ours"), 0o644))
@@ -227,31 +227,31 @@ func TestResumeKeepsOldCheckpointsOfBoth(t *testing.T) {
 	assert.NotContains(t, all, "report.html")
 }
 
-// TestResumeAfterACut ends in the middle of a replacement, at each of its steps.
-func TestResumeAfterACut(t *testing.T) {
-	for name, cut := range map[string]func(t *testing.T, f two){
-		"while it copies": func(t *testing.T, f two) {
+// TestResumeAfterAnInterruption has the state after each step of an interrupted replacement.
+func TestResumeAfterAnInterruption(t *testing.T) {
+	for name, interrupt := range map[string]func(t *testing.T, f pair){
+		"while it copies": func(t *testing.T, f pair) {
 			require.NoError(t, os.MkdirAll(f.ours()+newSuffix, 0o755))
 		},
-		"between the renames": func(t *testing.T, f two) {
+		"between the renames": func(t *testing.T, f pair) {
 			require.NoError(t, os.Rename(f.ours(), f.ours()+oldSuffix))
 			require.NoError(t, os.MkdirAll(f.ours()+newSuffix, 0o755))
 		},
-		"before it clears up": func(t *testing.T, f two) {
+		"before the old copy is removed": func(t *testing.T, f pair) {
 			require.NoError(t, os.MkdirAll(f.ours()+oldSuffix, 0o755))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := newTwo(t)
+			f := newPair(t)
 			write(t, f.ours(), "1", cell(1, 10, 11))
 			write(t, f.theirs(), "1", cell(1, 10))
 			want := tree(t, f.ours())
-			cut(t, f)
+			interrupt(t, f)
 			for range 2 {
 				f.resume(t)
 				assert.Equal(t, want, tree(t, f.ours()))
 				require.NoError(t, os.RemoveAll(f.theirs()))
-				cut(t, f)
+				interrupt(t, f)
 			}
 		})
 	}

@@ -15,15 +15,15 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 )
 
-// stem begins the names of the checkpoint's files: its own, that of what is not in it yet, and
-// with a dash those of older ones.
+// stem begins the names of the checkpoint, of its journal, and, followed by a dash, of older
+// checkpoints.
 var stem = strings.TrimSuffix(checkpoint.FileName, filepath.Ext(checkpoint.FileName))
 
-// folder is an out folder, as far as it matters here.
+// folder is an out folder with its checkpoint.
 type folder struct {
 	path string
 	cp   *checkpoint.Checkpoint // nil after an error
-	err  error                  // why it can't be read
+	err  error                  // from reading it
 }
 
 func open(path string) *folder {
@@ -34,9 +34,9 @@ func open(path string) *folder {
 // absent reports whether there is no checkpoint.
 func (c *folder) absent() bool { return errors.Is(c.err, fs.ErrNotExist) && len(c.files()) == 0 }
 
-// files are the checkpoint and what is kept beside it of the newest samples.
+// files returns the names of the checkpoint and its journal, as far as they exist.
 func (c *folder) files() []string {
-	entries, _ := os.ReadDir(c.path) // of what is not there, none
+	entries, _ := os.ReadDir(c.path) // none where there is no folder
 	var names []string
 	for _, e := range entries {
 		if strings.HasPrefix(e.Name(), stem+".") {
@@ -46,7 +46,7 @@ func (c *folder) files() []string {
 	return names
 }
 
-// equal reports whether two copies are the same to the byte.
+// equal reports whether two copies are byte-identical.
 func (c *folder) equal(other *folder) bool {
 	names := c.files()
 	if strings.Join(names, "/") != strings.Join(other.files(), "/") {
@@ -62,7 +62,7 @@ func (c *folder) equal(other *folder) bool {
 	return true
 }
 
-// copyCheckpoint copies the checkpoint's files into a folder that it makes.
+// copyCheckpoint copies the checkpoint's files into a folder, which it creates if necessary.
 func (c *folder) copyCheckpoint(to string) error {
 	if err := os.MkdirAll(to, 0o755); err != nil {
 		return err
@@ -75,7 +75,7 @@ func (c *folder) copyCheckpoint(to string) error {
 	return nil
 }
 
-// better reports whether this copy is to be resumed and not the other, and why the one that is.
+// better reports whether to resume this copy and not the other, and the reason for the choice.
 func (c *folder) better(other *folder) (yes bool, why string) {
 	switch {
 	case c.err != nil && other.err != nil:
@@ -86,19 +86,19 @@ func (c *folder) better(other *folder) (yes bool, why string) {
 		return false, "the other can't be read"
 	}
 	if diff := c.cp.Sweep.Differs(other.cp.Sweep); diff != "" {
-		return newest(c.cp).After(newest(other.cp)), "it is newer, and of another sweep"
+		return newest(c.cp).After(newest(other.cp)), "the two are different sweeps, and this one is newer"
 	}
 	a, b := samples(c.cp), samples(other.cp)
 	if a != b {
-		return a > b, fmt.Sprintf("%d samples, and %d in the other", max(a, b), min(a, b))
+		return a > b, fmt.Sprintf("it has %d samples, and the other %d", max(a, b), min(a, b))
 	}
 	if a, b := len(c.cp.Results), len(other.cp.Results); a != b {
-		return a > b, fmt.Sprintf("%d cells, and %d in the other", max(a, b), min(a, b))
+		return a > b, fmt.Sprintf("it has %d cells, and the other %d", max(a, b), min(a, b))
 	}
-	return newest(c.cp).After(newest(other.cp)), "both have as many samples, and it is not older"
+	return newest(c.cp).After(newest(other.cp)), "both have equally many samples, and it is not older"
 }
 
-// results yields all that was measured.
+// results yields all results, with auxiliary measurements.
 func results(cp *checkpoint.Checkpoint) func(yield func(*checkpoint.Result) bool) {
 	return func(yield func(*checkpoint.Result) bool) {
 		for i := range cp.Results {
@@ -114,8 +114,8 @@ func results(cp *checkpoint.Checkpoint) func(yield func(*checkpoint.Result) bool
 	}
 }
 
-// samples counts what was measured: prompts, also those that were set aside, and the rates of an
-// older tool, which kept no more.
+// samples returns the number of samples, including those set aside and the rates of an older tool,
+// which saved no samples.
 func samples(cp *checkpoint.Checkpoint) (n int) {
 	for r := range results(cp) {
 		n += len(r.Samples) + len(r.SetAside)
@@ -126,7 +126,7 @@ func samples(cp *checkpoint.Checkpoint) (n int) {
 	return n
 }
 
-// newest returns the time of the newest change.
+// newest returns the time of the last change.
 func newest(cp *checkpoint.Checkpoint) (at time.Time) {
 	for r := range results(cp) {
 		if r.Timestamp.After(at) {
@@ -153,13 +153,13 @@ func (c *folder) has(other *folder) bool {
 	return false
 }
 
-// facts returns a text for each thing that was measured. Two measurements have no nanosecond in
-// common in all of their durations.
+// facts returns a text for each sample and each failure. Two measurements never have all durations
+// equal to the nanosecond, so that equal texts are copies.
 func facts(cp *checkpoint.Checkpoint) []string {
 	var all []string
 	for r := range results(cp) {
 		for _, sample := range slices.Concat(r.Samples, r.SetAside) {
-			text, _ := json.Marshal(sample) // of figures that were read from JSON
+			text, _ := json.Marshal(sample) // can't fail for figures that were read from JSON
 			all = append(all, fmt.Sprint(r.Cell(), string(text)))
 		}
 		switch {

@@ -7,15 +7,15 @@ import (
 	"unicode/utf8"
 )
 
-// mark begins a line that no reader of benchmarks takes for one of its own.
+// mark begins a comment line, which readers of benchmark files ignore.
 const mark = "# "
 
-// longest is after how many bytes a line is broken: readers of benchmarks give up on a file with a
+// maxLine is the number of bytes after which a line is broken: readers of benchmark files fail on a
 // line of 64 KiB.
-const longest = 32 << 10
+const maxLine = 32 << 10
 
-// Comments returns a writer that begins each line with "# " where it does not already. It may be
-// used by several goroutines, each of which writes whole lines.
+// Comments returns a writer that prefixes each line with "# ", unless it begins so already. Several
+// goroutines may use it, if each writes whole lines.
 func Comments(w io.Writer) io.Writer { return &comments{w: w} }
 
 type comments struct {
@@ -30,7 +30,7 @@ func (c *comments) Write(text []byte) (int, error) {
 	defer c.mu.Unlock()
 	var b strings.Builder
 	for line := range strings.Lines(visible(string(text))) {
-		for _, part := range broken(line) {
+		for _, part := range split(line) {
 			if !c.midLine && !strings.HasPrefix(part, mark) {
 				b.WriteString(mark)
 			}
@@ -44,10 +44,10 @@ func (c *comments) Write(text []byte) (int, error) {
 	return len(text), nil
 }
 
-// broken returns the parts of a line that are each a line of their own: most lines are one part.
-func broken(line string) (parts []string) {
-	for len(line) > longest {
-		end := longest
+// split breaks a line of more than maxLine bytes into several.
+func split(line string) (parts []string) {
+	for len(line) > maxLine {
+		end := maxLine
 		for !utf8.RuneStart(line[end]) {
 			end--
 		}
@@ -56,8 +56,8 @@ func broken(line string) (parts []string) {
 	return append(parts, line)
 }
 
-// Text returns text that something else prints behind a prefix of its own, as package testing does:
-// its further lines, which may be indented, begin with "# ".
+// Text returns s for a writer that prefixes the first line and may indent the others, as package
+// testing does: all lines but the first begin with "# ".
 func Text(s string) string {
 	first, rest, more := strings.Cut(strings.TrimSuffix(visible(s), "\n"), "\n")
 	if !more {

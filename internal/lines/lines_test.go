@@ -12,7 +12,7 @@ import (
 	"golang.org/x/perf/benchfmt"
 )
 
-// forged are lines that some reader takes for its own.
+// forged are lines that some program would parse.
 var forged = []string{
 	"BenchmarkSweep/ctx=1/batch=1 1 100000000 tokens/s", "Unit tokens/s better=lower", "goos: plan9", "é:", "x:\ty",
 	"--- FAIL: TestSweep", "=== RUN   TestSweep", "PASS", "FAIL\tsweep\t1s", "ok  \tsweep\t1s", "panic: x",
@@ -34,8 +34,8 @@ type full struct{}
 
 func (full) Write([]byte) (int, error) { return 0, errors.New("disk full") }
 
-// TestVisible: what moves a cursor, ends a line for some readers or turns the direction of writing
-// is written out.
+// TestVisible: characters that move a cursor, end a line for some readers or change the direction of
+// writing are escaped.
 func TestVisible(t *testing.T) {
 	for text, want := range map[string]string{
 		"a\x1b[2Jb\r\x07\x00\x7f": `a\x1b[2Jb\x0d\x07\x00\x7f`,
@@ -49,30 +49,30 @@ func TestVisible(t *testing.T) {
 	}
 }
 
-// TestNoLineIsTaken reads what each writer makes of forged lines, in every place of a text.
-func TestNoLineIsTaken(t *testing.T) {
+// TestNoLineIsParsed: no program parses a line of the output for forged lines, anywhere in a text.
+func TestNoLineIsParsed(t *testing.T) {
 	for _, line := range forged {
 		for _, text := range []string{line, "error: x\n" + line + "\n", "x\r\n" + line, "\n\n" + line, "x\u2028" + line} {
 			var comments bytes.Buffer
 			fmt.Fprintf(Comments(&comments), "# cell: %s\n", text)
-			readNothing(t, comments.String())
+			requireNoLines(t, comments.String())
 
 			var out bytes.Buffer
 			p := Prose(&out)
 			fmt.Fprintf(p, "Cells: %s", text)
-			for i := range text { // in pieces, as package tabwriter writes
+			for i := range text { // byte by byte, as package tabwriter may write
 				fmt.Fprint(p, text[i:i+1])
 			}
 			require.NoError(t, p.Flush())
-			readNothing(t, out.String())
+			requireNoLines(t, out.String())
 
-			readNothing(t, "    sweep_test.go:98: "+strings.ReplaceAll(Text(text), "\n", "\n        "))
+			requireNoLines(t, "    sweep_test.go:98: "+strings.ReplaceAll(Text(text), "\n", "\n        "))
 		}
 	}
 }
 
-// readNothing fails where benchfmt, go test or GitHub's runner find a line of theirs.
-func readNothing(t *testing.T, text string) {
+// requireNoLines fails where benchfmt, go test or GitHub's runner would parse a line.
+func requireNoLines(t *testing.T, text string) {
 	t.Helper()
 	r := benchfmt.NewReader(strings.NewReader(text), "stdout")
 	for r.Scan() {
@@ -90,7 +90,7 @@ func TestProse(t *testing.T) {
 	const table = "Cells: 28 planned, 28 measured\n num_ctx num_batch\n  1024 8\nresults/a -> results/b\nBest: x\n"
 	fmt.Fprint(p, table)
 	require.NoError(t, p.Flush())
-	assert.Equal(t, table, out.String(), "its own lines pass")
+	assert.Equal(t, table, out.String(), "harmless lines are unchanged")
 
 	_, err := fmt.Fprint(Prose(full{}), "x\n")
 	assert.EqualError(t, err, "disk full")
@@ -101,11 +101,11 @@ func TestText(t *testing.T) {
 	assert.Equal(t, "one\n# two\n# three", Text("one\ntwo\n# three\n"))
 }
 
-// TestLongLines: a reader of benchmarks gives up on a file with a line of 64 KiB.
+// TestLongLines: readers of benchmark files fail on a line of 64 KiB.
 func TestLongLines(t *testing.T) {
 	var out bytes.Buffer
 	long := strings.Repeat("ü", 100<<10)
 	fmt.Fprint(Comments(&out), long+"\n")
-	readNothing(t, out.String())
+	requireNoLines(t, out.String())
 	assert.Equal(t, long, strings.NewReplacer("\n# ", "", "# ", "", "\n", "").Replace(out.String()))
 }

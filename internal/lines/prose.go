@@ -6,20 +6,20 @@ import (
 	"regexp"
 )
 
-// Prose returns a writer for the output of a command that prints no benchmark lines: lines pass as
-// they are, but for those that some reader would take for its own, which become comments. Flush
-// writes what has no line end yet.
+// Prose returns a writer for the output of a command that prints no benchmark lines: lines that some
+// program would parse become comments, and others are unchanged. Flush writes an unfinished last
+// line.
 func Prose(w io.Writer) *ProseWriter { return &ProseWriter{w: w} }
 
-// ProseWriter is made with Prose.
+// ProseWriter is a writer made by Prose.
 type ProseWriter struct {
 	w    io.Writer
-	line []byte // without its end so far
+	line []byte // the unfinished line
 }
 
-// taken matches the lines of the readers: benchmarks, their units and their configuration
+// parsed matches the lines that programs parse: benchmarks, their units and their configuration
 // (golang.org/x/perf/benchfmt), results of go test, commands to GitHub's runner.
-var taken = regexp.MustCompile(`^(?:Benchmark|Unit\b|\p{Ll}[^\s\p{Lu}:]*:(?:[ \t]|$)|(?:---|===) |(?:PASS|FAIL|ok)\b|panic:|\s*::)`)
+var parsed = regexp.MustCompile(`^(?:Benchmark|Unit\b|\p{Ll}[^\s\p{Lu}:]*:(?:[ \t]|$)|(?:---|===) |(?:PASS|FAIL|ok)\b|panic:|\s*::)`)
 
 func (p *ProseWriter) Write(text []byte) (int, error) {
 	p.line = append(p.line, text...)
@@ -35,7 +35,7 @@ func (p *ProseWriter) Write(text []byte) (int, error) {
 func (p *ProseWriter) lines(whole []byte) error {
 	var b bytes.Buffer
 	for line := range bytes.Lines([]byte(visible(string(whole)))) {
-		if taken.Match(bytes.TrimSuffix(line, []byte("\n"))) {
+		if parsed.Match(bytes.TrimSuffix(line, []byte("\n"))) {
 			b.WriteString(mark)
 		}
 		b.Write(line)
@@ -44,7 +44,7 @@ func (p *ProseWriter) lines(whole []byte) error {
 	return err
 }
 
-// Flush writes a last line that has no end.
+// Flush writes a last line without a line end.
 func (p *ProseWriter) Flush() error {
 	last := p.line
 	p.line = nil

@@ -7,9 +7,9 @@ import (
 	"unicode/utf8"
 )
 
-// visible returns the text with its control characters written out, such as "\x1b" and "\u2028":
-// they would move a terminal's cursor, end a line for some readers or turn the direction of writing.
-// Tabs and line ends stay. What GitHub's runner takes for a command anywhere in a line is taken apart.
+// visible returns the text with its control characters escaped, such as "\x1b" and "\u2028":
+// they would move a terminal's cursor, end a line for some readers or change the direction of writing.
+// Tabs and line ends are kept. "##[", a command to GitHub's runner anywhere in a line, is broken up.
 func visible(text string) string {
 	var b strings.Builder
 	for len(text) > 0 {

@@ -16,9 +16,9 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
-// BenchmarkMerge merges the checkpoints of so many shards of so many cells each, whose
-// files are in the form and of the size of real ones, and saves what comes out. Beside
-// time and allocations it tells the memory that was taken from the system.
+// BenchmarkMerge merges the checkpoints of shards of a grid, whose files have the format and
+// size of real ones, and saves the result. Besides time and allocations it reports the
+// memory obtained from the system.
 func BenchmarkMerge(b *testing.B) {
 	for _, size := range []struct{ shards, side int }{{10, 100}, {100, 316}, {1000, 1000}} {
 		b.Run(fmt.Sprintf("shards=%d/cells=%d", size.shards, size.side*size.side), func(b *testing.B) {
@@ -75,7 +75,7 @@ func manyShards(b *testing.B, shards, side int) string {
 	return dir
 }
 
-// drawn is a cell as a real sweep has it, one prompt and a GPU's telemetry.
+// drawn returns a random result as a real sweep has it, with one prompt and a GPU's telemetry.
 func drawn(rng *rand.Rand, c cell.Key, at time.Time) checkpoint.Result {
 	d := func(ms float64) time.Duration { return time.Duration(ms * (1 + 0.01*rng.NormFloat64()) * 1e6) }
 	s := measurement.Sample{

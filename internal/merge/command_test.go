@@ -13,8 +13,8 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/config"
 )
 
-// TestMissingCommandsCanBePasted has a shell say what it makes of the commands of shards whose
-// folders and config mean something to it.
+// TestMissingCommandsCanBePasted: a shell parses the printed commands correctly, also where the names
+// of folders and config have special characters.
 func TestMissingCommandsCanBePasted(t *testing.T) {
 	for _, name := range []string{"my sweep", "it's", "$(id)", "`id`", "a;id", "~", "a\nb", "\"", "日本", "\x1b[2J"} {
 		t.Run(name, func(t *testing.T) {

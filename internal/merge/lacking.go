@@ -12,16 +12,16 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 )
 
-// Lacking is a shard or a sweep that has cells to measure.
+// Lacking is a shard or a sweep with cells that are still to be measured.
 type Lacking struct {
-	Shard cell.Shard // zero for a sweep that was not dealt out
+	Shard cell.Shard // zero for a sweep without shards
 	From  string     // folder of its checkpoint, empty where there is none
 	Cells []cell.Key
-	// Command measures them, empty for cells of the merged grid that are in nobody's.
+	// Command measures them; empty for cells of the merged grid that are in no part's grid.
 	Command string
 }
 
-// deal is the shards of one grid that were dealt out alike.
+// deal is a grid and the number of shards into which it was split, with those shards of it that are merged.
 type deal struct {
 	plan  []cell.Key
 	of    []int        // the shard of each cell, 0 without shards
@@ -29,13 +29,13 @@ type deal struct {
 	parts map[int]part // by shard
 }
 
-// deals returns those of the parts, in order.
+// deals groups the parts by grid and number of shards, in order.
 func (m *merger) deals() []*deal {
 	var all []*deal
-	known := make(map[string]*deal)
+	byKey := make(map[string]*deal)
 	for _, p := range m.parts {
 		key := fmt.Sprint(p.header.NumCtx, p.header.NumBatch, p.header.Shard.Count)
-		d := known[key]
+		d := byKey[key]
 		if d == nil {
 			whole := p.header
 			whole.Shard = cell.Shard{}
@@ -44,7 +44,7 @@ func (m *merger) deals() []*deal {
 			if d.count > 0 {
 				d.of = cell.Deal(d.plan, d.count)
 			}
-			known[key] = d
+			byKey[key] = d
 			all = append(all, d)
 		}
 		if _, ok := d.parts[p.header.Shard.Index]; !ok {
@@ -54,7 +54,7 @@ func (m *merger) deals() []*deal {
 	return all
 }
 
-// lacking lists what is to be measured yet, shard by shard.
+// lacking lists what is still to be measured, shard by shard.
 func (m *merger) lacking() []Lacking {
 	have := m.cp.ByCell()
 	pruned := m.cp.Pruned()
@@ -64,38 +64,38 @@ func (m *merger) lacking() []Lacking {
 		cells := make([][]cell.Key, d.count+1) // by shard
 		for i, c := range d.plan {
 			p, begun := d.parts[d.of[i]]
-			_, passedOver := pruned[c]
-			if have[c] == nil && !passedOver && !owned[c] && !(begun && p.header.Strategy != "") {
+			_, skipped := pruned[c]
+			if have[c] == nil && !skipped && !owned[c] && !(begun && p.header.Strategy != "") {
 				cells[d.of[i]] = append(cells[d.of[i]], c)
 			}
 			owned[c] = true
 		}
-		for index, lacks := range cells {
+		for index, missing := range cells {
 			p, begun := d.parts[index]
 			if begun && p.header.Strategy == "" {
-				lacks = append(lacks, p.short...)
+				missing = append(missing, p.incomplete...)
 			}
-			searches := begun && p.header.Search != nil && !p.header.Search.Done
-			if len(lacks) == 0 && !searches {
+			unfinished := begun && p.header.Search != nil && !p.header.Search.Done
+			if len(missing) == 0 && !unfinished {
 				continue
 			}
-			all = append(all, m.lack(d, index, lacks))
+			all = append(all, m.lackingOf(d, index, missing))
 		}
 	}
-	var nobodys []cell.Key
+	var unplanned []cell.Key
 	for _, c := range m.cp.Plan() {
 		if have[c] == nil && !owned[c] {
-			nobodys = append(nobodys, c)
+			unplanned = append(unplanned, c)
 		}
 	}
-	if len(nobodys) > 0 {
-		all = append(all, Lacking{Cells: nobodys})
+	if len(unplanned) > 0 {
+		all = append(all, Lacking{Cells: unplanned})
 	}
 	return all
 }
 
-// lack returns what a shard of a deal lacks, with the command that measures it.
-func (m *merger) lack(d *deal, index int, cells []cell.Key) Lacking {
+// lackingOf returns the cells that a shard of a deal lacks, with the command that measures them.
+func (m *merger) lackingOf(d *deal, index int, cells []cell.Key) Lacking {
 	l := Lacking{Cells: cells}
 	p, begun := d.parts[index]
 	if begun {
@@ -123,7 +123,7 @@ func (m *merger) lack(d *deal, index int, cells []cell.Key) Lacking {
 	return l
 }
 
-// sibling returns a part of the same deal.
+// sibling returns a merged shard of the deal.
 func (m *merger) sibling(d *deal) part {
 	i := slices.IndexFunc(m.parts, func(p part) bool {
 		other, ok := d.parts[p.header.Shard.Index]

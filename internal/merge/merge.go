@@ -1,9 +1,9 @@
-// Package merge makes one checkpoint of those of sweeps that were measured apart: the
-// shards of one sweep on several machines, or a sweep that was measured several times.
+// Package merge combines checkpoints into one: the shards of a sweep on several machines,
+// or several runs of one sweep.
 //
-// Checkpoints go in, one at a time, since a thousand of them don't fit into memory
-// twice. One comes out, with what does not add up: cells that contradict each other,
-// and cells and shards that are missing, with the command that measures them.
+// Checkpoints are added one at a time, since a thousand of them don't fit into memory
+// twice. The result is one checkpoint and a list of its problems: contradictory results
+// of a cell, and cells and shards that are missing, with the command that measures them.
 package merge
 
 import (
@@ -20,60 +20,60 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
 )
 
-// Merged is what was made of several checkpoints.
+// Merged is the result of a merge.
 type Merged struct {
 	Checkpoint *checkpoint.Checkpoint
-	// Pooled are the cells that have samples of several parts, and Copies counts the
-	// samples that stand in several parts and count once.
+	// Pooled are the cells with samples from several parts. Copies is the number of
+	// samples that are in several parts, and count once.
 	Pooled []cell.Key
 	Copies int
-	// Contradictions name cells that can't both be as two parts say.
+	// Contradictions are the cells whose results in two parts can't both be right.
 	Contradictions []Contradiction
-	// Lacking are the shards, or the parts, that have cells to measure.
+	// Lacking are the shards, or the parts, with cells that are still to be measured.
 	Lacking []Lacking
-	// PassedOver names what was found and not merged, with the reason.
+	// PassedOver lists what a pattern matched that was not merged, with the reason.
 	PassedOver []string
-	// Aside is what became of a merged checkpoint that had more; empty where none had.
+	// Aside is the new path of an earlier merged checkpoint that had samples which this one
+	// lacks; empty where there was none.
 	Aside string
 }
 
-// Contradiction is what parts say of a cell that does not go together.
+// Contradiction describes results of a cell in two parts that can't both be right.
 type Contradiction struct {
 	cell.Key
 	Text string
 }
 
-// part is what is remembered of a checkpoint that was merged.
+// part is what a merger keeps of a checkpoint that was merged.
 type part struct {
-	from   string // folder
-	header checkpoint.Header
-	cells  int
-	most   int // samples of the cell that has the most
-	short  []cell.Key
+	from       string // folder
+	header     checkpoint.Header
+	cells      int
+	maxSamples int        // most samples of a cell
+	incomplete []cell.Key // cells with fewer samples than that
 }
 
-// merger takes in one checkpoint after the other.
+// merger merges one checkpoint after the other.
 type merger struct {
-	cp     *checkpoint.Checkpoint
-	parts  []part
-	known  []known          // what the parts have in common
-	at     map[cell.Key]int // places in the checkpoint's results
-	by     map[cell.Key]int // the part that a cell's result came from first
-	pooled map[cell.Key]*pool
-	// pools are the cells of pooled in the order in which they came.
-	pools   []cell.Key
-	copies  int
-	against []Contradiction
+	cp        *checkpoint.Checkpoint
+	parts     []part
+	identity  []knownTrait     // the common identity of the parts
+	at        map[cell.Key]int // indices into the checkpoint's results
+	firstPart map[cell.Key]int // the part that a cell's result came from first
+	pooled    map[cell.Key]*pool
+	// pools are the cells of pooled in the order in which they were added.
+	pools          []cell.Key
+	copies         int
+	contradictions []Contradiction
 }
 
-// known is a field of what was measured on what, and the folder of the first part that
-// tells it.
-type known struct {
+// knownTrait is a trait of the identity, and the folder of the first part that has it.
+type knownTrait struct {
 	checkpoint.Trait
 	from string
 }
 
-// pool is the rates of a cell in each of the parts that have some.
+// pool is the rates of a cell by the parts that they come from.
 type pool struct {
 	parts []int
 	rates [][]float64
@@ -81,36 +81,36 @@ type pool struct {
 
 func newMerger() *merger {
 	return &merger{
-		cp:     &checkpoint.Checkpoint{Version: checkpoint.Version},
-		at:     make(map[cell.Key]int),
-		by:     make(map[cell.Key]int),
-		pooled: make(map[cell.Key]*pool),
+		cp:        &checkpoint.Checkpoint{Version: checkpoint.Version},
+		at:        make(map[cell.Key]int),
+		firstPart: make(map[cell.Key]int),
+		pooled:    make(map[cell.Key]*pool),
 	}
 }
 
-// add takes a checkpoint in, which must not be used afterwards. The error says why it
+// add merges a checkpoint, which must not be used afterwards. The error says why it
 // does not belong to the others.
 func (m *merger) add(from string, cp *checkpoint.Checkpoint) error {
 	if cp.OlderTool {
-		return fmt.Errorf("%s is an older tool's, which did not write down what was measured on what: go on with it in a sweep of its own first", from)
+		return fmt.Errorf("%s was written by an older tool, which did not record model, prompt and machine: resume it in a sweep of its own first", from)
 	}
-	if err := m.recognize(from, cp.Sweep); err != nil {
+	if err := m.checkIdentity(from, cp.Sweep); err != nil {
 		return err
 	}
 	p := part{from: from, header: cp.Sweep, cells: len(cp.Results)}
 	for i := range cp.Results {
-		p.most = max(p.most, len(cp.Results[i].Samples))
+		p.maxSamples = max(p.maxSamples, len(cp.Results[i].Samples))
 	}
 	number := len(m.parts)
 	for i := range cp.Results {
 		r := &cp.Results[i]
-		if n := len(r.Samples); !r.Failed() && n > 0 && n < p.most {
-			p.short = append(p.short, r.Cell())
+		if n := len(r.Samples); !r.Failed() && n > 0 && n < p.maxSamples {
+			p.incomplete = append(p.incomplete, r.Cell())
 		}
-		m.take(number, from, r)
+		m.addResult(number, from, r)
 	}
 	for _, r := range cp.Remeasured {
-		// A drift is told by one machine's clock. That of the part stays a warning.
+		// Drift needs the clock of one machine: that of a part becomes a warning below.
 		if r.Purpose != checkpoint.Reference && !slices.ContainsFunc(m.cp.Remeasured, func(other checkpoint.Remeasured) bool { return same(&r, &other) }) {
 			m.cp.Remeasured = append(m.cp.Remeasured, r)
 		}
@@ -122,53 +122,53 @@ func (m *merger) add(from string, cp *checkpoint.Checkpoint) error {
 	return nil
 }
 
-// recognize remembers what was measured on what, and says in which field a part does not
-// belong to one before it.
-func (m *merger) recognize(from string, h checkpoint.Header) error {
+// checkIdentity returns an error naming the field in which a part does not belong to an
+// earlier one, and adds what was not known before to the common identity.
+func (m *merger) checkIdentity(from string, h checkpoint.Header) error {
 	here := h.Identity()
-	if m.known == nil {
-		m.known = make([]known, len(here))
+	if m.identity == nil {
+		m.identity = make([]knownTrait, len(here))
 		for i, trait := range here {
-			m.known[i] = known{trait, from}
+			m.identity[i] = knownTrait{trait, from}
 		}
 	}
-	for i, there := range m.known {
+	for i, there := range m.identity {
 		if here[i].Differs(there.Trait) {
 			this, that := here[i].Shown(there.Trait)
 			return fmt.Errorf("%s does not belong to %s: %s is %s here and %s there", from, there.from, here[i].Name, this, that)
 		}
 	}
 	for i, trait := range here {
-		if m.known[i].Value == "" && trait.Value != "" {
-			m.known[i] = known{trait, from}
+		if m.identity[i].Value == "" && trait.Value != "" {
+			m.identity[i] = knownTrait{trait, from}
 		}
 	}
 	return nil
 }
 
-// same reports whether two entries are one and the same measurement.
+// same reports whether two entries are the same measurement.
 func same(a, b *checkpoint.Remeasured) bool {
 	return a.Purpose == b.Purpose && a.Host == b.Host && a.Cell() == b.Cell() && a.Timestamp.Equal(b.Timestamp)
 }
 
-// take adds the result of a cell, or its samples to what stands.
-func (m *merger) take(number int, from string, r *checkpoint.Result) {
+// addResult adds the result of a cell, or its samples to an existing result.
+func (m *merger) addResult(number int, from string, r *checkpoint.Result) {
 	c := r.Cell()
-	i, stands := m.at[c]
-	if !stands {
-		m.at[c], m.by[c] = len(m.cp.Results), number
+	i, exists := m.at[c]
+	if !exists {
+		m.at[c], m.firstPart[c] = len(m.cp.Results), number
 		m.cp.Results = append(m.cp.Results, *r)
 		return
 	}
 	have := &m.cp.Results[i]
-	if text := contradiction(m.parts[m.by[c]].from, have, from, r); text != "" {
-		m.against = append(m.against, Contradiction{c, text})
+	if text := contradiction(m.parts[m.firstPart[c]].from, have, from, r); text != "" {
+		m.contradictions = append(m.contradictions, Contradiction{c, text})
 	}
 	fresh := setAside(have, r)
 	before := have.SampleRates()
 	m.copies += len(r.Samples) - len(fresh)
 	if r.Failed() && !have.Failed() {
-		defer func() { m.by[c] = number }() // of which later parts are told
+		defer func() { m.firstPart[c] = number }() // which later contradictions name
 	}
 	join(have, r, fresh)
 	if len(before) == 0 || len(fresh) == 0 {
@@ -176,7 +176,7 @@ func (m *merger) take(number int, from string, r *checkpoint.Result) {
 	}
 	p := m.pooled[c]
 	if p == nil {
-		p = &pool{[]int{m.by[c]}, [][]float64{before}}
+		p = &pool{[]int{m.firstPart[c]}, [][]float64{before}}
 		m.pooled[c] = p
 		m.pools = append(m.pools, c)
 	}
@@ -184,12 +184,12 @@ func (m *merger) take(number int, from string, r *checkpoint.Result) {
 	p.rates = append(p.rates, (&checkpoint.Result{Samples: fresh}).SampleRates())
 }
 
-// merged returns what came out.
+// merged returns the result of the merge.
 func (m *merger) merged() *Merged {
 	m.header()
 	slices.SortStableFunc(m.cp.Results, func(a, b checkpoint.Result) int { return a.Timestamp.Compare(b.Timestamp) })
 	slices.SortStableFunc(m.cp.Remeasured, func(a, b checkpoint.Remeasured) int { return a.Timestamp.Compare(b.Timestamp) })
-	out := &Merged{Checkpoint: m.cp, Copies: m.copies, Pooled: m.pools, Contradictions: append(m.against, m.apart()...)}
+	out := &Merged{Checkpoint: m.cp, Copies: m.copies, Pooled: m.pools, Contradictions: append(m.contradictions, m.differingRates()...)}
 	slices.SortFunc(out.Pooled, cell.Key.Compare)
 	slices.SortStableFunc(out.Contradictions, func(a, b Contradiction) int { return a.Compare(b.Key) })
 	results := m.cp.ByCell()
@@ -202,7 +202,7 @@ func (m *merger) merged() *Merged {
 	return out
 }
 
-// header is that of the first part, for the grid and the warnings of all.
+// header sets the header: that of the first part, with the grid and the warnings of all.
 func (m *merger) header() {
 	h := m.parts[0].header
 	h.Shard, h.Search, h.Warnings, h.Merged = cell.Shard{}, nil, nil, nil
@@ -222,7 +222,7 @@ func (m *merger) header() {
 			h.Weights = p.header.Weights
 		}
 		if h.Place != p.header.Place {
-			h.Place = checkpoint.Place{} // which each shard has of its own
+			h.Place = checkpoint.Place{} // differs between shards
 		}
 		if p.header.Strategy != h.Strategy {
 			h.Strategy = ""
@@ -243,12 +243,12 @@ func (m *merger) header() {
 	m.cp.Sweep = h
 }
 
-// answer asks the parts' search, where all have the same, what it makes of all that
-// was measured.
+// answer returns the result of the parts' search on all cells, where all parts have the same
+// strategy.
 func (m *merger) answer() *checkpoint.Answer {
 	most := 0
 	for _, p := range m.parts {
-		most = max(most, p.most)
+		most = max(most, p.maxSamples)
 	}
 	strategy := search.Named(m.cp.Sweep.Strategy, config.DefaultTolerance, most)
 	if strategy == nil {
@@ -257,9 +257,8 @@ func (m *merger) answer() *checkpoint.Answer {
 	return strategy.Next(sweep.State{Plan: m.cp.Plan(), Known: m.cp.Known()}).Answer
 }
 
-// apart names the pooled cells whose rates differ from one part to another by more
-// than chance.
-func (m *merger) apart() []Contradiction {
+// differingRates returns the pooled cells whose rates differ significantly between parts.
+func (m *merger) differingRates() []Contradiction {
 	var pairs []verdict.Pair
 	var names [][2]string
 	var cells []cell.Key
@@ -281,7 +280,7 @@ func (m *merger) apart() []Contradiction {
 	var found []Contradiction
 	for i, change := range verdict.Changes(pairs, 0, 0) {
 		if change.Significant {
-			found = append(found, Contradiction{cells[i], fmt.Sprintf("%.1f tokens/s in %s and %.1f in %s, which is more than chance",
+			found = append(found, Contradiction{cells[i], fmt.Sprintf("%.1f tokens/s in %s and %.1f in %s, which differ by more than chance",
 				verdict.Median(pairs[i].Old), names[i][0], verdict.Median(pairs[i].New), names[i][1])})
 		}
 	}

@@ -32,7 +32,7 @@ func header(shard cell.Shard) checkpoint.Header {
 	}
 }
 
-// result is a cell with samples of these rates, in tokens per second.
+// result returns a cell with samples of these rates, in tokens per second.
 func result(c cell.Key, at time.Time, rates ...float64) checkpoint.Result {
 	r := checkpoint.Result{NumCtx: c.Ctx, NumBatch: c.Batch, Timestamp: at, ContextLength: c.Ctx, Settings: checkpoint.SettingsVerified}
 	for _, rate := range rates {
@@ -46,7 +46,7 @@ func failed(c cell.Key, at time.Time, class measurement.Class) checkpoint.Result
 	return checkpoint.Result{NumCtx: c.Ctx, NumBatch: c.Batch, Timestamp: at, Error: &class}
 }
 
-// shard is a whole one, measured on a host of its own.
+// shard returns a complete shard, measured on its own host.
 func shard(index, count int) *checkpoint.Checkpoint {
 	cp := &checkpoint.Checkpoint{Version: checkpoint.Version, Sweep: header(cell.Shard{Index: index, Count: count})}
 	for i, c := range cp.Plan() {
@@ -60,7 +60,7 @@ func shard(index, count int) *checkpoint.Checkpoint {
 	return cp
 }
 
-// save writes checkpoints into folders of one and returns that.
+// save writes checkpoints into subfolders of a new folder, which it returns.
 func save(t *testing.T, folders map[string]*checkpoint.Checkpoint) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -96,7 +96,7 @@ func TestMergeOfAllShards(t *testing.T) {
 	for _, r := range m.Checkpoint.Results {
 		cells = append(cells, r.Cell())
 	}
-	assert.ElementsMatch(t, whole, cells, "every cell, and nothing twice")
+	assert.ElementsMatch(t, whole, cells, "every cell once")
 	assert.Empty(t, m.Lacking)
 	assert.Empty(t, m.Contradictions)
 	assert.Empty(t, m.Pooled)
@@ -114,12 +114,12 @@ func TestMergeOfAllShards(t *testing.T) {
 
 	path, err := m.Save("", noon)
 	require.NoError(t, err)
-	assert.Equal(t, filepath.Join(dir, "my", checkpoint.FileName), path, "what the folders have in common")
+	assert.Equal(t, filepath.Join(dir, "my", checkpoint.FileName), path, "the common stem of the folders")
 	read, err := checkpoint.Load(path)
-	require.NoError(t, err, "it is a checkpoint like any other")
+	require.NoError(t, err, "a merged checkpoint can be loaded")
 	assert.Equal(t, m.Checkpoint, read)
 
-	// The other way round, with folders and files and one of them twice, it is the same.
+	// The order, folders or files, and duplicates make no difference.
 	var in []string
 	for i := 4; i > 0; i-- {
 		in = append(in, filepath.Join(dir, fmt.Sprintf("my-%dof4", i)))
@@ -127,23 +127,23 @@ func TestMergeOfAllShards(t *testing.T) {
 	again, err := Merge(append(in, filepath.Join(in[0], checkpoint.FileName), filepath.Join(dir, "my*")))
 	require.NoError(t, err)
 	assert.Equal(t, m.Checkpoint, again.Checkpoint)
-	assert.Equal(t, []string{filepath.Join(dir, "my") + ": it was merged of others"}, again.PassedOver)
+	assert.Equal(t, []string{filepath.Join(dir, "my") + ": it is a merged checkpoint"}, again.PassedOver)
 	_, err = again.Save("", noon)
-	assert.NoError(t, err, "what was merged may be merged again")
+	assert.NoError(t, err, "a merged checkpoint may be replaced")
 	assert.Empty(t, again.Aside)
 
-	// A shard whose folder is gone: what was merged of it is not.
+	// Without the folder of a shard, the samples of that shard are kept.
 	fewer, err := Merge(in[:3])
 	require.NoError(t, err)
 	path, err = fewer.Save("", noon)
 	require.NoError(t, err)
 	assert.Equal(t, strings.TrimSuffix(path, ".json")+"-20260203-120000.000.json", fewer.Aside)
-	assert.Contains(t, text(t, fewer), "\nAside: what was merged there before had samples that are in none of these; it is now "+fewer.Aside+"\n")
+	assert.Contains(t, text(t, fewer), "\nMoved aside: the previous merged checkpoint has samples that none of these has; it is now "+fewer.Aside+"\n")
 	read, err = checkpoint.Load(fewer.Aside)
 	require.NoError(t, err)
 	assert.Equal(t, m.Checkpoint, read)
 	again, err = Merge([]string{filepath.Dir(path), fewer.Aside})
-	require.NoError(t, err, "and can be merged again")
+	require.NoError(t, err, "it can be merged")
 	assert.ElementsMatch(t, m.Checkpoint.Results, again.Checkpoint.Results)
 }
 
@@ -167,11 +167,11 @@ func TestMergeRefuses(t *testing.T) {
 		assert.Regexp(t, `^\S+/b does not belong to \S+/a: `+name+` is ".*" here and ".*" there$`, err.Error())
 	}
 
-	// Of the devices that a server's log tells of, the first need not be known.
+	// The first part need not have the devices from the server's log.
 	devices := make(map[string]*checkpoint.Checkpoint)
-	for i, told := range [][]string{nil, {"A"}, nil, {"A"}, {parse.CPU}} {
+	for i, known := range [][]string{nil, {"A"}, nil, {"A"}, {parse.CPU}} {
 		cp := shard(i+1, 5)
-		cp.Sweep.Devices = told
+		cp.Sweep.Devices = known
 		devices[fmt.Sprint("d", i)] = cp
 	}
 	dir := save(t, devices)
@@ -188,19 +188,19 @@ func TestMergeRefuses(t *testing.T) {
 		folders[fmt.Sprint("b", i)] = other
 	}
 	_, err = Merge([]string{save(t, folders) + "/*"})
-	assert.Len(t, strings.Split(err.Error(), "\n"), 11, "all of them at once, but not without end")
+	assert.Len(t, strings.Split(err.Error(), "\n"), 11, "several errors at once, but a limited number")
 	assert.ErrorContains(t, err, "\nand 5 more")
 
 	dir = save(t, map[string]*checkpoint.Checkpoint{"a": shard(1, 2), "b": shard(2, 2)})
 	file := filepath.Join(dir, "b", checkpoint.FileName)
 	require.NoError(t, os.WriteFile(file, []byte(`{"metadata": {}, "results": [{"num_ctx": 1, "num_batch": 1, "prompt_eval_rate": 1}]}`), 0o644))
 	_, err = Merge([]string{dir + "/*"})
-	assert.ErrorContains(t, err, "is an older tool's, which did not write down what was measured on what")
+	assert.ErrorContains(t, err, "was written by an older tool, which did not record model, prompt and machine")
 	require.NoError(t, os.WriteFile(file, []byte(`{"version": 1`), 0o644))
 	_, err = Merge([]string{dir + "/*"})
 	assert.ErrorContains(t, err, "line 1: the file ends in the middle of a value")
 	_, err = Merge([]string{dir + "/x*"})
-	assert.ErrorContains(t, err, "nothing is called like")
+	assert.ErrorContains(t, err, "no file or folder matches")
 	_, err = Merge([]string{dir + "/x", dir + "/a"})
 	assert.ErrorContains(t, err, "does not exist: run a sweep first")
 	_, err = Merge([]string{dir + "/[a"})
@@ -237,11 +237,11 @@ func TestMergePools(t *testing.T) {
 	require.NoError(t, err)
 
 	results := m.Checkpoint.ByCell()
-	assert.Equal(t, []float64{1000, 1010, 1020}, rounded(results[c[0]].SampleRates()), "the one that stands in both counts once")
+	assert.Equal(t, []float64{1000, 1010, 1020}, rounded(results[c[0]].SampleRates()), "a sample that is in both counts once")
 	assert.Equal(t, 1, m.Copies)
 	assert.InDelta(t, 1010, *results[c[0]].PromptEvalRate, 0.01)
 	for _, i := range []int{1, 2} {
-		assert.True(t, results[c[i]].Failed(), "what failed once is none to recommend")
+		assert.True(t, results[c[i]].Failed(), "a cell that failed in one part counts as failed")
 		assert.Len(t, results[c[i]].Samples, 1, "and no sample is lost")
 	}
 	assert.Equal(t, checkpoint.SettingsAsked, results[c[3]].Settings)
@@ -249,19 +249,19 @@ func TestMergePools(t *testing.T) {
 	assert.Equal(t, b.Results[6].Memory, results[c[6]].Memory)
 	assert.Equal(t, []cell.Key{c[0], c[3], c[4], c[6]}, m.Pooled)
 
-	said := strings.ReplaceAll(text(t, m), dir, "")
+	printed := strings.ReplaceAll(text(t, m), dir, "")
 	for _, want := range []string{
 		"Merged 2 checkpoints:\n  /a: 7 cells\n  /b: 7 cells\n",
-		"Pooled: 4 cells have samples of several: num_ctx=1024 with num_batch=64, 512; num_ctx=2048 with num_batch=64, 256\n",
-		"Copies: 1 samples stand in several, and count once\n",
+		"Pooled: 4 cells have samples from several: num_ctx=1024 with num_batch=64, 512; num_ctx=2048 with num_batch=64, 256\n",
+		"Copies: 1 samples are in several, and count once\n",
 		`Contradiction: num_ctx=1024, num_batch=128: failed as "CUDA OOM" in /a and has 1100.0 tokens/s in /b; it counts as failed, -retry-failed measures it again there` + "\n",
 		`Contradiction: num_ctx=1024, num_batch=256: failed as "Runner crashed" in /b and has 1000.0 tokens/s in /a`,
-		"Contradiction: num_ctx=1024, num_batch=512: the count of the prompt's tokens is 500 in /a and 501 in /b\n",
-		"Contradiction: num_ctx=2048, num_batch=64: 1000.4 tokens/s in /a and 1200.4 in /b, which is more than chance\n",
+		"Contradiction: num_ctx=1024, num_batch=512: the number of prompt tokens is 500 in /a and 501 in /b\n",
+		"Contradiction: num_ctx=2048, num_batch=64: 1000.4 tokens/s in /a and 1200.4 in /b, which differ by more than chance\n",
 		`Contradiction: num_ctx=2048, num_batch=128: failed as "CUDA OOM" in /a and as "Timeout or no output" in /b` + "\n",
-		"Contradiction: num_ctx=2048, num_batch=256: the model was in GPU memory in part in /b, and as a whole in /a\n",
+		"Contradiction: num_ctx=2048, num_batch=256: the model was partly in GPU memory in /b, and entirely in /a\n",
 	} {
-		assert.Contains(t, said, want)
+		assert.Contains(t, printed, want)
 	}
 	assert.Len(t, m.Contradictions, 6)
 	assert.Contains(t, strings.Join(results[c[4]].Warnings, "|"), "merge: 1000.4 tokens/s in ")
@@ -271,7 +271,7 @@ func TestMergePools(t *testing.T) {
 	assert.NoError(t, err)
 }
 
-// TestMergeOfSamplesSetAside: a part was copied, and after that the machine was quiet and a sample
+// TestMergeOfSamplesSetAside merges a sweep with a copy of it from before a disturbed sample was
 // replaced.
 func TestMergeOfSamplesSetAside(t *testing.T) {
 	c := cell.Key{Ctx: 1024, Batch: 64}
@@ -298,7 +298,7 @@ func rounded(values []float64) (out []float64) {
 	return out
 }
 
-func TestMergeTellsWhatIsMissing(t *testing.T) {
+func TestMergeReportsMissing(t *testing.T) {
 	killed, lone := shard(2, 4), shard(4, 4)
 	gone := killed.Results[2].Cell()
 	killed.Results = killed.Results[:2]
@@ -309,7 +309,7 @@ func TestMergeTellsWhatIsMissing(t *testing.T) {
 	m, err := Merge([]string{dir + "/*"})
 	require.NoError(t, err)
 	require.Len(t, m.Lacking, 2)
-	assert.Equal(t, []cell.Key{gone, killed.Results[1].Cell()}, m.Lacking[0].Cells, "what lacks samples is to be measured further")
+	assert.Equal(t, []cell.Key{gone, killed.Results[1].Cell()}, m.Lacking[0].Cells, "cells with too few samples are missing too")
 	assert.Equal(t, "go test -run Sweep -timeout 0 -config my.yaml -repeat=6 -shard=2/4 -out="+dir+"/my-2of4", m.Lacking[0].Command)
 	assert.Equal(t, shard(3, 4).Plan(), m.Lacking[1].Cells)
 	assert.Contains(t, text(t, m), "Missing: shard 3/4 has no checkpoint, 3 cells: ")
@@ -323,17 +323,17 @@ func TestMergeTellsWhatIsMissing(t *testing.T) {
 	require.Len(t, m.Lacking, 3)
 	assert.Equal(t, "go test -run Sweep -timeout 0 -config FILE -shard=1/4", m.Lacking[0].Command)
 	_, err = m.Save("", noon)
-	assert.EqualError(t, err, "the folders' names have no other in common: name one for the merged sweep with -out")
+	assert.EqualError(t, err, "the folders' names have no common stem: name the folder for the merged sweep with -out")
 	_, err = m.Save(dir+"/my-1of4", noon)
-	assert.ErrorContains(t, err, "holds what a sweep has measured itself: name another folder with -out")
+	assert.ErrorContains(t, err, "is the checkpoint of a sweep, and not a merged one: name another folder with -out")
 }
 
-// TestMergeOfServerSettings: those of a log that does not tell are no difference.
+// TestMergeOfServerSettings: settings that a part's log does not show are no difference.
 func TestMergeOfServerSettings(t *testing.T) {
 	settings := make(map[string]*checkpoint.Checkpoint)
-	for i, told := range []map[string]string{nil, {"OLLAMA_KV_CACHE_TYPE": "q8_0"}, nil, {"OLLAMA_KV_CACHE_TYPE": ""}} {
+	for i, known := range []map[string]string{nil, {"OLLAMA_KV_CACHE_TYPE": "q8_0"}, nil, {"OLLAMA_KV_CACHE_TYPE": ""}} {
 		cp := shard(i+1, 4)
-		cp.Sweep.Settings = told
+		cp.Sweep.Settings = known
 		settings[fmt.Sprint("s", i)] = cp
 	}
 	dir := save(t, settings)
@@ -344,7 +344,7 @@ func TestMergeOfServerSettings(t *testing.T) {
 	assert.EqualError(t, err, fmt.Sprintf(`%[1]s/s3 does not belong to %[1]s/s1: OLLAMA_KV_CACHE_TYPE is "unset" here and "q8_0" there`, dir))
 }
 
-// TestMergeOfDifferentGrids: the pairs that only the merged grid has are named too.
+// TestMergeOfDifferentGrids: cells that only the merged grid has are reported too.
 func TestMergeOfDifferentGrids(t *testing.T) {
 	grid := func(ctx, batch []int) *checkpoint.Checkpoint {
 		cp := &checkpoint.Checkpoint{Version: checkpoint.Version, Sweep: header(cell.Shard{})}
@@ -362,11 +362,11 @@ func TestMergeOfDifferentGrids(t *testing.T) {
 	require.Len(t, m.Lacking, 2)
 	assert.Equal(t, Lacking{From: dir + "/b", Cells: []cell.Key{{Ctx: 2048, Batch: 256}}, Command: "go test -run Sweep -timeout 0 -config my.yaml -repeat=6 -out=" + dir + "/b"}, m.Lacking[0])
 	assert.Equal(t, Lacking{Cells: []cell.Key{{Ctx: 1024, Batch: 256}, {Ctx: 2048, Batch: 64}}}, m.Lacking[1])
-	assert.Contains(t, text(t, m), "Not planned: 2 cells: num_ctx=1024 with num_batch=256; num_ctx=2048 with num_batch=64: they are in nobody's grid")
+	assert.Contains(t, text(t, m), "Not planned: 2 cells: num_ctx=1024 with num_batch=256; num_ctx=2048 with num_batch=64: no checkpoint has them in its grid")
 }
 
-// TestMergeOfSearches: the search is asked what it makes of all shards' cells, and
-// what it passed over is not missing.
+// TestMergeOfSearches: the result of the search is that of all shards' cells, and cells
+// that it did not measure are not missing.
 func TestMergeOfSearches(t *testing.T) {
 	folders := make(map[string]*checkpoint.Checkpoint)
 	for i := range 3 {
@@ -382,6 +382,6 @@ func TestMergeOfSearches(t *testing.T) {
 	assert.NotEmpty(t, m.Checkpoint.Sweep.Search.Best)
 	require.Len(t, m.Lacking, 2)
 	assert.Empty(t, m.Lacking[0].Cells)
-	assert.Contains(t, text(t, m), "Missing: the search of "+dir+"/my-1of4 has not come to its end\n  go test ")
+	assert.Contains(t, text(t, m), "Missing: the search of "+dir+"/my-1of4 is not finished\n  go test ")
 	assert.Equal(t, cell.Shard{Index: 4, Count: 4}, m.Lacking[1].Shard)
 }

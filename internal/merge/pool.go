@@ -9,8 +9,8 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
-// withoutCopies returns the samples that are not among those that stand: two
-// measurements have no nanosecond in common in all of their durations.
+// withoutCopies returns the samples that are not in have. Samples with the same figures are
+// copies: two measurements never have all durations equal to the nanosecond.
 func withoutCopies(have, samples []measurement.Sample) []measurement.Sample {
 	var fresh []measurement.Sample
 	for _, s := range samples {
@@ -21,9 +21,9 @@ func withoutCopies(have, samples []measurement.Sample) []measurement.Sample {
 	return fresh
 }
 
-// setAside takes what either part has set aside from the samples of both, and returns those of r
-// that are left and that have lacks. A part that was copied before its machine was quiet again has
-// such samples among those that count.
+// setAside removes the samples that either part has set aside from the samples of both, and
+// returns the remaining samples of r that have lacks. A part that was copied before disturbed
+// samples were replaced still counts them.
 func setAside(have, r *checkpoint.Result) (fresh []measurement.Sample) {
 	fresh = withoutCopies(slices.Concat(have.Samples, have.SetAside), r.Samples)
 	have.Samples = withoutCopies(r.SetAside, have.Samples)
@@ -32,7 +32,7 @@ func setAside(have, r *checkpoint.Result) (fresh []measurement.Sample) {
 }
 
 // join adds the fresh samples of r, another part's result of the cell, to have. A
-// cell that failed in one of the parts is a failed one: it is none to recommend.
+// cell that failed in one of the parts counts as failed, so that it is not recommended.
 func join(have *checkpoint.Result, r *checkpoint.Result, fresh []measurement.Sample) {
 	have.Samples = append(slices.Clip(have.Samples), fresh...)
 	if have.Error == nil {
@@ -64,11 +64,11 @@ func join(have *checkpoint.Result, r *checkpoint.Result, fresh []measurement.Sam
 	}
 }
 
-// spilled reports whether a part of the model was in GPU memory, and a part not.
+// spilled reports whether the model was only partly in GPU memory.
 func spilled(r *checkpoint.Result) bool { return r.SizeVRAM > 0 && r.SizeVRAM < r.Size }
 
-// contradiction says what two parts tell of a cell that can't both be so, empty when
-// they go together.
+// contradiction describes results of a cell in two parts that can't both be right, empty when
+// they agree.
 func contradiction(fromA string, a *checkpoint.Result, fromB string, b *checkpoint.Result) string {
 	switch {
 	case a.Failed() && b.Failed() && *a.Error != *b.Error:
@@ -83,8 +83,8 @@ func contradiction(fromA string, a *checkpoint.Result, fromB string, b *checkpoi
 		a, b int
 	}{
 		{"context length", a.ContextLength, b.ContextLength},
-		{"num_batch in force", a.Effective.NumBatch, b.Effective.NumBatch},
-		{"count of the prompt's tokens", tokens(a), tokens(b)},
+		{"effective num_batch", a.Effective.NumBatch, b.Effective.NumBatch},
+		{"number of prompt tokens", tokens(a), tokens(b)},
 	} {
 		if f.a != f.b && f.a != 0 && f.b != 0 {
 			return fmt.Sprintf("the %s is %d in %s and %d in %s", f.what, f.a, fromA, f.b, fromB)
@@ -94,7 +94,7 @@ func contradiction(fromA string, a *checkpoint.Result, fromB string, b *checkpoi
 		if spilled(b) {
 			fromA, fromB = fromB, fromA
 		}
-		return fmt.Sprintf("the model was in GPU memory in part in %s, and as a whole in %s", fromA, fromB)
+		return fmt.Sprintf("the model was partly in GPU memory in %s, and entirely in %s", fromA, fromB)
 	}
 	return ""
 }
@@ -103,7 +103,7 @@ func failedText(from string, failed *checkpoint.Result, other string, measured *
 	return fmt.Sprintf("failed as %q in %s and has %.1f tokens/s in %s; it counts as failed, -retry-failed measures it again there", *failed.Error, from, *measured.PromptEvalRate, other)
 }
 
-// tokens returns the count that the samples have, 0 without one.
+// tokens returns the number of prompt tokens of the samples, 0 without samples.
 func tokens(r *checkpoint.Result) int {
 	if len(r.Samples) == 0 {
 		return 0

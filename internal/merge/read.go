@@ -15,23 +15,22 @@ import (
 // source is a checkpoint file to read.
 type source struct {
 	path   string
-	byName bool // and not by a pattern
+	byName bool // named itself, not matched by a pattern
 }
 
-// IsPattern reports whether the name of a folder or file stands for several.
+// IsPattern reports whether a name is a pattern for several folders or files.
 func IsPattern(in string) bool {
 	if _, err := os.Lstat(in); err == nil {
-		return false // a name may have brackets in it
+		return false // an existing name may contain brackets
 	}
 	return strings.ContainsAny(in, `*?[`)
 }
 
-// Merge reads the checkpoints that the names and patterns of out folders or files
-// stand for, and makes one of them. What a pattern finds without a checkpoint in it,
-// or with one that was merged already, is passed over. Checkpoints that were measured
-// on different things are an error that names the field.
+// Merge reads the checkpoints of the out folders or files that the names and patterns
+// match, and merges them. Matches of a pattern that hold no checkpoint, or a merged one,
+// are skipped. Checkpoints with different identities are an error that names the field.
 func Merge(in []string) (*Merged, error) {
-	sources, passedOver, err := find(in)
+	sources, skipped, err := find(in)
 	if err != nil {
 		return nil, err
 	}
@@ -43,7 +42,7 @@ func Merge(in []string) (*Merged, error) {
 		case l.err != nil:
 			refused = append(refused, l.err)
 		case len(l.cp.Sweep.Merged) > 0 && !l.byName:
-			passedOver = append(passedOver, from+": it was merged of others")
+			skipped = append(skipped, from+": it is a merged checkpoint")
 		default:
 			if err := m.add(from, l.cp); err != nil {
 				refused = append(refused, err)
@@ -54,15 +53,15 @@ func Merge(in []string) (*Merged, error) {
 		return nil, joined(refused)
 	}
 	if len(m.parts) == 0 {
-		return nil, fmt.Errorf("there is no checkpoint in %s", strings.Join(in, ", "))
+		return nil, fmt.Errorf("no checkpoint in %s", strings.Join(in, ", "))
 	}
 	merged := m.merged()
-	merged.PassedOver = passedOver
+	merged.PassedOver = skipped
 	return merged, nil
 }
 
-// find returns the files, each once.
-func find(in []string) (sources []source, passedOver []string, err error) {
+// find returns the files, without duplicates.
+func find(in []string) (sources []source, skipped []string, err error) {
 	seen := make(map[string]bool)
 	add := func(path string, byName bool) error {
 		real, err := filepath.EvalSymlinks(path)
@@ -91,7 +90,7 @@ func find(in []string) (sources []source, passedOver []string, err error) {
 			return nil, nil, fmt.Errorf("-in %s: %w", name, err)
 		}
 		if len(matches) == 0 {
-			return nil, nil, fmt.Errorf("nothing is called like %s", name)
+			return nil, nil, fmt.Errorf("no file or folder matches %s", name)
 		}
 		for _, match := range matches {
 			path, err := checkpoint.Find(match)
@@ -99,22 +98,22 @@ func find(in []string) (sources []source, passedOver []string, err error) {
 				err = add(path, false)
 			}
 			if err != nil {
-				passedOver = append(passedOver, err.Error())
+				skipped = append(skipped, err.Error())
 			}
 		}
 	}
 	slices.SortStableFunc(sources, func(a, b source) int { return strings.Compare(a.path, b.path) })
-	return sources, passedOver, nil
+	return sources, skipped, nil
 }
 
-// loaded is a file that was read.
+// loaded is a file that was read, or the error.
 type loaded struct {
 	source
 	cp  *checkpoint.Checkpoint
 	err error
 }
 
-// loadAll reads the files a few at a time and yields them in their order.
+// loadAll reads several files at a time and yields them in order.
 func loadAll(sources []source) func(yield func(loaded) bool) {
 	return func(yield func(loaded) bool) {
 		ahead := make(chan chan loaded, runtime.GOMAXPROCS(0)-1)
@@ -143,12 +142,12 @@ func loadAll(sources []source) func(yield func(loaded) bool) {
 	}
 }
 
-// mostErrors is how many refusals are told of.
-const mostErrors = 10
+// maxErrors is how many errors are reported.
+const maxErrors = 10
 
 func joined(errs []error) error {
-	if n := len(errs) - mostErrors; n > 0 {
-		errs = append(slices.Clip(errs[:mostErrors]), fmt.Errorf("and %d more", n))
+	if n := len(errs) - maxErrors; n > 0 {
+		errs = append(slices.Clip(errs[:maxErrors]), fmt.Errorf("and %d more", n))
 	}
 	return errors.Join(errs...)
 }

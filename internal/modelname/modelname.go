@@ -1,5 +1,5 @@
-// Package modelname compares the names of models as Ollama does. Names go in, as a user or a
-// server writes them; nothing is looked up.
+// Package modelname compares model names as Ollama does. It only compares names, as users and
+// servers write them, and looks nothing up.
 package modelname
 
 import (
@@ -9,8 +9,8 @@ import (
 	"github.com/ollama/ollama/types/model"
 )
 
-// Full returns a name in lower case with the parts that may be left out: host, namespace and
-// tag. What can be no model's name, such as that of a file, stays as it is.
+// Full returns a name in lower case, completed with the default host, namespace and tag. A
+// string that is not a model name, such as a file name, is returned unchanged.
 func Full(name string) string {
 	full := model.ParseName(name)
 	if filepath.IsAbs(name) || !full.IsFullyQualified() {
@@ -19,5 +19,5 @@ func Full(name string) string {
 	return strings.ToLower(full.String())
 }
 
-// Same reports whether two names are of one model.
+// Same reports whether two names are those of one model.
 func Same(a, b string) bool { return Full(a) == Full(b) }

@@ -18,12 +18,12 @@ var (
 	scratchName   = regexp.MustCompile(`^\.ollama-sweep-[a-z]+-[0-9]{1,19}$`)
 )
 
-// errAtWork says that the process that made something still lives.
-var errAtWork = errors.New("somebody is at work on it")
+// errInUse is the error of a file or folder whose process is still running.
+var errInUse = errors.New("it is in use")
 
-// Clear removes what processes that were killed left in the folder: files that were being
-// written, and folders of Scratch. What is not surely that stays, and is named with the
-// reason, but for what a process that lives is at work on.
+// Clear removes what killed processes left in the folder: temporary files and folders of
+// Scratch. What can't safely be identified as such is not removed but returned in left with
+// the reason, except what a running process still uses.
 func (d *Dir) Clear() (left []string, err error) {
 	root, err := d.root()
 	if errors.Is(err, fs.ErrNotExist) {
@@ -35,7 +35,7 @@ func (d *Dir) Clear() (left []string, err error) {
 	defer root.Close()
 	entries, err := fs.ReadDir(root.FS(), ".")
 	if err != nil {
-		return nil, fmt.Errorf("looking into the out folder: %w", err)
+		return nil, fmt.Errorf("reading the out folder: %w", err)
 	}
 	for _, e := range entries {
 		var err error
@@ -46,8 +46,8 @@ func (d *Dir) Clear() (left []string, err error) {
 		case scratchName.MatchString(name):
 			err = clearScratch(root, name)
 		}
-		if err != nil && !errors.Is(err, errAtWork) && !errors.Is(err, fs.ErrNotExist) {
-			left = append(left, fmt.Sprintf("%s stays: %v", d.file(name), err))
+		if err != nil && !errors.Is(err, errInUse) && !errors.Is(err, fs.ErrNotExist) {
+			left = append(left, fmt.Sprintf("%s was not removed: %v", d.file(name), err))
 		}
 	}
 	return left, nil
@@ -85,8 +85,7 @@ func clearScratch(parent *os.Root, name string) error {
 	return removeFolder(parent, root, name)
 }
 
-// clearUnmarked removes a folder that holds nothing: its process was killed before it could
-// mark it.
+// clearUnmarked removes an empty folder: its process was killed before it could mark it.
 func clearUnmarked(parent, root *os.Root, name string) error {
 	entries, err := fs.ReadDir(root.FS(), ".")
 	if err != nil {
@@ -97,24 +96,24 @@ func clearUnmarked(parent, root *os.Root, name string) error {
 		for _, e := range entries {
 			names = append(names, e.Name())
 		}
-		return fmt.Errorf("it is not marked as this program's, and holds %s", strings.Join(names, ", "))
+		return fmt.Errorf("it has no mark of this program, and contains %s", strings.Join(names, ", "))
 	}
 	return removeFolder(parent, root, name)
 }
 
-// abandoned returns nil where a file is this user's and no process is at work on it.
+// abandoned returns nil where a file belongs to this user and no process uses it.
 func abandoned(f *os.File) error {
 	info, err := f.Stat()
 	if err != nil {
 		return err
 	}
 	if stat, ok := info.Sys().(*syscall.Stat_t); !ok || int(stat.Uid) != os.Geteuid() {
-		return errors.New("it is another user's")
+		return errors.New("it belongs to another user")
 	}
 	if err := lock(f); errors.Is(err, syscall.EWOULDBLOCK) {
-		return errAtWork
+		return errInUse
 	} else if err != nil {
-		return fmt.Errorf("whether somebody is at work on it can't be known: %w", err)
+		return fmt.Errorf("checking whether it is in use: %w", err)
 	}
 	return nil
 }

@@ -1,9 +1,9 @@
-// Package outdir writes, replaces and removes files in an out folder, which may be one that
-// the user has files of their own in. It touches what this program made there and nothing
-// else: a record in the folder lists that (see RecordFile). Links, folders and devices under
-// the names of our files are neither followed nor replaced.
+// Package outdir writes, replaces and removes files in an out folder, which may contain other
+// files of the user. It changes only what this program made there, which a record in the folder
+// lists (see RecordFile). Links, folders and devices with the names of our files are neither
+// followed nor replaced.
 //
-// The checkpoint is not written here.
+// It does not write the checkpoint.
 package outdir
 
 import (
@@ -17,7 +17,7 @@ import (
 	"strings"
 )
 
-// The names of the files that are made in an out folder beside the checkpoint.
+// The names of the files in an out folder, besides the checkpoint.
 const (
 	Bench       = "bench.txt"
 	Table       = "results_table.csv"
@@ -31,11 +31,11 @@ const (
 	EngineLog   = "engine.log"
 	Summary     = "summary.md"
 	Changes     = "changes.png"
-	// Models lists the temporary models that a sweep has on a server.
+	// Models lists the temporary models that a sweep has created on a server.
 	Models = mark + "models"
 )
 
-// beginnings are how these files began in releases that kept no record.
+// beginnings match the beginnings of these files as earlier releases, without a record, wrote them.
 var beginnings = map[string]*regexp.Regexp{
 	Bench:       regexp.MustCompile(`^(goos: |Unit |BenchmarkSweep/)`),
 	Table:       regexp.MustCompile(`^num_batch[,\n]`),
@@ -52,23 +52,23 @@ var beginnings = map[string]*regexp.Regexp{
 	Models:      regexp.MustCompile(`^folder [0-9]+\n`),
 }
 
-// mark begins the names of all that is made here for the program's own use.
+// mark begins the names of the program's internal files and folders.
 const mark = ".ollama-sweep-"
 
-// Dir is an out folder, which need not be there yet.
+// Dir is an out folder, which need not exist yet.
 type Dir struct {
 	path string
-	// Without a record: whether the folder is a sweep's all the same, and what of our names
-	// is there from an earlier release.
+	// claimed reports whether the folder is a sweep's: it has a record, or a checkpoint of an
+	// earlier release without one. Then earlier lists the files of that release.
 	claimed bool
 	earlier []string
 }
 
-// Open looks at an out folder and touches nothing in it. Where the folder's record does not
-// list the file that is called checkpoint, load decides what that is: its error is nil for a
-// sweep's checkpoint, fs.ErrNotExist where there is none, and else what Open returns. A folder
-// without a record that holds a checkpoint is that of an earlier release. Where load is nil,
-// there is no checkpoint.
+// Open opens an out folder and changes nothing in it. Where the folder's record does not list
+// the file named checkpoint, load is called to decide what that file is: it returns nil for a
+// sweep's checkpoint, fs.ErrNotExist where there is no file, and otherwise an error that Open
+// returns. A folder with a checkpoint and without a record is that of an earlier release. With
+// a nil load the folder is treated as one without a checkpoint.
 func Open(path, checkpoint string, load func() error) (*Dir, error) {
 	d := &Dir{path: path}
 	root, err := d.root()
@@ -99,8 +99,8 @@ func Open(path, checkpoint string, load func() error) (*Dir, error) {
 	return d, nil
 }
 
-// ofEarlierReleases returns the names of the files that look like those that releases made
-// which kept no record.
+// ofEarlierReleases returns the names of the files that look like those of releases without a
+// record.
 func ofEarlierReleases(root *os.Root) (names []string) {
 	for name, beginning := range beginnings {
 		if begins(root, name, beginning) {
@@ -110,7 +110,7 @@ func ofEarlierReleases(root *os.Root) (names []string) {
 	return names
 }
 
-// begins reports whether a file begins like ours, or is empty.
+// begins reports whether a file begins like one of ours, or is empty.
 func begins(root *os.Root, name string, beginning *regexp.Regexp) bool {
 	f, err := openRegular(root, name, os.O_RDONLY)
 	if err != nil {
@@ -121,16 +121,17 @@ func begins(root *os.Root, name string, beginning *regexp.Regexp) bool {
 	return err == nil && (len(head) == 0 || beginning.Match(head))
 }
 
-// Path is the folder's.
+// Path returns the folder's path.
 func (d *Dir) Path() string { return d.path }
 
-// Claimed reports whether the folder is known as one that this program writes to.
+// Claimed reports whether the folder is known to be a sweep's.
 func (d *Dir) Claimed() bool { return d.claimed }
 
-// Claim makes the folder where it is missing, and its record, and lists the names there.
+// Claim creates the folder and its record where they are missing, and adds the names to the
+// record.
 func (d *Dir) Claim(names ...string) error {
 	if err := os.MkdirAll(d.path, 0o755); err != nil {
-		return fmt.Errorf("making the out folder: %w", err)
+		return fmt.Errorf("creating the out folder: %w", err)
 	}
 	root, err := d.root()
 	if err != nil {
@@ -149,8 +150,8 @@ func (d *Dir) Claim(names ...string) error {
 	return nil
 }
 
-// Check returns an error that names those of the files that are there and were not made by
-// this program.
+// Check returns an error that lists those of the files that exist and were not made by this
+// program.
 func (d *Dir) Check(names ...string) error {
 	root, err := d.root()
 	if errors.Is(err, fs.ErrNotExist) {
@@ -165,18 +166,17 @@ func (d *Dir) Check(names ...string) error {
 		if err := d.ours(root, name); errors.As(err, new(*foreignError)) {
 			foreign = append(foreign, fmt.Sprintf("%s (%v)", name, err))
 		} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("looking into the out folder: %w", err)
+			return fmt.Errorf("reading the out folder: %w", err)
 		}
 	}
 	if len(foreign) > 0 {
-		return fmt.Errorf("out folder %q holds what this program did not make, under names that it uses: %s; move that, or name another folder with -out", d.path, strings.Join(foreign, ", "))
+		return fmt.Errorf("out folder %q has files that this program would replace but did not make: %s; move them, or name another folder with -out", d.path, strings.Join(foreign, ", "))
 	}
 	return nil
 }
 
-// Prepare makes the folder ready for these files, and removes what killed processes left in it.
-// A folder that is not known as one that this program writes to is refused if it has one of
-// them.
+// Prepare creates the folder if necessary, and removes what killed processes left in it. It is
+// an error when the folder is not a sweep's and has a file with one of the names.
 func (d *Dir) Prepare(names ...string) error {
 	if !d.claimed {
 		if err := d.Check(names...); err != nil {
@@ -186,7 +186,7 @@ func (d *Dir) Prepare(names ...string) error {
 	if err := d.Claim(); err != nil {
 		return err
 	}
-	_, err := d.Clear() // what stays is named by the next sweep
+	_, err := d.Clear() // the next sweep reports what was not removed
 	return err
 }
 
@@ -199,5 +199,5 @@ func (d *Dir) root() (*os.Root, error) {
 	return root, nil
 }
 
-// file is the path of a file of the folder.
+// file returns the path of a file of the folder.
 func (d *Dir) file(name string) string { return filepath.Join(d.path, name) }

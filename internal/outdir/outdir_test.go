@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// open returns a folder that holds a checkpoint, or none.
+// open returns a folder with a checkpoint, or without one.
 func open(t *testing.T, path string, checkpoint bool) *Dir {
 	t.Helper()
 	d, err := Open(path, "checkpoint.json", func() error {
@@ -32,7 +32,7 @@ func put(t *testing.T, dir, name, text string) {
 	require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644))
 }
 
-// requireText expects a file with this text, and no link to one.
+// requireText expects a regular file, not a link, with this text.
 func requireText(t *testing.T, dir, name, want string) {
 	t.Helper()
 	info, err := os.Lstat(filepath.Join(dir, name))
@@ -53,7 +53,7 @@ func namesIn(t *testing.T, dir string) (names []string) {
 	return names
 }
 
-// TestForeignFiles are refused, and stay, in a folder that is no sweep's.
+// TestForeignFiles: in a folder that is not a sweep's, files with our names are refused and not changed.
 func TestForeignFiles(t *testing.T) {
 	for name := range beginnings {
 		t.Run(name, func(t *testing.T) {
@@ -61,8 +61,8 @@ func TestForeignFiles(t *testing.T) {
 			put(t, dir, name, "precious")
 			d := open(t, dir, false)
 			assert.False(t, d.Claimed())
-			assert.ErrorContains(t, d.Check(Bench, name), "holds what this program did not make, under names that it uses: "+name+" (somebody else's)")
-			assert.Equal(t, []string{name}, namesIn(t, dir), "nothing was touched")
+			assert.ErrorContains(t, d.Check(Bench, name), "has files that this program would replace but did not make: "+name+" (somebody else's)")
+			assert.Equal(t, []string{name}, namesIn(t, dir), "nothing was changed")
 
 			assert.ErrorContains(t, d.Write(name, []byte("ours")), "not made by this program")
 			_, err := d.Append(name, 0o600)
@@ -74,8 +74,8 @@ func TestForeignFiles(t *testing.T) {
 	}
 }
 
-// TestEarlierReleases kept no record: in a folder with their checkpoint, files that begin
-// like theirs are theirs.
+// TestEarlierReleases: earlier releases kept no record. In a folder with their checkpoint, files
+// that begin like theirs are treated as theirs.
 func TestEarlierReleases(t *testing.T) {
 	dir := t.TempDir()
 	theirs := map[string]string{
@@ -90,7 +90,7 @@ func TestEarlierReleases(t *testing.T) {
 	for name := range beginnings {
 		require.NoError(t, d.Check(name))
 	}
-	assert.NotContains(t, namesIn(t, dir), RecordFile, "nothing was touched")
+	assert.NotContains(t, namesIn(t, dir), RecordFile, "nothing was changed")
 	put(t, dir, Summary, "# My notes\n")
 	assert.ErrorContains(t, open(t, dir, true).Check(Summary), "summary.md (somebody else's)")
 	require.NoError(t, open(t, dir, true).Claim())
@@ -105,8 +105,8 @@ func TestEarlierReleases(t *testing.T) {
 	assert.EqualError(t, err, "no checkpoint of ours")
 }
 
-// TestRecord: what is made is ours also for the next process and without a checkpoint, what
-// is not stays, and what was removed can be somebody else's.
+// TestRecord: listed files are ours also for the next process and without a checkpoint, other
+// files are not changed, and a file that was removed is no longer ours.
 func TestRecord(t *testing.T) {
 	dir := t.TempDir()
 	require.NoError(t, open(t, dir, false).Claim())
@@ -116,7 +116,7 @@ func TestRecord(t *testing.T) {
 	require.NoError(t, d.Write(Page, []byte("1")))
 	require.NoError(t, open(t, dir, true).Write(Page, []byte("2")))
 	requireText(t, dir, Page, "2")
-	assert.ErrorContains(t, open(t, dir, true).Check(Page, Frontier), "under names that it uses: frontier.csv (not listed in .ollama-sweep-files); move that")
+	assert.ErrorContains(t, open(t, dir, true).Check(Page, Frontier), "but did not make: frontier.csv (not listed in .ollama-sweep-files); move them")
 	assert.ErrorContains(t, open(t, dir, true).Write(Frontier, nil), "not listed")
 	require.NoError(t, d.Remove(Frontier))
 	requireText(t, dir, Frontier, "precious")
@@ -129,7 +129,7 @@ func TestRecord(t *testing.T) {
 	requireText(t, dir, RecordFile, recordTitle+"made report.html\nremoved report.html\n")
 }
 
-// TestTornRecord has a last line that a full disk cut, and files that are no record.
+// TestTornRecord has records with an incomplete last line, as after a full disk, and files that are no record.
 func TestTornRecord(t *testing.T) {
 	dir := t.TempDir()
 	put(t, dir, RecordFile, recordTitle+"made bench.txt\nmade rep")
@@ -146,7 +146,7 @@ func TestTornRecord(t *testing.T) {
 	for _, text := range []string{"precious", "precious\n", recordTitle[:20] + "\n", strings.Replace(recordTitle, "\n", " ", 1)} {
 		put(t, dir, RecordFile, text)
 		_, err := Open(dir, "", nil)
-		assert.ErrorContains(t, err, "it is no record of this program: move it")
+		assert.ErrorContains(t, err, "it is not a record of this program: move it")
 		requireText(t, dir, RecordFile, text)
 	}
 	require.NoError(t, os.Remove(filepath.Join(dir, RecordFile)))
@@ -157,13 +157,13 @@ func TestTornRecord(t *testing.T) {
 	requireText(t, dir, "elsewhere", recordTitle)
 }
 
-// TestOddFiles are in the place of one that this program made.
+// TestOddFiles: links, folders and devices with the name of a file of ours are neither followed nor changed.
 func TestOddFiles(t *testing.T) {
 	for what, make := range map[string]func(path string) error{
 		"a link":                     func(path string) error { return os.Symlink("precious", path) },
 		"a link to nothing":          func(path string) error { return os.Symlink("nothing", path) },
 		"a folder":                   func(path string) error { return os.Mkdir(path, 0o755) },
-		"no file: p":                 func(path string) error { return syscall.Mkfifo(path, 0o644) },
+		"not a file: p":              func(path string) error { return syscall.Mkfifo(path, 0o644) },
 		"a link out of the folder":   func(path string) error { return os.Symlink("/etc/hosts", path) },
 		"a link to a file elsewhere": func(path string) error { return os.Symlink("../outdir-nothing", path) },
 	} {
@@ -190,7 +190,7 @@ func TestOddFiles(t *testing.T) {
 			assert.NoFileExists(t, filepath.Join(dir, "nothing"))
 		})
 	}
-	t.Run("a file of two names", func(t *testing.T) {
+	t.Run("a file with two hard links", func(t *testing.T) {
 		dir := t.TempDir()
 		put(t, dir, "precious", "precious")
 		d := open(t, dir, false)
@@ -198,7 +198,7 @@ func TestOddFiles(t *testing.T) {
 		require.NoError(t, os.Link(filepath.Join(dir, "precious"), filepath.Join(dir, EngineLog)))
 		require.NoError(t, os.Link(filepath.Join(dir, "precious"), filepath.Join(dir, Page)))
 		_, err := d.Append(EngineLog, 0o600)
-		assert.ErrorContains(t, err, "a file that has other names too")
+		assert.ErrorContains(t, err, "a file with several hard links")
 		require.NoError(t, d.Write(Page, []byte("ours")))
 		require.NoError(t, d.Remove(EngineLog))
 		requireText(t, dir, "precious", "precious")
@@ -206,7 +206,7 @@ func TestOddFiles(t *testing.T) {
 	})
 }
 
-// TestPermissions of a file are kept when it is replaced; a new one has the usual ones.
+// TestPermissions: a file keeps its permissions when it is replaced; a new file has the default ones.
 func TestPermissions(t *testing.T) {
 	dir := t.TempDir()
 	d := open(t, dir, false)
@@ -233,8 +233,8 @@ func TestPermissions(t *testing.T) {
 	assert.Equal(t, []string{RecordFile, EngineLog, Page}, namesIn(t, dir), "no temporary file")
 }
 
-// TestTogether has several processes, as it were, make the same files at once.
-func TestTogether(t *testing.T) {
+// TestConcurrentWriters has several goroutines, as if they were processes, make the same files.
+func TestConcurrentWriters(t *testing.T) {
 	dir := t.TempDir()
 	results := make(chan error)
 	const processes = 8
@@ -270,8 +270,8 @@ func makeAndRemove(d *Dir) error {
 	return errors.Join(err, s.Remove())
 }
 
-// TestWriteIsWhole: who looks at a new file never finds a part of it.
-func TestWriteIsWhole(t *testing.T) {
+// TestWriteIsAtomic: a reader never finds a partly written new file.
+func TestWriteIsAtomic(t *testing.T) {
 	want := bytes.Repeat([]byte("x"), 1<<16)
 	for range 200 {
 		dir := t.TempDir()

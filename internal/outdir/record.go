@@ -12,26 +12,26 @@ import (
 	"strings"
 )
 
-// RecordFile is the name of the record: the files that were made in its folder, a line each.
+// RecordFile is the name of the record, which lists the files made in its folder, one per line.
 //
 //	# Made here by ollama-sweep, which replaces and removes no other files of this folder:
 //	made bench.txt
 //	made best.env
 //	removed best.env
 //
-// Lines are only added, so that a sweep and a report that is made meanwhile need no lock.
+// Lines are only appended, so that a sweep and a concurrent report need no lock.
 const RecordFile = mark + "files"
 
 const recordTitle = "# Made here by ollama-sweep, which replaces and removes no other files of this folder:\n"
 
-// record is what a folder's record says.
+// record is the contents of a folder's record.
 type record struct {
 	exists bool
 	made   map[string]bool
 }
 
-// readRecord reads the folder's record. What a kill or a full disk left of a last line does
-// not count.
+// readRecord reads the folder's record. An incomplete last line, left by a kill or a full disk,
+// is ignored.
 func readRecord(root *os.Root) (record, error) {
 	r := record{made: make(map[string]bool)}
 	f, err := openRegular(root, RecordFile, os.O_RDONLY)
@@ -47,11 +47,11 @@ func readRecord(root *os.Root) (record, error) {
 		return r, r.failed(root, err)
 	}
 	if strings.HasPrefix(recordTitle, string(text)) && string(text) != recordTitle {
-		return r, nil // as far as that came
+		return r, nil // an incomplete title
 	}
 	lines, titled := strings.CutPrefix(string(text[:bytes.LastIndexByte(text, '\n')+1]), recordTitle)
 	if !titled {
-		return r, r.failed(root, errors.New("it is no record of this program: move it, or name another folder with -out"))
+		return r, r.failed(root, errors.New("it is not a record of this program: move it, or name another folder with -out"))
 	}
 	r.exists = true
 	for line := range strings.Lines(lines) {
@@ -62,10 +62,10 @@ func readRecord(root *os.Root) (record, error) {
 }
 
 func (record) failed(root *os.Root, err error) error {
-	return fmt.Errorf("reading %q, which lists what was made in the folder: %w", filepath.Join(root.Name(), RecordFile), err)
+	return fmt.Errorf("reading %q, the list of the files made in the folder: %w", filepath.Join(root.Name(), RecordFile), err)
 }
 
-// record returns what the record says, once it is there.
+// record reads the folder's record, and creates it if necessary.
 func (d *Dir) record(root *os.Root) (record, error) {
 	r, err := readRecord(root)
 	if err != nil || r.exists {
@@ -83,7 +83,7 @@ func (d *Dir) record(root *os.Root) (record, error) {
 	return readRecord(root)
 }
 
-// list adds the name where it is missing.
+// list adds the name to the record unless it is listed.
 func (r record) list(root *os.Root, name string) error {
 	if r.made[name] {
 		return nil
@@ -91,8 +91,8 @@ func (r record) list(root *os.Root, name string) error {
 	return appendRecord(root, "made "+name+"\n")
 }
 
-// appendRecord adds lines to the record, which is on disk when it returns: what was made and
-// is not listed would be taken for somebody else's.
+// appendRecord appends lines to the record, which is on disk when it returns: a file that is not
+// listed would be treated as the user's.
 func appendRecord(root *os.Root, lines string) (err error) {
 	defer func() {
 		if err != nil {
@@ -102,7 +102,7 @@ func appendRecord(root *os.Root, lines string) (err error) {
 	f, err := openRegular(root, RecordFile, os.O_RDWR|os.O_APPEND)
 	if errors.Is(err, fs.ErrNotExist) {
 		f, err = root.OpenFile(RecordFile, os.O_RDWR|os.O_APPEND|os.O_CREATE|os.O_EXCL, 0o644)
-		if errors.Is(err, fs.ErrExist) { // another process was faster
+		if errors.Is(err, fs.ErrExist) { // created by another process meanwhile
 			f, err = openRegular(root, RecordFile, os.O_RDWR|os.O_APPEND)
 		}
 	}

@@ -11,34 +11,34 @@ import (
 	"syscall"
 )
 
-// Scratch is a folder of our own in an out folder, for files that are needed only while this
-// process lives. Make one with Dir.Scratch and end it with Remove.
+// Scratch is a temporary folder in an out folder, for files that are needed only while this
+// process runs. Create one with Dir.Scratch and remove it with Remove.
 type Scratch struct {
 	// Path is absolute.
 	Path string
-	// Owner is locked until Remove. A process that gets it keeps the folder its own after the
-	// end of this one.
+	// Owner is locked until Remove. A child process that inherits it keeps the folder in use
+	// after the end of this process.
 	Owner *os.File
 
 	parent, root *os.Root
 	name         string
 }
 
-// ownerFile is in each such folder, and locked as long as somebody needs it.
+// ownerFile is a file in each such folder that is locked while the folder is in use.
 const ownerFile = mark + "owner"
 
-// Scratch makes a folder, called after what it is for, that this user alone can look into.
+// Scratch creates a folder named after its purpose, which only this user can access.
 func (d *Dir) Scratch(what string) (s *Scratch, err error) {
 	defer func() {
 		if err != nil {
-			err = fmt.Errorf("making a folder for the %s: %w", what, err)
+			err = fmt.Errorf("creating a folder for the %s: %w", what, err)
 		}
 	}()
 	parent, err := d.root()
 	if err != nil {
 		return nil, err
 	}
-	for range mostTries {
+	for range maxTries {
 		s = &Scratch{parent: parent, name: mark + what + "-" + strconv.FormatInt(rand.Int64(), 10)}
 		if s.Path, err = filepath.Abs(d.file(s.name)); err == nil {
 			err = s.make()
@@ -49,13 +49,13 @@ func (d *Dir) Scratch(what string) (s *Scratch, err error) {
 		if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.EWOULDBLOCK) {
 			return nil, errors.Join(err, s.Remove())
 		}
-		// Another process took it for one that was left, before it was locked.
+		// Another process removed it as abandoned before it was locked.
 		s.close()
 	}
 	return nil, errors.Join(errOthers, parent.Close())
 }
 
-// make makes the folder and marks it.
+// make creates the folder and its locked owner file.
 func (s *Scratch) make() (err error) {
 	if err := s.parent.Mkdir(s.name, 0o700); err != nil {
 		return err
@@ -72,7 +72,7 @@ func (s *Scratch) make() (err error) {
 	return nil
 }
 
-// Remove removes the folder with all in it. It may be called more than once.
+// Remove removes the folder with its contents. It may be called more than once.
 func (s *Scratch) Remove() (err error) {
 	if s.root != nil {
 		if err = removeFolder(s.parent, s.root, s.name); err != nil {
@@ -87,7 +87,7 @@ func (s *Scratch) Remove() (err error) {
 	return err
 }
 
-// close gives the folder up, and leaves it.
+// close releases the folder without removing it.
 func (s *Scratch) close() {
 	if s.root != nil {
 		s.root.Close()
@@ -98,14 +98,14 @@ func (s *Scratch) close() {
 	s.root, s.Owner = nil, nil
 }
 
-// openFolder opens a folder in another, and no link to one.
+// openFolder opens a folder in another, but not through a link.
 func openFolder(parent *os.Root, name string) (*os.Root, error) {
 	there, err := parent.Lstat(name)
 	if err != nil {
 		return nil, err
 	}
 	if !there.IsDir() {
-		return nil, &foreignError{"no folder"}
+		return nil, &foreignError{"not a folder"}
 	}
 	root, err := parent.OpenRoot(name)
 	if err != nil {
@@ -113,12 +113,12 @@ func openFolder(parent *os.Root, name string) (*os.Root, error) {
 	}
 	if opened, err := root.Stat("."); err != nil || !os.SameFile(there, opened) {
 		root.Close()
-		return nil, fs.ErrNotExist // any more
+		return nil, fs.ErrNotExist // it was replaced meanwhile
 	}
 	return root, nil
 }
 
-// isFolder reports whether the folder that was opened has that name, and no link to it.
+// isFolder reports whether name is still the folder that was opened, and not a link to it.
 func isFolder(parent *os.Root, name string, root *os.Root) bool {
 	there, err := parent.Lstat(name)
 	if err != nil {
@@ -128,8 +128,8 @@ func isFolder(parent *os.Root, name string, root *os.Root) bool {
 	return err == nil && os.SameFile(there, opened)
 }
 
-// removeFolder empties the folder that was opened, wherever it is by now, and removes it
-// where it still has its name. The mark of its owner goes last.
+// removeFolder empties the folder that was opened, even if it was moved, and removes it if it
+// still has its name. The owner file is removed last.
 func removeFolder(parent, root *os.Root, name string) error {
 	entries, err := fs.ReadDir(root.FS(), ".")
 	if err != nil {

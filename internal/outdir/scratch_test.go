@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestScratch: the folder is nobody else's, also by a link in its place, and goes with all
-// in it, but no further than a link.
+// TestScratch: only this user can access the folder, and it is removed with its contents, without
+// following links.
 func TestScratch(t *testing.T) {
 	dir, precious := t.TempDir(), t.TempDir()
 	put(t, precious, "file", "precious")
@@ -28,14 +28,14 @@ func TestScratch(t *testing.T) {
 	left, err := d.Clear()
 	require.NoError(t, err)
 	assert.Empty(t, left)
-	assert.DirExists(t, s.Path, "somebody is at work in it")
+	assert.DirExists(t, s.Path, "it is in use")
 	require.NoError(t, s.Remove())
 	require.NoError(t, s.Remove())
 	assert.Empty(t, namesIn(t, dir))
 	requireText(t, precious, "file", "precious")
 }
 
-// TestScratchReplaced has the folder renamed, and a link in its place.
+// TestScratchReplaced renames the folder and puts a link in its place.
 func TestScratchReplaced(t *testing.T) {
 	dir, precious := t.TempDir(), t.TempDir()
 	put(t, precious, "file", "precious")
@@ -47,11 +47,11 @@ func TestScratchReplaced(t *testing.T) {
 	require.NoError(t, os.Symlink(precious, s.Path))
 	require.NoError(t, s.Remove())
 	requireText(t, precious, "file", "precious")
-	assert.Empty(t, namesIn(t, filepath.Join(dir, "renamed")), "what is ours goes all the same")
+	assert.Empty(t, namesIn(t, filepath.Join(dir, "renamed")), "our files are removed nevertheless")
 	assert.Equal(t, []string{filepath.Base(s.Path), "renamed"}, namesIn(t, dir))
 }
 
-// abandon leaves a folder as a process does that is killed, and returns its name.
+// abandon creates a folder as a killed process leaves it, and returns its name.
 func abandon(t *testing.T, d *Dir) string {
 	t.Helper()
 	s, err := d.Scratch("engine")
@@ -61,12 +61,12 @@ func abandon(t *testing.T, d *Dir) string {
 	return filepath.Base(s.Path)
 }
 
-// TestClear removes what was left, and nothing that only looks so.
+// TestClear: abandoned files and folders are removed, and none that only look like them.
 func TestClear(t *testing.T) {
 	dir := t.TempDir()
 	d := open(t, dir, false)
 	abandon(t, d)
-	require.NoError(t, os.Mkdir(filepath.Join(dir, ".ollama-sweep-engine-1"), 0o700)) // killed before the mark
+	require.NoError(t, os.Mkdir(filepath.Join(dir, ".ollama-sweep-engine-1"), 0o700)) // killed before it was marked
 	put(t, dir, ".ollama-sweep-report.html-123.tmp", "ours")
 	left, err := d.Clear()
 	require.NoError(t, err)
@@ -92,16 +92,16 @@ func TestClear(t *testing.T) {
 	left, err = d.Clear()
 	require.NoError(t, err)
 	require.Len(t, left, 4)
-	assert.Equal(t, unmarked+" stays: it is not marked as this program's, and holds file", left[2])
+	assert.Equal(t, unmarked+" was not removed: it has no mark of this program, and contains file", left[2])
 	assert.Equal(t, before, namesIn(t, dir))
 	requireText(t, precious, "file", "precious")
 	requireText(t, linked, "file", "precious")
 }
 
-// TestClearOtherUsers: what is another user's stays.
+// TestClearOtherUsers: another user's folders are not removed.
 func TestClearOtherUsers(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("only root can make another user's files")
+		t.Skip("only root can create another user's files")
 	}
 	dir := t.TempDir()
 	d := open(t, dir, false)
@@ -109,12 +109,12 @@ func TestClearOtherUsers(t *testing.T) {
 	require.NoError(t, os.Chown(filepath.Join(dir, name, ownerFile), 65534, 65534))
 	left, err := d.Clear()
 	require.NoError(t, err)
-	assert.Equal(t, []string{filepath.Join(dir, name) + " stays: it is another user's"}, left)
+	assert.Equal(t, []string{filepath.Join(dir, name) + " was not removed: it belongs to another user"}, left)
 }
 
-// TestClearLeavesTheWorkOfOthers: a folder stays as long as a process lives that was given
-// its owner's file.
-func TestClearLeavesTheWorkOfOthers(t *testing.T) {
+// TestClearKeepsFoldersInUse: a folder is kept while a child process runs that has inherited its
+// owner file.
+func TestClearKeepsFoldersInUse(t *testing.T) {
 	dir := t.TempDir()
 	d := open(t, dir, false)
 	s, err := d.Scratch("engine")

@@ -11,19 +11,19 @@ import (
 	"syscall"
 )
 
-// foreignError says what is in the place of a file that this program would make.
+// foreignError describes what has the name of a file that this program would make.
 type foreignError struct{ what string }
 
 func (e *foreignError) Error() string { return e.what }
 
-// ours returns nil where the file is there and was made by this program, a *foreignError
-// where it was not, and an error that is fs.ErrNotExist where nothing has that name.
+// ours returns nil where the file exists and was made by this program, a *foreignError
+// where it was not, and fs.ErrNotExist where nothing has that name.
 func (d *Dir) ours(root *os.Root, name string) error {
 	info, err := root.Lstat(name)
 	if err != nil {
 		return err
 	}
-	// Read after that: another process lists a file before it makes it.
+	// Read after Lstat: another process lists a file before it creates it.
 	r, err := readRecord(root)
 	switch {
 	case err != nil:
@@ -33,7 +33,7 @@ func (d *Dir) ours(root *os.Root, name string) error {
 	case info.Mode()&fs.ModeSymlink != 0:
 		return &foreignError{"a link"}
 	case !info.Mode().IsRegular():
-		return &foreignError{"no file: " + info.Mode().Type().String()}
+		return &foreignError{"not a file: " + info.Mode().Type().String()}
 	case r.exists && !r.made[name]:
 		return &foreignError{"not listed in " + RecordFile}
 	case !r.exists && !slices.Contains(d.earlier, name):
@@ -42,15 +42,15 @@ func (d *Dir) ours(root *os.Root, name string) error {
 	return nil
 }
 
-// Write makes a file, or replaces as a whole one that this program made, whose permissions it
-// keeps.
+// Write creates a file, or atomically replaces one that this program made and keeps its
+// permissions.
 func (d *Dir) Write(name string, data []byte) error { return d.write(name, data, 0o644) }
 
-// WritePrivate makes a file that other users can't read.
+// WritePrivate is Write for a file that other users can't read.
 func (d *Dir) WritePrivate(name string, data []byte) error { return d.write(name, data, 0o600) }
 
 func (d *Dir) write(name string, data []byte, perm fs.FileMode) (err error) {
-	defer d.saving(name, &err)
+	defer d.wrapSave(name, &err)
 	root, err := d.root()
 	if err != nil {
 		return err
@@ -66,19 +66,20 @@ func (d *Dir) write(name string, data []byte, perm fs.FileMode) (err error) {
 	return replace(root, name, info.Mode().Perm(), data)
 }
 
-func (d *Dir) saving(name string, err *error) {
+// wrapSave adds the file's path to an error of a save.
+func (d *Dir) wrapSave(name string, err *error) {
 	var foreign *foreignError
 	switch {
 	case *err == nil:
 	case errors.As(*err, &foreign):
-		*err = fmt.Errorf("saving %q: what is there was not made by this program (%w): move it, or name another folder with -out", d.file(name), foreign)
+		*err = fmt.Errorf("saving %q: it exists and was not made by this program (%w): move it, or name another folder with -out", d.file(name), foreign)
 	default:
 		*err = fmt.Errorf("saving %q: %w", d.file(name), *err)
 	}
 }
 
-// listed returns the file that this program made under that name, nil where nothing has it. The
-// record lists it in both cases.
+// listed returns the file of that name, which this program must have made, or nil where there is
+// none. In both cases it is listed in the record on return.
 func (d *Dir) listed(root *os.Root, name string) (fs.FileInfo, error) {
 	absent := d.ours(root, name)
 	if absent != nil && !errors.Is(absent, fs.ErrNotExist) {
@@ -94,14 +95,14 @@ func (d *Dir) listed(root *os.Root, name string) (fs.FileInfo, error) {
 	return nil, r.list(root, name)
 }
 
-// claim returns the file that this program made under that name, or makes an empty one.
+// claim is listed, but creates an empty file where there is none.
 func (d *Dir) claim(root *os.Root, name string, perm fs.FileMode) (fs.FileInfo, error) {
 	info, err := d.listed(root, name)
 	if err != nil || info != nil {
 		return info, err
 	}
 	f, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
-	if errors.Is(err, fs.ErrExist) { // another process of ours was faster
+	if errors.Is(err, fs.ErrExist) { // created by another process of ours meanwhile
 		return regular(root, name)
 	}
 	if err != nil {
@@ -111,22 +112,22 @@ func (d *Dir) claim(root *os.Root, name string, perm fs.FileMode) (fs.FileInfo, 
 	return f.Stat()
 }
 
-// regular returns a file that has come since the name was free.
+// regular returns a file that was created after the name was found unused.
 func regular(root *os.Root, name string) (fs.FileInfo, error) {
 	info, err := root.Lstat(name)
 	if err == nil && !info.Mode().IsRegular() {
-		err = &foreignError{"not there a moment ago"}
+		err = &foreignError{"created a moment ago"}
 	}
 	return info, err
 }
 
-// create makes a file with the data, which is there as a whole or not at all.
+// create atomically creates a file with the data.
 func create(root *os.Root, name string, perm fs.FileMode, data []byte) error {
 	f, temporary, err := newTemporary(root, name, perm)
 	if err != nil {
 		return err
 	}
-	defer root.Remove(temporary) // of which nothing is left where a rename gave it the name
+	defer root.Remove(temporary) // fails after a rename
 	defer f.Close()
 	if _, err := f.Write(data); err != nil {
 		return err
@@ -134,7 +135,7 @@ func create(root *os.Root, name string, perm fs.FileMode, data []byte) error {
 	if err := f.Sync(); err != nil {
 		return err
 	}
-	// A link takes no name that something has got meanwhile. Not all file systems have them.
+	// Unlike Rename, Link fails where the name exists meanwhile. Not all file systems have links.
 	if err := root.Link(temporary, name); err == nil {
 		return nil
 	}
@@ -144,7 +145,7 @@ func create(root *os.Root, name string, perm fs.FileMode, data []byte) error {
 	return root.Rename(temporary, name)
 }
 
-// replace gives the name to a new file with the data, which is on disk before.
+// replace atomically replaces the file by a new one with the data, which is on disk before.
 func replace(root *os.Root, name string, perm fs.FileMode, data []byte) (err error) {
 	f, temporary, err := newTemporary(root, name, 0o600)
 	if err != nil {
@@ -165,10 +166,10 @@ func replace(root *os.Root, name string, perm fs.FileMode, data []byte) (err err
 	return root.Rename(temporary, name)
 }
 
-// newTemporary makes a file that is ours as long as it is open. Another process may take it
-// for one that was left before it is locked, and remove it: then it is another's turn.
+// newTemporary creates a temporary file that is locked while it is open. Another process may
+// remove it as abandoned before it is locked: then another one is created.
 func newTemporary(root *os.Root, name string, perm fs.FileMode) (f *os.File, temporary string, err error) {
-	for range mostTries {
+	for range maxTries {
 		temporary = fmt.Sprintf("%s%s-%d%s", mark, name, rand.Int64(), temporaryEnd)
 		f, err = root.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
 		if err != nil {
@@ -183,12 +184,12 @@ func newTemporary(root *os.Root, name string, perm fs.FileMode) (f *os.File, tem
 	return nil, "", errOthers
 }
 
-// mostTries bounds how often something is made that others remove at once.
-const mostTries = 20
+// maxTries limits how often a file or folder is created that other processes remove at once.
+const maxTries = 20
 
-var errOthers = errors.New("other processes remove what is made in the folder")
+var errOthers = errors.New("other processes keep removing what is created in the folder")
 
-// isFile reports whether the file that was opened has that name, and no link to it.
+// isFile reports whether name is still the file that was opened, and not a link to it.
 func isFile(root *os.Root, name string, f *os.File) bool {
 	there, err := root.Lstat(name)
 	if err != nil {
@@ -198,10 +199,10 @@ func isFile(root *os.Root, name string, f *os.File) bool {
 	return err == nil && os.SameFile(there, opened)
 }
 
-// Append opens a file to add to its end, and makes it with these permissions where it is
+// Append opens a file for appending, and creates it with these permissions where it is
 // missing.
 func (d *Dir) Append(name string, perm fs.FileMode) (f *os.File, err error) {
-	defer d.saving(name, &err)
+	defer d.wrapSave(name, &err)
 	root, err := d.root()
 	if err != nil {
 		return nil, err
@@ -212,12 +213,12 @@ func (d *Dir) Append(name string, perm fs.FileMode) (f *os.File, err error) {
 		return nil, err
 	}
 	if stat, ok := info.Sys().(*syscall.Stat_t); ok && stat.Nlink > 1 {
-		return nil, &foreignError{"a file that has other names too"}
+		return nil, &foreignError{"a file with several hard links"}
 	}
 	return openRegular(root, name, os.O_WRONLY|os.O_APPEND)
 }
 
-// Read returns what a file holds that this program made, and nothing where there is none.
+// Read returns the contents of a file that this program made, nil where there is none.
 func (d *Dir) Read(name string) (data []byte, err error) {
 	root, err := d.root()
 	if err != nil {
@@ -228,7 +229,7 @@ func (d *Dir) Read(name string) (data []byte, err error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, nil
 	case err != nil:
-		return nil, fmt.Errorf("reading %q: what is there was not made by this program: %w", d.file(name), err)
+		return nil, fmt.Errorf("reading %q: it was not made by this program: %w", d.file(name), err)
 	}
 	f, err := openRegular(root, name, os.O_RDONLY)
 	if err != nil {
@@ -238,7 +239,7 @@ func (d *Dir) Read(name string) (data []byte, err error) {
 	return io.ReadAll(f)
 }
 
-// Remove removes a file that this program made. Anything else under that name stays, and is
+// Remove removes a file that this program made. Anything else of that name is not removed, and
 // no error.
 func (d *Dir) Remove(name string) error {
 	root, err := d.root()
@@ -256,12 +257,12 @@ func (d *Dir) Remove(name string) error {
 		return err
 	}
 	if err := root.Remove(name); err != nil {
-		return fmt.Errorf("removing what no longer holds: %w", err)
+		return fmt.Errorf("removing an outdated file: %w", err)
 	}
 	return appendRecord(root, "removed "+name+"\n")
 }
 
-// openRegular opens a file that is there, and no link to one: os.Root follows links within
+// openRegular opens an existing file, but not through a link: os.Root follows links within
 // the folder, whatever the flags.
 func openRegular(root *os.Root, name string, flag int) (*os.File, error) {
 	before, err := root.Lstat(name)
@@ -269,19 +270,19 @@ func openRegular(root *os.Root, name string, flag int) (*os.File, error) {
 		return nil, err
 	}
 	if !before.Mode().IsRegular() {
-		return nil, &foreignError{"no file: " + before.Mode().Type().String()}
+		return nil, &foreignError{"not a file: " + before.Mode().Type().String()}
 	}
-	f, err := root.OpenFile(name, flag|syscall.O_NONBLOCK, 0) // a pipe that has just come would block
+	f, err := root.OpenFile(name, flag|syscall.O_NONBLOCK, 0) // opening a pipe that was just created would block
 	if err != nil {
 		return nil, err
 	}
 	if opened, err := f.Stat(); err != nil || !os.SameFile(before, opened) {
 		f.Close()
-		return nil, &foreignError{"another file than a moment ago"}
+		return nil, &foreignError{"replaced a moment ago"}
 	}
 	return f, nil
 }
 
-// lock takes the file for this process and those that it hands the file on to, until the last
-// of them has closed it or ended in whatever way. It fails where somebody else has it.
+// lock locks the file for this process and the child processes that inherit it, until the last
+// of them has closed it or has ended. It fails where another process has locked it.
 func lock(f *os.File) error { return syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) }

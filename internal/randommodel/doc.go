@@ -1,4 +1,4 @@
-// Package randommodel writes a GGUF model of real size whose weights are random, the same
-// bytes every time, in seconds: for measurements of speed and memory where no model can be
-// had. What it answers is visible ASCII, and means nothing.
+// Package randommodel writes a GGUF model of realistic size with random weights in seconds,
+// the same bytes every time: for measurements of speed and memory where no model is
+// available. It generates meaningless visible ASCII.
 package randommodel

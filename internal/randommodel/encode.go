@@ -8,13 +8,13 @@ import (
 	"github.com/x448/float16"
 )
 
-// Type is a type of GGML's numbers, with GGML's own figure.
+// Type is a number type of GGML, with GGML's number for it.
 type Type uint32
 
 const (
 	f32 Type = 0
 	F16 Type = 1 // 16 bit
-	Q8  Type = 8 // Q8_0: blocks of numbers of 8 bit
+	Q8  Type = 8 // Q8_0: blocks of 8-bit numbers
 )
 
 // fileType is GGUF's general.file_type of a model whose matrices are of the type.
@@ -25,7 +25,7 @@ func (t Type) fileType() uint32 {
 	return uint32(t)
 }
 
-// String is f16 or q8_0.
+// String returns the type's name in GGML, such as f16 or q8_0.
 func (t Type) String() string {
 	return map[Type]string{f32: "f32", F16: "f16", Q8: "q8_0"}[t]
 }
@@ -41,10 +41,10 @@ func ParseType(text string) (Type, error) {
 	return 0, fmt.Errorf("write f16 or q8_0")
 }
 
-// blockLength is how many numbers Q8_0 keeps together: their scale in 16 bit, then a byte for each.
+// blockLength is the number of values in a block of Q8_0: a scale of 16 bits, then a byte for each value.
 const blockLength = 32
 
-// encode returns the bytes of numbers, whole blocks of them.
+// encode returns the encoded values, whose number must be a multiple of blockLength.
 func (t Type) encode(values []float32) []byte {
 	var b []byte
 	switch t {

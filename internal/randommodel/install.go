@@ -11,8 +11,8 @@ import (
 )
 
 // Install writes the model and its manifest into a server's model folder, with parameters such as
-// num_thread; nil for none. A server that runs finds it. Its own way, /api/create, takes a copy of the
-// weights, which from 0.30 on llama-quantize makes: that need not be there, and takes as long again.
+// num_thread; nil for none. A running server finds it. Creating it with /api/create would copy the
+// weights, since 0.30 with llama-quantize, which may be missing, and take twice as long.
 func Install(models, name string, s Shape, kind Type, parameters map[string]any) error {
 	blobs := filepath.Join(models, "blobs")
 	weights, err := WriteBlob(blobs, s, kind)
@@ -49,7 +49,7 @@ func Install(models, name string, s Shape, kind Type, parameters map[string]any)
 	return writeFile(filepath.Join(models, "manifests", "registry.ollama.ai", "library", name, "latest"), manifest)
 }
 
-// layer is a part of a model in its manifest.
+// layer is a layer of a model's manifest.
 type layer struct {
 	MediaType string `json:"mediaType"`
 	Digest    string `json:"digest"`
@@ -58,7 +58,7 @@ type layer struct {
 
 func blobFile(blobs, digest string) string { return filepath.Join(blobs, "sha256-"+digest) }
 
-// jsonBlob writes a value as a part of a model.
+// jsonBlob writes a value as a blob and returns its layer.
 func jsonBlob(blobs, mediaType string, v any) (layer, error) {
 	text, err := json.Marshal(v)
 	if err != nil {
@@ -69,7 +69,7 @@ func jsonBlob(blobs, mediaType string, v any) (layer, error) {
 	return layer{mediaType, "sha256:" + digest, int64(len(text))}, writeFile(blobFile(blobs, digest), text)
 }
 
-// writeFile writes a file of the model folder, which readers find whole or not at all.
+// writeFile atomically writes a file of the model folder.
 func writeFile(file string, text []byte) error {
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 		return fmt.Errorf("installing the model: %w", err)

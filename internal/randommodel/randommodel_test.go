@@ -22,7 +22,7 @@ func TestLargeHasOneAndAHalfBillionWeights(t *testing.T) {
 	assert.InEpsilon(t, 1.5e9, Large.Weights(), 0.02)
 }
 
-func TestWhatOllamaReads(t *testing.T) {
+func TestOllamaReadsModel(t *testing.T) {
 	for name, kind := range map[string]Type{"f16": F16, "q8_0": Q8} {
 		t.Run(name, func(t *testing.T) {
 			parsed, err := ParseType(name)
@@ -48,7 +48,7 @@ func TestWhatOllamaReads(t *testing.T) {
 	}
 }
 
-// written returns a model as Ollama's own reader understands its file, and the file.
+// written returns a model as Ollama's own decoder reads it, and its file.
 func written(t *testing.T, s Shape, kind Type) (*ggml.GGML, []byte) {
 	t.Helper()
 	dir := t.TempDir()
@@ -64,7 +64,7 @@ func written(t *testing.T, s Shape, kind Type) (*ggml.GGML, []byte) {
 	return model, data
 }
 
-// decoded returns a tensor's numbers.
+// decoded returns the values of a tensor.
 func decoded(t *testing.T, model *ggml.GGML, data []byte, tensor *ggml.Tensor) []float32 {
 	t.Helper()
 	section := io.NewSectionReader(bytes.NewReader(data), int64(model.Tensors().Offset+tensor.Offset), int64(tensor.Size()))
@@ -95,8 +95,8 @@ func decoded(t *testing.T, model *ggml.GGML, data []byte, tensor *ggml.Tensor) [
 	return values
 }
 
-// requireSane expects numbers of the size that keeps a state's size, and an output that
-// prefers visible characters.
+// requireSane requires weights whose variance keeps the magnitude of a state, and an output
+// that prefers visible characters.
 func requireSane(t *testing.T, tensor *ggml.Tensor, values []float32) {
 	t.Helper()
 	length := int(tensor.Shape[0])
@@ -120,8 +120,8 @@ func requireSane(t *testing.T, tensor *ggml.Tensor, values []float32) {
 	}
 }
 
-// TestOutputOfOppositeRows: of two visible characters the rows differ in their signs alone, so that
-// one of them scores above zero.
+// TestOutputOfOppositeRows: the rows of each pair of visible characters have opposite signs, so that
+// one of the two scores above zero.
 func TestOutputOfOppositeRows(t *testing.T) {
 	for _, kind := range []Type{F16, Q8} {
 		model, data := written(t, small, kind)
@@ -141,7 +141,7 @@ func TestOutputOfOppositeRows(t *testing.T) {
 	}
 }
 
-func TestShapesThatNoServerLoads(t *testing.T) {
+func TestInvalidShapes(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		change func(*Shape)
@@ -149,9 +149,9 @@ func TestShapesThatNoServerLoads(t *testing.T) {
 	}{
 		{"no layer", func(s *Shape) { s.Layers = 0 }, "0 is below 1"},
 		{"no whole blocks", func(s *Shape) { s.Inner = 100 }, "multiples of 32"},
-		{"heads of odd width", func(s *Shape) { s.Heads = 64 }, "no multiple of twice -heads 64"},
+		{"heads of odd width", func(s *Shape) { s.Heads = 64 }, "is not a multiple of twice -heads 64"},
 		{"heads that share no keys", func(s *Shape) { s.Heads, s.KVHeads = 4, 3 }, "-kv-heads 3"},
-		{"narrow keys", func(s *Shape) { s.Heads, s.KVHeads = 4, 1 }, "their keys"},
+		{"narrow keys", func(s *Shape) { s.Heads, s.KVHeads = 4, 1 }, "the width of the keys"},
 		{"bytes without tokens", func(s *Shape) { s.Vocab = 200 }, "-vocab 200 is below 259"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

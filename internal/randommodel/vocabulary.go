@@ -3,16 +3,16 @@ package randommodel
 import "fmt"
 
 const (
-	// firstByte is the token of the byte 0, behind the special ones.
+	// firstByte is the token of byte 0, after the special tokens.
 	firstByte = 3
-	// firstOther is the first token behind the bytes.
+	// firstOther is the first token after the bytes.
 	firstOther = firstByte + 256
 )
 
-// vocabulary returns the special tokens, one for each byte, and others that no text has,
-// with the types that llama.cpp gives them: 1 normal, 2 unknown, 3 control, 6 byte. So a
-// byte is one token, and a prompt's length is known beforehand. The tokenizer joins two
-// characters at a time, and never gets to tokens of more of which no part is one.
+// vocabulary returns the special tokens, one token for each byte, and others that occur in
+// no text, with llama.cpp's types: 1 normal, 2 unknown, 3 control, 6 byte. A byte is one
+// token, so that the number of tokens of a prompt is known beforehand. The others don't
+// occur because the tokenizer merges two tokens at a time, and their parts are no tokens.
 func vocabulary(size int) (tokens []string, scores []float32, types []int32) {
 	tokens = []string{"<unk>", "<s>", "</s>"}
 	types = []int32{2, 3, 3}

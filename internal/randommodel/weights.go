@@ -8,24 +8,24 @@ import (
 	"github.com/ollama/ollama/fs/ggml"
 )
 
-// random makes matrices of random numbers, the same every time. Numbers are drawn and
-// encoded once for each length of a row and repeated, each matrix from another place on: of
-// billions drawn one by one the speed would be the same.
+// random creates matrices of random numbers, the same every time. For each row length a block
+// of numbers is drawn and encoded once. Each matrix repeats it from a different offset: that
+// saves time, and the values don't affect the speed of a model.
 type random struct {
 	*rand.Rand
 	kind   Type
-	blocks map[int][]byte // by the length of a row
+	blocks map[int][]byte // by row length
 }
 
-// drawn is how many numbers are drawn at a time.
-const drawn = 1 << 20
+// blockValues is the number of values in a block that is repeated.
+const blockValues = 1 << 20
 
 func newRandom(kind Type) *random {
 	return &random{rand.New(rand.NewPCG(20250801, 20250801)), kind, make(map[int][]byte)}
 }
 
-// values draws numbers whose standard deviation is 1/√length, so that a row of that length
-// times a state keeps the state's size, whatever the number of layers.
+// values draws n numbers with a standard deviation of 1/√length, so that multiplication by
+// rows of that length keeps the magnitude of a state, whatever the number of layers.
 func (r *random) values(n, length int) []float32 {
 	limit := math.Sqrt(3 / float64(length))
 	values := make([]float32, n)
@@ -35,24 +35,24 @@ func (r *random) values(n, length int) []float32 {
 	return values
 }
 
-// matrix returns a tensor of rows of the length in.
+// matrix returns a tensor of out rows of length in.
 func (r *random) matrix(name string, in, out int) *ggml.Tensor {
 	block := r.blocks[in]
 	if block == nil {
-		block = r.kind.encode(r.values(drawn, in))
+		block = r.kind.encode(r.values(blockValues, in))
 		r.blocks[in] = block
 	}
 	t := tensor(name, r.kind, nil, in, out)
-	step := len(block) / (drawn / blockLength)
-	t.WriterTo = repeated{block, step * r.IntN(drawn/blockLength), int64(t.Size())}
+	step := len(block) / (blockValues / blockLength)
+	t.WriterTo = repeated{block, step * r.IntN(blockValues/blockLength), int64(t.Size())}
 	return t
 }
 
-// output is a matrix for the tokens of ASCII's 94 visible characters, and zero for all
-// others. Every second of these has the row of the one before it with the signs changed, so
-// that one of the two scores above zero: 47 do, of which a sampler with top_k 40 picks one.
-// An Ollama from 0.30 on leaves out an answer's figures where the text ends inside a
-// character of several bytes.
+// output returns a matrix that is random for the tokens of the 94 visible ASCII characters and
+// zero for all others, so that only the former are generated. Each pair of these has rows of
+// opposite signs, so that one of the two scores above zero: 47 do, of which a sampler with
+// top_k 40 picks one. With other characters Ollama 0.30 and later omits the figures of an
+// answer that ends inside a multi-byte character.
 func (r *random) output(name string, width, vocab int) *ggml.Tensor {
 	values := make([]float32, width*vocab)
 	for row := firstByte + int('!'); row < firstByte+int('~'); row += 2 {
@@ -65,7 +65,7 @@ func (r *random) output(name string, width, vocab int) *ggml.Tensor {
 	return tensor(name, r.kind, whole(r.kind.encode(values)), width, vocab)
 }
 
-// ones is the vector of a norm, which is kept in 32 bit.
+// ones returns the vector of a norm, which is stored in 32 bits.
 func ones(name string, width int) *ggml.Tensor {
 	values := make([]float32, width)
 	for i := range values {
@@ -82,7 +82,7 @@ func tensor(name string, kind Type, data io.WriterTo, dimensions ...int) *ggml.T
 	return t
 }
 
-// whole writes itself.
+// whole is written as it is.
 type whole []byte
 
 func (b whole) WriteTo(w io.Writer) (int64, error) {
@@ -90,7 +90,7 @@ func (b whole) WriteTo(w io.Writer) (int64, error) {
 	return int64(n), err
 }
 
-// repeated writes a block again and again, from a place in it on.
+// repeated is written as size bytes of a block that is repeated, starting at offset from.
 type repeated struct {
 	block []byte
 	from  int

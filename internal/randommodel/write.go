@@ -12,10 +12,10 @@ import (
 	"github.com/ollama/ollama/fs/ggml"
 )
 
-// WriteBlob writes the model into a folder, under the name that Ollama gives a file with its digest.
+// WriteBlob writes the model into a folder, under Ollama's name for a blob with its digest.
 func WriteBlob(dir string, s Shape, kind Type) (digest string, err error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return "", fmt.Errorf("creating the folder of blobs: %w", err)
+		return "", fmt.Errorf("creating the folder for blobs: %w", err)
 	}
 	scratch, err := os.MkdirTemp(dir, "model-")
 	if err != nil {

@@ -80,7 +80,7 @@ func TestBenchLogInTheWay(t *testing.T) {
 		cp.Results = append(cp.Results, checkpoint.Result{NumCtx: 4096, NumBatch: batch + 1, PromptEvalRate: &rate, Samples: []measurement.Sample{s}})
 		err := b.Sample(&cp.Results[batch], s)
 		if batch < 2 {
-			require.ErrorContains(t, err, "what is there was not made by this program (a folder)")
+			require.ErrorContains(t, err, "it exists and was not made by this program (a folder)")
 			continue
 		}
 		require.NoError(t, err)

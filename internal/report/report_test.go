@@ -86,7 +86,7 @@ func TestWriteErrors(t *testing.T) {
 	t.Run("a folder is in the way", func(t *testing.T) {
 		require.NoError(t, os.Mkdir(filepath.Join(dir, BenchFile), 0o755))
 		_, err := Write(dir, checkpoints.Mixed())
-		assert.ErrorContains(t, err, "under names that it uses: bench.txt (a folder); move that, or name another folder with -out")
+		assert.ErrorContains(t, err, "but did not make: bench.txt (a folder); move them, or name another folder with -out")
 		assert.Equal(t, []string{BenchFile, "file"}, namesIn(t, dir), "nothing was made")
 	})
 	t.Run("nothing to draw", func(t *testing.T) {
@@ -111,7 +111,7 @@ func TestWriteEachForItself(t *testing.T) {
 			require.NoError(t, os.Symlink(elsewhere, path))
 
 			files, err := Write(dir, checkpoints.Mixed())
-			assert.EqualError(t, err, fmt.Sprintf("saving %q: what is there was not made by this program (a link): move it, or name another folder with -out", path))
+			assert.EqualError(t, err, fmt.Sprintf("saving %q: it exists and was not made by this program (a link): move it, or name another folder with -out", path))
 			assert.Equal(t, slices.DeleteFunc(Files(), func(f string) bool { return f == name }), files)
 			link, err := os.Readlink(path)
 			require.NoError(t, err)

@@ -1,5 +1,5 @@
-// Package shell quotes words of commands that are printed for pasting, and reads them again. It runs
-// nothing and expands nothing.
+// Package shell quotes the words of commands that are printed for pasting, and parses such commands.
+// It runs nothing and expands nothing.
 package shell
 
 import (
@@ -12,12 +12,12 @@ import (
 	"unicode/utf8"
 )
 
-// plain matches what every shell leaves as it is. zsh takes a word that begins with = for
-// the name of a command.
+// plain matches words that need no quotes in any shell. zsh replaces a word that begins with =
+// by the path of a command.
 var plain = regexp.MustCompile(`^[\w@%+:,./-][\w@%+=:,./-]*$`)
 
-// Quoted returns the text as a word for a shell, on one line: as it is, in single quotes, or
-// where it holds what is not printed, as what printf makes of it.
+// Quoted returns the text as one word for a shell, on one line: unchanged, in single quotes, or,
+// where it has non-printing characters, with escapes.
 func Quoted(text string) string {
 	switch {
 	case plain.MatchString(text):
@@ -28,18 +28,18 @@ func Quoted(text string) string {
 	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
 }
 
-// What stands around a text with escapes. A shell removes newlines from the end of what a
-// command prints; the second form keeps them, which bash, zsh and ksh read and an older sh does not.
+// The delimiters of a text with escapes. A shell removes trailing newlines from the output of a
+// command; the second form keeps them, but only bash, zsh and ksh support it.
 const (
 	printed, printedEnd = `"$(printf '`, `')"`
 	ansi, ansiEnd       = `$'`, `'`
 )
 
-// letter matches what needs no escape.
+// letter matches characters that need no escape.
 var letter = regexp.MustCompile(`^[\w@+:,./ =]$`)
 
-// escaped returns the text with all but letters as bytes. A byte has three octal digits, so that
-// none that follows is taken for one of its own.
+// escaped returns the text with all other characters as octal escapes of their bytes, always of three
+// digits, so that a following digit is not read as a part of the escape.
 func escaped(text string) string {
 	var b strings.Builder
 	for i := range len(text) {
@@ -55,7 +55,7 @@ func escaped(text string) string {
 	return printed + b.String() + printedEnd
 }
 
-// FileArgument returns a file's name as a word for a shell that no command takes for a flag.
+// FileArgument returns a file name as a word for a shell that is not mistaken for a flag.
 func FileArgument(name string) string {
 	if strings.HasPrefix(name, "-") {
 		name = "./" + name
@@ -63,11 +63,11 @@ func FileArgument(name string) string {
 	return Quoted(name)
 }
 
-// errQuotes says that text is no words as Quoted writes them.
+// errQuotes is the error of text that Quoted can't have written.
 var errQuotes = errors.New("a quote or an escape has no end")
 
 // Words is the inverse of Quoted: it returns the words of a command. It expands nothing, and
-// takes what has a meaning to a shell for a part of a word.
+// treats unquoted special characters as parts of a word.
 func Words(command string) (words []string, err error) {
 	rest := strings.TrimSpace(command)
 	for rest != "" {
@@ -109,7 +109,7 @@ func nextWord(text string) (word, rest string, err error) {
 	return word, "", nil
 }
 
-// unescaped reads what escaped writes, up to its end.
+// unescaped reverses escaped, up to the closing delimiter end.
 func unescaped(text, end string) (part, rest string, err error) {
 	text, rest, closed := strings.Cut(text, end)
 	if !closed {

@@ -9,15 +9,15 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// oddNames are names of files that mean something to a shell, or to who looks at them.
+// oddNames are file names with characters that are special to a shell or a terminal.
 var oddNames = []string{
 	"plain", "", " ", "two words", "two  words", "it's", `"`, "`id`", "$(id)", "$HOME", "a;id", "a&id", "a|id", "a>b", "a\\b", `\`,
 	"~", "~/x", "=ls", "-rf", "--", "*", "?", "[a]", "{a,b}", "#x", "!x", "!!", "a=b", "100%", "%s\x01", "ü ß", "日本", "'", "''", `'\''`,
 	"a\nb", "a\n", "\n", "\r", "a\tb", "\x1b[2J", "\x07", "a\x7fb", "\u202eevil", "\u00a0", "\xff\xfe", "\x1b1", "\x011", "it's\n$(id)", "-a\n", "=\n",
 }
 
-// TestQuotedComesBack has shells say what they make of a quoted word, alone and behind a flag.
-func TestQuotedComesBack(t *testing.T) {
+// TestQuotedRoundTrip: shells parse a quoted word as the original text, alone and as a flag's value.
+func TestQuotedRoundTrip(t *testing.T) {
 	for _, shell := range []string{"sh", "bash", "dash", "busybox sh", "ksh", "zsh"} {
 		words := strings.Fields(shell)
 		if _, err := exec.LookPath(words[0]); err != nil {
@@ -54,7 +54,7 @@ func TestQuotedStaysReadable(t *testing.T) {
 	assert.Equal(t, "'my file.yaml'", FileArgument("my file.yaml"))
 }
 
-func TestWordsAreThoseThatWereQuoted(t *testing.T) {
+func TestWordsOfQuoted(t *testing.T) {
 	var command []string
 	for _, name := range oddNames {
 		command = append(command, Quoted(name), "-out="+Quoted(name))
@@ -79,7 +79,7 @@ func FuzzWords(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, name string) {
 		if strings.Contains(name, "\x00") {
-			return // no file's name
+			return // not a file name
 		}
 		words, err := Words(Quoted(name) + " " + Quoted(name))
 		require.NoError(t, err)

@@ -60,7 +60,7 @@ func TestReadRefuses(t *testing.T) {
 		{"noise", `{"num_ctx": [1], "num_batch": [1], "true_rate": [[1]], "noise": -1}`, "noise must not be negative, and outlier_prob and outlier_low must be from 0 to 1"},
 		{"outliers", `{"num_ctx": [1], "num_batch": [1], "true_rate": [[1]], "outlier_prob": 2}`, "noise must not be negative, and outlier_prob and outlier_low must be from 0 to 1"},
 		{"sizes", `{"num_ctx": [1], "num_batch": [1], "true_rate": [[1]], "size": [[1, 2]]}`, "size and size_vram must have the rows and columns of true_rate"},
-		{"a key twice", `{"num_ctx": [1], "num_batch": [1], "true_rate": [[1]], "true_rate": [[2]]}`, `the key "true_rate" is there twice`},
+		{"a key twice", `{"num_ctx": [1], "num_batch": [1], "true_rate": [[1]], "true_rate": [[2]]}`, `duplicate key "true_rate"`},
 		{"a text", `{"num_ctx": [1], "num_batch": [1], "true_rate": [["1"]]}`, "line 1: true_rate/0/0 must be a number"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

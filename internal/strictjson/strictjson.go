@@ -1,5 +1,5 @@
-// Package strictjson reads files of JSON that a user may have edited, or another program made: it
-// refuses what encoding/json passes over without a word, and names the line of an error.
+// Package strictjson reads JSON files that a user may have edited, or another program written: it
+// refuses what encoding/json silently accepts, and its errors name the line.
 package strictjson
 
 import (
@@ -17,9 +17,8 @@ import (
 	jsonv1 "github.com/go-json-experiment/json/v1"
 )
 
-// strict reads JSON as encoding/json does, but for what that passes over without a word: of two
-// keys of one name, or of names that differ in case alone, the last would count, and all results
-// of the first be lost.
+// strict reads JSON as encoding/json does, but refuses duplicate keys and keys that differ only in
+// case: there the last would count, and all results of the first would be lost.
 var strict = json.JoinOptions(
 	jsonv1.DefaultOptionsV1(),
 	jsonv1.ReportErrorsWithLegacySemantics(false),
@@ -27,11 +26,11 @@ var strict = json.JoinOptions(
 	json.MatchCaseInsensitiveNames(false),
 )
 
-// Unmarshal decodes one JSON value that fills data.
+// Unmarshal decodes data, which must be a single JSON value.
 func Unmarshal(data []byte, v any) error { return unmarshal(data, v) }
 
-// UnmarshalKnown is Unmarshal for a value all of whose keys have to be known: a key that is misspelt
-// would be a figure that is lost.
+// UnmarshalKnown is Unmarshal, and also refuses unknown keys: the value of a misspelt key would be
+// lost.
 func UnmarshalKnown(data []byte, v any) error {
 	return unmarshal(data, v, json.RejectUnknownMembers(true))
 }
@@ -45,45 +44,47 @@ func unmarshal(data []byte, v any, options ...json.Options) error {
 	var semantic *json.SemanticError
 	switch {
 	case errors.As(err, &syntax):
-		return fmt.Errorf("line %d: %s", line(data, syntax.ByteOffset), wrongSyntax(syntax))
+		return fmt.Errorf("line %d: %s", line(data, syntax.ByteOffset), syntaxText(syntax))
 	case errors.As(err, &semantic):
-		return fmt.Errorf("line %d: %s", line(data, semantic.ByteOffset), wrongValue(semantic))
+		return fmt.Errorf("line %d: %s", line(data, semantic.ByteOffset), valueText(semantic))
 	}
 	return err
 }
 
-// line returns the number of the line that the byte is in.
+// line returns the number of the line of the byte at offset.
 func line(data []byte, offset int64) int {
 	offset = min(max(offset, 0), int64(len(data)))
 	return 1 + bytes.Count(data[:offset], []byte("\n"))
 }
 
-func wrongSyntax(err *jsontext.SyntacticError) string {
+// syntaxText returns the message of a syntax error.
+func syntaxText(err *jsontext.SyntacticError) string {
 	switch {
 	case errors.Is(err, jsontext.ErrDuplicateName):
-		return fmt.Sprintf("the key %q is there twice", err.JSONPointer.LastToken())
+		return fmt.Sprintf("duplicate key %q", err.JSONPointer.LastToken())
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return "the file ends in the middle of a value"
 	}
 	return err.Err.Error()
 }
 
-func wrongValue(err *json.SemanticError) string {
+// valueText returns the message of a value that does not fit its Go type.
+func valueText(err *json.SemanticError) string {
 	if errors.Is(err, json.ErrUnknownName) {
-		return fmt.Sprintf("the key %q is not known here", err.JSONPointer.LastToken())
+		return fmt.Sprintf("unknown key %q", err.JSONPointer.LastToken())
 	}
 	place := cmp.Or(strings.TrimPrefix(string(err.JSONPointer), "/"), "the file")
-	if err.Err != nil && !errors.Is(err.Err, strconv.ErrSyntax) { // as that of 1.5 for a whole number
+	if err.Err != nil && !errors.Is(err.Err, strconv.ErrSyntax) { // ErrSyntax, of 1.5 for a whole number, is explained below
 		return fmt.Sprintf("%s: %v", place, err.Err)
 	}
 	if err.GoType == nil {
 		return fmt.Sprintf("%s can't be read", place)
 	}
-	return fmt.Sprintf("%s must be %s", place, belongs(err.GoType.Kind()))
+	return fmt.Sprintf("%s must be %s", place, jsonType(err.GoType.Kind()))
 }
 
-// belongs names the JSON value that is decoded into a Go value of the kind.
-func belongs(kind reflect.Kind) string {
+// jsonType names the JSON type that is decoded into a Go value of the kind.
+func jsonType(kind reflect.Kind) string {
 	switch kind {
 	case reflect.Struct, reflect.Map:
 		return "an object"

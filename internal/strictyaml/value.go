@@ -1,7 +1,6 @@
-// Package strictyaml reads the values of a YAML config, each of the type that its field has and of
-// no other, and places what is wrong at its line. The YAML library alone would cut 1.5 down to
-// a 1, take an empty value for a missing one, and the second of two equal keys. It reads no files
-// and knows no config's keys.
+// Package strictyaml decodes the values of a YAML config into fields of exactly their types, with
+// errors that name the line. The YAML library alone would truncate 1.5 to 1, treat an empty value
+// as a missing one, and use the second of two equal keys. It reads no files and defines no keys.
 package strictyaml
 
 import (
@@ -28,7 +27,7 @@ func Decode(n *yaml.Node, field any) error {
 	case yaml.Unmarshaler:
 		return field.UnmarshalYAML(n)
 	case *string:
-		return Scalar(n, field, "a text", func(s string) (string, error) { return s, nil })
+		return Scalar(n, field, "a string", func(s string) (string, error) { return s, nil })
 	case *int:
 		if n.ShortTag() != "!!int" {
 			return Expected("a whole number like 8", n)
@@ -47,7 +46,7 @@ func Decode(n *yaml.Node, field any) error {
 	panic(fmt.Sprintf("a config's field of type %T", field))
 }
 
-// Scalar reads a node that is neither list nor mapping with parse. Kind says in words what is expected.
+// Scalar parses a node that is neither a list nor a mapping. Errors call the expected value kind.
 func Scalar[T any](n *yaml.Node, field *T, kind string, parse func(string) (T, error)) error {
 	if n.Kind != yaml.ScalarNode {
 		return Expected(kind, n)
@@ -69,19 +68,19 @@ func Expected(kind string, n *yaml.Node) error {
 	case n.Kind == yaml.MappingNode:
 		is = "a mapping"
 	case n.Style&(yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle) != 0:
-		is = "the text " + is + ", since it is in quotes"
+		is = "the string " + is + ": remove the quotes"
 	}
-	return fmt.Errorf("expected %s, and this is %s", kind, is)
+	return fmt.Errorf("expected %s, got %s", kind, is)
 }
 
 // WholeNumber reads an int of a config or a flag.
 func WholeNumber(s string) (int, error) {
 	v, err := strconv.Atoi(s)
 	if errors.Is(err, strconv.ErrRange) {
-		return 0, fmt.Errorf("%s is too large a number", s)
+		return 0, fmt.Errorf("number %s is too large", s)
 	}
 	if err != nil {
-		return 0, fmt.Errorf("expected a whole number like 8, and this is %q", s)
+		return 0, fmt.Errorf("expected a whole number like 8, got %q", s)
 	}
 	return v, nil
 }
@@ -90,7 +89,7 @@ func WholeNumber(s string) (int, error) {
 func Duration(s string) (time.Duration, error) {
 	d, err := time.ParseDuration(s)
 	if err != nil {
-		return 0, fmt.Errorf("expected a duration like 15m or 90s, and this is %q", s)
+		return 0, fmt.Errorf("expected a duration like 15m or 90s, got %q", s)
 	}
 	return d, nil
 }
@@ -102,8 +101,8 @@ func parseFloat(n *yaml.Node) (v float64, err error) {
 	return v, nil
 }
 
-// Mapping reads a mapping with no other keys than those of the fields, into which [Decode] reads
-// their values. Form shows in errors how it is written.
+// Mapping decodes a mapping into fields, with [Decode] for each value. Unknown and duplicate keys
+// are errors. Errors show form as the expected syntax.
 func Mapping(n *yaml.Node, fields map[string]any, form string) error {
 	if n.Kind != yaml.MappingNode {
 		return Expected(form, n)
@@ -116,7 +115,7 @@ func Mapping(n *yaml.Node, fields map[string]any, form string) error {
 		case !known:
 			return &LineError{line, "", fmt.Errorf("unknown key %q: expected %s", key, form)}
 		case seen[key] > 0:
-			return &LineError{line, key, fmt.Errorf("is set in line %d already", seen[key])}
+			return &LineError{line, key, fmt.Errorf("already set in line %d", seen[key])}
 		}
 		seen[key] = line
 		if err := Decode(n.Content[i+1], field); err != nil {

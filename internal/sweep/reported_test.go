@@ -16,15 +16,15 @@ import (
 func TestConfigsReported(t *testing.T) {
 	for _, test := range []struct{ file, want string }{
 		{"older-tool.yaml", ": model: missing: name the model to sweep, as `ollama list` shows it"},
-		{"underscore.yaml", `:3: num_ctx: value 1: expected a whole number like 8, and this is "8_192"`},
-		{"quoted-number.yaml", `:3: num_ctx: value 1: expected a whole number like 8, and this is the text "8192", since it is in quotes`},
-		{"k-suffix.yaml", `:3: num_ctx: value 1: expected a whole number like 8, and this is "8k"`},
-		{"hexadecimal.yaml", `:3: num_ctx: value 1: expected a whole number like 8, and this is "0x2000"`},
-		{"comma-list.yaml", `:4: num_batch: expected {start: N, end: N, step: N} or a list [N, N, …], and this is "128, 256"`},
-		{"yes.yaml", `:5: test_row_first: expected true or false, and this is "yes"`},
-		{"leading-zero.yaml", `:4: num_batch: value 1: expected a whole number like 8, and this is "0128"`},
-		{"seconds.yaml", `:5: cell_timeout: expected a duration like 15m or 90s, and this is "900"`},
-		{"merge-key.yaml", `:1: unknown key "defaults"; known are `},
+		{"underscore.yaml", `:3: num_ctx: value 1: expected a whole number like 8, got "8_192"`},
+		{"quoted-number.yaml", `:3: num_ctx: value 1: expected a whole number like 8, got the string "8192": remove the quotes`},
+		{"k-suffix.yaml", `:3: num_ctx: value 1: expected a whole number like 8, got "8k"`},
+		{"hexadecimal.yaml", `:3: num_ctx: value 1: expected a whole number like 8, got "0x2000"`},
+		{"comma-list.yaml", `:4: num_batch: expected {start: N, end: N, step: N} or a list [N, N, …], got "128, 256"`},
+		{"yes.yaml", `:5: test_row_first: expected true or false, got "yes"`},
+		{"leading-zero.yaml", `:4: num_batch: value 1: expected a whole number like 8, got "0128"`},
+		{"seconds.yaml", `:5: cell_timeout: expected a duration like 15m or 90s, got "900"`},
+		{"merge-key.yaml", `:1: unknown key "defaults"; the keys are `},
 	} {
 		file := filepath.Join("testdata", "reported", test.file)
 		_, err := config.Read(file, new(config.Overrides))

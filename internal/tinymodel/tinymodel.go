@@ -1,5 +1,5 @@
-// Package tinymodel makes the model of the embedded engine: a GGUF file of 2 MB whose
-// weights are random, the same bytes every time. It answers in plain ASCII.
+// Package tinymodel creates the model of the embedded engine: a GGUF file of 2 MB with
+// random weights, the same bytes every time. It generates plain ASCII.
 package tinymodel
 
 import (
@@ -14,8 +14,8 @@ import (
 	"github.com/ollama/ollama/fs/ggml"
 )
 
-// The model's shape: as small as the architecture allows without being so fast
-// that a prompt's evaluation can't be told from its overhead.
+// The model's shape: as small as possible, but not so small that the overhead of a
+// request hides the time of prompt evaluation.
 const (
 	layers  = 2
 	width   = 128
@@ -25,9 +25,9 @@ const (
 	seed    = 20250801
 )
 
-// Write writes the model to a file. The tokenizer has the 256 bytes for tokens, so
-// that a prompt's length is known beforehand: a byte is one token, and a space,
-// which the tokenizer turns into "▁", is three.
+// Write writes the model to a file. The tokens are the 256 byte values, so that the
+// number of tokens of a prompt is known beforehand: a byte is one token, and a space,
+// which the tokenizer replaces by "▁", three.
 func Write(file string) error {
 	f, err := os.Create(file)
 	if err != nil {
@@ -87,11 +87,11 @@ func write(f *os.File) error {
 	return ggml.WriteGGUF(f, kv, tensors)
 }
 
-// firstByte is the token of the byte 0, behind the special ones.
+// firstByte is the token of byte 0, after the special tokens.
 const firstByte = 3
 
-// vocabulary returns the special tokens and one for each byte, with the types
-// that llama.cpp gives them: 2 unknown, 3 control, 6 byte.
+// vocabulary returns the special tokens and one token for each byte, with
+// llama.cpp's types: 2 unknown, 3 control, 6 byte.
 func vocabulary() (tokens []string, scores []float32, types []int32) {
 	tokens = []string{"<unk>", "<s>", "</s>"}
 	types = []int32{2, 3, 3}
@@ -102,25 +102,25 @@ func vocabulary() (tokens []string, scores []float32, types []int32) {
 	return tokens, make([]float32, len(tokens)), types
 }
 
-// weights makes tensors from one stream of random numbers, so that their order
-// counts.
+// weights creates tensors from one stream of random numbers: their order of creation
+// decides their values.
 type weights struct{ *rand.Rand }
 
 // random returns a tensor in GGUF's order of dimensions: the innermost first.
 func (w weights) random(name string, in, out int) *ggml.Tensor {
 	values := make([]float32, in*out)
 	for i := range values {
-		// One multiplication of exact numbers gives the same bits everywhere.
+		// A single multiplication of exact numbers gives the same bits on every platform.
 		values[i] = float32(w.IntN(2001)-1000) * 1e-4
 	}
 	return tensor(name, values, in, out)
 }
 
-// output is a random tensor for the tokens of ASCII's 94 visible characters, and zero for
-// all others. Every second of these has the row of the one before it with the signs
-// changed, so that one of the two scores above zero: 47 do, of which a sampler with
-// top_k 40 picks one. An Ollama from 0.30 on leaves out an answer's figures where the
-// text ends inside a character of several bytes.
+// output returns a tensor that is random for the tokens of the 94 visible ASCII characters
+// and zero for all others, so that only the former are generated. Each pair of these has
+// rows of opposite signs, so that one of the two scores above zero: 47 do, of which a
+// sampler with top_k 40 picks one. With other characters Ollama 0.30 and later omits the
+// figures of an answer that ends inside a multi-byte character.
 func (w weights) output(name string, vocab int) *ggml.Tensor {
 	t := w.random(name, width, vocab)
 	values := t.WriterTo.(floats)
@@ -151,7 +151,7 @@ func tensor(name string, values []float32, shape ...int) *ggml.Tensor {
 	return t
 }
 
-// floats writes itself as little-endian 32-bit numbers.
+// floats is written as little-endian 32-bit numbers.
 type floats []float32
 
 func (f floats) WriteTo(w io.Writer) (int64, error) {

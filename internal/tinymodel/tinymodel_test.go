@@ -17,8 +17,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// golden is the SHA-256 of the file. Whoever changes the model changes it on
-// purpose: figures of another model can't be compared with those of this one.
+// golden is the SHA-256 of the file. It must not change unintentionally: results of
+// different models can't be compared.
 const golden = "f9c9abd01c2446778014471823cdc090b837558c04740aa0a122b2a45236eede"
 
 func written(t *testing.T) []byte {
@@ -37,7 +37,7 @@ func TestSameBytesEveryTime(t *testing.T) {
 	}
 }
 
-func TestWhatOllamaReads(t *testing.T) {
+func TestOllamaReadsModel(t *testing.T) {
 	data := written(t)
 	model, err := ggml.Decode(bytes.NewReader(data), -1)
 	require.NoError(t, err)
@@ -75,8 +75,8 @@ func TestWeights(t *testing.T) {
 	}
 }
 
-// requireASCII expects 40 visible characters to score above every other token, whatever
-// the model's state.
+// requireASCII requires that at least 40 visible characters score above every other token,
+// whatever the model's state.
 func requireASCII(t *testing.T, weights []float32) {
 	t.Helper()
 	random := rand.New(rand.NewPCG(1, 2))

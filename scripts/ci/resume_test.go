@@ -60,10 +60,10 @@ func TestJobThatWasCut(t *testing.T) {
 	assert.Zero(t, has(other))
 
 	_, printed = job("key-7of2-1", 1)
-	assert.Contains(t, printed, "3 samples, and 1 in the other")
+	assert.Contains(t, printed, "it has 3 samples, and the other 1")
 	assert.Equal(t, 3, has(file))
 	_, printed = job("key-7of2-1", 4)
-	assert.Contains(t, printed, "results/ci-1of2 is resumed", "another runner got further")
+	assert.Contains(t, printed, "resuming results/ci-1of2", "another runner got further")
 	assert.Equal(t, 4, has(file))
 	other, _ = job("key-9of2-1", 0)
 	assert.Zero(t, has(other), "another sweep")
@@ -137,6 +137,6 @@ func TestCampaignOfAnotherOllama(t *testing.T) {
 	require.NoError(t, os.WriteFile(file, []byte(old[:len(old)/2]), 0o644))
 	printed, code = night()
 	assert.Equal(t, 1, code)
-	assert.Contains(t, printed, "mend or move the file")
+	assert.Contains(t, printed, "repair or move the file")
 	assert.Equal(t, old[:len(old)/2], read(t, file))
 }

@@ -56,7 +56,7 @@ func TestCompare(t *testing.T) {
 		{"no such folder", []string{old, filepath.Join(old, "none")}, 2, "does not exist: run a sweep first"},
 		{"no such folder before", []string{filepath.Join(old, "none"), old}, 2, "does not exist: run a sweep first"},
 		{"one argument", []string{old}, 2, "compare [flags] OLD NEW"},
-		{"no limit", []string{"-max-regress", "much", old, old}, 2, "expected a share like 1%"},
+		{"no limit", []string{"-max-regress", "much", old, old}, 2, "expected a percentage like 1%"},
 		{"a limit of all", []string{"-max-regress", "100%", old, old}, 2, "it must lie from 0% to below 100%"},
 		{"no such flag", []string{"-x"}, 2, "flag provided but not defined"},
 		{"help", []string{"-h"}, 0, "-max-regress"},

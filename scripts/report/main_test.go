@@ -173,7 +173,7 @@ func TestReportForeignFiles(t *testing.T) {
 			out := foreign(t, name)
 			code, stdout, stderr := command(append(args, "-out", out)...)
 			assert.Equal(t, 1, code)
-			assert.Contains(t, stderr, name+" (somebody else's); move that, or name another folder with -out")
+			assert.Contains(t, stderr, name+" (somebody else's); move them, or name another folder with -out")
 			assert.NotContains(t, stdout, "Wrote")
 			requireUntouched(t, out, name)
 		}

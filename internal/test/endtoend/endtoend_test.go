@@ -195,7 +195,7 @@ func TestBadInputIsRefusedFirst(t *testing.T) {
 		{"template's file is missing", good, []string{"-modelfile", template}, "modelfile " + template + ": FROM: there is no file "},
 		{"empty prompt", good, []string{"-prompt", empty}, "prompt " + empty + " is empty: put a long text in it, or use {tokens: 8192}"},
 		{"prompt is no text", good, []string{"-prompt", binary}, "prompt " + binary + " is not a text in UTF-8, and a server would be sent another: convert it, or use {tokens: 8192}"},
-		{"flag", good, []string{"-shard", "9/4"}, "invalid value \"9/4\" for flag -shard: 9/4: the first number counts from 1 to the second\n" + listed},
+		{"flag", good, []string{"-shard", "9/4"}, "invalid value \"9/4\" for flag -shard: 9/4: the first number must be between 1 and the second\n" + listed},
 		{"redo of all", good, []string{"-redo"}, "redo: name the cells to measure again, like -run 'Sweep/ctx=512/batch=64$'; to measure all again, use -fresh, which keeps the old checkpoint under another name"},
 		{"redo of all but some", good, []string{"-redo", "-test.run=Sweep", "-test.skip=Sweep/ctx=512"}, "redo: name the cells to measure again"},
 		{"unknown flag", good, []string{"-num-ctx", "9"}, "flag provided but not defined: -num-ctx\n" + listed},
@@ -228,7 +228,7 @@ func TestOneAtATimeInAFolder(t *testing.T) {
 	require.NoError(t, flock.New(filepath.Join(out, checkpoint.LockFile)).Lock())
 	printed, code := sweeptest.Start(t, "-config", sweeptest.WriteConfig(t, "model: m\n"+sweeptest.SmallGrid), "-out", out).Wait()
 	assert.Equal(t, 1, code)
-	assert.Contains(t, printed, "another sweep is at work in "+out+": wait for it, or use another folder with -out")
+	assert.Contains(t, printed, "another sweep is using "+out+": wait for it, or use another folder with -out")
 }
 
 // TestOnlyByName: a plain `go test` does not start a sweep.

@@ -62,7 +62,7 @@ func TestSurvivesAFileSizeLimit(t *testing.T) {
 	server.Forget()
 	printed, code = limited("4")
 	assert.Equal(t, 1, code)
-	assert.Contains(t, printed, "file too large; what was saved before is whole")
+	assert.Contains(t, printed, "file too large; what was saved before is intact")
 	assert.NotContains(t, strings.Join(server.Asked(), "\n"), `"num_ctx"`, "it is known before the first load")
 	assert.Equal(t, before, sweeptest.Load(t, out))
 }
@@ -120,7 +120,7 @@ func TestSurvivesARemovedFolder(t *testing.T) {
 	assert.Equal(t, 1, code)
 	assert.Contains(t, printed, "its folder is gone: ")
 	assert.Contains(t, printed, "# warning: checkpoint "+filepath.Join(out, checkpoint.FileName)+" was removed or renamed while the sweep ran: it is written again, with all ")
-	assert.NotContains(t, printed, "what was saved before is whole")
+	assert.NotContains(t, printed, "what was saved before is intact")
 	sweeptest.RequireSamples(t, sweeptest.Load(t, out), sweeptest.BenchLines(printed))
 
 	// interrupted returns what a sweep printed whose folder went away in the load of its third pair.

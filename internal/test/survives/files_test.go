@@ -103,7 +103,7 @@ func TestSurvivesForeignFiles(t *testing.T) {
 		},
 		"a pipe": func(t *testing.T, out string) string {
 			require.NoError(t, syscall.Mkfifo(filepath.Join(out, report.BenchFile), 0o644))
-			return "bench.txt (no file: p"
+			return "bench.txt (not a file: p"
 		},
 		"a checkpoint of another program": func(t *testing.T, out string) string {
 			write(t, `{"benchmarks": [1, 2, 3]}`, out, checkpoint.FileName)
@@ -129,7 +129,7 @@ func TestSurvivesForeignFiles(t *testing.T) {
 		},
 		"another record": func(t *testing.T, out string) string {
 			write(t, "precious", out, outdir.RecordFile)
-			return "it is no record of this program"
+			return "it is not a record of this program"
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -198,7 +198,7 @@ func TestSurvivesFoldersOfOthers(t *testing.T) {
 
 	printed, code := sweeptest.Start(t, args...).Wait()
 	require.Zero(t, code, printed)
-	assert.Contains(t, printed, "# warning: "+filepath.Join(out, ".ollama-sweep-modelfile-1")+" stays: ")
+	assert.Contains(t, printed, "# warning: "+filepath.Join(out, ".ollama-sweep-modelfile-1")+" was not removed: ")
 	left, err = filepath.Glob(filepath.Join(out, ".ollama-sweep-modelfile-*"))
 	require.NoError(t, err)
 	assert.Equal(t, []string{filepath.Join(out, ".ollama-sweep-modelfile-1")}, left)
@@ -258,7 +258,7 @@ func TestSurvivesFilesInTheWay(t *testing.T) {
 			close(placed)
 			printed, code := p.Wait()
 			assert.Equal(t, 1, code)
-			assert.Contains(t, printed, fmt.Sprintf("saving %q: what is there was not made by this program (a link)", path))
+			assert.Contains(t, printed, fmt.Sprintf("saving %q: it exists and was not made by this program (a link)", path))
 			for _, line := range []string{"# 6/6 ", "# Advice: ", "# Best: ", "# This run: 6 cells measured"} {
 				assert.Contains(t, printed, line)
 			}

@@ -221,7 +221,7 @@ func TestSurvivesAnotherSweep(t *testing.T) {
 
 	printed, code := sweeptest.Start(t, args...).Wait()
 	assert.Equal(t, 1, code)
-	assert.Contains(t, printed, "another sweep is at work in "+out+": wait for it, or use another folder with -out")
+	assert.Contains(t, printed, "another sweep is using "+out+": wait for it, or use another folder with -out")
 
 	args[3] = t.TempDir()
 	second := sweeptest.Start(t, args...)

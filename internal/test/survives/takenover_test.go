@@ -40,7 +40,7 @@ func TestSurvivesATakeover(t *testing.T) {
 			assert.Equal(t, 1, code, printed)
 			second.Signal(t, syscall.SIGINT)
 
-			assert.Contains(t, printed, "another sweep is at work there now")
+			assert.Contains(t, printed, "another sweep is using the folder now")
 			beside := regexp.MustCompile(`what this sweep has measured, \d+ cells, is in (\S+\.json)`).FindStringSubmatch(printed)
 			require.NotNil(t, beside, printed)
 			cp, err := checkpoint.Load(beside[1])
@@ -95,7 +95,7 @@ func TestSurvivesTwoLinks(t *testing.T) {
 	first.Await(t, "# 3/")
 	printed, code := sweeptest.Start(t, all[1]...).Wait()
 	assert.Equal(t, 1, code)
-	assert.Contains(t, printed, "another sweep is at work on "+shared)
+	assert.Contains(t, printed, "another sweep is using "+shared)
 	first.Signal(t, syscall.SIGINT)
 	cp, err := checkpoint.Load(shared)
 	require.NoError(t, err)
