@@ -22,17 +22,16 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
-// mostMemory is what a sweep may take at most, whatever a server sends: a good
-// deal more than without faults (60 MB), and far less than the endless answers.
-const mostMemory = 300 << 20
+// maxMemory is the memory that a sweep may use at most, whatever a server sends: well above that of
+// a sweep without faults (60 MB), and far below the size of the endless answers.
+const maxMemory = 300 << 20
 
-// TestSurvivesServerFaults plays a fault in the second of six pairs and what
-// follows. Pairs after the fault have to be measured, and no pair may fail for
-// what was not its own.
+// TestSurvivesServerFaults injects a fault into the second of six cells. The cells after the fault
+// have to be measured, and no cell may fail for a fault that was not its own.
 func TestSurvivesServerFaults(t *testing.T) {
 	const (
-		firstOfPair = 1 // the load
-		inPair      = 3
+		firstOfCell = 1 // the load
+		inCell      = 3
 	)
 	answer := ollamatest.Captured("generate.ndjson")
 	firstLine, _, _ := strings.Cut(answer, "\n")
@@ -46,35 +45,35 @@ func TestSurvivesServerFaults(t *testing.T) {
 	for _, test := range []struct {
 		name     string
 		fault    http.HandlerFunc
-		from, to int // prompts of the pair to which it is played
+		from, to int // prompts of the cell that get the fault
 		failed   map[cell.Key]parse.Class
 		detail   string // of the failure
 		printed  string
 	}{
-		{"busy", ollamatest.SayStatus(503, `{"error":"server busy, please try again.  maximum pending requests exceeded"}`), inPair, inPair, none, "", "server busy"},
-		{"loading for as many prompts as a crash takes", ollamatest.SayStatus(503, `{"error":"{\"error\":{\"code\":503,\"message\":\"Loading model\",\"type\":\"unavailable_error\"}}"}`), inPair, inPair + 2, none, "", "server busy: Loading model"},
-		{"a proxy's page", ollamatest.SayPage(200, "<html>log in</html>"), inPair, inPair + 1, none, "", "a web page (200 OK) and not an answer of Ollama's"},
-		{"a proxy's error", ollamatest.SayPage(502, "<html>502 Bad Gateway</html>"), inPair, inPair + 1, none, "", "a proxy does not reach the server: 502 Bad Gateway"},
-		{"closed before the header", ollamatest.BreakOff(""), inPair, inPair + 1, none, "", "EOF"},
-		{"closed in the stream", ollamatest.BreakOff(firstLine + "\n"), inPair, inPair + 1, none, "", "the answer broke off: unexpected EOF"},
-		{"closed in a line", ollamatest.BreakOff(firstLine[:30]), inPair, inPair + 1, none, "", "the answer broke off"},
-		{"closed three times", ollamatest.BreakOff(firstLine), firstOfPair, firstOfPair + 2, is(parse.RunnerCrashed), "the server went away 3 times under this cell: the answer broke off: unexpected EOF", ""},
-		{"no end", ollamatest.Endless(strings.Replace(firstLine, `"H"`, `"`+strings.Repeat("H", 1<<16)+`"`, 1) + "\n"), inPair, inPair, none, "", "the answer is longer than 64 MB"},
-		{"a line without end", ollamatest.Endless(strings.Repeat("x", 1<<16)), inPair, inPair, is(parse.NoFigures), "not an answer of Ollama's: bufio.Scanner: token too long", ""},
-		{"invalid JSON", ollamatest.Say(`{"model":"tiny","response":` + "\n"), inPair, inPair, is(parse.NoFigures), "not an answer of Ollama's", ""},
-		{"hanging in the load", ollamatest.Hang(""), firstOfPair, firstOfPair, is(parse.Timeout), "not done within 2s (cell_timeout)", ""},
-		{"hanging before the header", ollamatest.Hang(""), inPair, inPair, is(parse.Timeout), "not done within 2s (cell_timeout)", ""},
-		{"hanging in the stream", ollamatest.Hang(firstLine + "\n"), inPair, inPair, is(parse.Timeout), "not done within 2s (cell_timeout)", ""},
-		{"negative", figure(`"prompt_eval_count":21`, `"prompt_eval_count":-21`), inPair, inPair, is(parse.NoFigures), "a negative figure: prompt_eval_count is -21", ""},
-		{"zero", figure(`"prompt_eval_duration":5092533`, `"prompt_eval_duration":0`), inPair, inPair + 3, is(parse.NoFigures), "without the message that holds the figures, for each of 4 prompts", ""},
-		{"zero three times", figure(`"prompt_eval_duration":5092533`, `"prompt_eval_duration":0`), inPair, inPair + 2, none, "", ""},
-		{"no answer three times", ollamatest.Say(""), inPair, inPair + 2, none, "", ""},
-		{"NaN", figure(`"prompt_eval_duration":5092533`, `"prompt_eval_duration":NaN`), inPair, inPair, is(parse.NoFigures), "not an answer of Ollama's", ""},
-		{"1e308", figure(`"prompt_eval_count":21`, `"prompt_eval_count":1e308`), inPair, inPair, is(parse.NoFigures), "cannot unmarshal number 1e308", ""},
-		{"the longest duration", figure(`"prompt_eval_duration":5092533`, `"prompt_eval_duration":9223372036854775807`), inPair, inPair, none, "", "a sample does not count: prompt cache"},
-		{"the largest count", figure(`"prompt_eval_count":21`, `"prompt_eval_count":9223372036854775807`), inPair, inPair, none, "", "a sample does not count: prompt cache"},
-		{"out of memory once", ollamatest.SayStatus(500, `{"error":"llama runner process has terminated: cudaMalloc failed: out of memory"}`), firstOfPair, firstOfPair, none, "", "waiting for the memory to be given back"},
-		{"out of memory", ollamatest.SayStatus(500, `{"error":"llama runner process has terminated: cudaMalloc failed: out of memory"}`), firstOfPair, firstOfPair + 1, is(parse.OutOfGPUMemory), "cudaMalloc failed: out of memory", ""},
+		{"busy", ollamatest.SayStatus(503, `{"error":"server busy, please try again.  maximum pending requests exceeded"}`), inCell, inCell, none, "", "server busy"},
+		{"loading for three prompts", ollamatest.SayStatus(503, `{"error":"{\"error\":{\"code\":503,\"message\":\"Loading model\",\"type\":\"unavailable_error\"}}"}`), inCell, inCell + 2, none, "", "server busy: Loading model"},
+		{"a proxy's page", ollamatest.SayPage(200, "<html>log in</html>"), inCell, inCell + 1, none, "", "a web page (200 OK) and not an answer of Ollama's"},
+		{"a proxy's error", ollamatest.SayPage(502, "<html>502 Bad Gateway</html>"), inCell, inCell + 1, none, "", "a proxy does not reach the server: 502 Bad Gateway"},
+		{"closed before the header", ollamatest.BreakOff(""), inCell, inCell + 1, none, "", "EOF"},
+		{"closed in the stream", ollamatest.BreakOff(firstLine + "\n"), inCell, inCell + 1, none, "", "the answer broke off: unexpected EOF"},
+		{"closed in a line", ollamatest.BreakOff(firstLine[:30]), inCell, inCell + 1, none, "", "the answer broke off"},
+		{"closed three times", ollamatest.BreakOff(firstLine), firstOfCell, firstOfCell + 2, is(parse.RunnerCrashed), "the server went away 3 times under this cell: the answer broke off: unexpected EOF", ""},
+		{"no end", ollamatest.Endless(strings.Replace(firstLine, `"H"`, `"`+strings.Repeat("H", 1<<16)+`"`, 1) + "\n"), inCell, inCell, none, "", "the answer is longer than 64 MB"},
+		{"a line without end", ollamatest.Endless(strings.Repeat("x", 1<<16)), inCell, inCell, is(parse.NoFigures), "not an answer of Ollama's: bufio.Scanner: token too long", ""},
+		{"invalid JSON", ollamatest.Say(`{"model":"tiny","response":` + "\n"), inCell, inCell, is(parse.NoFigures), "not an answer of Ollama's", ""},
+		{"hanging in the load", ollamatest.Hang(""), firstOfCell, firstOfCell, is(parse.Timeout), "not done within 2s (cell_timeout)", ""},
+		{"hanging before the header", ollamatest.Hang(""), inCell, inCell, is(parse.Timeout), "not done within 2s (cell_timeout)", ""},
+		{"hanging in the stream", ollamatest.Hang(firstLine + "\n"), inCell, inCell, is(parse.Timeout), "not done within 2s (cell_timeout)", ""},
+		{"negative", figure(`"prompt_eval_count":21`, `"prompt_eval_count":-21`), inCell, inCell, is(parse.NoFigures), "a negative figure: prompt_eval_count is -21", ""},
+		{"zero", figure(`"prompt_eval_duration":5092533`, `"prompt_eval_duration":0`), inCell, inCell + 3, is(parse.NoFigures), "without the message that holds the figures, for each of 4 prompts", ""},
+		{"zero three times", figure(`"prompt_eval_duration":5092533`, `"prompt_eval_duration":0`), inCell, inCell + 2, none, "", ""},
+		{"no answer three times", ollamatest.Say(""), inCell, inCell + 2, none, "", ""},
+		{"NaN", figure(`"prompt_eval_duration":5092533`, `"prompt_eval_duration":NaN`), inCell, inCell, is(parse.NoFigures), "not an answer of Ollama's", ""},
+		{"1e308", figure(`"prompt_eval_count":21`, `"prompt_eval_count":1e308`), inCell, inCell, is(parse.NoFigures), "cannot unmarshal number 1e308", ""},
+		{"the longest duration", figure(`"prompt_eval_duration":5092533`, `"prompt_eval_duration":9223372036854775807`), inCell, inCell, none, "", "a sample does not count: prompt cache"},
+		{"the largest count", figure(`"prompt_eval_count":21`, `"prompt_eval_count":9223372036854775807`), inCell, inCell, none, "", "a sample does not count: prompt cache"},
+		{"out of memory once", ollamatest.SayStatus(500, `{"error":"llama runner process has terminated: cudaMalloc failed: out of memory"}`), firstOfCell, firstOfCell, none, "", "waiting for the memory to be given back"},
+		{"out of memory", ollamatest.SayStatus(500, `{"error":"llama runner process has terminated: cudaMalloc failed: out of memory"}`), firstOfCell, firstOfCell + 1, is(parse.OutOfGPUMemory), "cudaMalloc failed: out of memory", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			out := t.TempDir()
@@ -94,7 +93,7 @@ func TestSurvivesServerFaults(t *testing.T) {
 			printed, code := p.Wait()
 			require.Zero(t, code, printed)
 			server.Play(nil)
-			assert.GreaterOrEqual(t, second.N, test.to, "the fault was played")
+			assert.GreaterOrEqual(t, second.N, test.to, "the fault was injected")
 			assert.Contains(t, printed, test.printed)
 			cp := sweeptest.Load(t, out)
 			require.Len(t, cp.Results, len(sweeptest.SmallPlan))
@@ -109,19 +108,19 @@ func TestSurvivesServerFaults(t *testing.T) {
 				assert.False(t, r.Failed(), "%v %s", r.Cell(), r.Detail)
 				assert.Len(t, r.Samples, 3)
 			}
-			assert.Less(t, peakMemory(p), int64(mostMemory))
+			assert.Less(t, peakMemory(p), int64(maxMemory))
 		})
 	}
 }
 
-// peakMemory returns the most memory that an ended sweep has had, in bytes.
+// peakMemory returns the peak memory of an ended sweep in bytes.
 func peakMemory(p *sweeptest.Process) int64 {
 	most := p.Command.ProcessState.SysUsage().(*syscall.Rusage).Maxrss // kilobytes on Linux
 	return most << 10
 }
 
-// TestSurvivesServerThatStops has what no waiting mends: the sweep stops, no
-// pair has failed, and the same command goes on.
+// TestSurvivesServerThatStops has faults that waiting can't fix: the sweep stops, no cell has failed,
+// and the same command resumes it.
 func TestSurvivesServerThatStops(t *testing.T) {
 	missing := ollamatest.SayStatus(404, strings.Replace(ollamatest.Captured("generate-missing.json"), "nosuch", "tiny", 1))
 	for _, test := range []struct {
@@ -164,8 +163,8 @@ func TestSurvivesServerThatStops(t *testing.T) {
 	}
 }
 
-// TestSurvivesServerAway ends the server in the middle of a pair: for a moment,
-// and for longer than server_wait.
+// TestSurvivesServerAway stops the server in the middle of a cell: for a moment, and for longer than
+// server_wait.
 func TestSurvivesServerAway(t *testing.T) {
 	out := t.TempDir()
 	server, args := sweeptest.Simulated(t, out, sweeptest.SmallGrid)
@@ -199,7 +198,7 @@ func TestSurvivesServerAway(t *testing.T) {
 	assert.Len(t, sweeptest.Load(t, out).Results, len(sweeptest.SmallPlan))
 }
 
-// TestSurvivesOddServers starts on servers that are not what they should be.
+// TestSurvivesOddServers starts sweeps on servers that are not an Ollama or answer nonsense.
 func TestSurvivesOddServers(t *testing.T) {
 	for _, test := range []struct {
 		name, path string
@@ -228,13 +227,13 @@ func TestSurvivesOddServers(t *testing.T) {
 			printed, code := p.Wait()
 			assert.Equal(t, test.code, code, printed)
 			assert.Contains(t, printed, test.want)
-			assert.Less(t, peakMemory(p), int64(mostMemory))
+			assert.Less(t, peakMemory(p), int64(maxMemory))
 		})
 	}
 }
 
-// TestSurvivesEndOfARealServer kills a real server in the middle of a pair and
-// starts it again, as systemd does.
+// TestSurvivesEndOfARealServer kills a real server in the middle of a cell and restarts it, as
+// systemd does.
 func TestSurvivesEndOfARealServer(t *testing.T) {
 	sweeptest.NeedsEngine(t)
 	home := t.TempDir()
@@ -262,8 +261,8 @@ func TestSurvivesEndOfARealServer(t *testing.T) {
 
 	out := t.TempDir()
 	p := sweeptest.Start(t, "-config", sweeptest.WriteConfig(t, "model: tiny\nhost: "+u.String()+"\n"+sweeptest.SmallGrid), "-out", out)
-	for _, pair := range []int{2, 4} {
-		p.Await(t, fmt.Sprintf("# %d/6 ", pair))
+	for _, cell := range []int{2, 4} {
+		p.Await(t, fmt.Sprintf("# %d/6 ", cell))
 		require.NoError(t, syscall.Kill(-server.Process.Pid, syscall.SIGKILL))
 		server.Wait()
 		server = serve()
