@@ -92,8 +92,8 @@ func TestSurvivesKill(t *testing.T) {
 	}
 }
 
-// withoutTimes returns a file's text without dates, times by this machine's clock, and the command,
-// host and config folder, which differ.
+// withoutTimes returns a file's text without dates, times by this machine's clock, the command and the
+// host, which differ.
 func withoutTimes(t *testing.T, out, file string) string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(out, file))
