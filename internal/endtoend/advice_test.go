@@ -53,8 +53,8 @@ func TestAdviceIsAccepted(t *testing.T) {
 
 	create := exec.CommandContext(t.Context(), engine.Ollama, "create", "advised", "-f", filepath.Join(out, report.ModelfileFile))
 	create.Env = append(os.Environ(), "OLLAMA_HOST="+engine.Server.URL.String())
-	printed, err := create.CombinedOutput()
-	require.NoError(t, err, string(printed))
+	answer, err := create.CombinedOutput()
+	require.NoError(t, err, string(answer))
 	show, err := client.Show(t.Context(), &api.ShowRequest{Model: "advised"})
 	require.NoError(t, err)
 	assert.Equal(t, "be brief", show.System)
