@@ -56,8 +56,8 @@ func TestSurvivesAnotherServer(t *testing.T) {
 	var (
 		sizing      = at{sweeptest.SmallPlan[0], 3}
 		firstSample = at{sweeptest.SmallPlan[0], 7}
-		secondCell  = at{sweeptest.SmallPlan[1], 1} // its load
-		inCell      = at{sweeptest.SmallPlan[1], 3}
+		secondPair  = at{sweeptest.SmallPlan[1], 1} // its load
+		inPair      = at{sweeptest.SmallPlan[1], 3}
 	)
 	const out500 = `{"error":"llama runner process has terminated: cudaMalloc failed: out of memory"}`
 	for _, test := range []struct {
@@ -69,17 +69,17 @@ func TestSurvivesAnotherServer(t *testing.T) {
 		first   bool              // no sample was saved before
 		want    string
 	}{
-		{"version between samples", inCell, map[string]string{"/api/version": otherVersion}, false, "", false,
+		{"version between samples", inPair, map[string]string{"/api/version": otherVersion}, false, "", false,
 			`ollama_version was "0.10.1" and is now "0.32.5": what would be measured now belongs to another sweep: start that one in a new -out folder, or bring "0.10.1" back and run the same command again`},
-		{"version with a load", secondCell, map[string]string{"/api/version": otherVersion}, false, "", false, `ollama_version was "0.10.1" and is now "0.32.5"`},
+		{"version with a load", secondPair, map[string]string{"/api/version": otherVersion}, false, "", false, `ollama_version was "0.10.1" and is now "0.32.5"`},
 		{"version while the prompt is sized", sizing, map[string]string{"/api/version": otherVersion}, false, "", true, `ollama_version was "0.10.1" and is now "0.32.5"`},
 		{"version with the first sample", firstSample, map[string]string{"/api/version": otherVersion}, false, "", true, `ollama_version was "0.10.1" and is now "0.32.5"`},
-		{"model between samples", inCell, map[string]string{"/api/tags": otherDigest}, false, "", false, `digest was "0df5935b21`},
-		{"model with a load", secondCell, map[string]string{"/api/tags": otherDigest}, false, "", false, `" and is now "deadbeef`},
-		{"a failure of the other server", secondCell, map[string]string{"/api/version": otherVersion}, true, "", false, `ollama_version was "0.10.1" and is now "0.32.5"`},
-		{"settings", inCell, nil, false, serverStart("q8_0", "NVIDIA A"), false, `settings.OLLAMA_KV_CACHE_TYPE was "f16" and is now "q8_0"`},
-		{"settings with a load", secondCell, nil, false, strings.Replace(serverStart("f16", "NVIDIA A"), "true", "false", 1), false, `settings.OLLAMA_FLASH_ATTENTION was "true" and is now "false"`},
-		{"GPU", inCell, nil, false, serverStart("f16", "NVIDIA B"), false, `devices was "NVIDIA A (driver 12.3)" and is now "NVIDIA B (driver 12.3)"`},
+		{"model between samples", inPair, map[string]string{"/api/tags": otherDigest}, false, "", false, `digest was "0df5935b21`},
+		{"model with a load", secondPair, map[string]string{"/api/tags": otherDigest}, false, "", false, `" and is now "deadbeef`},
+		{"a failure of the other server", secondPair, map[string]string{"/api/version": otherVersion}, true, "", false, `ollama_version was "0.10.1" and is now "0.32.5"`},
+		{"settings", inPair, nil, false, serverStart("q8_0", "NVIDIA A"), false, `settings.OLLAMA_KV_CACHE_TYPE was "f16" and is now "q8_0"`},
+		{"settings with a load", secondPair, nil, false, strings.Replace(serverStart("f16", "NVIDIA A"), "true", "false", 1), false, `settings.OLLAMA_FLASH_ATTENTION was "true" and is now "false"`},
+		{"GPU", inPair, nil, false, serverStart("f16", "NVIDIA B"), false, `devices was "NVIDIA A (driver 12.3)" and is now "NVIDIA B (driver 12.3)"`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			out, log := t.TempDir(), filepath.Join(t.TempDir(), "server.log")

@@ -30,8 +30,8 @@ const maxMemory = 300 << 20
 // have to be measured, and no cell may fail for a fault that was not its own.
 func TestSurvivesServerFaults(t *testing.T) {
 	const (
-		firstOfCell = 1 // the load
-		inCell      = 3
+		firstOfPair = 1 // the load
+		inPair      = 3
 	)
 	answer := ollamatest.Captured("generate.ndjson")
 	firstLine, _, _ := strings.Cut(answer, "\n")
@@ -50,30 +50,30 @@ func TestSurvivesServerFaults(t *testing.T) {
 		detail   string // of the failure
 		printed  string
 	}{
-		{"busy", ollamatest.SayStatus(503, `{"error":"server busy, please try again.  maximum pending requests exceeded"}`), inCell, inCell, none, "", "server busy"},
-		{"loading for three prompts", ollamatest.SayStatus(503, `{"error":"{\"error\":{\"code\":503,\"message\":\"Loading model\",\"type\":\"unavailable_error\"}}"}`), inCell, inCell + 2, none, "", "server busy: Loading model"},
-		{"a proxy's page", ollamatest.SayPage(200, "<html>log in</html>"), inCell, inCell + 1, none, "", "a web page (200 OK) and not an answer of Ollama's"},
-		{"a proxy's error", ollamatest.SayPage(502, "<html>502 Bad Gateway</html>"), inCell, inCell + 1, none, "", "a proxy does not reach the server: 502 Bad Gateway"},
-		{"closed before the header", ollamatest.BreakOff(""), inCell, inCell + 1, none, "", "EOF"},
-		{"closed in the stream", ollamatest.BreakOff(firstLine + "\n"), inCell, inCell + 1, none, "", "the answer broke off: unexpected EOF"},
-		{"closed in a line", ollamatest.BreakOff(firstLine[:30]), inCell, inCell + 1, none, "", "the answer broke off"},
-		{"closed three times", ollamatest.BreakOff(firstLine), firstOfCell, firstOfCell + 2, is(parse.RunnerCrashed), "the server went away 3 times under this cell: the answer broke off: unexpected EOF", ""},
-		{"no end", ollamatest.Endless(strings.Replace(firstLine, `"H"`, `"`+strings.Repeat("H", 1<<16)+`"`, 1) + "\n"), inCell, inCell, none, "", "the answer is longer than 64 MB"},
-		{"a line without end", ollamatest.Endless(strings.Repeat("x", 1<<16)), inCell, inCell, is(parse.NoFigures), "not an answer of Ollama's: bufio.Scanner: token too long", ""},
-		{"invalid JSON", ollamatest.Say(`{"model":"tiny","response":` + "\n"), inCell, inCell, is(parse.NoFigures), "not an answer of Ollama's", ""},
-		{"hanging in the load", ollamatest.Hang(""), firstOfCell, firstOfCell, is(parse.Timeout), "not done within 2s (cell_timeout)", ""},
-		{"hanging before the header", ollamatest.Hang(""), inCell, inCell, is(parse.Timeout), "not done within 2s (cell_timeout)", ""},
-		{"hanging in the stream", ollamatest.Hang(firstLine + "\n"), inCell, inCell, is(parse.Timeout), "not done within 2s (cell_timeout)", ""},
-		{"negative", figure(`"prompt_eval_count":21`, `"prompt_eval_count":-21`), inCell, inCell, is(parse.NoFigures), "a negative figure: prompt_eval_count is -21", ""},
-		{"zero", figure(`"prompt_eval_duration":5092533`, `"prompt_eval_duration":0`), inCell, inCell + 3, is(parse.NoFigures), "without the message that holds the figures, for each of 4 prompts", ""},
-		{"zero three times", figure(`"prompt_eval_duration":5092533`, `"prompt_eval_duration":0`), inCell, inCell + 2, none, "", ""},
-		{"no answer three times", ollamatest.Say(""), inCell, inCell + 2, none, "", ""},
-		{"NaN", figure(`"prompt_eval_duration":5092533`, `"prompt_eval_duration":NaN`), inCell, inCell, is(parse.NoFigures), "not an answer of Ollama's", ""},
-		{"1e308", figure(`"prompt_eval_count":21`, `"prompt_eval_count":1e308`), inCell, inCell, is(parse.NoFigures), "cannot unmarshal number 1e308", ""},
-		{"the longest duration", figure(`"prompt_eval_duration":5092533`, `"prompt_eval_duration":9223372036854775807`), inCell, inCell, none, "", "a sample does not count: prompt cache"},
-		{"the largest count", figure(`"prompt_eval_count":21`, `"prompt_eval_count":9223372036854775807`), inCell, inCell, none, "", "a sample does not count: prompt cache"},
-		{"out of memory once", ollamatest.SayStatus(500, `{"error":"llama runner process has terminated: cudaMalloc failed: out of memory"}`), firstOfCell, firstOfCell, none, "", "waiting for the memory to be given back"},
-		{"out of memory", ollamatest.SayStatus(500, `{"error":"llama runner process has terminated: cudaMalloc failed: out of memory"}`), firstOfCell, firstOfCell + 1, is(parse.OutOfGPUMemory), "cudaMalloc failed: out of memory", ""},
+		{"busy", ollamatest.SayStatus(503, `{"error":"server busy, please try again.  maximum pending requests exceeded"}`), inPair, inPair, none, "", "server busy"},
+		{"loading for three prompts", ollamatest.SayStatus(503, `{"error":"{\"error\":{\"code\":503,\"message\":\"Loading model\",\"type\":\"unavailable_error\"}}"}`), inPair, inPair + 2, none, "", "server busy: Loading model"},
+		{"a proxy's page", ollamatest.SayPage(200, "<html>log in</html>"), inPair, inPair + 1, none, "", "a web page (200 OK) and not an answer of Ollama's"},
+		{"a proxy's error", ollamatest.SayPage(502, "<html>502 Bad Gateway</html>"), inPair, inPair + 1, none, "", "a proxy does not reach the server: 502 Bad Gateway"},
+		{"closed before the header", ollamatest.BreakOff(""), inPair, inPair + 1, none, "", "EOF"},
+		{"closed in the stream", ollamatest.BreakOff(firstLine + "\n"), inPair, inPair + 1, none, "", "the answer broke off: unexpected EOF"},
+		{"closed in a line", ollamatest.BreakOff(firstLine[:30]), inPair, inPair + 1, none, "", "the answer broke off"},
+		{"closed three times", ollamatest.BreakOff(firstLine), firstOfPair, firstOfPair + 2, is(parse.RunnerCrashed), "the server went away 3 times under this cell: the answer broke off: unexpected EOF", ""},
+		{"no end", ollamatest.Endless(strings.Replace(firstLine, `"H"`, `"`+strings.Repeat("H", 1<<16)+`"`, 1) + "\n"), inPair, inPair, none, "", "the answer is longer than 64 MB"},
+		{"a line without end", ollamatest.Endless(strings.Repeat("x", 1<<16)), inPair, inPair, is(parse.NoFigures), "not an answer of Ollama's: bufio.Scanner: token too long", ""},
+		{"invalid JSON", ollamatest.Say(`{"model":"tiny","response":` + "\n"), inPair, inPair, is(parse.NoFigures), "not an answer of Ollama's", ""},
+		{"hanging in the load", ollamatest.Hang(""), firstOfPair, firstOfPair, is(parse.Timeout), "not done within 2s (cell_timeout)", ""},
+		{"hanging before the header", ollamatest.Hang(""), inPair, inPair, is(parse.Timeout), "not done within 2s (cell_timeout)", ""},
+		{"hanging in the stream", ollamatest.Hang(firstLine + "\n"), inPair, inPair, is(parse.Timeout), "not done within 2s (cell_timeout)", ""},
+		{"negative", figure(`"prompt_eval_count":21`, `"prompt_eval_count":-21`), inPair, inPair, is(parse.NoFigures), "a negative figure: prompt_eval_count is -21", ""},
+		{"zero", figure(`"prompt_eval_duration":5092533`, `"prompt_eval_duration":0`), inPair, inPair + 3, is(parse.NoFigures), "without the message that holds the figures, for each of 4 prompts", ""},
+		{"zero three times", figure(`"prompt_eval_duration":5092533`, `"prompt_eval_duration":0`), inPair, inPair + 2, none, "", ""},
+		{"no answer three times", ollamatest.Say(""), inPair, inPair + 2, none, "", ""},
+		{"NaN", figure(`"prompt_eval_duration":5092533`, `"prompt_eval_duration":NaN`), inPair, inPair, is(parse.NoFigures), "not an answer of Ollama's", ""},
+		{"1e308", figure(`"prompt_eval_count":21`, `"prompt_eval_count":1e308`), inPair, inPair, is(parse.NoFigures), "cannot unmarshal number 1e308", ""},
+		{"the longest duration", figure(`"prompt_eval_duration":5092533`, `"prompt_eval_duration":9223372036854775807`), inPair, inPair, none, "", "a sample does not count: prompt cache"},
+		{"the largest count", figure(`"prompt_eval_count":21`, `"prompt_eval_count":9223372036854775807`), inPair, inPair, none, "", "a sample does not count: prompt cache"},
+		{"out of memory once", ollamatest.SayStatus(500, `{"error":"llama runner process has terminated: cudaMalloc failed: out of memory"}`), firstOfPair, firstOfPair, none, "", "waiting for the memory to be given back"},
+		{"out of memory", ollamatest.SayStatus(500, `{"error":"llama runner process has terminated: cudaMalloc failed: out of memory"}`), firstOfPair, firstOfPair + 1, is(parse.OutOfGPUMemory), "cudaMalloc failed: out of memory", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			out := t.TempDir()
