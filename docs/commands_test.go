@@ -11,9 +11,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// elsewhere names what runs the commands of blocks that are not sh: they need a cluster, a
-// server of the reader's own or an hour, or don't end.
-var elsewhere = []struct{ part, by string }{
+// runElsewhere names the file that runs a command of a block that is not sh: such commands need a
+// cluster, a server or an hour, or don't end.
+var runElsewhere = []struct{ part, by string }{
 	{"-config my.yaml", ".ci/run"}, // the README has it as an sh block
 	{"scripts/report -in results/my -watch", "scripts/report/main_test.go"},
 	{"ollama create llama3.1-fast", "internal/test/endtoend/advice_test.go"},
@@ -27,20 +27,21 @@ var elsewhere = []struct{ part, by string }{
 	{"scripts/gpu/rehearse", "scripts/gpu/drive/drive_test.go"},
 }
 
-// commandLine begins with a program, or with variables or an assignment before one.
+// commandLine matches a line that begins with a program, maybe after variables or an assignment.
 var commandLine = regexp.MustCompile(`^([A-Za-z_]+=\S+ )*(job=\$\(|go |git |nohup |ollama |curl |sbatch |kubectl |scripts/)`)
 
-// alone is a command that .ci/run can run: it has these programs, and no file of the reader's.
-var alone = regexp.MustCompile(`^(go|git|nohup go) `)
+// runnable matches a command that .ci/run can run, which has only these programs.
+var runnable = regexp.MustCompile(`^(go|git|nohup go) `)
 
-// TestCommandsAreRun by .ci/run, which takes the sh blocks of all pages, or elsewhere.
+// TestCommandsAreRun: each command of a page is in an sh block, which .ci/run runs, or is listed in
+// runElsewhere.
 func TestCommandsAreRun(t *testing.T) {
 	for _, p := range pages(t) {
 		_, blocks := p.parts()
 		for _, b := range blocks {
 			for _, line := range b.lines {
 				if b.language == "sh" && line != "" {
-					assert.Regexp(t, alone, line, p.file)
+					assert.Regexp(t, runnable, line, p.file)
 				}
 				if b.language == "" && commandLine.MatchString(line) {
 					assertRun(t, p, line)
@@ -52,16 +53,16 @@ func TestCommandsAreRun(t *testing.T) {
 
 func assertRun(t *testing.T, p page, line string) {
 	t.Helper()
-	for _, e := range elsewhere {
+	for _, e := range runElsewhere {
 		if strings.Contains(line, e.part) {
 			assert.FileExists(t, filepath.Join(root, e.by))
 			return
 		}
 	}
-	assert.Fail(t, "nothing runs a command", "%s: %s", p.file, line)
+	assert.Fail(t, "no test runs this command", "%s: %s", p.file, line)
 }
 
-// commands returns a page's lines of code, in blocks and in the text.
+// commands returns a page's lines of code, those in blocks and those in the text.
 func (p page) commands() (lines []string) {
 	prose, blocks := p.parts()
 	for _, code := range inlineCode.FindAllString(prose, -1) {
@@ -79,8 +80,8 @@ var (
 	test    = regexp.MustCompile(`(?m)^func (Test|Benchmark)(\w+)\(`)
 )
 
-// TestCommandsName programs, tests and benchmarks that are there.
-func TestCommandsName(t *testing.T) {
+// TestCommandsExist: the programs, tests and benchmarks that commands name exist.
+func TestCommandsExist(t *testing.T) {
 	found := make(map[string]int)
 	for _, p := range pages(t) {
 		for _, line := range p.commands() {
@@ -100,7 +101,7 @@ func TestCommandsName(t *testing.T) {
 	}
 }
 
-// names returns the tests or benchmarks of a package, without the kind before them.
+// names returns the names of a package's tests or benchmarks, without the prefix kind.
 func names(t *testing.T, kind, folder string) (all []string) {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(root, folder, "*_test.go"))

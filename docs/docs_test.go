@@ -1,5 +1,5 @@
-// Package docs holds the pages for users. Its tests check their links, their commands and what
-// they list against the code. `.ci/run` runs every sh block.
+// Package docs holds the pages for users. Its tests check links, commands, and tables of what the
+// code has. `.ci/run` runs every sh block.
 package docs
 
 import (
@@ -24,7 +24,7 @@ type page struct {
 
 // block is a fenced block of a page.
 type block struct {
-	language string // empty for output, and for commands that .ci/run can't run
+	language string // empty for output, and for commands that .ci/run does not run
 	lines    []string
 }
 
@@ -50,7 +50,7 @@ func read(t *testing.T, file string) page {
 	return page{name, string(text)}
 }
 
-// parts takes the fenced blocks out of a page.
+// parts splits a page into its prose and its fenced blocks.
 func (p page) parts() (prose string, blocks []block) {
 	var open *block
 	var b strings.Builder
@@ -103,7 +103,7 @@ func (p page) links() (targets []string) {
 	return targets
 }
 
-// TestLinks: files and headings that pages link to are there.
+// TestLinks: the files and headings that pages link to exist.
 func TestLinks(t *testing.T) {
 	for _, p := range pages(t) {
 		for _, target := range p.links() {
@@ -123,7 +123,7 @@ func TestLinks(t *testing.T) {
 	}
 }
 
-// TestReadme is short, and leads to every page.
+// TestReadme: the README is short, and links to every page.
 func TestReadme(t *testing.T) {
 	readme := read(t, filepath.Join(root, "README.md"))
 	assert.LessOrEqual(t, len(readme.text), 14_000)

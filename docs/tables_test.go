@@ -20,7 +20,7 @@ var (
 	flagName = regexp.MustCompile("`-([a-z-]+)")
 )
 
-// TestConfigTable has each key, and each flag with its key.
+// TestConfigTable: the table of docs/config.md has all keys and all flags.
 func TestConfigTable(t *testing.T) {
 	text := read(t, filepath.Join(root, "docs", "config.md")).text
 	var keys, flags []string
@@ -61,7 +61,7 @@ func unique(values []string) (all []string) {
 	return all
 }
 
-// TestFilesTable has each file of a report.
+// TestFilesTable: the section on files in docs/results.md names each file of a report.
 func TestFilesTable(t *testing.T) {
 	_, section, found := strings.Cut(read(t, filepath.Join(root, "docs", "results.md")).text, "\n## Files\n")
 	require.True(t, found)

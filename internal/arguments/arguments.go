@@ -1,6 +1,6 @@
-// Package arguments reads the flags of a command. A wrong one is answered by what is
-// wrong with it and where the flags are listed; package flag alone prints all of them
-// below the message, which for a sweep are 130 lines.
+// Package arguments parses the flags of a command. For a wrong flag it prints the error and the
+// command that lists all flags. Package flag would print the whole list below the error, which
+// for a sweep has 130 lines.
 package arguments
 
 import (
@@ -11,10 +11,9 @@ import (
 	"strings"
 )
 
-// Parse reads args into flags, which must be of flag.ContinueOnError and have a Usage. Where the command is
-// over with that it returns false and the exit code: 0 for -h, which prints the usage to
-// stdout, and 2 for flags that make no sense, which are named on stderr. help is the command
-// that lists them.
+// Parse parses args into flags, a set with flag.ContinueOnError and a Usage. If ok is false, the
+// command has to exit with code: 0 after -h, for which Parse prints the usage to stdout, or 2
+// after an error, which it prints to stderr with help, the command that lists the flags.
 func Parse(flags *flag.FlagSet, args []string, stdout, stderr io.Writer, help string) (code int, ok bool) {
 	usage := flags.Usage
 	flags.Usage = func() {}
@@ -33,7 +32,7 @@ func Parse(flags *flag.FlagSet, args []string, stdout, stderr io.Writer, help st
 	return 2, false
 }
 
-// Without returns the flags whose names do not begin so, in a set to be printed.
+// Without returns a set, for printing, of the flags whose names do not begin with prefix.
 func Without(prefix string, flags *flag.FlagSet) *flag.FlagSet {
 	rest := flag.NewFlagSet(flags.Name(), flag.ContinueOnError)
 	rest.SetOutput(flags.Output())

@@ -13,7 +13,7 @@ func TestParse(t *testing.T) {
 	for _, test := range []struct {
 		name           string
 		args           []string
-		usage          bool // one of the command's own
+		usage          bool // the command has its own Usage
 		code           int
 		ok             bool
 		stdout, stderr string

@@ -20,7 +20,7 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/test/sweeptest"
 )
 
-// TestAdviceIsAccepted has a real Ollama take what a sweep advises: the Modelfile,
+// TestAdviceIsAccepted applies the files of a sweep's advice to a real Ollama: the Modelfile,
 // the options, the environment.
 func TestAdviceIsAccepted(t *testing.T) {
 	sweeptest.NeedsEngine(t)
@@ -32,7 +32,7 @@ func TestAdviceIsAccepted(t *testing.T) {
 	printed, code := sweeptest.Start(t, "-config", sweeptest.WriteConfig(t, "modelfile: "+template+"\nprompt: {tokens: 700}\nnum_ctx: [1024, 2048]\nnum_batch: [16, 512]\nrepeat: 3\nconfirm: 0\nbaseline: false\n"), "-out", out, "-host", engine.Server.URL.String()).Wait()
 	require.Zero(t, code, printed)
 
-	// What a noisy machine advises is not known: the server's own num_batch is made the slower one.
+	// The advice of a noisy machine can't be predicted, so the larger num_batch is made the slower one.
 	cp := sweeptest.Load(t, out)
 	for i := range cp.Results {
 		r := &cp.Results[i]
@@ -53,8 +53,8 @@ func TestAdviceIsAccepted(t *testing.T) {
 
 	create := exec.CommandContext(t.Context(), engine.Ollama, "create", "advised", "-f", filepath.Join(out, report.ModelfileFile))
 	create.Env = append(os.Environ(), "OLLAMA_HOST="+engine.Server.URL.String())
-	said, err := create.CombinedOutput()
-	require.NoError(t, err, string(said))
+	answer, err := create.CombinedOutput()
+	require.NoError(t, err, string(answer))
 	show, err := client.Show(t.Context(), &api.ShowRequest{Model: "advised"})
 	require.NoError(t, err)
 	assert.Equal(t, "be brief", show.System)

@@ -22,7 +22,7 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/ollamarun"
 )
 
-// instant answers at once, so that what is left is the harness's own time.
+// instant is a Runner that answers at once, which leaves only the harness's own time to measure.
 type instant struct{}
 
 var instantSample = measurement.Sample{
@@ -40,16 +40,17 @@ func (instant) Sample(context.Context, func() string) (measurement.Sample, error
 func (instant) Unload(context.Context) error { return nil }
 func (instant) Settle(context.Context) error { return nil }
 
-// tinySizing is what the tiny model's tokenizer makes of prompts.
+// tinySizing is the size of prompts in tokens of the tiny model.
 var tinySizing = checkpoint.Sizing{Fixed: 63.84375, PerWord: 6.578125}
 
-// benchmarkSweep runs a sweep of b.N cells, whose checkpoint holds others
-// already, and returns how long that took. A server is asked who it is as often as a sweep asks.
-func benchmarkSweep(b *testing.B, runner sweep.Runner, before int, server *ollamarun.Server) (*checkpoint.Checkpoint, time.Duration) {
+// benchmarkSweep runs a sweep of b.N cells, whose checkpoint already has other cells, and
+// returns how long that took. With a server, its version and digest are requested as often as
+// a sweep requests them.
+func benchmarkSweep(b *testing.B, runner sweep.Runner, existing int, server *ollamarun.Server) (*checkpoint.Checkpoint, time.Duration) {
 	dir := b.TempDir()
 	cp := &checkpoint.Checkpoint{Version: checkpoint.Version}
 	rate, _ := instantSample.PromptEvalRate()
-	for i := range before {
+	for i := range existing {
 		cp.Results = append(cp.Results, checkpoint.Result{
 			NumCtx: 1 << 20, NumBatch: 1 + i, PromptEvalRate: &rate, Timestamp: time.Now(), Samples: []measurement.Sample{instantSample},
 			Warmup: &instantSample, ContextLength: 1 << 20, Size: 1 << 34, SizeVRAM: 1 << 34,
@@ -84,12 +85,12 @@ func benchmarkSweep(b *testing.B, runner sweep.Runner, before int, server *ollam
 	return s.Store.Checkpoint(), time.Since(begun)
 }
 
-// The harness's own time per cell, checkpoint and sync included, with so many
-// cells in the file.
+// The harness's own time per cell, including checkpoint and sync, with 600 or 10,000 cells
+// already in the file.
 func BenchmarkCellOf600(b *testing.B)   { benchmarkSweep(b, instant{}, 600, nil) }
 func BenchmarkCellOf10000(b *testing.B) { benchmarkSweep(b, instant{}, 10_000, nil) }
 
-// tinyRunner runs on an engine of its own, for as long as the benchmark.
+// tinyRunner returns a runner on an engine that is stopped when the benchmark ends.
 func tinyRunner(b *testing.B) *ollamarun.API {
 	engine := sweeptest.StartEngine(b, b.TempDir())
 	runner, err := ollamarun.NewAPI(b.Context(), &engine.Server, ollamarun.TinyModel, nil, 2)
@@ -98,8 +99,8 @@ func tinyRunner(b *testing.B) *ollamarun.API {
 	return runner
 }
 
-// BenchmarkEmbedded measures real cells. Its overhead is the wall time less the
-// total_duration of every prompt, by Ollama's own clock.
+// BenchmarkEmbedded measures real cells. Its overhead is the wall time minus the
+// total_duration that Ollama reports for every prompt.
 func BenchmarkEmbedded(b *testing.B) {
 	runner := tinyRunner(b)
 	cp, wall := benchmarkSweep(b, runner, 0, runner.Server)
@@ -113,7 +114,7 @@ func BenchmarkEmbedded(b *testing.B) {
 	b.ReportMetric(float64((wall-served).Microseconds())/1000/float64(b.N), "overhead-ms/cell")
 }
 
-// repeats is how many samples of one cell the spread is taken of.
+// repeats is the number of samples from which the spread of a cell is computed.
 const repeats = 30
 
 // BenchmarkSpread measures one cell again and again: as a sweep does, with a
@@ -174,12 +175,11 @@ func BenchmarkSpread(b *testing.B) {
 	}
 }
 
-// BenchmarkSearch has a search find the fastest cell five times, on the demo's
-// grid in finer steps, and holds what it recommends against an exhaustive sweep
-// with six prompts per cell. The highest of 120 medians has luck in it (regret-%
-// counts that as a loss), so the exhaustive sweep's best and what the search
-// recommends are measured once more, in turns, for duel-%. The cost is in cells, as in
-// scripts/simulate.
+// BenchmarkSearch runs five searches on the demo's grid in finer steps, and compares the cell
+// that each recommends with an exhaustive sweep with six prompts per cell. The highest of 120
+// medians is partly luck (which regret-% counts as a loss), so for duel-% the exhaustive
+// sweep's best cell and the recommended one are measured again in turns. The cost is in cells,
+// as in scripts/simulate.
 func BenchmarkSearch(b *testing.B) {
 	runner := tinyRunner(b)
 	grid, _ := cell.Grid{Ctx: steps(1024, 8192, 12), Batch: steps(8, 512, 10)}.Cells()
@@ -216,7 +216,7 @@ func BenchmarkSearch(b *testing.B) {
 	for i := range 5 {
 		b.Run(fmt.Sprintf("best/%d", i+1), func(b *testing.B) {
 			if truth == nil {
-				b.Skip("nothing to hold it against")
+				b.Skip("needs the exhaustive sweep to compare with")
 			}
 			cp, wall := run(b, grid, 1, &search.Best{Tolerance: 0.01})
 			samples := 0
@@ -240,7 +240,7 @@ func BenchmarkSearch(b *testing.B) {
 	}
 }
 
-// steps returns n values from the first to about the last.
+// steps returns n values in equal steps, from first to about last.
 func steps(first, last, n int) []int {
 	var values []int
 	for i := range n {

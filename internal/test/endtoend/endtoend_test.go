@@ -30,8 +30,8 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
-// TestEndToEndEmbedded runs a sweep with an engine of its own, kills it in the
-// middle so that it can't clear up, and goes on.
+// TestEndToEndEmbedded runs a sweep on the embedded engine, kills it in the middle so that it
+// can't clean up, and resumes it.
 func TestEndToEndEmbedded(t *testing.T) {
 	sweeptest.NeedsEngine(t)
 	config, out := sweeptest.WriteConfig(t, "engine: embedded\n"+sweeptest.SmallGrid), t.TempDir()
@@ -57,13 +57,12 @@ func TestEndToEndEmbedded(t *testing.T) {
 	printed, code = sweeptest.StartRaced(t, append(args, "-test.run=Sweep/ctx=1024/batch=128$", "-fresh", "-repeat", "1", "-test.v")...).Wait()
 	require.Zero(t, code, printed)
 	assert.Contains(t, printed, "=== RUN   TestSweep/ctx=1024/batch=128\n")
-	assert.NotContains(t, printed, "=== RUN   TestSweep/ctx=512", "one cell is asked for")
+	assert.NotContains(t, printed, "=== RUN   TestSweep/ctx=512", "one cell is selected")
 	assert.Len(t, sweeptest.Load(t, out).Results, 1)
 }
 
-// TestEndToEndHost sweeps a server that is there already, the way a user's is,
-// with both runners, and ends them in every way. Nothing of the user's may
-// change, and nothing of ours may stay.
+// TestEndToEndHost sweeps a server that already runs, as a user's does, with both runners, and
+// stops them in every way. No model of the user may change, and no model of the sweep may stay.
 func TestEndToEndHost(t *testing.T) {
 	sweeptest.NeedsEngine(t)
 	home := t.TempDir()
@@ -78,7 +77,7 @@ func TestEndToEndHost(t *testing.T) {
 	require.NoError(t, os.WriteFile(template, []byte("FROM tiny\nSYSTEM be brief\nPARAMETER num_batch 8\nPARAMETER top_k 5\n"), 0o644))
 	rates := make(map[string][]float64)
 	outs := t.TempDir()
-	var lines []string // of benchmarks, the files of both
+	var benchFiles []string // of both runners
 	for _, runner := range []string{config.RunnerAPI, config.RunnerCLI} {
 		t.Run(runner, func(t *testing.T) {
 			out := filepath.Join(outs, runner)
@@ -91,44 +90,44 @@ func TestEndToEndHost(t *testing.T) {
 			begun := time.Now()
 			require.NoError(t, p.Command.Process.Signal(syscall.SIGINT))
 			p.Await(t, "# all is saved and cleared up")
-			assert.Less(t, time.Since(begun), sweeptest.EndsWithin, "a picture follows, which takes seconds under the race detector")
+			assert.Less(t, time.Since(begun), sweeptest.EndsWithin, "the picture, which takes seconds under the race detector, comes later")
 			printed, code := p.Wait()
 			assert.Equal(t, 1, code, printed)
 			assert.Contains(t, printed, "# stopped: interrupted by a signal (interrupt)\n# to go on: the same command again")
-			assert.Equal(t, users, sweeptest.Models(t, client), "an interrupt clears up:\n%s", printed)
+			assert.Equal(t, users, sweeptest.Models(t, client), "an interrupted sweep deletes its models:\n%s", printed)
 			sweeptest.RequireNothingLoaded(t, client)
 
 			p = sweeptest.StartRaced(t, args...)
 			p.Await(t, "# 3/6 ")
 			p.Signal(t, syscall.SIGKILL)
 			before := sweeptest.Load(t, out)
-			assert.Greater(t, len(sweeptest.Models(t, client)), len(users), "a killed sweep can't clear up")
+			assert.Greater(t, len(sweeptest.Models(t, client)), len(users), "a killed sweep can't delete its models")
 
 			printed, code = sweeptest.StartRaced(t, args...).Wait()
 			require.Zero(t, code, printed)
 			assert.Contains(t, printed, "# deleted ollama-sweep-tmp-")
-			assert.Equal(t, users, sweeptest.Models(t, client), "the next one does")
+			assert.Equal(t, users, sweeptest.Models(t, client), "the next run deletes them")
 			sweeptest.RequireNothingLoaded(t, client)
 			requireWholeSweep(t, out, before, printed)
 			requireColumnOrder(t, filepath.Join(home, ollamarun.EngineLog), logged)
-			lines = append(lines, filepath.Join(out, report.BenchFile))
+			benchFiles = append(benchFiles, filepath.Join(out, report.BenchFile))
 			for _, r := range sweeptest.Load(t, out).Results {
 				rates[runner] = append(rates[runner], r.SampleRates()...)
 			}
 		})
 	}
 
-	table := benchstat.Rates(t, ".", "-row", "/ctx@num,/batch@num", "-col", ".file", lines[0], lines[1])
-	assert.Regexp(t, `\n512 64 +[\d.]+k? ± ∞ ¹ +[\d.]+k? ± ∞ ¹ `, table, "both sweeps stand side by side")
+	table := benchstat.Rates(t, ".", "-row", "/ctx@num,/batch@num", "-col", ".file", benchFiles[0], benchFiles[1])
+	assert.Regexp(t, `\n512 64 +[\d.]+k? ± ∞ ¹ +[\d.]+k? ± ∞ ¹ `, table, "both sweeps are side by side")
 	assert.Regexp(t, `\n1024 192 `, table)
-	table = benchstat.Rates(t, ".", "-row", "/ctx@num", "-col", "/batch@num", lines[0])
+	table = benchstat.Rates(t, ".", "-row", "/ctx@num", "-col", "/batch@num", benchFiles[0])
 	assert.Regexp(t, `│ +64 +│ +128 +│ +192 +│`, table)
 	assert.Regexp(t, `\n512 +[\d.]+k? ± ∞ ¹ +[\d.]+k? ± ∞ ¹ `, table)
 
 	require.Len(t, rates[config.RunnerAPI], 18)
 	require.Len(t, rates[config.RunnerCLI], 18)
-	// Something else may have been at work on the machine during one of the two, so
-	// that the first is measured once more, after the second.
+	// Another program may have used the machine during one of the two, so the first is measured
+	// again after the second.
 	out := filepath.Join(outs, "again")
 	cfg := sweeptest.WriteConfig(t, "model: tiny\nmodelfile: "+template+"\nrunner: api"+sweeptest.SmallGrid)
 	printed, code := sweeptest.StartRaced(t, "-config", cfg, "-out", out, "-host", engine.Server.URL.String()).Wait()
@@ -136,23 +135,23 @@ func TestEndToEndHost(t *testing.T) {
 	for _, r := range sweeptest.Load(t, out).Results {
 		rates[config.RunnerAPI] = append(rates[config.RunnerAPI], r.SampleRates()...)
 	}
-	// Both are noisy, and the same: their medians lie no further apart than the
-	// samples of one of them do.
+	// Both are noisy, but measure the same: their medians differ by no more than the samples of
+	// one of them.
 	spread := func(v []float64) float64 { return slices.Max(v) - slices.Min(v) }
 	viaAPI, viaCLI := verdict.Median(rates[config.RunnerAPI]), verdict.Median(rates[config.RunnerCLI])
 	t.Logf("medians: api %.1f, cli %.1f tokens/s", viaAPI, viaCLI)
 	assert.LessOrEqual(t, math.Abs(viaAPI-viaCLI), max(spread(rates[config.RunnerAPI]), spread(rates[config.RunnerCLI])))
 }
 
-// TestEndToEndFailure has cells that can't be done in their time: 59,000 tokens
-// take the engine half a minute.
+// TestEndToEndFailure has a cell that exceeds cell_timeout: 59,000 tokens take the engine half
+// a minute.
 func TestEndToEndFailure(t *testing.T) {
 	sweeptest.NeedsEngine(t)
 	out := t.TempDir()
 	config := sweeptest.WriteConfig(t, "engine: embedded\nprompt: {fill: 0.9}\nnum_ctx: [512, 65536]\nnum_batch: [64]\ntest_row_first: true\ncell_timeout: 6s\n")
 	printed, code := sweeptest.Start(t, "-config", config, "-out", out, "-test.v").Wait()
 	require.Zero(t, code, printed)
-	assert.Contains(t, printed, "--- SKIP: TestSweep/ctx=65536/batch=64", "a failed cell is a skip")
+	assert.Contains(t, printed, "--- SKIP: TestSweep/ctx=65536/batch=64", "a failed cell is a skipped subtest")
 	assert.Contains(t, printed, "# 2/2 ctx=65536/batch=64: Timeout or no output: not done within 6s (cell_timeout); best ")
 	assert.Contains(t, printed, "# This run: 1 cells measured and 1 failed in ")
 	cp := sweeptest.Load(t, out)
@@ -172,7 +171,8 @@ func TestEndToEndFailure(t *testing.T) {
 	sweeptest.RequireEngineGone(t, out)
 }
 
-// TestBadInputIsRefusedFirst ends before a server is asked for anything.
+// TestBadInputIsRefusedFirst expects bad input to end the sweep before the first request to a
+// server.
 func TestBadInputIsRefusedFirst(t *testing.T) {
 	server := ollamatest.New(t)
 	const listed = "`go test -run Sweep -args -h` lists the flags\n"
@@ -192,23 +192,23 @@ func TestBadInputIsRefusedFirst(t *testing.T) {
 		{"host", good, []string{"-host", "ftp://x"}, `host "ftp://x": the scheme must be http or https`},
 		{"template", good, []string{"-modelfile", "go.sum"}, "modelfile go.sum: "},
 		{"template without FROM", good, []string{"-modelfile", empty}, "modelfile " + empty + ": no FROM line: a template needs a line like `FROM llama3.1:8b`"},
-		{"template's file is missing", good, []string{"-modelfile", template}, "modelfile " + template + ": FROM: there is no file "},
+		{"template's file missing", good, []string{"-modelfile", template}, "modelfile " + template + ": FROM: there is no file "},
 		{"empty prompt", good, []string{"-prompt", empty}, "prompt " + empty + " is empty: put a long text in it, or use {tokens: 8192}"},
-		{"prompt is no text", good, []string{"-prompt", binary}, "prompt " + binary + " is not a text in UTF-8, and a server would be sent another: convert it, or use {tokens: 8192}"},
+		{"prompt not text", good, []string{"-prompt", binary}, "prompt " + binary + " is not a text in UTF-8, and a server would be sent another: convert it, or use {tokens: 8192}"},
 		{"flag", good, []string{"-shard", "9/4"}, "invalid value \"9/4\" for flag -shard: 9/4: the first number must be between 1 and the second\n" + listed},
-		{"redo of all", good, []string{"-redo"}, "redo: name the cells to measure again, like -run 'Sweep/ctx=512/batch=64$'; to measure all again, use -fresh, which keeps the old checkpoint under another name"},
-		{"redo of all but some", good, []string{"-redo", "-test.run=Sweep", "-test.skip=Sweep/ctx=512"}, "redo: name the cells to measure again"},
+		{"redo without cells", good, []string{"-redo"}, "redo: name the cells to measure again, like -run 'Sweep/ctx=512/batch=64$'; to measure all again, use -fresh, which keeps the old checkpoint under another name"},
+		{"redo with -skip only", good, []string{"-redo", "-test.run=Sweep", "-test.skip=Sweep/ctx=512"}, "redo: name the cells to measure again"},
 		{"unknown flag", good, []string{"-num-ctx", "9"}, "flag provided but not defined: -num-ctx\n" + listed},
-		{"value apart from a flag of true or false", good, []string{"-fresh", "false", "-repeat", "2"}, `unexpected argument "false": flags after it are not read; true and false are joined to their flag, like -fresh=false` + "\n" + listed},
+		{"boolean value without =", good, []string{"-fresh", "false", "-repeat", "2"}, `unexpected argument "false": flags after it are not read; true and false are joined to their flag, like -fresh=false` + "\n" + listed},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			out := t.TempDir()
 			printed, code := sweeptest.Start(t, append([]string{"-config", sweeptest.WriteConfig(t, test.config), "-out", out}, test.flags...)...).Wait()
 			assert.NotZero(t, code)
 			assert.Contains(t, printed, test.want)
-			assert.NotContains(t, printed, "-ctx-start", "the message alone, without all flags")
+			assert.NotContains(t, printed, "-ctx-start", "only the message, not the list of flags")
 			assert.NoFileExists(t, filepath.Join(out, checkpoint.FileName))
-			assert.Empty(t, server.Asked(), "nothing is asked of the server")
+			assert.Empty(t, server.Asked(), "requests to the server")
 		})
 	}
 	printed, code := sweeptest.Start(t, "-config", sweeptest.WriteConfig(t, "model: m\nhost: 127.0.0.1:1\nserver_wait: 1ms"+sweeptest.SmallGrid), "-out", t.TempDir()).Wait()
@@ -220,10 +220,10 @@ func TestFlagsAreListed(t *testing.T) {
 	printed, code := sweeptest.Start(t, "-h").Wait()
 	assert.Zero(t, code)
 	assert.Contains(t, printed, "  -ctx-start num_ctx\n")
-	assert.NotContains(t, printed, "-test.", "go test has its own list of those")
+	assert.NotContains(t, printed, "-test.", "go test lists its own flags")
 }
 
-func TestOneAtATimeInAFolder(t *testing.T) {
+func TestLockedOutFolder(t *testing.T) {
 	out := t.TempDir()
 	require.NoError(t, flock.New(filepath.Join(out, checkpoint.LockFile)).Lock())
 	printed, code := sweeptest.Start(t, "-config", sweeptest.WriteConfig(t, "model: m\n"+sweeptest.SmallGrid), "-out", out).Wait()
@@ -231,16 +231,16 @@ func TestOneAtATimeInAFolder(t *testing.T) {
 	assert.Contains(t, printed, "another sweep is using "+out+": wait for it, or use another folder with -out")
 }
 
-// TestOnlyByName: a plain `go test` does not start a sweep.
-func TestOnlyByName(t *testing.T) {
+// TestPlainGoTest: without -run Sweep, `go test` does not start a sweep.
+func TestPlainGoTest(t *testing.T) {
 	printed, code := sweeptest.Start(t, "-test.run=", "-test.v").Wait()
 	assert.Zero(t, code, printed)
 	assert.Contains(t, printed, "start it with go test -run Sweep -timeout 0")
 }
 
-// TestNoCellHasTheName: a pattern that matches no cell is a failure that names the
-// cells, and leaves the reports alone.
-func TestNoCellHasTheName(t *testing.T) {
+// TestRunMatchesNoCell: a -run pattern that matches no cell fails with a message that names
+// the cells, and writes no reports.
+func TestRunMatchesNoCell(t *testing.T) {
 	out := t.TempDir()
 	_, args := sweeptest.Simulated(t, out, sweeptest.SmallGrid)
 	const names = "no cell has such a name: num_ctx is 512, 1024, and num_batch 64, 128, 192; the first cell is Sweep/ctx=512/batch=64\n"
@@ -255,7 +255,7 @@ func TestNoCellHasTheName(t *testing.T) {
 	assert.Equal(t, 1, code, printed)
 	assert.Contains(t, printed, `-run "Sweep" -skip "Sweep/ctx=(512|1024)": `+names)
 
-	for range 2 { // the second finds it in the checkpoint
+	for range 2 { // the second run finds the cell in the checkpoint
 		printed, code = sweeptest.Start(t, append(args, "-test.run=Sweep/ctx=1024/batch=64$")...).Wait()
 		assert.Zero(t, code, printed)
 		assert.Contains(t, printed, "# to go on: the same command with -run Sweep, and without -skip and -fresh, measures what is missing\n")
@@ -263,8 +263,8 @@ func TestNoCellHasTheName(t *testing.T) {
 	assert.Len(t, sweeptest.Load(t, out).Results, 1)
 }
 
-// TestRedo measures two cells of a whole sweep again, and leaves all files as if they had
-// been measured like that from the start.
+// TestRedo measures two cells of a finished sweep again. All files are then as if only the new
+// samples had been measured.
 func TestRedo(t *testing.T) {
 	out := t.TempDir()
 	_, args := sweeptest.Simulated(t, out, sweeptest.SmallGrid)
@@ -303,12 +303,12 @@ func TestRedo(t *testing.T) {
 	assert.Equal(t, before, old)
 }
 
-// requireWholeSweep checks a finished sweep against what stood in its
-// checkpoint before it was gone on with.
+// requireWholeSweep checks a finished sweep against the checkpoint that it had before it was
+// resumed.
 func requireWholeSweep(t *testing.T, out string, before *checkpoint.Checkpoint, printed string) {
 	t.Helper()
 	cp := sweeptest.Load(t, out)
-	require.Len(t, cp.Results, len(sweeptest.SmallPlan), "none is lost")
+	require.Len(t, cp.Results, len(sweeptest.SmallPlan), "no cell is lost")
 	for i, r := range cp.Results {
 		assert.Equal(t, sweeptest.SmallPlan[i], r.Cell(), "column order")
 		assert.Len(t, r.Samples, 3, r.Detail)
@@ -323,7 +323,7 @@ func requireWholeSweep(t *testing.T, out string, before *checkpoint.Checkpoint, 
 			assert.Positive(t, s.TotalDuration)
 		}
 		assert.Less(t, least, r.LoadDuration(), "the load is not part of the samples")
-		assert.Greater(t, r.LoadDuration(), 100*time.Millisecond, "it is a real load, also where a killed sweep left the cell loaded")
+		assert.Greater(t, r.LoadDuration(), 100*time.Millisecond, "the model was really loaded, also where a killed sweep had left the cell loaded")
 	}
 	for i, r := range before.Results {
 		assert.Equal(t, r.Samples, cp.Results[i].Samples[:len(r.Samples)], "no sample is measured twice")
@@ -341,14 +341,13 @@ func requireWholeSweep(t *testing.T, out string, before *checkpoint.Checkpoint, 
 	assert.Contains(t, printed, "# This run: ")
 	for line := range strings.Lines(printed) {
 		if strings.HasPrefix(line, "Benchmark") {
-			assert.Contains(t, string(want), line, "what is printed stands in the file")
+			assert.Contains(t, string(want), line, "printed lines are in the file")
 		}
 	}
 }
 
-// requireColumnOrder reads from the server's log, from an offset on, what was
-// loaded: each cell of the plan once, but for the cell during which the sweep
-// was ended, which is loaded again.
+// requireColumnOrder reads the loads from the server's log, from an offset on: each cell of the
+// plan once, in column order. Only the cells in which the sweep was stopped are loaded again.
 func requireColumnOrder(t *testing.T, log string, offset int64) {
 	t.Helper()
 	data, err := os.ReadFile(log)
@@ -359,6 +358,6 @@ func requireColumnOrder(t *testing.T, log string, offset int64) {
 			loads = append(loads, cell.Key{Ctx: s.NumCtx, Batch: s.NumBatch})
 		}
 	}
-	assert.LessOrEqual(t, len(loads), len(sweeptest.SmallPlan)+2, "two ends, so two cells at most are loaded again")
+	assert.LessOrEqual(t, len(loads), len(sweeptest.SmallPlan)+2, "stopped twice, so at most two cells are loaded again")
 	assert.Equal(t, sweeptest.SmallPlan, slices.Compact(loads))
 }

@@ -17,8 +17,8 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
-// TestMemoryEstimate holds the estimate against a real Ollama: the KV cache against
-// what its log says was made, the whole against /api/ps.
+// TestMemoryEstimate compares the estimate with a real Ollama: the KV cache with its log, the
+// total with /api/ps.
 func TestMemoryEstimate(t *testing.T) {
 	sweeptest.NeedsEngine(t)
 	out := t.TempDir()
@@ -42,7 +42,7 @@ func TestMemoryEstimate(t *testing.T) {
 		require.NoError(t, err)
 		logged := parse.ServerLogMemory(log)
 		require.NotNil(t, logged)
-		assert.InDelta(t, logged.Sum().ContextMiB*(1<<20), need.KV, 0.01*(1<<20), "num_ctx=%d: as the log has it, with two digits", c.ctx)
+		assert.InDelta(t, logged.Sum().ContextMiB*(1<<20), need.KV, 0.01*(1<<20), "num_ctx=%d: the log prints two decimals", c.ctx)
 
 		loaded, err := client.ListRunning(t.Context())
 		require.NoError(t, err)
@@ -51,7 +51,7 @@ func TestMemoryEstimate(t *testing.T) {
 			100*(float64(need.Total())/float64(loaded.Models[0].Size)-1))
 		if check.Before(version, "0.11.0") || !settings.Before030 {
 			assert.InEpsilon(t, loaded.Models[0].Size, need.Total(), 0.1, "num_ctx=%d, num_batch=%d", c.ctx, c.batch)
-		} else { // what was allocated, on a CPU without the buffers that these versions count with
+		} else { // these versions report what was allocated, which on a CPU lacks the buffers in the estimate
 			assert.GreaterOrEqual(t, need.Total(), loaded.Models[0].Size, "num_ctx=%d, num_batch=%d", c.ctx, c.batch)
 		}
 		require.NoError(t, engine.Server.Unload(t.Context(), ollamarun.TinyModel))

@@ -17,8 +17,8 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
-// TestProgressOnATerminal runs a sweep on a terminal: a bar stands below the
-// benchmark lines, and is gone in the end.
+// TestProgressOnATerminal runs a sweep on a terminal: a progress bar below the benchmark lines,
+// which is removed at the end.
 func TestProgressOnATerminal(t *testing.T) {
 	sweeptest.NeedsEngine(t)
 	out := t.TempDir()
@@ -37,7 +37,7 @@ func TestProgressOnATerminal(t *testing.T) {
 			n, err := terminal.Read(buf)
 			screen.Write(buf[:n])
 			if err != nil {
-				return // at the end EIO, as Linux has it
+				return // Linux returns EIO at the end
 			}
 		}
 	}()
@@ -46,15 +46,16 @@ func TestProgressOnATerminal(t *testing.T) {
 	text := parse.Plain([]byte(screen.String()))
 	assert.Regexp(t, `\[[=>-]+\] 1/6 ctx=512/batch=64 \| \ds, ETA `, text, "before the first rate")
 	assert.Regexp(t, `\[[=>-]+\] \d/6 ctx=\d+/batch=\d+ \| last \d+\.\d, best \d+\.\d tokens/s \| \d+s, ETA \d+s`, text)
-	assert.Equal(t, 18, strings.Count(text, "BenchmarkSweep/ctx="), "every line once")
-	assert.NotContains(t, text, "# 1/6 ctx=", "the bar tells that")
+	assert.Equal(t, 18, strings.Count(text, "BenchmarkSweep/ctx="), "each line once")
+	assert.NotContains(t, text, "# 1/6 ctx=", "the bar shows that")
 	tail := text[strings.LastIndex(text, "# Cells: "):]
 	assert.NotContains(t, tail, "/6 ctx=", "the bar is gone")
 	assert.Contains(t, tail, "PASS")
 }
 
-// TestPictureAndPageGrow while the sweep runs: they are there after the first cell.
-func TestPictureAndPageGrow(t *testing.T) {
+// TestPictureAndPageWhileRunning: picture and page are written after the first cell, and again
+// until the sweep ends.
+func TestPictureAndPageWhileRunning(t *testing.T) {
 	sweeptest.NeedsEngine(t)
 	out := t.TempDir()
 	p := sweeptest.Start(t, "-config", sweeptest.WriteConfig(t, "engine: embedded\n"+sweeptest.SmallGrid), "-out", out)

@@ -14,8 +14,8 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/test/sweeptest"
 )
 
-// TestRandomModel: a real Ollama loads both kinds of it, reads a byte as a token and answers
-// with figures, every time.
+// TestRandomModel: a real Ollama loads random models of both types, reads each byte as a token
+// and always answers with figures.
 func TestRandomModel(t *testing.T) {
 	sweeptest.NeedsEngine(t)
 	home := t.TempDir()
@@ -34,14 +34,14 @@ func TestRandomModel(t *testing.T) {
 			if i == 0 {
 				first = answer.PromptEvalCount
 			}
-			assert.Equal(t, first+i, answer.PromptEvalCount, "%s: a byte is a token", name)
+			assert.Equal(t, first+i, answer.PromptEvalCount, "%s: one token per byte", name)
 			assert.NotZero(t, answer.PromptEvalDuration, name)
 			assert.Regexp(t, "^[!-~]*$", answer.Response, name)
 		}
 	}
 }
 
-// generate returns an answer's last message with the whole text.
+// generate returns the last message of an answer, with the text of all its messages.
 func generate(t *testing.T, client *api.Client, r *api.GenerateRequest) (answer api.GenerateResponse) {
 	t.Helper()
 	var text strings.Builder

@@ -15,8 +15,8 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/test/sweeptest"
 )
 
-// TestSearches ends a search by its budget, goes on with it for a part of the
-// grid only, to its end, and then measures every cell.
+// TestSearches stops a search by its budget, resumes it for a part of the grid only, then to
+// its end, and finally measures every cell.
 func TestSearches(t *testing.T) {
 	for _, strategy := range []string{config.StrategyBest, config.StrategyFrontier} {
 		t.Run(strategy, func(t *testing.T) {
@@ -73,7 +73,7 @@ func TestSearches(t *testing.T) {
 	}
 }
 
-// TestSearchEmbedded searches on a real server.
+// TestSearchEmbedded runs a search on a real server.
 func TestSearchEmbedded(t *testing.T) {
 	sweeptest.NeedsEngine(t)
 	out := t.TempDir()

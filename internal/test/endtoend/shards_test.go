@@ -16,9 +16,9 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/test/sweeptest"
 )
 
-// TestShardsMakeTheWhole measures a sweep in three shards, each with an engine of its
-// own, one of which is killed and goes on on another host.
-func TestShardsMakeTheWhole(t *testing.T) {
+// TestShardsMerge measures a sweep in three shards, each on its own engine, and merges them. One
+// shard is killed and resumed on another host.
+func TestShardsMerge(t *testing.T) {
 	sweeptest.NeedsEngine(t)
 	config, dir := sweeptest.WriteConfig(t, "engine: embedded\n"+sweeptest.SmallGrid), t.TempDir()
 	out := func(shard int) string { return filepath.Join(dir, fmt.Sprintf("my-%dof3", shard)) }
@@ -57,14 +57,14 @@ func TestShardsMakeTheWhole(t *testing.T) {
 		cells = append(cells, r.Cell())
 		assert.Len(t, r.Samples, 3, r.Detail)
 	}
-	assert.ElementsMatch(t, sweeptest.SmallPlan, cells, "the cells of an unsharded sweep, and nothing twice")
+	assert.ElementsMatch(t, sweeptest.SmallPlan, cells, "the cells of an unsharded sweep, each once")
 	spread, ok := sweep.Spread(merged.Checkpoint)
 	require.True(t, ok)
 	assert.Len(t, spread.Hosts, 3)
 	assert.Len(t, spread.Cells, 2)
 	assert.True(t, spread.Cells[0].Bounded)
 
-	// The merged sweep goes on like any other, and is not merged over then.
+	// The merged sweep is resumed like any other, and another merge no longer overwrites it.
 	path, err := merged.Save(filepath.Join(dir, "my"), time.Now())
 	require.NoError(t, err)
 	t.Setenv("SWEEP_SHARD", "")

@@ -23,8 +23,8 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
-// TestTrapPromptCache sends a real server the same prompt twice, which no sweep
-// does, and holds the second answer against what is known.
+// TestTrapPromptCache sends a real server the same prompt twice, which no sweep does, and
+// expects the checks to find the second answer cached.
 func TestTrapPromptCache(t *testing.T) {
 	sweeptest.NeedsEngine(t)
 	engine := sweeptest.StartEngine(t, t.TempDir())
@@ -35,11 +35,11 @@ func TestTrapPromptCache(t *testing.T) {
 	warm, _ := loaded.Warmup.PromptEvalRate()
 	version, err := engine.Server.Version(t.Context())
 	require.NoError(t, err)
-	var believed []check.Known
+	var accepted []check.Known
 	evidence := func(sample measurement.Sample) check.Evidence {
 		return check.Evidence{
 			Version: version, NumCtx: 2048, NumBatch: 128, PromptTokens: sample.PromptEvalCount, Loaded: loaded, Sample: sample,
-			Ceiling: check.Ceiling(128, believed, check.Known{Rate: warm, Batch: min(128, loaded.Warmup.PromptEvalCount)}),
+			Ceiling: check.Ceiling(128, accepted, check.Known{Rate: warm, Batch: min(128, loaded.Warmup.PromptEvalCount)}),
 		}
 	}
 	prompt := strings.Repeat("many years later ", 75)
@@ -48,18 +48,18 @@ func TestTrapPromptCache(t *testing.T) {
 	e := evidence(first)
 	assert.Empty(t, check.Sample(&e))
 	rate, _ := first.PromptEvalRate()
-	believed = append(believed, check.Known{Rate: rate, Batch: 128})
+	accepted = append(accepted, check.Known{Rate: rate, Batch: 128})
 	second, err := runner.Sample(t.Context(), ollamatest.Always(prompt))
 	require.NoError(t, err)
-	assert.Equal(t, first.PromptEvalCount, second.PromptEvalCount, "it is counted whole")
+	assert.Equal(t, first.PromptEvalCount, second.PromptEvalCount, "cached tokens are counted too")
 	e = evidence(second)
 	found := check.Sample(&e)
 	require.Len(t, found, 1)
-	assert.Equal(t, "prompt cache", found[0].Check, "whichever of its signs is the first to show")
+	assert.Equal(t, "prompt cache", found[0].Check, "whichever of its signs is found first")
 }
 
-// TestTrapTruncation has a file that is longer than the smallest num_ctx, first
-// in front of the whole sweep and then, behind its back, in one cell.
+// TestTrapTruncation has a prompt file that does not fit the smallest num_ctx: once before the
+// sweep knows its size in tokens, and once after a sweep of larger num_ctx has measured it.
 func TestTrapTruncation(t *testing.T) {
 	sweeptest.NeedsEngine(t)
 	out := t.TempDir()
@@ -68,8 +68,8 @@ func TestTrapTruncation(t *testing.T) {
 	config := sweeptest.WriteConfig(t, "engine: embedded\nprompt: "+prompt+"\nnum_ctx: [1024, 2048]\nnum_batch: [64, 128]\nrepeat: 1\nbaseline: false\n")
 	printed, code := sweeptest.Start(t, "-config", config, "-out", out).Wait()
 	assert.Equal(t, 1, code)
-	// 60 times 13 letters and 4 spaces, of which the last is cut off; a start of 16
-	// digits and spaces, and two tokens of the model's own: 60·25 - 3 + 64 + …
+	// 60 times 13 letters and 4 spaces, of which the last is trimmed; a nonce of 16 digits and
+	// spaces; and two tokens of the model's own: 60·25 - 3 + 64 + …
 	assert.Regexp(t, `prompt .*/p has 15[5-7]\d tokens, which with num_predict 2 do not fit the smallest num_ctx 1024`, printed)
 	assert.NoFileExists(t, filepath.Join(out, checkpoint.FileName))
 	assert.NotContains(t, printed, "Benchmark")
@@ -79,18 +79,18 @@ func TestTrapTruncation(t *testing.T) {
 	cp := sweeptest.Load(t, out)
 	require.Len(t, cp.Results, 4)
 	count := cp.Results[0].Samples[0].PromptEvalCount
-	assert.InDelta(t, cp.Sweep.Sizing.FileTokens, count, 4, "the count in parts is right")
+	assert.InDelta(t, cp.Sweep.Sizing.FileTokens, count, 4, "the count measured in parts is right")
 	for _, r := range cp.Results {
-		assert.Equal(t, count, r.Samples[0].PromptEvalCount, "and comes back in every cell")
+		assert.Equal(t, count, r.Samples[0].PromptEvalCount, "and the same in every cell")
 	}
 	printed, code = sweeptest.Start(t, "-config", config, "-out", out).Wait()
 	assert.Equal(t, 1, code)
-	assert.Contains(t, printed, "do not fit the smallest num_ctx 1024", "now it is known without a load")
+	assert.Contains(t, printed, "do not fit the smallest num_ctx 1024", "the size is known without a load")
 	assert.Len(t, sweeptest.Load(t, out).Results, 4)
 }
 
-// TestTrapSettings asks for more than the model and some versions can do: they
-// lower num_ctx and num_batch, which /api/ps does not tell everywhere.
+// TestTrapSettings requests more than the model and some versions support: they lower num_ctx
+// and num_batch, which /api/ps does not report in every version.
 func TestTrapSettings(t *testing.T) {
 	sweeptest.NeedsEngine(t)
 	out := t.TempDir()
@@ -99,7 +99,7 @@ func TestTrapSettings(t *testing.T) {
 	require.Zero(t, code, printed)
 	cp := sweeptest.Load(t, out)
 	require.Len(t, cp.Results, 8)
-	most := 2048 // tokens in a pass
+	most := 2048 // tokens per pass
 	if sweeptest.Before(t, "0.13.3") {
 		most = 512
 	}
@@ -122,9 +122,9 @@ func TestTrapSettings(t *testing.T) {
 	assert.Contains(t, string(table), "Context clamped")
 }
 
-// TestSecondLooks confirms, measures the baseline and the reference cell, in
-// rounds, and is ended in between.
-func TestSecondLooks(t *testing.T) {
+// TestAuxiliaryMeasurements has confirmations, the baseline and the reference cell, in a sweep
+// in rounds that is interrupted between them.
+func TestAuxiliaryMeasurements(t *testing.T) {
 	sweeptest.NeedsEngine(t)
 	out := t.TempDir()
 	config := sweeptest.WriteConfig(t, "engine: embedded\nprompt: {tokens: 300}\nnum_ctx: [1024, 2048]\nnum_batch: [8, 64, 512]\nrepeat: 2\norder: round\nreference_every: 4\nconfirm: 2\nbaseline: true\n")
@@ -161,7 +161,7 @@ func TestSecondLooks(t *testing.T) {
 			chosen++
 		}
 	}
-	// Its turns can show that another cell is to be recommended, at the same num_ctx or another.
+	// The baseline's rounds can make another cell the recommended one, at the same num_ctx or another.
 	assert.Contains(t, []int{1, 2}, chosen)
 	assert.Contains(t, []int{1, chosen}, own)
 	for _, text := range []string{
@@ -179,9 +179,8 @@ func TestSecondLooks(t *testing.T) {
 	assert.Equal(t, "2", rows[1][2])
 }
 
-// TestThermal has a GPU that is hot and held back, and busy before the sweep. It
-// is a script that prints what the documentation of nvidia-smi says: the server
-// is real, and on the CPU.
+// TestThermal has a GPU that is hot, throttled, and busy before the sweep. The GPU is a script
+// that prints what the documentation of nvidia-smi says; the server is real, and runs on the CPU.
 func TestThermal(t *testing.T) {
 	sweeptest.NeedsEngine(t)
 	engine := sweeptest.StartEngine(t, t.TempDir())
@@ -210,12 +209,12 @@ while :; do echo "0, 93, 1095, 699.80, 70000, 87, 0x0000000000000040"; sleep 0.0
 	for _, r := range cp.Results {
 		require.Len(t, r.Samples[0].GPU, 1)
 		gpu := r.Samples[0].GPU[0]
-		gpu.Others = 0 // or 87, where the load was long enough to tell
+		gpu.Others = 0 // or 87, where the load was long enough to measure it
 		assert.Equal(t, measurement.GPU{TemperatureC: 93, SMClockMHz: 1095, PowerW: 699.8, MemoryMiB: 70000, Utilization: 87, Throttle: []string{"HW thermal slowdown"}}, gpu)
 		require.Len(t, r.Warnings, 2)
-		assert.Contains(t, r.Warnings[0], "spill: 0.0 of 0.0 GB of the model are in GPU memory", "the engine is on the CPU of a machine that has a GPU, it seems")
+		assert.Contains(t, r.Warnings[0], "spill: 0.0 of 0.0 GB of the model are in GPU memory", "the engine seems to be on the CPU of a machine with a GPU")
 		assert.Contains(t, r.Warnings[1], "thermal and power: GPU 0 was held back (HW thermal slowdown) at 93 °C, 700 W, SM clock down to 1095 MHz")
-		assert.Equal(t, checkpoint.SettingsAsked, r.Settings, "this server's log was not named")
+		assert.Equal(t, checkpoint.SettingsAsked, r.Settings, "without -server-log")
 	}
 	assert.Contains(t, printed, "# Warning: thermal and power: GPU 0 was held back")
 	table, err := os.ReadFile(filepath.Join(out, report.TableFile))
@@ -223,8 +222,8 @@ while :; do echo "0, 93, 1095, 699.80, 70000, 87, 0x0000000000000040"; sleep 0.0
 	assert.Contains(t, string(table), " spill\n")
 }
 
-// TestServerLogOfTheUser reads the log of a server that is not ours.
-func TestServerLogOfTheUser(t *testing.T) {
+// TestServerLog reads the log of a server that the sweep did not start.
+func TestServerLog(t *testing.T) {
 	sweeptest.NeedsEngine(t)
 	home := t.TempDir()
 	engine := sweeptest.StartEngine(t, home)

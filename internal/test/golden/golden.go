@@ -1,4 +1,4 @@
-// Package golden holds what tests print against files that somebody looked at.
+// Package golden compares output with golden files in testdata.
 package golden
 
 import (
@@ -13,8 +13,8 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the goldens in testdata")
 
-// Equal asserts that got is what the file of that name in testdata holds, and with
-// -update writes it there first.
+// Equal asserts that got equals the content of testdata/name. With -update it writes the file
+// first.
 func Equal(t *testing.T, name, got string) {
 	t.Helper()
 	path := filepath.Join("testdata", name)

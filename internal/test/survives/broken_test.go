@@ -15,12 +15,12 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/test/sweeptest"
 )
 
-// thirtyCells is a grid of thirty cells, for a simulated server by a clock of 100: no cell may fail because
-// the machine is busy.
+// thirtyCells is a grid of thirty cells. The simulated server needs a clock of 100, so that no cell
+// fails because the machine is busy.
 const thirtyCells = "prompt: {tokens: 300}\nnum_ctx: {start: 1024, end: 1424, step: 80}\nnum_batch: {start: 64, end: 320, step: 64}\nrepeat: 1\nconfirm: 0\nbaseline: false\n"
 
-// breaks has a server fail at every prompt from the n-th on, until it is mended.
-func breaks(server *ollamatest.Server, n int32, fault http.HandlerFunc) (mend func()) {
+// failFrom makes a server fail at every prompt from the n-th on, until repair is called.
+func failFrom(server *ollamatest.Server, n int32, fault http.HandlerFunc) (repair func()) {
 	var prompts atomic.Int32
 	server.Play(func(r ollamatest.Request) http.HandlerFunc {
 		if strings.Contains(r.Body, `"num_ctx"`) && prompts.Add(1) >= n {
@@ -31,7 +31,7 @@ func breaks(server *ollamatest.Server, n int32, fault http.HandlerFunc) (mend fu
 	return func() { server.Play(nil) }
 }
 
-// failedIn returns how many cells of a checkpoint failed.
+// failedIn returns the number of failed cells in a checkpoint.
 func failedIn(cp *checkpoint.Checkpoint) (failed int) {
 	for _, r := range cp.Results {
 		if r.Failed() {
@@ -41,25 +41,25 @@ func failedIn(cp *checkpoint.Checkpoint) (failed int) {
 	return failed
 }
 
-// TestSurvivesABrokenServer: what fails from the thirtieth prompt on fails whatever the cell is. The
-// sweep stops, no cell has failed, and the same command measures the rest.
+// TestSurvivesABrokenServer: from the thirtieth prompt on every cell would fail. The sweep stops, no
+// cell counts as failed, and the same command measures the rest.
 func TestSurvivesABrokenServer(t *testing.T) {
 	for _, test := range []struct {
 		name  string
 		fault http.HandlerFunc
 		says  string
 	}{
-		{"a driver that is gone", ollamatest.SayStatus(500, `{"error":"llama runner process has terminated: CUDA error: no CUDA-capable device is detected"}`), "Runner crashed: llama runner process has terminated: CUDA error: no CUDA-capable device is detected"},
-		{"memory that another program has", ollamatest.SayStatus(500, `{"error":"llama runner process has terminated: cudaMalloc failed: out of memory"}`), "CUDA OOM: llama runner process has terminated: cudaMalloc failed: out of memory"},
-		{"weights that are gone", ollamatest.SayStatus(500, `{"error":"unable to load model: /models/blobs/sha256-5258"}`), "Model error: unable to load model"},
+		{"a missing driver", ollamatest.SayStatus(500, `{"error":"llama runner process has terminated: CUDA error: no CUDA-capable device is detected"}`), "Runner crashed: llama runner process has terminated: CUDA error: no CUDA-capable device is detected"},
+		{"memory used by another program", ollamatest.SayStatus(500, `{"error":"llama runner process has terminated: cudaMalloc failed: out of memory"}`), "CUDA OOM: llama runner process has terminated: cudaMalloc failed: out of memory"},
+		{"missing weights", ollamatest.SayStatus(500, `{"error":"unable to load model: /models/blobs/sha256-5258"}`), "Model error: unable to load model"},
 		{"a proxy that resets each prompt", ollamatest.BreakOff(""), "Runner crashed: the server went away 3 times under this cell: "},
-		{"answers of something else", ollamatest.Say("what?\n"), "Model error: what?"},
-		{"figures of something else", ollamatest.Say(strings.Replace(ollamatest.Captured("generate.ndjson"), `"eval_count":2`, `"eval_count":3`, 1)), "Parse error: "},
+		{"answers of another program", ollamatest.Say("what?\n"), "Model error: what?"},
+		{"wrong figures", ollamatest.Say(strings.Replace(ollamatest.Captured("generate.ndjson"), `"eval_count":2`, `"eval_count":3`, 1)), "Parse error: "},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			out := t.TempDir()
 			server, args := sweeptest.SimulatedBy(t, 100, out, thirtyCells)
-			mend := breaks(server, 30, test.fault)
+			repair := failFrom(server, 30, test.fault)
 			printed, code := sweeptest.Start(t, args...).Wait()
 			assert.Equal(t, 1, code)
 			assert.Contains(t, printed, "# 3 cells in a row failed: a load of ctx=")
@@ -75,7 +75,7 @@ func TestSurvivesABrokenServer(t *testing.T) {
 			sweeptest.RequireSamples(t, cp, sweeptest.BenchLines(printed))
 			assert.Len(t, sweeptest.BenchLines(printed), measured)
 
-			mend()
+			repair()
 			printed, code = sweeptest.Start(t, args...).Wait()
 			require.Zero(t, code, printed)
 			cp = sweeptest.Load(t, out)
@@ -85,22 +85,22 @@ func TestSurvivesABrokenServer(t *testing.T) {
 	}
 }
 
-// TestSurvivesKillOfABrokenSweep kills a sweep before it has found out that its server is broken: no
-// failure is kept, and the next run finds out.
+// TestSurvivesKillOfABrokenSweep kills a sweep before it has detected that its server is broken: no
+// failure is saved, and the next run detects it.
 func TestSurvivesKillOfABrokenSweep(t *testing.T) {
 	out := t.TempDir()
 	server, args := sweeptest.SimulatedBy(t, 100, out, thirtyCells)
-	mend := breaks(server, 30, ollamatest.SayStatus(500, `{"error":"llama runner process has terminated: exit status 2"}`))
+	repair := failFrom(server, 30, ollamatest.SayStatus(500, `{"error":"llama runner process has terminated: exit status 2"}`))
 	for range 2 {
 		p := sweeptest.Start(t, args...)
-		p.Await(t, "# 14/30 ") // the second of the three that it takes to find out
+		p.Await(t, "# 14/30 ") // the second of the three failures before the check
 		p.Signal(t, syscall.SIGKILL)
 		assert.Zero(t, failedIn(sweeptest.Load(t, out)))
 	}
 	_, code := sweeptest.Start(t, args...).Wait()
 	assert.Equal(t, 1, code)
 	assert.Zero(t, failedIn(sweeptest.Load(t, out)))
-	mend()
+	repair()
 	printed, code := sweeptest.Start(t, args...).Wait()
 	require.Zero(t, code, printed)
 	cp := sweeptest.Load(t, out)
@@ -108,22 +108,22 @@ func TestSurvivesKillOfABrokenSweep(t *testing.T) {
 	assert.Zero(t, failedIn(cp))
 }
 
-// TestSurvivesABrokenServerFromTheStart stops at once, and keeps nothing.
+// TestSurvivesABrokenServerFromTheStart: the sweep stops at once, and saves no failure.
 func TestSurvivesABrokenServerFromTheStart(t *testing.T) {
 	out := t.TempDir()
 	server, args := sweeptest.SimulatedBy(t, 100, out, thirtyCells)
-	mend := breaks(server, 1, ollamatest.SayStatus(500, `{"error":"llama runner process has terminated: exit status 2"}`))
+	repair := failFrom(server, 1, ollamatest.SayStatus(500, `{"error":"llama runner process has terminated: exit status 2"}`))
 	printed, code := sweeptest.Start(t, args...).Wait()
 	assert.Equal(t, 1, code)
 	assert.Contains(t, printed, "# stopped: 3 cells in a row failed, and then ctx=1024 and the server's own num_batch: the server does not work, ")
-	mend()
+	repair()
 	printed, code = sweeptest.Start(t, args...).Wait()
 	require.Zero(t, code, printed)
 	assert.Zero(t, failedIn(sweeptest.Load(t, out)))
 }
 
-// TestSurvivesSizesThatDoNotFit: cells that fail for what they are stay failed, also when they come
-// one after the other at the end.
+// TestSurvivesSizesThatDoNotFit: cells that fail because of their settings stay failed, also when
+// they are the last in a row.
 func TestSurvivesSizesThatDoNotFit(t *testing.T) {
 	out := t.TempDir()
 	server, args := sweeptest.SimulatedBy(t, 100, out, thirtyCells)
@@ -142,5 +142,5 @@ func TestSurvivesSizesThatDoNotFit(t *testing.T) {
 	assert.Equal(t, 15, failedIn(cp))
 	assert.Contains(t, printed, "# the server works: the failures are the cells' own\n")
 	sweeptest.RequireSamples(t, cp, sweeptest.BenchLines(printed))
-	assert.Len(t, sweeptest.BenchLines(printed), 15, "what finds out whether the server works is no sample")
+	assert.Len(t, sweeptest.BenchLines(printed), 15, "the check of the server is not a sample")
 }

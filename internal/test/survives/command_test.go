@@ -15,8 +15,8 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/test/sweeptest"
 )
 
-// command plays `ollama` in a shell, with a token for each byte: the tenth
-// `ollama run` does what is put in, all others print a summary in the real form.
+// command simulates `ollama` in a shell, with a token for each byte: from the tenth to the LAST,
+// `ollama run` has the fault; otherwise it prints a summary in the real format.
 const command = `#!/bin/sh
 case $1 in
 --version) echo "ollama version is 0.10.1" ;;
@@ -32,8 +32,8 @@ run)
 esac
 `
 
-// TestSurvivesCommandFaults has the ollama command fail in the second pair, after
-// the load and the sizing of the first.
+// TestSurvivesCommandFaults makes the ollama command fail in the second cell, after the load and
+// the sizing of the prompt in the first.
 func TestSurvivesCommandFaults(t *testing.T) {
 	for _, test := range []struct {
 		name, fault string
@@ -43,10 +43,10 @@ func TestSurvivesCommandFaults(t *testing.T) {
 	}{
 		{"no summary", "exit 0", 4, measurement.NoFigures, "no prompt eval count and duration in the summary: \"\", for each of 4 prompts"},
 		{"no summary three times", "exit 0", 3, "", ""},
-		{"no words", "exit 3", 1, measurement.NoFigures, "ollama run: exit status 3, without an error text"},
+		{"no error text", "exit 3", 1, measurement.NoFigures, "ollama run: exit status 3, without an error text"},
 		{"out of memory", `echo "Error: 500 Internal Server Error: llama runner process has terminated: cudaMalloc failed: out of memory" >&2; exit 1`, 1, measurement.OutOfGPUMemory, ""},
 		{"hanging", "sleep 60", 1, measurement.Timeout, "not done within 3s (cell_timeout)"},
-		{"hanging and deaf", "trap '' INT TERM; sleep 60", 1, measurement.Timeout, "not done within 3s (cell_timeout)"},
+		{"hanging and ignoring signals", "trap '' INT TERM; sleep 60", 1, measurement.Timeout, "not done within 3s (cell_timeout)"},
 		{"killed", "kill -KILL $$", 1, measurement.OutOfSystemMemory, ""},
 		{"megabytes", "yes '⠙ ' | head -c 30000000 >&2", 1, "", ""},
 		{"megabytes from the model", "yes 'prompt eval count: 1 token(s)' | head -c 30000000", 1, "", ""},
@@ -66,7 +66,7 @@ func TestSurvivesCommandFaults(t *testing.T) {
 			printed, code := p.Wait()
 			require.Zero(t, code, printed)
 			assert.Less(t, time.Since(begun), 30*time.Second)
-			assert.Less(t, peakMemory(p), int64(mostMemory))
+			assert.Less(t, peakMemory(p), int64(maxMemory))
 			cp := sweeptest.Load(t, out)
 			require.Len(t, cp.Results, 4)
 			failed := 0
@@ -80,7 +80,7 @@ func TestSurvivesCommandFaults(t *testing.T) {
 			}
 			switch test.class {
 			case measurement.OutOfGPUMemory, measurement.OutOfSystemMemory:
-				assert.Zero(t, failed, "the second try takes it")
+				assert.Zero(t, failed, "the second try works")
 				assert.Contains(t, printed, "waiting for the memory to be given back")
 			case "":
 				assert.Zero(t, failed, printed)

@@ -17,9 +17,9 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/test/sweeptest"
 )
 
-// chatter has somebody else send a request of their own before a sweep's n-th prompt, warm-ups among
-// them, and another after it. It returns how many there were.
-func chatter(t *testing.T, server *ollamatest.Server, body string, n int32) *atomic.Int32 {
+// chatAround makes another client send a request before a sweep's n-th prompt, counting warm-ups, and
+// another request after it. It returns the number of these requests.
+func chatAround(t *testing.T, server *ollamatest.Server, body string, n int32) *atomic.Int32 {
 	var prompts, chats atomic.Int32
 	generate := server.Answers["/api/generate"]
 	server.Play(func(r ollamatest.Request) http.HandlerFunc {
@@ -42,8 +42,8 @@ func chatter(t *testing.T, server *ollamatest.Server, body string, n int32) *ato
 	return &chats
 }
 
-// crowd has several clients send a request again and again until the test ends.
-func crowd(t *testing.T, server *ollamatest.Server, body string) {
+// chatConstantly makes several clients repeat a request until the test ends.
+func chatConstantly(t *testing.T, server *ollamatest.Server, body string) {
 	ctx, stop := context.WithCancel(context.Background())
 	var clients sync.WaitGroup
 	t.Cleanup(func() { stop(); clients.Wait() })
@@ -62,8 +62,8 @@ func crowd(t *testing.T, server *ollamatest.Server, body string) {
 	}
 }
 
-// TestSurvivesAChat: somebody else uses the model between two prompts of a sweep. A sample for which
-// it had to be loaded anew does not count, and one beside a chat of the same settings is marked.
+// TestSurvivesAChat: another client uses the model between two prompts of a sweep. A sample for which
+// the model was reloaded does not count, and one next to a chat with the same settings is marked.
 func TestSurvivesAChat(t *testing.T) {
 	const grid = "prompt: {tokens: 300}\nnum_ctx: [1024]\nnum_batch: [64, 128]\nrepeat: 4\nconfirm: 0\nbaseline: false\n"
 	for name, test := range map[string]struct {
@@ -76,8 +76,8 @@ func TestSurvivesAChat(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			out := t.TempDir()
 			server, args := sweeptest.SimulatedBy(t, 100, out, grid)
-			const sizing = 6 // the prompts before the first sample
-			chats := chatter(t, server, test.body, sizing+3)
+			const sizing = 6 // prompts before the first sample
+			chats := chatAround(t, server, test.body, sizing+3)
 			printed, code := sweeptest.Start(t, args...).Wait()
 			require.Zero(t, code, printed)
 			require.Equal(t, int32(2), chats.Load())
@@ -85,7 +85,7 @@ func TestSurvivesAChat(t *testing.T) {
 			for _, r := range sweeptest.Load(t, out).Results {
 				assert.Len(t, r.Samples, 4)
 				for _, s := range r.Samples {
-					assert.Less(t, s.LoadDuration, r.Warmup.LoadDuration/2, "none is the first after a load")
+					assert.Less(t, s.LoadDuration, r.Warmup.LoadDuration/2, "no sample is the first prompt after a load")
 					if s.OtherClient {
 						marked++
 					}
@@ -96,9 +96,9 @@ func TestSurvivesAChat(t *testing.T) {
 	}
 }
 
-// TestSurvivesConstantCompany: others ask the model with the same settings without a break, so that no
-// prompt is read alone. Every sample is marked; with -exclusive, and where the server does not time
-// prompts whole, none counts, and no cell fails for it.
+// TestSurvivesConstantCompany: other clients use the model with the same settings all the time, so no
+// prompt is evaluated without others. Every sample is marked. With -exclusive, or if the server times
+// only a part of a prompt, no sample counts, and no cell fails for that.
 func TestSurvivesConstantCompany(t *testing.T) {
 	const grid = "prompt: {tokens: 300}\nnum_ctx: [1024]\nnum_batch: [64]\nrepeat: 4\nconfirm: 0\nbaseline: false\n"
 	for name, test := range map[string]struct {
@@ -106,10 +106,10 @@ func TestSurvivesConstantCompany(t *testing.T) {
 		flags         []string
 		marked        bool
 	}{
-		"marked":                    {"0.32.5", "", nil, true},
-		"marked, with another time": {"0.32.5", `"keep_alive":"5m",`, nil, true},
-		"exclusive":                 {"0.32.5", "", []string{"-exclusive"}, false},
-		"not timed whole":           {"0.10.1", "", nil, false},
+		"marked":                   {"0.32.5", "", nil, true},
+		"marked, other keep_alive": {"0.32.5", `"keep_alive":"5m",`, nil, true},
+		"exclusive":                {"0.32.5", "", []string{"-exclusive"}, false},
+		"timed in part":            {"0.10.1", "", nil, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			out := t.TempDir()
@@ -120,7 +120,7 @@ func TestSurvivesConstantCompany(t *testing.T) {
 				}
 				return ollamatest.Say(`{"version":"` + test.version + `"}`)
 			})
-			crowd(t, server, `{"model":"tiny","prompt":"`+strings.Repeat("word ", 100)+`",`+test.keep+`"options":{"num_ctx":1024,"num_batch":64}}`)
+			chatConstantly(t, server, `{"model":"tiny","prompt":"`+strings.Repeat("word ", 100)+`",`+test.keep+`"options":{"num_ctx":1024,"num_batch":64}}`)
 			sweep := sweeptest.Start(t, append(args, test.flags...)...)
 			if !test.marked {
 				sweep.Await(t, "# ctx=1024/batch=64: a sample does not count: ")
@@ -144,8 +144,9 @@ func TestSurvivesConstantCompany(t *testing.T) {
 	}
 }
 
-// TestSurvivesTwoOnOneServer: two sweeps of one model at once. The second is told at its start, and
-// the first as soon as it shows; what the other's loads have spoiled is in no checkpoint.
+// TestSurvivesTwoOnOneServer: two sweeps of one model at once. The second reports the first at its
+// start, and the first reports the second once it has an effect. No checkpoint has samples that were
+// disturbed by the other's loads.
 func TestSurvivesTwoOnOneServer(t *testing.T) {
 	out, other := t.TempDir(), t.TempDir()
 	_, args := sweeptest.SimulatedBy(t, 100, out, manyCells)
@@ -168,7 +169,7 @@ func TestSurvivesTwoOnOneServer(t *testing.T) {
 	for _, dir := range []string{out, other} {
 		for _, r := range sweeptest.Load(t, dir).Results {
 			for _, s := range r.Samples {
-				assert.Less(t, s.LoadDuration, r.Warmup.LoadDuration/2, "none is the first after a load")
+				assert.Less(t, s.LoadDuration, r.Warmup.LoadDuration/2, "no sample is the first prompt after a load")
 			}
 		}
 	}

@@ -20,17 +20,17 @@ import (
 // manyCells is a sweep whose checkpoint grows to 250 kB.
 const manyCells = "prompt: {tokens: 300}\nnum_ctx: {start: 1024, end: 2048, step: 16}\nnum_batch: {start: 64, end: 512, step: 64}\nrepeat: 1\nbaseline: false\n"
 
-// requireStoppedByTheDisk checks a sweep that could not save any more.
+// requireStoppedByTheDisk checks a sweep that stopped because it could not save.
 func requireStoppedByTheDisk(t *testing.T, server *ollamatest.Server, out, printed string, code int, reason string) {
 	t.Helper()
 	assert.Equal(t, 1, code)
-	assert.Regexp(t, `saving (checkpoint )?"`+out+`/[^"]+": .*`+reason, printed, "file and reason are named")
+	assert.Regexp(t, `saving (checkpoint )?"`+out+`/[^"]+": .*`+reason, printed, "the message names file and reason")
 	cp := sweeptest.Load(t, out)
 	assert.NotEmpty(t, cp.Results)
 	sweeptest.RequireSamples(t, cp, sweeptest.BenchLines(printed))
 	hidden, err := filepath.Glob(filepath.Join(out, "."+checkpoint.FileName+"*"))
 	require.NoError(t, err)
-	assert.Empty(t, hidden, "no unfinished save stays")
+	assert.Empty(t, hidden, "unfinished saves")
 	samples := 0
 	for _, r := range cp.Results {
 		samples += len(r.Samples)
@@ -42,10 +42,10 @@ func requireStoppedByTheDisk(t *testing.T, server *ollamatest.Server, out, print
 		}
 	}
 	refused := strings.Count(printed, "a sample does not count") // on a busy machine
-	assert.LessOrEqual(t, asked, 2*samples+8+refused, "nothing more is measured: a load and a prompt for each, the sizing, and those that were not kept")
+	assert.LessOrEqual(t, asked, 2*samples+8+refused, "more was measured than a load and a prompt per sample, the sizing, and the refused samples")
 }
 
-// TestSurvivesAFileSizeLimit has a limit as `ulimit -f` sets it.
+// TestSurvivesAFileSizeLimit runs a sweep under `ulimit -f`.
 func TestSurvivesAFileSizeLimit(t *testing.T) {
 	out := t.TempDir()
 	server, args := sweeptest.Simulated(t, out, manyCells)
@@ -55,7 +55,7 @@ func TestSurvivesAFileSizeLimit(t *testing.T) {
 		printed, _ := cmd.CombinedOutput()
 		return string(printed), cmd.ProcessState.ExitCode()
 	}
-	printed, code := limited("40") // of 512 bytes, or of 1024 in some shells
+	printed, code := limited("40") // blocks of 512 bytes, or of 1024 in some shells
 	requireStoppedByTheDisk(t, server, out, printed, code, "file too large")
 
 	before := sweeptest.Load(t, out)
@@ -63,13 +63,13 @@ func TestSurvivesAFileSizeLimit(t *testing.T) {
 	printed, code = limited("4")
 	assert.Equal(t, 1, code)
 	assert.Contains(t, printed, "file too large; what was saved before is intact")
-	assert.NotContains(t, strings.Join(server.Asked(), "\n"), `"num_ctx"`, "it is known before the first load")
+	assert.NotContains(t, strings.Join(server.Asked(), "\n"), `"num_ctx"`, "the sweep stops before the first load")
 	assert.Equal(t, before, sweeptest.Load(t, out))
 }
 
-// TestSurvivesAReadOnlyFolder takes the right to write away while a sweep runs.
+// TestSurvivesAReadOnlyFolder makes the out folder read-only while a sweep runs.
 func TestSurvivesAReadOnlyFolder(t *testing.T) {
-	base, err := os.MkdirTemp("", "ollama-sweep-readonly-") // unlike t.TempDir, below nothing that is ours alone
+	base, err := os.MkdirTemp("", "ollama-sweep-readonly-") // which other users can enter, unlike t.TempDir
 	require.NoError(t, err)
 	t.Cleanup(func() { os.RemoveAll(base) })
 	require.NoError(t, os.Chmod(base, 0o755))
@@ -86,7 +86,7 @@ func TestSurvivesAReadOnlyFolder(t *testing.T) {
 	run := func() *sweeptest.Process {
 		return sweeptest.StartProgram(t, program, func(cmd *exec.Cmd) {
 			cmd.Dir = base
-			if os.Geteuid() == 0 { // whom no right stops
+			if os.Geteuid() == 0 { // root can write to read-only folders
 				const nobody = 65534
 				require.NoError(t, os.Chown(out, nobody, nobody))
 				cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
@@ -103,13 +103,13 @@ func TestSurvivesAReadOnlyFolder(t *testing.T) {
 	printed, code = run().Wait()
 	assert.Equal(t, 1, code)
 	assert.Contains(t, printed, "permission denied")
-	assert.NotContains(t, strings.Join(server.Asked(), "\n"), `"num_ctx"`, "it is known before the first load")
+	assert.NotContains(t, strings.Join(server.Asked(), "\n"), `"num_ctx"`, "the sweep stops before the first load")
 	require.NoError(t, os.Chmod(out, 0o755))
 }
 
-// TestSurvivesARemovedFolder removes the out folder while a sweep runs: before its next
-// save, and in the middle of a prompt that is then interrupted. In both cases all that was
-// reported is on disk in the end. Where it can't be, nothing claims that it is.
+// TestSurvivesARemovedFolder removes the out folder while a sweep runs: before its next save, and
+// in the middle of a prompt that is then interrupted. In both cases all reported samples are on disk
+// at the end. If they can't be written, no message claims that they are.
 func TestSurvivesARemovedFolder(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "out")
 	_, args := sweeptest.Simulated(t, out, manyCells)
@@ -123,7 +123,8 @@ func TestSurvivesARemovedFolder(t *testing.T) {
 	assert.NotContains(t, printed, "what was saved before is intact")
 	sweeptest.RequireSamples(t, sweeptest.Load(t, out), sweeptest.BenchLines(printed))
 
-	// interrupted returns what a sweep printed whose folder went away in the load of its third pair.
+	// interrupted returns the output of a sweep that is interrupted in the load of its third cell,
+	// after remove.
 	interrupted := func(out string, remove func()) string {
 		server, args := sweeptest.Simulated(t, out, sweeptest.SmallGrid)
 		hanging, third := make(chan struct{}), sweeptest.Prompts{Of: sweeptest.SmallPlan[2]}
@@ -156,16 +157,16 @@ func TestSurvivesARemovedFolder(t *testing.T) {
 		require.NoError(t, os.WriteFile(out, nil, 0o644))
 	})
 	assert.Regexp(t, `# \d cells are lost: their checkpoint was removed or renamed while the sweep ran, and can't be written again: `, printed)
-	assert.Contains(t, printed, "# Best: ", "what is printed is all that is left")
+	assert.Contains(t, printed, "# Best: ", "the output is all that remains")
 	for _, claim := range []string{"all is saved", "files in ", "to go on"} {
 		assert.NotContains(t, printed, claim)
 	}
 }
 
-// TestSurvivesAFullDisk has a disk of 100 kB in a namespace of its own.
+// TestSurvivesAFullDisk runs a sweep on a disk of 100 kB in its own mount namespace.
 func TestSurvivesAFullDisk(t *testing.T) {
 	if err := exec.Command("unshare", "-Urm", "true").Run(); err != nil {
-		t.Skip("no disk of one's own can be made here: unshare: ", err)
+		t.Skip("mounting a disk is not possible here: unshare: ", err)
 	}
 	out := t.TempDir()
 	server, args := sweeptest.Simulated(t, out, manyCells)
@@ -176,7 +177,7 @@ func TestSurvivesAFullDisk(t *testing.T) {
 	cmd.Dir = sweeptest.Root
 	text, _ := cmd.CombinedOutput()
 	if cmd.ProcessState.ExitCode() == 99 {
-		t.Skip("no disk of one's own can be made here: ", string(text))
+		t.Skip("mounting a disk is not possible here: ", string(text))
 	}
 	printed := strings.ReplaceAll(string(text), out, kept)
 	requireStoppedByTheDisk(t, server, kept, printed, cmd.ProcessState.ExitCode(), "no space left on device")

@@ -1,4 +1,4 @@
-// Package survives plays what can go wrong in a sweep from the outside: kills, signals,
-// full disks, servers and commands with faults, damaged and hostile input. It holds tests
-// only, each of them a promise of docs/reliability.md.
+// Package survives tests the fault tolerance of a sweep from the outside: kills, signals, full
+// disks, faults of servers and commands, damaged and hostile input. It has tests only. Each of
+// them proves a promise of docs/reliability.md.
 package survives

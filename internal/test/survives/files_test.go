@@ -21,8 +21,8 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/ollamarun"
 )
 
-// contents returns what is in a folder and below: links with where they lead to, files with
-// their mode and text.
+// contents returns all entries of a folder and its subfolders with their mode, links with their
+// target, and files with their text.
 func contents(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	all := make(map[string]string)
@@ -47,7 +47,7 @@ func contents(t *testing.T, dir string) map[string]string {
 	return all
 }
 
-// requireKept expects all that was in a folder to be there as it was.
+// requireKept requires that all earlier entries of a folder are unchanged.
 func requireKept(t *testing.T, dir string, before map[string]string) {
 	t.Helper()
 	now := contents(t, dir)
@@ -56,7 +56,8 @@ func requireKept(t *testing.T, dir string, before map[string]string) {
 	}
 }
 
-// requireNoScratch expects no folder of an engine or a Modelfile, nor an unfinished file.
+// requireNoScratch requires that an out folder has no folder of an engine or a Modelfile and no
+// unfinished file.
 func requireNoScratch(t *testing.T, out string) {
 	t.Helper()
 	left, err := filepath.Glob(filepath.Join(out, ".ollama-sweep-*-*"))
@@ -71,8 +72,8 @@ func write(t *testing.T, text string, path ...string) {
 	require.NoError(t, os.WriteFile(file, []byte(text), 0o644))
 }
 
-// TestSurvivesForeignFiles: an out folder that holds somebody else's file under a name of ours
-// is refused before the server is asked for anything and before anything in it is touched.
+// TestSurvivesForeignFiles: an out folder with somebody else's file under one of our names is
+// refused before the first request to the server and before anything in it is changed.
 func TestSurvivesForeignFiles(t *testing.T) {
 	for name, put := range map[string]func(t *testing.T, out string) (named string){
 		"frontier.csv": func(t *testing.T, out string) string {
@@ -109,18 +110,18 @@ func TestSurvivesForeignFiles(t *testing.T) {
 			write(t, `{"benchmarks": [1, 2, 3]}`, out, checkpoint.FileName)
 			return "decoding checkpoint"
 		},
-		"a checkpoint that was moved away": func(t *testing.T, out string) string {
+		"a report without its checkpoint": func(t *testing.T, out string) string {
 			write(t, "goos: linux\n", out, report.BenchFile)
 			return "bench.txt (somebody else's)"
 		},
-		"a file beside a record": func(t *testing.T, out string) string {
+		"a file that the record does not list": func(t *testing.T, out string) string {
 			dir, err := outdir.Open(out, "", nil)
 			require.NoError(t, err)
 			require.NoError(t, dir.Write(report.PageFile, []byte("ours")))
 			write(t, "precious", out, report.OptionsFile)
 			return "best_options.json (not listed in .ollama-sweep-files)"
 		},
-		"a checkpoint of another program beside a record": func(t *testing.T, out string) string {
+		"a checkpoint of another program next to a record": func(t *testing.T, out string) string {
 			dir, err := outdir.Open(out, "", nil)
 			require.NoError(t, err)
 			require.NoError(t, dir.Write(outdir.Summary, []byte("ours")))
@@ -141,13 +142,13 @@ func TestSurvivesForeignFiles(t *testing.T) {
 			require.Equal(t, 1, code, printed)
 			assert.Contains(t, printed, named)
 			assert.Contains(t, printed, "name another folder with -out")
-			assert.Zero(t, len(server.Asked()), "of requests")
+			assert.Zero(t, len(server.Asked()), "requests")
 			assert.Equal(t, before, contents(t, out))
 		})
 	}
 }
 
-// TestSurvivesFilesOfEarlierReleases goes on in a folder that has no record.
+// TestSurvivesFilesOfEarlierReleases resumes a sweep in a folder without a record.
 func TestSurvivesFilesOfEarlierReleases(t *testing.T) {
 	out := t.TempDir()
 	_, args := sweeptest.Simulated(t, out, sweeptest.SmallGrid)
@@ -163,7 +164,7 @@ func TestSurvivesFilesOfEarlierReleases(t *testing.T) {
 	assert.NoFileExists(t, filepath.Join(out, ".bench.txt2718281828459045"))
 	assert.FileExists(t, filepath.Join(out, ".bench.txt1"))
 
-	out = t.TempDir() // that is no sweep's yet
+	out = t.TempDir() // in which no sweep has run
 	write(t, "precious", out, ".bench.txt2718281828459045")
 	_, args = sweeptest.Simulated(t, out, sweeptest.SmallGrid)
 	printed, code = sweeptest.Start(t, args...).Wait()
@@ -171,8 +172,8 @@ func TestSurvivesFilesOfEarlierReleases(t *testing.T) {
 	assert.FileExists(t, filepath.Join(out, ".bench.txt2718281828459045"))
 }
 
-// TestSurvivesFoldersOfOthers: folders that an engine or a Modelfile could have are somebody
-// else's, and so are those that links of such names lead to.
+// TestSurvivesFoldersOfOthers: folders with names like those of an engine or a Modelfile belong to
+// somebody else, and so do those to which links with such names lead.
 func TestSurvivesFoldersOfOthers(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "ollama")
 	text := strings.NewReplacer("COUNT", filepath.Join(filepath.Dir(file), "count"), "LAST", "0").Replace(command)
@@ -192,8 +193,8 @@ func TestSurvivesFoldersOfOthers(t *testing.T) {
 	p.Signal(t, syscall.SIGKILL)
 	left, err := filepath.Glob(filepath.Join(out, ".ollama-sweep-modelfile-*"))
 	require.NoError(t, err)
-	require.Len(t, left, 2, "the killed one's is there")
-	delete(before, out) // whose entries are more
+	require.Len(t, left, 2, "the folder of the killed sweep is there")
+	delete(before, out) // which has more entries now
 	requireKept(t, base, before)
 
 	printed, code := sweeptest.Start(t, args...).Wait()
@@ -205,8 +206,8 @@ func TestSurvivesFoldersOfOthers(t *testing.T) {
 	requireKept(t, base, before)
 }
 
-// TestSurvivesEngineFolder kills a sweep on the embedded engine: the next start removes what
-// it left, and nothing else, and another's engine.log is not added to.
+// TestSurvivesEngineFolder kills a sweep on the embedded engine. The next start removes the folder
+// that it left and nothing else, and does not append to a foreign engine.log.
 func TestSurvivesEngineFolder(t *testing.T) {
 	sweeptest.NeedsEngine(t)
 	out := filepath.Join(t.TempDir(), "scripts")
@@ -234,8 +235,8 @@ func TestSurvivesEngineFolder(t *testing.T) {
 	assert.Equal(t, "precious", string(text))
 }
 
-// TestSurvivesFilesInTheWay puts links and folders in the place of files while a sweep
-// runs: it goes on, and all else is written and said.
+// TestSurvivesFilesInTheWay replaces an output file by a link while a sweep runs: the sweep
+// continues, and writes and prints everything else.
 func TestSurvivesFilesInTheWay(t *testing.T) {
 	for _, name := range []string{report.PageFile, report.BenchFile, report.HeatmapFile, report.TableFile} {
 		t.Run(name, func(t *testing.T) {
@@ -278,7 +279,7 @@ func TestSurvivesFilesInTheWay(t *testing.T) {
 	}
 }
 
-// TestSurvivesPermissions: what was closed to others stays so.
+// TestSurvivesPermissions: files that others can't read stay so when they are replaced.
 func TestSurvivesPermissions(t *testing.T) {
 	out := t.TempDir()
 	_, args := sweeptest.Simulated(t, out, sweeptest.SmallGrid)

@@ -18,8 +18,8 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/test/sweeptest"
 )
 
-// forged has, behind each kind of line end, lines that benchstat, go test or GitHub's runner would
-// take for their own, and what a terminal would obey.
+// forged has, after each kind of line break, lines that benchstat, go test or GitHub's runner would
+// interpret, and escape sequences that a terminal would.
 const forged = "x\n" +
 	"BenchmarkSweep/ctx=512/batch=64 1 100000000 tokens/s 0 vram-bytes\n" +
 	"BenchmarkSweep/ctx=9/batch=9 1 9 tokens/s\r\nBenchmarkSweep/ctx=9/batch=9 1 9 tokens/s\r" +
@@ -27,13 +27,13 @@ const forged = "x\n" +
 	"Unit tokens/s better=lower\ngoos: plan9\nmodel: another\n--- PASS: TestSweep (0.00s)\nPASS\nok  \tsweep\t1s\n" +
 	"::error::stop\n  ::add-mask::x\n##[error]stop\n\x1b[2J\x1b]0;owned\x07\u202e\n\nBenchmarkSweep/ctx=9/batch=9 1 9 tokens/s"
 
-// quoted is forged within a string of JSON.
+// quoted returns forged as the inside of a JSON string.
 func quoted() string {
-	text, _ := json.Marshal(forged) // a string always has a form in JSON
+	text, _ := json.Marshal(forged) // encoding a string can't fail
 	return strings.Trim(string(text), `"`)
 }
 
-// requireNothingForged reads standard output as the programs do that look for lines of their own.
+// requireNothingForged reads standard output as benchstat, go test, GitHub's runner and a terminal do.
 func requireNothingForged(t *testing.T, printed string) {
 	t.Helper()
 	r := benchfmt.NewReader(strings.NewReader(printed), "stdout")
@@ -54,8 +54,8 @@ func requireNothingForged(t *testing.T, printed string) {
 	assert.NotRegexp(t, "[\x00-\x08\x0b-\x1f\x7f\u0080-\u009f\u2028\u202e]", printed)
 }
 
-// TestSurvivesForgedLines: what a server says, in every place where it is printed, is no line of
-// anybody else's.
+// TestSurvivesForgedLines: text of a server, wherever it is printed, is not interpreted by another
+// program.
 func TestSurvivesForgedLines(t *testing.T) {
 	failure := ollamatest.SayStatus(500, `{"error":"`+quoted()+`"}`)
 	at := func(path string, n int, answer http.HandlerFunc) func(ollamatest.Request) http.HandlerFunc {
@@ -71,13 +71,13 @@ func TestSurvivesForgedLines(t *testing.T) {
 		}
 	}
 	once := func(fault func(ollamatest.Request) http.HandlerFunc) func(ollamatest.Request) http.HandlerFunc {
-		played := false
+		sent := false
 		return func(r ollamatest.Request) http.HandlerFunc {
-			if played {
+			if sent {
 				return nil
 			}
 			answer := fault(r)
-			played = answer != nil
+			sent = answer != nil
 			return answer
 		}
 	}
@@ -104,7 +104,7 @@ func TestSurvivesForgedLines(t *testing.T) {
 			out := filepath.Join(t.TempDir(), "a\nBenchmarkSweep/ctx=9/batch=9 1 9 tokens\x1b[2J")
 			server, args := sweeptest.Simulated(t, out, sweeptest.SmallGrid)
 			server.Play(test.fault)
-			for range 2 { // the second run names what is in the checkpoint
+			for range 2 { // the second run prints the checkpoint's text
 				printed, code := sweeptest.Start(t, append(args, "-test.v")...).Wait()
 				assert.Equal(t, test.code, code, printed)
 				requireNothingForged(t, printed)
@@ -113,8 +113,8 @@ func TestSurvivesForgedLines(t *testing.T) {
 	}
 }
 
-// TestSurvivesForgedCheckpoint: what stands in a checkpoint is no line of anybody else's where it is
-// printed, whoever wrote it.
+// TestSurvivesForgedCheckpoint: text of a checkpoint, wherever it is printed, is not interpreted by
+// another program.
 func TestSurvivesForgedCheckpoint(t *testing.T) {
 	out := t.TempDir()
 	server, args := sweeptest.Simulated(t, out, sweeptest.SmallGrid)
@@ -155,6 +155,6 @@ func TestSurvivesForgedCheckpoint(t *testing.T) {
 		cmd.Dir = sweeptest.Root
 		printed, err := cmd.CombinedOutput()
 		assert.NotEmpty(t, printed, "%v: %v", command, err)
-		requireNothingForged(t, strings.ReplaceAll(string(printed), "\r", "")) // of a meter on standard error
+		requireNothingForged(t, strings.ReplaceAll(string(printed), "\r", "")) // of the progress bar on standard error
 	}
 }

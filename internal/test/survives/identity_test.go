@@ -21,20 +21,20 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/tinymodel"
 )
 
-// otherVersion and otherDigest are what a server says that has taken the place of the captured one.
+// otherVersion and otherDigest are answers of a server that has replaced the captured one.
 var (
 	otherVersion = strings.Replace(ollamatest.Captured("version.json"), "0.10.1", "0.32.5", 1)
 	otherDigest  = strings.Replace(ollamatest.Captured("tags.json"), "0df5935b", "deadbeef", 1)
 )
 
-// serverStart is what a server logs when it starts.
+// serverStart returns the log of a server's start.
 func serverStart(cacheType, device string) string {
 	return `msg="server config" env="map[OLLAMA_FLASH_ATTENTION:true OLLAMA_KV_CACHE_TYPE:` + cacheType + `]"` + "\n" +
 		`msg="Listening on 127.0.0.1:11434 (version 0.10.1)"` + "\n" +
 		`msg="inference compute" library=cuda driver=12.3 name="` + device + `" total="1 GiB"` + "\n"
 }
 
-// appendTo adds to the end of a file, which it makes.
+// appendTo appends to a file, and creates it if needed.
 func appendTo(t *testing.T, file, text string) {
 	t.Helper()
 	f, err := os.OpenFile(file, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
@@ -44,13 +44,13 @@ func appendTo(t *testing.T, file, text string) {
 	require.NoError(t, f.Close())
 }
 
-// TestSurvivesAnotherServer has another server, or another model, take the place of the one that is
-// measured. No sample nor failure of it is kept, and the sweep stops and says in what they differ.
+// TestSurvivesAnotherServer replaces the server or the model during a sweep. None of its samples or
+// failures is saved, and the sweep stops and reports the difference.
 func TestSurvivesAnotherServer(t *testing.T) {
-	// The prompts of the first pair are a warm-up, those that size the prompt, and three samples;
-	// those of each other pair a warm-up and three samples.
+	// The prompts of the first cell are a warm-up, those that size the prompt, and three samples;
+	// those of each other cell a warm-up and three samples.
 	type at struct {
-		pair   cell.Key
+		cell   cell.Key
 		prompt int
 	}
 	var (
@@ -62,11 +62,11 @@ func TestSurvivesAnotherServer(t *testing.T) {
 	const out500 = `{"error":"llama runner process has terminated: cudaMalloc failed: out of memory"}`
 	for _, test := range []struct {
 		name    string
-		at      at                // the prompt with which the other one comes
-		answers map[string]string // of it, by path
-		fails   bool              // its prompts do
-		log     string            // that it writes
-		first   bool              // no sample was kept before
+		at      at                // the prompt from which on the other server answers
+		answers map[string]string // of the other server, by path
+		fails   bool              // the other server's prompts fail
+		log     string            // of the other server
+		first   bool              // no sample was saved before
 		want    string
 	}{
 		{"version between samples", inPair, map[string]string{"/api/version": otherVersion}, false, "", false,
@@ -76,7 +76,7 @@ func TestSurvivesAnotherServer(t *testing.T) {
 		{"version with the first sample", firstSample, map[string]string{"/api/version": otherVersion}, false, "", true, `ollama_version was "0.10.1" and is now "0.32.5"`},
 		{"model between samples", inPair, map[string]string{"/api/tags": otherDigest}, false, "", false, `digest was "0df5935b21`},
 		{"model with a load", secondPair, map[string]string{"/api/tags": otherDigest}, false, "", false, `" and is now "deadbeef`},
-		{"a failure of the other one", secondPair, map[string]string{"/api/version": otherVersion}, true, "", false, `ollama_version was "0.10.1" and is now "0.32.5"`},
+		{"a failure of the other server", secondPair, map[string]string{"/api/version": otherVersion}, true, "", false, `ollama_version was "0.10.1" and is now "0.32.5"`},
 		{"settings", inPair, nil, false, serverStart("q8_0", "NVIDIA A"), false, `settings.OLLAMA_KV_CACHE_TYPE was "f16" and is now "q8_0"`},
 		{"settings with a load", secondPair, nil, false, strings.Replace(serverStart("f16", "NVIDIA A"), "true", "false", 1), false, `settings.OLLAMA_FLASH_ATTENTION was "true" and is now "false"`},
 		{"GPU", inPair, nil, false, serverStart("f16", "NVIDIA B"), false, `devices was "NVIDIA A (driver 12.3)" and is now "NVIDIA B (driver 12.3)"`},
@@ -86,7 +86,7 @@ func TestSurvivesAnotherServer(t *testing.T) {
 			appendTo(t, log, serverStart("f16", "NVIDIA A"))
 			server, args := sweeptest.Simulated(t, out, "server_log: "+log+"\n"+sweeptest.SmallGrid)
 			generate := server.Answers["/api/generate"]
-			prompts := sweeptest.Prompts{Of: test.at.pair}
+			prompts := sweeptest.Prompts{Of: test.at.cell}
 			server.Play(func(r ollamatest.Request) http.HandlerFunc {
 				if prompts.Next(r) && prompts.N == test.at.prompt && test.log != "" {
 					appendTo(t, log, test.log)
@@ -120,29 +120,29 @@ func TestSurvivesAnotherServer(t *testing.T) {
 				for _, r := range cp.Results {
 					assert.False(t, r.Failed(), "%v %s", r.Cell(), r.Detail)
 					for _, sample := range r.Samples {
-						assert.Equal(t, ownEval, sample.EvalDuration, "of the first server")
+						assert.Equal(t, ownEval, sample.EvalDuration, "a sample of the first server")
 					}
 				}
 			}
 
 			if !test.first {
 				printed, code = sweeptest.Start(t, args...).Wait()
-				assert.Equal(t, 1, code, "it is still the other one")
+				assert.Equal(t, 1, code, "it is still the other server")
 				assert.Contains(t, printed, "belongs to another sweep")
 			}
 			server.Play(nil)
 			appendTo(t, log, serverStart("f16", "NVIDIA A"))
 			printed, code = sweeptest.Start(t, args...).Wait()
 			assert.Zero(t, code, printed)
-			assert.Len(t, sweeptest.BenchLines(printed), 18-kept, "the sweep resumes once the first one is back")
+			assert.Len(t, sweeptest.BenchLines(printed), 18-kept, "the sweep resumes once the first server is back")
 		})
 	}
 }
 
-// ownEval is the eval_duration of the simulated server's answers, and otherEval that of the other's.
+// ownEval is the eval_duration in the simulated server's answers, otherEval that of the other server.
 const ownEval, otherEval = 629194 * time.Nanosecond, 1258388 * time.Nanosecond
 
-// slower answers as the server that has taken the place of the first one.
+// slower answers as the server that has replaced the first one.
 func slower(generate http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		answer := httptest.NewRecorder()
@@ -158,13 +158,13 @@ func benchText(t *testing.T, out string) string {
 	return string(text)
 }
 
-// TestSurvivesAnotherServerAfterAnAbsence: the one that comes back is looked at before a pair is
+// TestSurvivesAnotherServerAfterAnAbsence: a server that comes back is checked before a cell is
 // loaded on it.
 func TestSurvivesAnotherServerAfterAnAbsence(t *testing.T) {
 	out := t.TempDir()
 	server, args := sweeptest.Simulated(t, out, sweeptest.SmallGrid)
 	var mu sync.Mutex
-	second, onTheOther := sweeptest.Prompts{Of: sweeptest.SmallPlan[1]}, 0
+	second, otherPrompts := sweeptest.Prompts{Of: sweeptest.SmallPlan[1]}, 0
 	server.Play(func(r ollamatest.Request) http.HandlerFunc {
 		mu.Lock()
 		defer mu.Unlock()
@@ -175,7 +175,7 @@ func TestSurvivesAnotherServerAfterAnAbsence(t *testing.T) {
 			return nil
 		}
 		if strings.Contains(r.Body, `"num_ctx"`) {
-			onTheOther++
+			otherPrompts++
 		}
 		if r.Path == "/api/version" {
 			return ollamatest.Say(otherVersion)
@@ -186,11 +186,11 @@ func TestSurvivesAnotherServerAfterAnAbsence(t *testing.T) {
 	assert.Equal(t, 1, code)
 	assert.Contains(t, printed, `ollama_version was "0.10.1" and is now "0.32.5"`)
 	assert.NotEmpty(t, sweeptest.BenchLines(printed))
-	assert.Zero(t, onTheOther, "prompts")
+	assert.Zero(t, otherPrompts, "prompts to the other server")
 }
 
-// TestSurvivesAnotherPlace: a sweep is resumed on the server and the machine that it began on, by
-// whatever names these have, and a shard anywhere.
+// TestSurvivesAnotherPlace: a sweep is resumed only on the server and the machine on which it began,
+// under any of their names; a shard is resumed anywhere.
 func TestSurvivesAnotherPlace(t *testing.T) {
 	const grid = "prompt: {tokens: 400}\nnum_ctx: [512]\nnum_batch: [64, 128]\nbaseline: false\nconfirm: 0\n"
 	local := func(s *ollamatest.Server, host string) string { return "http://" + host + ":" + s.URL.Port() }
@@ -199,12 +199,12 @@ func TestSurvivesAnotherPlace(t *testing.T) {
 		machine, after string // SWEEP_HOST
 		host           func(was, other *ollamatest.Server) string
 		flags          []string
-		want           string // empty where it is resumed
+		want           string // empty if the sweep is resumed
 	}{
 		{"another host", "", "", func(_, s *ollamatest.Server) string { return s.URL.String() }, nil, "belongs to another sweep: host is "},
 		{"another name of the host", "", "", func(s, _ *ollamatest.Server) string { return local(s, "localhost") }, nil, ""},
 		{"a user for the host", "", "", func(s, _ *ollamatest.Server) string { return "http://me:secret@" + s.URL.Host + "/" }, nil, ""},
-		{"a host that is said to be the same", "a", "a", func(_, s *ollamatest.Server) string { return s.URL.String() }, nil, ""},
+		{"another host with the same SWEEP_HOST", "a", "a", func(_, s *ollamatest.Server) string { return s.URL.String() }, nil, ""},
 		{"another machine", "a", "b", func(s, _ *ollamatest.Server) string { return s.URL.String() }, nil, `belongs to another sweep: machine is "a" there and "b" here`},
 		{"a shard on another machine and host", "a", "b", func(_, s *ollamatest.Server) string { return s.URL.String() }, []string{"-shard=1/2"}, ""},
 		{"another name of the model", "", "", func(s, _ *ollamatest.Server) string { return s.URL.String() }, []string{"-model=tiny:latest"}, ""},
@@ -236,9 +236,9 @@ func TestSurvivesAnotherPlace(t *testing.T) {
 	}
 }
 
-// TestSurvivesOtherWeights: weights that a template names by their file are known by what they hold.
-// The command reads them for each load, so that a file which is replaced while the sweep runs stops
-// it; over the API they are sent once, and the next start finds out.
+// TestSurvivesOtherWeights: a template's weights file is identified by its content. The ollama
+// command reads it for each load, so replacing it stops a sweep that runs. Over the API it is
+// uploaded once, and only the next start detects another one.
 func TestSurvivesOtherWeights(t *testing.T) {
 	sweeptest.NeedsEngine(t)
 	for _, runner := range []string{"cli", "api"} {

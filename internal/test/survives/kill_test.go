@@ -23,8 +23,8 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/test/sweeptest"
 )
 
-// TestSurvivesKill kills a sweep again and again, at moments of chance, goes on
-// with it, and compares what it comes to with a sweep that nobody disturbed.
+// TestSurvivesKill kills a sweep again and again, at random times, resumes it, and compares its
+// final files with those of a sweep that was never killed.
 func TestSurvivesKill(t *testing.T) {
 	columns, kills := inFull(120, 32), inFull(220, 20)
 	grid := fmt.Sprintf("prompt: {tokens: 300}\nnum_ctx: {start: 1024, end: %d, step: 16}\nnum_batch: {start: 64, end: 512, step: 64}\nrepeat: 2\nconfirm: 0\nbaseline: false\n", 1024+16*(columns-1))
@@ -36,22 +36,22 @@ func TestSurvivesKill(t *testing.T) {
 
 	out := t.TempDir()
 	_, args = sweeptest.SimulatedBy(t, 100, out, grid)
-	var reported []string // every sample of which a sweep has told
+	var reported []string // benchmark lines of all samples that were printed
 	early := 0
 	journals := 0
 	for kill := range kills {
-		if kill == kills/2 { // a checkpoint that is large enough for a journal
+		if kill == kills/2 { // make the checkpoint large enough for a journal
 			printed, code := sweeptest.Start(t, append(args, "-budget", "100cells")...).Wait()
 			require.Zero(t, code, printed)
 			reported = append(reported, sweeptest.BenchLines(printed)...)
 		}
 		p := sweeptest.Start(t, args...)
-		// Some moments lie before the first sample, some between file and rename. A machine on which
-		// nothing comes in that time would test the former alone.
+		// Some kills come before the first sample, some between write and rename. Without waiting for
+		// a sample, a slow machine would test only the former.
 		within := 200 * time.Millisecond
 		if kill%2 == 1 {
 			p.Await(t, "BenchmarkSweep/")
-			if kill > kills/2 { // the first save writes the file anew, the next ones the journal
+			if kill > kills/2 { // the first save rewrites the checkpoint, later ones append to the journal
 				p.Await(t, "BenchmarkSweep/")
 				p.Await(t, "BenchmarkSweep/")
 			}
@@ -67,20 +67,20 @@ func TestSurvivesKill(t *testing.T) {
 		if _, err := os.Stat(filepath.Join(out, checkpoint.JournalName)); err == nil {
 			journals++
 		}
-		cp := sweeptest.Load(t, out) // it parses
+		cp := sweeptest.Load(t, out)
 		reported = append(reported, sweeptest.BenchLines(p.Printed())...)
 		sweeptest.RequireSamples(t, cp, reported)
 	}
-	assert.Less(t, early, kills, "no sample was ever taken before the kill")
+	assert.Less(t, early, kills, "every kill came before the first sample")
 	assert.Positive(t, journals, "no kill left a journal: the grid is too small")
-	t.Logf("%d kills, %d before the first sample, %d with a journal; %d samples were told of until then", kills, early, journals, len(reported))
+	t.Logf("%d kills, %d before the first sample, %d with a journal; %d samples reported until then", kills, early, journals, len(reported))
 
 	printed, code = sweeptest.Start(t, args...).Wait()
 	require.Zero(t, code, printed)
 	hidden, err := filepath.Glob(filepath.Join(out, ".*"))
 	require.NoError(t, err)
-	assert.Equal(t, []string{filepath.Join(out, checkpoint.LockFile), filepath.Join(out, outdir.RecordFile)}, hidden, "no unfinished save stays")
-	assert.Equal(t, withoutTimes(t, whole, checkpoint.FileName), withoutTimes(t, out, checkpoint.FileName), "the finished file is that of a sweep that was never killed, but for times")
+	assert.Equal(t, []string{filepath.Join(out, checkpoint.LockFile), filepath.Join(out, outdir.RecordFile)}, hidden, "unfinished saves")
+	assert.Equal(t, withoutTimes(t, whole, checkpoint.FileName), withoutTimes(t, out, checkpoint.FileName), "except for times, the final file is that of a sweep that was never killed")
 	assert.Equal(t, withoutTimes(t, whole, report.BenchFile), withoutTimes(t, out, report.BenchFile))
 	assert.Equal(t, withoutTimes(t, whole, report.StatsFile), withoutTimes(t, out, report.StatsFile))
 	for _, file := range []string{report.TableFile, report.HeatmapFile} {
@@ -92,8 +92,8 @@ func TestSurvivesKill(t *testing.T) {
 	}
 }
 
-// withoutTimes returns a file's text without dates, times by our clock, and the
-// command, whose config lies in another folder.
+// withoutTimes returns a file's text without dates, times by this machine's clock, the command and the
+// host, which differ.
 func withoutTimes(t *testing.T, out, file string) string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(out, file))
@@ -101,8 +101,8 @@ func withoutTimes(t *testing.T, out, file string) string {
 	return regexp.MustCompile(`"(wall_duration_ns|timestamp|started|command|host)": ?("[^"]*"|\d+)|and ([\d.]+(m|µ)?s) by the wall clock`).ReplaceAllString(string(text), `"$1": …`)
 }
 
-// TestSurvivesKillEmbedded does the same ten times on a real server, whose
-// figures differ each time.
+// TestSurvivesKillEmbedded kills a sweep on a real server, whose figures differ each time, and
+// requires that it keeps each sample.
 func TestSurvivesKillEmbedded(t *testing.T) {
 	sweeptest.NeedsEngine(t)
 	out := t.TempDir()
@@ -132,7 +132,7 @@ func TestSurvivesKillEmbedded(t *testing.T) {
 	}
 }
 
-// requireGrown expects all samples that were seen before, and notes the new ones.
+// requireGrown requires that the checkpoint has all samples in seen, and adds its new ones to seen.
 func requireGrown(t *testing.T, cp *checkpoint.Checkpoint, seen map[cell.Key][]measurement.Sample) {
 	t.Helper()
 	for _, r := range cp.Results {
@@ -151,11 +151,11 @@ func requireGrown(t *testing.T, cp *checkpoint.Checkpoint, seen map[cell.Key][]m
 	for _, r := range cp.Results {
 		have += len(r.Samples)
 	}
-	require.Equal(t, total, have, "none is lost")
+	require.Equal(t, total, have, "no sample is lost")
 }
 
-// TestSurvivesKillInASearch kills a search again and again: it goes on from what
-// it has, and ends.
+// TestSurvivesKillInASearch kills a search again and again: it resumes from its samples, and comes
+// to its end.
 func TestSurvivesKillInASearch(t *testing.T) {
 	out := t.TempDir()
 	_, args := sweeptest.SimulatedBy(t, 100, out, sweeptest.SearchedGrid+"strategy: frontier\ntolerance: 0.02%\nrepeat: 2\n")

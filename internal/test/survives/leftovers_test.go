@@ -18,7 +18,7 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/ollamarun"
 )
 
-// leftovers are the names of what a killed sweep left on a server.
+// leftovers are the models that a killed sweep left on a server.
 type leftovers struct {
 	client *api.Client
 	names  []string
@@ -36,11 +36,12 @@ func (l *leftovers) kill(t *testing.T, args []string) {
 			l.names = append(l.names, strings.TrimSuffix(name, ":latest"))
 		}
 	}
-	require.Len(t, l.names, 2, "the model of the cell and the claim")
+	require.Len(t, l.names, 2, "the model of the cell and the copy that announces the sweep")
 }
 
-// move makes them those of another machine, boot or container, in the marks of the out folder too.
-func (l *leftovers) move(t *testing.T, out string) {
+// moveToOtherHost renames the models, and their entries in the out folder's list, to names of another
+// machine, boot or container.
+func (l *leftovers) moveToOtherHost(t *testing.T, out string) {
 	t.Helper()
 	marks := filepath.Join(out, outdir.Models)
 	text, err := os.ReadFile(marks)
@@ -56,9 +57,9 @@ func (l *leftovers) move(t *testing.T, out string) {
 	require.NoError(t, os.WriteFile(marks, text, 0o600))
 }
 
-// TestSurvivesLeftovers: what a sweep that was killed has left on the server is deleted by the next
-// start in its out folder, and by any on its machine as long as that was not started again. All else
-// that may be a sweep's stays, and is named.
+// TestSurvivesLeftovers: models that a killed sweep has left on the server are deleted by the next
+// start in its out folder, and by any start on its machine until that is restarted. All others that
+// may belong to a sweep stay, and are reported.
 func TestSurvivesLeftovers(t *testing.T) {
 	sweeptest.NeedsEngine(t)
 	engine := sweeptest.StartEngine(t, t.TempDir())
@@ -82,7 +83,7 @@ func TestSurvivesLeftovers(t *testing.T) {
 
 	out = t.TempDir()
 	l.kill(t, whole(out))
-	l.move(t, out)
+	l.moveToOtherHost(t, out)
 	printed, code = sweeptest.Start(t, in(t.TempDir())...).Wait()
 	require.Zero(t, code, printed)
 	for _, name := range l.names {

@@ -13,8 +13,8 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/test/sweeptest"
 )
 
-// TestPromisesNameTheirTests: each promise of docs/reliability.md has a test that is there.
-func TestPromisesNameTheirTests(t *testing.T) {
+// TestPromisesHaveTests: the tests that docs/reliability.md names for each promise exist.
+func TestPromisesHaveTests(t *testing.T) {
 	page, err := os.ReadFile(filepath.Join(sweeptest.Root, "docs", "reliability.md"))
 	require.NoError(t, err)
 	_, section, _ := strings.Cut(string(page), "\n## Fault tolerance\n")

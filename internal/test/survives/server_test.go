@@ -22,13 +22,12 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/tinymodel"
 )
 
-// mostMemory is what a sweep may take at most, whatever a server sends: a good
-// deal more than without faults (60 MB), and far less than the endless answers.
-const mostMemory = 300 << 20
+// maxMemory is the memory that a sweep may use at most, whatever a server sends: well above that of
+// a sweep without faults (60 MB), and far below the size of the endless answers.
+const maxMemory = 300 << 20
 
-// TestSurvivesServerFaults plays a fault in the second of six pairs and what
-// follows. Pairs after the fault have to be measured, and no pair may fail for
-// what was not its own.
+// TestSurvivesServerFaults injects a fault into the second of six cells. The cells after the fault
+// have to be measured, and no cell may fail for a fault that was not its own.
 func TestSurvivesServerFaults(t *testing.T) {
 	const (
 		firstOfPair = 1 // the load
@@ -46,13 +45,13 @@ func TestSurvivesServerFaults(t *testing.T) {
 	for _, test := range []struct {
 		name     string
 		fault    http.HandlerFunc
-		from, to int // prompts of the pair to which it is played
+		from, to int // prompts of the cell that get the fault
 		failed   map[cell.Key]measurement.Class
 		detail   string // of the failure
 		printed  string
 	}{
 		{"busy", ollamatest.SayStatus(503, `{"error":"server busy, please try again.  maximum pending requests exceeded"}`), inPair, inPair, none, "", "server busy"},
-		{"loading for as many prompts as a crash takes", ollamatest.SayStatus(503, `{"error":"{\"error\":{\"code\":503,\"message\":\"Loading model\",\"type\":\"unavailable_error\"}}"}`), inPair, inPair + 2, none, "", "server busy: Loading model"},
+		{"loading for three prompts", ollamatest.SayStatus(503, `{"error":"{\"error\":{\"code\":503,\"message\":\"Loading model\",\"type\":\"unavailable_error\"}}"}`), inPair, inPair + 2, none, "", "server busy: Loading model"},
 		{"a proxy's page", ollamatest.SayPage(200, "<html>log in</html>"), inPair, inPair + 1, none, "", "a web page (200 OK) and not an answer of Ollama's"},
 		{"a proxy's error", ollamatest.SayPage(502, "<html>502 Bad Gateway</html>"), inPair, inPair + 1, none, "", "a proxy does not reach the server: 502 Bad Gateway"},
 		{"closed before the header", ollamatest.BreakOff(""), inPair, inPair + 1, none, "", "EOF"},
@@ -94,7 +93,7 @@ func TestSurvivesServerFaults(t *testing.T) {
 			printed, code := p.Wait()
 			require.Zero(t, code, printed)
 			server.Play(nil)
-			assert.GreaterOrEqual(t, second.N, test.to, "the fault was played")
+			assert.GreaterOrEqual(t, second.N, test.to, "the fault was injected")
 			assert.Contains(t, printed, test.printed)
 			cp := sweeptest.Load(t, out)
 			require.Len(t, cp.Results, len(sweeptest.SmallPlan))
@@ -109,19 +108,19 @@ func TestSurvivesServerFaults(t *testing.T) {
 				assert.False(t, r.Failed(), "%v %s", r.Cell(), r.Detail)
 				assert.Len(t, r.Samples, 3)
 			}
-			assert.Less(t, peakMemory(p), int64(mostMemory))
+			assert.Less(t, peakMemory(p), int64(maxMemory))
 		})
 	}
 }
 
-// peakMemory returns the most memory that an ended sweep has had, in bytes.
+// peakMemory returns the peak memory of an ended sweep in bytes.
 func peakMemory(p *sweeptest.Process) int64 {
 	most := p.Command.ProcessState.SysUsage().(*syscall.Rusage).Maxrss // kilobytes on Linux
 	return most << 10
 }
 
-// TestSurvivesServerThatStops has what no waiting mends: the sweep stops, no
-// pair has failed, and the same command goes on.
+// TestSurvivesServerThatStops has faults that waiting can't fix: the sweep stops, no cell has failed,
+// and the same command resumes it.
 func TestSurvivesServerThatStops(t *testing.T) {
 	missing := ollamatest.SayStatus(404, strings.Replace(ollamatest.Captured("generate-missing.json"), "nosuch", "tiny", 1))
 	for _, test := range []struct {
@@ -164,8 +163,8 @@ func TestSurvivesServerThatStops(t *testing.T) {
 	}
 }
 
-// TestSurvivesServerAway ends the server in the middle of a pair: for a moment,
-// and for longer than server_wait.
+// TestSurvivesServerAway stops the server in the middle of a cell: for a moment, and for longer than
+// server_wait.
 func TestSurvivesServerAway(t *testing.T) {
 	out := t.TempDir()
 	server, args := sweeptest.Simulated(t, out, sweeptest.SmallGrid)
@@ -199,7 +198,7 @@ func TestSurvivesServerAway(t *testing.T) {
 	assert.Len(t, sweeptest.Load(t, out).Results, len(sweeptest.SmallPlan))
 }
 
-// TestSurvivesOddServers starts on servers that are not what they should be.
+// TestSurvivesOddServers starts sweeps on servers that are not an Ollama or answer nonsense.
 func TestSurvivesOddServers(t *testing.T) {
 	for _, test := range []struct {
 		name, path string
@@ -228,13 +227,13 @@ func TestSurvivesOddServers(t *testing.T) {
 			printed, code := p.Wait()
 			assert.Equal(t, test.code, code, printed)
 			assert.Contains(t, printed, test.want)
-			assert.Less(t, peakMemory(p), int64(mostMemory))
+			assert.Less(t, peakMemory(p), int64(maxMemory))
 		})
 	}
 }
 
-// TestSurvivesEndOfARealServer kills a real server in the middle of a pair and
-// starts it again, as systemd does.
+// TestSurvivesEndOfARealServer kills a real server in the middle of a cell and restarts it, as
+// systemd does.
 func TestSurvivesEndOfARealServer(t *testing.T) {
 	sweeptest.NeedsEngine(t)
 	home := t.TempDir()
@@ -262,8 +261,8 @@ func TestSurvivesEndOfARealServer(t *testing.T) {
 
 	out := t.TempDir()
 	p := sweeptest.Start(t, "-config", sweeptest.WriteConfig(t, "model: tiny\nhost: "+u.String()+"\n"+sweeptest.SmallGrid), "-out", out)
-	for _, pair := range []int{2, 4} {
-		p.Await(t, fmt.Sprintf("# %d/6 ", pair))
+	for _, cell := range []int{2, 4} {
+		p.Await(t, fmt.Sprintf("# %d/6 ", cell))
 		require.NoError(t, syscall.Kill(-server.Process.Pid, syscall.SIGKILL))
 		server.Wait()
 		server = serve()

@@ -22,17 +22,17 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/test/sweeptest"
 )
 
-// TestSurvivesSignals interrupts sweeps of a template, whose temporary model has
-// to go, in every state of a server. The first load and the sizing take six
-// prompts, each pair a load and three samples.
+// TestSurvivesSignals interrupts sweeps of a template, whose temporary model must be deleted, in every
+// state of a server. The first load and the sizing take six prompts, each cell a load and three
+// samples.
 func TestSurvivesSignals(t *testing.T) {
 	first, third := sweeptest.SmallPlan[0], sweeptest.SmallPlan[2]
 	for i, test := range []struct {
 		name  string
-		fault http.HandlerFunc // in answer to the prompt from which on it is played
-		cell  cell.Key         // of that prompt
-		from  int              // which it is of its cell's
-		saved bool             // samples
+		fault http.HandlerFunc // the answer to the prompts of cell, beginning with number from
+		cell  cell.Key
+		from  int
+		saved bool // some samples are saved
 	}{
 		{"in a load", ollamatest.Hang(""), first, 1, false},
 		{"before the first sample", ollamatest.Hang(""), first, 7, false},
@@ -78,17 +78,17 @@ func TestSurvivesSignals(t *testing.T) {
 				saved := 0
 				for _, r := range sweeptest.Load(t, out).Results {
 					saved += len(r.Samples)
-					assert.False(t, r.Failed(), "an interrupt is no failure of a pair")
+					assert.False(t, r.Failed(), "an interrupted cell has not failed")
 				}
 				assert.Equal(t, len(sweeptest.BenchLines(printed)), saved)
-				assert.GreaterOrEqual(t, saved, 6, "two pairs were measured")
+				assert.GreaterOrEqual(t, saved, 6, "two cells were measured")
 			})
 		}
 	}
 }
 
-// TestSurvivesSignalsOfAHangingServer: a server that answers nothing any more
-// delays the end, and does not prevent it.
+// TestSurvivesSignalsOfAHangingServer: a server that no longer answers delays the end of an
+// interrupted sweep, but does not prevent it.
 func TestSurvivesSignalsOfAHangingServer(t *testing.T) {
 	server, args := sweeptest.Simulated(t, t.TempDir(), sweeptest.SmallGrid)
 	hanging := make(chan struct{})
@@ -109,7 +109,7 @@ func TestSurvivesSignalsOfAHangingServer(t *testing.T) {
 	assert.Equal(t, 1, code)
 	assert.Contains(t, printed, "# the server does not answer: what is left on it goes at the next start\n")
 
-	p = sweeptest.Start(t, args...) // it waits for the server, which takes a second signal
+	p = sweeptest.Start(t, args...) // and is interrupted while it waits for the server
 	time.Sleep(time.Second)
 	require.NoError(t, p.Command.Process.Signal(syscall.SIGINT))
 	p.Await(t, "# interrupted by a signal")
@@ -118,7 +118,7 @@ func TestSurvivesSignalsOfAHangingServer(t *testing.T) {
 	assert.Contains(t, p.Printed(), "# stopped before the first pair was measured; to go on: the same command again\n")
 }
 
-// TestSurvivesASecondSignal ends at once what would clear up.
+// TestSurvivesASecondSignal: a second signal ends a sweep at once that is still cleaning up.
 func TestSurvivesASecondSignal(t *testing.T) {
 	out := t.TempDir()
 	server, args := sweeptest.Simulated(t, out, sweeptest.SmallGrid)
@@ -141,8 +141,8 @@ func TestSurvivesASecondSignal(t *testing.T) {
 	assert.NotEmpty(t, sweeptest.Load(t, out).Results)
 }
 
-// TestSurvivesAClosedOutput: a reader that goes away, as of `| head`, ends the
-// sweep in good order.
+// TestSurvivesAClosedOutput: when the reader of its output ends, as with `| head`, the sweep cleans
+// up and exits.
 func TestSurvivesAClosedOutput(t *testing.T) {
 	out := t.TempDir()
 	server, args := sweeptest.Simulated(t, out, sweeptest.SmallGrid)
@@ -185,7 +185,7 @@ func TestSurvivesUnderGoTest(t *testing.T) {
 			cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 			var printed sweeptest.Buffer
 			cmd.Stdout, cmd.Stderr = &printed, &printed
-			// The test binary has the output too, and can outlive the go command.
+			// The test binary inherits the output, and can outlive the go command.
 			require.NoError(t, cmd.Start())
 			t.Cleanup(func() { syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) })
 			require.Eventually(t, func() bool { return strings.Contains(printed.String(), "# 1/6 ") }, 10*time.Minute, 20*time.Millisecond)
@@ -194,7 +194,7 @@ func TestSurvivesUnderGoTest(t *testing.T) {
 				to = -to
 			}
 			require.NoError(t, syscall.Kill(to, test.signal))
-			cmd.Wait() // until nobody has the output any more
+			cmd.Wait() // until no process has the output open
 			assert.Less(t, time.Since(begun), sweeptest.EndsWithin)
 			assert.Contains(t, printed.String(), test.want)
 			assert.Contains(t, printed.String(), "# all is saved and cleared up; to go on: the same command again")
@@ -204,7 +204,7 @@ func TestSurvivesUnderGoTest(t *testing.T) {
 	}
 }
 
-// TestSurvivesAStoppedEngine ends an engine that can't end itself.
+// TestSurvivesAStoppedEngine: an interrupted sweep kills an engine that can't react to signals.
 func TestSurvivesAStoppedEngine(t *testing.T) {
 	sweeptest.NeedsEngine(t)
 	out := t.TempDir()
@@ -212,7 +212,7 @@ func TestSurvivesAStoppedEngine(t *testing.T) {
 	p.Await(t, "# 1/6 ")
 	started := descendants(t, p.Command.Process.Pid)[1:]
 	if len(started) == 0 {
-		t.Skip("the children of a process are not known here")
+		t.Skip("/proc does not list the children of a process here")
 	}
 	for i, pid := range started {
 		err := syscall.Kill(pid, syscall.SIGSTOP)

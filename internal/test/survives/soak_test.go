@@ -17,20 +17,19 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/ollamarun"
 )
 
-// state is what a process holds at a moment of a soak.
+// state is what the process uses after some cells of the soak test.
 type state struct {
 	cells, heapKB, files, goroutines int
-	perCell                          time.Duration // since the state before
+	perCell                          time.Duration // since the previous state
 }
 
 func (s state) String() string {
 	return fmt.Sprintf("%6d cells: heap %6d kB, %2d files, %2d goroutines, %v a cell", s.cells, s.heapKB, s.files, s.goroutines, s.perCell.Round(10*time.Microsecond))
 }
 
-// TestSurvivesSoak measures many thousand cells in one process: heap, open files
-// and goroutines stay as they are, but for what the checkpoint itself holds. The
-// time of a cell, which grows with the checkpoint that is saved after it, is
-// logged: benchmarks hold it against the harness's own.
+// TestSurvivesSoak measures many thousand cells in one process: open files and goroutines don't grow,
+// and the heap grows only with the checkpoint. The time per cell, which grows with the checkpoint,
+// is only logged; benchmarks measure it.
 func TestSurvivesSoak(t *testing.T) {
 	cells := inFull(20_000, 600)
 	server := ollamatest.New(t)
@@ -61,9 +60,9 @@ func TestSurvivesSoak(t *testing.T) {
 	first, last := states[0], states[len(states)-1]
 	assert.LessOrEqual(t, last.files, first.files+2, "open files")
 	assert.LessOrEqual(t, last.goroutines, first.goroutines+2, "goroutines")
-	// A result takes 1.5 kB: as itself, and as its line of the file.
+	// A result takes 1.5 kB twice: as a value, and as its line in the file.
 	const perResult, slack = 3, 16 << 10 // kB
-	assert.Less(t, last.heapKB-first.heapKB, perResult*(last.cells-first.cells)+slack, "heap beside the checkpoint's own")
+	assert.Less(t, last.heapKB-first.heapKB, perResult*(last.cells-first.cells)+slack, "heap, without the checkpoint")
 }
 
 func stateOf(t *testing.T, cells int) state {
@@ -72,7 +71,7 @@ func stateOf(t *testing.T, cells int) state {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	s := state{cells: cells, heapKB: int(m.HeapAlloc >> 10), goroutines: runtime.NumGoroutine()}
-	if open, err := os.ReadDir("/proc/self/fd"); err == nil { // 0 where there is none
+	if open, err := os.ReadDir("/proc/self/fd"); err == nil { // else 0
 		s.files = len(open)
 	}
 	return s

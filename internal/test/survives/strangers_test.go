@@ -22,9 +22,9 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/test/sweeptest"
 )
 
-// TestSurvivesUntold: what a host's password and the environment hold is in no
-// file and in no line, also when the server goes away.
-func TestSurvivesUntold(t *testing.T) {
+// TestSurvivesSecrets: a password in the host or the environment is neither printed nor saved, also
+// when the server goes away.
+func TestSurvivesSecrets(t *testing.T) {
 	const secret = "hunter2-hunter2"
 	out := t.TempDir()
 	server, _ := sweeptest.Simulated(t, out, "")
@@ -51,7 +51,7 @@ func TestSurvivesUntold(t *testing.T) {
 	printed, code := p.Wait()
 	assert.Equal(t, 1, code)
 	mu.Lock()
-	assert.Equal(t, []string{"mallory " + secret}, slices.Compact(sent), "the server is told")
+	assert.Equal(t, []string{"mallory " + secret}, slices.Compact(sent), "the server gets them")
 	mu.Unlock()
 	assert.Contains(t, printed, "stayed away for 1s")
 	assert.NotContains(t, printed, secret)
@@ -67,8 +67,8 @@ func TestSurvivesUntold(t *testing.T) {
 	}))
 }
 
-// TestSurvivesHostileNames: what a server calls its models and says in errors is
-// data, on the terminal, in files and for benchstat.
+// TestSurvivesHostileNames: model names and error texts of a server are only data: on the terminal,
+// in files and for benchstat.
 func TestSurvivesHostileNames(t *testing.T) {
 	const hostile = `=HYPERLINK(\"http://x\")\u001b[2J\u001b]0;owned\u0007<script>alert(1)</script>../../../etc\nBenchmarkSweep/ctx=9/batch=9 1 9 tokens/s`
 	out := t.TempDir()
@@ -94,7 +94,7 @@ func TestSurvivesHostileNames(t *testing.T) {
 	for _, r := range sweeptest.Load(t, out).Results {
 		if r.Failed() {
 			failed++
-			assert.Contains(t, r.Detail, "HYPERLINK", "the server's words are kept")
+			assert.Contains(t, r.Detail, "HYPERLINK", "the server's error text is saved")
 		}
 	}
 	assert.Equal(t, 1, failed)
@@ -116,7 +116,7 @@ func TestSurvivesHostileNames(t *testing.T) {
 	}
 }
 
-// intoBuilder keeps an answer's body back.
+// intoBuilder writes an answer's body to a builder.
 type intoBuilder struct {
 	http.ResponseWriter
 	b *strings.Builder
@@ -125,9 +125,9 @@ type intoBuilder struct {
 func (w *intoBuilder) WriteHeader(int)             {}
 func (w *intoBuilder) Write(p []byte) (int, error) { return w.b.Write(p) }
 
-// TestSurvivesAlone: the engine and what it starts listen on loopback alone, and
-// their files are for the user alone.
-func TestSurvivesAlone(t *testing.T) {
+// TestSurvivesOnLoopback: the engine and the processes that it starts listen only on loopback, and only
+// the user can read their files.
+func TestSurvivesOnLoopback(t *testing.T) {
 	sweeptest.NeedsEngine(t)
 	out := t.TempDir()
 	p := sweeptest.Start(t, "-config", sweeptest.WriteConfig(t, "engine: embedded\n"+sweeptest.SmallGrid), "-out", out)
@@ -142,14 +142,14 @@ func TestSurvivesAlone(t *testing.T) {
 	listening := listeners(t, descendants(t, p.Command.Process.Pid))
 	p.Signal(t, syscall.SIGTERM)
 	if len(listening) == 0 {
-		t.Skip("who listens where is not known here")
+		t.Skip("/proc does not list listening sockets here")
 	}
 	for _, ip := range listening {
 		assert.True(t, ip.IsLoopback(), "%v", ip)
 	}
 }
 
-// descendants returns a process and all that it started, as far as /proc tells.
+// descendants returns a process and, where /proc lists them, its children, grandchildren and so on.
 func descendants(t *testing.T, pid int) []int {
 	t.Helper()
 	all := []int{pid}
@@ -169,7 +169,7 @@ func descendants(t *testing.T, pid int) []int {
 	return all
 }
 
-// listeners returns the addresses on which these processes listen, by
+// listeners returns the addresses on which these processes listen, from
 // /proc/net/tcp:
 //
 //	sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
@@ -200,7 +200,7 @@ func listeners(t *testing.T, pids []int) []net.IP {
 			address, _, _ := strings.Cut(fields[1], ":")
 			bytes, err := hex.DecodeString(address)
 			require.NoError(t, err)
-			for i := 0; i < len(bytes); i += 4 { // words of the machine's own order
+			for i := 0; i < len(bytes); i += 4 { // words in the machine's byte order
 				slices.Reverse(bytes[i : i+4])
 			}
 			found = append(found, net.IP(bytes))
@@ -209,8 +209,8 @@ func listeners(t *testing.T, pids []int) []net.IP {
 	return found
 }
 
-// TestSurvivesAnotherSweep: two in one folder can't be, two on one server are
-// told of.
+// TestSurvivesAnotherSweep: of two sweeps in one folder the second is refused; of two on one server
+// the second reports the first.
 func TestSurvivesAnotherSweep(t *testing.T) {
 	out := t.TempDir()
 	template := filepath.Join(t.TempDir(), "template")
@@ -233,7 +233,7 @@ func TestSurvivesAnotherSweep(t *testing.T) {
 	assert.Equal(t, 1, code)
 	assert.Contains(t, printed, "wait for it, or leave -exclusive out")
 
-	first.Signal(t, syscall.SIGKILL) // its lock dies with it
+	first.Signal(t, syscall.SIGKILL) // which releases its lock
 	p := sweeptest.Start(t, append(args, "-out", out)...)
 	p.Await(t, "# deleted ollama-sweep-tmp-")
 	p.Await(t, "BenchmarkSweep/")

@@ -10,10 +10,9 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(sweeptest.Main(m)) }
 
-// long has the tests that are called Survives play their faults in full.
-var long = flag.Bool("long", false, "play every fault as often as docs/reliability.md says, for many minutes")
+var long = flag.Bool("long", false, "run the Survives tests with the counts of docs/reliability.md, which takes a quarter of an hour")
 
-// inFull returns how often something is done with -long, and without.
+// inFull returns the full count with -long, else the reduced one.
 func inFull(full, reduced int) int {
 	if *long {
 		return full

@@ -14,9 +14,9 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/test/sweeptest"
 )
 
-// TestSurvivesATakeover lets a second sweep begin at the path of one that runs, whose lock is
-// out of the way: the folder was renamed, removed, or the lock alone was. The first stops, and each
-// sample that either reported is in a file.
+// TestSurvivesATakeover starts a second sweep at the path of one that runs, after the folder or its
+// lock was renamed or removed. The first stops, and each sample that either of them reported is in a
+// file.
 func TestSurvivesATakeover(t *testing.T) {
 	for name, away := range map[string]func(out string) error{
 		"folder renamed": func(out string) error { return os.Rename(out, out+"-moved") },
@@ -41,9 +41,9 @@ func TestSurvivesATakeover(t *testing.T) {
 			second.Signal(t, syscall.SIGINT)
 
 			assert.Contains(t, printed, "another sweep is using the folder now")
-			beside := regexp.MustCompile(`what this sweep has measured, \d+ cells, is in (\S+\.json)`).FindStringSubmatch(printed)
-			require.NotNil(t, beside, printed)
-			cp, err := checkpoint.Load(beside[1])
+			saved := regexp.MustCompile(`what this sweep has measured, \d+ cells, is in (\S+\.json)`).FindStringSubmatch(printed)
+			require.NotNil(t, saved, printed)
+			cp, err := checkpoint.Load(saved[1])
 			require.NoError(t, err)
 			sweeptest.RequireSamples(t, cp, sweeptest.BenchLines(printed))
 			sweeptest.RequireSamples(t, sweeptest.Load(t, out), sweeptest.BenchLines(second.Printed()))
@@ -51,8 +51,8 @@ func TestSurvivesATakeover(t *testing.T) {
 	}
 }
 
-// TestSurvivesAnEditedCheckpoint changes the checkpoint under a sweep: the change stays, and so
-// does what was measured.
+// TestSurvivesAnEditedCheckpoint changes the checkpoint while a sweep runs: neither the change nor a
+// sample is lost.
 func TestSurvivesAnEditedCheckpoint(t *testing.T) {
 	out := t.TempDir()
 	_, args := sweeptest.SimulatedBy(t, 20, out, manyCells)
@@ -73,8 +73,8 @@ func TestSurvivesAnEditedCheckpoint(t *testing.T) {
 	sweeptest.RequireSamples(t, cp, sweeptest.BenchLines(printed))
 }
 
-// TestSurvivesTwoLinks: of two sweeps whose checkpoints are links to one file the second is
-// refused.
+// TestSurvivesTwoLinks: if the checkpoints of two sweeps are links to the same file, the second sweep
+// is refused.
 func TestSurvivesTwoLinks(t *testing.T) {
 	dir := t.TempDir()
 	shared := filepath.Join(dir, "shared.json")
@@ -84,7 +84,7 @@ func TestSurvivesTwoLinks(t *testing.T) {
 		require.NoError(t, os.Mkdir(out, 0o755))
 		_, all[i] = sweeptest.SimulatedBy(t, 20, out, manyCells)
 	}
-	// An empty sweep of the first makes the file.
+	// A short sweep in the first folder makes the file.
 	_, code := sweeptest.Start(t, append(all[0], "-budget", "1cells")...).Wait()
 	require.Zero(t, code)
 	require.NoError(t, os.Rename(filepath.Join(outs[0], checkpoint.FileName), shared))

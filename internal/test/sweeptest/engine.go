@@ -16,17 +16,18 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/ollamarun"
 )
 
-// NeedsEngine skips a test where only quick ones are asked for.
+// NeedsEngine skips a test that needs an engine when -short is set, and counts its outcome
+// otherwise.
 func NeedsEngine(t *testing.T) {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("needs the embedded engine")
 	}
-	count(t)
+	countOutcome(t)
 }
 
-// StartEngine starts an embedded engine whose log is in the folder home, and stops it at
-// the end of the test.
+// StartEngine starts an embedded engine with its log in the folder home, and stops it when the
+// test ends.
 func StartEngine(t testing.TB, home string) *ollamarun.Engine {
 	t.Helper()
 	engine, err := ollamarun.StartEngine(t.Context(), ollamarun.EngineSource{Ollama: Ollama(t)}, home, Log{TB: t})
@@ -35,7 +36,7 @@ func StartEngine(t testing.TB, home string) *ollamarun.Engine {
 	return engine
 }
 
-// Log passes lines on to the test's log.
+// Log is an io.Writer that writes to the test's log.
 type Log struct{ testing.TB }
 
 func (l Log) Write(p []byte) (int, error) {
@@ -55,17 +56,17 @@ func Models(t *testing.T, client *api.Client) map[string]string {
 	return digests
 }
 
-// RequireNothingLoaded expects the server to have no model in memory.
+// RequireNothingLoaded requires that the server soon has no model in memory.
 func RequireNothingLoaded(t *testing.T, client *api.Client) {
 	t.Helper()
 	require.Eventually(t, func() bool {
 		ps, err := client.ListRunning(t.Context())
 		return err == nil && len(ps.Models) == 0
-	}, 5*time.Second, 50*time.Millisecond, "the model is unloaded when the sweep ends")
+	}, 5*time.Second, 50*time.Millisecond, "a model is still loaded after the end of the sweep")
 }
 
-// RequireEngineGone waits for the ports that the engine's log names to be free: its own and
-// those of the runners that it started.
+// RequireEngineGone requires that the ports in the engine's log, its own and those of the runners
+// that it started, are soon free.
 func RequireEngineGone(t *testing.T, out string) {
 	t.Helper()
 	log, err := os.ReadFile(filepath.Join(out, ollamarun.EngineLog))
@@ -79,6 +80,6 @@ func RequireEngineGone(t *testing.T, out string) {
 				c.Close()
 			}
 			return err != nil
-		}, 10*time.Second, 20*time.Millisecond, "nothing of an engine is left")
+		}, 10*time.Second, 20*time.Millisecond, "port %s is still in use after the end of the sweep", m[1])
 	}
 }

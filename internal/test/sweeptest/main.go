@@ -1,6 +1,6 @@
 // Package sweeptest starts sweeps for tests: the test binary in a process of its own, as
-// `go test -run Sweep` starts it, on an engine or on a server that is simulated. It holds
-// what several packages of tests share and no test.
+// `go test -run Sweep` starts it, on an engine or on a simulated server. It has the code that
+// several test packages share, and no tests.
 package sweeptest
 
 import (
@@ -16,7 +16,7 @@ import (
 	"testing"
 )
 
-// Root is the repository's, where `go test -run Sweep` is typed, from the folder of the tests.
+// Root is the root of the repository, in which users run `go test -run Sweep`, from the folder of the tests.
 var Root = root()
 
 func root() string {
@@ -30,26 +30,26 @@ func root() string {
 	return "the repository's root was not found"
 }
 
-// binary is what `go test` builds and runs there, and raced the same with the
-// race detector where the tests have it. With it, every picture takes seconds.
+// binary is the file of the sweep's test binary. raced is built with the race detector if these
+// tests are; each picture then takes seconds.
 var binary, raced string
 
 // Binary returns the file of the sweep's test binary.
 func Binary() string { return binary }
 
-// Main is a TestMain for tests of sweeps: it builds the binary and runs the tests, on each
-// ollama command of SWEEP_OLLAMA where that is set. With -short it does neither. It returns the
-// exit code.
+// Main is a TestMain for tests of sweeps. It builds the binary and runs the tests, once for each
+// ollama command in SWEEP_OLLAMA if that is set. With -short it does neither. It returns the exit
+// code.
 func Main(m *testing.M) int {
 	flag.Parse()
 	if testing.Short() {
-		fmt.Println("-short: no sweep is built, and so none tested")
+		fmt.Println("-short: skipping all tests, which need a build of the sweep")
 		return 0
 	}
-	// Where nohup has it ignored, the sweeps that are started would too: a handler
-	// here gives them the default.
+	// Under nohup, child processes would inherit that SIGHUP is ignored. With a handler here they
+	// start with the default.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
-	debug.SetGCPercent(1000) // as in the sweep itself, whose overhead is measured here
+	debug.SetGCPercent(1000) // as in the sweep itself, whose overhead benchmarks measure
 	dir, err := os.MkdirTemp("", "ollama-sweep-test-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -66,7 +66,7 @@ func Main(m *testing.M) int {
 			return 1
 		}
 	}
-	return onEach(m)
+	return runOnEachOllama(m)
 }
 
 func underRaceDetector() bool {

@@ -19,11 +19,12 @@ import (
 // engineSource is the folder of the embedded engine's module.
 var engineSource = filepath.Join(Root, "scripts/engine")
 
-// named is the ollama command of SWEEP_OLLAMA that the tests run on, empty where it names none.
-var named string
+// fromEnv is the ollama command of SWEEP_OLLAMA that the tests currently run on, empty if that
+// is not set.
+var fromEnv string
 
-// built builds an ollama command once for all tests that need it. Whatever is on PATH is
-// left alone: the tests' outcome is not to depend on it.
+// built builds an ollama command once for all tests that need it. One on PATH is not used: the
+// tests must not depend on it.
 var built = sync.OnceValues(func() (string, error) {
 	return ollamarun.BuildEngine(context.Background(), engineSource, os.Stderr)
 })
@@ -31,15 +32,16 @@ var built = sync.OnceValues(func() (string, error) {
 // Ollama returns the file of the ollama command that the tests run on.
 func Ollama(t testing.TB) string {
 	t.Helper()
-	if named != "" {
-		return named
+	if fromEnv != "" {
+		return fromEnv
 	}
 	file, err := built()
 	require.NoError(t, err)
 	return file
 }
 
-// Before reports whether the ollama command is of a version before that one, such as "0.30.0".
+// Before reports whether the version of the ollama command is lower than version, such as
+// "0.30.0".
 func Before(t testing.TB, version string) bool {
 	t.Helper()
 	own, err := ollamarun.CommandVersion(t.Context(), Ollama(t))
@@ -47,8 +49,8 @@ func Before(t testing.TB, version string) bool {
 	return semver.Compare("v"+strings.TrimPrefix(own, "v"), "v"+version) < 0
 }
 
-// ShownCtx returns the num_ctx that /api/ps has of a model that was loaded with that one: zero
-// before 0.10, where it has none.
+// ShownCtx returns the num_ctx that /api/ps reports for a model loaded with numCtx: zero before
+// 0.10, which does not report it.
 func ShownCtx(t testing.TB, numCtx int) int {
 	t.Helper()
 	if Before(t, "0.10.0") {
@@ -57,14 +59,15 @@ func ShownCtx(t testing.TB, numCtx int) int {
 	return numCtx
 }
 
-// onEach runs the tests on each ollama command that SWEEP_OLLAMA lists, and prints a line
-// for each; once where it lists none. It returns the highest exit code.
-func onEach(m *testing.M) (code int) {
+// runOnEachOllama runs the tests on each ollama command in SWEEP_OLLAMA, and prints a line with
+// the outcome for each. If SWEEP_OLLAMA is not set, it runs them once. It returns the highest exit
+// code.
+func runOnEachOllama(m *testing.M) (code int) {
 	list := filepath.SplitList(os.Getenv("SWEEP_OLLAMA"))
 	if len(list) == 0 {
 		return m.Run()
 	}
-	titles, err := titled(list)
+	titles, err := titlesOf(list)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "SWEEP_OLLAMA:", err)
 		return 1
@@ -72,7 +75,7 @@ func onEach(m *testing.M) (code int) {
 	var lines []string
 	for i, file := range list {
 		fmt.Println(titles[i])
-		named, passed, failed = file, 0, nil
+		fromEnv, passed, failed = file, 0, nil
 		begun := time.Now()
 		code = max(code, m.Run())
 		line := fmt.Sprintf("%s: %d passed, %d failed in %v %s", titles[i], passed, len(failed), time.Since(begun).Round(time.Second), strings.Join(failed, " "))
@@ -82,8 +85,9 @@ func onEach(m *testing.M) (code int) {
 	return code
 }
 
-// titled returns what the commands are called in the output, or why one is of no use.
-func titled(list []string) (titles []string, err error) {
+// titlesOf returns the headings of the ollama commands in the output, or an error if one can't
+// be used.
+func titlesOf(list []string) (titles []string, err error) {
 	for _, file := range list {
 		if !filepath.IsAbs(file) {
 			return nil, fmt.Errorf("%q is not the absolute path of an ollama command", file)
@@ -97,18 +101,18 @@ func titled(list []string) (titles []string, err error) {
 	return titles, nil
 }
 
-// What has become of the tests that need an engine.
+// Outcomes of the tests that need an engine.
 var (
-	counting sync.Mutex
-	passed   int
-	failed   []string
+	outcomesMu sync.Mutex
+	passed     int
+	failed     []string
 )
 
-// count notes at a test's end how it went.
-func count(t *testing.T) {
+// countOutcome counts the outcome of a test when it ends.
+func countOutcome(t *testing.T) {
 	t.Cleanup(func() {
-		counting.Lock()
-		defer counting.Unlock()
+		outcomesMu.Lock()
+		defer outcomesMu.Unlock()
 		switch {
 		case t.Failed():
 			failed = append(failed, t.Name())

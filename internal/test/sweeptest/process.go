@@ -16,7 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// EndsWithin is the time in which an interrupted sweep is gone, with all that
+// EndsWithin is the time in which an interrupted sweep must end, including all processes that
 // it started.
 const EndsWithin = 5 * time.Second
 
@@ -24,14 +24,14 @@ const EndsWithin = 5 * time.Second
 // `go test -run Sweep` starts it.
 type Process struct {
 	Command *exec.Cmd
-	lines   chan string // of standard output, as they come
+	lines   chan string // of standard output and standard error
 	done    chan struct{}
 	err     error // once done
 
 	output Buffer
 }
 
-// Buffer may be read while it is written.
+// Buffer is a bytes.Buffer that can be read while it is written.
 type Buffer struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -49,32 +49,31 @@ func (b *Buffer) String() string {
 	return b.text.String()
 }
 
-// Start starts a sweep with the flags of the test binary. It is killed when
-// the test ends before it.
+// Start starts a sweep with these flags of the test binary. If it still runs when the test ends,
+// it is killed.
 func Start(t *testing.T, flags ...string) *Process {
 	t.Helper()
-	// Results of tests are cached by the files that they look at.
+	// go test caches results by the files that a test opens: let it see one of the sweep.
 	_, err := os.Stat(filepath.Join(Root, "sweep_test.go"))
 	require.NoError(t, err)
 	return StartProgram(t, binary, func(cmd *exec.Cmd) { cmd.Dir = Root }, flags...)
 }
 
-// StartRaced starts one under the race detector, where these tests have it.
+// StartRaced is Start with the race detector, if these tests are built with it.
 func StartRaced(t *testing.T, flags ...string) *Process {
 	t.Helper()
 	return StartProgram(t, raced, func(cmd *exec.Cmd) { cmd.Dir = Root }, flags...)
 }
 
-// StartProgram does the same with a program that is elsewhere, and in other
-// circumstances.
-func StartProgram(t *testing.T, program string, as func(*exec.Cmd), flags ...string) *Process {
+// StartProgram is Start with another test binary, after setup has changed how it is run.
+func StartProgram(t *testing.T, program string, setup func(*exec.Cmd), flags ...string) *Process {
 	t.Helper()
 	p := &Process{lines: make(chan string, 10_000), done: make(chan struct{})}
 	if !strings.Contains(strings.Join(flags, " "), "-test.run") {
 		flags = append([]string{"-test.run=^TestSweep$"}, flags...)
 	}
 	p.Command = exec.Command(program, append([]string{"-test.timeout=0"}, flags...)...)
-	as(p.Command)
+	setup(p.Command)
 	stdout, err := p.Command.StdoutPipe()
 	require.NoError(t, err)
 	p.Command.Stderr = p.Command.Stdout
@@ -99,10 +98,10 @@ func (p *Process) read(r io.Reader) {
 	}
 }
 
-// Printed returns what the process has written to standard output.
+// Printed returns the output so far.
 func (p *Process) Printed() string { return p.output.String() }
 
-// Await returns when a line that begins so was printed.
+// Await waits until the sweep prints a line with this prefix.
 func (p *Process) Await(t *testing.T, prefix string) {
 	t.Helper()
 	timeout := time.After(10 * time.Minute) // the engine may have to be built
@@ -114,12 +113,12 @@ func (p *Process) Await(t *testing.T, prefix string) {
 				return
 			}
 		case <-timeout:
-			t.Fatalf("no line %q in time:\n%s", prefix, p.Printed())
+			t.Fatalf("timed out waiting for a line %q:\n%s", prefix, p.Printed())
 		}
 	}
 }
 
-// Reach returns once the channel is closed.
+// Reach waits until the channel is closed. The test fails if the sweep ends before.
 func (p *Process) Reach(t *testing.T, c <-chan struct{}) {
 	t.Helper()
 	select {
@@ -129,13 +128,13 @@ func (p *Process) Reach(t *testing.T, c <-chan struct{}) {
 	}
 }
 
-// Wait returns what was printed and the exit code once the sweep has ended.
+// Wait waits until the sweep ends, and returns its output and exit code.
 func (p *Process) Wait() (output string, exitCode int) {
 	<-p.done
 	return p.Printed(), p.Command.ProcessState.ExitCode()
 }
 
-// Signal sends it and returns how long the sweep took to end.
+// Signal sends a signal, waits until the sweep ends, and returns how long that took.
 func (p *Process) Signal(t *testing.T, s os.Signal) time.Duration {
 	t.Helper()
 	sent := time.Now()
@@ -144,9 +143,9 @@ func (p *Process) Signal(t *testing.T, s os.Signal) time.Duration {
 	return time.Since(sent)
 }
 
-// WriteConfig returns the name of a config file of this text. Where that does not say otherwise, no
-// cell is measured again because the machine was busy: tests make it so. An embedded engine
-// is of the ollama command that the tests run on.
+// WriteConfig writes a config file and returns its name. It adds `retake: false` unless the text
+// has that key, since tests keep the machine busy and would cause retakes. For the embedded
+// engine it adds the ollama command that the tests run on.
 func WriteConfig(t *testing.T, text string) string {
 	t.Helper()
 	if !strings.Contains(text, "retake:") {

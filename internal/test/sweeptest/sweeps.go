@@ -20,7 +20,7 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/test/ollamatest"
 )
 
-// SmallGrid is the part of a config that makes six cells with three samples each.
+// SmallGrid is a part of a config: six cells with three samples each.
 const SmallGrid = `
 prompt: {tokens: 400}
 num_ctx: [512, 1024]
@@ -30,20 +30,21 @@ confirm: 0
 baseline: false
 `
 
-// SmallPlan is what SmallGrid has to come to, in its order.
+// SmallPlan is the expected cells of SmallGrid, in the order in which they are measured.
 var SmallPlan = []cell.Key{{Ctx: 512, Batch: 64}, {Ctx: 512, Batch: 128}, {Ctx: 512, Batch: 192}, {Ctx: 1024, Batch: 64}, {Ctx: 1024, Batch: 128}, {Ctx: 1024, Batch: 192}}
 
-// SearchedGrid is that of 20 × 16 cells, for a simulated server.
+// SearchedGrid is a part of a config: 20 × 16 cells, for a simulated server.
 const SearchedGrid = "prompt: {tokens: 300}\nconfirm: 0\nbaseline: false\nnum_ctx: {start: 1024, end: 40960, step: 2048}\nnum_batch: {start: 64, end: 1024, step: 64}\n"
 
-// Simulated returns a server that reads prompts fast, and the flags of a sweep
-// of it.
+// Simulated returns a simulated server and the flags of a sweep on it. Its answers take as long as
+// they report.
 func Simulated(t *testing.T, out, config string) (*ollamatest.Server, []string) {
 	t.Helper()
 	return SimulatedBy(t, 1, out, config)
 }
 
-// SimulatedBy does the same by another clock (see ollamatest.Server.Simulate).
+// SimulatedBy is Simulated with a server that reports clock times the real durations (see
+// ollamatest.Server.Simulate).
 func SimulatedBy(t *testing.T, clock int, out, config string) (*ollamatest.Server, []string) {
 	t.Helper()
 	s := ollamatest.New(t)
@@ -52,8 +53,8 @@ func SimulatedBy(t *testing.T, clock int, out, config string) (*ollamatest.Serve
 	return s, []string{"-config", file, "-out", out}
 }
 
-// InProcess returns a sweep in this process, in a folder and still without cells,
-// of prompts of so many tokens.
+// InProcess returns a sweep to run in this process, with its checkpoint in dir and prompts of
+// this many tokens. The caller sets its Plan.
 func InProcess(t testing.TB, dir string, runner sweep.Runner, tokens int) *sweep.Sweep {
 	t.Helper()
 	store, err := checkpoint.OpenStore(dir, checkpoint.Header{}, false, time.Now())
@@ -69,7 +70,7 @@ func InProcess(t testing.TB, dir string, runner sweep.Runner, tokens int) *sweep
 	}
 }
 
-// Load reads the checkpoint of an out folder.
+// Load reads the checkpoint in an out folder.
 func Load(t *testing.T, out string) *checkpoint.Checkpoint {
 	t.Helper()
 	cp, err := checkpoint.Load(filepath.Join(out, checkpoint.FileName))
@@ -77,7 +78,7 @@ func Load(t *testing.T, out string) *checkpoint.Checkpoint {
 	return cp
 }
 
-// Size returns the bytes of a file.
+// Size returns the size of a file in bytes.
 func Size(t *testing.T, file string) int64 {
 	t.Helper()
 	info, err := os.Stat(file)
@@ -85,13 +86,12 @@ func Size(t *testing.T, file string) int64 {
 	return info.Size()
 }
 
-// BenchLines returns the whole lines of benchmarks.
+// BenchLines returns the complete benchmark lines of an output.
 func BenchLines(printed string) []string {
 	return regexp.MustCompile(`(?m)^BenchmarkSweep/.* vram-bytes$`).FindAllString(printed, -1)
 }
 
-// RequireSamples expects each of these lines of benchmarks to stand in the
-// checkpoint.
+// RequireSamples requires that the checkpoint has the sample of each of these benchmark lines.
 func RequireSamples(t *testing.T, cp *checkpoint.Checkpoint, reported []string) {
 	t.Helper()
 	var all strings.Builder
@@ -102,19 +102,19 @@ func RequireSamples(t *testing.T, cp *checkpoint.Checkpoint, reported []string) 
 	}
 	for _, line := range reported {
 		have[line]--
-		require.GreaterOrEqual(t, have[line], 0, "a sample that was told of is lost: %s", line)
+		require.GreaterOrEqual(t, have[line], 0, "a reported sample is lost: %s", line)
 	}
 }
 
-// Prompts counts the prompts that a server is sent with the settings of one cell, its load among
-// them. Where a fault is to be played is told by that and not by the prompts of all cells: on a
-// busy machine a sample can be refused, and another is measured.
+// Prompts counts the prompts for one cell that a server receives, the load included. Tests use it
+// to inject a fault at a certain prompt. The prompts of all cells would not do: on a busy machine
+// a sample may be refused and measured again.
 type Prompts struct {
 	Of cell.Key
 	N  int // so far
 }
 
-// Next reports whether the request is one of the prompts, and counts it.
+// Next reports whether the request is one of these prompts, and counts it.
 func (p *Prompts) Next(r ollamatest.Request) bool {
 	var asked struct {
 		Prompt  string
@@ -123,7 +123,7 @@ func (p *Prompts) Next(r ollamatest.Request) bool {
 			NumBatch int `json:"num_batch"`
 		}
 	}
-	json.Unmarshal([]byte(r.Body), &asked) // what does not parse asks for nothing
+	json.Unmarshal([]byte(r.Body), &asked) // other requests have no such fields
 	if asked.Prompt == "" || (cell.Key{Ctx: asked.Options.NumCtx, Batch: asked.Options.NumBatch}) != p.Of {
 		return false
 	}

@@ -13,40 +13,40 @@ import (
 	"slices"
 )
 
-// mostArchive is how large an archive may become.
-const mostArchive = 15 << 20
+// maxArchive is the maximum size of the archive in bytes.
+const maxArchive = 15 << 20
 
-// pack puts all files of a folder into an archive, which takes the place of the one before at
-// once and whole. Of an archive that is too large it leaves out the largest files, and names them.
-func pack(dir, archive string, most int64) (leftOut []string, err error) {
+// pack writes an archive of all files in a folder, and replaces an earlier one atomically. If the archive
+// would have more than limit bytes, pack leaves out the largest files and returns their names.
+func pack(dir, archive string, limit int64) (leftOut []string, err error) {
 	files, err := filesBySize(dir)
 	if err != nil {
 		return nil, fmt.Errorf("packing %s: %w", dir, err)
 	}
-	// No name of chance: of runs that are killed one such file is left at most.
+	// Not a random name, so that runs that are killed leave at most one such file.
 	scratch := archive + ".new"
 	for {
 		size, err := packFiles(dir, files, scratch)
 		if err != nil {
 			return leftOut, errors.Join(fmt.Errorf("packing %s: %w", dir, err), os.Remove(scratch))
 		}
-		if size <= most || len(files) == 0 {
+		if size <= limit || len(files) == 0 {
 			return leftOut, os.Rename(scratch, archive)
 		}
 		leftOut, files = append(leftOut, files[0]), files[1:]
 	}
 }
 
-// filesBySize returns the folder's files by their paths in it, the largest first.
+// filesBySize returns the relative paths of a folder's files, the largest first.
 func filesBySize(dir string) (files []string, err error) {
 	sizes := make(map[string]int64)
 	err = filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || !entry.Type().IsRegular() {
-			return gone(err)
+			return ignoreMissing(err)
 		}
 		info, err := entry.Info()
 		if err != nil {
-			return gone(err)
+			return ignoreMissing(err)
 		}
 		name, err := filepath.Rel(dir, path)
 		files, sizes[name] = append(files, name), info.Size()
@@ -56,8 +56,8 @@ func filesBySize(dir string) (files []string, err error) {
 	return files, err
 }
 
-// gone passes over a file that was removed meanwhile, by a stage that is at work.
-func gone(err error) error {
+// ignoreMissing returns nil for the error of a file that a running stage has removed meanwhile.
+func ignoreMissing(err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -83,11 +83,11 @@ func packFiles(dir string, files []string, archive string) (size int64, err erro
 	return f.Seek(0, io.SeekCurrent)
 }
 
-// packFile adds a file as far as it has been written by now.
+// packFile adds the current content of a file, which may still be written.
 func packFile(w *tar.Writer, dir, name string) error {
 	f, err := os.Open(filepath.Join(dir, name))
 	if err != nil {
-		return gone(err)
+		return ignoreMissing(err)
 	}
 	defer f.Close()
 	info, err := f.Stat()
@@ -101,13 +101,13 @@ func packFile(w *tar.Writer, dir, name string) error {
 	return copyExactly(w, f, info.Size())
 }
 
-// copyExactly copies so many bytes of a file that may grow or be cut meanwhile.
+// copyExactly copies size bytes of a file that may grow or be truncated meanwhile, padded with zeros.
 func copyExactly(w io.Writer, f io.Reader, size int64) error {
 	_, err := io.CopyN(w, io.MultiReader(f, zeros{}), size)
 	return err
 }
 
-// zeros reads as zeros without end.
+// zeros is a reader of endless zeros.
 type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) {

@@ -11,7 +11,7 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 )
 
-// best runs a search on the grid of the sweep, and holds what it found against that.
+// best runs a search on the grid of the sweep, and compares it with the sweep.
 func (d *drive) best(ctx context.Context) (headlines []string, err error) {
 	if err := d.server.ready(ctx, flashOwn); err != nil {
 		return nil, err
@@ -28,31 +28,31 @@ func (d *drive) best(ctx context.Context) (headlines []string, err error) {
 	if err != nil {
 		return append(headlines, "no grid to compare it with: "+err.Error()), nil
 	}
-	text := compared(found, grid)
-	return append(headlines, text...), keep(d.in("best", "against-grid.txt"), []byte(strings.Join(text, "\n")+"\n"))
+	text := compareWithGrid(found, grid)
+	return append(headlines, text...), save(d.in("best", "against-grid.txt"), []byte(strings.Join(text, "\n")+"\n"))
 }
 
-// compared says what a search cost, and by how much what it recommends is slower in the grid than the
-// grid's highest rate.
-func compared(found, grid *checkpoint.Checkpoint) (text []string) {
+// compareWithGrid reports the cost of a search, and how much slower the cell that it recommends is than
+// the grid's fastest cell, by the rates of the grid.
+func compareWithGrid(found, grid *checkpoint.Checkpoint) (text []string) {
 	search, all := cost(found).Seconds(), cost(grid).Seconds()
-	text = append(text, fmt.Sprintf("  %d cells of %d; loads and prompts, with those beside the plan, took %.1f s against %.1f s: %.0f %%",
-		len(found.Results), len(grid.Results), search, all, 100*over(search, all)))
+	text = append(text, fmt.Sprintf("  %d cells of %d; loads and prompts, with auxiliary measurements, took %.1f s instead of %.1f s: %.0f %%",
+		len(found.Results), len(grid.Results), search, all, 100*quotient(search, all)))
 	v, ok := sweep.VerdictOf(found)
-	truth, known := sweep.VerdictOf(grid)
-	if !ok || !known {
-		return append(text, "  no verdict")
+	truth, measured := sweep.VerdictOf(grid)
+	if !ok || !measured {
+		return append(text, "  no cell is recommended")
 	}
 	recommended := grid.Result(cell.Key{Ctx: v.Recommended.Ctx, Batch: v.Recommended.Batch})
 	if recommended == nil || recommended.PromptEvalRate == nil {
-		return append(text, "  the grid has no rate of what the search recommends")
+		return append(text, "  the grid has no rate for the cell that the search recommends")
 	}
 	highest := truth.Best.Median()
 	return append(text, fmt.Sprintf("  recommended num_ctx=%d, num_batch=%d: %.1f tokens/s in the grid, whose highest is %.1f: regret %.2f %%",
 		v.Recommended.Ctx, v.Recommended.Batch, *recommended.PromptEvalRate, highest, 100*(1-*recommended.PromptEvalRate/highest)))
 }
 
-// cost is the time of all loads and prompts, by the server's own clock.
+// cost returns the total duration of all loads and prompts, as the server reports it.
 func cost(cp *checkpoint.Checkpoint) (sum time.Duration) {
 	for i := range cp.Results {
 		sum += costOf(&cp.Results[i])
@@ -65,7 +65,7 @@ func cost(cp *checkpoint.Checkpoint) (sum time.Duration) {
 
 func costOf(r *checkpoint.Result) (sum time.Duration) {
 	if r.Warmup != nil {
-		sum += r.Warmup.TotalDuration // the load's among it
+		sum += r.Warmup.TotalDuration // which includes the load
 	}
 	for _, s := range r.Samples {
 		sum += s.TotalDuration

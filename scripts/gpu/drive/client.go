@@ -9,7 +9,8 @@ import (
 	"github.com/ollama/ollama/api"
 )
 
-// errNoFigures is an answer whose last message is missing, as where its text ends inside a character.
+// errNoFigures is returned for an answer without its last message. Servers omit that if the text ends
+// inside a character.
 var errNoFigures = errors.New("the answer has no figures")
 
 // generate sends a prompt and returns the last message of the answer.
@@ -25,12 +26,12 @@ func generate(ctx context.Context, client *api.Client, model, prompt string, opt
 	return last, err
 }
 
-// unload has the server give back the memory of all models, and waits for it.
+// unload unloads all models of the server, and waits until they are.
 func unload(ctx context.Context, client *api.Client) error {
 	for {
 		running, err := client.ListRunning(ctx)
 		if err != nil {
-			return fmt.Errorf("listing what is loaded: %w", err)
+			return fmt.Errorf("listing loaded models: %w", err)
 		}
 		if len(running.Models) == 0 {
 			return nil
@@ -47,7 +48,7 @@ func unload(ctx context.Context, client *api.Client) error {
 	}
 }
 
-// pause waits, unless the context ends.
+// pause waits until d has passed or the context ends.
 func pause(ctx context.Context, d time.Duration) error {
 	select {
 	case <-ctx.Done():

@@ -12,11 +12,11 @@ import (
 	"time"
 )
 
-// saving is how long a command may take to save and end, once it was interrupted.
-const saving = 6 * time.Second
+// savingTime is how long an interrupted command may take to save its results and end.
+const savingTime = 6 * time.Second
 
-// runGroup runs a command in a process group of its own, which it interrupts when the context
-// ends, and kills where it has not ended after saving.
+// runGroup runs a command in its own process group. When the context ends it interrupts the group, and
+// after savingTime kills it.
 func runGroup(ctx context.Context, cmd *exec.Cmd) error {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.WaitDelay = time.Second
@@ -34,19 +34,19 @@ func runGroup(ctx context.Context, cmd *exec.Cmd) error {
 	}
 }
 
-// end asks a command that runGroup or startServer began to end, and kills its group where it does
-// not.
+// end sends a signal to the process group of a command, and kills the group if the command has not ended
+// after savingTime.
 func end(cmd *exec.Cmd, done <-chan error, how syscall.Signal) {
 	syscall.Kill(-cmd.Process.Pid, how)
 	select {
 	case <-done:
-	case <-time.After(saving):
+	case <-time.After(savingTime):
 		syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 		<-done
 	}
 }
 
-// logged runs a command whose output is added to a file.
+// logged runs a command and appends its output to a file.
 func logged(ctx context.Context, cmd *exec.Cmd, file string) error {
 	return appendTo(file, func(log io.Writer) error {
 		cmd.Stdout, cmd.Stderr = log, log
@@ -57,7 +57,7 @@ func logged(ctx context.Context, cmd *exec.Cmd, file string) error {
 	})
 }
 
-// exitCode is that of a command that ended, -1 of one that did not begin or was killed.
+// exitCode returns the exit code of a command from its error, or -1 if it did not start or was killed.
 func exitCode(err error) int {
 	var exit *exec.ExitError
 	switch {
@@ -69,15 +69,15 @@ func exitCode(err error) int {
 	return -1
 }
 
-// keep writes a file of the record.
-func keep(file string, text []byte) error {
+// save writes a file, and makes its folder if needed.
+func save(file string, text []byte) error {
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 		return err
 	}
 	return os.WriteFile(file, text, 0o644)
 }
 
-// appendTo adds to a file of the record.
+// appendTo appends to a file, and makes it and its folder if needed.
 func appendTo(file string, write func(io.Writer) error) error {
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 		return err

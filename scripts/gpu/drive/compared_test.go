@@ -14,7 +14,7 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/memory"
 )
 
-// measured is a checkpoint of cells with one sample each, of which each took half a second to load.
+// measured returns a checkpoint of cells with one sample each. Each cell took half a second to load.
 func measured(t *testing.T, seconds map[cell.Key]float64) *checkpoint.Checkpoint {
 	t.Helper()
 	var results []string
@@ -27,16 +27,16 @@ func measured(t *testing.T, seconds map[cell.Key]float64) *checkpoint.Checkpoint
 	return cp
 }
 
-func TestCompared(t *testing.T) {
+func TestCompareWithGrid(t *testing.T) {
 	grid := measured(t, map[cell.Key]float64{{Ctx: 1024, Batch: 64}: 2, {Ctx: 1024, Batch: 128}: 1, {Ctx: 1024, Batch: 256}: 0.5})
 	found := measured(t, map[cell.Key]float64{{Ctx: 1024, Batch: 128}: 1})
 	assert.Equal(t, []string{
-		"  1 cells of 3; loads and prompts, with those beside the plan, took 1.5 s against 5.0 s: 30 %",
+		"  1 cells of 3; loads and prompts, with auxiliary measurements, took 1.5 s instead of 5.0 s: 30 %",
 		"  recommended num_ctx=1024, num_batch=128: 1000.0 tokens/s in the grid, whose highest is 2000.0: regret 50.00 %",
-	}, compared(found, grid))
-	assert.Equal(t, "  the grid has no rate of what the search recommends", compared(grid, found)[1])
-	assert.Contains(t, inShort(grid)[1], "highest 2000.0 tokens/s at num_ctx=1024, num_batch=256")
-	assert.Equal(t, "  3 cells measured, 0 failed, 3 samples, settings of 0 verified", inShort(grid)[0])
+	}, compareWithGrid(found, grid))
+	assert.Equal(t, "  the grid has no rate for the cell that the search recommends", compareWithGrid(grid, found)[1])
+	assert.Contains(t, describeSweep(grid)[1], "highest 2000.0 tokens/s at num_ctx=1024, num_batch=256")
+	assert.Equal(t, "  3 cells measured, 0 failed, 3 samples, settings of 0 cells verified", describeSweep(grid)[0])
 }
 
 func TestMemoryRow(t *testing.T) {
@@ -49,7 +49,7 @@ func TestMemoryRow(t *testing.T) {
 	assert.Len(t, row, len(memoryHeader))
 
 	var d deviation
-	assert.Equal(t, "not told", d.String())
+	assert.Equal(t, "not reported", d.String())
 	d.add(need.Compute, 4)
 	d.add(need.KV, 20)
 	d.add(need.KV, 0)

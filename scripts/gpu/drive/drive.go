@@ -13,20 +13,20 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/ollamarun"
 )
 
-// drive is a run.
+// drive is a run of all stages.
 type drive struct {
-	bundle, out, work string
-	record            string // folder in work of what is brought home
-	scratch           bool   // work is removed in the end
+	bundle, out, work string // folders
+	results           string // folder in work whose files go into the archive
+	scratch           bool   // work is removed at the end
 	small             bool
 	figures           figures
 	schedule          schedule
-	say               io.Writer
+	progress          io.Writer
 
 	server  *server
 	monitor *ollamarun.GPUMonitor
 
-	mu       sync.Mutex // of what follows, and of the out folder
+	mu       sync.Mutex // guards the fields below, and the out folder
 	outcomes []outcome
 	leftOut  []string
 }
@@ -34,11 +34,11 @@ type drive struct {
 const (
 	archiveName = "run.tar.gz"
 	summaryName = "summary.txt"
-	// packEvery is how often the archive is renewed while a stage is at work.
-	packEvery = 20 * time.Second
+	// publishEvery is the interval at which the archive is replaced while a stage runs.
+	publishEvery = 20 * time.Second
 )
 
-// newDrive makes the folders.
+// newDrive returns a run and makes its folders.
 func newDrive(bundle, out, work string, small bool) (*drive, error) {
 	d := &drive{small: small, figures: large}
 	if small {
@@ -60,31 +60,31 @@ func newDrive(bundle, out, work string, small bool) (*drive, error) {
 		}
 	}
 	if _, err := os.Stat(d.bundle); err != nil {
-		return nil, fmt.Errorf("the bundle: %w", err)
+		return nil, fmt.Errorf("opening the bundle: %w", err)
 	}
-	d.record = filepath.Join(d.work, "record")
+	d.results = filepath.Join(d.work, "record")
 	d.server = &server{
 		ollama: filepath.Join(d.work, "ollama", "bin", "ollama"),
 		models: filepath.Join(d.work, "models"),
 		home:   filepath.Join(d.work, "home"),
-		logs:   filepath.Join(d.record, "logs"),
+		logs:   filepath.Join(d.results, "logs"),
 	}
 	return d, errors.Join(os.MkdirAll(d.out, 0o755), os.MkdirAll(d.server.logs, 0o755), d.writeConfigs())
 }
 
 // run runs the stages, and returns the exit code.
 func (d *drive) run(ctx context.Context) int {
-	d.bringHome()
+	d.publish()
 	watching, stop := context.WithCancel(ctx)
 	var watch sync.WaitGroup
 	watch.Go(func() { d.sampleGPUs(watching) })
-	watch.Go(func() { d.packAgain(watching) })
+	watch.Go(func() { d.publishRegularly(watching) })
 	outcomes := d.schedule.run(ctx)
 	d.server.stop()
 	d.monitor.Close()
 	stop()
 	watch.Wait()
-	d.bringHome()
+	d.publish()
 	if d.scratch {
 		os.RemoveAll(d.work)
 	}
@@ -96,44 +96,44 @@ func (d *drive) run(ctx context.Context) int {
 	return 0
 }
 
-// note brings home what there is after a stage.
-func (d *drive) note(outcomes []outcome) {
+// stageDone reports the last of the outcomes, and publishes the results so far.
+func (d *drive) stageDone(outcomes []outcome) {
 	d.mu.Lock()
 	d.outcomes = outcomes
 	d.mu.Unlock()
 	if len(outcomes) > 0 {
 		last := outcomes[len(outcomes)-1]
-		fmt.Fprintf(d.say, "# %s %s in %.1f s %s\n", last.stage, last.state, last.took.Seconds(), last.why)
+		fmt.Fprintf(d.progress, "# %s %s in %.1f s %s\n", last.stage, last.state, last.took.Seconds(), last.why)
 	}
-	d.bringHome()
+	d.publish()
 }
 
-// bringHome renews the archive and the summary.
-func (d *drive) bringHome() {
+// publish writes the archive and the summary of the results so far to the out folder.
+func (d *drive) publish() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	leftOut, err := pack(d.record, filepath.Join(d.out, archiveName), mostArchive)
+	leftOut, err := pack(d.results, filepath.Join(d.out, archiveName), maxArchive)
 	d.leftOut = leftOut
 	text := summary(d.outcomes, d.leftOut, err)
 	if err := replace(filepath.Join(d.out, summaryName), text); err != nil {
-		fmt.Fprintf(d.say, "# writing the summary: %v\n", err)
+		fmt.Fprintf(d.progress, "# writing the summary: %v\n", err)
 	}
 }
 
-func (d *drive) packAgain(ctx context.Context) {
-	tick := time.NewTicker(packEvery)
+func (d *drive) publishRegularly(ctx context.Context) {
+	tick := time.NewTicker(publishEvery)
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			d.bringHome()
+			d.publish()
 		}
 	}
 }
 
-// in is a path in the record.
+// in returns a path in the results folder.
 func (d *drive) in(parts ...string) string {
-	return filepath.Join(append([]string{d.record}, parts...)...)
+	return filepath.Join(append([]string{d.results}, parts...)...)
 }

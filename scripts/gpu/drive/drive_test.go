@@ -16,7 +16,7 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/config"
 )
 
-// bundle returns a folder with scripts in the place of its programs.
+// bundle returns a folder with scripts instead of the programs of a bundle.
 func bundle(t *testing.T, programs map[string]string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -33,8 +33,8 @@ func command(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	return code, out.String(), errs.String()
 }
 
-// TestRunWithoutACompiler: what needs the build is skipped, and what was said of it comes back.
-func TestRunWithoutACompiler(t *testing.T) {
+// TestRunFailedBuild: stages that need the build are skipped, and its output is in the summary.
+func TestRunFailedBuild(t *testing.T) {
 	out, work := t.TempDir(), t.TempDir()
 	dir := bundle(t, map[string]string{"build": "echo no compiler; exit 3", "model": "echo written"})
 	code, stdout, stderr := command(t, "-limit", "30m", "-bundle", dir, "-out", out, "-work", work, "-only", "sweep,memory")
@@ -54,7 +54,7 @@ func TestRunWithoutACompiler(t *testing.T) {
 	assert.Len(t, left, 2)
 }
 
-// TestRunWithoutTime ends with whole files all the same.
+// TestRunWithoutTime: a run that skips all stages writes a summary and an archive too.
 func TestRunWithoutTime(t *testing.T) {
 	out := t.TempDir()
 	dir := bundle(t, map[string]string{"build": "exit 9"})
@@ -76,10 +76,10 @@ func TestRunErrors(t *testing.T) {
 	}{
 		{"help", []string{"-h"}, 0, "-only"},
 		{"no bundle", []string{"-out", dir}, 2, "name the bundle"},
-		{"a bundle that is not there", []string{"-bundle", filepath.Join(dir, "x"), "-out", dir, "-work", dir}, 2, "the bundle: "},
+		{"missing bundle", []string{"-bundle", filepath.Join(dir, "x"), "-out", dir, "-work", dir}, 2, "opening the bundle: "},
 		{"no such stage", []string{"-bundle", dir, "-out", dir, "-work", dir, "-only", "sweeps"}, 2, `no stage is called "sweeps"`},
-		{"an earlier run that is not there", []string{"-bundle", dir, "-out", dir, "-work", dir, "-earlier", filepath.Join(dir, "x")}, 2, "the earlier run: "},
-		{"no time", []string{"-bundle", dir, "-out", dir, "-limit", "1m"}, 2, "all is over 1m0s before it"},
+		{"missing earlier run", []string{"-bundle", dir, "-out", dir, "-work", dir, "-earlier", filepath.Join(dir, "x")}, 2, "reading the earlier run: "},
+		{"no time", []string{"-bundle", dir, "-out", dir, "-limit", "1m"}, 2, "the run ends 1m0s before it"},
 		{"an argument", []string{"-bundle", dir, "-out", dir, "now"}, 2, `unexpected argument "now"`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -107,8 +107,8 @@ func TestConfigs(t *testing.T) {
 	}
 }
 
-// TestStopsWhatIsLate: a command is interrupted, and saves.
-func TestStopsWhatIsLate(t *testing.T) {
+// TestLateCommand: a command that exceeds its time is interrupted, and can save.
+func TestLateCommand(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "log")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	script := bundle(t, map[string]string{"slow": "trap 'echo saved; exit' INT\necho begun\nwhile :; do sleep 0.01; done"})
@@ -140,9 +140,9 @@ func TestRehearse(t *testing.T) {
 		t.Skip("builds the programs of a bundle")
 	}
 	ollama, out := t.TempDir(), filepath.Join(t.TempDir(), "out")
-	said, err := exec.Command("../rehearse", ollama, out, "-limit", "30m", "-only", "machine").CombinedOutput()
-	require.NoError(t, err, "%s", said)
-	assert.Contains(t, string(said), "\nmachine\n  Stand-in GPU, ")
+	printed, err := exec.Command("../rehearse", ollama, out, "-limit", "30m", "-only", "machine").CombinedOutput()
+	require.NoError(t, err, "%s", printed)
+	assert.Contains(t, string(printed), "\nmachine\n  Stand-in GPU, ")
 	files := unpacked(t, filepath.Join(out, archiveName))
 	assert.Equal(t, "Stand-in of a rehearsal\n", files["machine/nvidia-smi.txt"])
 	assert.NotEmpty(t, files["machine/nvcc.txt"])

@@ -13,17 +13,17 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 )
 
-// resume puts the checkpoints of an earlier run's archive into the record: sweeps resume them, and what
-// compares with them finds them.
+// resume unpacks the checkpoints in an earlier run's archive into the results folder, in which sweeps
+// resume them and the stages best and memory read them.
 func (d *drive) resume(archive string) error {
 	f, err := os.Open(archive)
 	if err != nil {
-		return fmt.Errorf("the earlier run: %w", err)
+		return fmt.Errorf("reading the earlier run: %w", err)
 	}
 	defer f.Close()
 	zip, err := gzip.NewReader(f)
 	if err != nil {
-		return fmt.Errorf("the earlier run %s: %w", archive, err)
+		return fmt.Errorf("reading the earlier run %s: %w", archive, err)
 	}
 	for r := tar.NewReader(zip); ; {
 		header, err := r.Next()
@@ -34,12 +34,12 @@ func (d *drive) resume(archive string) error {
 			err = d.restore(header.Name, r)
 		}
 		if err != nil {
-			return fmt.Errorf("the earlier run %s: %w", archive, err)
+			return fmt.Errorf("reading the earlier run %s: %w", archive, err)
 		}
 	}
 }
 
-// isCheckpoint is true of the files that a sweep resumes.
+// isCheckpoint reports whether a file of an archive is a checkpoint or journal of a sweep.
 func isCheckpoint(name string) bool {
 	dir, base := path.Split(name)
 	return slices.Contains([]string{"sweep/", "cli/", "sweep-4096/", "best/"}, dir) && slices.Contains([]string{checkpoint.FileName, checkpoint.JournalOf(checkpoint.FileName)}, base)
@@ -50,5 +50,5 @@ func (d *drive) restore(name string, r io.Reader) error {
 	if err != nil {
 		return err
 	}
-	return keep(d.in(name), text)
+	return save(d.in(name), text)
 }

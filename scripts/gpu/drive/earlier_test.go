@@ -12,10 +12,10 @@ import (
 func TestResume(t *testing.T) {
 	dir := t.TempDir()
 	for name, text := range map[string]string{"sweep/benchmark_results.json": "{}", "sweep/benchmark_results.journal": "line", "sweep/bench.txt": "x", "logs/server-1.log": "x", "probes/benchmark_results.json": "x"} {
-		require.NoError(t, keep(filepath.Join(dir, name), []byte(text)))
+		require.NoError(t, save(filepath.Join(dir, name), []byte(text)))
 	}
 	archive := filepath.Join(t.TempDir(), archiveName)
-	_, err := pack(dir, archive, mostArchive)
+	_, err := pack(dir, archive, maxArchive)
 	require.NoError(t, err)
 	d, err := newDrive(t.TempDir(), t.TempDir(), t.TempDir(), true)
 	require.NoError(t, err)
@@ -32,5 +32,5 @@ func TestResume(t *testing.T) {
 	cut, err := os.ReadFile(archive)
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(archive, cut[:len(cut)/2], 0o644))
-	assert.ErrorContains(t, d.resume(archive), "the earlier run")
+	assert.ErrorContains(t, d.resume(archive), "reading the earlier run")
 }

@@ -8,24 +8,24 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
-// How long after an answer the log may tell of its prompt, and how often that is looked for.
 const (
-	logWait = 300 * time.Millisecond
+	logWait = 300 * time.Millisecond // for the log line of a prompt after its answer
 	logPoll = 2 * time.Millisecond
 )
 
-// serverLog reads of a server's log what was evaluated of each prompt.
+// serverLog reads from a server's log how many tokens of each prompt were evaluated.
 type serverLog struct {
 	*ollamarun.ServerLog
-	silent int // prompts in a row of which it did not tell
+	silent int // prompts in a row without a line in the log
 }
 
-// mostSilent is after how many prompts a log is held for one that never tells, as before 0.30.
-const mostSilent = 5
+// maxSilent is after how many such prompts the log is no longer read. Versions before 0.30 never write
+// the line.
+const maxSilent = 5
 
 // Evaluated waits for the line of a prompt whose evaluation took that long.
 func (l *serverLog) Evaluated(ctx context.Context, took time.Duration) (cached, evaluated int, ok bool) {
-	for give := time.Now().Add(logWait); l.silent < mostSilent; {
+	for deadline := time.Now().Add(logWait); l.silent < maxSilent; {
 		text, err := l.Since()
 		if err != nil {
 			return 0, 0, false
@@ -34,7 +34,7 @@ func (l *serverLog) Evaluated(ctx context.Context, took time.Duration) (cached, 
 			l.silent = 0
 			return cached, evaluated, true
 		}
-		if ctx.Err() != nil || time.Now().After(give) {
+		if ctx.Err() != nil || time.Now().After(deadline) {
 			l.silent++
 			break
 		}

@@ -20,22 +20,22 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
-// allLayers is a num_gpu that asks for all layers on the GPU.
+// allLayers is a num_gpu that puts all layers on the GPU.
 const allLayers = 999
 
-// failure is a load that is to fail, or to spill to the CPU.
-type failure struct {
+// failureCase is a load that is expected to fail, or to spill to the CPU.
+type failureCase struct {
 	name   string
 	numCtx int
-	forced bool // all layers are to be on the GPU
+	forced bool // requests all layers on the GPU
 }
 
-// caseLimit is how long one may take.
+// caseLimit is how long a case may take.
 const caseLimit = 30 * time.Second
 
-// fail has loads spill and fail, and keeps what the server says then, byte by byte: over the API, by
-// the command, in the log and in the list of what is loaded.
-func (d *drive) fail(ctx context.Context) (headlines []string, err error) {
+// failures makes loads spill and fail, and saves what the server answers then, unchanged: over the API,
+// with the command, in the log and in the list of loaded models.
+func (d *drive) failures(ctx context.Context) (headlines []string, err error) {
 	if err := d.server.ready(ctx, flashOwn); err != nil {
 		return nil, err
 	}
@@ -44,11 +44,11 @@ func (d *drive) fail(ctx context.Context) (headlines []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	headlines = d.failure(ctx, failure{"fits", f.numCtx, false})
+	headlines = d.runCase(ctx, failureCase{"fits", f.numCtx, false})
 	for _, held := range []struct {
 		name string
 		mib  int
-		play func() ([]string, error)
+		run  func() ([]string, error)
 	}{
 		{"part", f.part, func() ([]string, error) { return d.unforcedAndForced(ctx, "part"), nil }},
 		{"none", f.none, func() ([]string, error) { return d.unforcedAndForced(ctx, "none"), nil }},
@@ -61,7 +61,7 @@ func (d *drive) fail(ctx context.Context) (headlines []string, err error) {
 		if err != nil {
 			return headlines, err
 		}
-		text, err := held.play()
+		text, err := held.run()
 		release()
 		headlines = append(append(headlines, fmt.Sprintf("%s: %s MiB of GPU memory free", held.name, free)), text...)
 		if err != nil {
@@ -71,21 +71,21 @@ func (d *drive) fail(ctx context.Context) (headlines []string, err error) {
 	return headlines, nil
 }
 
-// unforcedAndForced plays a case as the server would have it, and with all layers on the GPU.
+// unforcedAndForced runs a case with the layers that the server chooses, and with all layers on the GPU.
 func (d *drive) unforcedAndForced(ctx context.Context, name string) []string {
 	numCtx := d.figures.failures.numCtx
-	return append(d.failure(ctx, failure{name, numCtx, false}), d.failure(ctx, failure{name + "-forced", numCtx, true})...)
+	return append(d.runCase(ctx, failureCase{name, numCtx, false}), d.runCase(ctx, failureCase{name + "-forced", numCtx, true})...)
 }
 
-// failure plays a case over the API and by the command. What goes wrong is what is looked for, so that
-// there is no error.
-func (d *drive) failure(ctx context.Context, f failure) (headlines []string) {
+// runCase runs a case over the API and with the command. It returns errors as headlines, since failures
+// are the purpose of a case.
+func (d *drive) runCase(ctx context.Context, f failureCase) (headlines []string) {
 	for _, way := range []struct {
-		via  string
-		play func(context.Context, failure) (string, error)
+		via string
+		run func(context.Context, failureCase) (string, error)
 	}{{"api", d.overAPI}, {"command", d.byCommand}} {
 		within, cancel := context.WithTimeout(ctx, caseLimit)
-		text, err := d.logPart(f.name+"-"+way.via, func() (string, error) { return way.play(within, f) })
+		text, err := d.withServerLog(f.name+"-"+way.via, func() (string, error) { return way.run(within, f) })
 		cancel()
 		if err != nil {
 			text = strings.TrimPrefix(text+"; "+err.Error(), "; ")
@@ -95,18 +95,18 @@ func (d *drive) failure(ctx context.Context, f failure) (headlines []string) {
 	return headlines
 }
 
-// logPart keeps what the server's log says while a case is played.
-func (d *drive) logPart(name string, play func() (string, error)) (text string, err error) {
+// withServerLog runs a case, and saves the lines that the server logs meanwhile.
+func (d *drive) withServerLog(name string, run func() (string, error)) (text string, err error) {
 	log, err := ollamarun.OpenServerLog(d.server.log)
 	if err != nil {
 		return "", err
 	}
-	text, err = play()
+	text, err = run()
 	part, logErr := log.Since()
-	return text, errors.Join(err, logErr, keep(d.in("failures", name, "server.log"), part))
+	return text, errors.Join(err, logErr, save(d.in("failures", name, "server.log"), part))
 }
 
-func (f failure) options(options map[string]any) map[string]any {
+func (f failureCase) options(options map[string]any) map[string]any {
 	options["num_ctx"], options["num_predict"] = f.numCtx, 1
 	if f.forced {
 		options["num_gpu"] = allLayers
@@ -114,8 +114,8 @@ func (f failure) options(options map[string]any) map[string]any {
 	return options
 }
 
-// overAPI sends a prompt, and keeps the answer with its header and what is loaded then.
-func (d *drive) overAPI(ctx context.Context, f failure) (string, error) {
+// overAPI sends a prompt, and saves the answer with its header and the list of loaded models.
+func (d *drive) overAPI(ctx context.Context, f failureCase) (string, error) {
 	figures := d.figures.failures
 	request, err := json.Marshal(map[string]any{
 		"model": modelF16, "prompt": strings.Repeat("a", figures.tokens), "raw": true, "stream": false,
@@ -125,7 +125,7 @@ func (d *drive) overAPI(ctx context.Context, f failure) (string, error) {
 		return "", err
 	}
 	dir := f.name + "-api"
-	if err := keep(d.in("failures", dir, "request.json"), request); err != nil {
+	if err := save(d.in("failures", dir, "request.json"), request); err != nil {
 		return "", err
 	}
 	status, body, raw, err := exchange(ctx, http.MethodPost, d.server.url.JoinPath("/api/generate").String(), request)
@@ -133,11 +133,11 @@ func (d *drive) overAPI(ctx context.Context, f failure) (string, error) {
 		return "", err
 	}
 	_, loaded, rawLoaded, psErr := exchange(ctx, http.MethodGet, d.server.url.JoinPath("/api/ps").String(), nil)
-	err = errors.Join(psErr, keep(d.in("failures", dir, "generate.http"), raw), keep(d.in("failures", dir, "ps.http"), rawLoaded))
-	return inWords(status, body, loaded), errors.Join(err, unload(ctx, d.server.client()))
+	err = errors.Join(psErr, save(d.in("failures", dir, "generate.http"), raw), save(d.in("failures", dir, "ps.http"), rawLoaded))
+	return describe(status, body, loaded), errors.Join(err, unload(ctx, d.server.client()))
 }
 
-// exchange returns an answer as it came.
+// exchange sends a request, and returns the answer's status and body, and header and body as received.
 func exchange(ctx context.Context, method, url string, body []byte) (status int, text, raw []byte, err error) {
 	request, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(body))
 	if err != nil {
@@ -156,15 +156,14 @@ func exchange(ctx context.Context, method, url string, body []byte) (status int,
 	return answer.StatusCode, text, append(header, text...), err
 }
 
-// inWords is what an answer and the list of what is loaded come to, with the class that the harness gives
-// an error.
-func inWords(status int, body, loaded []byte) string {
+// describe summarizes an answer, with the failure class of an error, and the list of loaded models.
+func describe(status int, body, loaded []byte) string {
 	var answer struct {
 		Error string
 		api.GenerateResponse
 	}
 	var list api.ProcessResponse
-	json.Unmarshal(body, &answer) // what is no JSON says nothing
+	json.Unmarshal(body, &answer) // what is not JSON has no fields to report
 	json.Unmarshal(loaded, &list)
 	text := "status " + strconv.Itoa(status)
 	if answer.Error != "" {
@@ -178,8 +177,8 @@ func inWords(status int, body, loaded []byte) string {
 	return text
 }
 
-// byCommand runs a prompt with the ollama command, and keeps what it prints.
-func (d *drive) byCommand(ctx context.Context, f failure) (text string, err error) {
+// byCommand runs a prompt with the ollama command, and saves its output.
+func (d *drive) byCommand(ctx context.Context, f failureCase) (text string, err error) {
 	const name = "random-failure"
 	client := d.server.client()
 	request := &api.CreateRequest{Model: name, From: modelF16, Parameters: f.options(map[string]any{"num_batch": d.figures.failures.numBatch})}
@@ -192,14 +191,14 @@ func (d *drive) byCommand(ctx context.Context, f failure) (text string, err erro
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	code := exitCode(runGroup(ctx, cmd))
 	dir := f.name + "-command"
-	err = errors.Join(keep(d.in("failures", dir, "run.stdout"), stdout.Bytes()), keep(d.in("failures", dir, "run.stderr"), stderr.Bytes()),
-		keep(d.in("failures", dir, "run.exit"), fmt.Appendln(nil, code)))
+	err = errors.Join(save(d.in("failures", dir, "run.stdout"), stdout.Bytes()), save(d.in("failures", dir, "run.stderr"), stderr.Bytes()),
+		save(d.in("failures", dir, "run.exit"), fmt.Appendln(nil, code)))
 	if _, _, raw, psErr := exchange(ctx, http.MethodGet, d.server.url.JoinPath("/api/ps").String(), nil); psErr == nil {
-		err = errors.Join(err, keep(d.in("failures", dir, "ps.http"), raw))
+		err = errors.Join(err, save(d.in("failures", dir, "ps.http"), raw))
 	}
 	text = "exit " + strconv.Itoa(code)
-	if said := parse.ErrorText(stderr.Bytes()); code != 0 {
-		text += fmt.Sprintf(", %s: %s", parse.Classify(said), said)
+	if message := parse.ErrorText(stderr.Bytes()); code != 0 {
+		text += fmt.Sprintf(", %s: %s", parse.Classify(message), message)
 	}
 	return text, errors.Join(err, unload(ctx, client), client.Delete(ctx, &api.DeleteRequest{Model: name}))
 }

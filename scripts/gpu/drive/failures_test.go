@@ -13,7 +13,7 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/test/ollamatest"
 )
 
-func TestInWords(t *testing.T) {
+func TestDescribe(t *testing.T) {
 	loaded := []byte(ollamatest.Captured("ps.json"))
 	for _, tt := range []struct {
 		name, body string
@@ -23,15 +23,15 @@ func TestInWords(t *testing.T) {
 	}{
 		{"an answer", `{"done":true,"prompt_eval_count":300,"prompt_eval_duration":100000000}`, 200, loaded, "status 200, 3000.0 tokens/s; loaded: 8 MiB, 0 in GPU memory, context 2048"},
 		{"no memory", `{"error":"llama runner process has terminated: cudaMalloc failed: out of memory"}`, 500, []byte(`{"models":[]}`), "status 500, CUDA OOM: llama runner process has terminated: cudaMalloc failed: out of memory"},
-		{"a page of a proxy", "<html>", 502, nil, "status 502"},
+		{"a proxy's page", "<html>", 502, nil, "status 502"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			assert.Equal(t, tt.want, inWords(tt.status, []byte(tt.body), tt.loaded))
+			assert.Equal(t, tt.want, describe(tt.status, []byte(tt.body), tt.loaded))
 		})
 	}
 }
 
-func TestExchangeKeepsTheBytes(t *testing.T) {
+func TestExchange(t *testing.T) {
 	server := ollamatest.New(t)
 	server.Answers["/api/generate"] = ollamatest.SayStatus(http.StatusInternalServerError, `{"error":"no"}`)
 	status, text, raw, err := exchange(t.Context(), http.MethodPost, server.URL.JoinPath("/api/generate").String(), []byte(`{"model":"tiny"}`))
@@ -43,7 +43,7 @@ func TestExchangeKeepsTheBytes(t *testing.T) {
 	assert.Equal(t, []string{`POST /api/generate {"model":"tiny"}`}, server.Asked())
 }
 
-// TestHold: the stand-in of the compiler makes a program that holds nothing, and ends when it is told to.
+// TestHold: the stand-in for the compiler makes a program that holds no memory, and ends when it is released.
 func TestHold(t *testing.T) {
 	bin, err := filepath.Abs("../testdata/bin")
 	require.NoError(t, err)

@@ -1,12 +1,12 @@
 package main
 
-// figures are the sizes of a run.
+// figures are the parameters of a run: the model's shape, prompts, cells and repeats.
 type figures struct {
 	shape []string // flags of the model's generator
 
 	probes struct {
 		numCtx       int
-		batches      []int // ascending; the last one is what the probing load has
+		batches      []int // ascending; the last one is the num_batch of the probing load
 		depth, whole int   // tokens
 		repeats      int
 	}
@@ -16,15 +16,15 @@ type figures struct {
 		repeats                  int
 		pause                    int // seconds
 	}
-	// failures holds GPU memory until so many MiB are free: so that a part of the model
-	// fits, and next to nothing.
+	// In failures, GPU memory is held until only this many MiB are free: with part, a part of
+	// the model fits; with none, next to nothing.
 	failures struct {
 		numCtx, numBatch, tokens int
 		part, none               int
 	}
 }
 
-// large is for the model of 1.5 billion weights.
+// large has the figures for the model with 1.5 billion weights.
 var large = func() (f figures) {
 	f.probes.numCtx, f.probes.depth, f.probes.whole, f.probes.repeats = 16_384, 3500, 7000, 3
 	f.probes.batches = []int{32, 64, 128, 256, 512, 1024, 2048, 4096}
@@ -33,10 +33,10 @@ var large = func() (f figures) {
 	return f
 }()
 
-// tiny is for a rehearsal on a CPU.
+// tiny has the figures for a rehearsal on a CPU.
 var tiny = func() (f figures) {
 	f.shape = []string{"-layers", "4", "-width", "256", "-inner", "704", "-heads", "4", "-kv-heads", "2", "-vocab", "2048",
-		"-num-thread", "1"} // several wait for each other on a busy machine
+		"-num-thread", "1"} // on a busy machine several threads would wait for each other
 	f.probes.numCtx, f.probes.depth, f.probes.whole, f.probes.repeats = 2048, 350, 700, 2
 	f.probes.batches = []int{32, 64, 128, 256, 512}
 	f.noise.numCtx, f.noise.numBatch, f.noise.tokens, f.noise.warmup, f.noise.repeats, f.noise.pause = 2048, 128, 700, 64, 20, 3

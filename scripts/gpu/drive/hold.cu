@@ -1,5 +1,5 @@
-// Takes memory of the first GPU until only so many MiB are free as its argument says, prints how many
-// are, and keeps it until its input ends.
+// Allocates memory of the first GPU until only as many MiB are free as its argument says, prints how
+// many are, and holds the memory until its input ends.
 #include <cstdio>
 #include <cstdlib>
 #include <cuda_runtime.h>

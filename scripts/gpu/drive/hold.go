@@ -18,7 +18,7 @@ import (
 //go:embed hold.cu
 var holdSource []byte
 
-// buildHolder compiles the program that takes GPU memory.
+// buildHolder compiles the program that allocates GPU memory.
 func (d *drive) buildHolder(ctx context.Context) (program string, err error) {
 	source := filepath.Join(d.work, "hold.cu")
 	if err := os.WriteFile(source, holdSource, 0o644); err != nil {
@@ -32,8 +32,8 @@ func (d *drive) buildHolder(ctx context.Context) (program string, err error) {
 	return program, logged(ctx, exec.Command(compiler, "-o", program, source), d.in("logs", "hold.txt"))
 }
 
-// hold takes GPU memory until so many MiB are free, and returns how many are. The function that it
-// returns gives the memory back.
+// hold allocates GPU memory until only this many MiB are free, and returns how many are. release frees
+// the memory.
 func hold(ctx context.Context, program string, mib int) (free string, release func(), err error) {
 	cmd := exec.Command(program, strconv.Itoa(mib))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -53,7 +53,7 @@ func hold(ctx context.Context, program string, mib int) (free string, release fu
 		syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM)
 		cmd.Wait()
 	}
-	said := make(chan error, 1)
+	printed := make(chan error, 1)
 	var line string
 	go func() {
 		var err error
@@ -61,10 +61,10 @@ func hold(ctx context.Context, program string, mib int) (free string, release fu
 		if errors.Is(err, io.EOF) {
 			err = fmt.Errorf("%s ended at once", filepath.Base(program))
 		}
-		said <- err
+		printed <- err
 	}()
 	select {
-	case err = <-said:
+	case err = <-printed:
 	case <-ctx.Done():
 		err = context.Cause(ctx)
 	}

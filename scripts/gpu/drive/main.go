@@ -1,6 +1,7 @@
-// Command drive measures on a GPU that is at hand for minutes, by a clock: every stage has its
-// share of the time, one that can't begin in time is skipped and one that is late is stopped, and
-// a minute before the limit it ends by itself. What is done is in the out folder at once.
+// Command drive runs prepared measurements, unattended, on a GPU that is available only for minutes.
+// Each stage gets a share of the time: a stage that can't begin in time is skipped, one that exceeds
+// its time is stopped, and the run ends a minute before the limit. Results are written to the out
+// folder after each stage.
 //
 //	drive -limit 9m -bundle DIR -out DIR
 //	drive -limit 9m -bundle DIR -out DIR -only probes,noise
@@ -28,21 +29,20 @@ func main() {
 	os.Exit(code)
 }
 
-// early is how long before the limit all is over.
-const early = time.Minute
+// margin is the time between the end of the run and the limit.
+const margin = time.Minute
 
-// run is the command with its arguments and streams. It returns the exit code: 2 for arguments that
-// can't be understood, 1 where a stage failed.
+// run runs the command and returns its exit code: 2 for invalid arguments, 1 if a stage failed.
 func run(ctx context.Context, begun time.Time, args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("drive", flag.ContinueOnError)
-	limit := flags.Duration("limit", 9*time.Minute, "`time` that the caller gives; all is over a minute before")
+	limit := flags.Duration("limit", 9*time.Minute, "`time` after which the caller ends the run; it ends by itself a minute before")
 	bundle := flags.String("bundle", "", "`folder` with build, model and sweep.test")
-	out := flags.String("out", "", "`folder` for what is brought home")
-	work := flags.String("work", "", "scratch `folder`, which stays (default: a temporary one, which does not)")
-	only := flags.String("only", "", "`stages` to run, with commas between them, and those that they need")
-	earlier := flags.String("earlier", "", "`archive` of an earlier run, whose sweeps are resumed")
-	port := flags.Int("port", 41434, "`port` of loopback for the server")
-	small := flags.Bool("small", false, "a small model and small prompts, for a rehearsal on a CPU")
+	out := flags.String("out", "", "`folder` for the archive and the summary")
+	work := flags.String("work", "", "scratch `folder`, which is kept (default: a temporary one, which is removed)")
+	only := flags.String("only", "", "comma-separated `stages` to run, with the stages that they need (default: all)")
+	earlier := flags.String("earlier", "", "`archive` of an earlier run whose sweeps are resumed")
+	port := flags.Int("port", 41434, "`port` of the server, on loopback")
+	small := flags.Bool("small", false, "use a small model and small prompts, for a rehearsal on a CPU")
 	if code, ok := arguments.Parse(flags, args, stdout, stderr, "go run ./scripts/gpu/drive -h"); !ok {
 		return code
 	}
@@ -57,15 +57,15 @@ func run(ctx context.Context, begun time.Time, args []string, stdout, stderr io.
 	case *bundle == "" || *out == "":
 		fmt.Fprintln(stderr, "drive: name the bundle with -bundle and the out folder with -out")
 		return 2
-	case *limit <= early:
-		fmt.Fprintf(stderr, "drive: -limit %v: all is over %v before it\n", *limit, early)
+	case *limit <= margin:
+		fmt.Fprintf(stderr, "drive: -limit %v is too short: the run ends %v before it\n", *limit, margin)
 		return 2
 	}
 	d, err := newDrive(*bundle, *out, *work, *small)
 	if err == nil {
-		d.say, d.server.port = stdout, *port
-		d.schedule = schedule{clock: wallClock{}, end: begun.Add(*limit - early), noted: d.note}
-		d.schedule.stages, err = chosen(d.stages(), names)
+		d.progress, d.server.port = stdout, *port
+		d.schedule = schedule{clock: wallClock{}, end: begun.Add(*limit - margin), onStage: d.stageDone}
+		d.schedule.stages, err = selectStages(d.stages(), names)
 	}
 	if err == nil && *earlier != "" {
 		err = d.resume(*earlier)

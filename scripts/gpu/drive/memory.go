@@ -13,7 +13,7 @@ import (
 
 var memoryHeader = []string{"num_ctx", "num_batch", "planned_weights_mib", "planned_kv_mib", "planned_compute_mib", "log_model_mib", "log_context_mib", "log_compute_mib", "planned_mib", "size_mib", "size_vram_mib", "gpu_layers", "layers"}
 
-// memory holds the plan that is made of the model's figures alone against what the server says of each
+// memory compares the memory planned from the model's figures alone with what the server reports for each
 // load of the sweep.
 func (d *drive) memory(ctx context.Context) ([]string, error) {
 	if err := d.server.ensure(ctx, flashOwn); err != nil {
@@ -45,9 +45,9 @@ func (d *drive) memory(ctx context.Context) ([]string, error) {
 		}
 		sizes.add(need.Total(), mib(r.Size))
 		if r.Memory != nil {
-			told := r.Memory.Sum()
-			contexts.add(need.KV, told.ContextMiB)
-			computes.add(need.Compute, told.ComputeMiB)
+			reported := r.Memory.Sum()
+			contexts.add(need.KV, reported.ContextMiB)
+			computes.add(need.Compute, reported.ComputeMiB)
 		}
 	}
 	return []string{"planned against size: " + sizes.String(), "planned against the log's context: " + contexts.String(), "planned against the log's compute buffers: " + computes.String()}, nil
@@ -58,8 +58,8 @@ func memoryRow(r *checkpoint.Result, need memory.Need) []string {
 	if r.Memory == nil {
 		row = append(row, "", "", "")
 	} else {
-		told := r.Memory.Sum()
-		row = append(row, decimal(told.ModelMiB, 1), decimal(told.ContextMiB, 1), decimal(told.ComputeMiB, 1))
+		reported := r.Memory.Sum()
+		row = append(row, decimal(reported.ModelMiB, 1), decimal(reported.ContextMiB, 1), decimal(reported.ComputeMiB, 1))
 	}
 	row = append(row, decimal(mib(need.Total()), 1), decimal(mib(r.Size), 1), decimal(mib(r.SizeVRAM), 1))
 	if r.Memory == nil {
@@ -70,17 +70,17 @@ func memoryRow(r *checkpoint.Result, need memory.Need) []string {
 
 func mib(bytes int64) float64 { return float64(bytes) / (1 << 20) }
 
-// deviation is how far planned figures are from those that were told.
+// deviation is the range of the relative deviations of planned figures from reported ones.
 type deviation struct {
-	low, high float64 // relative
+	low, high float64
 	n         int
 }
 
-func (d *deviation) add(planned int64, toldMiB float64) {
-	if toldMiB <= 0 {
+func (d *deviation) add(planned int64, reportedMiB float64) {
+	if reportedMiB <= 0 {
 		return
 	}
-	by := mib(planned)/toldMiB - 1
+	by := mib(planned)/reportedMiB - 1
 	if d.n == 0 {
 		d.low, d.high = math.Inf(1), math.Inf(-1)
 	}
@@ -90,7 +90,7 @@ func (d *deviation) add(planned int64, toldMiB float64) {
 
 func (d *deviation) String() string {
 	if d.n == 0 {
-		return "not told"
+		return "not reported"
 	}
 	return fmt.Sprintf("%+.1f to %+.1f %% in %d cells", 100*d.low, 100*d.high, d.n)
 }

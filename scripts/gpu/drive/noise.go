@@ -18,8 +18,8 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/ollamarun"
 )
 
-// noise reads prompts of one cell again and again: after a load with a warm-up, after one without,
-// and after a pause, with what nvidia-smi says beside them.
+// noise repeats prompts of one cell: after a load with a warm-up, after one without, and after a pause,
+// each with the GPU's state from nvidia-smi.
 func (d *drive) noise(ctx context.Context) (headlines []string, err error) {
 	if err := d.server.ready(ctx, flashOwn); err != nil {
 		return nil, err
@@ -40,8 +40,8 @@ func (d *drive) noise(ctx context.Context) (headlines []string, err error) {
 		repeats int
 		before  func() error
 	}{
-		{"with warm-up", f.repeats, func() error { return d.loadAnew(ctx, p, l, f.warmup) }},
-		{"without warm-up", f.repeats, func() error { return d.loadAnew(ctx, p, l, 0) }},
+		{"with warm-up", f.repeats, func() error { return d.reload(ctx, p, l, f.warmup) }},
+		{"without warm-up", f.repeats, func() error { return d.reload(ctx, p, l, 0) }},
 		{"after a pause", f.repeats / 2, func() error { return pause(ctx, time.Duration(f.pause)*time.Second) }},
 	} {
 		if err := series.before(); err != nil {
@@ -56,9 +56,9 @@ func (d *drive) noise(ctx context.Context) (headlines []string, err error) {
 	return headlines, nil
 }
 
-// loadAnew loads the model, with a warm-up of so many tokens. Before the first load it learns how
-// many tokens a prompt has besides its text.
-func (d *drive) loadAnew(ctx context.Context, p *prober, l load, warmup int) error {
+// reload unloads the model and loads it again, with a warm-up of this many tokens. The first time it
+// also determines the model's overhead.
+func (d *drive) reload(ctx context.Context, p *prober, l load, warmup int) error {
 	if p.overhead[l.model] == 0 {
 		if err := p.begin(ctx, l); err != nil {
 			return err
@@ -68,7 +68,7 @@ func (d *drive) loadAnew(ctx context.Context, p *prober, l load, warmup int) err
 		return err
 	}
 	if warmup == 0 {
-		_, err := generate(ctx, p.client, l.model, "", l.options()) // which loads, and reads nothing
+		_, err := generate(ctx, p.client, l.model, "", l.options()) // an empty prompt only loads the model
 		if errors.Is(err, errNoFigures) {
 			err = nil
 		}
@@ -80,7 +80,7 @@ func (d *drive) loadAnew(ctx context.Context, p *prober, l load, warmup int) err
 
 var noiseHeader = []string{"series", "prompt", "begun", "tokens", "seconds", "rate", "wall_seconds", "sm_clock_mhz", "power_w", "temperature_c", "memory_mib", "utilization", "throttle"}
 
-// series reads prompts, each of which is kept at once.
+// series reads prompts, and saves each reading at once.
 func (d *drive) series(ctx context.Context, p *prober, l load, name string, repeats int) (rates []float64, err error) {
 	file := d.in("noise", "noise.csv")
 	if _, missing := os.Stat(file); missing != nil {
@@ -108,7 +108,7 @@ func (d *drive) series(ctx context.Context, p *prober, l load, name string, repe
 	return rates, nil
 }
 
-// gpuColumns are of the first GPU, blank where nothing is known.
+// gpuColumns returns the columns of the first GPU, blank if there is none.
 func gpuColumns(gpus []measurement.GPU) []string {
 	if len(gpus) == 0 {
 		return make([]string, 6)
@@ -117,7 +117,7 @@ func gpuColumns(gpus []measurement.GPU) []string {
 	return []string{strconv.Itoa(g.SMClockMHz), decimal(g.PowerW, 1), strconv.Itoa(g.TemperatureC), strconv.Itoa(g.MemoryMiB), strconv.Itoa(g.Utilization), strings.Join(g.Throttle, "; ")}
 }
 
-// addRow adds a row of CSV to a file of the record.
+// addRow appends a row to a CSV file.
 func addRow(file string, row []string) error {
 	return appendTo(file, func(w io.Writer) error {
 		out := csv.NewWriter(w)
@@ -127,7 +127,7 @@ func addRow(file string, row []string) error {
 	})
 }
 
-// spread is what a series comes to. The first prompt stands apart.
+// spread summarizes a series, with its first prompt separate from the others.
 func spread(name string, rates []float64) string {
 	if len(rates) < 3 {
 		return fmt.Sprintf("%s: %d prompts", name, len(rates))

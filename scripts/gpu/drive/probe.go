@@ -11,19 +11,19 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/ollamarun"
 )
 
-// probe holds passes of b tokens by one load against direct loads of each num_batch, for both kinds of
+// probe compares passes of b tokens in one load with direct loads of each num_batch, for both types of
 // weights, with flash attention on and off.
 func (d *drive) probe(ctx context.Context) (headlines []string, err error) {
 	f := d.figures.probes
 	var readings []reading
-	took := func(r reading) error {
+	onReading := func(r reading) error {
 		readings = append(readings, r)
 		return d.addReading(r)
 	}
 	for _, setting := range []flash{flashOn, flashOff} {
 		for _, model := range []string{modelF16, modelQ8} {
 			begun := time.Now()
-			if err = d.combination(ctx, load{model, setting, f.numCtx, f.batches[len(f.batches)-1]}, took); err != nil {
+			if err = d.combination(ctx, load{model, setting, f.numCtx, f.batches[len(f.batches)-1]}, onReading); err != nil {
 				break
 			}
 			headlines = append(headlines, fmt.Sprintf("%s, flash attention %s: %.1f s", model, setting, time.Since(begun).Seconds()))
@@ -34,13 +34,13 @@ func (d *drive) probe(ctx context.Context) (headlines []string, err error) {
 	}
 	all := ratios(readings, f.batches[len(f.batches)-1])
 	text := table(all)
-	if keepErr := d.keepRatios(all, text); err == nil {
-		err = keepErr
+	if saveErr := d.saveRatios(all, text); err == nil {
+		err = saveErr
 	}
 	return append(headlines, text...), err
 }
 
-func (d *drive) combination(ctx context.Context, l load, took func(reading) error) error {
+func (d *drive) combination(ctx context.Context, l load, onReading func(reading) error) error {
 	f := d.figures.probes
 	if err := d.server.ready(ctx, l.flash); err != nil {
 		return err
@@ -50,13 +50,13 @@ func (d *drive) combination(ctx context.Context, l load, took func(reading) erro
 		return err
 	}
 	p := &prober{
-		client: d.server.client(), log: &serverLog{ServerLog: log}, took: took, depth: f.depth, whole: f.whole, overhead: make(map[string]int),
+		client: d.server.client(), log: &serverLog{ServerLog: log}, onReading: onReading, depth: f.depth, whole: f.whole, overhead: make(map[string]int),
 		text: &texts{Rand: rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 1))},
 	}
 	return p.combination(ctx, l, f.batches, f.repeats)
 }
 
-// addReading keeps a reading at once.
+// addReading appends a reading to the file of all readings.
 func (d *drive) addReading(r reading) error {
 	file := d.in("probes", "readings.csv")
 	if _, missing := os.Stat(file); missing != nil {
@@ -67,13 +67,13 @@ func (d *drive) addReading(r reading) error {
 	return addRow(file, r.row())
 }
 
-func (d *drive) keepRatios(all []ratio, text []string) error {
+func (d *drive) saveRatios(all []ratio, text []string) error {
 	var b strings.Builder
 	if err := writeRatios(&b, all); err != nil {
 		return err
 	}
-	if err := keep(d.in("probes", "ratios.csv"), []byte(b.String())); err != nil {
+	if err := save(d.in("probes", "ratios.csv"), []byte(b.String())); err != nil {
 		return err
 	}
-	return keep(d.in("probes", "ratios.txt"), []byte(strings.Join(text, "\n")+"\n"))
+	return save(d.in("probes", "ratios.txt"), []byte(strings.Join(text, "\n")+"\n"))
 }

@@ -10,16 +10,16 @@ import (
 	"github.com/ollama/ollama/api"
 )
 
-// Ways to read b tokens. A server keeps the prompt that it has read: of one that repeats it and
-// adds b tokens it evaluates those b alone, as one pass, at that depth.
+// Ways to read b tokens. A server caches the prompt that it has read. Of a prompt that repeats it and
+// adds b tokens, it evaluates only those b, in one pass, at that depth.
 const (
 	wayStart  = "start"  // b tokens at depth 0
-	wayMiddle = "middle" // b tokens behind a kept prompt
+	wayMiddle = "middle" // b tokens after a cached prompt
 	wayPieces = "pieces" // a whole prompt, b tokens at a time
 	wayWhole  = "whole"  // a whole prompt at once, which the server reads num_batch tokens at a time
 )
 
-// load is what a model is loaded with.
+// load is a model and the settings that it is loaded with.
 type load struct {
 	model    string
 	flash    flash
@@ -31,27 +31,28 @@ func (l load) options() map[string]any {
 	return map[string]any{"num_ctx": l.numCtx, "num_batch": l.numBatch, "num_predict": 1}
 }
 
-// reading is what the evaluation of tokens took.
+// reading is a measurement of how long the evaluation of tokens took.
 type reading struct {
 	load
-	batch    int // tokens in a pass
+	batch    int // tokens per pass
 	way      string
 	depth    int // tokens before the first one
 	tokens   int // evaluated
 	duration time.Duration
 	begun    time.Time
-	// verified says that the server's log has the number of tokens that were evaluated.
+	// verified means that the number of evaluated tokens is from the server's log.
 	verified bool
 }
 
-// rate is in tokens per second.
+// rate returns tokens per second.
 func (r reading) rate() float64 { return float64(r.tokens) / r.duration.Seconds() }
 
-// evaluations says of a request what was evaluated, by the server's log.
+// evaluations reports how many tokens of a request were evaluated, from the server's log.
 type evaluations interface {
 	// Mark is called before each request.
 	Mark() error
-	// Evaluated returns false where the log does not tell.
+	// Evaluated returns the tokens of the request whose evaluation took this long, or false if the
+	// log has none.
 	Evaluated(ctx context.Context, took time.Duration) (cached, evaluated int, ok bool)
 }
 
@@ -60,16 +61,16 @@ type prober struct {
 	client *api.Client
 	log    evaluations
 	text   *texts
-	depth  int // of the middle, in tokens
+	depth  int // of wayMiddle, in tokens
 	whole  int // tokens of a whole prompt
-	took   func(reading) error
 
-	overhead map[string]int // tokens of a prompt that are not its text's, by model
-	kept     string         // the prompt that readings of the middle add to
+	onReading func(reading) error
+	overhead  map[string]int // tokens of a prompt besides its text, by model
+	cached    string         // the prompt that readings with wayMiddle continue
 }
 
-// request sends a prompt and returns what of it was evaluated: by the log where that tells, else
-// all but the tokens that are in the server's cache.
+// request sends a prompt and returns a reading. The number of evaluated tokens is from the log, or else
+// excludes the tokens that are expected in the server's cache.
 func (p *prober) request(ctx context.Context, l load, prompt string, cached int) (r reading, err error) {
 	if err := p.log.Mark(); err != nil {
 		return r, err
@@ -80,8 +81,8 @@ func (p *prober) request(ctx context.Context, l load, prompt string, cached int)
 		return r, err
 	}
 	r = reading{load: l, begun: begun, depth: cached, tokens: answer.PromptEvalCount - cached, duration: answer.PromptEvalDuration}
-	if logged, evaluated, ok := p.log.Evaluated(ctx, answer.PromptEvalDuration); ok {
-		r.depth, r.tokens, r.verified = logged, evaluated, true
+	if depth, evaluated, ok := p.log.Evaluated(ctx, answer.PromptEvalDuration); ok {
+		r.depth, r.tokens, r.verified = depth, evaluated, true
 	}
 	if r.tokens <= 0 || r.duration <= 0 {
 		return r, fmt.Errorf("a prompt of %d tokens: %d evaluated in %v", answer.PromptEvalCount, r.tokens, r.duration)
@@ -89,8 +90,8 @@ func (p *prober) request(ctx context.Context, l load, prompt string, cached int)
 	return r, nil
 }
 
-// begin loads the model, unless it is loaded, and learns how many tokens a prompt has besides its
-// text: the beginning of each prompt, which is in the cache from then on.
+// begin loads the model, unless it is loaded, and determines its overhead: the tokens at the beginning of
+// each prompt, which are in the cache from then on.
 func (p *prober) begin(ctx context.Context, l load) error {
 	text := p.text.fresh(200)
 	answer, err := generate(ctx, p.client, l.model, text, l.options())
@@ -107,37 +108,37 @@ func (p *prober) begin(ctx context.Context, l load) error {
 
 // start reads a prompt of b tokens.
 func (p *prober) start(ctx context.Context, l load, b int) (reading, error) {
-	over := p.overhead[l.model]
-	return p.request(ctx, l, p.text.fresh(b-over), over)
+	overhead := p.overhead[l.model]
+	return p.request(ctx, l, p.text.fresh(b-overhead), overhead)
 }
 
-// keep has the server read a prompt up to the depth of the middle.
-func (p *prober) keep(ctx context.Context, l load) error {
-	over := p.overhead[l.model]
-	p.kept = p.text.fresh(p.depth - over)
-	_, err := p.request(ctx, l, p.kept, over)
+// fillCache sends a prompt of p.depth tokens, which the server then has in its cache.
+func (p *prober) fillCache(ctx context.Context, l load) error {
+	overhead := p.overhead[l.model]
+	p.cached = p.text.fresh(p.depth - overhead)
+	_, err := p.request(ctx, l, p.cached, overhead)
 	if errors.Is(err, errNoFigures) {
-		return nil // it was read all the same
+		return nil // the server has read it all the same
 	}
 	return err
 }
 
-// middle reads b tokens behind the kept prompt.
+// middle reads b tokens after the cached prompt.
 func (p *prober) middle(ctx context.Context, l load, b int) (reading, error) {
-	return p.request(ctx, l, p.kept+p.text.fresh(b), p.depth)
+	return p.request(ctx, l, p.cached+p.text.fresh(b), p.depth)
 }
 
 // pieces reads a whole prompt, b tokens at a time.
 func (p *prober) pieces(ctx context.Context, l load, b int) (sum reading, err error) {
-	over := p.overhead[l.model]
-	text := p.text.fresh(p.whole - over)
+	overhead := p.overhead[l.model]
+	text := p.text.fresh(p.whole - overhead)
 	sum = reading{load: l, begun: time.Now(), verified: true}
-	for at := over; at < p.whole; {
+	for at := overhead; at < p.whole; {
 		next := min(p.whole, at+b)
-		if at == over {
-			next = b // the beginning's tokens are of the first pass
+		if at == overhead {
+			next = b // the overhead is a part of the first pass
 		}
-		r, err := p.request(ctx, l, text[:next-over], at)
+		r, err := p.request(ctx, l, text[:next-overhead], at)
 		if err != nil {
 			return sum, err
 		}
@@ -151,12 +152,12 @@ func (p *prober) pieces(ctx context.Context, l load, b int) (sum reading, err er
 
 // wholePrompt reads a whole prompt at once.
 func (p *prober) wholePrompt(ctx context.Context, l load, _ int) (reading, error) {
-	over := p.overhead[l.model]
-	return p.request(ctx, l, p.text.fresh(p.whole-over), over)
+	overhead := p.overhead[l.model]
+	return p.request(ctx, l, p.text.fresh(p.whole-overhead), overhead)
 }
 
-// take takes readings of each way, as often as asked for, and hands them over at once. The first one
-// of each is not kept where the way is quick: some work is done only once for each size of a pass.
+// take takes readings in each way, and passes each to onReading. The first one of each way, except
+// wayPieces, is dropped: some work is done only once for each size of a pass.
 func (p *prober) take(ctx context.Context, l load, b, repeats int, ways ...string) error {
 	do := map[string]func(context.Context, load, int) (reading, error){
 		wayStart: p.start, wayMiddle: p.middle, wayPieces: p.pieces, wayWhole: p.wholePrompt,
@@ -165,25 +166,25 @@ func (p *prober) take(ctx context.Context, l load, b, repeats int, ways ...strin
 		warm, kept := 1, repeats
 		switch way {
 		case wayPieces:
-			warm, kept = 0, 1 // there are many passes in one
+			warm, kept = 0, 1 // one reading has many passes
 		case wayMiddle:
-			if err := p.keep(ctx, l); err != nil {
-				return fmt.Errorf("a prompt to add to, with num_batch=%d: %w", l.numBatch, err)
+			if err := p.fillCache(ctx, l); err != nil {
+				return fmt.Errorf("filling the prompt cache with num_batch=%d: %w", l.numBatch, err)
 			}
 		}
 		for i := range warm + kept {
 			r, err := do[way](ctx, l, b)
 			if errors.Is(err, errNoFigures) {
-				continue // another prompt may have them
+				continue // the next prompt may have them
 			}
 			if err != nil {
-				return fmt.Errorf("%s of %d tokens with num_batch=%d: %w", way, b, l.numBatch, err)
+				return fmt.Errorf("reading %s of %d tokens with num_batch=%d: %w", way, b, l.numBatch, err)
 			}
 			if i < warm {
 				continue
 			}
 			r.batch, r.way = b, way
-			if err := p.took(r); err != nil {
+			if err := p.onReading(r); err != nil {
 				return err
 			}
 		}
@@ -191,8 +192,8 @@ func (p *prober) take(ctx context.Context, l load, b, repeats int, ways ...strin
 	return nil
 }
 
-// combination takes the readings of a model: by one load that probes all sizes, before and after
-// direct loads of each.
+// combination takes the readings of a model: those of one load that probes all sizes, before and again
+// after those of a direct load of each size.
 func (p *prober) combination(ctx context.Context, l load, batches []int, repeats int) error {
 	probes := func() error {
 		if err := p.begin(ctx, l); err != nil {

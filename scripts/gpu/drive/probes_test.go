@@ -18,28 +18,28 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/test/ollamatest"
 )
 
-// keeper plays a server that keeps the prompt that it has read. It answers in captured bytes, with the
-// figures that follow from what was asked.
-type keeper struct {
+// cachingServer simulates a server that caches the prompt that it has read. Its answers are captured ones
+// with the figures of the request.
+type cachingServer struct {
 	loaded            string // settings
-	kept              string // prompt
-	cached, evaluated int    // of the newest prompt
-	passes            []int  // tokens of each
-	depths            []int  // before each pass
-	// lacking is how many answers are still to come without figures.
-	lacking int
-	silent  bool // its log does not tell
+	prompt            string // in the cache
+	cached, evaluated int    // tokens of the latest prompt
+	passes            []int  // tokens of each pass
+	depths            []int  // tokens before each pass
+	// withoutFigures is how many of the next answers have no figures.
+	withoutFigures int
+	silent         bool // its log has no tokens
 }
 
-// head is the tokens of each prompt before its text.
+// head is the number of tokens of each prompt before its text.
 const head = 4
 
-// passTime is what a pass takes: a part for itself, one for its tokens, and one for what is before them.
+// passTime is how long a pass takes: a constant, and parts for its tokens, its depth and num_batch.
 func passTime(tokens, depth, numBatch int) time.Duration {
 	return 50*time.Microsecond + time.Duration(tokens)*(20*time.Microsecond+time.Duration(depth)*time.Nanosecond) + time.Duration(numBatch)*100*time.Nanosecond
 }
 
-func (k *keeper) generate(body string) http.HandlerFunc {
+func (k *cachingServer) generate(body string) http.HandlerFunc {
 	var asked struct {
 		Model, Prompt string
 		Options       struct {
@@ -48,13 +48,13 @@ func (k *keeper) generate(body string) http.HandlerFunc {
 	}
 	json.Unmarshal([]byte(body), &asked)
 	if settings := fmt.Sprint(asked.Model, asked.Options); settings != k.loaded {
-		k.loaded, k.kept = settings, ""
+		k.loaded, k.prompt = settings, ""
 	}
 	k.cached = 0
-	if k.kept != "" {
-		k.cached = head + common(k.kept, asked.Prompt)
+	if k.prompt != "" {
+		k.cached = head + common(k.prompt, asked.Prompt)
 	}
-	k.kept = asked.Prompt
+	k.prompt = asked.Prompt
 	tokens := head + len(asked.Prompt)
 	k.evaluated = tokens - k.cached
 	var took time.Duration
@@ -64,8 +64,8 @@ func (k *keeper) generate(body string) http.HandlerFunc {
 		took += passTime(n, at, asked.Options.NumBatch)
 		at += n
 	}
-	if k.lacking > 0 {
-		k.lacking--
+	if k.withoutFigures > 0 {
+		k.withoutFigures--
 		return ollamatest.Say("")
 	}
 	return ollamatest.Say(strings.NewReplacer(
@@ -81,14 +81,14 @@ func common(a, b string) (n int) {
 	return n
 }
 
-func (k *keeper) Mark() error { return nil }
+func (k *cachingServer) Mark() error { return nil }
 
-func (k *keeper) Evaluated(context.Context, time.Duration) (cached, evaluated int, ok bool) {
+func (k *cachingServer) Evaluated(context.Context, time.Duration) (cached, evaluated int, ok bool) {
 	return k.cached, k.evaluated, !k.silent
 }
 
-// probing returns a prober of a server that keeps prompts, and what it has read.
-func probing(t *testing.T, k *keeper) (*prober, *[]reading) {
+// probing returns a prober on a caching server, and its readings.
+func probing(t *testing.T, k *cachingServer) (*prober, *[]reading) {
 	t.Helper()
 	server := ollamatest.New(t)
 	server.Play(func(r ollamatest.Request) http.HandlerFunc {
@@ -101,7 +101,7 @@ func probing(t *testing.T, k *keeper) (*prober, *[]reading) {
 	return &prober{
 		client: api.NewClient(server.URL, http.DefaultClient), log: k, text: &texts{Rand: rand.New(rand.NewPCG(1, 2))},
 		depth: 350, whole: 700, overhead: make(map[string]int),
-		took: func(r reading) error {
+		onReading: func(r reading) error {
 			readings = append(readings, r)
 			return nil
 		},
@@ -111,9 +111,9 @@ func probing(t *testing.T, k *keeper) (*prober, *[]reading) {
 var probed = load{"tiny", flashOn, 1024, 256}
 
 func TestCombination(t *testing.T) {
-	for name, silent := range map[string]bool{"by the log": false, "by what is known of the cache": true} {
+	for name, silent := range map[string]bool{"tokens from the log": false, "tokens from the expected cache": true} {
 		t.Run(name, func(t *testing.T) {
-			p, readings := probing(t, &keeper{silent: silent})
+			p, readings := probing(t, &cachingServer{silent: silent})
 			require.NoError(t, p.combination(t.Context(), probed, []int{64, 256}, 2))
 			assert.Len(t, *readings, 2*2*(2+2+1)+2*(2+2+2))
 			for _, r := range *readings {
@@ -133,7 +133,7 @@ func TestCombination(t *testing.T) {
 					for at := head; at < 700; {
 						n := min(size, 700-at)
 						if at == head && r.way == wayPieces {
-							n = size - head // what all prompts begin with is in the first piece
+							n = size - head // the tokens before the text are a part of the first piece
 						}
 						want += passTime(n, at, numBatch)
 						at += n
@@ -145,9 +145,9 @@ func TestCombination(t *testing.T) {
 	}
 }
 
-// TestOnePass: each probe is evaluated in one pass, also the pieces of a whole prompt.
+// TestOnePass: each probe is evaluated in one pass, and so is each piece of a whole prompt.
 func TestOnePass(t *testing.T) {
-	k := &keeper{}
+	k := &cachingServer{}
 	p, _ := probing(t, k)
 	require.NoError(t, p.begin(t.Context(), probed))
 	k.passes, k.depths = nil, nil
@@ -158,19 +158,19 @@ func TestOnePass(t *testing.T) {
 }
 
 func TestAnswersWithoutFigures(t *testing.T) {
-	k := &keeper{lacking: 2}
+	k := &cachingServer{withoutFigures: 2}
 	p, readings := probing(t, k)
-	require.NoError(t, p.begin(t.Context(), probed), "another prompt has figures")
+	require.NoError(t, p.begin(t.Context(), probed), "it tries another prompt")
 	assert.Equal(t, head, p.overhead["tiny"])
-	k.lacking = 1
+	k.withoutFigures = 1
 	require.NoError(t, p.take(t.Context(), probed, 64, 3, wayStart))
-	assert.Len(t, *readings, 3, "it was the first, which does not count")
-	k.lacking = 100
+	assert.Len(t, *readings, 3, "only the first reading, which is dropped anyway, had no figures")
+	k.withoutFigures = 100
 	assert.ErrorIs(t, p.begin(t.Context(), probed), errNoFigures)
 }
 
 func TestRatios(t *testing.T) {
-	p, readings := probing(t, &keeper{})
+	p, readings := probing(t, &cachingServer{})
 	require.NoError(t, p.combination(t.Context(), probed, []int{64, 256}, 2))
 	all := ratios(*readings, probed.numBatch)
 	var b strings.Builder
@@ -188,8 +188,8 @@ func TestRatios(t *testing.T) {
 	assert.Equal(t, []string{"tiny", "on", "64", "middle", "350", "64", fmt.Sprintf("%.6f", probe.Seconds()), fmt.Sprintf("%.2f", 64/probe.Seconds()),
 		fmt.Sprintf("%.2f", 64/direct.Seconds()), fmt.Sprintf("%.4f", direct.Seconds()/probe.Seconds()), fmt.Sprintf("%.2f", wholeRate),
 		fmt.Sprintf("%.4f", 64/probe.Seconds()/wholeRate), "4", "2", "true"}, rows[2])
-	assert.Empty(t, rows[4][8], "of the load's own num_batch there is no other reading")
-	assert.NotEmpty(t, rows[6][8], "but of its pieces")
+	assert.Empty(t, rows[4][8], "the load's own num_batch has no direct reading")
+	assert.NotEmpty(t, rows[6][8], "except for pieces")
 
 	text := table(all)
 	require.Len(t, text, 4)
@@ -199,8 +199,8 @@ func TestRatios(t *testing.T) {
 	assert.Empty(t, ratios(nil, 256))
 }
 
-// TestRatiosOfAPart: a combination that was stopped has blanks, and no zeros.
-func TestRatiosOfAPart(t *testing.T) {
+// TestRatiosOfAStoppedCombination: missing figures are blank and not 0.
+func TestRatiosOfAStoppedCombination(t *testing.T) {
 	all := ratios([]reading{{load: probed, batch: 64, way: wayStart, tokens: 60, duration: time.Millisecond}}, 256)
 	require.Len(t, all, 1)
 	row := all[0].row()

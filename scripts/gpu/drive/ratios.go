@@ -12,7 +12,7 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
 )
 
-// readingsHeader is that of the file with every reading.
+// readingsHeader is the header of the file of all readings.
 var readingsHeader = []string{"model", "flash_attention", "load_num_ctx", "load_num_batch", "num_batch", "way", "depth", "tokens", "seconds", "rate", "verified", "begun"}
 
 func (r reading) row() []string {
@@ -20,17 +20,17 @@ func (r reading) row() []string {
 		strconv.Itoa(r.tokens), strconv.FormatFloat(r.duration.Seconds(), 'f', 6, 64), decimal(r.rate(), 2), strconv.FormatBool(r.verified), r.begun.UTC().Format(time.RFC3339Nano)}
 }
 
-// ratio is a probe's rate against what direct loads read at.
+// ratio compares a probe's rate with the rates of direct loads.
 type ratio struct {
 	model           string
 	flash           flash
 	batch           int
 	way             string
 	depth, tokens   int
-	seconds         float64 // median, as is each rate
+	seconds         float64 // median, like the rates
 	rate            float64
-	direct, whole   float64 // of the same tokens, and of a whole prompt, by a load of that num_batch; 0 where not measured
-	probes, directs int     // readings
+	direct, whole   float64 // rates of a load with num_batch=batch: of the same tokens, and of a whole prompt; 0 if not measured
+	probes, directs int     // number of readings
 	verified        bool
 }
 
@@ -38,19 +38,19 @@ var ratiosHeader = []string{"model", "flash_attention", "num_batch", "way", "dep
 
 func (r ratio) row() []string {
 	return []string{r.model, r.flash.String(), strconv.Itoa(r.batch), r.way, strconv.Itoa(r.depth), strconv.Itoa(r.tokens), strconv.FormatFloat(r.seconds, 'f', 6, 64),
-		decimal(r.rate, 2), decimal(r.direct, 2), decimal(over(r.rate, r.direct), 4), decimal(r.whole, 2), decimal(over(r.rate, r.whole), 4),
+		decimal(r.rate, 2), decimal(r.direct, 2), decimal(quotient(r.rate, r.direct), 4), decimal(r.whole, 2), decimal(quotient(r.rate, r.whole), 4),
 		strconv.Itoa(r.probes), strconv.Itoa(r.directs), strconv.FormatBool(r.verified)}
 }
 
-// over is a quotient, 0 where there is none.
-func over(a, b float64) float64 {
+// quotient returns a/b, or 0 if b is 0.
+func quotient(a, b float64) float64 {
 	if b == 0 {
 		return 0
 	}
 	return a / b
 }
 
-// decimal is blank for 0, which stands for a figure that is missing.
+// decimal formats a figure. 0, which means not measured, is blank.
 func decimal(v float64, digits int) string {
 	if v == 0 {
 		return ""
@@ -58,15 +58,15 @@ func decimal(v float64, digits int) string {
 	return strconv.FormatFloat(v, 'f', digits, 64)
 }
 
-// ratios returns those of the readings of loads with probeLoad against those of direct ones, in the
-// order of the readings.
+// ratios compares the readings of loads with num_batch=probeLoad with those of direct loads, in the order
+// of the readings.
 func ratios(readings []reading, probeLoad int) []ratio {
 	var all []ratio
 	for _, r := range readings {
-		known := slices.ContainsFunc(all, func(q ratio) bool {
+		seen := slices.ContainsFunc(all, func(q ratio) bool {
 			return q.model == r.model && q.flash == r.flash && q.batch == r.batch && q.way == r.way
 		})
-		if known || r.way == wayWhole || r.numBatch != probeLoad {
+		if seen || r.way == wayWhole || r.numBatch != probeLoad {
 			continue
 		}
 		all = append(all, ratioOf(readings, r))
@@ -85,7 +85,7 @@ func ratioOf(readings []reading, probe reading) ratio {
 		if r.model != probe.model || r.flash != probe.flash || r.batch != probe.batch {
 			continue
 		}
-		// Of num_batch itself a probe is no other reading than a direct one, but for the pieces.
+		// At the load's own num_batch, a probe and a direct reading are the same, except for pieces.
 		isDirect := r.numBatch == r.batch && (probe.batch != probe.numBatch || like == wayWhole)
 		if r.way == probe.way && r.numBatch == probe.numBatch {
 			probes, seconds = append(probes, r.rate()), append(seconds, r.duration.Seconds())
@@ -103,7 +103,7 @@ func ratioOf(readings []reading, probe reading) ratio {
 	return q
 }
 
-// writeRatios writes them as CSV.
+// writeRatios writes ratios as CSV.
 func writeRatios(w io.Writer, all []ratio) error {
 	out := csv.NewWriter(w)
 	out.Write(ratiosHeader)
@@ -114,8 +114,8 @@ func writeRatios(w io.Writer, all []ratio) error {
 	return out.Error()
 }
 
-// table prints the ratios, a line for each num_batch: against direct loads of the same tokens, and
-// in brackets against a whole prompt's rate.
+// table formats the ratios, a line for each num_batch: to the rate of the same tokens in a direct load
+// and, in parentheses, to the rate of a whole prompt.
 func table(all []ratio) []string {
 	var text []string
 	for i, r := range all {
@@ -128,18 +128,19 @@ func table(all []ratio) []string {
 		}
 		line := fmt.Sprintf("  %9d %12s", r.batch, cmp.Or(decimal(r.whole, 1), "---"))
 		for _, way := range []string{wayStart, wayMiddle, wayPieces} {
-			line += fmt.Sprintf(" %18s", shown(all, r, way))
+			line += fmt.Sprintf(" %18s", formatRatio(all, r, way))
 		}
 		text = append(text, line)
 	}
 	return text
 }
 
-// shown is a way's ratio of the same model and num_batch.
-func shown(all []ratio, like ratio, way string) string {
+// formatRatio formats the ratio of another way with the model, flash attention and num_batch of like. A
+// question mark means that the log did not confirm the number of tokens.
+func formatRatio(all []ratio, like ratio, way string) string {
 	for _, r := range all {
 		if r.model == like.model && r.flash == like.flash && r.batch == like.batch && r.way == way && r.direct > 0 {
-			text := fmt.Sprintf("%.3f (%.3f)", over(r.rate, r.direct), over(r.rate, r.whole))
+			text := fmt.Sprintf("%.3f (%.3f)", quotient(r.rate, r.direct), quotient(r.rate, r.whole))
 			if !r.verified {
 				text += "?"
 			}

@@ -8,14 +8,14 @@ import (
 	"time"
 )
 
-// clock is what a schedule keeps to.
+// clock is the time of a schedule, which tests simulate.
 type clock interface {
 	Now() time.Time
-	// Until returns a context that ends at a time.
+	// Until returns a context that ends at a time, with errLate as its cause.
 	Until(ctx context.Context, end time.Time) (context.Context, context.CancelFunc)
 }
 
-// wallClock is the machine's own.
+// wallClock is the machine's clock.
 type wallClock struct{}
 
 func (wallClock) Now() time.Time { return time.Now() }
@@ -24,19 +24,19 @@ func (wallClock) Until(ctx context.Context, end time.Time) (context.Context, con
 	return context.WithDeadlineCause(ctx, end, errLate)
 }
 
-// errLate ends a stage whose time is over.
-var errLate = errors.New("its time was over")
+// errLate is why a stage was stopped that exceeded its time.
+var errLate = errors.New("its time ran out")
 
-// stage is a part of the run. Stages come in order of their worth.
+// stage is a part of the run. The most useful stages come first.
 type stage struct {
 	name string
-	// weight is its part of the time that is left, against the weights of the stages
-	// after it; 0 for a stage without which none of them can be, which may take all.
+	// weight divides the remaining time among this stage and those after it. A stage with
+	// weight 0, without which the others can't run, may use all of it.
 	weight float64
-	least  time.Duration // without which it does not begin
-	needs  []string      // stages without which it can't be
-	// run does the work until the context ends, and returns what is to be said of it in
-	// the summary, also with an error.
+	least  time.Duration // with less than this it is skipped
+	needs  []string      // stages that must have run before
+	// run runs the stage until the context ends, and returns lines for the summary, also with
+	// an error.
 	run func(context.Context) (headlines []string, err error)
 }
 
@@ -49,7 +49,7 @@ const (
 	skipped state = "skipped"
 )
 
-// outcome is what became of a stage.
+// outcome is the result of a stage.
 type outcome struct {
 	stage       string
 	state       state
@@ -59,50 +59,50 @@ type outcome struct {
 }
 
 const (
-	// grace is how long a stage that is stopped may take to save what it has.
+	// grace is how long a stopped stage may take to save its results.
 	grace = 8 * time.Second
-	// closing is what the end of the run takes: the last archive, and the server's end.
+	// closing is the time for the end of the run: the last archive, and stopping the server.
 	closing = 15 * time.Second
-	// shortest is what any stage needs to begin.
+	// shortest is the least time with which any stage begins.
 	shortest = time.Second
 )
 
-// schedule runs stages by a clock.
+// schedule runs stages within a time limit.
 type schedule struct {
 	clock  clock
-	end    time.Time // by which the run is over
+	end    time.Time // of the whole run
 	stages []stage
-	// noted takes the outcomes so far, after each stage.
-	noted func([]outcome)
+	// onStage is called after each stage with the outcomes so far.
+	onStage func([]outcome)
 }
 
 // run runs the stages, one after another.
 func (s *schedule) run(ctx context.Context) (outcomes []outcome) {
 	for i := range s.stages {
-		outcomes = append(outcomes, s.one(ctx, i, outcomes))
-		s.noted(outcomes)
+		outcomes = append(outcomes, s.runOrSkip(ctx, i, outcomes))
+		s.onStage(outcomes)
 	}
 	return outcomes
 }
 
-// one runs a stage, or says why it does not.
-func (s *schedule) one(ctx context.Context, i int, before []outcome) outcome {
+// runOrSkip runs a stage, or returns the reason why it is skipped.
+func (s *schedule) runOrSkip(ctx context.Context, i int, before []outcome) outcome {
 	st := s.stages[i]
 	o := outcome{stage: st.name, state: skipped, given: s.share(i)}
-	switch lacking := s.lacking(st, before); {
+	switch missing := s.missingNeed(st, before); {
 	case ctx.Err() != nil:
 		o.why = context.Cause(ctx).Error()
-	case lacking != "":
-		o.why = "it needs " + lacking
+	case missing != "":
+		o.why = "it needs " + missing
 	case o.given < max(st.least, shortest):
 		o.why = fmt.Sprintf("%.1f s are left, and it needs %.0f s", max(0, o.given).Seconds(), max(st.least, shortest).Seconds())
 	default:
-		s.begin(ctx, st, &o)
+		s.runStage(ctx, st, &o)
 	}
 	return o
 }
 
-// left is the time until the last stage must have been stopped.
+// left returns the time until the last stage has to be stopped.
 func (s *schedule) left() time.Duration { return s.end.Sub(s.clock.Now()) - grace - closing }
 
 // share returns the time that a stage is given.
@@ -118,8 +118,8 @@ func (s *schedule) share(i int) time.Duration {
 	return min(left, max(st.least, time.Duration(float64(left)*st.weight/sum)))
 }
 
-// lacking names a needed stage that did not run to its end.
-func (s *schedule) lacking(st stage, before []outcome) string {
+// missingNeed returns the name of a stage that st needs and that did not run to its end, if any.
+func (s *schedule) missingNeed(st stage, before []outcome) string {
 	for _, o := range before {
 		if o.state != ran && slices.Contains(st.needs, o.stage) {
 			return o.stage
@@ -128,13 +128,14 @@ func (s *schedule) lacking(st stage, before []outcome) string {
 	return ""
 }
 
-// begin runs a stage until its time is over. One that does not end then is left behind.
-func (s *schedule) begin(ctx context.Context, st stage, o *outcome) {
+// runStage runs a stage until its time runs out. A stage that has not ended after another grace is
+// abandoned.
+func (s *schedule) runStage(ctx context.Context, st stage, o *outcome) {
 	begun := s.clock.Now()
 	within, cancel := s.clock.Until(ctx, begun.Add(o.given))
 	defer cancel()
-	patient, cancelPatient := s.clock.Until(context.WithoutCancel(ctx), begun.Add(o.given+grace))
-	defer cancelPatient()
+	graceful, cancelGraceful := s.clock.Until(context.WithoutCancel(ctx), begun.Add(o.given+grace))
+	defer cancelGraceful()
 	type result struct {
 		headlines []string
 		err       error
@@ -154,14 +155,14 @@ func (s *schedule) begin(ctx context.Context, st stage, o *outcome) {
 		case r.err != nil:
 			o.state, o.why = failed, r.err.Error()
 		}
-	case <-patient.Done():
-		o.state, o.why = stopped, "its time was over, and it did not end"
+	case <-graceful.Done():
+		o.state, o.why = stopped, "its time ran out, and it did not stop"
 	}
 	o.took = s.clock.Now().Sub(begun)
 }
 
-// chosen returns the stages that are named, with those that they need; all where none is named.
-func chosen(stages []stage, names []string) ([]stage, error) {
+// selectStages returns the named stages and the stages that they need, or all stages if names is empty.
+func selectStages(stages []stage, names []string) ([]stage, error) {
 	if len(names) == 0 {
 		return stages, nil
 	}

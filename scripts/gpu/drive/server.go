@@ -20,7 +20,7 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
-// flash is a value of OLLAMA_FLASH_ATTENTION: empty where the server decides.
+// flash is a value of OLLAMA_FLASH_ATTENTION. If empty, the server decides.
 type flash string
 
 const (
@@ -29,29 +29,28 @@ const (
 	flashOff flash = "0"
 )
 
-// String is what tables have.
+// String returns the value as printed in tables.
 func (f flash) String() string {
 	return map[flash]string{flashOwn: "own", flashOn: "on", flashOff: "off"}[f]
 }
 
-// server is an Ollama of our own, on a port of loopback, with models and home in folders of its own.
+// server is an Ollama that drive starts, on loopback, with its own folders for models and home.
 type server struct {
 	ollama, models, home string
-	// port is the same for all runs: a sweep is only resumed at the address that it was begun at.
+	// port is the same for all runs: a sweep is only resumed at the address at which it began.
 	port int
 	logs string // folder of its logs, one for each start
 	url  *url.URL
-	log  string // of the newest start
+	log  string // file of the latest start
 
 	starts int
 	flash  flash
 	cmd    *exec.Cmd
 	done   chan error
-	gone   chan struct{} // closed when it has ended
+	exited chan struct{} // closed when cmd has ended
 }
 
-// ready has the server run with a setting and nothing loaded. It starts it anew where it does not run,
-// or with another.
+// ready ensures that the server runs with this flash attention and has no model loaded.
 func (s *server) ready(ctx context.Context, f flash) error {
 	if err := s.ensure(ctx, f); err != nil {
 		return err
@@ -59,6 +58,7 @@ func (s *server) ready(ctx context.Context, f flash) error {
 	return unload(ctx, s.client())
 }
 
+// ensure ensures that the server runs with this flash attention. If not, it is started or restarted.
 func (s *server) ensure(ctx context.Context, f flash) error {
 	if s.cmd != nil && s.flash == f && !s.ended() {
 		return nil
@@ -67,7 +67,7 @@ func (s *server) ensure(ctx context.Context, f flash) error {
 	if err := s.start(f); err != nil {
 		return fmt.Errorf("starting the server: %w", err)
 	}
-	return s.answers(ctx)
+	return s.waitUntilUp(ctx)
 }
 
 func (s *server) start(f flash) error {
@@ -88,19 +88,19 @@ func (s *server) start(f flash) error {
 	s.cmd.Env = s.environment(f)
 	s.cmd.Stdout, s.cmd.Stderr = log, log
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	s.done, s.gone, s.flash = make(chan error, 1), make(chan struct{}), f
+	s.done, s.exited, s.flash = make(chan error, 1), make(chan struct{}), f
 	if err := s.cmd.Start(); err != nil {
 		s.cmd = nil
 		return err
 	}
-	go func(cmd *exec.Cmd, done chan<- error, gone chan<- struct{}) {
+	go func(cmd *exec.Cmd, done chan<- error, exited chan<- struct{}) {
 		done <- cmd.Wait()
-		close(gone)
-	}(s.cmd, s.done, s.gone)
+		close(exited)
+	}(s.cmd, s.done, s.exited)
 	return nil
 }
 
-// environment is that of the server, and of commands that call it.
+// environment returns the environment of the server, and of the ollama commands that use it.
 func (s *server) environment(f flash) []string {
 	var env []string
 	for _, v := range os.Environ() {
@@ -110,21 +110,21 @@ func (s *server) environment(f flash) []string {
 	}
 	env = append(env, "HOME="+s.home, "OLLAMA_HOST="+s.url.Host, "OLLAMA_MODELS="+s.models, "OLLAMA_DEBUG=1",
 		"OLLAMA_NO_CLOUD=1",
-		"OLLAMA_NOPRUNE=1") // else it removes weights that no model has yet
+		"OLLAMA_NOPRUNE=1") // else the server deletes weights that no model uses yet
 	if f != flashOwn {
 		env = append(env, "OLLAMA_FLASH_ATTENTION="+string(f))
 	}
 	return env
 }
 
-// answers waits until the server does.
-func (s *server) answers(ctx context.Context) error {
+// waitUntilUp waits until the server answers.
+func (s *server) waitUntilUp(ctx context.Context) error {
 	for {
 		if _, err := s.client().Version(ctx); err == nil {
 			return nil
 		}
 		select {
-		case <-s.gone:
+		case <-s.exited:
 			return fmt.Errorf("the server ended at once (see %s)", filepath.Base(s.log))
 		case <-ctx.Done():
 			return fmt.Errorf("waiting for the server: %w", context.Cause(ctx))
@@ -137,14 +137,14 @@ func (s *server) client() *api.Client { return api.NewClient(s.url, &http.Client
 
 func (s *server) ended() bool {
 	select {
-	case <-s.gone:
+	case <-s.exited:
 		return true
 	default:
 		return false
 	}
 }
 
-// stop ends the server, where it runs, and what it started.
+// stop ends the server, if it runs, and the processes that it started.
 func (s *server) stop() {
 	if s.cmd != nil && !s.ended() {
 		end(s.cmd, s.done, syscall.SIGTERM)
@@ -152,7 +152,8 @@ func (s *server) stop() {
 	s.cmd = nil
 }
 
-// devices are what the server's log says that it computes on, which may come after its first answer.
+// devices returns the devices that the server computes on, from its log. They may be logged after its
+// first answer.
 func (s *server) devices(ctx context.Context) ([]string, error) {
 	for {
 		text, err := os.ReadFile(s.log)
@@ -164,7 +165,7 @@ func (s *server) devices(ctx context.Context) ([]string, error) {
 			return devices, err
 		}
 		if err := pause(ctx, 50*time.Millisecond); err != nil {
-			return nil, fmt.Errorf("waiting for the server to name its devices: %w", err)
+			return nil, fmt.Errorf("waiting for the server to log its devices: %w", err)
 		}
 	}
 }

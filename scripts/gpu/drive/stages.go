@@ -21,7 +21,7 @@ const (
 	modelQ8  = "random-q8"
 )
 
-// stages are all, in order of their worth.
+// stages returns all stages, the most useful first.
 func (d *drive) stages() []stage {
 	base := []string{"build", "model", "server"}
 	return []stage{
@@ -31,14 +31,14 @@ func (d *drive) stages() []stage {
 		{name: "server", needs: []string{"build", "model"}, run: d.startServer},
 		{name: "sweep", weight: 12, least: 40 * time.Second, needs: base, run: d.sweeps},
 		{name: "probes", weight: 10, least: 40 * time.Second, needs: base, run: d.probe},
-		{name: "failures", weight: 4, least: 20 * time.Second, needs: base, run: d.fail},
+		{name: "failures", weight: 4, least: 20 * time.Second, needs: base, run: d.failures},
 		{name: "noise", weight: 3, least: 20 * time.Second, needs: base, run: d.noise},
 		{name: "best", weight: 4, least: 20 * time.Second, needs: base, run: d.best},
 		{name: "memory", weight: 0.5, least: 5 * time.Second, needs: base, run: d.memory},
 	}
 }
 
-// machine keeps what the machine says of itself.
+// machine saves a description of the machine.
 func (d *drive) machine(ctx context.Context) ([]string, error) {
 	for name, command := range map[string]string{
 		"nvidia-smi.txt":         "nvidia-smi",
@@ -49,22 +49,22 @@ func (d *drive) machine(ctx context.Context) ([]string, error) {
 		"nvcc.txt":               "nvcc --version",
 		"cpu.txt":                "lscpu; free -m; df -h; uname -a",
 	} {
-		logged(ctx, exec.Command("sh", "-c", command), d.in("machine", name)) // a command that is missing says so there
+		logged(ctx, exec.Command("sh", "-c", command), d.in("machine", name)) // if a command is missing, its file says so
 	}
 	names, driver := ollamarun.GPUs(ctx)
 	if len(names) == 0 {
-		return []string{"no GPU: nvidia-smi does not answer"}, nil
+		return []string{"no GPU found with nvidia-smi"}, nil
 	}
 	return []string{fmt.Sprintf("%s, driver %s, %d MiB", strings.Join(names, ", "), driver, ollamarun.GPUMemory(ctx)>>20)}, nil
 }
 
-// sampleGPUs has nvidia-smi write the state of the GPUs to a file while the run lasts.
+// sampleGPUs logs the state of the GPUs to a file until the context ends.
 func (d *drive) sampleGPUs(ctx context.Context) {
 	const fields = "timestamp,index,temperature.gpu,clocks.sm,clocks.mem,power.draw,memory.used,memory.free,utilization.gpu,pstate,clocks_event_reasons.active"
 	logged(ctx, exec.Command("nvidia-smi", "--query-gpu="+fields, "--format=csv", "-lms", "500"), d.in("nvidia-smi.csv"))
 }
 
-// build makes the server, or unpacks what an earlier run has made: that is up to the bundle's script.
+// build runs the bundle's script, which builds the server or unpacks one built before.
 func (d *drive) build(ctx context.Context) ([]string, error) {
 	file := d.in("logs", "build.txt")
 	err := logged(ctx, exec.Command(filepath.Join(d.bundle, "build"), filepath.Join(d.work, "ollama"), d.out), file)
@@ -73,12 +73,12 @@ func (d *drive) build(ctx context.Context) ([]string, error) {
 		return headlines, err
 	}
 	if _, err := os.Stat(d.server.ollama); err != nil {
-		return headlines, fmt.Errorf("the script has built no server: %w", err)
+		return headlines, fmt.Errorf("build made no server: %w", err)
 	}
 	return headlines, nil
 }
 
-// model writes the weights where the server keeps them.
+// model writes the models into the server's model folder.
 func (d *drive) model(ctx context.Context) (headlines []string, err error) {
 	for _, m := range []struct{ name, kind string }{{modelF16, "f16"}, {modelQ8, "q8_0"}} {
 		args := append([]string{"-models", d.server.models, "-name", m.name, "-type", m.kind}, d.figures.shape...)
@@ -91,7 +91,7 @@ func (d *drive) model(ctx context.Context) (headlines []string, err error) {
 	return headlines, nil
 }
 
-// startServer starts the server, and has it read a prompt by each model.
+// startServer starts the server, and sends a prompt to each model.
 func (d *drive) startServer(ctx context.Context) (headlines []string, err error) {
 	if err := d.server.ensure(ctx, flashOwn); err != nil {
 		return nil, err
@@ -116,7 +116,7 @@ func (d *drive) startServer(ctx context.Context) (headlines []string, err error)
 	return append(headlines, "Ollama "+version), err
 }
 
-// lastLines are those of a file, as far as it can be read.
+// lastLines returns the last n lines of a file, none if it can't be read.
 func lastLines(file string, n int) []string {
 	text, _ := os.ReadFile(file)
 	var lines []string

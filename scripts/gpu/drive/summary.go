@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// summary is what became of each stage, and what is to be said of it.
+// summary formats the outcome of each stage with its headlines, and the problems of the archive.
 func summary(outcomes []outcome, leftOut []string, packing error) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%-10s %-8s %8s %8s\n", "stage", "state", "seconds", "given")
@@ -22,15 +22,15 @@ func summary(outcomes []outcome, leftOut []string, packing error) string {
 		}
 	}
 	for _, file := range leftOut {
-		fmt.Fprintf(&b, "\nleft out of the archive, which would be too large: %s\n", file)
+		fmt.Fprintf(&b, "\nleft out, since the archive would be too large: %s\n", file)
 	}
 	if packing != nil {
-		fmt.Fprintf(&b, "\nthe archive is that of before: %v\n", packing)
+		fmt.Fprintf(&b, "\nthe archive was not updated: %v\n", packing)
 	}
 	return b.String()
 }
 
-// replace puts a file in the place of the one before, at once and whole.
+// replace replaces a file atomically.
 func replace(file, text string) error {
 	if err := os.WriteFile(file+".new", []byte(text), 0o644); err != nil {
 		return err

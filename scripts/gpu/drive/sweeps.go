@@ -15,12 +15,12 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 )
 
-// The configs of the sweeps, for the large model and, in small, for a rehearsal.
+// The configs of the sweeps: for the large model and, in folder small, for a rehearsal.
 //
 //go:embed configs
 var configs embed.FS
 
-// writeConfigs writes them into the record.
+// writeConfigs writes the configs into the results folder.
 func (d *drive) writeConfigs() error {
 	from := "configs"
 	if d.small {
@@ -38,19 +38,19 @@ func (d *drive) writeConfigs() error {
 		if err != nil {
 			return err
 		}
-		if err := keep(d.in("configs", entry.Name()), text); err != nil {
+		if err := save(d.in("configs", entry.Name()), text); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// sweeps asks whether a sweep works, by each runner.
+// sweeps runs a sweep with each runner, and one with a small num_ctx.
 func (d *drive) sweeps(ctx context.Context) (headlines []string, err error) {
 	var failures []error
 	for _, part := range []struct {
 		name  string
-		share float64 // of the time that is left
+		share float64 // of the remaining time
 	}{{"sweep", 0.7}, {"cli", 0.6}, {"sweep-4096", 1}} {
 		if err := d.server.ready(ctx, flashOwn); err != nil {
 			return headlines, errors.Join(append(failures, err)...)
@@ -61,13 +61,13 @@ func (d *drive) sweeps(ctx context.Context) (headlines []string, err error) {
 	return headlines, errors.Join(failures...)
 }
 
-// sweep runs the harness on a config. That it ends with an error is said, and is none: cells that
-// are missing are, by the clock, to be expected. It begins no cell after its share of the time that is left.
+// sweep runs the harness on a config. It begins no cell after its share of the remaining time. If the
+// harness fails, that is a headline and not an error, since missing cells are expected.
 func (d *drive) sweep(ctx context.Context, name string, share float64) (headlines []string, err error) {
 	args := []string{"-test.run", "Sweep", "-test.timeout", "0", "-config", d.in("configs", name+".yaml"), "-out", d.in(name),
 		"-host", d.server.url.String(), "-ollama", d.server.ollama, "-server-log", d.server.log}
 	if end, ok := ctx.Deadline(); ok {
-		left := time.Until(end) - saving
+		left := time.Until(end) - savingTime
 		args = append(args, "-budget", max(time.Second, time.Duration(share*float64(left))).Round(time.Second).String())
 	}
 	cmd := exec.Command(filepath.Join(d.bundle, "sweep.test"), args...)
@@ -83,16 +83,16 @@ func (d *drive) sweep(ctx context.Context, name string, share float64) (headline
 	if err != nil {
 		return headlines, err
 	}
-	return append(headlines, inShort(cp)...), nil
+	return append(headlines, describeSweep(cp)...), nil
 }
 
-// checkpoint reads that of a sweep.
+// checkpoint reads the checkpoint of a sweep.
 func (d *drive) checkpoint(name string) (*checkpoint.Checkpoint, error) {
 	return checkpoint.Load(d.in(name, checkpoint.FileName))
 }
 
-// inShort is what a sweep has found.
-func inShort(cp *checkpoint.Checkpoint) (text []string) {
+// describeSweep summarizes what a sweep has found.
+func describeSweep(cp *checkpoint.Checkpoint) (text []string) {
 	measured, failures, samples, verified := 0, 0, 0, 0
 	for i := range cp.Results {
 		r := &cp.Results[i]
@@ -106,7 +106,7 @@ func inShort(cp *checkpoint.Checkpoint) (text []string) {
 		}
 		samples += len(r.Samples)
 	}
-	text = append(text, fmt.Sprintf("  %d cells measured, %d failed, %d samples, settings of %d verified", measured, failures, samples, verified))
+	text = append(text, fmt.Sprintf("  %d cells measured, %d failed, %d samples, settings of %d cells verified", measured, failures, samples, verified))
 	v, ok := sweep.VerdictOf(cp)
 	if !ok {
 		return text

@@ -1,9 +1,9 @@
-// Command model writes a GGUF model of real size whose weights are random, for measurements
-// of speed:
+// Command model writes a GGUF model of realistic size with random weights, for measurements of
+// speed:
 //
 //	go run ./scripts/gpu/model -o big.gguf             # 1.5 billion weights, 3 GB
 //	go run ./scripts/gpu/model -o big.gguf -type q8_0  # the same shape, 1.6 GB
-//	go run ./scripts/gpu/model -models DIR -name big   # into a server's model folder, by that name
+//	go run ./scripts/gpu/model -models DIR -name big   # as model big in a server's model folder
 package main
 
 import (
@@ -19,14 +19,13 @@ import (
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
-// run is the command with its arguments and streams. It returns the exit code:
-// 2 for arguments that can't be understood, 1 for what could not be done.
+// run runs the command and returns its exit code: 2 for invalid arguments, 1 for other errors.
 func run(args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("model", flag.ContinueOnError)
 	file := flags.String("o", "", "`file` to write")
 	models := flags.String("models", "", "model `folder` of a server to write the model and its manifest into")
 	name := flags.String("name", "", "`name` of the model there")
-	threads := flags.Int("num-thread", 0, "`num_thread` of the model there (default: the server's own)")
+	threads := flags.Int("num-thread", 0, "`num_thread` of the model there (default: chosen by the server)")
 	kind := randommodel.F16
 	flags.Func("type", "`type` of the matrices, f16 or q8_0 (default f16)", func(text string) (err error) {
 		kind, err = randommodel.ParseType(text)
@@ -39,7 +38,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	err := s.Check()
 	if (*file == "") == (*models == "") || (*models == "") != (*name == "") {
-		err = errors.New("name either -o FILE, or -models FOLDER and -name NAME")
+		err = errors.New("use either -o FILE, or -models FOLDER and -name NAME")
 	}
 	if err != nil {
 		fmt.Fprintln(stderr, "model:", err)

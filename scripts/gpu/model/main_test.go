@@ -47,12 +47,12 @@ func TestModelErrors(t *testing.T) {
 		want string
 	}{
 		{"help", []string{"-h"}, 0, "-kv-heads"},
-		{"no place", nil, 2, "name either -o FILE"},
-		{"two places", []string{"-o", "x", "-models", "y", "-name", "z"}, 2, "name either"},
-		{"no name", []string{"-models", "x"}, 2, "name either"},
-		{"a type that is none", []string{"-type", "q3"}, 2, "write f16 or q8_0"},
-		{"a shape that is none", []string{"-o", "x", "-width", "100"}, 2, "multiples of 32"},
-		{"a folder that is not there", append(tiny, "-o", filepath.Join(t.TempDir(), "missing", "x")), 1, "creating the model"},
+		{"no destination", nil, 2, "use either -o FILE"},
+		{"two destinations", []string{"-o", "x", "-models", "y", "-name", "z"}, 2, "use either"},
+		{"no name", []string{"-models", "x"}, 2, "use either"},
+		{"unknown type", []string{"-type", "q3"}, 2, "write f16 or q8_0"},
+		{"invalid shape", []string{"-o", "x", "-width", "100"}, 2, "multiples of 32"},
+		{"missing folder", append(tiny, "-o", filepath.Join(t.TempDir(), "missing", "x")), 1, "creating the model"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			code, stdout, stderr := command(t, tt.args...)
