@@ -15,14 +15,14 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestEveryClassHasARow that says all that follows from it.
+// TestEveryClassHasARow checks that each class has a complete row.
 func TestEveryClassHasARow(t *testing.T) {
 	var rows []Class
 	short := make(map[string]Class)
 	for _, r := range classes {
 		rows = append(rows, r.class)
 		for i, v := 0, reflect.ValueOf(r); i < v.NumField(); i++ {
-			assert.False(t, v.Field(i).IsZero(), "%s: %s is not given", r.class, v.Type().Field(i).Name)
+			assert.False(t, v.Field(i).IsZero(), "%s: %s is not set", r.class, v.Type().Field(i).Name)
 		}
 		assert.LessOrEqual(t, len(r.short), 5)
 		assert.NotContains(t, short, r.short, "%s", r.class)
@@ -53,9 +53,9 @@ func constants(t *testing.T, file, kind string) (values []Class) {
 	return values
 }
 
-func TestWhatFollowsFromAClass(t *testing.T) {
-	type follows struct{ ofCell, retried, outOfMemory, prunes bool }
-	want := map[Class]follows{
+func TestClassProperties(t *testing.T) {
+	type properties struct{ ofCell, retried, outOfMemory, prunes bool }
+	want := map[Class]properties{
 		OutOfGPUMemory:     {true, true, true, true},
 		ResourceAllocation: {true, true, false, false},
 		OutOfSystemMemory:  {true, true, true, false},
@@ -69,14 +69,14 @@ func TestWhatFollowsFromAClass(t *testing.T) {
 		ServerAway:         {},
 	}
 	for class, want := range want {
-		assert.Equal(t, want, follows{class.OfCell(), class.Retried(), class.OutOfMemory(), class.Prunes()}, class)
+		assert.Equal(t, want, properties{class.OfCell(), class.Retried(), class.OutOfMemory(), class.Prunes()}, class)
 	}
 	assert.EqualError(t, &Failure{Class: Timeout}, "Timeout or no output")
 	assert.EqualError(t, &Failure{Class: Timeout, Detail: "x"}, "Timeout or no output: x")
 }
 
-// TestLogExplains: what the log says of memory counts unless the failure's own words
-// name it, and GPU memory only for a runner that died.
+// TestLogExplains checks that the log's class is used unless the failure's message names
+// the kind of memory, and that of GPU memory only for a runner that exited.
 func TestLogExplains(t *testing.T) {
 	gpu := &Failure{OutOfGPUMemory, "cudaMalloc failed: out of memory"}
 	system := &Failure{OutOfSystemMemory, "killed by the OOM killer"}
@@ -110,7 +110,7 @@ func TestLogExplains(t *testing.T) {
 	assert.True(t, (&Failure{NoFigures, ""}).LogMayExplain())
 }
 
-// TestEveryClassIsDocumented: docs/reliability.md has a line for each that a cell can fail with.
+// TestEveryClassIsDocumented checks that docs/reliability.md has a line for each class of a failed cell.
 func TestEveryClassIsDocumented(t *testing.T) {
 	page, err := os.ReadFile("../docs/reliability.md")
 	require.NoError(t, err)

@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// texts are what servers, runners and commands say, 0.5 to 0.33: reported by users
-// or in their source.
+// texts are error messages of servers, runners and commands, 0.5 to 0.33, from reports
+// of users or from the source.
 var texts = map[Class][]string{
 	OutOfGPUMemory: {
 		"llama runner process has terminated: cudaMalloc failed: out of memory",
@@ -205,7 +205,7 @@ func TestClassify(t *testing.T) {
 		t.Run(string(class), func(t *testing.T) {
 			for _, text := range list {
 				assert.Equal(t, class, Classify(text), text)
-				assert.Equal(t, class, Classify(strings.ToUpper(text)), "in capitals: %s", text)
+				assert.Equal(t, class, Classify(strings.ToUpper(text)), "in upper case: %s", text)
 			}
 		})
 	}

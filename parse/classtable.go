@@ -2,16 +2,16 @@ package parse
 
 import "regexp"
 
-// row is what follows from a class. Every field has to be given.
+// row is what a class implies. Every field must be set.
 type row struct {
 	class   Class
 	short   string // at most five letters
 	outcome outcome
 	retry   retry
 	memory  memory
-	// causes match the texts that name the cause, of which the first row's that
-	// matches decides. Only where no row's do, symptoms decide, in the same way:
-	// they stand around a cause or instead of one.
+	// causes match messages that name the cause; the first row that matches decides.
+	// If none does, symptoms decide in the same way: they occur together with a cause
+	// or instead of one.
 	causes, symptoms *regexp.Regexp
 }
 
@@ -21,37 +21,37 @@ type outcome int
 const (
 	_ outcome = iota
 	cellFails
-	sweepWaits // for the server, and then measures the cell again
+	sweepWaits // for the server, then measures the cell again
 )
 
-// retry is how often a cell is tried again before it fails.
+// retry is whether a cell is tried again before it fails.
 type retry int
 
 const (
 	_ retry = iota
 	retryNever
-	retryOnce // when memory was given back
+	retryOnce // when memory is free again
 )
 
-// memory is what an error says of memory.
+// memory is what an error implies about memory, in increasing order.
 type memory int
 
 const (
 	_ memory = iota
 	unrelated
-	mayHide      // the server's log is looked up for a lack of memory behind it
-	resources    // looked for in the log; comes and goes
-	systemMemory // looked for in the log; memory ends here
-	gpuMemory    // likewise, and it ends for all cells that need as much
+	mayHide      // the server's log is searched for a lack of memory as its cause
+	resources    // searched for in the log; temporary
+	systemMemory // searched for in the log; memory ran out
+	gpuMemory    // likewise, and will run out for all cells that need as much
 )
 
-// classes holds the row of each class, in the order in which texts are tried.
-// The order matters, because servers wrap one message in another: "the resource
-// allocation failed" can come inside an out-of-memory text, and a server that
-// can't reach its own runner, or the registry, says so in the words of a client
-// that can't reach the server. Of two readings the one that prunes less comes
-// first. Only the parts that are the same in every build are matched. Source: the
-// texts of Ollama, llama.cpp and MLX, Ollama 0.5 to 0.33.
+// classes has the row of each class, in the order in which they are tried. The order
+// matters because servers wrap one message in another: "the resource allocation
+// failed" can be part of an out-of-memory message, and a server that can't reach its
+// runner, or the registry, reports the same error as a client that can't reach the
+// server. If a message can mean two classes, the one that prunes less comes first. The
+// patterns match only text that is the same in every build. Source: the messages of
+// Ollama, llama.cpp and MLX, Ollama 0.5 to 0.33.
 var classes = []row{
 	{
 		class: ServerBusy, short: "BUSY", outcome: sweepWaits, retry: retryNever, memory: unrelated,
@@ -104,7 +104,7 @@ var classes = []row{
 			`required allocations: [^\n]*(?:inputweights:\d+f\b|cpu:\{[^}]*[:\[ ]\d+f\b)`, // F: failed
 			`signal: killed`, `oom[ -]?kill`, `out of memory: kill`,
 		),
-		symptoms: anyOf( // which memory they don't say
+		symptoms: anyOf( // these do not name the kind of memory
 			`(?:failed|unable) to allocate (?:backend|output|input|host) buffer`,
 			`failed to allocate buffer (?:for|of size)`, // the KV cache and such
 			`\[malloc\w*\] unable to allocate`,          // MLX
@@ -141,7 +141,7 @@ var classes = []row{
 	{
 		class: ModelError, short: "MODEL", outcome: cellFails, retry: retryNever, memory: mayHide,
 		causes: anyOf(
-			`pull model manifest`, // how `ollama run` says that the server lacks a model
+			`pull model manifest`, // `ollama run`, if the server does not have the model
 			`(?:unknown|unsupported) (?:model )?architecture`,
 			`cache quantization requires`, `requires flash attention`, `does not support k-shift`,
 			`error while loading shared libraries`, `cannot open shared object file`, `library not loaded`,
@@ -174,7 +174,7 @@ var classes = []row{
 			`an error was encountered while running the model`,
 			`(?:reading|unmarshalling|closing) (?:llm|llama-server) `,
 			`llama-server \w+ stream event exceeded`,
-			`"http://127\.0\.0\.1:\d+/(?:completion|tokenize|detokenize|embedding|load|health|apply-template|v1/)`, // of the runner
+			`"http://127\.0\.0\.1:\d+/(?:completion|tokenize|detokenize|embedding|load|health|apply-template|v1/)`, // requests to the runner
 			`health (?:re(?:sp|quest)|unmarshal|check failed)`,
 			`do (?:load|embedding) request`,
 			`failed to decode batch`, `unable to create llama context`,
@@ -209,7 +209,7 @@ func anyOf(patterns ...string) *regexp.Regexp {
 	return regexp.MustCompile(text)
 }
 
-// row returns the row of the class, empty for a text that is no class.
+// row returns the row of the class, empty for an unknown class.
 func (c Class) row() row {
 	for _, r := range classes {
 		if r.class == c {

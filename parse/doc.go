@@ -1,7 +1,7 @@
-// Package parse turns what Ollama says into figures and failure classes: the
-// summary that `ollama run --verbose` prints, and the error texts of servers,
-// runners and the command. It also holds the types of both, since every other
-// package speaks in them.
+// Package parse turns the output of Ollama into figures and failure classes. It
+// parses the summary that `ollama run --verbose` prints, the server's log,
+// nvidia-smi's readings, and the error messages of servers, runners and the command.
+// It also defines the types of these results, which all other packages use.
 //
-// It reads no file, asks no server and looks at no clock.
+// It does not open files, send requests or read the clock.
 package parse
