@@ -11,19 +11,19 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
-// API measures with options that go along with each request. Make one with
-// NewAPI and end it with Close.
+// API measures over Ollama's HTTP API, with num_ctx and num_batch as options of each
+// request. Create one with NewAPI and call Close when done.
 type API struct {
 	*Server
 	model      string
-	temporary  bool   // model is ours and goes at Close
+	temporary  bool   // model was created by NewAPI; Close deletes it
 	system     string // the model's system prompt
 	numPredict int
-	options    map[string]any // of the load in force
+	options    map[string]any // of the current load
 }
 
-// NewAPI returns a runner for a model of the server, or for one made of a
-// template, which is created at once; template is nil for the model as it is.
+// NewAPI returns a runner for a model of the server. If template is not nil, it
+// creates a temporary model from it and measures that instead.
 func NewAPI(ctx context.Context, s *Server, model string, template *Modelfile, numPredict int) (*API, error) {
 	a := &API{Server: s, model: model, numPredict: numPredict}
 	if template != nil {
@@ -32,7 +32,7 @@ func NewAPI(ctx context.Context, s *Server, model string, template *Modelfile, n
 			return nil, err
 		}
 		a.model, a.temporary = name, true
-		// Each request names these, but for a num_batch that is to be the server's own.
+		// Requests set these, except for num_batch where the server is to choose it.
 		if err := s.create(ctx, a.model, template.Without("num_ctx", "num_batch", "num_predict")); err != nil {
 			// A creation that fails can leave a broken model behind.
 			return nil, errors.Join(err, s.delete(context.WithoutCancel(ctx), a.model))
@@ -46,11 +46,11 @@ func NewAPI(ctx context.Context, s *Server, model string, template *Modelfile, n
 	return a, nil
 }
 
-// Load brings the model into memory with the two settings and ends with the
-// warm-up prompt. A numBatch of 0 is the server's own choice.
+// Load loads the model with the two settings and sends the warm-up prompt. With
+// a numBatch of 0 the server chooses.
 func (a *API) Load(ctx context.Context, numCtx, numBatch int, warmup func() string) (measurement.Loaded, error) {
-	// The client library takes 8 MB for each request. They are given back while
-	// the server loads, so that the collector does not run beside a measurement.
+	// The client library allocates 8 MB for each request. Freeing them while the
+	// server loads keeps the garbage collector from running during a measurement.
 	go runtime.GC()
 	if err := a.beforeLoad(ctx, a.model); err != nil {
 		return measurement.Loaded{}, err
@@ -59,38 +59,38 @@ func (a *API) Load(ctx context.Context, numCtx, numBatch int, warmup func() stri
 	if numBatch == 0 {
 		delete(a.options, "num_batch")
 	}
-	sample, err := warmUp(ctx, warmup, a.read)
+	sample, err := warmUp(ctx, warmup, a.generate)
 	if err != nil {
 		return measurement.Loaded{}, a.explain(ctx, a.model, err)
 	}
 	return a.loaded(ctx, a.model, sample)
 }
 
-// Sample has the loaded model read a prompt, and another where the answer lacks its figures.
+// Sample measures one prompt on the loaded model, and another one if the answer has no figures.
 func (a *API) Sample(ctx context.Context, prompt func() string) (measurement.Sample, error) {
-	return a.sample(ctx, a.model, a.model, prompt, a.read)
+	return a.sample(ctx, a.model, a.model, prompt, a.generate)
 }
 
-// noTruncate asks for an error instead of a prompt that is cut; servers before
-// 0.12.6 don't know of it and pass over it.
+// noTruncate requests an error instead of a truncated prompt; servers before
+// 0.12.6 ignore it.
 var noTruncate = false
 
-// read sends a prompt and returns the server's figures and the time that it took.
-func (a *API) read(ctx context.Context, prompt string) (measurement.Sample, error) {
+// generate sends a prompt and returns the server's figures and the wall-clock time.
+func (a *API) generate(ctx context.Context, prompt string) (measurement.Sample, error) {
 	req := &api.GenerateRequest{
 		Model:     a.model,
 		Prompt:    prompt,
 		Options:   a.options,
 		Truncate:  &noTruncate,
-		KeepAlive: &api.Duration{Duration: keepLoaded},
+		KeepAlive: &api.Duration{Duration: keepAlive},
 	}
 	if a.system != "" {
-		// It stands before the prompt, so that its start is what must be unlike
-		// that of any prompt before.
-		req.System = prompt[:min(len(prompt), ownStart)] + a.system
+		// The system prompt comes before the prompt, so it needs the nonce too:
+		// otherwise the server would take it from its cache.
+		req.System = prompt[:min(len(prompt), nonceSize)] + a.system
 	}
-	// One answer without streaming sends no header until it is done, and one
-	// token a message costs nothing: a stream fails sooner.
+	// Without streaming the server sends no header until it is done. With it,
+	// errors arrive sooner, and a message per token costs nothing.
 	var final *api.GenerateResponse
 	var w wire
 	begin := time.Now()
@@ -102,8 +102,8 @@ func (a *API) read(ctx context.Context, prompt string) (measurement.Sample, erro
 	})
 	switch {
 	case ctx.Err() == nil && w.broken != nil && final == nil:
-		// The library does not report it, or takes half a line for the server's words.
-		return measurement.Sample{}, &measurement.Failure{Class: measurement.ServerAway, Detail: "the answer broke off: " + words(w.broken.Error())}
+		// The library does not report it, or reports half a line as the server's message.
+		return measurement.Sample{}, &measurement.Failure{Class: measurement.ServerAway, Detail: "the answer broke off: " + printable(w.broken.Error())}
 	case err != nil:
 		return measurement.Sample{}, a.failure(ctx, "reading a prompt", err)
 	case final == nil && ctx.Err() != nil:
@@ -125,14 +125,14 @@ func (a *API) read(ctx context.Context, prompt string) (measurement.Sample, erro
 	return sample, sample.Check()
 }
 
-// ownStart is how many bytes of a prompt are its own, and of no other prompt.
-const ownStart = 32
+// nonceSize is the number of bytes at a prompt's start that no other prompt has.
+const nonceSize = 32
 
-// Settle unloads the model and waits for its memory to be given back.
+// Settle unloads the model and waits until its memory is free.
 func (a *API) Settle(ctx context.Context) error { return a.settle(ctx, a.model) }
 
 // Unload frees the model's memory.
 func (a *API) Unload(ctx context.Context) error { return a.Server.Unload(ctx, a.model) }
 
-// Close unloads the model, and deletes it if it is a temporary one.
+// Close unloads the model, and deletes it if it is temporary.
 func (a *API) Close(ctx context.Context) error { return a.Server.close(ctx, a.model, a.temporary) }

@@ -29,7 +29,7 @@ func TestAPIFigures(t *testing.T) {
 	request := f.AskedOf(t, "/api/generate")
 	assert.Contains(t, request, `"options":{"num_batch":64,"num_ctx":2048,"num_predict":2}`)
 	assert.Contains(t, request, `"prompt":"warm up"`)
-	assert.Contains(t, request, `"truncate":false`, "an error is wanted where a prompt is too long")
+	assert.Contains(t, request, `"truncate":false`, "a prompt that is too long must be an error")
 	assert.Contains(t, request, `"system":""`)
 
 	got, err := a.Sample(t.Context(), ollamatest.Always("one two three"))
@@ -41,7 +41,7 @@ func TestAPIFigures(t *testing.T) {
 	f.Forget()
 	_, err = a.Load(t.Context(), 2048, 0, ollamatest.Always("warm up"))
 	require.NoError(t, err)
-	assert.Contains(t, f.AskedOf(t, "/api/generate"), `"options":{"num_ctx":2048,"num_predict":2}`, "num_batch is the server's own")
+	assert.Contains(t, f.AskedOf(t, "/api/generate"), `"options":{"num_ctx":2048,"num_predict":2}`, "the server chooses num_batch")
 
 	f.Answers["/api/generate"] = ollamatest.Say(ollamatest.Captured("generate-unload.ndjson"))
 	f.Forget()
@@ -63,32 +63,32 @@ func TestAPIFaults(t *testing.T) {
 	}{
 		{"an error with a status", ollamatest.SayStatus(500, `{"error":"llama runner process has terminated: cudaMalloc failed: out of memory"}`), measurement.OutOfGPUMemory, "llama runner process has terminated: cudaMalloc failed: out of memory"},
 		{"an error in a stream of 200", ollamatest.Say(firstLine + "\n" + `{"error":"model runner has unexpectedly stopped, this may be due to resource limitations"}` + "\n"), measurement.RunnerCrashed, "model runner has unexpectedly stopped, this may be due to resource limitations"},
-		{"control codes in the words", ollamatest.SayStatus(500, `{"error":"bad \u001b[31mmodel\u0007"}`), measurement.ModelError, "bad model"},
-		{"a model that is gone", ollamatest.SayStatus(404, `{"error":"model 'tiny' not found"}`), measurement.ModelError, "model 'tiny' not found"},
+		{"control codes in the message", ollamatest.SayStatus(500, `{"error":"bad \u001b[31mmodel\u0007"}`), measurement.ModelError, "bad model"},
+		{"a deleted model", ollamatest.SayStatus(404, `{"error":"model 'tiny' not found"}`), measurement.ModelError, "model 'tiny' not found"},
 		{"busy", ollamatest.SayStatus(503, `{"error":"server busy, please try again.  maximum pending requests exceeded"}`), measurement.ServerBusy, "server busy, please try again.  maximum pending requests exceeded"},
-		{"busy in other words", ollamatest.SayStatus(503, `{"error":"try later"}`), measurement.ServerBusy, "try later"},
-		{"busy behind a proxy", ollamatest.SayPage(503, "<html>503</html>"), measurement.ServerBusy, "it has no room for the request: 503 Service Unavailable"},
-		{"busy without a word", ollamatest.SayStatus(429, ""), measurement.ServerBusy, "it has no room for the request: 429 Too Many Requests"},
-		{"a limit of use", ollamatest.SayStatus(429, `{"error":"you've reached your hourly usage limit"}`), measurement.ServerBusy, "you've reached your hourly usage limit"},
-		{"llama-server loads", ollamatest.SayStatus(503, `{"error":"{\"error\":{\"code\":503,\"message\":\"Loading model\",\"type\":\"unavailable_error\"}}"}`), measurement.ServerBusy, "Loading model"},
-		{"llama-server loads, in a stream of 200", ollamatest.Say(`{"error":"{\"error\":{\"code\":503,\"message\":\"Loading model\",\"type\":\"unavailable_error\"}}"}` + "\n"), measurement.ServerBusy, "Loading model"},
+		{"busy with another message", ollamatest.SayStatus(503, `{"error":"try later"}`), measurement.ServerBusy, "try later"},
+		{"busy behind a proxy", ollamatest.SayPage(503, "<html>503</html>"), measurement.ServerBusy, "it does not accept more requests: 503 Service Unavailable"},
+		{"busy without a message", ollamatest.SayStatus(429, ""), measurement.ServerBusy, "it does not accept more requests: 429 Too Many Requests"},
+		{"a usage limit", ollamatest.SayStatus(429, `{"error":"you've reached your hourly usage limit"}`), measurement.ServerBusy, "you've reached your hourly usage limit"},
+		{"llama-server is loading", ollamatest.SayStatus(503, `{"error":"{\"error\":{\"code\":503,\"message\":\"Loading model\",\"type\":\"unavailable_error\"}}"}`), measurement.ServerBusy, "Loading model"},
+		{"llama-server is loading, in a stream of 200", ollamatest.Say(`{"error":"{\"error\":{\"code\":503,\"message\":\"Loading model\",\"type\":\"unavailable_error\"}}"}` + "\n"), measurement.ServerBusy, "Loading model"},
 		{"a prompt that is too long", ollamatest.SayStatus(400, `{"error":"{\"error\":{\"code\":400,\"message\":\"request (3620 tokens) exceeds the available context size (512 tokens), try increasing it\",\"type\":\"exceed_context_size_error\",\"n_prompt_tokens\":3620,\"n_ctx\":512}}"}`), measurement.PromptTruncated, "request (3620 tokens) exceeds the available context size (512 tokens), try increasing it"},
 		{"no final message", ollamatest.Say(firstLine + "\n"), measurement.NoFigures, "the answer ended without the message that holds the figures"},
 		{"broken off after a message", ollamatest.BreakOff(firstLine + "\n"), measurement.ServerAway, "the answer broke off: unexpected EOF"},
 		{"broken off in a message", ollamatest.BreakOff(firstLine[:40]), measurement.ServerAway, "the answer broke off: unexpected EOF"},
-		{"ended in a message", ollamatest.Say(firstLine[:40]), measurement.NoFigures, "not an answer of Ollama's: " + firstLine[:40]},
+		{"ended in a message", ollamatest.Say(firstLine[:40]), measurement.NoFigures, "not an answer of Ollama: " + firstLine[:40]},
 		{"closed before the header", ollamatest.BreakOff(""), measurement.ServerAway, ": EOF"},
-		{"no JSON", ollamatest.Say("<html>hello</html>\n"), measurement.NoFigures, "not an answer of Ollama's: <html>hello</html>"},
-		{"a proxy's page", ollamatest.SayPage(200, "<html>please log in</html>"), measurement.ServerAway, "a web page (200 OK) and not an answer of Ollama's: is there a proxy in between?"},
-		{"a proxy's error", ollamatest.SayPage(502, "<html>502 Bad Gateway</html>"), measurement.ServerAway, "a proxy does not reach the server: 502 Bad Gateway"},
-		{"no word", ollamatest.SayStatus(500, ""), measurement.ServerAway, "an answer without a word: 500 Internal Server Error"},
+		{"no JSON", ollamatest.Say("<html>hello</html>\n"), measurement.NoFigures, "not an answer of Ollama: <html>hello</html>"},
+		{"a proxy's page", ollamatest.SayPage(200, "<html>please log in</html>"), measurement.ServerAway, "the answer is a web page (200 OK), not Ollama's: is there a proxy in between?"},
+		{"a proxy's error", ollamatest.SayPage(502, "<html>502 Bad Gateway</html>"), measurement.ServerAway, "a proxy can't reach the server: 502 Bad Gateway"},
+		{"an empty answer", ollamatest.SayStatus(500, ""), measurement.ServerAway, "an empty answer: 500 Internal Server Error"},
 		{"no end", ollamatest.Endless(strings.Replace(firstLine, `"H"`, `"`+strings.Repeat("H", 1<<16)+`"`, 1) + "\n"), measurement.ServerAway, "the answer broke off: the answer is longer than 64 MB"},
-		{"a line without end", ollamatest.Endless(strings.Repeat("x", 1<<16)), measurement.NoFigures, "not an answer of Ollama's: bufio.Scanner: token too long"},
+		{"a line without end", ollamatest.Endless(strings.Repeat("x", 1<<16)), measurement.NoFigures, "not an answer of Ollama: bufio.Scanner: token too long"},
 		{"an error without end", ollamatest.SayStatus(500, `{"error":"`+strings.Repeat("CUDA error: out of memory ", 200_000)+`"}`), measurement.OutOfGPUMemory, "CUDA error: out of memory CUDA"},
 		{"negative", figures(`"prompt_eval_count":21`, `"prompt_eval_count":-21`), measurement.NoFigures, "a negative figure: prompt_eval_count is -21"},
 		{"negative duration", figures(`"eval_duration":629194`, `"eval_duration":-1`), measurement.NoFigures, "a negative figure: eval_duration is -1"},
 		{"1e308", figures(`"prompt_eval_duration":5092533`, `"prompt_eval_duration":1e308`), measurement.NoFigures, "cannot unmarshal number 1e308"},
-		{"NaN", figures(`"prompt_eval_duration":5092533`, `"prompt_eval_duration":NaN`), measurement.NoFigures, "not an answer of Ollama's"},
+		{"NaN", figures(`"prompt_eval_duration":5092533`, `"prompt_eval_duration":NaN`), measurement.NoFigures, "not an answer of Ollama"},
 		{"a text", figures(`"prompt_eval_count":21`, `"prompt_eval_count":"many"`), measurement.NoFigures, "cannot unmarshal string"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -101,18 +101,18 @@ func TestAPIFaults(t *testing.T) {
 			require.ErrorAs(t, err, &failure)
 			assert.Equal(t, test.class, failure.Class)
 			assert.Contains(t, failure.Detail, test.detail)
-			assert.LessOrEqual(t, len(failure.Detail), mostWords+100, "what is kept of the server's words is bounded")
+			assert.LessOrEqual(t, len(failure.Detail), maxText+100, "the text that is kept is limited")
 		})
 	}
 }
 
-// figures answers with a real answer in which one figure is another.
+// figures answers with a captured answer in which one figure is replaced.
 func figures(captured, instead string) http.HandlerFunc {
 	return ollamatest.Say(strings.Replace(ollamatest.Captured("generate.ndjson"), captured, instead, 1))
 }
 
-// TestAPIWrongServer: what no waiting mends ends the sweep, and no cell fails.
-func TestAPIWrongServer(t *testing.T) {
+// TestAPIPermanentErrors checks that errors that waiting can't fix are not failures of a cell.
+func TestAPIPermanentErrors(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		answer http.HandlerFunc
@@ -122,8 +122,8 @@ func TestAPIWrongServer(t *testing.T) {
 			w.Header().Set("Location", "https://user:secret@elsewhere/login")
 			w.WriteHeader(http.StatusFound)
 		}, "the server redirects to https://elsewhere/login (302 Found): name Ollama's own address with -host"},
-		{"password", ollamatest.SayPage(401, "<html>who are you</html>"), "the server refuses the request (401 Unauthorized): where it wants a user and a password, give them as -host http://USER:PASSWORD@…"},
-		{"another server", http.NotFound, "the server does not know /api/generate (404 Not Found): is Ollama at that address?"},
+		{"password", ollamatest.SayPage(401, "<html>who are you</html>"), "the server refuses the request (401 Unauthorized): if it requires a user and a password, give them as -host http://USER:PASSWORD@…"},
+		{"another server", http.NotFound, "the server has no /api/generate (404 Not Found): is Ollama at that address?"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			f, s := newFakeServer(t)
@@ -138,7 +138,7 @@ func TestAPIWrongServer(t *testing.T) {
 	}
 }
 
-func TestAPIGivesUpWithTheContext(t *testing.T) {
+func TestAPIContextCause(t *testing.T) {
 	f, s := newFakeServer(t)
 	ctx, cancel := context.WithCancelCause(t.Context())
 	enough := errors.New("enough")
@@ -146,11 +146,10 @@ func TestAPIGivesUpWithTheContext(t *testing.T) {
 	a, err := NewAPI(ctx, s, "tiny", nil, 2)
 	require.NoError(t, err)
 	_, err = a.Sample(ctx, ollamatest.Always("x"))
-	assert.ErrorIs(t, err, enough, "the cause is the caller's own")
+	assert.ErrorIs(t, err, enough, "the context's cause is returned")
 }
 
-// FuzzAPIStream has a server answer a prompt, and the question what is loaded,
-// with anything.
+// FuzzAPIStream answers /api/generate and /api/ps with arbitrary bodies.
 func FuzzAPIStream(f *testing.F) {
 	f.Add(ollamatest.Captured("generate.ndjson"), 200)
 	f.Add(ollamatest.Captured("generate-unload.ndjson"), 200)
@@ -160,7 +159,7 @@ func FuzzAPIStream(f *testing.F) {
 	f.Add(`{"done":true,"prompt_eval_count":1e308}`, 200)
 	f.Add("<html>", 502)
 	server := ollamatest.New(f)
-	s := &Server{URL: server.URL, answerTime: 5 * time.Second}
+	s := &Server{URL: server.URL, answerTimeout: 5 * time.Second}
 	a, err := NewAPI(f.Context(), s, "tiny", nil, 2)
 	require.NoError(f, err)
 	f.Fuzz(func(t *testing.T, body string, status int) {
@@ -169,7 +168,7 @@ func FuzzAPIStream(f *testing.F) {
 		}
 		server.Answers["/api/generate"] = ollamatest.SayStatus(status, body)
 		server.Answers["/api/ps"] = ollamatest.SayStatus(status, body)
-		sample, err := a.read(t.Context(), "x")
+		sample, err := a.generate(t.Context(), "x")
 		if err == nil {
 			require.NoError(t, sample.Check())
 		}
@@ -182,14 +181,14 @@ func FuzzAPIStream(f *testing.F) {
 	})
 }
 
-// requireBounded expects the words of an error to be short, and fit to be shown.
+// requireBounded requires the text of an error to be short and without control characters.
 func requireBounded(t *testing.T, err error) {
 	t.Helper()
 	if err == nil {
 		return
 	}
 	text := strings.ReplaceAll(err.Error(), "\n", " ")
-	if len(text) > mostWords+500 || strings.ContainsFunc(text, unicode.IsControl) {
+	if len(text) > maxText+500 || strings.ContainsFunc(text, unicode.IsControl) {
 		t.Fatalf("%d bytes: %q", len(text), text)
 	}
 }

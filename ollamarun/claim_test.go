@@ -14,7 +14,7 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/test/ollamatest"
 )
 
-// anotherSweeps is a temporary model of a sweep on another machine, of which nothing is known here.
+// anotherSweeps is a temporary model of a sweep on another machine, whose state is unknown here.
 const anotherSweeps = "ollama-sweep-tmp-000000000000-1-1-1"
 
 func TestClaim(t *testing.T) {
@@ -34,25 +34,25 @@ func TestClaim(t *testing.T) {
 	s.Log = &log
 	copied := func() int { return strings.Count(strings.Join(f.Asked(), "\n"), "/api/copy") }
 	s.renewClaim(t.Context())
-	assert.Equal(t, 1, copied(), "it is young")
+	assert.Equal(t, 1, copied(), "a recent claim is not renewed")
 	other := &Server{URL: f.URL}
 	require.NoError(t, other.client().Copy(t.Context(), copyOf("tiny", anotherSweeps)))
-	s.claim.copied = s.claim.copied.Add(-2 * claimAgain)
+	s.claim.copied = s.claim.copied.Add(-2 * claimRenewAfter)
 	for range 2 {
 		s.renewClaim(t.Context())
-		s.claim.copied = s.claim.copied.Add(-2 * claimAgain)
+		s.claim.copied = s.claim.copied.Add(-2 * claimRenewAfter)
 	}
 	assert.Equal(t, 4, copied())
-	assert.Equal(t, 1, strings.Count(log.String(), "# warning: other models: another sweep has begun on this server ("+anotherSweeps+":latest): "), log.String())
+	assert.Equal(t, 1, strings.Count(log.String(), "# warning: other models: another sweep has started on this server ("+anotherSweeps+":latest): "), log.String())
 
 	require.NoError(t, s.Unclaim(t.Context()))
 	models, err = s.list(t.Context())
 	require.NoError(t, err)
-	assert.Len(t, models, 2, "tiny and the other's")
+	assert.Len(t, models, 2, "tiny and the other sweep's model")
 }
 
-// TestClaimsOfOthers: which of the temporary models on a server are of a sweep at work, and whether
-// that was there first.
+// TestClaimsOfOthers checks which temporary models on a server count as those of a running sweep, and
+// which sweep was first.
 func TestClaimsOfOthers(t *testing.T) {
 	f := ollamatest.New(t)
 	f.Simulate(1)
@@ -67,14 +67,15 @@ func TestClaimsOfOthers(t *testing.T) {
 	require.NoError(t, err)
 	for i := range models {
 		if models[i].Name == anotherSweeps+":latest" {
-			models[i].ModifiedAt = models[i].ModifiedAt.Add(-2 * claimLife)
+			models[i].ModifiedAt = models[i].ModifiedAt.Add(-2 * claimMaxAge)
 		}
 	}
-	assert.Empty(t, s.claim.others(models), "it was not renewed for long")
+	assert.Empty(t, s.claim.others(models), "a claim that was not renewed for a long time does not count")
 }
 
-// TestClaimOfTwoAtOnce: of two sweeps that begin at once one goes on, whatever their names. One that made
-// its claim first may have looked before the other made its own, and so goes on without a word.
+// TestClaimOfTwoAtOnce checks that of two sweeps that start at the same time one continues, whatever
+// their names. The one with the earlier claim may not see the other, because it can have listed the
+// models before the other created its claim.
 func TestClaimOfTwoAtOnce(t *testing.T) {
 	for _, other := range []string{"ollama-sweep-tmp-000000000000-1-1-1", "ollama-sweep-tmp-ffffffffffff-999999999-1-1"} {
 		for _, oursFirst := range []bool{true, false} {
@@ -104,7 +105,7 @@ func TestClaimOfTwoAtOnce(t *testing.T) {
 	}
 }
 
-// TestClaimOfOneTime: the name decides between claims that the server made at one time.
+// TestClaimOfOneTime checks that the name decides between two claims with the same time.
 func TestClaimOfOneTime(t *testing.T) {
 	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	models := []api.ListModelResponse{{Name: "a:latest", ModifiedAt: at}, {Name: "b:latest", ModifiedAt: at}}
@@ -112,8 +113,8 @@ func TestClaimOfOneTime(t *testing.T) {
 	assert.False(t, (&claim{name: "b"}).before("a:latest", models))
 }
 
-// TestClaimMadeAllTheSame: a proxy can report a failure of a copy that the server made.
-func TestClaimMadeAllTheSame(t *testing.T) {
+// TestClaimDespiteAnError: a proxy can report an error although the server has created the claim.
+func TestClaimDespiteAnError(t *testing.T) {
 	f := ollamatest.New(t)
 	f.Simulate(1)
 	copying := f.Answers["/api/copy"]
@@ -121,27 +122,27 @@ func TestClaimMadeAllTheSame(t *testing.T) {
 		copying(httptest.NewRecorder(), r)
 		ollamatest.SayStatus(http.StatusGatewayTimeout, "too late")(w, r)
 	}
-	s := &Server{URL: f.URL, answerTime: time.Second}
+	s := &Server{URL: f.URL, answerTimeout: time.Second}
 	_, _, err := s.Claim(t.Context(), "tiny")
 	require.NoError(t, err)
 	models, err := s.list(t.Context())
 	require.NoError(t, err)
-	assert.Len(t, models, 1, "nobody would delete it")
+	assert.Len(t, models, 1, "the claim is deleted, since nobody else would do so")
 }
 
-// TestClaimRefused: a proxy that lets no copy through is no reason not to measure.
+// TestClaimRefused checks that a sweep runs without a claim if a proxy or the server refuses the copy.
 func TestClaimRefused(t *testing.T) {
 	for _, status := range []int{http.StatusForbidden, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusInternalServerError} {
 		f := ollamatest.New(t)
 		f.Simulate(1)
 		f.Answers["/api/copy"] = ollamatest.SayStatus(status, `{"error":"not here"}`)
 		var log strings.Builder
-		s := &Server{URL: f.URL, Log: &log, answerTime: time.Second}
+		s := &Server{URL: f.URL, Log: &log, answerTimeout: time.Second}
 		others, first, err := s.Claim(t.Context(), "tiny")
 		require.NoError(t, err)
 		assert.Empty(t, others)
 		assert.True(t, first)
-		assert.Contains(t, log.String(), "# this sweep can't show others on the server that it is at work (")
+		assert.Contains(t, log.String(), "# this sweep can't mark the server as in use (")
 		require.NoError(t, s.Unclaim(t.Context()))
 		s.renewClaim(t.Context())
 	}

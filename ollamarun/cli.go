@@ -17,9 +17,9 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
-// CLI measures the classic way: `ollama create` for each pair of settings and
-// `ollama run --verbose` for each prompt. Make one with NewCLI and end it with
-// Close.
+// CLI measures with the ollama command: `ollama create` for each cell and
+// `ollama run --verbose` for each prompt. Create one with NewCLI and call Close
+// when done.
 type CLI struct {
 	*Server
 	command    string
@@ -30,12 +30,13 @@ type CLI struct {
 	dir        *outdir.Scratch // of the Modelfile
 }
 
-// NewCLI returns a runner that calls command ("ollama", or a file), and checks
-// that it is there and is what it should be, and that it can make a model of the template where that
-// is a file's. Its Modelfile has a folder of its own in the folder out, since the command
-// takes a file of a model's name beside that for the model; Close removes it.
+// NewCLI returns a runner that calls command ("ollama", or a file). It checks that
+// the command exists and is Ollama's, and that it can create a model from the template
+// if that was read from a file. The Modelfile gets a folder of its own in the folder out,
+// because the command would use a file next to it that has the model's name; Close
+// removes that folder.
 func NewCLI(ctx context.Context, s *Server, command string, template Modelfile, numPredict int, out string) (*CLI, error) {
-	const instead = "name its file with -ollama FILE, or use -runner api, which needs none"
+	const instead = "name its file with -ollama FILE, or use -runner api, which needs no command"
 	if s.User != nil {
 		return nil, errors.New("the ollama command can't send the user and the password of -host: use -runner api")
 	}
@@ -66,8 +67,8 @@ func NewCLI(ctx context.Context, s *Server, command string, template Modelfile, 
 	return c, nil
 }
 
-// tryTemplate returns an error where the command makes no model of the template, or one
-// that can't be measured. In a cell it would be that cell's failure, and each one's.
+// tryTemplate returns an error if the command can't create a model from the template, or
+// creates one that can't be measured. Found later, it would fail every cell.
 func (c *CLI) tryTemplate(ctx context.Context) error {
 	if err := c.create(ctx, c.template); err != nil {
 		return fmt.Errorf("model of the template %q: creating it: %w", c.template.From(), err)
@@ -76,33 +77,32 @@ func (c *CLI) tryTemplate(ctx context.Context) error {
 	return err
 }
 
-// create makes the temporary model of a template.
+// create creates the temporary model from a template.
 func (c *CLI) create(ctx context.Context, m Modelfile) error {
 	file := filepath.Join(c.dir.Path, "Modelfile")
 	if err := os.WriteFile(file, []byte(m.String()), 0o600); err != nil {
 		return fmt.Errorf("writing the Modelfile: %w", err)
 	}
-	c.created = true // a creation that fails can leave a broken model behind
+	c.created = true // even if it fails: that can leave a broken model behind
 	_, err := c.run(ctx, "", "create", c.model, "-f", file)
 	return err
 }
 
-// checkCommand returns an error when the command is no ollama, and warns of one
-// of another version than the server's.
+// checkCommand returns an error if the command is not Ollama's, and warns if its
+// version differs from the server's.
 func (c *CLI) checkCommand(ctx context.Context) error {
-	own, err := commandVersion(ctx, cmp.Or(c.answerTime, answerTime), func(ctx context.Context) *exec.Cmd { return c.prepare(ctx, "--version") })
+	own, err := commandVersion(ctx, cmp.Or(c.answerTimeout, answerTimeout), func(ctx context.Context) *exec.Cmd { return c.prepare(ctx, "--version") })
 	if err != nil {
 		return err
 	}
 	if server, err := c.Version(ctx); err == nil && own != server {
-		c.say("warning: the ollama command is of version %s and the server of %s: it may lack what the server needs", own, server)
+		c.logf("warning: the ollama command has version %s and the server %s: the command may lack what the server needs", own, server)
 	}
 	return nil
 }
 
-// Load creates the temporary model with the two settings and ends with the
-// warm-up prompt, which brings it into memory. A numBatch of 0 is the server's
-// own choice.
+// Load creates the temporary model with the two settings and sends the warm-up
+// prompt, which loads it. With a numBatch of 0 the server chooses.
 func (c *CLI) Load(ctx context.Context, numCtx, numBatch int, warmup func() string) (measurement.Loaded, error) {
 	if err := c.beforeLoad(ctx, c.model); err != nil {
 		return measurement.Loaded{}, err
@@ -115,23 +115,23 @@ func (c *CLI) Load(ctx context.Context, numCtx, numBatch int, warmup func() stri
 	if err := c.create(ctx, m); err != nil {
 		return measurement.Loaded{}, c.explain(ctx, c.template.From(), err)
 	}
-	sample, err := warmUp(ctx, warmup, c.read)
+	sample, err := warmUp(ctx, warmup, c.generate)
 	if err != nil {
 		return measurement.Loaded{}, c.explain(ctx, c.template.From(), err)
 	}
 	return c.loaded(ctx, c.model, sample)
 }
 
-// Sample has the loaded model read a prompt, and another where the command prints no summary.
+// Sample measures one prompt on the loaded model, and another one if the command prints no summary.
 func (c *CLI) Sample(ctx context.Context, prompt func() string) (measurement.Sample, error) {
-	return c.sample(ctx, c.model, c.template.From(), prompt, c.read)
+	return c.sample(ctx, c.model, c.template.From(), prompt, c.generate)
 }
 
-// read has the command send a prompt and returns the figures of its summary and
-// the time that the command took.
-func (c *CLI) read(ctx context.Context, prompt string) (measurement.Sample, error) {
+// generate runs the command on a prompt and returns the figures of its summary and
+// the wall-clock time of the command.
+func (c *CLI) generate(ctx context.Context, prompt string) (measurement.Sample, error) {
 	begin := time.Now()
-	stderr, err := c.run(ctx, prompt, "run", c.model, "--verbose", "--keepalive", keepLoaded.String())
+	stderr, err := c.run(ctx, prompt, "run", c.model, "--verbose", "--keepalive", keepAlive.String())
 	if err != nil {
 		return measurement.Sample{}, err
 	}
@@ -147,7 +147,7 @@ func (c *CLI) read(ctx context.Context, prompt string) (measurement.Sample, erro
 	return sample, err
 }
 
-// Settle unloads the model and waits for its memory to be given back.
+// Settle unloads the model and waits until its memory is free.
 func (c *CLI) Settle(ctx context.Context) error { return c.settle(ctx, c.model) }
 
 // Unload frees the model's memory.
@@ -167,12 +167,12 @@ func (c *CLI) Close(ctx context.Context) error {
 	return errors.Join(err, c.unmark(c.model))
 }
 
-// interruptGrace is how long the command has to end after an interrupt.
+// interruptGrace is how long the command may take to exit after an interrupt.
 const interruptGrace = time.Second
 
-// run calls the command and returns what it printed on standard error, where
-// summary and errors stand. What the model says on standard output is of no use
-// here and can contain anything.
+// run calls the command and returns its standard error, which has the summary and
+// error messages. Standard output, the generated text, is discarded: it can contain
+// anything.
 func (c *CLI) run(ctx context.Context, stdin string, args ...string) (stderr []byte, err error) {
 	var out tail
 	cmd := c.prepare(ctx, args...)
@@ -190,30 +190,30 @@ func (c *CLI) run(ctx context.Context, stdin string, args ...string) (stderr []b
 		return nil, fmt.Errorf("calling %s %s: %w", c.command, args[0], err)
 	}
 	if status, ok := exit.Sys().(syscall.WaitStatus); ok && status.Signal() == syscall.SIGKILL {
-		return nil, &measurement.Failure{Class: measurement.OutOfSystemMemory, Detail: fmt.Sprintf("ollama %s was killed, as the system does with a process when memory runs out", args[0])}
+		return nil, &measurement.Failure{Class: measurement.OutOfSystemMemory, Detail: fmt.Sprintf("ollama %s was killed with SIGKILL, as the system does when memory runs out", args[0])}
 	}
 	if text := parse.ErrorText(out); text != "" {
-		f := said(0, text)
+		f := failureFrom(0, text)
 		c.busy.note(f)
 		return nil, f
 	}
-	return nil, &measurement.Failure{Class: measurement.NoFigures, Detail: fmt.Sprintf("ollama %s: %v, without an error text", args[0], exit)}
+	return nil, &measurement.Failure{Class: measurement.NoFigures, Detail: fmt.Sprintf("ollama %s: %v, without an error message", args[0], exit)}
 }
 
-// prepare returns a call of the command that ends with ctx.
+// prepare returns a command that is interrupted when ctx ends.
 func (c *CLI) prepare(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, c.command, args...)
 	cmd.Env = append(os.Environ(), "OLLAMA_HOST="+c.URL.String())
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = interruptGrace
-	// In a group of its own, so that an interrupt from the keyboard reaches it
-	// by way of ctx alone and the model is still there to be cleared up.
+	// A process group of its own: Ctrl-C reaches the command only through ctx, after
+	// which the model is cleaned up.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	return cmd
 }
 
-// tail keeps the last bytes written to it, of which there are at most
-// 2 × tailSize: spinners run for as long as a model loads.
+// tail is a writer that keeps the last bytes, at most 2 × tailSize: the command
+// prints a spinner for as long as a model loads.
 type tail []byte
 
 const tailSize = 1 << 20

@@ -48,7 +48,7 @@ func TestCLIFigures(t *testing.T) {
 		want := measurement.Sample{PromptEvalCount: 943, PromptEvalDuration: 297594909, EvalCount: 2, EvalDuration: 1870838, LoadDuration: 264095302, TotalDuration: 564506889}
 		assert.Positive(t, loaded.Warmup.Wall)
 		loaded.Warmup.Wall = 0
-		assert.Equal(t, want, loaded.Warmup, "what the model says is not read")
+		assert.Equal(t, want, loaded.Warmup, "generated text is not parsed")
 		assert.Equal(t, 2048, loaded.ContextLength)
 		modelfile, err := os.ReadFile(seen)
 		require.NoError(t, err)
@@ -64,13 +64,13 @@ func TestCLIFaults(t *testing.T) {
 		"too long":   {Class: measurement.PromptTruncated, Detail: "400 Bad Request: request (3620 tokens) exceeds the available context size (512 tokens), try increasing it"},
 		"busy":       {Class: measurement.ServerBusy, Detail: "503 Service Unavailable: try later"},
 		"loading":    {Class: measurement.ServerBusy, Detail: "503 Service Unavailable: Loading model"},
-		"killed":     {Class: measurement.OutOfSystemMemory, Detail: "ollama run was killed, as the system does with a process when memory runs out"},
-		"no words":   {Class: measurement.NoFigures, Detail: "ollama run: exit status 3, without an error text"},
+		"killed":     {Class: measurement.OutOfSystemMemory, Detail: "ollama run was killed with SIGKILL, as the system does when memory runs out"},
+		"no message": {Class: measurement.NoFigures, Detail: "ollama run: exit status 3, without an error message"},
 	} {
 		c, _, _ := newFakeCLI(t, fake)
 		_, err := c.Load(t.Context(), 4096, 128, ollamatest.Always("warm up"))
 		assert.Equal(t, &want, err, fake)
-		assert.Equal(t, want.Class == measurement.ServerBusy, c.busy.times == 1, "Ready has to know: %s", fake)
+		assert.Equal(t, want.Class == measurement.ServerBusy, c.busy.times == 1, "%s: Ready needs the count", fake)
 	}
 }
 
@@ -101,10 +101,9 @@ func TestCLIClose(t *testing.T) {
 
 func TestCLINeedsItsCommand(t *testing.T) {
 	_, err := NewCLI(t.Context(), &Server{}, filepath.Join(t.TempDir(), "ollama"), FromModel("tiny"), 2, t.TempDir())
-	assert.ErrorContains(t, err, "name its file with -ollama FILE, or use -runner api, which needs none")
+	assert.ErrorContains(t, err, "name its file with -ollama FILE, or use -runner api, which needs no command")
 }
 
-// TestCLIChecksItsCommand before anything is measured with it.
 func TestCLIChecksItsCommand(t *testing.T) {
 	var log bytes.Buffer
 	c, _, _ := newFakeCLI(t, "")
@@ -114,16 +113,16 @@ func TestCLIChecksItsCommand(t *testing.T) {
 
 	t.Setenv("FAKE", "other version")
 	require.NoError(t, c.checkCommand(t.Context()))
-	assert.Equal(t, "# warning: the ollama command is of version 0.5.4 and the server of 0.10.1: it may lack what the server needs\n", log.String())
+	assert.Equal(t, "# warning: the ollama command has version 0.5.4 and the server 0.10.1: the command may lack what the server needs\n", log.String())
 	t.Setenv("FAKE", "no ollama")
-	assert.EqualError(t, c.checkCommand(t.Context()), c.command+` is not the ollama command: with --version it says "GNU coreutils" (exit status 0)`)
+	assert.EqualError(t, c.checkCommand(t.Context()), c.command+` is not the ollama command: --version prints "GNU coreutils" (exit status 0)`)
 	t.Setenv("FAKE", "hanging version")
-	c.answerTime = 500 * time.Millisecond
-	assert.EqualError(t, c.checkCommand(t.Context()), c.command+" --version did not end within 500ms")
+	c.answerTimeout = 500 * time.Millisecond
+	assert.EqualError(t, c.checkCommand(t.Context()), c.command+" --version did not exit within 500ms")
 }
 
-// TestTemplateIsTried: what the command or the server makes no model of, or none that can
-// be measured, is no cell's failure.
+// TestTemplateIsTried checks that a template that gives no model, or none that can be measured,
+// is an error before the first cell.
 func TestTemplateIsTried(t *testing.T) {
 	c, f, seen := newFakeCLI(t, "")
 	file := filepath.Join(t.TempDir(), "template")

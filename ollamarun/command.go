@@ -14,27 +14,27 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
-// ownVersion matches what `ollama --version` says of itself:
+// versionLine matches the lines that `ollama --version` prints:
 //
 //	ollama version is 0.10.1
 //	Warning: client version is 0.9.0
 //
-// The first line is the server's version, and the second one is there when the
-// command's own is another.
-var ownVersion = regexp.MustCompile(`(?m)^(?:Warning: client|ollama) version is (\S+)$`)
+// The first line has the server's version. The second line is printed if the
+// command has another version.
+var versionLine = regexp.MustCompile(`(?m)^(?:Warning: client|ollama) version is (\S+)$`)
 
-// CommandVersion returns the version of an ollama command, such as "0.10.1". The error
-// of a file that is none has what it says instead.
+// CommandVersion returns the version of an ollama command, such as "0.10.1". If file is
+// another program, the error quotes what it printed.
 func CommandVersion(ctx context.Context, file string) (string, error) {
-	return commandVersion(ctx, answerTime, func(ctx context.Context) *exec.Cmd {
+	return commandVersion(ctx, answerTimeout, func(ctx context.Context) *exec.Cmd {
 		cmd := exec.CommandContext(ctx, file, "--version")
-		cmd.Env = append(withoutOllama(os.Environ()), "OLLAMA_HOST=127.0.0.1:1") // where no server is, whose version it would tell
+		cmd.Env = append(withoutOllama(os.Environ()), "OLLAMA_HOST=127.0.0.1:1") // where no server listens: the command would print its version
 		cmd.WaitDelay = interruptGrace
 		return cmd
 	})
 }
 
-// commandVersion does the same by a call of the command with --version.
+// commandVersion is CommandVersion with a time limit, for the command that call returns.
 func commandVersion(ctx context.Context, limit time.Duration, call func(context.Context) *exec.Cmd) (string, error) {
 	limited, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
@@ -46,26 +46,26 @@ func commandVersion(ctx context.Context, limit time.Duration, call func(context.
 		return "", context.Cause(ctx)
 	}
 	if limited.Err() != nil {
-		return "", fmt.Errorf("%s --version did not end within %v", cmd.Path, limit)
+		return "", fmt.Errorf("%s --version did not exit within %v", cmd.Path, limit)
 	}
 	if cmd.ProcessState == nil {
 		return "", fmt.Errorf("calling %s --version: %w", cmd.Path, err)
 	}
-	versions := ownVersion.FindAllStringSubmatch(parse.Plain(out), -1)
+	versions := versionLine.FindAllStringSubmatch(parse.Plain(out), -1)
 	if err != nil || len(versions) == 0 {
-		return "", fmt.Errorf("%s is not the ollama command: with --version it says %q (%v)", cmd.Path, oneLine(string(out)), cmd.ProcessState)
+		return "", fmt.Errorf("%s is not the ollama command: --version prints %q (%v)", cmd.Path, oneLine(string(out)), cmd.ProcessState)
 	}
 	return versions[len(versions)-1][1], nil
 }
 
-// EngineSource says which ollama command an engine runs.
+// EngineSource selects the ollama command that an engine runs.
 type EngineSource struct {
-	Ollama string // the command or its file; empty for the one on PATH, else for one that is built
+	Ollama string // the command or its file; if empty, the one on PATH, or else one that is built
 	Module string // folder of the Go module that it is built from
 }
 
-// find returns the command's file, building it where needed, and where it comes from. Log
-// takes lines that begin with "# ".
+// find returns the command's file, building it if needed, and where it comes from. It writes
+// lines that begin with "# " to log.
 func (s EngineSource) find(ctx context.Context, log io.Writer) (file, origin string, err error) {
 	name, origin := s.Ollama, "-ollama"
 	if name == "" {
@@ -83,10 +83,10 @@ func (s EngineSource) find(ctx context.Context, log io.Writer) (file, origin str
 		_, err = CommandVersion(ctx, file)
 	}
 	if err != nil {
-		return "", "", fmt.Errorf("looking for the embedded engine's ollama command (%s): %w; %s", origin, err, otherCommand)
+		return "", "", fmt.Errorf("looking for the embedded engine's ollama command (%s): %w; %s", origin, err, commandAdvice)
 	}
 	return file, origin, nil
 }
 
-// otherCommand says what to do where an ollama command is of no use as an engine.
-const otherCommand = "-ollama FILE names another one, and without one on PATH it is built"
+// commandAdvice ends the error of an ollama command that can't be used as an engine.
+const commandAdvice = "name another one with -ollama FILE; where PATH has none, one is built"

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// script writes a command that is called ollama, and returns its file.
+// script writes a shell script named ollama and returns its file.
 func script(t *testing.T, text string) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "ollama")
@@ -25,7 +25,7 @@ func TestCommandVersion(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, "0.32.5", version)
 	version, err = CommandVersion(t.Context(), script(t, `[ "$OLLAMA_HOST" = 127.0.0.1:1 ] && echo "ollama version is 0.6.0"`))
-	require.NoError(t, err, "a user's server is not asked for its version")
+	require.NoError(t, err, "the user's server is not queried for its version")
 	assert.Equal(t, "0.6.0", version)
 }
 
@@ -41,10 +41,10 @@ func TestEngineSource(t *testing.T) {
 		{name: "on PATH", path: filepath.Dir(good), file: good, origin: "on PATH"},
 		{name: "named before PATH", path: filepath.Dir(broken), ollama: good, file: good, origin: "-ollama"},
 		{name: "named by its name", path: filepath.Dir(good), ollama: "ollama", file: good, origin: "-ollama"},
-		{name: "broken", path: filepath.Dir(broken), want: "ollama command (on PATH): " + broken + ` is not the ollama command: with --version it says "error while loading shared libraries" (exit status 127); -ollama FILE names another one`},
-		{name: "named and missing", path: filepath.Dir(good), ollama: missing, want: "ollama command (-ollama): exec: \"" + missing + `": stat ` + missing + ": no such file or directory; -ollama FILE names another one"},
-		{name: "no program", path: noModule, ollama: noModule, want: "is a directory"},
-		{name: "none, and no source to build one", path: noModule, want: "run in a clone of the repository"},
+		{name: "broken", path: filepath.Dir(broken), want: "ollama command (on PATH): " + broken + ` is not the ollama command: --version prints "error while loading shared libraries" (exit status 127); name another one with -ollama FILE`},
+		{name: "named and missing", path: filepath.Dir(good), ollama: missing, want: "ollama command (-ollama): exec: \"" + missing + `": stat ` + missing + ": no such file or directory; name another one with -ollama FILE"},
+		{name: "not a program", path: noModule, ollama: noModule, want: "is a directory"},
+		{name: "none, and no source to build one", path: noModule, want: "run the command in a clone of the repository"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Setenv("PATH", test.path)
@@ -72,11 +72,11 @@ func TestEngineThatDoesNotServe(t *testing.T) {
 	file := script(t, `[ "$1" = --version ] || exit 1; `+answersVersion)
 	out := t.TempDir()
 	_, err := StartEngine(t.Context(), EngineSource{Ollama: file}, out, new(bytes.Buffer))
-	require.ErrorContains(t, err, "starting the embedded engine: it ended at once; its log is "+filepath.Join(out, EngineLog)+"; it is "+file+" (-ollama): -ollama FILE names another one")
+	require.ErrorContains(t, err, "starting the embedded engine: it exited at once; its log is "+filepath.Join(out, EngineLog)+"; the command is "+file+" (-ollama): name another one with -ollama FILE")
 	requireNoScratch(t, out)
 }
 
-// requireNoScratch expects no folder of an engine or a Modelfile in the folder.
+// requireNoScratch requires that no temporary folder is left in the out folder.
 func requireNoScratch(t *testing.T, out string) {
 	t.Helper()
 	folders, err := filepath.Glob(filepath.Join(out, ".ollama-sweep-*-*"))

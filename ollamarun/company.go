@@ -11,17 +11,17 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/modelname"
 )
 
-// Loaded returns the server's entry of a model in memory, with false when it has
-// none, and the names of all other models there. Tags made from the same weights
-// share one runner, and the server names the tag that loaded it first: a lone
-// entry is taken whatever its name, unless it has stayed when ours was unloaded.
+// Loaded returns the server's entry for a model in memory, false if there is none,
+// and the names of all other models in memory. Tags made from the same weights share
+// one runner, which the server lists under the tag that loaded it first. So a single
+// entry counts as the model whatever its name, unless it stayed when ours was unloaded.
 func (s *Server) Loaded(ctx context.Context, name string) (entry api.ProcessModelResponse, ok bool, others []string, err error) {
 	ps, err := s.running(ctx)
 	if err != nil {
 		return entry, false, nil, err
 	}
 	i := slices.IndexFunc(ps, func(m api.ProcessModelResponse) bool { return modelname.Same(m.Name, name) })
-	if i < 0 && len(ps) == 1 && !s.strangers[ps[0].Name] {
+	if i < 0 && len(ps) == 1 && !s.foreign[ps[0].Name] {
 		i = 0
 	}
 	for j, m := range ps {
@@ -34,26 +34,26 @@ func (s *Server) Loaded(ctx context.Context, name string) (entry api.ProcessMode
 	return entry, ok, others, nil
 }
 
-// running returns what the server has in memory.
+// running returns the models that the server has in memory.
 func (s *Server) running(ctx context.Context) ([]api.ProcessModelResponse, error) {
-	ctx, cancel := s.soon(ctx)
+	ctx, cancel := s.withTimeout(ctx)
 	defer cancel()
 	ps, err := s.client().ListRunning(ctx)
 	if err != nil {
-		return nil, s.failure(ctx, "asking what is loaded", err)
+		return nil, s.failure(ctx, "listing loaded models", err)
 	}
 	return ps.Models, nil
 }
 
-// Company is what the server has in memory before a sweep.
+// Company lists the models that the server has in memory before a sweep.
 type Company struct {
-	Sweeps []string // temporary models of other sweeps that are at work
-	Ours   bool     // the model itself, or one that a killed sweep made
-	Others []string
+	Sweeps []string // temporary models of other running sweeps
+	Ours   bool     // the model itself, or a temporary one of a killed sweep
+	Others []string // all other models
 }
 
-// Company tells who else may be at work on the server: other models in memory,
-// and the temporary ones of sweeps whose process lives or is another machine's.
+// Company returns the models in memory, which show who else may be using the server.
+// A temporary model counts as a running sweep's unless its process has surely ended.
 func (s *Server) Company(ctx context.Context, model string) (Company, error) {
 	var c Company
 	loaded, err := s.running(ctx)
@@ -76,8 +76,8 @@ func (s *Server) Company(ctx context.Context, model string) (Company, error) {
 	return c, nil
 }
 
-// alone unloads all other models where the server is to be ours.
-func (s *Server) alone(ctx context.Context, model string) error {
+// unloadOthers unloads all other models if the server is Exclusive.
+func (s *Server) unloadOthers(ctx context.Context, model string) error {
 	if !s.Exclusive {
 		return nil
 	}
@@ -92,7 +92,7 @@ func (s *Server) alone(ctx context.Context, model string) error {
 		}
 	}
 	for _, name := range names {
-		s.say("unloading %s, as -exclusive asks", oneLine(name))
+		s.logf("unloading %s because of -exclusive", oneLine(name))
 		if err := s.Unload(ctx, name); err != nil {
 			return err
 		}
@@ -105,7 +105,7 @@ func (s *Server) alone(ctx context.Context, model string) error {
 	}
 	for _, m := range ps {
 		if slices.Contains(names, m.Name) {
-			return fmt.Errorf("%s stays in the server's memory although -exclusive has it unloaded: stop what uses it, or leave -exclusive out (loaded: %s)", oneLine(m.Name), oneLine(strings.Join(names, ", ")))
+			return fmt.Errorf("%s is still in the server's memory although -exclusive has unloaded it: stop what uses it, or omit -exclusive (loaded: %s)", oneLine(m.Name), oneLine(strings.Join(names, ", ")))
 		}
 	}
 	return nil

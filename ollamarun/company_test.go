@@ -24,7 +24,8 @@ func inMemory(t *testing.T, names ...string) http.HandlerFunc {
 	return ollamatest.Say(`{"models":[` + strings.Join(entries, ",") + `]}`)
 }
 
-func TestLoadedTakesALoneModelUnderAnotherTag(t *testing.T) {
+// TestLoadedUnderAnotherTag checks that a single model in memory counts as the one that was loaded.
+func TestLoadedUnderAnotherTag(t *testing.T) {
 	f, s := newFakeServer(t)
 	m, ok, others, err := s.Loaded(t.Context(), "ollama-sweep-tmp-00000000-1-1")
 	require.NoError(t, err)
@@ -38,7 +39,7 @@ func TestLoadedTakesALoneModelUnderAnotherTag(t *testing.T) {
 	assert.False(t, ok)
 }
 
-func TestLoadedTellsOthers(t *testing.T) {
+func TestLoadedListsOthers(t *testing.T) {
 	f, s := newFakeServer(t)
 	f.Answers["/api/ps"] = inMemory(t, "llama3.1:8b", "tiny:latest", "qwen3:30b")
 	m, ok, others, err := s.Loaded(t.Context(), "tiny")
@@ -74,7 +75,7 @@ func TestExclusive(t *testing.T) {
 	require.NoError(t, err)
 	assert.Empty(t, loaded.Others)
 	assert.Contains(t, f.AskedOf(t, "/api/generate"), `"model":"llama3.1:8b"`, "it is unloaded first")
-	assert.Contains(t, log.String(), "# unloading llama3.1:8b, as -exclusive asks\n")
+	assert.Contains(t, log.String(), "# unloading llama3.1:8b because of -exclusive\n")
 
 	f.Answers["/api/generate"] = func(w http.ResponseWriter, r *http.Request) {
 		f.Answers["/api/ps"] = inMemory(t, "llama3.1:8b", "tiny:latest")
@@ -82,16 +83,16 @@ func TestExclusive(t *testing.T) {
 	}
 	f.Answers["/api/ps"] = inMemory(t, "llama3.1:8b", "tiny:latest")
 	_, err = a.Load(t.Context(), 2048, 64, ollamatest.Always("warm up"))
-	assert.ErrorContains(t, err, "llama3.1:8b stays in the server's memory although -exclusive has it unloaded")
+	assert.ErrorContains(t, err, "llama3.1:8b is still in the server's memory although -exclusive has unloaded it")
 	var failure *measurement.Failure
-	assert.NotErrorAs(t, err, &failure, "it is no cell's failure")
+	assert.NotErrorAs(t, err, &failure, "it is not a failure of the cell")
 }
 
-// TestCompany tells models of sweeps that are at work from those of a killed one.
+// TestCompany distinguishes the models of running sweeps from those of a killed one.
 func TestCompany(t *testing.T) {
 	f, s := newFakeServer(t)
 	alive := thisSystem.self.newName()
-	left := gone(t).newName() + ":latest"
+	left := endedOwner(t).newName() + ":latest"
 	f.Answers["/api/ps"] = inMemory(t, "llama3.1:8b", alive, left)
 	c, err := s.Company(t.Context(), "tiny")
 	require.NoError(t, err)

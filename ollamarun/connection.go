@@ -13,15 +13,15 @@ import (
 	"strings"
 )
 
-// wrongConnection returns what is wrong with a connection that no waiting will mend: a certificate,
-// the scheme, or a server that does not speak HTTP. It is nil for other errors of a request.
+// connectionError returns a *permanentError if waiting can't fix the connection: because of the
+// certificate, the scheme, or a server that does not speak HTTP. It returns nil for other errors.
 //
 //	tls: failed to verify certificate: x509: certificate signed by unknown authority
 //	tls: first record does not look like a TLS handshake
 //	remote error: tls: certificate required
 //	net/http: HTTP/1.x transport connection broken: malformed HTTP response "\x15\x03\x01\x00\x02\x02\x16"
 //	net/http: HTTP/1.x transport connection broken: malformed HTTP response "SSH-2.0-OpenSSH_9.6"
-func wrongConnection(u *url.URL, err error) error {
+func connectionError(u *url.URL, err error) error {
 	var (
 		certificate *tls.CertificateVerificationError
 		record      tls.RecordHeaderError
@@ -29,27 +29,27 @@ func wrongConnection(u *url.URL, err error) error {
 	text := err.Error()
 	switch {
 	case errors.As(err, &certificate):
-		return &wrongServer{fmt.Sprintf("the server's certificate is not accepted (%s): %s", words(certificate.Err.Error()), mendCertificate(certificate.Err))}
+		return &permanentError{fmt.Sprintf("the server's certificate is not accepted (%s): %s", printable(certificate.Err.Error()), certificateAdvice(certificate.Err))}
 	case errors.As(err, &record) && string(record.RecordHeader[:]) == "HTTP/":
-		return &wrongServer{fmt.Sprintf("the server speaks http and not https: name it with -host http://%s", u.Host)}
+		return &permanentError{fmt.Sprintf("the server speaks http, not https: use -host http://%s", u.Host)}
 	case strings.Contains(text, `malformed HTTP response "\x15\x03`): // an alert of TLS
-		return &wrongServer{speaksTLS(u)}
+		return &permanentError{speaksTLS(u)}
 	case tlsError.MatchString(text):
-		return &wrongServer{fmt.Sprintf("no TLS connection to the server can be made (%s): is it an https server, and does it want a certificate of its clients? -host names another address", words(text))}
+		return &permanentError{fmt.Sprintf("no TLS connection to the server can be made (%s): is it an https server, and does it require a client certificate? Name another address with -host", printable(text))}
 	case malformed.MatchString(text):
-		return &wrongServer{fmt.Sprintf("what answers does not speak HTTP (%s): is Ollama at that address? -host names another", words(text))}
+		return &permanentError{fmt.Sprintf("the server does not speak HTTP (%s): is Ollama at that address? Name another with -host", printable(text))}
 	}
 	return nil
 }
 
-// tlsError matches the errors of a handshake, of either side, but for a connection that broke off.
+// tlsError matches the errors of a TLS handshake, of either side, except a connection that broke off.
 var tlsError = regexp.MustCompile(`(?:^|: )tls: `)
 
-// malformed matches an answer that does not begin as one of HTTP, and did not break off there.
+// malformed matches an answer whose first bytes are not HTTP, as opposed to one that broke off there.
 var malformed = regexp.MustCompile(`malformed HTTP response "(?:[^H"]|H[^T"])`)
 
-// mendCertificate says what to do about a certificate.
-func mendCertificate(err error) string {
+// certificateAdvice returns what to do about a certificate that was not accepted.
+func certificateAdvice(err error) string {
 	var (
 		invalid x509.CertificateInvalidError
 		host    x509.HostnameError
@@ -57,27 +57,27 @@ func mendCertificate(err error) string {
 	)
 	switch {
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		return "renew it, or set the clock of this machine right"
+		return "renew it, or correct the clock of this machine"
 	case errors.As(err, &host):
-		return "name the server with -host as its certificate does"
+		return "use the host name of the certificate in -host"
 	case errors.As(err, &unknown):
-		return "have this machine trust the authority that has signed it (on Linux, SSL_CERT_FILE names a file of its certificate)"
+		return "let this machine trust the authority that signed it (on Linux, set SSL_CERT_FILE to a file with the authority's certificate)"
 	}
-	return "mend the certificate, or name another address of the server with -host"
+	return "fix the certificate, or name another address of the server with -host"
 }
 
 func speaksTLS(u *url.URL) string {
-	return fmt.Sprintf("the server speaks https and not http: name it with -host https://%s", u.Host)
+	return fmt.Sprintf("the server speaks https, not http: use -host https://%s", u.Host)
 }
 
-// tlsPage returns what is wrong where a server that speaks TLS answers that a request has none, or
-// no certificate; nil for another answer, whose body can still be read.
+// tlsPage returns a *permanentError if a TLS server answers that a request came without TLS or
+// without a client certificate. It returns nil for other answers, whose body can still be read.
 //
 //	400 Bad Request: Client sent an HTTP request to an HTTPS server.
 //	400 Bad Request: <h1>400 Bad Request</h1><center>The plain HTTP request was sent to HTTPS port</center>
 //	400 Bad Request: <center>No required SSL certificate was sent</center>
 func tlsPage(answer *http.Response) error {
-	head, err := io.ReadAll(io.LimitReader(answer.Body, mostWords))
+	head, err := io.ReadAll(io.LimitReader(answer.Body, maxText))
 	answer.Body = struct {
 		io.Reader
 		io.Closer
@@ -87,9 +87,9 @@ func tlsPage(answer *http.Response) error {
 	}
 	u := answer.Request.URL
 	if u.Scheme == "http" {
-		return &wrongServer{speaksTLS(u)}
+		return &permanentError{speaksTLS(u)}
 	}
-	return &wrongServer{fmt.Sprintf("the server refuses the connection (%s: %s): name another address of Ollama with -host", answer.Status, oneLine(string(head)))}
+	return &permanentError{fmt.Sprintf("the server refuses the connection (%s: %s): name another address of Ollama with -host", answer.Status, oneLine(string(head)))}
 }
 
 var mentionsTLS = regexp.MustCompile(`(?i)https|\b(?:ssl|tls)\b`)

@@ -10,20 +10,20 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
-// CPUMonitor tells who uses this machine's CPUs, as the kernel counts it in /proc: the
-// processes of an Ollama server, or all else. Load averages and the kernel's pressure figures hold the server's own
-// threads too, which can't be told from others there. A nil monitor knows nothing.
+// CPUMonitor measures how much of this machine's CPUs the processes of an Ollama server use, and
+// how much all others, from the counters in /proc. Load averages and the kernel's pressure figures
+// don't separate the two. A nil monitor reports nothing.
 type CPUMonitor struct {
 	fs  procfs.FS
-	own int // process id
+	own int // our process ID
 }
 
-// shortest is the shortest time of which the use of CPUs is told. The kernel counts in
+// minCPUTime is the shortest interval for which the CPU use is reported. The kernel counts in
 // hundredths of a second.
-const shortest = 200 * time.Millisecond
+const minCPUTime = 200 * time.Millisecond
 
-// NewCPUMonitor returns nil where there is no /proc, or one in which no server is to be seen, as
-// in a container beside it.
+// NewCPUMonitor returns nil if there is no /proc, or if it shows no Ollama server, as when the
+// server runs in another container.
 func NewCPUMonitor() *CPUMonitor { return newCPUMonitor(procfs.DefaultMountPoint, os.Getpid()) }
 
 func newCPUMonitor(proc string, own int) *CPUMonitor {
@@ -32,7 +32,7 @@ func newCPUMonitor(proc string, own int) *CPUMonitor {
 		return nil
 	}
 	m := &CPUMonitor{fs, own}
-	if _, ok := m.look(); !ok {
+	if _, ok := m.counters(); !ok {
 		return nil
 	}
 	return m
@@ -42,15 +42,15 @@ func newCPUMonitor(proc string, own int) *CPUMonitor {
 type cpuCounts struct {
 	at            time.Time
 	cpus          int
-	used          float64         // by all, with what other guests of the same host took
-	server        map[int]float64 // by each process of a server
+	used          float64         // by all processes, plus time stolen by other guests of the host
+	server        map[int]float64 // by each process of a server, by process ID
 	own           float64         // by this process
-	waitForMemory float64         // in which some process waited for memory
+	waitForMemory float64         // during which some process waited for memory
 	memoryIsKnown bool
 }
 
-// look reads the counters, and returns false where they, or a server, are not to be seen.
-func (m *CPUMonitor) look() (cpuCounts, bool) {
+// counters reads the counters. It returns false if they can't be read or show no server.
+func (m *CPUMonitor) counters() (cpuCounts, bool) {
 	if m == nil {
 		return cpuCounts{}, false
 	}
@@ -58,7 +58,7 @@ func (m *CPUMonitor) look() (cpuCounts, bool) {
 	if err != nil || len(stat.CPU) == 0 {
 		return cpuCounts{}, false
 	}
-	all := stat.CPUTotal // guests are in user and nice
+	all := stat.CPUTotal // User and Nice include guests
 	c := cpuCounts{
 		at:   time.Now(),
 		cpus: len(stat.CPU),
@@ -71,8 +71,8 @@ func (m *CPUMonitor) look() (cpuCounts, bool) {
 	return c, len(c.server) > 0
 }
 
-// processes returns the CPU time of the servers' processes, with those that they started, and
-// of this one.
+// processes returns the CPU times of the servers' processes, including those that they started,
+// and of this process.
 func (m *CPUMonitor) processes() (server map[int]float64, own float64) {
 	procs, err := m.fs.AllProcs()
 	if err != nil {
@@ -80,7 +80,7 @@ func (m *CPUMonitor) processes() (server map[int]float64, own float64) {
 	}
 	stats := make(map[int]procfs.ProcStat, len(procs))
 	for _, p := range procs {
-		if s, err := p.Stat(); err == nil { // else it has ended
+		if s, err := p.Stat(); err == nil { // otherwise it has ended
 			stats[s.PID] = s
 		}
 	}
@@ -96,9 +96,9 @@ func (m *CPUMonitor) processes() (server map[int]float64, own float64) {
 	return server, own
 }
 
-// ofServer reports whether a process or one that it descends from is a server by its name.
+// ofServer reports whether a process or one of its ancestors has the name of a server.
 func ofServer(stats map[int]procfs.ProcStat, pid int) bool {
-	for range len(stats) { // a table that is read while it changes could have a circle
+	for range len(stats) { // the table is read while it changes, so it could have a cycle
 		s, ok := stats[pid]
 		if !ok {
 			return false
@@ -111,24 +111,24 @@ func ofServer(stats map[int]procfs.ProcStat, pid int) bool {
 	return false
 }
 
-// since returns the use since the counters were read before; nil where it is not known.
+// since returns the CPU use since the counters before, nil if it is unknown.
 func (m *CPUMonitor) since(before cpuCounts) *measurement.CPUUse {
-	now, ok := m.look()
+	now, ok := m.counters()
 	if !ok || before.at.IsZero() {
 		return nil
 	}
 	return use(before, now)
 }
 
-// use is what was used between two readings of the counters, nil where the time between them is too short.
+// use returns the CPU use between two readings of the counters, nil if they are less than minCPUTime apart.
 func use(before, now cpuCounts) *measurement.CPUUse {
 	span := now.at.Sub(before.at).Seconds()
-	if span < shortest.Seconds() {
+	if span < minCPUTime.Seconds() {
 		return nil
 	}
 	var server float64
 	for pid, used := range now.server {
-		server += used - before.server[pid] // 0 for one that has started since
+		server += used - before.server[pid] // which is 0 for a process that has started since
 	}
 	u := &measurement.CPUUse{Count: now.cpus, Server: max(0, server/span)}
 	u.Others = max(0, (now.used-before.used-server-(now.own-before.own))/span)

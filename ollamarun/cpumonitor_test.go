@@ -13,8 +13,8 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
-// writeProc makes a folder like /proc of a machine with two CPUs, on which these processes run:
-// a line each of /proc/PID/stat, as Linux 6.18 has it.
+// writeProc creates a folder like /proc of a machine with two CPUs. Stats has the line of
+// /proc/PID/stat of each process, as in Linux 6.18.
 func writeProc(t *testing.T, stats map[int]string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -41,7 +41,8 @@ softirq 0 0 0 0 0 0 0 0 0 0 0
 	return dir
 }
 
-// statLine is that of a process with so many hundredths of a second in user and in kernel mode.
+// statLine returns the line of /proc/PID/stat of a process that has used so many hundredths of a second in
+// user and in kernel mode.
 func statLine(pid int, name string, parent, user, kernel int) string {
 	return fmt.Sprintf("%d (%s) R %d 19440 6415 0 -1 4194304 100 0 0 0 %d %d 0 0 20 0 1 0 1399812 3133440 386 18446744073709551615 94385264959488 94385264979369 140734642292752 0 0 0 0 0 0 0 0 0 17 0 0 0 0 0 0 94385264995376 94385264996992 94385982066688 140734642297531 140734642297551 140734642297551 140734642298859 0\n", pid, name, parent, user, kernel)
 }
@@ -50,13 +51,13 @@ func TestCPUCounters(t *testing.T) {
 	proc := writeProc(t, map[int]string{
 		1:  statLine(1, "systemd", 0, 900, 100),
 		20: statLine(20, "ollama", 1, 150, 50),
-		21: statLine(21, "llama (x) y", 20, 1000, 0), // whatever it is called, a server has started it
+		21: statLine(21, "llama (x) y", 20, 1000, 0), // counts whatever its name, because a server has started it
 		30: statLine(30, "ollama-sweep.te", 1, 300, 0),
 		40: statLine(40, "make", 30, 70, 0),
 	})
 	m := newCPUMonitor(proc, 30)
 	require.NotNil(t, m)
-	c, ok := m.look()
+	c, ok := m.counters()
 	require.True(t, ok)
 	assert.Equal(t, 2, c.cpus)
 	assert.InDelta(t, (1548090+196391+241659+7705+20788)/100., c.used, 1e-6)
@@ -67,14 +68,14 @@ func TestCPUCounters(t *testing.T) {
 
 	require.NoError(t, os.RemoveAll(filepath.Join(proc, "pressure")))
 	require.NoError(t, os.WriteFile(filepath.Join(proc, "40", "stat"), []byte("ended"), 0o644))
-	c, ok = m.look()
+	c, ok = m.counters()
 	require.True(t, ok, "an older kernel, and a process that ends meanwhile")
 	assert.False(t, c.memoryIsKnown)
 }
 
-func TestCPUMonitorWhereNothingIsKnown(t *testing.T) {
+func TestNoCPUMonitor(t *testing.T) {
 	assert.Nil(t, newCPUMonitor(filepath.Join(t.TempDir(), "none"), 1), "no /proc")
-	assert.Nil(t, newCPUMonitor(writeProc(t, map[int]string{1: statLine(1, "bash", 0, 1, 1)}), 1), "the server is not to be seen")
+	assert.Nil(t, newCPUMonitor(writeProc(t, map[int]string{1: statLine(1, "bash", 0, 1, 1)}), 1), "no server among the processes")
 	var m *CPUMonitor
 	assert.Nil(t, m.since(cpuCounts{at: time.Now()}))
 }
@@ -84,11 +85,11 @@ func TestCPUUse(t *testing.T) {
 	now := cpuCounts{at: time.Unix(110, 0), cpus: 4, used: 1035, server: map[int]float64{20: 6, 21: 20, 22: 1}, own: 4, waitForMemory: 2.5, memoryIsKnown: true}
 	assert.Equal(t, &measurement.CPUUse{Count: 4, Server: 1.5, Others: 1.9, MemoryWait: 0.15}, use(before, now))
 
-	now.server = map[int]float64{20: 6} // the other one has ended, and its time is not counted
+	now.server = map[int]float64{20: 6} // the other process has exited, so its time does not count
 	now.memoryIsKnown = false
 	assert.Equal(t, &measurement.CPUUse{Count: 4, Server: 0.1, Others: 3.3}, use(before, now))
 
-	now.at = before.at.Add(shortest - 1)
+	now.at = before.at.Add(minCPUTime - 1)
 	assert.Nil(t, use(before, now))
 	now.at, now.used = before.at.Add(time.Second), 900 // a counter that went back
 	assert.Equal(t, &measurement.CPUUse{Count: 4, Server: 1}, use(before, now))

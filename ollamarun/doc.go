@@ -1,11 +1,12 @@
-// Package ollamarun measures one pair of num_ctx and num_batch on an Ollama
+// Package ollamarun measures one cell, a num_ctx with a num_batch, on an Ollama
 // server.
 //
-// Two runners give the same figures in the same form: API sends the options
-// with each request, CLI calls the ollama command the way a user would. Server
-// is what both need of the server besides: who answers, which model it is, what
-// it has in memory, and to clear up. Engine builds, starts and stops an Ollama
-// of our own for a machine that has none.
+// Two runners return the same figures in the same form: API sends the options
+// with each request, CLI calls the ollama command the way a user would. Both
+// use Server to identify the server and its model, to see what is in memory, and
+// to clean up. Engine builds, starts and stops a private Ollama on a machine
+// that has none.
 //
-// The package does not choose cells, repeat or save anything.
+// The package does not choose cells, does not repeat measurements, and saves
+// nothing.
 package ollamarun

@@ -18,29 +18,29 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/tinymodel"
 )
 
-// TinyModel is the name of the one model that the embedded engine has.
+// TinyModel is the name of the embedded engine's only model.
 const TinyModel = "tiny"
 
-// EngineLog is the name of the embedded engine's log in its out folder.
+// EngineLog is the file name of the embedded engine's log in the out folder.
 const EngineLog = outdir.EngineLog
 
-// Engine is an Ollama server of our own, on a loopback port that was free, with models and
-// home in a folder of its own. Make one with StartEngine and end it with Stop.
+// Engine is a private Ollama server on a free loopback port, with its models and home in a
+// temporary folder. Start one with StartEngine and end it with Stop.
 type Engine struct {
 	Server Server
 	// Ollama is the file of its command.
 	Ollama string
 
-	home    *outdir.Scratch // removed at Stop
-	alive   *os.File        // closed at Stop: the supervisor ends with it
+	home    *outdir.Scratch // removed by Stop
+	alive   *os.File        // closed by Stop, which makes the supervisor exit
 	process *os.Process
 	exited  chan struct{}
 }
 
-// supervise runs the server and ends it, with what it started, as soon as the
-// other end of file 3 is closed: at Stop, and by the system when our process is
-// gone in whatever way. All of them are in one process group, which is ours
-// alone, so that `kill 0` reaches them and nobody else.
+// supervise runs the server and ends it, with all processes that it started, as
+// soon as the other end of file descriptor 3 is closed: by Stop, or by the system
+// when our process exits for any reason. They share a process group with nobody
+// else, so `kill 0` reaches exactly them.
 const supervise = `
 "$0" serve </dev/null 3<&- &
 server=$!
@@ -50,12 +50,12 @@ echo "engine: server ended with status $?"
 kill -KILL 0
 `
 
-// engineStart is how long the server may take to answer first.
+// engineStart is how long the server may take until its first answer.
 const engineStart = time.Minute
 
-// StartEngine starts a server of the source's ollama command, creates TinyModel on it,
-// and says which version of which command it is. Its log is engine.log in the out folder,
-// which must be there, and is appended to. Log takes lines that begin with "# ".
+// StartEngine starts a server with the source's ollama command, creates TinyModel on it,
+// and prints version and file of the command. The server's log is appended to engine.log in
+// the folder out, which must exist. Lines written to log begin with "# ".
 func StartEngine(ctx context.Context, source EngineSource, out string, log io.Writer) (*Engine, error) {
 	file, origin, err := source.find(ctx, log)
 	if err != nil {
@@ -75,7 +75,7 @@ func StartEngine(ctx context.Context, source EngineSource, out string, log io.Wr
 	}
 	version, err := e.prepare(ctx)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("%w; its log is %s; it is %s (%s): %s", err, logFile, file, origin, otherCommand), e.Stop())
+		return nil, errors.Join(fmt.Errorf("%w; its log is %s; the command is %s (%s): %s", err, logFile, file, origin, commandAdvice), e.Stop())
 	}
 	fmt.Fprintf(log, "# engine: Ollama %s, %s (%s)\n", version, file, origin)
 	return e, nil
@@ -91,7 +91,7 @@ func (e *Engine) prepare(ctx context.Context) (version string, err error) {
 		}
 		select {
 		case <-e.exited:
-			return "", errors.New("starting the embedded engine: it ended at once")
+			return "", errors.New("starting the embedded engine: it exited at once")
 		case <-time.After(20 * time.Millisecond):
 		case <-ctx.Done():
 			return "", fmt.Errorf("starting the embedded engine: %w", context.Cause(ctx))
@@ -101,8 +101,8 @@ func (e *Engine) prepare(ctx context.Context) (version string, err error) {
 	if err := tinymodel.Write(gguf); err != nil {
 		return "", err
 	}
-	// One thread: several wait for each other by spinning, and where another
-	// process takes a core, a prompt takes fifty times as long.
+	// One thread: several wait for each other by spinning, and if another process
+	// takes a core, a prompt takes fifty times as long.
 	return version, e.Server.create(ctx, TinyModel, FromModel(gguf).WithParameter("num_thread", 1))
 }
 
@@ -129,14 +129,14 @@ func (e *Engine) start(dir *outdir.Dir) error {
 		// Relative to the working folder: the path becomes part of a model's
 		// manifest, whose digest must not depend on where the sweep runs.
 		"OLLAMA_MODELS=models",
-		"OLLAMA_NUM_PARALLEL=1", // else num_ctx is multiplied
+		"OLLAMA_NUM_PARALLEL=1", // otherwise num_ctx is multiplied
 		"OLLAMA_MAX_LOADED_MODELS=1",
 		"OLLAMA_NO_CLOUD=1",
-		"LLAMA_ARG_CACHE_RAM=0", // else llama-server keeps old prompts, and saves one before it reads the next
+		"LLAMA_ARG_CACHE_RAM=0", // otherwise llama-server saves each prompt's state before it evaluates the next
 	)
 	cmd.Dir = e.home.Path
 	cmd.Stdout, cmd.Stderr = log, log
-	// With the second file the folder is somebody's as long as one of its processes lives.
+	// The second file marks the folder as in use as long as one of the processes runs.
 	cmd.ExtraFiles = []*os.File{watched, e.home.Owner}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
@@ -146,14 +146,14 @@ func (e *Engine) start(dir *outdir.Dir) error {
 	e.alive, e.process, e.exited = alive, cmd.Process, make(chan struct{})
 	e.Server.URL = &url.URL{Scheme: "http", Host: host}
 	go func() {
-		cmd.Wait() // ends by its own kill, so the status says nothing
+		cmd.Wait() // the supervisor kills itself, so its status means nothing
 		close(e.exited)
 	}()
 	return nil
 }
 
-// freePort returns a loopback port that nobody listens on. Another process can
-// take it before the engine does, which then ends at once and says so.
+// freePort returns a loopback port on which nothing listens. Another process can
+// take it before the engine does; the engine then exits at once with an error.
 func freePort() (string, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -164,7 +164,7 @@ func freePort() (string, error) {
 	return port, err
 }
 
-// withoutOllama leaves out what a user has set for a server of their own.
+// withoutOllama returns the environment without the settings of the user's own server.
 func withoutOllama(env []string) []string {
 	var rest []string
 	for _, v := range env {
@@ -175,20 +175,20 @@ func withoutOllama(env []string) []string {
 	return rest
 }
 
-// Exited is closed when the engine has ended, by Stop or by itself.
+// Exited returns a channel that is closed when the engine has exited, whether by Stop or not.
 func (e *Engine) Exited() <-chan struct{} { return e.exited }
 
-// stopTimeout covers the second that the supervisor gives the server.
+// stopTimeout includes the second for which the supervisor waits for the server.
 const stopTimeout = 1500 * time.Millisecond
 
-// Stop ends the engine and all it started, and removes its models. It may be
-// called more than once.
+// Stop ends the engine and all processes that it started, and removes its models.
+// It may be called more than once.
 func (e *Engine) Stop() error {
 	e.alive.Close()
 	select {
 	case <-e.exited:
 	case <-time.After(stopTimeout):
-		syscall.Kill(-e.process.Pid, syscall.SIGKILL) // of a group whose leader we have not waited for: still ours
+		syscall.Kill(-e.process.Pid, syscall.SIGKILL) // its leader was not waited for, so the group ID is not reused
 		<-e.exited
 	}
 	return e.home.Remove()

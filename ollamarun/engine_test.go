@@ -22,8 +22,8 @@ import (
 
 const engineSource = "../scripts/engine"
 
-// TestEngineNeedsCompilers looks for them on a path that has none, with an
-// empty cache.
+// TestEngineNeedsCompilers builds with a PATH that has no compilers and an empty
+// cache.
 func TestEngineNeedsCompilers(t *testing.T) {
 	goFile, err := exec.LookPath("go")
 	require.NoError(t, err)
@@ -31,17 +31,17 @@ func TestEngineNeedsCompilers(t *testing.T) {
 	require.NoError(t, os.Symlink(goFile, filepath.Join(bin, "go")))
 	t.Setenv("PATH", bin)
 	_, err = buildEngine(t.Context(), engineSource, t.TempDir(), new(bytes.Buffer))
-	assert.ErrorContains(t, err, `there is no "gcc" here`)
+	assert.ErrorContains(t, err, `this machine has no "gcc"`)
 	assert.ErrorContains(t, err, "apt-get install gcc g++")
 	assert.ErrorContains(t, err, "-ollama FILE")
 }
 
 func TestEngineNeedsItsSource(t *testing.T) {
 	_, err := buildEngine(t.Context(), t.TempDir(), t.TempDir(), new(bytes.Buffer))
-	assert.ErrorContains(t, err, "run in a clone of the repository")
+	assert.ErrorContains(t, err, "run the command in a clone of the repository")
 }
 
-// builtSource names the command that is built, whatever is on PATH.
+// builtSource returns a source with the command that is built from the module, whatever is on PATH.
 func builtSource(t *testing.T) EngineSource {
 	t.Helper()
 	file, err := BuildEngine(t.Context(), engineSource, os.Stdout)
@@ -49,7 +49,7 @@ func builtSource(t *testing.T) EngineSource {
 	return EngineSource{Ollama: file}
 }
 
-// TestEngine starts two at once, as two sweeps would.
+// TestEngine starts two engines one after the other, in different folders.
 func TestEngine(t *testing.T) {
 	if testing.Short() {
 		t.Skip("needs the embedded engine")
@@ -58,10 +58,10 @@ func TestEngine(t *testing.T) {
 	outs := []string{t.TempDir(), t.TempDir()}
 	source, digest := builtSource(t), ""
 	for _, out := range outs {
-		var said bytes.Buffer
-		e, err := StartEngine(t.Context(), source, out, &said)
+		var log bytes.Buffer
+		e, err := StartEngine(t.Context(), source, out, &log)
 		require.NoError(t, err)
-		assert.Equal(t, "# engine: Ollama "+engineVersion+", "+source.Ollama+" (-ollama)\n", said.String())
+		assert.Equal(t, "# engine: Ollama "+engineVersion+", "+source.Ollama+" (-ollama)\n", log.String())
 		t.Cleanup(func() { assert.NoError(t, e.Stop()) })
 		assert.True(t, net.ParseIP(e.Server.URL.Hostname()).IsLoopback())
 		version, err := e.Server.Version(t.Context())
@@ -73,7 +73,7 @@ func TestEngine(t *testing.T) {
 		if digest == "" {
 			digest = m.Digest
 		}
-		assert.Equal(t, digest, m.Digest, "the same model in whatever folder")
+		assert.Equal(t, digest, m.Digest, "the digest does not depend on the folder")
 
 		a, err := NewAPI(t.Context(), &e.Server, TinyModel, nil, 2)
 		require.NoError(t, err)
@@ -88,15 +88,15 @@ func TestEngine(t *testing.T) {
 		assert.NoDirExists(t, e.home.Path)
 		require.Eventually(t, func() bool {
 			return errors.Is(syscall.Kill(-e.process.Pid, 0), syscall.ESRCH)
-		}, 10*time.Second, 20*time.Millisecond, "no process of its group is left")
+		}, 10*time.Second, 20*time.Millisecond, "no process of its group remains")
 	}
 	a, err := os.ReadFile(filepath.Join(outs[0], EngineLog))
 	require.NoError(t, err)
 	assert.Contains(t, string(a), "--ctx-size 1024 --batch-size 64")
-	assert.Contains(t, string(a), "engine: server ended with status 0", "it was asked to end, and did")
+	assert.Contains(t, string(a), "engine: server ended with status 0", "it exited on request")
 }
 
-// TestEngineEndsWithItsProcess panics with an engine at work.
+// TestEngineEndsWithItsProcess panics while an engine runs.
 func TestEngineEndsWithItsProcess(t *testing.T) {
 	if testing.Short() {
 		t.Skip("needs the embedded engine")
@@ -134,7 +134,7 @@ func requireFree(t *testing.T, host string) {
 	}, 10*time.Second, 20*time.Millisecond, "nobody listens on %s any more", host)
 }
 
-// requireCPUUse has a long prompt read and expects that the server is seen at work.
+// requireCPUUse measures a long prompt and requires that the server's CPU use is recorded.
 func requireCPUUse(t *testing.T, a *API) {
 	t.Helper()
 	if runtime.GOOS != "linux" {

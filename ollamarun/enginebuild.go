@@ -18,12 +18,12 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// engineVersion is the Ollama that scripts/engine pins.
+// engineVersion is the version of Ollama that scripts/engine pins.
 const engineVersion = "0.10.1"
 
-// BuildEngine returns the file of an ollama command that is built from the Go module in
-// the folder source, once into the user's cache folder. Of two processes at once, one
-// builds and the other waits. Log takes lines that begin with "# " while it works.
+// BuildEngine builds the ollama command from the Go module in the folder source into the
+// user's cache folder, unless it is there already, and returns its file. Of two processes
+// at the same time, one builds and the other waits. Progress lines in log begin with "# ".
 func BuildEngine(ctx context.Context, source string, log io.Writer) (string, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
@@ -47,7 +47,7 @@ func buildEngine(ctx context.Context, source, cache string, log io.Writer) (stri
 		return engine.file(), nil
 	}
 	if !errors.Is(why, fs.ErrNotExist) {
-		fmt.Fprintf(log, "# the embedded Ollama in %s is not run: %v\n", engine.dir, why)
+		fmt.Fprintf(log, "# the embedded Ollama in %s is not used: %v\n", engine.dir, why)
 	}
 	fmt.Fprintf(log, "# building the embedded Ollama %s into %s: once, a few minutes\n", engineVersion, engine.dir)
 	defer tick(log, "# still building the embedded Ollama")()
@@ -67,31 +67,31 @@ func buildEngine(ctx context.Context, source, cache string, log io.Writer) (stri
 	return engine.file(), nil
 }
 
-// build makes the command of the Go module in the folder source.
+// build builds the command from the Go module in the folder source.
 func (c cachedEngine) build(ctx context.Context, source string, env []string) error {
 	if err := needCompilers(ctx, source, env); err != nil {
 		return err
 	}
 	part := c.file() + ".part"
-	if err := os.RemoveAll(part); err != nil { // of a build that was killed
+	if err := os.RemoveAll(part); err != nil { // left by a build that was killed
 		return fmt.Errorf("building the embedded engine: %w", err)
 	}
 	if _, err := goCommand(ctx, source, env, "build", "-trimpath", "-ldflags", "-s -w -X github.com/ollama/ollama/version.Version="+engineVersion, "-o", part, "github.com/ollama/ollama"); err != nil {
 		return fmt.Errorf("building the embedded engine: %w", err)
 	}
 	if err := c.keep(part); err != nil {
-		return fmt.Errorf("keeping the embedded engine: %w", err)
+		return fmt.Errorf("saving the embedded engine: %w", err)
 	}
 	return nil
 }
 
-// engineKey tells builds apart that must not stand for each other: another
-// source, another toolchain or another target.
+// engineKey returns a key that differs between builds of different sources,
+// toolchains or targets.
 func engineKey(ctx context.Context, source string, env []string) (string, error) {
 	hash := sha256.New()
 	files, err := filepath.Glob(filepath.Join(source, "*"))
 	if err != nil || len(files) == 0 {
-		return "", fmt.Errorf("the embedded engine's source is not at %s: run in a clone of the repository", source)
+		return "", fmt.Errorf("the embedded engine's source is not in %s: run the command in a clone of the repository", source)
 	}
 	for _, file := range files {
 		data, err := os.ReadFile(file)
@@ -108,8 +108,8 @@ func engineKey(ctx context.Context, source string, env []string) (string, error)
 	return hex.EncodeToString(hash.Sum(nil)[:6]), nil
 }
 
-// needCompilers says what to install where cgo has no compiler, before the go
-// command would say it in the words of a missing package.
+// needCompilers returns an error that names what to install if cgo has no compiler.
+// The go command's own error would name a missing package instead.
 func needCompilers(ctx context.Context, source string, env []string) error {
 	out, err := goCommand(ctx, source, env, "env", "CC", "CXX")
 	if err != nil {
@@ -121,7 +121,7 @@ func needCompilers(ctx context.Context, source string, env []string) error {
 			continue
 		}
 		if _, err := exec.LookPath(words[0]); err != nil {
-			return fmt.Errorf("the embedded engine is compiled from C and C++, and there is no %q here (%w): install gcc and g++ (Debian and Ubuntu: apt-get install gcc g++; Fedora: dnf install gcc gcc-c++; macOS: xcode-select --install), or name an ollama command that you have with -ollama FILE", words[0], err)
+			return fmt.Errorf("the embedded engine is compiled from C and C++, and this machine has no %q (%w): install gcc and g++ (Debian and Ubuntu: apt-get install gcc g++; Fedora: dnf install gcc gcc-c++; macOS: xcode-select --install), or name an ollama command that you have with -ollama FILE", words[0], err)
 		}
 	}
 	return nil
@@ -142,8 +142,7 @@ func goCommand(ctx context.Context, dir string, env []string, args ...string) ([
 	return stdout.Bytes(), nil
 }
 
-// tick repeats a line with the time gone by, until the returned function ends
-// it.
+// tick repeats a line with the elapsed time until the returned function is called.
 func tick(log io.Writer, line string) (stop func()) {
 	begun, done, ended := time.Now(), make(chan struct{}), make(chan struct{})
 	go func() {

@@ -15,22 +15,22 @@ import (
 )
 
 // cachedEngine is an ollama command that was built into the user's cache folder, with its checksum
-// beside it: a file that was cut, or that others could have written, is never run.
+// next to it: a file that is truncated, or that others could have written, is never run.
 type cachedEngine struct {
-	cache string // the user's cache folder, in which
-	dir   string // is the folder of this build
+	cache string // the user's cache folder
+	dir   string // the folder of this build, in cache
 }
 
 func (c cachedEngine) file() string { return filepath.Join(c.dir, "ollama") }
 
-// sums is the file of the checksum, in the form that `sha256sum -c` reads.
+// sums is the file of the checksum, in the format of `sha256sum -c`.
 func (c cachedEngine) sums() string { return filepath.Join(c.dir, "ollama.sha256") }
 
-// otherCache says what to do where the cache folder is of no use.
-const otherCache = "name another cache folder in XDG_CACHE_HOME, or an ollama command that you have with -ollama FILE"
+// cacheAdvice ends the error of a cache folder that can't be used.
+const cacheAdvice = "set XDG_CACHE_HOME to another cache folder, or name an ollama command that you have with -ollama FILE"
 
-// makeFolder makes the folder of the build, and returns an error where others can write to it or to
-// one above it, up to the cache folder, or where nothing can be executed in it.
+// makeFolder creates the folder of the build. It returns an error if others can write to that or to
+// a parent up to the cache folder, or if files in it can't be executed.
 func (c cachedEngine) makeFolder() error {
 	if err := os.MkdirAll(c.dir, 0o755); err != nil {
 		return fmt.Errorf("making a folder for the embedded engine: %w", err)
@@ -38,32 +38,32 @@ func (c cachedEngine) makeFolder() error {
 	for _, dir := range []string{c.cache, filepath.Dir(c.dir), c.dir} {
 		info, err := os.Stat(dir)
 		if err != nil {
-			return fmt.Errorf("looking at a folder of the embedded engine: %w", err)
+			return fmt.Errorf("checking a folder of the embedded engine: %w", err)
 		}
 		switch why := othersCanWrite(info); {
 		case why == "":
 		case owner(info) == os.Geteuid():
-			return fmt.Errorf("the embedded engine is not run out of %s, which %s and so can put another program there: chmod go-w %s, or %s", dir, why, dir, otherCache)
+			return fmt.Errorf("the embedded engine is not run from %s, which %s: they could put another program there: chmod go-w %s, or %s", dir, why, dir, cacheAdvice)
 		default:
-			return fmt.Errorf("the embedded engine is not run out of %s, which %s and so can put another program there: %s", dir, why, otherCache)
+			return fmt.Errorf("the embedded engine is not run from %s, which %s: they could put another program there: %s", dir, why, cacheAdvice)
 		}
 	}
 	return c.executable()
 }
 
-// othersCanWrite says who can change a file, or what is in a folder, beside this user and root;
-// empty where nobody can. In a folder with the sticky bit, such as /tmp, others can't replace what
-// is ours.
+// othersCanWrite returns who other than this user and root can change a file, or the contents of a
+// folder; empty if nobody can. In a folder with the sticky bit, such as /tmp, others can't replace
+// our files.
 func othersCanWrite(info fs.FileInfo) string {
 	if uid := owner(info); uid != 0 && uid != os.Geteuid() {
-		return fmt.Sprintf("belongs to another user (uid %d), who can write to it", uid)
+		return fmt.Sprintf("belongs to another user (uid %d)", uid)
 	}
 	if info.IsDir() && info.Mode()&fs.ModeSticky != 0 {
 		return ""
 	}
 	switch perm := info.Mode().Perm(); {
 	case perm&0o002 != 0:
-		return fmt.Sprintf("everybody can write to (mode %04o)", perm)
+		return fmt.Sprintf("other users can write to (mode %04o)", perm)
 	case perm&0o020 != 0:
 		return fmt.Sprintf("its group can write to (mode %04o)", perm)
 	}
@@ -72,41 +72,41 @@ func othersCanWrite(info fs.FileInfo) string {
 
 func owner(info fs.FileInfo) int { return int(info.Sys().(*syscall.Stat_t).Uid) }
 
-// executable returns an error where the system executes no files of the folder.
+// executable returns an error if the system does not execute files in the folder.
 func (c cachedEngine) executable() error {
 	name := c.file()
 	if info, err := os.Stat(name); err != nil || info.Mode().Perm()&0o100 == 0 {
 		f, err := os.CreateTemp(c.dir, ".executable-")
 		if err != nil {
-			return fmt.Errorf("writing to the folder of the embedded engine: %w; %s", err, otherCache)
+			return fmt.Errorf("writing to the folder of the embedded engine: %w; %s", err, cacheAdvice)
 		}
 		defer os.Remove(f.Name())
 		if err := errors.Join(f.Chmod(0o755), f.Close()); err != nil {
-			return fmt.Errorf("writing to the folder of the embedded engine: %w; %s", err, otherCache)
+			return fmt.Errorf("writing to the folder of the embedded engine: %w; %s", err, cacheAdvice)
 		}
 		name = f.Name()
 	}
 	const mayExecute = 1
 	if err := syscall.Access(name, mayExecute); err != nil {
-		return fmt.Errorf("the embedded engine can't be executed in %s (%w): its disk may be mounted with noexec; %s", c.dir, err, otherCache)
+		return fmt.Errorf("the embedded engine can't be executed in %s (%w): the file system may be mounted with noexec; %s", c.dir, err, cacheAdvice)
 	}
 	return nil
 }
 
-// check returns nil where the file is there as it was built, and nobody else can have changed it.
+// check returns nil if the file is as it was built and nobody else can have changed it.
 func (c cachedEngine) check() error {
 	info, err := os.Lstat(c.file())
 	if err != nil {
 		return err
 	}
 	if !info.Mode().IsRegular() {
-		return errors.New("it is no regular file")
+		return errors.New("it is not a regular file")
 	}
 	if info.Mode().Perm()&0o100 == 0 {
 		return errors.New("it is not executable")
 	}
 	if why := othersCanWrite(info); why != "" {
-		return errors.New("others could have changed it: it " + why)
+		return errors.New("others could have changed it: it is a file that " + why)
 	}
 	want, err := os.ReadFile(c.sums())
 	if err != nil {
@@ -117,13 +117,13 @@ func (c cachedEngine) check() error {
 		return err
 	}
 	if string(want) != have {
-		return errors.New("its checksum is another than when it was built: it was cut or changed")
+		return errors.New("its checksum differs from that of the build: it was truncated or changed")
 	}
 	return nil
 }
 
-// keep gives a file that was just built its place, with its checksum. All of it is on the disk
-// before it has the name by which it is run.
+// keep moves a file that was just built to its place and writes its checksum. The file is synced to
+// the disk before it gets the name by which it is run.
 func (c cachedEngine) keep(built string) error {
 	if err := os.Chmod(built, 0o755); err != nil { // whatever the umask
 		return err

@@ -13,8 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// fakeBuild puts a go command on PATH that builds a short script in no time, and returns how often
-// it was asked to.
+// fakeBuild puts a go command on PATH that "builds" a short script. The returned function counts the
+// builds.
 func fakeBuild(t *testing.T) (builds func() int) {
 	t.Helper()
 	bin := t.TempDir()
@@ -35,7 +35,7 @@ chmod +x "$2"
 	}
 }
 
-// TestEngineCache runs a built command again only as long as it is as it was built, and nobody else
+// TestEngineCache checks that a built command is used again only if it is unchanged and nobody else
 // could have written it.
 func TestEngineCache(t *testing.T) {
 	remade := func(why string, spoil func(t *testing.T, file string)) func(*testing.T) {
@@ -45,18 +45,18 @@ func TestEngineCache(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, 1, builds())
 			spoil(t, file)
-			var said bytes.Buffer
-			again, err := buildEngine(t.Context(), engineSource, cache, &said)
+			var log bytes.Buffer
+			again, err := buildEngine(t.Context(), engineSource, cache, &log)
 			require.NoError(t, err)
 			assert.Equal(t, file, again)
 			if why == "" {
 				assert.Equal(t, 1, builds())
-				assert.Empty(t, said.String())
+				assert.Empty(t, log.String())
 				return
 			}
 			assert.Equal(t, 2, builds(), "it is built anew")
-			assert.Contains(t, said.String(), "# the embedded Ollama in "+filepath.Dir(file)+" is not run: ")
-			assert.Contains(t, said.String(), why)
+			assert.Contains(t, log.String(), "# the embedded Ollama in "+filepath.Dir(file)+" is not used: ")
+			assert.Contains(t, log.String(), why)
 			out, err := exec.Command(again).Output()
 			require.NoError(t, err)
 			assert.Equal(t, "ollama version is 0.10.1\n", string(out))
@@ -71,13 +71,13 @@ func TestEngineCache(t *testing.T) {
 		}
 	}
 	t.Run("as it was built", remade("", func(*testing.T, string) {}))
-	t.Run("cut", remade("its checksum is another", func(t *testing.T, file string) {
+	t.Run("truncated", remade("its checksum differs", func(t *testing.T, file string) {
 		require.NoError(t, os.Truncate(file, 20))
 	}))
-	t.Run("empty", remade("its checksum is another", func(t *testing.T, file string) {
+	t.Run("empty", remade("its checksum differs", func(t *testing.T, file string) {
 		require.NoError(t, os.Truncate(file, 0))
 	}))
-	t.Run("another byte", remade("its checksum is another", func(t *testing.T, file string) {
+	t.Run("a changed byte", remade("its checksum differs", func(t *testing.T, file string) {
 		f, err := os.OpenFile(file, os.O_WRONLY, 0)
 		require.NoError(t, err)
 		_, err = f.WriteAt([]byte{0}, 15)
@@ -87,10 +87,10 @@ func TestEngineCache(t *testing.T) {
 	t.Run("without a checksum", remade("it has no checksum", func(t *testing.T, file string) {
 		require.NoError(t, os.Remove(file+".sha256"))
 	}))
-	t.Run("half a checksum", remade("its checksum is another", func(t *testing.T, file string) {
+	t.Run("half a checksum", remade("its checksum differs", func(t *testing.T, file string) {
 		require.NoError(t, os.Truncate(file+".sha256", 10))
 	}))
-	t.Run("writable by all", remade("everybody can write to (mode 0777)", func(t *testing.T, file string) {
+	t.Run("writable by all", remade("other users can write to (mode 0777)", func(t *testing.T, file string) {
 		require.NoError(t, os.Chmod(file, 0o777))
 	}))
 	t.Run("writable by a group", remade("its group can write to (mode 0775)", func(t *testing.T, file string) {
@@ -99,7 +99,7 @@ func TestEngineCache(t *testing.T) {
 	t.Run("not executable", remade("it is not executable", func(t *testing.T, file string) {
 		require.NoError(t, os.Chmod(file, 0o644))
 	}))
-	t.Run("a link", remade("it is no regular file", func(t *testing.T, file string) {
+	t.Run("a link", remade("it is not a regular file", func(t *testing.T, file string) {
 		require.NoError(t, os.Rename(file, file+"2"))
 		require.NoError(t, os.Symlink(file+"2", file))
 	}))
@@ -109,13 +109,13 @@ func TestEngineCache(t *testing.T) {
 		}
 		require.NoError(t, os.Chown(file, 65534, 65534))
 	}))
-	t.Run("what a killed build left", remade("its checksum is another", func(t *testing.T, file string) {
+	t.Run("what a killed build left", remade("its checksum differs", func(t *testing.T, file string) {
 		require.NoError(t, os.WriteFile(file+".part", []byte("half"), 0o644))
 		require.NoError(t, os.Truncate(file, 5))
 	}))
 }
 
-// TestEngineFolderOfOthers: in a folder that others can write to, nothing is built and nothing run.
+// TestEngineFolderOfOthers checks that nothing is built or run in a folder that others can write to.
 func TestEngineFolderOfOthers(t *testing.T) {
 	for i, name := range []string{"the cache folder", "the program's", "the build's"} {
 		t.Run(name, func(t *testing.T) {
@@ -126,18 +126,18 @@ func TestEngineFolderOfOthers(t *testing.T) {
 			refused := func(why string) {
 				t.Helper()
 				_, err := buildEngine(t.Context(), engineSource, cache, new(bytes.Buffer))
-				require.ErrorContains(t, err, "the embedded engine is not run out of "+dir+", which "+why)
-				assert.ErrorContains(t, err, otherCache)
+				require.ErrorContains(t, err, "the embedded engine is not run from "+dir+", which "+why)
+				assert.ErrorContains(t, err, cacheAdvice)
 				assert.Equal(t, 1, builds())
 			}
 			require.NoError(t, os.Chmod(dir, 0o777))
-			refused("everybody can write to (mode 0777)")
+			refused("other users can write to (mode 0777)")
 			require.NoError(t, os.Chmod(dir, 0o770))
 			refused("its group can write to (mode 0770)")
 			require.NoError(t, os.Chmod(dir, 0o755))
 			if os.Geteuid() == 0 {
 				require.NoError(t, os.Chown(dir, 65534, 65534))
-				refused("belongs to another user (uid 65534), who can write to it")
+				refused("belongs to another user (uid 65534)")
 				require.NoError(t, os.Chown(dir, 0, 0))
 			}
 			_, err = buildEngine(t.Context(), engineSource, cache, new(bytes.Buffer))
@@ -147,7 +147,7 @@ func TestEngineFolderOfOthers(t *testing.T) {
 	}
 }
 
-// TestEngineUnderAnyUmask: a umask that lets others write gives nobody a part in what is built.
+// TestEngineUnderAnyUmask checks that others can't write to the engine even with a umask of 0.
 func TestEngineUnderAnyUmask(t *testing.T) {
 	builds, cache := fakeBuild(t), filepath.Join(t.TempDir(), "cache")
 	defer syscall.Umask(syscall.Umask(0))
@@ -158,7 +158,8 @@ func TestEngineUnderAnyUmask(t *testing.T) {
 	assert.Equal(t, 1, builds())
 }
 
-// TestEngineOnADiskWithoutExecution says so before minutes of building.
+// TestEngineOnADiskWithoutExecution checks that a noexec file system is reported before the build,
+// which takes minutes.
 func TestEngineOnADiskWithoutExecution(t *testing.T) {
 	cache := t.TempDir()
 	if err := exec.Command("mount", "-t", "tmpfs", "-o", "noexec,mode=755", "none", cache).Run(); err != nil {
@@ -167,7 +168,7 @@ func TestEngineOnADiskWithoutExecution(t *testing.T) {
 	t.Cleanup(func() { assert.NoError(t, exec.Command("umount", cache).Run()) })
 	builds := fakeBuild(t)
 	_, err := buildEngine(t.Context(), engineSource, cache, new(bytes.Buffer))
-	require.ErrorContains(t, err, "its disk may be mounted with noexec")
-	assert.ErrorContains(t, err, otherCache)
+	require.ErrorContains(t, err, "the file system may be mounted with noexec")
+	assert.ErrorContains(t, err, cacheAdvice)
 	assert.Zero(t, builds())
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/test/ollamatest"
 )
 
-// TestMain lets the test binary stand for the ollama command: a link of that
-// name to it does what the environment says.
+// TestMain makes the test binary act as the ollama command when it is called
+// through a link of that name. The environment selects what it does.
 func TestMain(m *testing.M) {
 	if filepath.Base(os.Args[0]) == "ollama" {
 		os.Exit(fakeCommand(os.Args[1:]))
@@ -21,7 +21,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// fakeCommand plays an ollama command that the real one is only in trouble.
+// fakeCommand simulates failures of the ollama command that are hard to provoke with
+// the real one.
 func fakeCommand(args []string) int {
 	if args[0] == "--version" {
 		return fakeVersion()
@@ -51,7 +52,7 @@ func fakeCommand(args []string) int {
 	case "error", "two lines", "too long", "busy", "loading":
 		fmt.Fprintf(os.Stderr, "\x1b[?25l⠙ \x1b[K\x1b[2K\x1b[1G\x1b[?25hError: %s\n", fakeErrors[fake])
 		return 1
-	case "no words":
+	case "no message":
 		return 3
 	case "killed":
 		syscall.Kill(os.Getpid(), syscall.SIGKILL)
@@ -64,7 +65,7 @@ func fakeCommand(args []string) int {
 		}
 		fallthrough
 	default:
-		// What the model says can look like a summary; it is on the other stream.
+		// Generated text can look like a summary, but goes to standard output.
 		fmt.Println("prompt eval count:    1 token(s)\nprompt eval duration: 1ns")
 		summary, _ := os.ReadFile(os.Getenv("FAKE_SUMMARY"))
 		os.Stderr.Write(summary)
@@ -72,7 +73,7 @@ func fakeCommand(args []string) int {
 	return 0
 }
 
-// fakeErrors are what the fake command says when it fails.
+// fakeErrors are the error messages of the fake command.
 var fakeErrors = map[string]string{
 	"error":     "500 Internal Server Error: llama runner process has terminated: cudaMalloc failed: out of memory",
 	"two lines": "500 Internal Server Error: llama-server process has terminated: exit status 1: ggml_cuda_host_malloc: failed to allocate 9.00 MiB of pinned memory: out of memory\nggml_backend_cpu_buffer_type_alloc_buffer: failed to allocate buffer of size 99",
@@ -81,7 +82,7 @@ var fakeErrors = map[string]string{
 	"loading":   `503 Service Unavailable: {"error":{"code":503,"message":"Loading model","type":"unavailable_error"}}`,
 }
 
-// fakeVersion plays `ollama --version`, which says the server's version first.
+// fakeVersion simulates `ollama --version`, which prints the server's version first.
 func fakeVersion() int {
 	switch os.Getenv("FAKE") {
 	case "other version":

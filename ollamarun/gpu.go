@@ -9,18 +9,17 @@ import (
 	"time"
 )
 
-// GPUs returns the names of this machine's NVIDIA GPUs, or of those that
-// CUDA_VISIBLE_DEVICES names, and their driver's
-// version, as nvidia-smi tells them:
+// GPUs returns the names of this machine's NVIDIA GPUs, or of those in
+// CUDA_VISIBLE_DEVICES, and the version of their driver, as nvidia-smi prints them:
 //
 //	NVIDIA GeForce RTX 3090, 550.54.14
 //
-// and nothing where there is no such command or it does not answer.
+// Both are empty if there is no such command or it does not answer.
 func GPUs(ctx context.Context) (names []string, driver string) {
 	return parseGPUs(queryGPUs(ctx, "name,driver_version", "csv,noheader"))
 }
 
-// queryGPUs returns a line for each GPU, and nothing where no nvidia-smi answers.
+// queryGPUs returns a line for each GPU, and nothing if no nvidia-smi answers.
 func queryGPUs(ctx context.Context, fields, format string) string {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
@@ -31,9 +30,9 @@ func queryGPUs(ctx context.Context, fields, format string) string {
 	return string(out)
 }
 
-// smiArgs returns the arguments of nvidia-smi. Where CUDA_VISIBLE_DEVICES names the GPUs
-// that a server started here would see, as it does in a job that was given a part of a
-// machine's, the others are somebody else's.
+// smiArgs returns the arguments of nvidia-smi. If CUDA_VISIBLE_DEVICES is set, as in a job
+// that was given some of a machine's GPUs, only those are queried: they are the ones that a
+// server started here uses.
 func smiArgs(fields, format string, more ...string) []string {
 	args := []string{"--query-gpu=" + fields, "--format=" + format}
 	if visible := os.Getenv("CUDA_VISIBLE_DEVICES"); visible != "" {
@@ -42,12 +41,12 @@ func smiArgs(fields, format string, more ...string) []string {
 	return append(args, more...)
 }
 
-// GPUMemory returns the bytes of memory of this machine's NVIDIA GPUs together, as
-// nvidia-smi tells them in MiB:
+// GPUMemory returns the total memory of this machine's NVIDIA GPUs in bytes. nvidia-smi
+// prints MiB:
 //
 //	24576
 //
-// and 0 where there is no such command or it does not answer.
+// It is 0 if there is no such command or it does not answer.
 func GPUMemory(ctx context.Context) (bytes int64) {
 	return sumMiB(queryGPUs(ctx, "memory.total", "csv,noheader,nounits"))
 }

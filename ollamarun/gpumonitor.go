@@ -16,17 +16,17 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
-// GPUMonitor reads the state of this machine's NVIDIA GPUs while it runs. It
-// keeps one nvidia-smi at work for the whole sweep: starting one takes up to a
-// second of the CPU that feeds the GPU. The library behind it, NVML, would need
-// cgo and be loaded into this process; the command is also where containers
-// have it. A nil monitor knows nothing, and costs nothing.
+// GPUMonitor records the state of this machine's NVIDIA GPUs in the background. It
+// keeps one nvidia-smi running for the whole sweep, since starting one takes up to a
+// second of the CPU that feeds the GPU. The library behind it, NVML, would need cgo
+// and be loaded into this process, while containers have the command. A nil monitor
+// reports nothing and costs nothing.
 type GPUMonitor struct {
 	path, query string
 	stop        context.CancelFunc
-	ended       chan struct{} // closed when there is nothing more to read
+	ended       chan struct{} // closed when there are no more readings
 	mu          sync.Mutex
-	recent      []reading // the oldest first
+	recent      []reading // oldest first
 	news        chan struct{}
 }
 
@@ -36,26 +36,26 @@ type reading struct {
 }
 
 const (
-	// readEvery is how often a GPU is read, and how long a command that has
-	// ended by itself is left alone before the next.
+	// readEvery is the interval of the readings, and the pause before the command
+	// is restarted after it has exited.
 	readEvery = 200 * time.Millisecond
-	// fresh is how old a reading may be that stands for now. A shorter
-	// measurement than readEvery has none of its own.
-	fresh = time.Second
-	// mostReadings bounds memory: an hour of five GPUs.
-	mostReadings = 100_000
+	// maxReadingAge is how old a reading may be to count as current. A measurement
+	// shorter than readEvery may have no reading of its own.
+	maxReadingAge = time.Second
+	// maxReadings limits the memory used: an hour of five GPUs.
+	maxReadings = 100_000
 	// firstReading is how long the command may take until its first line.
 	firstReading = 5 * time.Second
 )
 
-// StartGPUMonitor returns nil where there is no nvidia-smi, or none that finds a
-// GPU. End the monitor with Close.
+// StartGPUMonitor returns nil if there is no nvidia-smi, or none that finds a GPU.
+// End the monitor with Close.
 func StartGPUMonitor(ctx context.Context) *GPUMonitor {
 	path, err := exec.LookPath("nvidia-smi")
 	if err != nil {
 		return nil
 	}
-	// Newer drivers have another name for the reasons, very old ones none.
+	// Newer drivers have another name for the throttle reasons, very old ones have none.
 	const reasons = "clocks_throttle_reasons.active"
 	for _, name := range []string{reasons, "clocks_event_reasons.active", "index"} {
 		m := &GPUMonitor{path: path, query: strings.Replace(parse.GPUQuery, reasons, name, 1), ended: make(chan struct{}), news: make(chan struct{}, 1)}
@@ -70,20 +70,20 @@ func StartGPUMonitor(ctx context.Context) *GPUMonitor {
 	return nil
 }
 
-// watch keeps the command at work. One that ends after it has read something is
-// started again: a driver can be reset in the middle of a day.
+// watch keeps the command running. If the command exits after at least one reading,
+// it is restarted: a driver can be reset while a sweep runs.
 func (m *GPUMonitor) watch(ctx context.Context) {
 	defer close(m.ended)
 	for m.run(ctx) > 0 && sleep(ctx, readEvery) == nil {
 	}
 }
 
-// run takes readings until the command ends, and returns how many. What is no
-// reading, such as an error text, is passed over.
+// run records readings until the command exits, and returns how many. Other lines,
+// such as error messages, are ignored.
 func (m *GPUMonitor) run(ctx context.Context) (readings int) {
 	cmd := exec.CommandContext(ctx, m.path, smiArgs(m.query, "csv,noheader,nounits", "-lms", strconv.FormatInt(readEvery.Milliseconds(), 10))...)
-	// Not of the terminal's group: an interrupt ends it by way of Close. Should
-	// this process be killed, its next line finds nobody to read it, and it ends.
+	// Not in the terminal's process group: after an interrupt, Close ends it. If this
+	// process is killed, the command ends when it writes its next line.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	out, err := cmd.StdoutPipe()
 	if err != nil || cmd.Start() != nil {
@@ -95,15 +95,15 @@ func (m *GPUMonitor) run(ctx context.Context) (readings int) {
 			readings++
 		}
 	}
-	cmd.Wait() // how it ended does not matter: it is over
+	cmd.Wait() // the exit status does not matter
 	return readings
 }
 
 func (m *GPUMonitor) add(g measurement.GPU) {
 	m.mu.Lock()
 	m.recent = append(m.recent, reading{time.Now(), g})
-	if len(m.recent) > mostReadings {
-		m.recent = slices.Clone(m.recent[mostReadings/2:])
+	if len(m.recent) > maxReadings {
+		m.recent = slices.Clone(m.recent[maxReadings/2:])
 	}
 	m.mu.Unlock()
 	select {
@@ -112,8 +112,8 @@ func (m *GPUMonitor) add(g measurement.GPU) {
 	}
 }
 
-// withoutReasons makes a line of a driver that has no reasons, where the index
-// was asked for in their place, into one that says so.
+// withoutReasons replaces the last value of a line by [N/A] if it is not the throttle
+// reasons: for a driver that has none, the index is queried in their place.
 func withoutReasons(line string) string {
 	if i := strings.LastIndexByte(line, ','); i >= 0 && !strings.Contains(line[i:], "0x") {
 		return line[:i] + ", [N/A]"
@@ -121,7 +121,7 @@ func withoutReasons(line string) string {
 	return line
 }
 
-// first reports whether a reading comes in time.
+// first waits for the first reading and reports whether there is one.
 func (m *GPUMonitor) first(ctx context.Context) bool {
 	select {
 	case <-m.news:
@@ -134,7 +134,7 @@ func (m *GPUMonitor) first(ctx context.Context) bool {
 	return false
 }
 
-// since returns the readings from a time on.
+// since returns the readings from begin on.
 func (m *GPUMonitor) since(begin time.Time) []reading {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -142,15 +142,15 @@ func (m *GPUMonitor) since(begin time.Time) []reading {
 	return slices.Clone(m.recent[i:])
 }
 
-// Between returns the state of each GPU over a span of time that has passed: of
-// the readings in it, or the last one before its end where it is too short to
-// have one. A GPU of which nothing is known then is not among them.
+// Between returns the state of each GPU in a past interval: its readings merged, or
+// the last reading before, not older than maxReadingAge, if the interval is too short
+// to have one. GPUs without a reading are omitted.
 func (m *GPUMonitor) Between(begin, end time.Time) []measurement.GPU {
 	if m == nil {
 		return nil
 	}
 	var within, last []measurement.GPU
-	for _, r := range m.since(end.Add(-max(fresh, end.Sub(begin)))) {
+	for _, r := range m.since(end.Add(-max(maxReadingAge, end.Sub(begin)))) {
 		switch {
 		case r.at.After(end):
 		case r.at.Before(begin):
@@ -168,13 +168,13 @@ func (m *GPUMonitor) Between(begin, end time.Time) []measurement.GPU {
 	return measurement.MergeGPUs(within)
 }
 
-// enoughReadings is how many readings tell the least utilization: a GPU is still said to have
-// been at work for up to a second after it was.
-const enoughReadings = 6
+// minReadings is the number of readings needed for the lowest utilization: a GPU is reported
+// as busy for up to a second after it was.
+const minReadings = 6
 
-// Least returns the lowest utilization of each GPU over a span of time that has passed, in percent, by
-// its index. A server leaves a GPU idle for a part of the time that it loads a model, so that what is never
-// idle then is somebody else's. A GPU of which too little is known is not among them.
+// Least returns the lowest utilization of each GPU in a past interval, in percent, by the GPU's
+// index. A server leaves a GPU idle for a part of the time in which it loads a model, so utilization
+// that never drops then is due to other programs. GPUs with fewer than minReadings are omitted.
 func (m *GPUMonitor) Least(begin, end time.Time) map[int]int {
 	if m == nil {
 		return nil
@@ -188,7 +188,7 @@ func (m *GPUMonitor) Least(begin, end time.Time) map[int]int {
 			least[r.Index] = r.Utilization
 		}
 	}
-	maps.DeleteFunc(least, func(index, _ int) bool { return readings[index] < enoughReadings })
+	maps.DeleteFunc(least, func(index, _ int) bool { return readings[index] < minReadings })
 	return least
 }
 
@@ -198,8 +198,8 @@ func (m *GPUMonitor) Now() []measurement.GPU {
 	return m.Between(now, now)
 }
 
-// MemoryUsed returns the MiB in use on all GPUs together, and false when that is
-// not known.
+// MemoryUsed returns the memory in use on all GPUs together in MiB, and false if it
+// is unknown.
 func (m *GPUMonitor) MemoryUsed() (mib int, ok bool) {
 	gpus := m.Now()
 	for _, g := range gpus {
@@ -208,7 +208,7 @@ func (m *GPUMonitor) MemoryUsed() (mib int, ok bool) {
 	return mib, len(gpus) > 0
 }
 
-// Close ends the command. It may be called more than once.
+// Close ends the nvidia-smi command. It may be called more than once.
 func (m *GPUMonitor) Close() error {
 	if m == nil {
 		return nil

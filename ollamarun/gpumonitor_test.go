@@ -15,13 +15,13 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
-// How long, and how often, a test looks for what comes by itself.
+// How long, and how often, a test polls for a condition.
 const (
 	pollLimit = 10 * time.Second
 	pollEvery = 5 * time.Millisecond
 )
 
-// fakeSMI puts an nvidia-smi on the path that does what the script says.
+// fakeSMI puts the shell script on PATH as nvidia-smi.
 func fakeSMI(t *testing.T, script string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -31,8 +31,8 @@ func fakeSMI(t *testing.T, script string) {
 	t.Setenv("PATH", dir+string(os.PathListSeparator)+filepath.Dir(sleepPath))
 }
 
-// twoGPUs prints readings as the documentation of nvidia-smi has them, the
-// second GPU hot.
+// twoGPUs prints readings in the format of nvidia-smi's documentation. The second
+// GPU is hot.
 const twoGPUs = `while :; do
 echo "0, 61, 1980, 290.10, 1000, 95, 0x0000000000000000"
 echo "1, 91, 1200, 349.90, 2000, 99, 0x0000000000000060"
@@ -61,7 +61,7 @@ func TestGPUMonitor(t *testing.T) {
 	assert.ElementsMatch(t, want[1].Throttle, merged[1].Throttle)
 	merged[1].Throttle = want[1].Throttle
 	assert.Equal(t, want, merged)
-	assert.Len(t, m.Between(now, now.Add(time.Microsecond)), 2, "a short measurement has the last reading before it")
+	assert.Len(t, m.Between(now, now.Add(time.Microsecond)), 2, "a short measurement gets the last reading before it")
 	used, ok := m.MemoryUsed()
 	assert.True(t, ok)
 	assert.Equal(t, 3000, used)
@@ -107,8 +107,8 @@ func TestGPUMonitorWithoutGPU(t *testing.T) {
 	assert.Nil(t, startMonitor(t))
 }
 
-// TestGPUMonitorWhoseCommandEnds: it is started again, and given up once it
-// reads nothing.
+// TestGPUMonitorWhoseCommandEnds checks that the command is restarted after it exits,
+// until it prints no reading any more.
 func TestGPUMonitorWhoseCommandEnds(t *testing.T) {
 	gone := filepath.Join(t.TempDir(), "gone")
 	fakeSMI(t, `[ -e "`+gone+`" ] || echo "0, 61, 1980, 290.10, 1000, 95, 0x0000000000000000"
@@ -119,12 +119,11 @@ func TestGPUMonitorWhoseCommandEnds(t *testing.T) {
 	require.Eventually(t, func() bool { return len(m.since(begin)) >= 2 }, pollLimit, pollEvery)
 	require.NoError(t, os.WriteFile(gone, nil, 0o644))
 	<-m.ended
-	later := time.Now().Add(2 * fresh)
-	assert.Empty(t, m.Between(later, later), "an old reading does not stand for now")
+	later := time.Now().Add(2 * maxReadingAge)
+	assert.Empty(t, m.Between(later, later), "an old reading does not count as current")
 }
 
-// TestGPUsOfAJob: where a job was given some of a machine's GPUs, the others are not
-// looked at.
+// TestGPUsOfAJob checks that only the GPUs in CUDA_VISIBLE_DEVICES are queried.
 func TestGPUsOfAJob(t *testing.T) {
 	fakeSMI(t, `echo "$*, 550.54.14"`)
 	t.Setenv("CUDA_VISIBLE_DEVICES", "")

@@ -7,10 +7,10 @@ import (
 	"strings"
 )
 
-// ParseHost reads a host in the forms that OLLAMA_HOST takes: a URL, a host, a
-// port or both. Without a port it is Ollama's own, or the scheme's where one is
-// named. Empty is Ollama's own address. A user and a password, as proxies want
-// them, are kept apart from the URL.
+// ParseHost parses an address in the forms of OLLAMA_HOST: a URL, a host, a port, or
+// host and port. The default port is that of the scheme if there is one, else Ollama's;
+// the default host is 127.0.0.1. User and password, as a proxy may require them, are
+// returned apart from the URL.
 func ParseHost(s string) (*url.URL, *url.Userinfo, error) {
 	s = strings.TrimSpace(s)
 	shown := withoutUser(s)
@@ -31,7 +31,7 @@ func ParseHost(s string) (*url.URL, *url.Userinfo, error) {
 		return nil, nil, fmt.Errorf("host %q is not a URL like http://127.0.0.1:11434", shown)
 	}
 	if u.RawQuery != "" || u.Fragment != "" {
-		return nil, nil, fmt.Errorf("host %q: a URL like http://127.0.0.1:11434 ends before ? and #", u.Scheme+"://"+u.Host+u.Path)
+		return nil, nil, fmt.Errorf("host %q: the URL must not have a query or a fragment; write one like http://127.0.0.1:11434", u.Scheme+"://"+u.Host+u.Path)
 	}
 	host := u.Hostname()
 	if host == "" {
@@ -49,8 +49,8 @@ func ParseHost(s string) (*url.URL, *url.Userinfo, error) {
 	return u, user, nil
 }
 
-// Address returns the server's URL in one of the forms that it may have: all names of this
-// machine itself are 127.0.0.1.
+// Address returns the server's URL in a canonical form: lower case, with a port, and with
+// 127.0.0.1 for all names of this machine itself.
 func (s *Server) Address() string {
 	u := *s.URL
 	host := strings.ToLower(strings.TrimSuffix(u.Hostname(), "."))
@@ -62,8 +62,8 @@ func (s *Server) Address() string {
 	return u.String()
 }
 
-// withoutUser returns a host without what stands before its last @, which may be
-// a password, also where the rest makes no sense.
+// withoutUser returns an address without everything up to its last @, which may be
+// a password, even if the address is invalid.
 func withoutUser(host string) string {
 	at := strings.LastIndexByte(host, '@')
 	if at < 0 {

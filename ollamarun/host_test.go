@@ -26,14 +26,14 @@ func TestParseHost(t *testing.T) {
 	}
 	_, user, err := ParseHost("http://user:secret@gpu:80")
 	require.NoError(t, err)
-	assert.Equal(t, "user:secret", user.String(), "it is kept apart")
+	assert.Equal(t, "user:secret", user.String(), "it is returned apart from the URL")
 	for text, want := range map[string]string{
 		"ftp://gpu":  "the scheme must be http or https",
 		"gpu:99999":  `"99999" is not a port`,
 		"gpu:x":      "is not a URL like http://127.0.0.1:11434",
 		"http://a b": "is not a URL",
 
-		"http://gpu/?token=secret":       `host "http://gpu/": a URL like http://127.0.0.1:11434 ends before ? and #`,
+		"http://gpu/?token=secret":       `host "http://gpu/": the URL must not have a query or a fragment; write one like http://127.0.0.1:11434`,
 		"ftp://user:secret@gpu":          `host "ftp://gpu": the scheme must be http or https`,
 		"http://user:secret@gpu:x":       `host "http://gpu:x" is not a URL`,
 		"user:secret@gpu:99999":          `host "gpu:99999": "99999" is not a port`,
@@ -45,7 +45,7 @@ func TestParseHost(t *testing.T) {
 	}
 }
 
-// TestAddress: one server has one address, however its URL is written.
+// TestAddress checks that a server's address does not depend on how its URL is written.
 func TestAddress(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                              "http://127.0.0.1:11434",

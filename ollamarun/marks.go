@@ -8,35 +8,35 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/modelname"
 )
 
-// Marks keep the names of a sweep's temporary models in its out folder, a line each with the server's
-// address, so that the next sweep there, which has the folder to itself, knows whose they are: also
-// in another container, on another machine, or after a restart. A name is there before its model is
-// made, and until that is deleted. No two sweeps give the same name, so it is known whichever address
-// its server has by then.
+// Marks stores a list of a sweep's temporary models in its out folder, one line for each with the
+// server's address. The next sweep in that folder, which uses it exclusively, can so identify and
+// delete them: also in another container, on another machine, or after a reboot. A name is added
+// before its model is created and removed after the model is deleted. Names are unique, so a
+// model is recognized even if its server has another address by then.
 type Marks interface {
-	// Read returns what was written last in this folder, and nothing where nothing was.
+	// Read returns the data that was written last in this folder, nil if there is none.
 	Read() ([]byte, error)
-	// Write replaces it; no data removes it.
+	// Write replaces the data; empty data removes it.
 	Write(data []byte) error
 }
 
-// modelMark is a line of the marks.
+// modelMark is one line of the list.
 type modelMark struct{ name, address string }
 
 type modelMarks []modelMark
 
-func (m modelMarks) have(model string) bool {
+func (m modelMarks) contain(model string) bool {
 	return slices.ContainsFunc(m, func(l modelMark) bool { return modelname.Same(l.name, model) })
 }
 
-// marks returns the marks of the out folder. What is no temporary model's name is passed over.
+// marks returns the list of the out folder. Lines without the name of a temporary model are ignored.
 func (s *Server) marks() (marks modelMarks, err error) {
 	if s.Marks == nil {
 		return nil, nil
 	}
 	data, err := s.Marks.Read()
 	if err != nil {
-		return nil, fmt.Errorf("reading which temporary models are this folder's: %w", err)
+		return nil, fmt.Errorf("reading the out folder's list of temporary models: %w", err)
 	}
 	for line := range strings.Lines(string(data)) {
 		name, address, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
@@ -53,7 +53,7 @@ func (s *Server) writeMarks(marks modelMarks) error {
 		b.WriteString(m.name + " " + m.address + "\n")
 	}
 	if err := s.Marks.Write([]byte(b.String())); err != nil {
-		return fmt.Errorf("noting which temporary models are this folder's: %w", err)
+		return fmt.Errorf("writing the out folder's list of temporary models: %w", err)
 	}
 	return nil
 }
@@ -66,14 +66,14 @@ func (s *Server) mark(name string) error {
 	return s.writeMarks(append(marks, modelMark{name, s.Address()}))
 }
 
-// unmark drops the mark of a model that is gone.
+// unmark removes a deleted model from the list.
 func (s *Server) unmark(name string) error {
 	return s.dropMarks(func(m modelMark) bool { return modelname.Same(m.name, name) })
 }
 
-// unmarkMissing drops the marks of models that were never made or that somebody else has deleted,
-// once all that the server has are deleted. Those of other machines stay: there the same address can
-// be another server's.
+// unmarkMissing removes the models of this server that were never created or that somebody else has
+// deleted. It is called once all listed models that the server has are deleted. Names of other
+// machines stay, because there the same address can be that of another server.
 func (s *Server) unmarkMissing() error {
 	return s.dropMarks(func(m modelMark) bool { return m.address == s.Address() && leftover(m.name) })
 }

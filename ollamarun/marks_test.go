@@ -11,7 +11,7 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/test/ollamatest"
 )
 
-// fakeMarks are an out folder's.
+// fakeMarks replaces the list in an out folder.
 type fakeMarks struct {
 	data   []byte
 	failed error
@@ -20,8 +20,8 @@ type fakeMarks struct {
 func (m *fakeMarks) Read() ([]byte, error)   { return m.data, m.failed }
 func (m *fakeMarks) Write(data []byte) error { m.data = data; return m.failed }
 
-// marked returns a simulated server with the model tiny, the marks of a sweep on it, and what makes a
-// model there.
+// marked returns a simulated server with the model tiny, the list of a sweep on it, and a function that
+// creates a model there.
 func marked(t *testing.T) (*Server, *fakeMarks, func(name string) string) {
 	t.Helper()
 	f := ollamatest.New(t)
@@ -34,48 +34,49 @@ func marked(t *testing.T) (*Server, *fakeMarks, func(name string) string) {
 	}
 }
 
-// inContainer is the owner of a model of which nothing is known here.
+// inContainer is the owner of a model that was created in another process namespace.
 var inContainer = modelOwner{place: "0123456789ab", pid: 1, start: 5}
 
-// TestMarks: the next sweep in an out folder knows by them what one left that was killed, wherever it
-// was, and whatever else the file holds.
+// TestMarks checks that the list identifies the models that a killed sweep left, wherever it ran and
+// whatever else the file contains.
 func TestMarks(t *testing.T) {
 	s, marks, create := marked(t)
 	ours, byOtherName, others, older := create(inContainer.newName()), create(inContainer.newName()), create(inContainer.newName()), create("ollama-sweep-tmp-1f3a9c07-4711-1")
 	at := " " + s.Address() + "\n"
-	neverMade := gone(t).newName() + at
-	elsewhere := inContainer.newName() + at + gone(t).newName() + " http://10.0.0.1:11434\n"
+	neverMade := endedOwner(t).newName() + at
+	elsewhere := inContainer.newName() + at + endedOwner(t).newName() + " http://10.0.0.1:11434\n"
 	marks.data = []byte("tiny" + at + older + at + ours + at + "\n" + byOtherName + " http://ollama:11434\n" + neverMade + elsewhere + "\x00\xff" + others + at + "ollama-sweep")
 
 	deleted, unsure, err := s.DeleteLeftovers(t.Context())
 	require.NoError(t, err)
 	assert.ElementsMatch(t, []string{ours + ":latest", byOtherName + ":latest"}, deleted)
 	assert.ElementsMatch(t, []string{others + ":latest", older + ":latest"}, unsure)
-	assert.Equal(t, elsewhere, string(marks.data), "what can be on another server is still there")
+	assert.Equal(t, elsewhere, string(marks.data), "models that may be on another server stay in the list")
 
 	name, err := s.newTemporary()
 	require.NoError(t, err)
-	assert.Equal(t, elsewhere+name+at, string(marks.data), "before it is made")
+	assert.Equal(t, elsewhere+name+at, string(marks.data), "listed before it is created")
 	create(name)
 	deleted, unsure, err = s.DeleteLeftovers(t.Context())
 	require.NoError(t, err)
-	assert.Empty(t, deleted, "this process lives")
+	assert.Empty(t, deleted, "this process still runs")
 	assert.Len(t, unsure, 2)
 	require.NoError(t, s.delete(t.Context(), name))
 	assert.Equal(t, elsewhere, string(marks.data))
 }
 
-// TestMarksAfterKills: between the mark and the model, and between the deletion and the mark's end.
+// TestMarksAfterKills covers a kill between listing and creating a model, and one between deleting a
+// model and removing it from the list.
 func TestMarksAfterKills(t *testing.T) {
 	s, marks, create := marked(t)
-	left := gone(t)
+	left := endedOwner(t)
 	marks.data = []byte(left.newName() + " " + s.Address() + "\n")
 	deleted, unsure, err := s.DeleteLeftovers(t.Context())
 	require.NoError(t, err)
 	assert.Empty(t, append(deleted, unsure...))
 	assert.Empty(t, marks.data)
 
-	// The server is another machine's of the same address: what is on ours is not forgotten.
+	// With the same address, the server can be another machine's: the model on ours stays in the list.
 	name := inContainer.newName()
 	marks.data = []byte(name + " " + s.Address() + "\n")
 	_, _, err = s.DeleteLeftovers(t.Context())
@@ -87,13 +88,14 @@ func TestMarksAfterKills(t *testing.T) {
 	assert.Empty(t, marks.data)
 }
 
-// TestMarksFail: without a mark no model is made, and with marks that can't be read none deleted.
-func TestMarksFail(t *testing.T) {
+// TestMarksErrors checks that no model is created that can't be listed, and none deleted if the list
+// can't be read.
+func TestMarksErrors(t *testing.T) {
 	marks := &fakeMarks{failed: errors.New("a link")}
-	s := &Server{URL: &url.URL{Scheme: "http", Host: "127.0.0.1:1"}, Marks: marks} // which is not asked
+	s := &Server{URL: &url.URL{Scheme: "http", Host: "127.0.0.1:1"}, Marks: marks} // gets no request
 	_, err := s.newTemporary()
-	assert.ErrorContains(t, err, "this folder's: a link")
+	assert.ErrorContains(t, err, "list of temporary models: a link")
 	_, _, err = s.DeleteLeftovers(t.Context())
-	assert.ErrorContains(t, err, "this folder's: a link")
-	assert.ErrorContains(t, s.delete(t.Context(), gone(t).newName()), "this folder's: a link")
+	assert.ErrorContains(t, err, "list of temporary models: a link")
+	assert.ErrorContains(t, s.delete(t.Context(), endedOwner(t).newName()), "list of temporary models: a link")
 }

@@ -9,13 +9,13 @@ import (
 	"github.com/ollama/ollama/types/model"
 )
 
-// runsElsewhere returns an error for a model of Ollama's cloud or of another server,
-// which the list of models tells, or its name where it is not in the list:
+// checkLocal returns an error for a model that runs in Ollama's cloud or on another
+// server, according to the list of models, or to its name if it is not listed:
 //
 //	{"name":"gpt-oss:120b-cloud","remote_model":"gpt-oss:120b","remote_host":"https://ollama.com:443","size":346,…}
 //
-// It comes before any question about the model, which such a server passes on.
-func runsElsewhere(name string, entry api.ListModelResponse) error {
+// It is called before /api/show, which would be forwarded to that server.
+func checkLocal(name string, entry api.ListModelResponse) error {
 	host := oneLine(entry.RemoteHost)
 	switch {
 	case host == "" && entry.RemoteModel == "" && (entry.Name != "" || !cloudName(name)):
@@ -23,7 +23,7 @@ func runsElsewhere(name string, entry api.ListModelResponse) error {
 	case host == "":
 		host = "Ollama's cloud"
 	}
-	return fmt.Errorf("model %q runs at %s and not on this server, so that num_ctx and num_batch have no effect on it: name a model whose size `ollama list` shows", name, host)
+	return fmt.Errorf("model %q runs at %s and not on this server, so num_ctx and num_batch have no effect on it: name a model for which `ollama list` shows a size", name, host)
 }
 
 // cloudName reports whether a name's tag is that of a cloud model, as in
@@ -34,26 +34,27 @@ func cloudName(name string) bool {
 	return tag == "cloud" || strings.HasSuffix(tag, "-cloud") || strings.HasSuffix(tag, ":cloud")
 }
 
-// measurable returns an error for a model on which the two settings do nothing, or which
-// evaluates no prompt to answer it.
-func measurable(name string, show *api.ShowResponse) error {
+// checkMeasurable returns an error for a model on which the two settings have no effect, or
+// which does not evaluate a prompt to generate an answer.
+func checkMeasurable(name string, show *api.ShowResponse) error {
 	can := func(c model.Capability) bool { return slices.Contains(show.Capabilities, c) }
 	if show.RemoteHost != "" || show.RemoteModel != "" {
-		return runsElsewhere(name, api.ListModelResponse{Name: name, RemoteHost: show.RemoteHost, RemoteModel: show.RemoteModel})
+		return checkLocal(name, api.ListModelResponse{Name: name, RemoteHost: show.RemoteHost, RemoteModel: show.RemoteModel})
 	}
 	switch generates := generatesText(show); {
 	case !generates && can(model.CapabilityImage):
-		return fmt.Errorf("model %q generates images and no text, so that there is no prompt eval rate to measure: name a model that generates text", name)
+		return fmt.Errorf("model %q generates images, not text, so there is no prompt eval rate to measure: name a model that generates text", name)
 	case !generates:
-		return fmt.Errorf("model %q makes embeddings and generates no text, so that there is no prompt eval rate to measure: name a model that generates text", name)
+		return fmt.Errorf("model %q computes embeddings and does not generate text, so there is no prompt eval rate to measure: name a model that generates text", name)
 	case show.Details.Format == "safetensors":
-		return fmt.Errorf("model %q is an MLX model (format safetensors), whose engine uses neither num_ctx nor num_batch, so that all cells would be the same: name a GGUF model of the same weights", name)
+		return fmt.Errorf("model %q is an MLX model (format safetensors), whose engine uses neither num_ctx nor num_batch, so all cells would have the same rate: name a GGUF model of the same weights", name)
 	}
 	return nil
 }
 
-// generatesText follows the server's capabilities, and before 0.6.4, which has none, what
-// it later takes them from. An empty list is a server's that could not tell.
+// generatesText uses the capabilities that the server lists. Before 0.6.4 there are none, and an
+// empty list means that the server could not determine them; then it uses the key from which
+// later versions derive them.
 func generatesText(show *api.ShowResponse) bool {
 	if len(show.Capabilities) > 0 {
 		return slices.Contains(show.Capabilities, model.CapabilityCompletion)

@@ -14,8 +14,8 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/test/ollamatest"
 )
 
-// recent returns bytes of a real Ollama 0.32.5 (CPU, models without trained weights),
-// with other folders.
+// recent returns an answer captured from Ollama 0.32.5 (CPU, models without trained
+// weights), with other folder names.
 func recent(t *testing.T, name string) string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("testdata", "ollama-0.32.5", name))
@@ -23,20 +23,20 @@ func recent(t *testing.T, name string) string {
 	return string(text)
 }
 
-// TestUnmeasurableModels are refused before they are loaded, in both runners.
+// TestUnmeasurableModels checks that such models are refused before they are loaded.
 func TestUnmeasurableModels(t *testing.T) {
-	const remote = "and not on this server, so that num_ctx and num_batch have no effect on it: name a model whose size `ollama list` shows"
+	const remote = "and not on this server, so num_ctx and num_batch have no effect on it: name a model for which `ollama list` shows a size"
 	embedding := recent(t, "show-embedding.json")
 	for _, test := range []struct{ name, model, tags, show, want string }{
-		{"MLX", "mlx", recent(t, "tags.json"), recent(t, "show-mlx.json"), "is an MLX model (format safetensors), whose engine uses neither num_ctx nor num_batch, so that all cells would be the same: name a GGUF model of the same weights"},
-		{"cloud, as the list tells it", "gpt-oss:120b-cloud", recent(t, "tags.json"), "", "runs at https://ollama.com:443 " + remote},
+		{"MLX", "mlx", recent(t, "tags.json"), recent(t, "show-mlx.json"), "is an MLX model (format safetensors), whose engine uses neither num_ctx nor num_batch, so all cells would have the same rate: name a GGUF model of the same weights"},
+		{"cloud, according to the list", "gpt-oss:120b-cloud", recent(t, "tags.json"), "", "runs at https://ollama.com:443 " + remote},
 		{"cloud under a name of its own", "mygpt", recent(t, "tags.json"), "", "runs at https://ollama.com:443 " + remote},
-		{"cloud, as the model itself tells it", "mygpt", `{"models":[]}`, recent(t, "show-cloud.json"), "runs at https://ollama.com:443 " + remote},
+		{"cloud, according to its description", "mygpt", `{"models":[]}`, recent(t, "show-cloud.json"), "runs at https://ollama.com:443 " + remote},
 		{"cloud by its name, not pulled", "qwen3-coder:480b-cloud", recent(t, "tags.json"), "", "runs at Ollama's cloud " + remote},
 		{"cloud by a second tag", "gpt-oss:20b:Cloud", recent(t, "tags.json"), "", "runs at Ollama's cloud " + remote},
-		{"embeddings alone", "embedder", recent(t, "tags.json"), embedding, "makes embeddings and generates no text, so that there is no prompt eval rate to measure: name a model that generates text"},
-		{"embeddings alone, before 0.6.4", "embedder", recent(t, "tags.json"), strings.Replace(embedding, `"capabilities":["embedding"]`, `"capabilities":null`, 1), "makes embeddings and generates no text"},
-		{"images", "mlx", recent(t, "tags.json"), strings.Replace(recent(t, "show-mlx.json"), `["completion"]`, `["image"]`, 1), "generates images and no text, so that there is no prompt eval rate to measure: name a model that generates text"},
+		{"embeddings only", "embedder", recent(t, "tags.json"), embedding, "computes embeddings and does not generate text, so there is no prompt eval rate to measure: name a model that generates text"},
+		{"embeddings only, before 0.6.4", "embedder", recent(t, "tags.json"), strings.Replace(embedding, `"capabilities":["embedding"]`, `"capabilities":null`, 1), "computes embeddings and does not generate text"},
+		{"images", "mlx", recent(t, "tags.json"), strings.Replace(recent(t, "show-mlx.json"), `["completion"]`, `["image"]`, 1), "generates images, not text, so there is no prompt eval rate to measure: name a model that generates text"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			f, s := newFakeServer(t)
@@ -56,15 +56,15 @@ func TestUnmeasurableModels(t *testing.T) {
 	}
 }
 
-// TestMeasurableModels: these are measured like any other.
+// TestMeasurableModels covers unusual models that can be measured.
 func TestMeasurableModels(t *testing.T) {
 	for _, test := range []struct {
 		name, show, generate string
 		tokens               int
 	}{
 		{"without a chat template", "show-no-template.json", "generate-no-template.ndjson", 17},
-		{"thinks", "show-thinking.json", "generate-thinking.ndjson", 204},
-		{"reads images too", "show-vision.json", "generate-no-template.ndjson", 17},
+		{"with thinking", "show-thinking.json", "generate-thinking.ndjson", 204},
+		{"with vision", "show-vision.json", "generate-no-template.ndjson", 17},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			f, s := newFakeServer(t)
@@ -86,7 +86,7 @@ func TestMeasurableModels(t *testing.T) {
 	}
 }
 
-// TestCloudInAName: a model of the server's own may be called so.
+// TestCloudInAName checks that a local model may have a name like that of a cloud model.
 func TestCloudInAName(t *testing.T) {
 	f, s := newFakeServer(t)
 	f.Answers["/api/tags"] = ollamatest.Say(strings.ReplaceAll(recent(t, "tags.json"), "tiny:latest", "tiny:my-cloud"))
@@ -95,7 +95,7 @@ func TestCloudInAName(t *testing.T) {
 	assert.NoError(t, err)
 }
 
-// TestThinkingByCommand: what the model thinks is on standard output too.
+// TestThinkingByCommand covers a model whose thinking the command prints as well.
 func TestThinkingByCommand(t *testing.T) {
 	c, f, _ := newFakeCLI(t, "")
 	summary, err := filepath.Abs("testdata/ollama-0.32.5/run-thinking.stderr")

@@ -13,15 +13,15 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
-// loaded completes a load with what the server has in memory since, and with
-// what its log says.
+// loaded completes the results of a load with the server's list of loaded models
+// and with its log.
 func (s *Server) loaded(ctx context.Context, model string, warmup measurement.Sample) (measurement.Loaded, error) {
 	l, ended := measurement.Loaded{Warmup: warmup}, time.Now()
 	m, listed, others, err := s.Loaded(ctx, model)
 	if err != nil {
 		return l, err
 	}
-	// A negative figure says no more than none does.
+	// A negative figure counts as missing.
 	l.ContextLength, l.Size, l.SizeVRAM, l.Others = max(0, m.ContextLength), max(0, m.Size), max(0, m.SizeVRAM), others
 	if err := s.watchLoad(ctx, model, m, listed, ended); err != nil {
 		return l, err
@@ -38,9 +38,10 @@ func (s *Server) loaded(ctx context.Context, model string, warmup measurement.Sa
 	return l, err
 }
 
-// beforeLoad makes room where it has to, and notes what the load is held against.
+// beforeLoad unloads other models if the server is Exclusive, and records the state that
+// the load is compared with.
 func (s *Server) beforeLoad(ctx context.Context, model string) error {
-	if err := s.alone(ctx, model); err != nil {
+	if err := s.unloadOthers(ctx, model); err != nil {
 		return err
 	}
 	if s.idleMiB == 0 {
@@ -51,35 +52,35 @@ func (s *Server) beforeLoad(ctx context.Context, model string) error {
 	return s.ServerLog.Mark()
 }
 
-// moment is when a sample began, with the counters of the CPUs where the model computes on them.
-type moment struct {
+// sampleStart is when a sample began, with the CPU counters if the model computes on the CPU.
+type sampleStart struct {
 	at  time.Time
 	cpu cpuCounts
 }
 
-func (s *Server) now() (m moment) {
+func (s *Server) startSample() (m sampleStart) {
 	if s.onCPU {
-		m.cpu, _ = s.CPU.look()
+		m.cpu, _ = s.CPU.counters()
 	}
 	m.at = time.Now()
 	return m
 }
 
-// sample has the loaded model read prompts until an answer has figures. Base is the model that all
-// cells are made of.
-func (s *Server) sample(ctx context.Context, model, base string, prompt func() string, read reader) (measurement.Sample, error) {
-	if err := s.alone(ctx, model); err != nil {
+// sample sends prompts to the loaded model until an answer has figures. Base is the model from which
+// the models of all cells are created.
+func (s *Server) sample(ctx context.Context, model, base string, prompt func() string, generate generateFunc) (measurement.Sample, error) {
+	if err := s.unloadOthers(ctx, model); err != nil {
 		return measurement.Sample{}, err
 	}
-	clients, err := s.watchClients(ctx, model)
+	clients, err := s.clientsBefore(ctx, model)
 	if err != nil {
 		return measurement.Sample{}, err
 	}
-	var begin moment
+	var begin sampleStart
 	var size int
-	sample, err := readFinished(ctx, prompt, func(ctx context.Context, prompt string) (measurement.Sample, error) {
-		begin, size = s.now(), len(prompt)
-		return read(ctx, prompt)
+	sample, err := generateWithFigures(ctx, prompt, func(ctx context.Context, prompt string) (measurement.Sample, error) {
+		begin, size = s.startSample(), len(prompt)
+		return generate(ctx, prompt)
 	})
 	if err != nil {
 		return measurement.Sample{}, s.explain(ctx, base, err)
@@ -89,12 +90,12 @@ func (s *Server) sample(ctx context.Context, model, base string, prompt func() s
 	if err != nil {
 		return sample, err
 	}
-	return sample, s.watchedClients(ctx, model, clients, &sample, ended, entry)
+	return sample, s.addClients(ctx, model, clients, &sample, ended, entry)
 }
 
-// observe adds to a sample what was seen from outside while the model read its prompt, of so many
-// bytes, and returns the model's entry after it.
-func (s *Server) observe(ctx context.Context, model string, sample *measurement.Sample, begin moment, size int) (entry api.ProcessModelResponse, err error) {
+// observe adds to a sample what this machine and the server's log show about it, and returns the
+// server's entry for the model afterwards. Size is that of the prompt in bytes.
+func (s *Server) observe(ctx context.Context, model string, sample *measurement.Sample, begin sampleStart, size int) (entry api.ProcessModelResponse, err error) {
 	if s.onCPU {
 		sample.CPU = s.CPU.since(begin.cpu)
 	}
@@ -102,7 +103,7 @@ func (s *Server) observe(ctx context.Context, model string, sample *measurement.
 	for i := range sample.GPU {
 		sample.GPU[i].Others = s.others[sample.GPU[i].Index]
 	}
-	s.addWay(ctx, sample, size)
+	s.addNetworkTime(ctx, sample, size)
 	if _, err = s.timing(ctx, sample); err != nil {
 		return entry, err
 	}
@@ -110,8 +111,8 @@ func (s *Server) observe(ctx context.Context, model string, sample *measurement.
 	return entry, err
 }
 
-// timing adds to a sample what the server's log says of its prompt, and reports whether it says so.
-// A log that does not tell of a load, or of the prompt that ended it, is not asked again.
+// timing adds to a sample the token counts of its prompt from the server's log, and reports whether
+// the log has them. If the log does not show a load or its warm-up prompt, it is not searched again.
 func (s *Server) timing(ctx context.Context, sample *measurement.Sample) (bool, error) {
 	if !s.logTimes {
 		return false, nil
@@ -123,19 +124,19 @@ func (s *Server) timing(ctx context.Context, sample *measurement.Sample) (bool, 
 	return ok, err
 }
 
-// explain says more of a failed load or sample. One that may hide a lack of memory
-// gets the class of what the server's log says of it: a runner that could not have
-// its memory can end with no more than a status. Where base, the model that all
-// cells are made of, is gone from the server, that is the error, and no cell's
-// failure.
+// explain adds the server's log to a failed load or sample. A failure that may hide a
+// lack of memory gets the class of the log's message, because a runner that runs out of
+// memory may show no more than an exit status. If base, the model from which the models
+// of all cells are created, was deleted from the server, explain returns that as an error,
+// which is not a failure of the cell.
 func (s *Server) explain(ctx context.Context, base string, err error) error {
 	var f *measurement.Failure
 	if err == nil || !errors.As(err, &f) || !parse.LogMayExplain(f) {
 		return err
 	}
 	if f.Class == measurement.ModelError {
-		if lost := s.lost(ctx, base); lost != nil {
-			return lost
+		if deleted := s.modelDeleted(ctx, base); deleted != nil {
+			return deleted
 		}
 	}
 	logged, ok, readErr := s.ServerLog.Failure(ctx)
@@ -148,35 +149,35 @@ func (s *Server) explain(ctx context.Context, base string, err error) error {
 	return f.Explained(logged)
 }
 
-// Pauses while a model goes from memory: the server answers before it has gone,
-// and a request that comes between finds it still loaded.
+// The server answers a request to unload before the model has left the memory. A
+// request that comes in between finds the model still loaded.
 const (
 	unloadWait = 2 * time.Second
 	unloadPoll = 50 * time.Millisecond
 )
 
-// Unload frees the memory of a model, under whatever tag it was loaded, and
-// returns when it is gone. It is no error when none is loaded, nor when the
-// server has no such model, or one that a failed creation left broken.
+// Unload unloads a model, whatever the tag under which it was loaded, and returns
+// when it has left the memory. It is not an error if it is not loaded, if the server
+// has no such model, or if a failed creation left it broken.
 func (s *Server) Unload(ctx context.Context, name string) error {
 	if err := s.release(ctx, name); err != nil {
 		return err
 	}
-	if went, err := s.gone(ctx, name, unloadWait); went || err != nil {
+	if unloaded, err := s.waitUnloaded(ctx, name, unloadWait); unloaded || err != nil {
 		return err
 	}
 	if entry, there, _, err := s.Loaded(ctx, name); err == nil && there && !modelname.Same(entry.Name, name) {
-		if s.strangers == nil {
-			s.strangers = make(map[string]bool)
+		if s.foreign == nil {
+			s.foreign = make(map[string]bool)
 		}
-		s.strangers[entry.Name] = true
+		s.foreign[entry.Name] = true
 	}
 	return nil
 }
 
-// release asks for the memory of a model.
+// release requests that the server unload a model.
 func (s *Server) release(ctx context.Context, name string) error {
-	ctx, cancel := s.soon(ctx)
+	ctx, cancel := s.withTimeout(ctx)
 	defer cancel()
 	err := s.client().Generate(ctx, &api.GenerateRequest{
 		Model:     name,
@@ -193,8 +194,8 @@ func (s *Server) release(ctx context.Context, name string) error {
 	return err
 }
 
-// close unloads the model and deletes it if it is a temporary one. It waits last
-// for the model to go: a large one can take longer than an interrupted run has.
+// close unloads the model and deletes it if it is temporary. It waits for the unload
+// last, because that of a large model can take longer than an interrupted run may.
 func (s *Server) close(ctx context.Context, model string, temporary bool) error {
 	err := s.release(ctx, model)
 	if temporary {
@@ -203,48 +204,48 @@ func (s *Server) close(ctx context.Context, model string, temporary bool) error 
 	if err != nil {
 		return err
 	}
-	_, err = s.gone(ctx, model, unloadWait)
+	_, err = s.waitUnloaded(ctx, model, unloadWait)
 	if errors.Is(err, context.DeadlineExceeded) {
-		return nil // it is on its way
+		return nil // the server is still unloading it
 	}
 	return err
 }
 
-// gone waits until the model is not in memory, and reports whether it went.
-func (s *Server) gone(ctx context.Context, name string, wait time.Duration) (bool, error) {
-	for give := time.Now().Add(wait); ; {
-		// Also before the first look: a server of 0.10.1 that takes the model out of its list while
-		// it is asked for that list ends with "concurrent map iteration and map write".
+// waitUnloaded waits until the model is not in memory, and reports whether that happened in time.
+func (s *Server) waitUnloaded(ctx context.Context, name string, wait time.Duration) (bool, error) {
+	for deadline := time.Now().Add(wait); ; {
+		// Also before the first request: Ollama 0.10.1 crashes with "concurrent map iteration and
+		// map write" if it removes a model from the list of loaded models while it returns that list.
 		if err := sleep(ctx, unloadPoll); err != nil {
 			return false, err
 		}
 		if _, there, _, err := s.Loaded(ctx, name); err != nil || !there {
 			return err == nil, err
 		}
-		if time.Now().After(give) {
+		if time.Now().After(deadline) {
 			return false, nil
 		}
 	}
 }
 
 const (
-	// goneWait is how long a model may take to go, and settleWait how long its
-	// memory to be given back.
-	goneWait   = 20 * time.Second
-	settleWait = time.Minute
-	// settledMiB is how much more GPU memory than before the first load may be in
-	// use when it is: drivers keep some.
+	// longUnloadWait is how long an unload may take, and settleWait how long it may
+	// take until the memory is free.
+	longUnloadWait = 20 * time.Second
+	settleWait     = time.Minute
+	// settledMiB is how much more GPU memory than before the first load may stay in
+	// use: drivers keep some.
 	settledMiB = 512
 )
 
-// settle unloads the model and waits until it is gone and, where the GPUs can be
-// asked, the memory is free again, or until it should have been.
+// settle unloads the model and waits until it has left the memory and, if the GPUs
+// are monitored, until their memory is free, for at most settleWait.
 func (s *Server) settle(ctx context.Context, model string) error {
 	if err := s.Unload(ctx, model); err != nil {
 		return err
 	}
-	give := time.Now().Add(settleWait)
-	if _, err := s.gone(ctx, model, goneWait); err != nil {
+	deadline := time.Now().Add(settleWait)
+	if _, err := s.waitUnloaded(ctx, model, longUnloadWait); err != nil {
 		return err
 	}
 	for {
@@ -252,8 +253,8 @@ func (s *Server) settle(ctx context.Context, model string) error {
 		if !known || s.idleMiB == 0 || used <= s.idleMiB+settledMiB {
 			return nil
 		}
-		if time.Now().After(give) {
-			s.say("GPU memory was not given back within %v: %d MiB are in use, before the first load %d were", settleWait, used, s.idleMiB)
+		if time.Now().After(deadline) {
+			s.logf("GPU memory was not freed within %v: %d MiB are in use, %d MiB were before the first load", settleWait, used, s.idleMiB)
 			return nil
 		}
 		if err := sleep(ctx, time.Second); err != nil {
@@ -262,7 +263,7 @@ func (s *Server) settle(ctx context.Context, model string) error {
 	}
 }
 
-func (s *Server) say(format string, args ...any) {
+func (s *Server) logf(format string, args ...any) {
 	if s.Log != nil {
 		fmt.Fprintf(s.Log, "# "+format+"\n", args...)
 	}

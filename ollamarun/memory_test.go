@@ -15,9 +15,9 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/test/ollamatest"
 )
 
-// TestUnloadLearnsStrangers: a lone model that stays when ours was unloaded is
-// not ours under another tag.
-func TestUnloadLearnsStrangers(t *testing.T) {
+// TestUnloadFindsForeignModels checks that a single model that stays in memory when
+// ours was unloaded does not count as ours under another tag.
+func TestUnloadFindsForeignModels(t *testing.T) {
 	f, s := newFakeServer(t)
 	stays := inMemory(t, "llama3.1:8b")
 	f.Answers["/api/generate"] = func(w http.ResponseWriter, _ *http.Request) {
@@ -36,7 +36,7 @@ func TestUnloadLearnsStrangers(t *testing.T) {
 	assert.Equal(t, "tiny:latest", m.Name)
 }
 
-// TestSettle waits for the model to go and for the GPU to give its memory back.
+// TestSettle checks that Settle waits for the unload and for the GPU's memory to be free.
 func TestSettle(t *testing.T) {
 	used := filepath.Join(t.TempDir(), "used")
 	require.NoError(t, os.WriteFile(used, []byte("300"), 0o644))
@@ -65,7 +65,7 @@ func TestSettle(t *testing.T) {
 	assert.LessOrEqual(t, mib, 300+settledMiB)
 }
 
-// TestLogExplainsFailures: the log knows more than the server says, whatever that is.
+// TestLogExplainsFailures checks when a failure gets the class of the server's log.
 func TestLogExplainsFailures(t *testing.T) {
 	const (
 		gpu    = "ggml_backend_cuda_buffer_type_alloc_buffer: allocating 9.00 MiB on device 0: cudaMalloc failed: out of memory\n"
@@ -80,16 +80,16 @@ func TestLogExplainsFailures(t *testing.T) {
 		class  measurement.Class
 		detail string
 	}{
-		{"older words", crash, "", measurement.RunnerCrashed, "exit status 2"},
+		{"only an older entry", crash, "", measurement.RunnerCrashed, "exit status 2"},
 		{"a crash", crash, gpu, measurement.OutOfGPUMemory, "exit status 2 (the server's log: ggml_backend_cuda"},
 		{"another reason", crash, pinned + "GGML_ASSERT(i01 >= 0 && i01 < ne01) failed\n", measurement.RunnerCrashed, "exit status 2"},
 		{"a timeout", ollamatest.SayStatus(500, `{"error":"timed out waiting for llama-server to start - "}`), gpu, measurement.OutOfGPUMemory, "timed out"},
-		{"unknown words", ollamatest.SayStatus(500, `{"error":"something went wrong"}`), killed, measurement.OutOfSystemMemory, "something went wrong"},
+		{"an unknown message", ollamatest.SayStatus(500, `{"error":"something went wrong"}`), killed, measurement.OutOfSystemMemory, "something went wrong"},
 		{"no figures", ollamatest.Say(`{"response":"","done":false}` + "\n"), gpu, measurement.OutOfGPUMemory, "the answer ended"},
-		{"the server itself", ollamatest.BreakOff(""), killed, measurement.OutOfSystemMemory, "EOF (the server's log: ollama.service"},
-		{"the server for another reason", ollamatest.BreakOff(""), gpu, measurement.ServerAway, "EOF"},
-		{"other memory than it says", ollamatest.SayStatus(500, `{"error":"graph_reserve: failed to allocate compute buffers"}`), killed, measurement.OutOfSystemMemory, "compute buffers"},
-		{"what names its cause", ollamatest.SayStatus(500, `{"error":"the input length exceeds the context length"}`), gpu, measurement.PromptTruncated, "the input length"},
+		{"the server exits", ollamatest.BreakOff(""), killed, measurement.OutOfSystemMemory, "EOF (the server's log: ollama.service"},
+		{"the server exits for another reason", ollamatest.BreakOff(""), gpu, measurement.ServerAway, "EOF"},
+		{"other memory than in the message", ollamatest.SayStatus(500, `{"error":"graph_reserve: failed to allocate compute buffers"}`), killed, measurement.OutOfSystemMemory, "compute buffers"},
+		{"a message that names its cause", ollamatest.SayStatus(500, `{"error":"the input length exceeds the context length"}`), gpu, measurement.PromptTruncated, "the input length"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			f, s := newFakeServer(t)
@@ -113,7 +113,7 @@ func TestLogExplainsFailures(t *testing.T) {
 	}
 }
 
-// TestSystemPrompt: what stands before every prompt begins in its own way too.
+// TestSystemPrompt checks that the system prompt begins with the prompt's nonce.
 func TestSystemPrompt(t *testing.T) {
 	f, s := newFakeServer(t)
 	f.Answers["/api/show"] = ollamatest.Say(strings.Replace(ollamatest.Captured("show.json"), "{", `{"system":"Be brief.",`, 1))

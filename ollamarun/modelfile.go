@@ -21,17 +21,17 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/modelfile"
 )
 
-// Modelfile is a template of which models with other parameters are made.
+// Modelfile is a template from which models with other parameters are created.
 type Modelfile struct {
-	path     string // empty where there is no file of it
+	path     string // empty if it was not read from a file
 	commands []parser.Command
 	sha256   string
-	weights  *Weights // nil where it names no files
+	weights  *Weights // nil if it names no files
 }
 
-// ReadModelfile reads the template at path. File names in it are taken as
-// relative to it, or to a home folder, as `ollama create` does, and made absolute;
-// that they are there is for Check to say.
+// ReadModelfile reads the template at path. As in `ollama create`, file names in it
+// are relative to its folder, or to a home folder; they are made absolute. Check
+// reports those that do not exist.
 func ReadModelfile(path string) (Modelfile, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -57,44 +57,44 @@ func ReadModelfile(path string) (Modelfile, error) {
 	return m, nil
 }
 
-// ownLine is what to do about a comment behind a value.
-const ownLine = "Ollama takes the rest of the line for the value, so put a comment on a line of its own"
+// commentAdvice ends the error of a value that is followed by a comment.
+const commentAdvice = "Ollama reads the rest of the line as the value, so put the comment on a line of its own"
 
-// comment matches where one begins behind a value.
+// comment matches the start of a comment after a value.
 var comment = regexp.MustCompile(`\s#`)
 
 // checkValue returns an error for a value that Ollama would refuse, or would
-// misread since a comment follows it.
+// misread because a comment follows it.
 func checkValue(c parser.Command) error {
 	switch c.Name {
 	case "license", "template", "system", "message":
 		return nil // any text
 	case "model", "adapter", "draft", "renderer", "parser", "requires":
 		if c.Args == "" {
-			return fmt.Errorf("%s has no value: write one, or leave the line out (`ollama show` prints none for FROM where the model is a cloud model, which can't be measured)", instruction(c))
+			return fmt.Errorf("%s has no value: write one, or omit the line (`ollama show` prints none for the FROM of a cloud model, which can't be measured)", instruction(c))
 		}
 		if comment.MatchString(c.Args) {
-			return fmt.Errorf("%s: %q is no value for it: %s", instruction(c), c.Args, ownLine)
+			return fmt.Errorf("%s: invalid value %q: %s", instruction(c), c.Args, commentAdvice)
 		}
 		return nil
 	}
-	if slices.Contains(warnsOnStdout, c.Name) || !known(c.Name) {
-		return nil // what is not known here may be a newer server's
+	if slices.Contains(warnsOnStdout, c.Name) || !knownParameter(c.Name) {
+		return nil // an unknown parameter may be one of a newer server
 	}
 	if _, err := api.FormatParams(map[string][]string{c.Name: {c.Args}}); err != nil {
-		return fmt.Errorf("%s: %w: %s", instruction(c), err, ownLine)
+		return fmt.Errorf("%s: %w: %s", instruction(c), err, commentAdvice)
 	}
 	return nil
 }
 
 // known reports whether Ollama has a parameter of that name.
-func known(parameter string) bool {
+func knownParameter(parameter string) bool {
 	_, err := api.FormatParams(map[string][]string{parameter: {""}})
 	return err == nil || !strings.HasPrefix(err.Error(), "unknown parameter")
 }
 
-// absolute makes the name of a file absolute. What FROM names may be a model instead:
-// it stays as it is where there is no such file and it is not written as one.
+// absolute makes the name of a file absolute. FROM may name a model instead: its value
+// is kept if there is no such file and it is not written as a path.
 func absolute(c *parser.Command, dir string) error {
 	if !slices.Contains([]string{"model", "adapter", "draft"}, c.Name) {
 		return nil
@@ -109,14 +109,13 @@ func absolute(c *parser.Command, dir string) error {
 	return nil
 }
 
-// isPath reports whether a text can only be the name of a file, and not of a model.
+// isPath reports whether the value of FROM can only be the name of a file, not of a model.
 func isPath(text string) bool {
 	return filepath.IsAbs(text) || text == "." || text == ".." ||
 		strings.HasPrefix(text, "./") || strings.HasPrefix(text, "../") || strings.HasPrefix(text, "~")
 }
 
-// expand returns the absolute name of a file, with ~ and ~NAME as the home folders that
-// they stand for.
+// expand returns the absolute name of a file, with ~ and ~NAME replaced by home folders.
 func expand(file, dir string) (string, error) {
 	if rest, ok := strings.CutPrefix(file, "~"); ok {
 		name, below, _ := strings.Cut(rest, "/")
@@ -143,37 +142,37 @@ func homeOf(name string) (string, error) {
 	return u.HomeDir, nil
 }
 
-// checkFrom returns an error where FROM names neither a file nor what can be a model.
+// checkFrom returns an error if the value of FROM is neither a file nor a valid model name.
 func checkFrom(c parser.Command) error {
 	if c.Name != "model" || filepath.IsAbs(c.Args) || model.ParseName(strings.TrimSuffix(c.Args, ":cloud")).IsValid() {
 		return nil
 	}
-	return fmt.Errorf("FROM: there is no file %s, and it is no model's name: write it as `ollama list` shows it", c.Args)
+	return fmt.Errorf("FROM: %s is neither a file nor a valid model name: write the name as `ollama list` shows it", c.Args)
 }
 
-// instruction names a command as it is written.
+// instruction returns a command's name as it is written in a Modelfile.
 func instruction(c parser.Command) string {
 	text, _, _ := strings.Cut(modelfile.Format([]parser.Command{{Name: c.Name, Args: "x"}}), " x")
 	return text
 }
 
-// Check returns an error where a file that the template names is not there, or where a
-// parameter is written in capitals, which servers don't know.
+// Check returns an error if a file that the template names does not exist, or if a
+// parameter is written with capital letters, which servers don't accept.
 func (m Modelfile) Check() error {
 	for _, c := range m.commands {
 		lower := strings.ToLower(c.Name)
 		switch {
-		case lower != c.Name && known(lower):
-			return fmt.Errorf("modelfile %s: PARAMETER %s: Ollama knows it in lower case alone: write %s", m.path, c.Name, lower)
+		case lower != c.Name && knownParameter(lower):
+			return fmt.Errorf("modelfile %s: PARAMETER %s: Ollama accepts it in lower case only: write %s", m.path, c.Name, lower)
 		case !namesFile(c):
 			continue
 		}
 		_, err := os.Stat(c.Args)
 		switch {
 		case errors.Is(err, os.ErrNotExist) && strings.HasPrefix(filepath.Base(c.Args), "sha256-"):
-			return fmt.Errorf("modelfile %s: %s: there is no file %s here: it is the server's own, as `ollama show` names it, so write the model's name instead", m.path, instruction(c), c.Args)
+			return fmt.Errorf("modelfile %s: %s: there is no file %s on this machine: it is a file of the server, as `ollama show` prints it; write the model's name instead", m.path, instruction(c), c.Args)
 		case errors.Is(err, os.ErrNotExist):
-			return fmt.Errorf("modelfile %s: %s: there is no file %s: names in a template are relative to its folder", m.path, instruction(c), c.Args)
+			return fmt.Errorf("modelfile %s: %s: there is no file %s: names in a template are relative to the template's folder", m.path, instruction(c), c.Args)
 		case err != nil:
 			return fmt.Errorf("modelfile %s: %s: %w", m.path, instruction(c), err)
 		}
@@ -181,18 +180,19 @@ func (m Modelfile) Check() error {
 	return nil
 }
 
-// FromModel is the template of a model as it is.
+// FromModel returns the template of a model without changes.
 func FromModel(name string) Modelfile {
 	return Modelfile{commands: []parser.Command{{Name: "model", Args: name}}}
 }
 
-// SHA256 identifies the template's text, and is empty where there is none.
+// SHA256 returns the hexadecimal checksum of the template's text, empty if it was not read
+// from a file.
 func (m Modelfile) SHA256() string { return m.sha256 }
 
-// Weights returns the files that the template names, nil where there are none.
+// Weights returns the files that the template names, nil if there are none.
 func (m Modelfile) Weights() *Weights { return m.weights }
 
-// From returns the model or file that the template builds on.
+// From returns the model or file of the template's FROM line.
 func (m Modelfile) From() string {
 	for _, c := range m.commands {
 		if c.Name == "model" {
@@ -202,8 +202,8 @@ func (m Modelfile) From() string {
 	return ""
 }
 
-// System returns the template's system prompt, empty where it has none. Of several
-// SYSTEM lines the last counts, as in `ollama create`.
+// System returns the template's system prompt, empty if it has none. As in `ollama create`,
+// the last of several SYSTEM lines counts.
 func (m Modelfile) System() string {
 	for _, c := range slices.Backward(m.commands) {
 		if c.Name == "system" {
@@ -213,14 +213,14 @@ func (m Modelfile) System() string {
 	return ""
 }
 
-// Without returns the template without the lines of these parameters.
+// Without returns a copy of the template without the lines of these parameters.
 func (m Modelfile) Without(parameters ...string) Modelfile {
 	m.commands = slices.DeleteFunc(slices.Clone(m.commands), func(c parser.Command) bool { return slices.Contains(parameters, c.Name) })
 	return m
 }
 
-// WithParameter returns the template with one line `PARAMETER name value`,
-// whatever it held of that parameter before.
+// WithParameter returns a copy of the template with one line `PARAMETER name value`
+// instead of all that it had for that parameter.
 func (m Modelfile) WithParameter(name string, value int) Modelfile {
 	m = m.Without(name)
 	m.commands = append(m.commands, parser.Command{Name: name, Args: strconv.Itoa(value)})

@@ -13,14 +13,14 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/modelfile"
 )
 
-// templates is where Modelfiles of public reports and of Ollama's documentation are, and
-// some that were made up; those of ollama-0.32.5 were printed by that version's
-// `ollama show --modelfile`, with other folders.
+// templates is the folder of Modelfiles from public reports and Ollama's documentation, and
+// of made-up ones. Those of ollama-0.32.5 were printed by that version's
+// `ollama show --modelfile`; their folder names were changed.
 const templates = "testdata/modelfile"
 
 const blobs = "/home/user/.ollama/models/blobs/"
 
-// TestReadModelfile reads what `ollama create` reads, and as the same.
+// TestReadModelfile checks that Modelfiles are parsed as by `ollama create`.
 func TestReadModelfile(t *testing.T) {
 	here, err := filepath.Abs(templates)
 	require.NoError(t, err)
@@ -106,17 +106,17 @@ func TestReadModelfile(t *testing.T) {
 		assert.Equal(t, want, m.commands, file)
 		again, err := modelfile.Parse([]byte(m.String()))
 		require.NoError(t, err, file)
-		assert.Equal(t, want, again, "what is written of %s", file)
+		assert.Equal(t, want, again, "%s written and read again", file)
 	}
 }
 
-// TestReadModelfileRefuses names the line and what to write.
+// TestReadModelfileRefuses checks that errors have the line and what to write instead.
 func TestReadModelfileRefuses(t *testing.T) {
-	const ownLine = ": Ollama takes the rest of the line for the value, so put a comment on a line of its own"
+	const commentAdvice = ": Ollama reads the rest of the line as the value, so put the comment on a line of its own"
 	for file, want := range map[string]string{
 		"equals-sign":                    `: line 2: "PARAMETER num_ctx=8192": expected a name and a value, like PARAMETER num_ctx 8192 or MESSAGE user Hello`,
 		"quoted-name":                    `: line 2: "PARAMETER \"num_ctx\" 8192": expected a name and a value, like PARAMETER num_ctx 8192 or MESSAGE user Hello`,
-		"ollama-0.32.5-show-cloud":       ": line 5: FROM has no value: write one, or leave the line out (`ollama show` prints none for FROM where the model is a cloud model, which can't be measured)",
+		"ollama-0.32.5-show-cloud":       ": line 5: FROM has no value: write one, or omit the line (`ollama show` prints none for the FROM of a cloud model, which can't be measured)",
 		"ollama-0.32.5-show-half-quoted": `: line 7: "SYSTEM \"Hi\" she said": its value begins with a quotation mark, but ` + "`ollama show`" + ` did not quote it: enclose it in triple quotes`,
 	} {
 		file = filepath.Join(templates, file)
@@ -126,15 +126,15 @@ func TestReadModelfileRefuses(t *testing.T) {
 
 	file := filepath.Join(t.TempDir(), "template")
 	for text, want := range map[string]string{
-		"FROM x\nPARAMETER num_ctx 8192 # small\n":       "line 2: PARAMETER num_ctx: invalid int value [8192 # small]" + ownLine,
-		"FROM x\n\nPARAMETER use_mmap yes\n":             "line 3: PARAMETER use_mmap: invalid bool value [yes]" + ownLine,
-		"FROM x\r\nPARAMETER temperature 0.5 # t\r\n":    "line 2: PARAMETER temperature: invalid float value [0.5 # t]" + ownLine,
-		"FROM llama3.2 # the base\n":                     `line 1: FROM: "llama3.2 # the base" is no value for it` + ownLine,
-		"FROM x\nRENDERER qwen3.5 # r\n":                 `line 2: RENDERER: "qwen3.5 # r" is no value for it` + ownLine,
-		"FROM x\nADAPTER ./lora.gguf\t# a\n":             `line 2: ADAPTER: "./lora.gguf\t# a" is no value for it` + ownLine,
-		"FROM llama 3.2\n":                               "line 1: FROM: there is no file llama 3.2, and it is no model's name: write it as `ollama list` shows it",
+		"FROM x\nPARAMETER num_ctx 8192 # small\n":       "line 2: PARAMETER num_ctx: invalid int value [8192 # small]" + commentAdvice,
+		"FROM x\n\nPARAMETER use_mmap yes\n":             "line 3: PARAMETER use_mmap: invalid bool value [yes]" + commentAdvice,
+		"FROM x\r\nPARAMETER temperature 0.5 # t\r\n":    "line 2: PARAMETER temperature: invalid float value [0.5 # t]" + commentAdvice,
+		"FROM llama3.2 # the base\n":                     `line 1: FROM: invalid value "llama3.2 # the base"` + commentAdvice,
+		"FROM x\nRENDERER qwen3.5 # r\n":                 `line 2: RENDERER: invalid value "qwen3.5 # r"` + commentAdvice,
+		"FROM x\nADAPTER ./lora.gguf\t# a\n":             `line 2: ADAPTER: invalid value "./lora.gguf\t# a"` + commentAdvice,
+		"FROM llama 3.2\n":                               "line 1: FROM: llama 3.2 is neither a file nor a valid model name: write the name as `ollama list` shows it",
 		"FROM ~nosuchuser/x.gguf\n":                      "line 1: FROM: finding the home folder: user: unknown user nosuchuser",
-		"FROM C#coder\n":                                 "line 1: FROM: there is no file C#coder, and it is no model's name: write it as `ollama list` shows it",
+		"FROM C#coder\n":                                 "line 1: FROM: C#coder is neither a file nor a valid model name: write the name as `ollama list` shows it",
 		"FROM x\nDRAFT\n":                                `line 2: "DRAFT": command must be one of`,
 		"FROM x\nSYSTEM \"\"\"a\nb\nPARAMETER top_k 1\n": `line 2: "SYSTEM \"\"\"a": the quotes of its value are not closed`,
 	} {
@@ -152,7 +152,7 @@ func TestReadModelfileRefuses(t *testing.T) {
 	}
 }
 
-// TestCheckModelfile: what a template names is missed before a server is asked.
+// TestCheckModelfile checks that missing files are found before the first request to a server.
 func TestCheckModelfile(t *testing.T) {
 	read := func(text string) (file string, m Modelfile) {
 		dir := t.TempDir()
@@ -168,11 +168,11 @@ func TestCheckModelfile(t *testing.T) {
 		assert.NoError(t, m.Check(), text)
 	}
 	file, m := read("FROM ./none.gguf\n")
-	assert.EqualError(t, m.Check(), "modelfile "+file+": FROM: there is no file "+filepath.Join(filepath.Dir(file), "none.gguf")+": names in a template are relative to its folder")
+	assert.EqualError(t, m.Check(), "modelfile "+file+": FROM: there is no file "+filepath.Join(filepath.Dir(file), "none.gguf")+": names in a template are relative to the template's folder")
 	file, m = read("FROM tiny\nDRAFT none.gguf\n")
 	assert.ErrorContains(t, m.Check(), "modelfile "+file+": DRAFT: there is no file ")
 	file, m = read("FROM " + blobs + "sha256-b112\n")
-	assert.EqualError(t, m.Check(), "modelfile "+file+": FROM: there is no file "+blobs+"sha256-b112 here: it is the server's own, as `ollama show` names it, so write the model's name instead")
+	assert.EqualError(t, m.Check(), "modelfile "+file+": FROM: there is no file "+blobs+"sha256-b112 on this machine: it is a file of the server, as `ollama show` prints it; write the model's name instead")
 	file, m = read("FROM tiny\nPARAMETER NUM_CTX 16384\n")
-	assert.EqualError(t, m.Check(), "modelfile "+file+": PARAMETER NUM_CTX: Ollama knows it in lower case alone: write num_ctx")
+	assert.EqualError(t, m.Check(), "modelfile "+file+": PARAMETER NUM_CTX: Ollama accepts it in lower case only: write num_ctx")
 }

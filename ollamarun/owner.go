@@ -12,15 +12,16 @@ import (
 	"sync/atomic"
 )
 
-// Temporary models carry a name that says whose they are:
+// The name of a temporary model identifies the process that created it:
 //
 //	ollama-sweep-tmp-1f3a9c07d2e4-4711-88123-1
 //
-// is the first of process 4711, which began at 88123 by the machine's clock; 1f3a9c07d2e4 stands for
-// the machine, its boot and the namespace of processes. A process that is gone, or has begun at another time,
-// left it there. Of another machine, boot or namespace nothing is known by the name alone: there the
-// out folder tells, see Marks. Earlier releases knew the name of the machine and the process alone,
-// which two machines can share; what they left is nobody's for sure.
+// is the first model of process 4711, which started at 88123 by the machine's clock; 1f3a9c07d2e4 is
+// a hash of the machine, its boot and the process namespace. If there is no such process, or if it
+// started at another time, the model is left over from a process that has ended. That can't be
+// checked for another machine, boot or namespace; there the list in the out folder decides, see
+// Marks. Names of earlier releases contain only the machine's name and the process, which two
+// machines can share, so their owner is never certain.
 var (
 	temporaryName = regexp.MustCompile(`^ollama-sweep-tmp-(?:([0-9a-f]{12})-([0-9]{1,9})-([0-9]{1,18})|[0-9a-f]{8}-[0-9]{1,9})-[0-9]{1,9}(?::latest)?$`)
 
@@ -29,29 +30,29 @@ var (
 	thisSystem = newSystem(theseProcesses)
 )
 
-// modelOwner is who has made a temporary model.
+// modelOwner identifies the process that created a temporary model.
 type modelOwner struct {
-	place string // a hash of machine, boot and namespace of processes
+	place string // a hash of machine, boot and process namespace
 	pid   int
-	start uint64 // 0 where it can't be told
+	start uint64 // 0 if unknown
 }
 
-// system is the one that this process runs on.
+// system is the machine, boot and process namespace that this process runs in.
 type system struct {
 	processes
 	self modelOwner
-	// known is false where a system can't be told from all others: its place is a random one then, so
-	// that at least no two sweeps give the same name.
-	known bool
+	// identified is false if the system can't be distinguished from all others. Its place is then
+	// random, so that two sweeps at least never use the same name.
+	identified bool
 }
 
-// processes are those that a process can see.
+// processes looks up processes in the system's process table.
 type processes interface {
-	// place returns a text that no other machine, boot or namespace of processes has; ok is false where
-	// that can't be told.
+	// place returns a text that is unique to the machine, boot and process namespace; ok is false if
+	// there is none.
 	place() (text string, ok bool)
-	// start returns when a process began, by a clock that does not change. It fails with errEnded where
-	// there surely is no such process.
+	// start returns when a process started, by a clock that is never set. It returns errEnded if
+	// there certainly is no such process.
 	start(pid int) (uint64, error)
 }
 
@@ -61,7 +62,7 @@ func newSystem(p processes) system {
 	s := system{processes: p, self: modelOwner{pid: os.Getpid()}}
 	place, ok := p.place()
 	start, err := p.start(s.self.pid)
-	if s.known = ok && err == nil && start > 0; s.known {
+	if s.identified = ok && err == nil && start > 0; s.identified {
 		s.self.start = start
 	} else {
 		place = rand.Text()
@@ -75,7 +76,7 @@ func (o modelOwner) newName() string {
 	return fmt.Sprintf("ollama-sweep-tmp-%s-%d-%d-%d", o.place, o.pid, o.start, temporaryCount.Add(1))
 }
 
-// ownerOf reads a temporary model's name. ok is false for other names and those of earlier releases.
+// ownerOf parses a temporary model's name; ok is false for other names and those of earlier releases.
 func ownerOf(model string) (o modelOwner, ok bool) {
 	match := temporaryName.FindStringSubmatch(model)
 	if match == nil || match[1] == "" {
@@ -88,8 +89,8 @@ func ownerOf(model string) (o modelOwner, ok bool) {
 	return o, errPID == nil && errStart == nil
 }
 
-// ended reports whether a temporary model is one of this machine's since it was started, whose
-// process is surely gone.
+// ended reports whether a temporary model was created on this system, by a process that has
+// certainly ended.
 func (s system) ended(model string) bool {
 	o, ok := ownerOf(model)
 	if !ok || !s.has(o) {
@@ -99,7 +100,7 @@ func (s system) ended(model string) bool {
 	return errors.Is(err, errEnded) || err == nil && start != o.start
 }
 
-// alive reports whether a temporary model is of a process that lives on this machine.
+// alive reports whether a temporary model was created by a process that still runs on this system.
 func (s system) alive(model string) bool {
 	o, ok := ownerOf(model)
 	if !ok || !s.has(o) {
@@ -109,10 +110,10 @@ func (s system) alive(model string) bool {
 	return err == nil && start == o.start
 }
 
-// has reports whether the owner is, or was, a process that can be looked up here.
+// has reports whether the owner is, or was, a process of this system.
 func (s system) has(o modelOwner) bool {
-	return s.known && o.place == s.self.place && o.pid > 0 && o.start > 0
+	return s.identified && o.place == s.self.place && o.pid > 0 && o.start > 0
 }
 
-// leftover reports whether the model is a temporary one of a process of this machine that is gone.
+// leftover reports whether a temporary model was created on this system by a process that has ended.
 func leftover(model string) bool { return thisSystem.ended(model) }

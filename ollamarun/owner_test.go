@@ -13,8 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// gone returns the owner that a process of this machine was, which has ended.
-func gone(t *testing.T) modelOwner {
+// endedOwner returns a process of this machine that has ended.
+func endedOwner(t *testing.T) modelOwner {
 	t.Helper()
 	cmd := exec.Command("true")
 	require.NoError(t, cmd.Run())
@@ -23,10 +23,10 @@ func gone(t *testing.T) modelOwner {
 
 func TestOwner(t *testing.T) {
 	self := thisSystem.self
-	assert.True(t, thisSystem.known)
+	assert.True(t, thisSystem.identified)
 	assert.NotZero(t, self.start)
 	name := self.newName()
-	assert.Less(t, len(name), 80, "a server takes no longer ones")
+	assert.Less(t, len(name), 80, "servers don't accept longer names")
 	assert.NotEqual(t, name, self.newName())
 	for _, name := range []string{name, name + ":latest"} {
 		o, ok := ownerOf(name)
@@ -40,11 +40,11 @@ func TestOwner(t *testing.T) {
 	assert.True(t, temporaryName.MatchString("ollama-sweep-tmp-1f3a9c07-4711-1:latest"), "of an earlier release")
 }
 
-// anotherProcess is whose name the tests look up.
-const anotherProcess = 1 << 22 // above all numbers that Linux gives
+// anotherProcess is the ID of the process that the tests look up.
+const anotherProcess = 1 << 22 // above all process IDs of Linux
 
-// machine makes the files of a system in which this process is, and another one of that stat, which
-// is there for a signal where exists says so.
+// machine creates a /proc in which there are this process and anotherProcess, with the given stat. Exists
+// is whether anotherProcess can be signalled.
 func machine(t *testing.T, id, boot, namespace, stat string, exists bool) procFolder {
 	t.Helper()
 	dir := t.TempDir()
@@ -68,7 +68,7 @@ func machine(t *testing.T, id, boot, namespace, stat string, exists bool) procFo
 	return procFolder{dir, ids, func(pid int) bool { return exists }}
 }
 
-// TestOwnerEnded: which temporary models are surely of a process that is gone.
+// TestOwnerEnded checks which temporary models certainly belong to a process that has ended.
 func TestOwnerEnded(t *testing.T) {
 	const (
 		namespace = "pid:[4026531836]"
@@ -80,7 +80,7 @@ func TestOwnerEnded(t *testing.T) {
 	require.Equal(t, uint64(88123), start)
 	owner := modelOwner{newSystem(here).self.place, anotherProcess, start}
 	name := owner.newName()
-	elsewhere := machine(t, "a", "b", namespace, "", false) // where this process has another number
+	elsewhere := machine(t, "a", "b", namespace, "", false) // in which this process has another ID
 	require.NoError(t, os.CopyFS(filepath.Join(elsewhere.root, "1"), os.DirFS(filepath.Join(elsewhere.root, strconv.Itoa(os.Getpid())))))
 	require.NoError(t, os.Remove(filepath.Join(elsewhere.root, "self")))
 	require.NoError(t, os.Symlink("1", filepath.Join(elsewhere.root, "self")))
@@ -91,23 +91,23 @@ func TestOwnerEnded(t *testing.T) {
 		name         string
 		ended, alive bool
 	}{
-		"its process lives":                        {here, name, false, true},
-		"its process is gone":                      {machine(t, "a", "b", namespace, "", false), name, true, false},
-		"its process has ended, and nobody waited": {machine(t, "a", "b", namespace, strings.Replace(stat, ") S 1", ") Z 1", 1), true), name, true, false},
-		"its process is hidden":                    {machine(t, "a", "b", namespace, "", true), name, false, false},
-		"another process has its number":           {machine(t, "a", "b", namespace, strings.Replace(stat, "88123", "99123", 1), true), name, true, false},
-		"another machine of the same name":         {machine(t, "x", "y", namespace, "", false), name, false, false},
-		"a copy of the machine":                    {machine(t, "a", "y", namespace, "", false), name, false, false},
-		"another machine of the same boot":         {machine(t, "x", "b", namespace, "", false), name, false, false},
-		"another container":                        {machine(t, "a", "b", "pid:[4026532999]", "", false), name, false, false},
-		"another clock":                            {clocks, name, false, false},
-		"a container without a machine's ID":       {machine(t, "", "b", namespace, "", false), name, false, false},
-		"a system that tells nothing of itself":    {procFolder{root: t.TempDir(), exists: func(int) bool { return false }}, name, false, false},
-		"a /proc of another namespace":             {elsewhere, name, false, false},
-		"a stat that is cut":                       {machine(t, "a", "b", namespace, "4711 (a) S 1", true), name, false, false},
-		"of an earlier release":                    {machine(t, "a", "b", namespace, "", false), "ollama-sweep-tmp-1f3a9c07-4711-1", false, false},
-		"of a system that told no time":            {machine(t, "a", "b", namespace, "", false), modelOwner{owner.place, anotherProcess, 0}.newName(), false, false},
-		"of no process":                            {machine(t, "a", "b", namespace, "", false), modelOwner{owner.place, 0, start}.newName(), false, false},
+		"its process runs":                   {here, name, false, true},
+		"its process has ended":              {machine(t, "a", "b", namespace, "", false), name, true, false},
+		"its process is a zombie":            {machine(t, "a", "b", namespace, strings.Replace(stat, ") S 1", ") Z 1", 1), true), name, true, false},
+		"its process is hidden":              {machine(t, "a", "b", namespace, "", true), name, false, false},
+		"another process has its ID":         {machine(t, "a", "b", namespace, strings.Replace(stat, "88123", "99123", 1), true), name, true, false},
+		"another machine of the same name":   {machine(t, "x", "y", namespace, "", false), name, false, false},
+		"a clone of the machine":             {machine(t, "a", "y", namespace, "", false), name, false, false},
+		"another machine of the same boot":   {machine(t, "x", "b", namespace, "", false), name, false, false},
+		"another container":                  {machine(t, "a", "b", "pid:[4026532999]", "", false), name, false, false},
+		"another clock":                      {clocks, name, false, false},
+		"a container without a machine's ID": {machine(t, "", "b", namespace, "", false), name, false, false},
+		"an unidentified system":             {procFolder{root: t.TempDir(), exists: func(int) bool { return false }}, name, false, false},
+		"a /proc of another namespace":       {elsewhere, name, false, false},
+		"a truncated stat":                   {machine(t, "a", "b", namespace, "4711 (a) S 1", true), name, false, false},
+		"of an earlier release":              {machine(t, "a", "b", namespace, "", false), "ollama-sweep-tmp-1f3a9c07-4711-1", false, false},
+		"of a system without start times":    {machine(t, "a", "b", namespace, "", false), modelOwner{owner.place, anotherProcess, 0}.newName(), false, false},
+		"of no process":                      {machine(t, "a", "b", namespace, "", false), modelOwner{owner.place, 0, start}.newName(), false, false},
 	} {
 		s := newSystem(test.processes)
 		assert.Equal(t, test.ended, s.ended(test.name), what)
@@ -115,8 +115,8 @@ func TestOwnerEnded(t *testing.T) {
 	}
 }
 
-// TestOwnerUnknown: where a system can't be told from others, two sweeps of one process number give
-// different names, and neither takes the other's for a leftover.
+// TestOwnerUnknown checks that on systems without an identity two sweeps with the same process ID use
+// different names, and that neither treats the other's models as left over.
 func TestOwnerUnknown(t *testing.T) {
 	for what, p := range map[string]procFolder{
 		"nothing":   {root: t.TempDir(), exists: func(int) bool { return false }},
@@ -131,7 +131,7 @@ func TestOwnerUnknown(t *testing.T) {
 	}
 }
 
-// TestProcessExists: one that has ended, and one of another user's where this is one.
+// TestProcessExists covers this process, one that may belong to another user, and one that does not exist.
 func TestProcessExists(t *testing.T) {
 	assert.True(t, processExists(os.Getpid()))
 	assert.True(t, processExists(1))

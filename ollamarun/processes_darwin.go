@@ -4,15 +4,15 @@ import "golang.org/x/sys/unix"
 
 var theseProcesses kernelTable
 
-// kernelTable looks processes up in that of macOS, which has no namespaces of them.
+// kernelTable looks up processes in the process table of macOS, which has no process namespaces.
 type kernelTable struct{}
 
 func (kernelTable) place() (string, bool) {
-	boot, err := unix.Sysctl("kern.bootsessionuuid") // a random one for each boot
+	boot, err := unix.Sysctl("kern.bootsessionuuid") // random for each boot
 	return boot, err == nil && boot != ""
 }
 
-// start returns the time in microseconds since 1970, as it was noted when the process began.
+// start returns the start time in microseconds since 1970, as recorded when the process started.
 func (kernelTable) start(pid int) (uint64, error) {
 	if !processExists(pid) {
 		return 0, errEnded

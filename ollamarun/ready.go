@@ -9,14 +9,14 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
-// busy says for how long every request was turned away because the server had
-// too many.
+// busy counts the successive prompts that the server has refused because it had too
+// many requests.
 type busy struct {
-	since time.Time // zero when the newest one was not
+	since time.Time // of the first; zero for none
 	times int
 }
 
-// note counts a failure, where it is that the server has too many prompts.
+// note counts a failure if its class is ServerBusy.
 func (b *busy) note(f *measurement.Failure) {
 	if f.Class != measurement.ServerBusy {
 		return
@@ -27,17 +27,17 @@ func (b *busy) note(f *measurement.Failure) {
 	b.times++
 }
 
-// pauses between two tries to reach a server, the last being repeated.
+// pauses between two attempts to reach a server; the last one repeats.
 var pauses = []time.Duration{500 * time.Millisecond, time.Second, 2 * time.Second, 5 * time.Second, 10 * time.Second, 30 * time.Second}
 
-// Ready returns when the server answers. A server that is away or busy is asked
-// again, with growing pauses, until it has been so for Wait.
+// Ready waits until the server answers. If the server is away or busy, it tries
+// again with growing pauses, and returns an error after Wait.
 func (s *Server) Ready(ctx context.Context) error {
-	give := time.Now().Add(s.Wait)
-	if s.busy.times > 0 { // only a prompt can tell whether it still is
+	deadline := time.Now().Add(s.Wait)
+	if s.busy.times > 0 { // only the next prompt shows whether it still is
 		s.answered = true
-		give = s.busy.since.Add(s.Wait)
-		if err := s.pause(ctx, s.busy.times-1, give, "it is busy"); err != nil {
+		deadline = s.busy.since.Add(s.Wait)
+		if err := s.pause(ctx, s.busy.times-1, deadline, "it is busy"); err != nil {
 			return err
 		}
 	}
@@ -51,29 +51,29 @@ func (s *Server) Ready(ctx context.Context) error {
 		if !errors.As(err, &f) || f.Class.OfCell() {
 			return err
 		}
-		if err := s.pause(ctx, i, give, f.Detail); err != nil {
+		if err := s.pause(ctx, i, deadline, f.Detail); err != nil {
 			return err
 		}
 	}
 }
 
-// pause waits before the next try to reach the server, unless its time is over
-// by then.
-func (s *Server) pause(ctx context.Context, tries int, give time.Time, why string) error {
+// pause waits before the next attempt to reach the server, or returns an error if
+// the deadline is before that.
+func (s *Server) pause(ctx context.Context, tries int, deadline time.Time, why string) error {
 	pause := pauses[min(tries, len(pauses)-1)]
-	if time.Now().Add(pause).After(give) {
-		return fmt.Errorf("the Ollama server at %s stayed away for %v (server_wait): %s; %s; -engine embedded needs no server", s.URL, s.Wait, why, findServer)
+	if time.Now().Add(pause).After(deadline) {
+		return fmt.Errorf("the Ollama server at %s stayed away for %v (server_wait): %s; %s; -engine embedded needs no server", s.URL, s.Wait, why, serverAdvice)
 	}
 	if tries == 0 {
 		if !s.answered {
-			why += "; " + findServer
+			why += "; " + serverAdvice
 		}
-		s.say("waiting up to %v for the Ollama server at %s: %s", s.Wait, s.URL, why)
+		s.logf("waiting up to %v for the Ollama server at %s: %s", s.Wait, s.URL, why)
 	}
 	return sleep(ctx, pause)
 }
 
-// sleep waits, and returns early with the context's cause when that ends.
+// sleep pauses for d, or returns the context's cause when the context ends earlier.
 func sleep(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)
 	defer t.Stop()

@@ -46,14 +46,14 @@ func TestReady(t *testing.T) {
 
 	away.Wait = time.Minute
 	ctx, cancel := context.WithCancelCause(t.Context())
-	gone := errors.New("enough")
-	cancel(gone)
-	assert.ErrorIs(t, away.Ready(ctx), gone)
+	enough := errors.New("enough")
+	cancel(enough)
+	assert.ErrorIs(t, away.Ready(ctx), enough)
 }
 
-// TestNobodyListens: the first line about a server that never answered says how to
-// start or to name one. One that has gone away is known by its address.
-func TestNobodyListens(t *testing.T) {
+// TestConnectionRefused checks that the message about a server that has never answered says how
+// to start or name one, and that about a server that went away does not.
+func TestConnectionRefused(t *testing.T) {
 	nobody, _, err := ParseHost("127.0.0.1:1")
 	require.NoError(t, err)
 	var log bytes.Buffer
@@ -86,8 +86,8 @@ func TestUnreachable(t *testing.T) {
 	}
 }
 
-// TestBusyIsWaitedFor: only a prompt can tell that a server is not busy any
-// more, so the pauses grow from prompt to prompt.
+// TestBusyIsWaitedFor checks that the pauses grow from prompt to prompt, because
+// only a prompt can show that a server is not busy any more.
 func TestBusyIsWaitedFor(t *testing.T) {
 	f, s := newFakeServer(t)
 	var log bytes.Buffer

@@ -20,48 +20,49 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/modelname"
 )
 
-// Server is an Ollama server. The zero value of each field but URL is usable.
+// Server is an Ollama server. All fields except URL are optional.
 type Server struct {
-	URL *url.URL // without user and password, so that it can be shown
-	// User is sent with each request, and neither shown nor saved; nil for none.
+	URL *url.URL // without user and password, so that it can be printed
+	// User is sent with each request, and neither printed nor saved; nil for none.
 	User *url.Userinfo
-	// Wait is how long Ready waits for a server that is away; zero is not at all.
+	// Wait is how long Ready waits for a server that is away; zero means not at all.
 	Wait time.Duration
-	// Log takes lines that begin with "# " about waiting; nil for silence.
+	// Log receives messages and warnings, as lines that begin with "# "; nil discards them.
 	Log io.Writer
 
-	// ServerLog, Monitor and CPU watch the server while it works, where its log can be
-	// read and its GPUs and CPUs are this machine's; nil where not.
+	// ServerLog, Monitor and CPU observe the server while it works. They are nil if its
+	// log can't be read, or if its GPUs and CPUs are not this machine's.
 	ServerLog *ServerLog
 	Monitor   *GPUMonitor
 	CPU       *CPUMonitor
-	// Marks are those of the out folder; nil where the server and its models are our own.
+	// Marks stores the names of temporary models in the out folder; nil for a server whose
+	// models are all ours.
 	Marks Marks
-	// Exclusive has models of somebody else unloaded.
+	// Exclusive makes each load and each sample unload all other models first.
 	Exclusive bool
 
-	idleMiB   int                   // GPU memory in use before the first load
-	loadBegun time.Time             // the newest load
-	logTimes  bool                  // the server's log tells of each prompt what was evaluated
-	onCPU     bool                  // the model computes on the CPU, at least in part
-	others    map[int]int           // least utilization of each GPU during the load, in percent
-	ways      map[int]time.Duration // what the way adds, by the bits of a request's size in bytes
-	claim     *claim                // nil without one
-	expiry    expiry                // of the load in force
-	strangers map[string]bool       // models that stayed when ours was unloaded
+	idleMiB      int                   // GPU memory in use before the first load
+	loadBegun    time.Time             // start of the newest load
+	logTimes     bool                  // the server's log has the evaluated tokens of each prompt
+	onCPU        bool                  // the model computes on the CPU, at least in part
+	others       map[int]int           // lowest utilization of each GPU during the load, in percent
+	networkTimes map[int]time.Duration // see networkTime, by the bit length of a request's size in bytes
+	claim        *claim                // nil for none
+	expiry       expiry                // of the current load
+	foreign      map[string]bool       // models that stayed in memory when ours was unloaded
 
-	answered bool // Ready has found it once
+	answered bool // the server has answered at least once
 
-	answerTime time.Duration // for answers that need no model; zero for answerTime
-	busy       busy
+	answerTimeout time.Duration // replaces the constant; for tests
+	busy          busy
 }
 
-// answerTime is how long the server may take for an answer that needs no model.
-const answerTime = 30 * time.Second
+// answerTimeout limits requests that need no loaded model.
+const answerTimeout = 30 * time.Second
 
-// soon bounds a request that needs no model.
-func (s *Server) soon(ctx context.Context) (context.Context, context.CancelFunc) {
-	limit := cmp.Or(s.answerTime, answerTime)
+// withTimeout returns the context for a request that needs no loaded model.
+func (s *Server) withTimeout(ctx context.Context) (context.Context, context.CancelFunc) {
+	limit := cmp.Or(s.answerTimeout, answerTimeout)
 	return context.WithTimeoutCause(ctx, limit, &measurement.Failure{Class: measurement.ServerAway, Detail: fmt.Sprintf("no answer within %v", limit)})
 }
 
@@ -75,38 +76,38 @@ func (s *Server) clientOn(w *wire) *api.Client {
 
 // Version returns the server's version, such as "0.10.1".
 func (s *Server) Version(ctx context.Context) (string, error) {
-	ctx, cancel := s.soon(ctx)
+	ctx, cancel := s.withTimeout(ctx)
 	defer cancel()
 	v, err := s.client().Version(ctx)
 	if err != nil {
-		return "", s.failure(ctx, "asking for the version", err)
+		return "", s.failure(ctx, "requesting the version", err)
 	}
 	return oneLine(v), nil
 }
 
-// Reachable reports whether the server answers just now.
+// Reachable reports whether the server answers now.
 func (s *Server) Reachable(ctx context.Context) bool {
 	_, err := s.Version(ctx)
 	return err == nil
 }
 
-// Local reports whether the server is on this machine, whose GPUs are then its
-// own.
+// Local reports whether the server is on this machine, and so uses its GPUs.
 func (s *Server) Local() bool {
 	host := s.URL.Hostname()
 	ip := net.ParseIP(host)
 	return strings.EqualFold(strings.TrimSuffix(host, "."), "localhost") || ip != nil && (ip.IsLoopback() || ip.IsUnspecified())
 }
 
-// Model is what the server says of a model.
+// Model is the server's description of a model.
 type Model struct {
 	Digest       string // of the manifest, hexadecimal
 	Quantization string // such as "Q4_K_M"
 	System       string // system prompt
-	TrainedCtx   int    // tokens of context that it was trained for; 0 where the server does not say
+	TrainedCtx   int    // context in tokens that it was trained for; 0 if unknown
 }
 
-// Model describes a model of the server, or fails when it has none of that name.
+// Model describes a model of the server. A model that does not exist or can't be
+// measured is an error.
 func (s *Server) Model(ctx context.Context, name string) (Model, error) {
 	show, entry, err := s.describe(ctx, name, false)
 	if err != nil {
@@ -122,8 +123,8 @@ func (s *Server) Model(ctx context.Context, name string) (Model, error) {
 	return m, nil
 }
 
-// ModelInfo returns what the server tells of a model's architecture, with its long
-// lists, and the bytes of its files.
+// ModelInfo returns the model_info of /api/show, with its long lists, and the size of
+// the model's files in bytes.
 func (s *Server) ModelInfo(ctx context.Context, name string) (info map[string]any, bytes int64, err error) {
 	show, entry, err := s.describe(ctx, name, true)
 	if err != nil {
@@ -132,36 +133,36 @@ func (s *Server) ModelInfo(ctx context.Context, name string) (info map[string]an
 	return show.ModelInfo, entry.Size, nil
 }
 
-// describe returns what the server says of a model, verbose with long lists, and its
-// entry in the list of models, zero where it has none there. A model that can't be
+// describe returns the server's description of a model, with long lists if verbose, and
+// its entry in the list of models, zero if it is not listed. A model that can't be
 // measured is an error.
 func (s *Server) describe(ctx context.Context, name string, verbose bool) (show *api.ShowResponse, entry api.ListModelResponse, err error) {
-	ctx, cancel := s.soon(ctx)
+	ctx, cancel := s.withTimeout(ctx)
 	defer cancel()
 	list, err := s.client().List(ctx)
 	if err != nil {
-		return nil, entry, s.undescribed(name, s.failure(ctx, "listing models", err))
+		return nil, entry, s.describeError(name, s.failure(ctx, "listing models", err))
 	}
 	for _, e := range list.Models {
 		if modelname.Same(e.Name, name) {
 			entry = e
 		}
 	}
-	if err := runsElsewhere(name, entry); err != nil {
+	if err := checkLocal(name, entry); err != nil {
 		return nil, entry, err
 	}
 	show, err = s.client().Show(ctx, &api.ShowRequest{Model: name, Verbose: verbose})
 	if err != nil {
-		return nil, entry, s.undescribed(name, s.failure(ctx, "asking for it", err))
+		return nil, entry, s.describeError(name, s.failure(ctx, "requesting its description", err))
 	}
-	return show, entry, measurable(name, show)
+	return show, entry, checkMeasurable(name, show)
 }
 
-// Digest returns the digest of a model as the server has it now: another one where it was
-// created anew. A model that is there no more is an error that ends a sweep; empty is one that
-// the server does not list.
+// Digest returns the current digest of a model, which changes if the model is created anew.
+// A model that was deleted is an error that ends a sweep. The digest is empty if the server
+// has the model but does not list it.
 func (s *Server) Digest(ctx context.Context, name string) (string, error) {
-	listing, cancel := s.soon(ctx)
+	listing, cancel := s.withTimeout(ctx)
 	defer cancel()
 	list, err := s.client().List(listing)
 	if err != nil {
@@ -172,29 +173,29 @@ func (s *Server) Digest(ctx context.Context, name string) (string, error) {
 			return oneLine(e.Digest), nil
 		}
 	}
-	return "", s.lost(ctx, name)
+	return "", s.modelDeleted(ctx, name)
 }
 
-// undescribed says what to do about a model that the server does not describe.
-func (s *Server) undescribed(name string, err error) error {
+// describeError adds to the error of describe what to do.
+func (s *Server) describeError(name string, err error) error {
 	if f := new(measurement.Failure); errors.As(err, &f) && f.Class == measurement.ServerAway {
-		return fmt.Errorf("model %q of the Ollama server at %s: %w; %s", name, s.URL, err, findServer)
+		return fmt.Errorf("model %q of the Ollama server at %s: %w; %s", name, s.URL, err, serverAdvice)
 	}
 	return fmt.Errorf("model %q: %w; `ollama list` shows what the server has", name, err)
 }
 
-// lost returns an error where the server has no model of that name any more: no
-// cell of the sweep can be measured then, and none has failed.
-func (s *Server) lost(ctx context.Context, name string) error {
+// modelDeleted returns an error if the server has no model of that name any more. Then
+// no cell can be measured, and none has failed.
+func (s *Server) modelDeleted(ctx context.Context, name string) error {
 	if filepath.IsAbs(name) {
 		return nil // a file
 	}
-	ctx, cancel := s.soon(ctx)
+	ctx, cancel := s.withTimeout(ctx)
 	defer cancel()
 	_, err := s.client().Show(ctx, &api.ShowRequest{Model: name})
 	var status api.StatusError
 	if errors.As(err, &status) && status.StatusCode == http.StatusNotFound {
-		return fmt.Errorf("model %q is not on the server any more (%s): bring it back, and the same command goes on", name, words(status.ErrorMessage))
+		return fmt.Errorf("model %q is not on the server any more (%s): restore it and run the same command again to resume", name, printable(status.ErrorMessage))
 	}
 	return nil
 }

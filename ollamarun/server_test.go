@@ -32,22 +32,21 @@ func TestModel(t *testing.T) {
 	}, m)
 }
 
-// TestLostModel: a model that was deleted while the sweep runs is no failure of
-// the cells that want it.
-func TestLostModel(t *testing.T) {
+// TestDeletedModel checks that the deletion of the model is not a failure of the cell.
+func TestDeletedModel(t *testing.T) {
 	f, s := newFakeServer(t)
 	a, err := NewAPI(t.Context(), s, "tiny", nil, 2)
 	require.NoError(t, err)
 	missing := ollamatest.SayStatus(http.StatusNotFound, ollamatest.Captured("generate-missing.json"))
 	f.Answers["/api/generate"], f.Answers["/api/show"] = missing, missing
 	_, err = a.Load(t.Context(), 2048, 64, ollamatest.Always("warm up"))
-	assert.EqualError(t, err, `model "tiny" is not on the server any more (model 'nosuch' not found): bring it back, and the same command goes on`)
+	assert.EqualError(t, err, `model "tiny" is not on the server any more (model 'nosuch' not found): restore it and run the same command again to resume`)
 }
 
-// TestHangingAnswers: no request that needs no model is waited for without end.
+// TestHangingAnswers checks that requests that need no loaded model have a timeout.
 func TestHangingAnswers(t *testing.T) {
 	f, s := newFakeServer(t)
-	s.answerTime = 50 * time.Millisecond
+	s.answerTimeout = 50 * time.Millisecond
 	a, err := NewAPI(t.Context(), s, "tiny", nil, 2)
 	require.NoError(t, err)
 	for path, ask := range map[string]func() error{
@@ -70,11 +69,11 @@ func TestHangingAnswers(t *testing.T) {
 	}
 	f.Play(func(ollamatest.Request) http.HandlerFunc { return ollamatest.Endless(strings.Repeat(" ", 1<<16)) })
 	_, err = s.running(t.Context())
-	assert.Error(t, err, "an answer without end is not read into memory")
+	assert.Error(t, err, "an endless answer is not read into memory")
 }
 
-// TestSecretsStay sends user and password, and shows neither.
-func TestSecretsStay(t *testing.T) {
+// TestPasswordIsNotPrinted checks that user and password are sent, but not printed.
+func TestPasswordIsNotPrinted(t *testing.T) {
 	f, _ := newFakeServer(t)
 	var sent string
 	version := f.Answers["/api/version"]
@@ -97,7 +96,7 @@ func TestSecretsStay(t *testing.T) {
 	assert.EqualError(t, err, "the ollama command can't send the user and the password of -host: use -runner api")
 }
 
-// TestOddServers: what a server calls itself and its models is data.
+// TestOddServers checks that versions, names and figures of a server are cleaned up.
 func TestOddServers(t *testing.T) {
 	f, s := newFakeServer(t)
 	f.Answers["/api/version"] = ollamatest.Say(`{"version":"0.10\nBenchmarkSweep/x 1 9 tokens/s\u001b[2J` + strings.Repeat("9", 5000) + `"}`)

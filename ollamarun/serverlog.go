@@ -11,40 +11,39 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
-// ServerLog is the file that a server writes its log to, which is read while it
-// grows. A nil log tells nothing.
+// ServerLog is the file that a server writes its log to. It is read while it grows.
+// A nil log is empty.
 type ServerLog struct {
 	path string
-	from int64 // where the part begins that counts
+	from int64 // offset set by Mark
 	file os.FileInfo
 
 	start ServerStart
-	head  []byte // with which the file begins that start is of
-	read  int64  // bytes of it
+	head  []byte // the first bytes of the file from which start was read
+	read  int64  // bytes of that file that were searched for a start
 }
 
-// howToLog says what a server's log is.
-const howToLog = "name the one that `ollama serve` writes to; for a system service, `journalctl -fu ollama >FILE` makes one"
+// logAdvice ends the error of a path that is not a server's log.
+const logAdvice = "name the file that `ollama serve` writes its log to; for a system service, `journalctl -fu ollama >FILE` writes one"
 
-// OpenServerLog returns the log at path, of which what is written from now on
-// counts. The error of a path that is no file, or can't be read, says what to
-// name instead.
+// OpenServerLog returns the log at path, marked at its end. The error for a path that
+// is not a file or can't be read says what to name instead.
 func OpenServerLog(path string) (*ServerLog, error) {
 	l := &ServerLog{path: path}
 	if err := l.Mark(); err != nil {
-		return nil, fmt.Errorf("%w: %s", err, howToLog)
+		return nil, fmt.Errorf("%w: %s", err, logAdvice)
 	}
 	if !l.file.Mode().IsRegular() {
-		return nil, fmt.Errorf("server log %s is not a file: %s", path, howToLog)
+		return nil, fmt.Errorf("server log %s is not a file: %s", path, logAdvice)
 	}
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("reading server log: %w: %s", err, howToLog)
+		return nil, fmt.Errorf("reading server log: %w: %s", err, logAdvice)
 	}
 	return l, f.Close()
 }
 
-// Mark has only what is written from now on count.
+// Mark makes the other methods, except Start, ignore what was written before.
 func (l *ServerLog) Mark() (err error) {
 	if l == nil {
 		return nil
@@ -56,13 +55,13 @@ func (l *ServerLog) Mark() (err error) {
 	return nil
 }
 
-// mostLog bounds what is read of a log: the newest 4 MB.
-const mostLog = 4 << 20
+// maxLog limits how much of a log is read, in bytes.
+const maxLog = 4 << 20
 
-// Since returns what was written since Mark, or all of a file that has taken
-// the place of the one of then, or that has been cut. Of more than mostLog bytes
-// it is the newest. A file that has been cut and is longer again than it was at
-// Mark can't be told from one that grew.
+// Since returns what was written since Mark, or the whole file if it has replaced
+// that of Mark or was truncated. If that is more than maxLog bytes, it returns the
+// last ones. A file that was truncated and is longer again than at Mark looks like
+// one that has grown.
 func (l *ServerLog) Since() (text []byte, err error) {
 	err = l.open(func(f *os.File) error {
 		info, err := f.Stat()
@@ -73,15 +72,15 @@ func (l *ServerLog) Since() (text []byte, err error) {
 		if !os.SameFile(info, l.file) || info.Size() < from {
 			from = 0
 		}
-		text, err = io.ReadAll(io.NewSectionReader(f, max(from, info.Size()-mostLog), mostLog))
+		text, err = io.ReadAll(io.NewSectionReader(f, max(from, info.Size()-maxLog), maxLog))
 		return err
 	})
 	return text, err
 }
 
-// Timing returns how many tokens of a prompt came out of the cache, and how many were evaluated, by
-// the time that its evaluation took. It waits for a log that comes later than the answer, but no
-// longer than logWait; false when the log does not tell, as before 0.30.
+// Timing returns how many tokens of a prompt came out of the cache and how many were evaluated. It
+// finds the prompt by the duration of its evaluation. Since the log can be written after the answer,
+// it waits for up to logWait. It returns false if the log does not have the prompt, as before 0.30.
 func (l *ServerLog) Timing(ctx context.Context, took time.Duration) (cached, evaluated int, ok bool, err error) {
 	err = l.await(ctx, func(text []byte) bool {
 		cached, evaluated, ok = parse.PromptTiming(text, took)
@@ -90,7 +89,7 @@ func (l *ServerLog) Timing(ctx context.Context, took time.Duration) (cached, eva
 	return cached, evaluated, ok, err
 }
 
-// open calls the function with the file; of a nil log it does nothing.
+// open opens the log and calls the function with it; for a nil log it does nothing.
 func (l *ServerLog) open(from func(*os.File) error) error {
 	if l == nil {
 		return nil
@@ -106,16 +105,16 @@ func (l *ServerLog) open(from func(*os.File) error) error {
 	return nil
 }
 
-// A log can come later than the answer, as through journalctl.
+// A log can be written after the answer, for example through journalctl.
 const (
 	logWait = 300 * time.Millisecond
 	logPoll = 10 * time.Millisecond
 )
 
-// Effective returns the settings of the newest load since Mark, and false when
-// the log tells of none. It returns as soon as the log has that load up to its
-// end, since the first lines alone can tell a larger num_batch than is in force,
-// and after logWait at the latest, with what there is.
+// Effective returns the effective settings of the newest load since Mark, and false if
+// the log has none. It waits until the log shows the end of that load, because the
+// first lines can have a larger num_batch than the effective one, but at most for
+// logWait; then it returns what the log has so far.
 func (l *ServerLog) Effective(ctx context.Context) (settings measurement.Effective, ok bool, err error) {
 	err = l.await(ctx, func(text []byte) bool {
 		settings, ok = parse.ServerLog(text)
@@ -124,8 +123,8 @@ func (l *ServerLog) Effective(ctx context.Context) (settings measurement.Effecti
 	return settings, ok, err
 }
 
-// Failure returns what the log says since Mark of memory that could not be had,
-// and false when after logWait it says nothing.
+// Failure returns the failed allocation that the log reports since Mark, and false if
+// it reports none within logWait.
 func (l *ServerLog) Failure(ctx context.Context) (failure *measurement.Failure, ok bool, err error) {
 	err = l.await(ctx, func(text []byte) bool {
 		failure, ok = parse.LogFailure(text)
@@ -134,19 +133,19 @@ func (l *ServerLog) Failure(ctx context.Context) (failure *measurement.Failure, 
 	return failure, ok, err
 }
 
-// await has found look at what the log says since Mark, each time that it has
-// become longer, until it returns true or logWait is over.
+// await calls found with the log since Mark each time that it has grown, until found
+// returns true or logWait is over.
 func (l *ServerLog) await(ctx context.Context, found func(text []byte) bool) error {
 	if l == nil {
 		return nil
 	}
 	seen := -1
-	for give := time.Now().Add(logWait); ; {
+	for deadline := time.Now().Add(logWait); ; {
 		text, err := l.Since()
 		if err != nil {
 			return err
 		}
-		if len(text) != seen && found(text) || time.Now().After(give) {
+		if len(text) != seen && found(text) || time.Now().After(deadline) {
 			return nil
 		}
 		seen = len(text)
@@ -156,8 +155,8 @@ func (l *ServerLog) await(ctx context.Context, found func(text []byte) bool) err
 	}
 }
 
-// Memory returns what the newest load since Mark takes, nil where the log does not say, and how it
-// attends to its context (see parse.ServerLogAttention). It is there once the load has ended.
+// Memory returns the memory of the newest load since Mark, nil if the log does not report it, and the
+// load's attention settings (see parse.ServerLogAttention). The log has both when the load has ended.
 func (l *ServerLog) Memory() (memory *measurement.Memory, attention string, err error) {
 	if l == nil {
 		return nil, "", nil

@@ -21,8 +21,7 @@ const (
 	endLine  = `msg="llama runner started in 0.25 seconds"` + "\n"
 )
 
-// waitForLog runs a test on a log at a path, with time that does not pass by
-// itself.
+// waitForLog runs a test on a log at a path, with a fake clock.
 func waitForLog(t *testing.T, test func(t *testing.T, path string, l *ServerLog)) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "server.log")
@@ -48,7 +47,7 @@ func TestServerLog(t *testing.T) {
 		begin := time.Now()
 		_, ok, err := l.Effective(t.Context())
 		require.NoError(t, err)
-		assert.False(t, ok, "what stood there before does not count")
+		assert.False(t, ok, "lines from before Mark do not count")
 		assert.LessOrEqual(t, time.Since(begin), logWait+2*logPoll)
 
 		appendTo(t, path, loadLine+passLine+endLine)
@@ -57,11 +56,11 @@ func TestServerLog(t *testing.T) {
 		require.NoError(t, err)
 		assert.True(t, ok)
 		assert.Equal(t, measurement.Effective{NumCtx: 1024, NumBatch: 512, Parallel: 1}, f)
-		assert.Zero(t, time.Since(begin), "a log that has it all is not waited for")
+		assert.Zero(t, time.Since(begin), "a complete log is not waited for")
 	})
 }
 
-// TestServerLogMemory reads what the newest load takes.
+// TestServerLogMemory reads the memory of the newest load.
 func TestServerLogMemory(t *testing.T) {
 	waitForLog(t, func(t *testing.T, path string, l *ServerLog) {
 		memory, attention, err := l.Memory()
@@ -79,7 +78,7 @@ func TestServerLogMemory(t *testing.T) {
 	})
 }
 
-// TestServerLogLate has a log that comes in parts, later than the answer.
+// TestServerLogLate covers a log that is written in parts after the answer.
 func TestServerLogLate(t *testing.T) {
 	waitForLog(t, func(t *testing.T, path string, l *ServerLog) {
 		go func() {
@@ -91,11 +90,11 @@ func TestServerLogLate(t *testing.T) {
 		f, ok, err := l.Effective(t.Context())
 		require.NoError(t, err)
 		assert.True(t, ok)
-		assert.Equal(t, 512, f.NumBatch, "the command's 1024 is not the whole of it")
+		assert.Equal(t, 512, f.NumBatch, "the command's 1024 is not the effective num_batch")
 	})
 }
 
-// TestServerLogUnended has a load whose last line never comes.
+// TestServerLogUnended covers a load whose last line is never written.
 func TestServerLogUnended(t *testing.T) {
 	waitForLog(t, func(t *testing.T, path string, l *ServerLog) {
 		appendTo(t, path, loadLine)
@@ -108,17 +107,17 @@ func TestServerLogUnended(t *testing.T) {
 	})
 }
 
-// TestServerLogTiming waits for a prompt's figures in a log that tells prompts, and not in another.
+// TestServerLogTiming checks that Timing waits for a prompt's figures only if the log has figures of prompts.
 func TestServerLogTiming(t *testing.T) {
 	const (
-		tells  = `msg="starting llama-server" cmd="llama-server --model x -c 2048 -b 64 -ub 64"` + "\n"
-		part   = "slot   operator(): id  0 | task 4 | cached n_tokens = 25, memory_seq_rm [25, end)\n"
-		timing = "slot print_timing: id  0 | task 4 | prompt eval time =       0.74 ms /    13 tokens (\n"
+		loadWithPrompts = `msg="starting llama-server" cmd="llama-server --model x -c 2048 -b 64 -ub 64"` + "\n"
+		part            = "slot   operator(): id  0 | task 4 | cached n_tokens = 25, memory_seq_rm [25, end)\n"
+		timing          = "slot print_timing: id  0 | task 4 | prompt eval time =       0.74 ms /    13 tokens (\n"
 	)
 	const took = 741 * time.Microsecond
 	for _, late := range []string{"", part + timing} {
 		waitForLog(t, func(t *testing.T, path string, l *ServerLog) {
-			appendTo(t, path, tells)
+			appendTo(t, path, loadWithPrompts)
 			go func() { time.Sleep(50 * time.Millisecond); appendTo(t, path, late) }()
 			begin := time.Now()
 			cached, evaluated, ok, err := l.Timing(t.Context(), took)
@@ -150,8 +149,8 @@ func TestServerLogCanceled(t *testing.T) {
 	})
 }
 
-// TestServerLogRotated has a new file in the place of the old, one that was cut,
-// and none.
+// TestServerLogRotated covers a log that is replaced by a new file, truncated, and
+// removed.
 func TestServerLogRotated(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "server.log")
 	appendTo(t, path, "before "+loadLine)
@@ -161,7 +160,7 @@ func TestServerLogRotated(t *testing.T) {
 	appendTo(t, path, strings.Repeat(loadLine, 3))
 	text, err := l.Since()
 	require.NoError(t, err)
-	assert.Equal(t, strings.Repeat(loadLine, 3), string(text), "of a new file that is longer than the old")
+	assert.Equal(t, strings.Repeat(loadLine, 3), string(text), "a new file that is longer than the old one")
 
 	require.NoError(t, l.Mark())
 	require.NoError(t, os.Truncate(path, int64(len(loadLine))))
@@ -180,25 +179,25 @@ func TestServerLogRotated(t *testing.T) {
 	assert.ErrorContains(t, err, "reading server log")
 }
 
-// TestServerLogLong reads no more than the newest of a log.
+// TestServerLogLong checks that only the end of a long log is read.
 func TestServerLogLong(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "server.log")
 	appendTo(t, path, "")
 	l, err := OpenServerLog(path)
 	require.NoError(t, err)
-	appendTo(t, path, strings.Repeat("x", mostLog)+"\n"+loadLine)
+	appendTo(t, path, strings.Repeat("x", maxLog)+"\n"+loadLine)
 	text, err := l.Since()
 	require.NoError(t, err)
-	assert.Len(t, text, mostLog)
+	assert.Len(t, text, maxLog)
 	assert.True(t, strings.HasSuffix(string(text), loadLine))
 }
 
-func TestServerLogThatIsNone(t *testing.T) {
+func TestServerLogErrors(t *testing.T) {
 	_, err := OpenServerLog(filepath.Join(t.TempDir(), "nowhere"))
 	assert.ErrorContains(t, err, "reading server log")
 	assert.ErrorContains(t, err, "journalctl")
 	_, err = OpenServerLog(t.TempDir())
-	assert.ErrorContains(t, err, "is not a file: name the one that `ollama serve` writes to")
+	assert.ErrorContains(t, err, "is not a file: name the file that `ollama serve` writes its log to")
 
 	var none *ServerLog
 	require.NoError(t, none.Mark())

@@ -8,19 +8,19 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
-// ServerStart is what a server's log tells of its newest start; nil is what it does not tell,
-// as where it does not go back that far.
+// ServerStart is what a server's log reports about its newest start. A field is nil if the log
+// does not have it, for example because the log was started later than the server.
 type ServerStart struct {
-	Devices  []string          // that it computes on; see parse.Devices
-	Settings map[string]string // of its environment; see parse.ServerSettings
+	Devices  []string          // devices that it computes on; see parse.Devices
+	Settings map[string]string // settings of its environment; see parse.ServerSettings
 }
 
-// headSize is how much of a log's beginning tells it from another in the same file: a server
-// that is started with `>FILE` cuts the log of the one before, and may soon have a longer one.
+// headSize is how many of a log's first bytes distinguish it from another log in the same file:
+// a server that is started with `>FILE` truncates the previous log, and its own may soon be longer.
 const headSize = 256
 
-// Start returns what the log tells of the server's newest start. Of a log that has grown since
-// the last call it reads what is new, and all of it again where that has a start.
+// Start returns what the log reports about the server's newest start. If the log has grown since
+// the last call it reads the new part, and if that has a start, the whole log again.
 func (l *ServerLog) Start() (start ServerStart, err error) {
 	err = l.open(func(f *os.File) error {
 		head := make([]byte, headSize)
@@ -44,12 +44,12 @@ func (l *ServerLog) readStart(f *os.File) error {
 	if err != nil {
 		return err
 	}
-	tells, whole, err := parse.TellsStart(io.NewSectionReader(f, l.read, max(0, info.Size()-l.read)))
+	hasStart, whole, err := parse.TellsStart(io.NewSectionReader(f, l.read, max(0, info.Size()-l.read)))
 	if err != nil {
 		return err
 	}
 	l.read += whole
-	if !tells {
+	if !hasStart {
 		return nil
 	}
 	if l.start.Devices, err = parse.Devices(io.NewSectionReader(f, 0, l.read)); err != nil {

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// started is what a server writes when it starts.
+// started returns the log lines of a server's start.
 func started(settings, gpu string) string {
 	return `msg="server config" env="map[OLLAMA_KV_CACHE_TYPE:` + settings + ` OLLAMA_ORIGINS:[http://localhost]]"` + "\n" +
 		`msg="Listening on 127.0.0.1:11434 (version 0.10.1)"` + "\n" +
@@ -31,20 +31,20 @@ func TestServerLogStart(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, want, got, why)
 	}
-	expect(start("f16", "NVIDIA A"), "also from before it was opened")
+	expect(start("f16", "NVIDIA A"), "also from before the log was opened")
 	appendTo(t, path, strings.Repeat("msg=load\n", 1000))
-	expect(start("f16", "NVIDIA A"), "grown, without a start")
+	expect(start("f16", "NVIDIA A"), "grown, without a new start")
 
 	config, rest, _ := strings.Cut(started("q8_0", "NVIDIA B"), " OLLAMA_ORIGINS")
 	appendTo(t, path, config)
-	expect(start("f16", "NVIDIA A"), "a line that is being written")
+	expect(start("f16", "NVIDIA A"), "an incomplete line")
 	appendTo(t, path, " OLLAMA_ORIGINS"+rest)
 	expect(start("q8_0", "NVIDIA B"), "a start after the first")
 
 	require.NoError(t, os.WriteFile(path, []byte(started("q4_0", "NVIDIA C")+strings.Repeat("msg=load\n", 5000)), 0o644))
-	expect(start("q4_0", "NVIDIA C"), "cut, and longer than before")
+	expect(start("q4_0", "NVIDIA C"), "truncated, and longer than before")
 	require.NoError(t, os.WriteFile(path, []byte("msg=load\n"), 0o644))
-	expect(ServerStart{}, "begun later than the server")
+	expect(ServerStart{}, "a log that was started after the server")
 
 	require.NoError(t, os.Remove(path))
 	_, err = l.Start()

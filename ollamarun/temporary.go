@@ -13,16 +13,16 @@ import (
 	"github.com/ollama/ollama/parser"
 )
 
-// newTemporary returns a name for a temporary model, which is marked as this sweep's.
+// newTemporary returns a new name for a temporary model and adds it to the out folder's list.
 func (s *Server) newTemporary() (string, error) {
 	name := thisSystem.self.newName()
 	return name, s.mark(name)
 }
 
-// DeleteLeftovers unloads and deletes the temporary models that crashed sweeps left on the server and
-// returns their names: those that are marked in the out folder, where no other sweep is at work now,
-// and those of processes of this machine that are gone. Of the others it returns those whose owner
-// may be gone, which is not sure.
+// DeleteLeftovers unloads and deletes the temporary models that killed sweeps left on the server and
+// returns their names. These are the models in the out folder's list, since no other sweep uses the
+// folder now, and those of processes of this machine that have ended. Models whose process may or may
+// not have ended are returned as unsure and kept.
 func (s *Server) DeleteLeftovers(ctx context.Context) (deleted, unsure []string, err error) {
 	marks, err := s.marks()
 	if err != nil {
@@ -36,11 +36,11 @@ func (s *Server) DeleteLeftovers(ctx context.Context) (deleted, unsure []string,
 		switch {
 		case !temporaryName.MatchString(m.Name), thisSystem.alive(m.Name):
 			continue
-		case !leftover(m.Name) && !marks.have(m.Name):
+		case !leftover(m.Name) && !marks.contain(m.Name):
 			unsure = append(unsure, m.Name)
 			continue
 		}
-		// It can still be loaded, and its runner would serve a model of the same
+		// It may still be loaded, and its runner would then serve any model of the same
 		// weights.
 		if err := errors.Join(s.Unload(ctx, m.Name), s.delete(ctx, m.Name)); err != nil {
 			return deleted, unsure, err
@@ -50,17 +50,17 @@ func (s *Server) DeleteLeftovers(ctx context.Context) (deleted, unsure []string,
 	return deleted, unsure, s.unmarkMissing()
 }
 
-// delete deletes a temporary model that this sweep made, or one that a sweep made which is gone. It
-// is no error when there is none.
+// delete deletes a temporary model of this sweep or of one that has ended. It is not an error if the
+// server does not have it.
 func (s *Server) delete(ctx context.Context, name string) error {
 	marks, err := s.marks()
 	if err != nil {
 		return err
 	}
-	if o, ok := ownerOf(name); !ok || o != thisSystem.self && !leftover(name) && !marks.have(name) {
-		return fmt.Errorf("model %q is not a temporary one of ours, so it is not deleted", name)
+	if o, ok := ownerOf(name); !ok || o != thisSystem.self && !leftover(name) && !marks.contain(name) {
+		return fmt.Errorf("model %q is not a temporary model of this sweep, so it is not deleted", name)
 	}
-	ctx, cancel := s.soon(ctx)
+	ctx, cancel := s.withTimeout(ctx)
 	defer cancel()
 	err = s.client().Delete(ctx, &api.DeleteRequest{Model: name})
 	var status api.StatusError
@@ -70,17 +70,17 @@ func (s *Server) delete(ctx context.Context, name string) error {
 	return s.unmark(name)
 }
 
-// warnsOnStdout are the parameters of which the client library's CreateRequest
-// prints a line on standard output, where it would pass for a benchmark's
-// config. Servers have ignored them for years.
+// warnsOnStdout are parameters for which the client library's CreateRequest prints
+// a warning on standard output, which benchmark tools would read as a configuration
+// line. Servers have ignored these parameters for years.
 var warnsOnStdout = []string{
 	"penalize_newline", "low_vram", "f16_kv", "logits_all", "vocab_only", "use_mlock", "mirostat", "mirostat_tau", "mirostat_eta",
 }
 
-// create makes a model of the template over the API, sending the files that it
-// names.
+// create creates a model from the template over the API, and uploads the files that
+// the template names.
 func (s *Server) create(ctx context.Context, name string, m Modelfile) error {
-	// The library would take a file of the current folder for a model of its name.
+	// If the current folder had a file with the model's name, the library would upload it.
 	var from string
 	var f parser.Modelfile
 	hashed := m.weights.request()
@@ -113,8 +113,8 @@ func (s *Server) create(ctx context.Context, name string, m Modelfile) error {
 	return nil
 }
 
-// upload sends the files, given with their digests, and returns them under the
-// names by which the server knows them.
+// upload sends files to the server. Files maps their paths to their digests; the result
+// maps their base names, as the server expects them, to the same digests.
 func (s *Server) upload(ctx context.Context, files map[string]string) (map[string]string, error) {
 	if len(files) == 0 {
 		return nil, nil
@@ -123,12 +123,12 @@ func (s *Server) upload(ctx context.Context, files map[string]string) (map[strin
 	for path, digest := range files {
 		f, err := os.Open(path)
 		if err != nil {
-			return nil, fmt.Errorf("sending a model's file: %w", err)
+			return nil, fmt.Errorf("uploading a model's file: %w", err)
 		}
 		err = s.client().CreateBlob(ctx, digest, f)
 		f.Close()
 		if err != nil {
-			return nil, s.failure(ctx, "sending "+path, err)
+			return nil, s.failure(ctx, "uploading "+path, err)
 		}
 		sent[filepath.Base(path)] = digest
 	}

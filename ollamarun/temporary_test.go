@@ -18,7 +18,7 @@ import (
 
 func TestDeleteLeftovers(t *testing.T) {
 	f, s := newFakeServer(t)
-	left := gone(t).newName() + ":latest"
+	left := endedOwner(t).newName() + ":latest"
 	f.Answers["/api/generate"] = ollamatest.Say(ollamatest.Captured("generate-unload.ndjson"))
 	f.Answers["/api/tags"] = ollamatest.Say(`{"models":[{"name":"tiny:latest"},{"name":"` + left + `"},{"name":"ollama-sweep-tmp-mine:latest"}]}`)
 	deleted, unsure, err := s.DeleteLeftovers(t.Context())
@@ -31,14 +31,14 @@ func TestDeleteLeftovers(t *testing.T) {
 
 	f.Answers["/api/generate"] = ollamatest.SayStatus(http.StatusInternalServerError, `{"error":"unable to read the model"}`)
 	deleted, _, err = s.DeleteLeftovers(t.Context())
-	require.NoError(t, err, "a broken one can't be unloaded, and is deleted all the same")
+	require.NoError(t, err, "a broken model can't be unloaded, but is deleted")
 	assert.Equal(t, []string{left}, deleted)
 
-	assert.ErrorContains(t, s.delete(t.Context(), "tiny"), "is not a temporary one of ours")
-	assert.ErrorContains(t, s.delete(t.Context(), "ollama-sweep-tmp-1f3a9c07-4711-1"), "is not a temporary one of ours", "of an earlier release")
+	assert.ErrorContains(t, s.delete(t.Context(), "tiny"), "is not a temporary model of this sweep")
+	assert.ErrorContains(t, s.delete(t.Context(), "ollama-sweep-tmp-1f3a9c07-4711-1"), "is not a temporary model of this sweep", "of an earlier release")
 	f.Answers["/api/delete"] = ollamatest.SayStatus(http.StatusNotFound, `{"error":"model not found"}`)
-	assert.NoError(t, s.delete(t.Context(), left), "gone already")
-	assert.ErrorContains(t, s.delete(t.Context(), anotherSweeps), "is not a temporary one of ours", "of another machine")
+	assert.NoError(t, s.delete(t.Context(), left), "already deleted")
+	assert.ErrorContains(t, s.delete(t.Context(), anotherSweeps), "is not a temporary model of this sweep", "of another machine")
 	f.Answers["/api/delete"] = ollamatest.SayStatus(500, `{"error":"disk"}`)
 	assert.ErrorContains(t, s.delete(t.Context(), left), "deleting "+left+": Model error: disk")
 }
@@ -75,8 +75,8 @@ PARAMETER num_batch 3
 	require.NoError(t, os.WriteFile(file, []byte(changed.String()), 0o644))
 	again, err := ReadModelfile(file)
 	require.NoError(t, err)
-	assert.Equal(t, want, again.commands, "what is written for the command reads the same")
-	assert.Contains(t, m.String(), "PARAMETER num_ctx 1\n", "the template itself is left alone")
+	assert.Equal(t, want, again.commands, "written and read again")
+	assert.Contains(t, m.String(), "PARAMETER num_ctx 1\n", "the template itself is not changed")
 	assert.Equal(t, "FROM nemotron_f\n", FromModel("nemotron_f").String())
 
 	for text, want := range map[string]string{
@@ -94,7 +94,7 @@ PARAMETER num_batch 3
 	assert.ErrorContains(t, err, "reading modelfile")
 }
 
-// TestAPISendsFiles sends each file of a template under what it is.
+// TestAPISendsFiles checks that each file of a template is uploaded with its role.
 func TestAPISendsFiles(t *testing.T) {
 	f, s := newFakeServer(t)
 	dir := t.TempDir()
@@ -124,7 +124,7 @@ func TestAPISendsFiles(t *testing.T) {
 func TestAPICreatesATemplateOnce(t *testing.T) {
 	f, s := newFakeServer(t)
 	t.Chdir(t.TempDir())
-	require.NoError(t, os.WriteFile("tiny", nil, 0o644), "a file of the model's name means nothing")
+	require.NoError(t, os.WriteFile("tiny", nil, 0o644), "a file with the model's name is ignored")
 	m := FromModel("tiny").WithParameter("mirostat", 1)
 	a, err := NewAPI(t.Context(), s, "", &m, 2)
 	require.NoError(t, err)
@@ -141,5 +141,5 @@ func TestAPICreatesATemplateOnce(t *testing.T) {
 	f.Answers["/api/create"] = ollamatest.Say(`{"error":"pull model manifest: file does not exist"}` + "\n")
 	_, err = NewAPI(t.Context(), s, "", &m, 2)
 	assert.ErrorContains(t, err, `model of the template "tiny": creating it: Model error: pull model manifest: file does not exist`)
-	assert.True(t, strings.HasPrefix(f.Asked()[1], "DELETE /api/delete"), "what it may have left is deleted")
+	assert.True(t, strings.HasPrefix(f.Asked()[1], "DELETE /api/delete"), "a broken model that it may have left is deleted")
 }

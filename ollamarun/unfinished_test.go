@@ -15,24 +15,24 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/test/ollamatest"
 )
 
-// numbered makes prompts that begin unlike each other.
+// numbered returns a function that returns prompts with different starts.
 func numbered() func() string {
 	n := 0
 	return func() string { n++; return fmt.Sprintf("%d once upon a time", n) }
 }
 
-// TestAPIUnfinishedAnswers: an answer that lacks its figures, in each of its forms, is replaced by
-// that to another prompt, three times at most.
+// TestAPIUnfinishedAnswers checks that after an answer without figures, in any form, another prompt is
+// sent, at most three times.
 func TestAPIUnfinishedAnswers(t *testing.T) {
 	forms := map[string]string{
 		"empty":             "",                                                                            // 0.32.5, stream
 		"not done":          `{"model":"","created_at":"0001-01-01T00:00:00Z","response":"","done":false}`, // 0.32.5, stream false
-		"text alone":        `{"model":"tiny","created_at":"2026-11-26T10:55:04.055162078Z","response":"9","done":false}` + "\n",
+		"text only":         `{"model":"tiny","created_at":"2026-11-26T10:55:04.055162078Z","response":"9","done":false}` + "\n",
 		"done, no figures":  `{"model":"tiny","created_at":"2026-11-26T10:55:04.055162078Z","response":"","done":true,"done_reason":"length"}` + "\n",
 		"done, no duration": `{"model":"tiny","created_at":"2026-11-26T10:55:04.055162078Z","response":"","done":true,"prompt_eval_count":21}` + "\n",
 	}
 	for name, unfinished := range forms {
-		for spoilt := range mostPrompts + 1 {
+		for spoilt := range maxPrompts + 1 {
 			t.Run(fmt.Sprintf("%s/%d", name, spoilt), func(t *testing.T) {
 				f, s := newFakeServer(t)
 				a, err := NewAPI(t.Context(), s, "tiny", nil, 2)
@@ -51,11 +51,11 @@ func TestAPIUnfinishedAnswers(t *testing.T) {
 				for _, request := range f.Asked() {
 					if strings.Contains(request, "/api/generate") {
 						asked++
-						assert.Contains(t, request, fmt.Sprintf(`"%d once upon a time"`, asked), "a prompt of its own")
+						assert.Contains(t, request, fmt.Sprintf(`"%d once upon a time"`, asked), "each request has a new prompt")
 					}
 				}
-				if spoilt == mostPrompts {
-					assert.Equal(t, mostPrompts, asked)
+				if spoilt == maxPrompts {
+					assert.Equal(t, maxPrompts, asked)
 					assert.Equal(t, &measurement.Failure{Class: measurement.NoFigures, Detail: "the answer ended without the message that holds the figures, for each of 4 prompts: Ollama 0.30 and later send no figures where the generated text ends within a character; use another num_predict, such as 8"}, err)
 					return
 				}
@@ -76,8 +76,8 @@ func TestCLIUnfinishedAnswers(t *testing.T) {
 	assert.Equal(t, 943, loaded.Warmup.PromptEvalCount)
 }
 
-// TestWarmUpKeepsTheLoad: the load's own duration was in the answer that is lost.
-func TestWarmUpKeepsTheLoad(t *testing.T) {
+// TestWarmUpEstimatesTheLoad covers a load whose duration was in an answer without figures.
+func TestWarmUpEstimatesTheLoad(t *testing.T) {
 	answers := []measurement.Sample{
 		{Wall: 9 * time.Second},
 		{Wall: 1100 * time.Millisecond},

@@ -13,40 +13,40 @@ import (
 )
 
 const (
-	// wayMatters is by how much a request may take longer by our clock than by the server's before
-	// the way is measured: beside the server it was 1 ms.
-	wayMatters = 10 * time.Millisecond
-	// wayTries is how many requests measure it, of which the longest counts.
-	wayTries = 3
+	// minNetworkTime is how much longer a request has to take by our clock than by the server's for
+	// the network time to be measured. On the server's machine the difference was 1 ms.
+	minNetworkTime = 10 * time.Millisecond
+	// networkTries is the number of requests that measure it; the longest one counts.
+	networkTries = 3
 )
 
-// way returns what the network between us and the server, or a proxy on it, adds to a request of so
-// many bytes; 0 where that can't be measured. Measured is a request for a model that the server
-// does not have, padded to that size; it counts twice, because what comes back after a prompt, the
-// numbers of its tokens, is about as long as the prompt.
-func (s *Server) way(ctx context.Context, size int) time.Duration {
+// networkTime returns the time that the network, or a proxy, adds to a request of size bytes; 0 if it
+// can't be measured. It is the duration of a request of that size about a model that the server does
+// not have, counted twice because the answer to a prompt, with the token numbers of the prompt, is
+// about as long as the prompt.
+func (s *Server) networkTime(ctx context.Context, size int) time.Duration {
 	class := bits.Len(uint(size))
-	if known, ok := s.ways[class]; ok {
-		return known
+	if measured, ok := s.networkTimes[class]; ok {
+		return measured
 	}
 	var longest time.Duration
-	for range wayTries {
+	for range networkTries {
 		begin := time.Now()
-		if err := s.padded(ctx, 1<<class); err != nil {
+		if err := s.sendPadded(ctx, 1<<class); err != nil {
 			return 0
 		}
 		longest = max(longest, time.Since(begin))
 	}
-	if s.ways == nil {
-		s.ways = make(map[int]time.Duration)
+	if s.networkTimes == nil {
+		s.networkTimes = make(map[int]time.Duration)
 	}
-	s.ways[class] = 2 * longest
-	return s.ways[class]
+	s.networkTimes[class] = 2 * longest
+	return s.networkTimes[class]
 }
 
-// padded asks for a model that is not there, in a request of so many bytes.
-func (s *Server) padded(ctx context.Context, size int) error {
-	ctx, cancel := s.soon(ctx)
+// sendPadded sends a request of at least size bytes about a model that does not exist.
+func (s *Server) sendPadded(ctx context.Context, size int) error {
+	ctx, cancel := s.withTimeout(ctx)
 	defer cancel()
 	body := fmt.Sprintf(`{"model":"ollama-sweep/none:none","padding":"%s"}`, bytes.Repeat([]byte("x"), size))
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.URL.JoinPath("/api/show").String(), bytes.NewBufferString(body))
@@ -62,9 +62,9 @@ func (s *Server) padded(ctx context.Context, size int) error {
 	return err
 }
 
-// addWay notes in the sample of a prompt what the way to the server added, where that matters.
-func (s *Server) addWay(ctx context.Context, sample *measurement.Sample, prompt int) {
-	if sample.TotalDuration > 0 && sample.Wall-sample.TotalDuration > wayMatters {
-		sample.Way = s.way(ctx, prompt)
+// addNetworkTime adds the network time to the sample of a prompt, if it is large enough to matter.
+func (s *Server) addNetworkTime(ctx context.Context, sample *measurement.Sample, prompt int) {
+	if sample.TotalDuration > 0 && sample.Wall-sample.TotalDuration > minNetworkTime {
+		sample.Way = s.networkTime(ctx, prompt)
 	}
 }

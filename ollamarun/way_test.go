@@ -17,8 +17,8 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/test/ollamatest"
 )
 
-// TestWay has a proxy before the server that takes its time for each request.
-func TestWay(t *testing.T) {
+// TestNetworkTime measures through a proxy that delays each request.
+func TestNetworkTime(t *testing.T) {
 	const delay = 30 * time.Millisecond
 	f, s := newFakeServer(t)
 	var asked atomic.Int64
@@ -36,7 +36,7 @@ func TestWay(t *testing.T) {
 	require.NoError(t, err)
 	sample, err := near.Sample(t.Context(), ollamatest.Always("x"))
 	require.NoError(t, err)
-	assert.Zero(t, sample.Way, "by its own word the server took longer than the request")
+	assert.Zero(t, sample.Way, "the server reports a longer time than the request took")
 
 	total := regexp.MustCompile(`"total_duration":\d+`)
 	f.Answers["/api/generate"] = ollamatest.Say(total.ReplaceAllString(ollamatest.Captured("generate.ndjson"), `"total_duration":1000000`))
@@ -50,10 +50,10 @@ func TestWay(t *testing.T) {
 		require.NoError(t, err)
 		assert.GreaterOrEqual(t, sample.Way, 2*delay)
 	}
-	assert.EqualValues(t, wayTries, asked.Load(), "measured once")
+	assert.EqualValues(t, networkTries, asked.Load(), "measured once")
 }
 
-// TestAPICached reads what servers say of the cache from 0.33.3 on.
+// TestAPICached reads the cached tokens that servers report from 0.33.3 on.
 func TestAPICached(t *testing.T) {
 	f, s := newFakeServer(t)
 	a, err := NewAPI(t.Context(), s, "tiny", nil, 2)

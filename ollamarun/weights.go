@@ -18,35 +18,35 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Weights are the files that a template names: those of FROM, ADAPTER and DRAFT, with the shards
-// of a folder. A nil one has none.
+// Weights are the files that a template names in FROM, ADAPTER and DRAFT, including the shards
+// in a folder. Nil means no files.
 type Weights struct {
-	dir      string // of the template
+	dir      string // the template's folder
 	commands []parser.Command
-	hashed   *api.CreateRequest // with the files and their digests; nil before the first Hash
-	stamps   map[string]stamp   // of the files that it is of; nil where these can't be trusted
+	hashed   *api.CreateRequest // has the files and their digests; nil before the first Hash
+	stamps   map[string]stamp   // of the hashed files; nil if they are too new to be trusted
 }
 
-// stamp tells whether a file has changed, without reading it: a change moves the time of the
-// inode, which no program can set.
+// stamp shows whether a file has changed without reading it: each change updates the inode's
+// change time, which no program can set.
 type stamp struct {
 	device, inode, size int64
 	modified, changed   time.Time
 }
 
-// freshly is how old a file has to be for its stamp to tell all later changes. A second change
-// within one tick of the file system's clock leaves the times as they are.
-const freshly = 2 * time.Second
+// stampSettleTime is how old a file has to be for its stamp to show all later changes. A second change
+// within one tick of the file system's clock does not change the times.
+const stampSettleTime = 2 * time.Second
 
-// muchToHash is how many bytes take so long that a line says what is done.
-const muchToHash = 1 << 30
+// hashNotice is the size in bytes from which hashing takes so long that it is announced.
+const hashNotice = 1 << 30
 
-// namesFile reports whether a command's value is a file's name.
+// namesFile reports whether a command's value is the name of a file.
 func namesFile(c parser.Command) bool {
 	return filepath.IsAbs(c.Args) && slices.Contains([]string{"model", "adapter", "draft"}, c.Name)
 }
 
-// newWeights returns the files that commands name, nil for none.
+// newWeights returns the files that the commands name, nil for none.
 func newWeights(dir string, commands []parser.Command) *Weights {
 	w := &Weights{dir: dir}
 	for _, c := range commands {
@@ -60,19 +60,19 @@ func newWeights(dir string, commands []parser.Command) *Weights {
 	return w
 }
 
-// Hash returns the SHA-256 of each file as it is now, by its name as seen from the template's
-// folder. Files that have not changed since the last call are not read again. Log takes lines
-// that begin with "# ".
+// Hash returns the current SHA-256 of each file by the file's name relative to the template's
+// folder. Files are read again only if one has changed since the last call. It writes lines that
+// begin with "# " to log.
 func (w *Weights) Hash(ctx context.Context, log io.Writer) (map[string]string, error) {
 	if w == nil {
 		return nil, nil
 	}
-	stamps, err := w.look()
+	stamps, err := w.stat()
 	if err != nil {
 		return nil, err
 	}
 	if w.hashed == nil || !maps.Equal(stamps, w.stamps) {
-		if err := w.read(ctx, stamps, log); err != nil {
+		if err := w.hashAll(ctx, stamps, log); err != nil {
 			return nil, err
 		}
 	}
@@ -85,7 +85,7 @@ func (w *Weights) Hash(ctx context.Context, log io.Writer) (map[string]string, e
 	return sums, nil
 }
 
-// request returns one that names the files with their digests, nil before the first Hash.
+// request returns a request that has the files and their digests, nil before the first Hash.
 func (w *Weights) request() *api.CreateRequest {
 	if w == nil {
 		return nil
@@ -93,14 +93,14 @@ func (w *Weights) request() *api.CreateRequest {
 	return w.hashed
 }
 
-// read hashes all files, of which these stamps are known.
-func (w *Weights) read(ctx context.Context, before map[string]stamp, log io.Writer) error {
+// hashAll hashes all files. Before has their stamps, as far as the files are known.
+func (w *Weights) hashAll(ctx context.Context, before map[string]stamp, log io.Writer) error {
 	var bytes int64
 	for _, s := range before {
 		bytes += s.size
 	}
-	if bytes >= muchToHash {
-		fmt.Fprintf(log, "# hashing %s of weights, to recognize them\n", humanize.Bytes(uint64(bytes)))
+	if bytes >= hashNotice {
+		fmt.Fprintf(log, "# hashing %s of weights, to notice if they change\n", humanize.Bytes(uint64(bytes)))
 	}
 	begun := time.Now()
 	hashed, err := w.digests(ctx)
@@ -108,24 +108,24 @@ func (w *Weights) read(ctx context.Context, before map[string]stamp, log io.Writ
 		return err
 	}
 	w.hashed, w.stamps = hashed, nil
-	after, err := w.look()
+	after, err := w.stat()
 	if err != nil {
 		return err
 	}
 	for file, s := range after {
 		if was, known := before[file]; known && s != was {
-			return fmt.Errorf("%s changed while it was read: wait until it is written, then run the same command again", file)
+			return fmt.Errorf("%s changed while it was read: wait until it is complete, then run the same command again", file)
 		}
-		if age := begun.Sub(s.changed); age > -freshly && age < freshly {
-			return nil // without stamps
+		if age := begun.Sub(s.changed); age > -stampSettleTime && age < stampSettleTime {
+			return nil // without stamps, so the next Hash reads the files again, so the next Hash reads the files again
 		}
 	}
 	w.stamps = after
 	return nil
 }
 
-// digests returns a request that names the files with their digests. The library that reads them
-// can't be interrupted: when the context ends they are read on until the process ends.
+// digests returns a request that has the files and their digests. The library that reads them can't
+// be interrupted: after the context ends it continues in the background.
 func (w *Weights) digests(ctx context.Context) (*api.CreateRequest, error) {
 	type answer struct {
 		req *api.CreateRequest
@@ -147,8 +147,8 @@ func (w *Weights) digests(ctx context.Context) (*api.CreateRequest, error) {
 	}
 }
 
-// look returns the stamps of the files, and of the folders in which they are found.
-func (w *Weights) look() (map[string]stamp, error) {
+// stat returns the stamps of the files, and of the folders that contain them.
+func (w *Weights) stat() (map[string]stamp, error) {
 	stamps := make(map[string]stamp)
 	files := make([]string, 0, len(w.commands))
 	for _, c := range w.commands {
@@ -164,16 +164,16 @@ func (w *Weights) look() (map[string]stamp, error) {
 		err := unix.Stat(file, &s)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
-			return nil, fmt.Errorf("weights of the template: there is no file %s any more: bring it back and run the same command again", file)
+			return nil, fmt.Errorf("weights of the template: there is no file %s any more: restore it and run the same command again", file)
 		case err != nil:
-			return nil, fmt.Errorf("looking at weights of the template: %s: %w", file, err)
+			return nil, fmt.Errorf("checking the weights of the template: %s: %w", file, err)
 		}
 		stamps[file] = stamp{int64(s.Dev), int64(s.Ino), s.Size, time.Unix(s.Mtim.Unix()), time.Unix(s.Ctim.Unix())}
 	}
 	return stamps, nil
 }
 
-// name returns a file's name as seen from the template's folder, absolute where it is not in that.
+// name returns a file's name relative to the template's folder, or absolute if it is elsewhere.
 func (w *Weights) name(file string) string {
 	if rel, err := filepath.Rel(w.dir, file); err == nil && filepath.IsLocal(rel) {
 		return rel

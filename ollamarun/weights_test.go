@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// hash returns what Hash does of weights that are there.
+// hash returns the result of Hash, which must not fail.
 func hash(t *testing.T, w *Weights) map[string]string {
 	t.Helper()
 	sums, err := w.Hash(t.Context(), nil)
@@ -21,7 +21,7 @@ func hash(t *testing.T, w *Weights) map[string]string {
 	return sums
 }
 
-// old makes files look as if they were written long ago, by all times that a program can set.
+// old sets all times of files that a program can set to a time long ago.
 func old(t *testing.T, files ...string) {
 	t.Helper()
 	for _, file := range files {
@@ -69,10 +69,10 @@ func TestWeights(t *testing.T) {
 
 	require.NoError(t, os.Remove(elsewhere))
 	_, err = m.Weights().Hash(t.Context(), nil)
-	assert.ErrorContains(t, err, "there is no file "+elsewhere+" any more: bring it back")
+	assert.ErrorContains(t, err, "there is no file "+elsewhere+" any more: restore it")
 }
 
-// TestWeightsOfOtherFolders: what a file is called on another machine is no part of its hash.
+// TestWeightsOfOtherFolders checks that the hashes do not depend on the template's folder.
 func TestWeightsOfOtherFolders(t *testing.T) {
 	sums := func(dir string) map[string]string {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, "a.gguf"), []byte("one"), 0o644))
@@ -85,26 +85,26 @@ func TestWeightsOfOtherFolders(t *testing.T) {
 	assert.Equal(t, sums(t.TempDir()), sums(t.TempDir()))
 }
 
-// TestWeightsAreReadOnce: files that were not changed are not read again, which would take as long
-// as a load.
+// TestWeightsAreReadOnce checks that unchanged files are not read again, which would take as long as
+// a load.
 func TestWeightsAreReadOnce(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "a.gguf")
 	require.NoError(t, os.WriteFile(file, []byte("one"), 0o644))
 	w := newWeights(filepath.Dir(file), FromModel(file).commands)
 	sums := hash(t, w)
-	stamps, err := w.look()
+	stamps, err := w.stat()
 	require.NoError(t, err)
-	w.stamps = stamps // as of a file that was written long ago
+	w.stamps = stamps // as for a file that was written long ago
 	w.hashed.Files[file] = "sha256:known"
 	assert.Equal(t, map[string]string{"a.gguf": "known"}, hash(t, w))
 	old(t, file)
 	assert.Equal(t, sums, hash(t, w), "written again")
-	assert.Nil(t, w.stamps, "a file that was written just now can be written again in the same moment")
+	assert.Nil(t, w.stamps, "a file that was just written can be written again within the same clock tick")
 
 	ctx, cancel := context.WithCancelCause(t.Context())
 	stopped := errors.New("stopped")
 	cancel(stopped)
-	w.commands[0].Args = "/dev/zero" // which has no end
+	w.commands[0].Args = "/dev/zero" // endless
 	_, err = w.digests(ctx)
 	assert.ErrorIs(t, err, stopped)
 }

@@ -11,21 +11,21 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
-// wire carries the requests of one client of the library. What is no answer of
-// Ollama's becomes an error, before it passes for one: the library reads whole
-// answers into memory, follows redirects, and takes an answer that breaks off,
-// or has a bad status and no body, for one that has ended.
+// wire is the HTTP transport of one client of the Ollama library. An answer that
+// is not Ollama's becomes an error here, because the library does not notice: it
+// reads whole answers into memory, follows redirects, and treats an answer that
+// breaks off, or has a bad status and no body, as complete.
 type wire struct {
 	user *url.Userinfo // sent with each request, nil for none
-	// broken is why the newest answer ended before its end, nil when it did not.
+	// broken is the error that cut the newest answer short, nil for none.
 	broken error
 }
 
-// mostBytes is the longest answer that is read. The longest of Ollama's own, the
-// figures of a prompt of a million tokens with the tokens themselves, takes 8 MB.
-const mostBytes = 64 << 20
+// maxBytes limits the size of an answer. The longest that Ollama sends, the figures
+// of a prompt of a million tokens with the tokens themselves, takes 8 MB.
+const maxBytes = 64 << 20
 
-// RoundTrip sends the request.
+// RoundTrip implements http.RoundTripper.
 func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
 	if w.user != nil && req.Header.Get("Authorization") == "" {
 		req = req.Clone(req.Context())
@@ -34,7 +34,7 @@ func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	answer, err := http.DefaultTransport.RoundTrip(req)
 	if err != nil {
-		if wrong := wrongConnection(req.URL, err); wrong != nil {
+		if wrong := connectionError(req.URL, err); wrong != nil {
 			return nil, wrong
 		}
 		return nil, err
@@ -43,11 +43,11 @@ func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
 		answer.Body.Close()
 		return nil, err
 	}
-	answer.Body = &body{ReadCloser: http.MaxBytesReader(nil, answer.Body, mostBytes), wire: w}
+	answer.Body = &body{ReadCloser: http.MaxBytesReader(nil, answer.Body, maxBytes), wire: w}
 	return answer, nil
 }
 
-// body notes why it could not be read to its end.
+// body records in its wire why it could not be read to its end.
 type body struct {
 	io.ReadCloser
 	wire *wire
@@ -58,22 +58,22 @@ func (b *body) Read(p []byte) (int, error) {
 	if err != nil && err != io.EOF {
 		var long *http.MaxBytesError
 		if errors.As(err, &long) {
-			err = fmt.Errorf("the answer is longer than %d MB", mostBytes>>20)
+			err = fmt.Errorf("the answer is longer than %d MB", maxBytes>>20)
 		}
 		b.wire.broken = err
 	}
 	return n, err
 }
 
-// wrongServer is an answer that no waiting will mend.
-type wrongServer struct{ text string }
+// permanentError is an answer or a connection error that waiting can't fix.
+type permanentError struct{ text string }
 
-func (e *wrongServer) Error() string { return e.text }
+func (e *permanentError) Error() string { return e.text }
 
-// notOllama tells the answers that are not Ollama's own: of a proxy that does
-// not reach it or is busy just now, which is a *measurement.Failure, or of something else.
+// notOllama returns an error for an answer that is not Ollama's: a *measurement.Failure for
+// that of a proxy that can't reach Ollama or is busy, else a *permanentError.
 func notOllama(answer *http.Response) error {
-	kind, _, _ := mime.ParseMediaType(answer.Header.Get("Content-Type")) // empty where there is none
+	kind, _, _ := mime.ParseMediaType(answer.Header.Get("Content-Type")) // empty if there is none
 	status := answer.StatusCode
 	if status == http.StatusBadRequest && kind != "application/json" {
 		if err := tlsPage(answer); err != nil {
@@ -87,19 +87,19 @@ func notOllama(answer *http.Response) error {
 			u.User = nil
 			to = oneLine(u.Redacted())
 		}
-		return &wrongServer{fmt.Sprintf("the server redirects to %s (%s): name Ollama's own address with -host", to, answer.Status)}
+		return &permanentError{fmt.Sprintf("the server redirects to %s (%s): name Ollama's own address with -host", to, answer.Status)}
 	case status == http.StatusUnauthorized, status == http.StatusForbidden, status == http.StatusProxyAuthRequired:
-		return &wrongServer{fmt.Sprintf("the server refuses the request (%s): where it wants a user and a password, give them as -host http://USER:PASSWORD@…", answer.Status)}
+		return &permanentError{fmt.Sprintf("the server refuses the request (%s): if it requires a user and a password, give them as -host http://USER:PASSWORD@…", answer.Status)}
 	case status == http.StatusNotFound && kind != "application/json":
-		return &wrongServer{fmt.Sprintf("the server does not know %s (%s): is Ollama at that address? -host names another", answer.Request.URL.Path, answer.Status)}
+		return &permanentError{fmt.Sprintf("the server has no %s (%s): is Ollama at that address? Name another with -host", answer.Request.URL.Path, answer.Status)}
 	case (status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests) && (kind == "text/html" || answer.ContentLength == 0):
-		return &measurement.Failure{Class: measurement.ServerBusy, Detail: "it has no room for the request: " + answer.Status}
+		return &measurement.Failure{Class: measurement.ServerBusy, Detail: "it does not accept more requests: " + answer.Status}
 	case status == http.StatusBadGateway, status == http.StatusGatewayTimeout:
-		return &measurement.Failure{Class: measurement.ServerAway, Detail: "a proxy does not reach the server: " + answer.Status}
+		return &measurement.Failure{Class: measurement.ServerAway, Detail: "a proxy can't reach the server: " + answer.Status}
 	case kind == "text/html":
-		return &measurement.Failure{Class: measurement.ServerAway, Detail: fmt.Sprintf("a web page (%s) and not an answer of Ollama's: is there a proxy in between?", answer.Status)}
+		return &measurement.Failure{Class: measurement.ServerAway, Detail: fmt.Sprintf("the answer is a web page (%s), not Ollama's: is there a proxy in between?", answer.Status)}
 	case status >= 400 && answer.ContentLength == 0:
-		return &measurement.Failure{Class: measurement.ServerAway, Detail: "an answer without a word: " + answer.Status}
+		return &measurement.Failure{Class: measurement.ServerAway, Detail: "an empty answer: " + answer.Status}
 	}
 	return nil
 }

@@ -6,22 +6,22 @@ import (
 	"strings"
 )
 
-// The lines that ServerLog reads also tell how a load attends to its context:
+// The lines that ServerLog parses also have a load's attention settings:
 //
 //	cmd="/usr/bin/ollama runner --model … --ctx-size 1024 --batch-size 8 --flash-attn --kv-cache-type q8_0 …"
 //	cmd="/usr/lib/ollama/llama-server --model … -c 8192 -np 1 --cache-type-k q8_0 --cache-type-v q8_0 --flash-attn on -b 512 …"
 //	msg=load request="{Operation:commit … BatchSize:512 FlashAttention:Enabled KvSize:4096 KvCacheType:q8_0 …}"
 //
-// Up to 0.11.4, the first of them, what is off is left out.
+// In the first form, up to 0.11.4, settings that are off are omitted.
 var (
 	flashAttention = regexp.MustCompile(` (?:--flash-attn(?:[ =](on|off|auto))?\b|FlashAttention:(\w+))`)
 	cacheType      = regexp.MustCompile(` (?:(?:--kv-cache-type|--cache-type-k)[ =]|KvCacheType:)([\w]*)`)
 )
 
-// attentionWords are what versions call it.
+// attentionWords maps the values of different versions to one.
 var attentionWords = map[string]string{"enabled": "on", "true": "on", "disabled": "off", "false": "off", "": "on"}
 
-// attentionOf returns how a load attends, by the line that tells its settings, such as
+// attentionOf returns the attention settings in the line of a load, such as
 // "flash attention on, KV cache q8_0".
 func attentionOf(line string) string {
 	flash, cache := "off", ""
@@ -37,6 +37,6 @@ func attentionOf(line string) string {
 	return "flash attention " + flash + ", KV cache " + cmp.Or(strings.ToLower(cache), "f16")
 }
 
-// ServerLogAttention returns how the newest load in a part of a server's log attends to its
-// context, such as "flash attention on, KV cache q8_0", empty where that does not tell.
+// ServerLogAttention returns the attention settings of the newest load in a part of a server's
+// log, such as "flash attention on, KV cache q8_0", empty if the log does not have them.
 func ServerLogAttention(text []byte) string { return newestLoad(text).attention }

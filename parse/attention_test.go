@@ -24,7 +24,7 @@ func TestServerLogAttention(t *testing.T) {
 	const up = `msg="starting llama server" cmd="/usr/bin/ollama runner --model /m/sha256-1 --ctx-size 1024 --batch-size 8`
 	for _, test := range []struct{ name, text, want string }{
 		{"up to 0.11.4, on", up + ` --flash-attn --threads 1"`, "flash attention on, KV cache f16"},
-		{"its cache", up + ` --flash-attn --kv-cache-type q8_0 --threads 1"`, "flash attention on, KV cache q8_0"},
+		{"up to 0.11.4, with a cache type", up + ` --flash-attn --kv-cache-type q8_0 --threads 1"`, "flash attention on, KV cache q8_0"},
 		{"a commit", `msg=load request="{Operation:commit BatchSize:512 FlashAttention:Disabled KvSize:4096 KvCacheType:Q4_0 NumThreads:8}"`, "flash attention off, KV cache q4_0"},
 		{"from 0.30 on", `msg="starting llama-server" cmd="llama-server --model /m/a -c 8192 -np 1 --cache-type-k q4_0 --cache-type-v q4_0 --flash-attn on -b 512"`, "flash attention on, KV cache q4_0"},
 		{"the newest of two", up + `"` + "\n" + up + ` --flash-attn"`, "flash attention on, KV cache f16"},

@@ -10,29 +10,29 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
-// Classify returns the class of an error text of a server, a runner or the
-// command. ServerBusy and ServerAway are conditions of the server and no
-// failures of a cell. A text that matches nothing is a ModelError.
+// Classify returns the class of an error message of a server, a runner or the
+// command. ServerBusy and ServerAway are conditions of the server, not failures
+// of a cell. A message that matches nothing is a ModelError.
 func Classify(text string) measurement.Class { return ClassifyAnswer(0, text) }
 
-// ClassifyAnswer is Classify for the words of an answer with a status of HTTP, 0 for
-// none. It decides where the words match nothing.
+// ClassifyAnswer is Classify for the message of an answer with an HTTP status, 0 for
+// none. The status decides if the message matches nothing.
 func ClassifyAnswer(status int, text string) measurement.Class {
 	text, code := unwrap(text)
 	class, by := classify(text)
 	status = cmp.Or(code, status, statusOf(text))
-	condition, passes := passing[status]
+	condition, temporary := temporaryStatuses[status]
 	switch {
-	case by == byNothing && passes:
+	case by == byNothing && temporary:
 		return condition
-	case class == measurement.ServerAway && status != 0 && !passes:
-		return measurement.RunnerCrashed // the server is there, and can't reach its runner
+	case class == measurement.ServerAway && status != 0 && !temporary:
+		return measurement.RunnerCrashed // the server answers, but can't reach its runner
 	}
 	return class
 }
 
-// passing are the statuses of conditions that pass.
-var passing = map[int]measurement.Class{
+// temporaryStatuses are the HTTP statuses of temporary conditions.
+var temporaryStatuses = map[int]measurement.Class{
 	http.StatusTooManyRequests:    measurement.ServerBusy,
 	http.StatusServiceUnavailable: measurement.ServerBusy,
 	http.StatusBadGateway:         measurement.ServerAway,
@@ -40,11 +40,11 @@ var passing = map[int]measurement.Class{
 	statusCanceled:                measurement.ServerAway,
 }
 
-// statusCanceled is Ollama's status for a request whose sender has gone, which is
-// a proxy where it is not us.
+// statusCanceled is Ollama's status for a request that its sender has canceled. If we
+// have not, a proxy has.
 const statusCanceled = 499
 
-// evidence is what a class was decided by.
+// evidence is the basis of a classification.
 type evidence int
 
 const (
@@ -54,10 +54,10 @@ const (
 )
 
 func classify(text string) (measurement.Class, evidence) {
-	return match(errorTexts, strings.TrimSpace(status.ReplaceAllString(failing(text), "")))
+	return match(errorTexts, strings.TrimSpace(status.ReplaceAllString(failureText(text), "")))
 }
 
-// match returns the class of an error text by these rows.
+// match returns the class of an error text according to these given rows.
 func match(rows []errorText, words string) (measurement.Class, evidence) {
 	for _, r := range rows {
 		if r.causes.MatchString(words) {
@@ -72,13 +72,13 @@ func match(rows []errorText, words string) (measurement.Class, evidence) {
 	return measurement.ModelError, byNothing
 }
 
-// status matches the status with which the command begins its error texts:
+// status matches the HTTP status at the start of the command's error messages:
 //
 //	503 Service Unavailable: server busy, please try again.  maximum pending requests exceeded
 //	500: unexpected server status: llm server loading model
 var status = regexp.MustCompile(`^\s*(\d{3})(?: [A-Za-z' -]+)?(?::\s+|$)`)
 
-// statusOf returns the status at the start of an error text, 0 for none.
+// statusOf returns the HTTP status at the start of an error message, 0 for none.
 func statusOf(text string) int {
 	if match := status.FindStringSubmatch(text); match != nil {
 		code, _ := strconv.Atoi(match[1])
@@ -87,17 +87,17 @@ func statusOf(text string) int {
 	return 0
 }
 
-// recovered matches what a text says of an attempt to load after which the server
-// made another, behind the words that say what ended, which the first group holds:
+// recovered matches the part of a message about an attempt to load after which the
+// server tried again. The first group is the preceding part that names what ended:
 //
 //	ggml_gallocr_reserve_n: failed to allocate CUDA0 buffer of size 99
 //	graph_reserve: compute buffer allocation failed, retrying without pipeline parallelism
 var recovered = regexp.MustCompile(`(?is)^(.*?(?:process has terminated|process no longer running|llama-server reported)\b)?.*retrying without pipeline parallelism`)
 
-// harmless matches the words of a failure that is none, with the claim that memory
-// ran out which a server makes of them. Page-locked memory is replaced by other;
-// of Vulkan's the reason follows on a line of its own; a Metal context is not made
-// for other reasons:
+// harmless matches messages that do not mean a failed load, together with the server's
+// prefix that memory ran out. Instead of page-locked memory, other memory is used; for
+// Vulkan, the reason follows on the next line. A Metal context fails for other reasons
+// than memory:
 //
 //	ggml_cuda_host_malloc: failed to allocate 1104.61 MiB of pinned memory: out of memory
 //	ggml_vulkan: Failed to allocate pinned memory.
@@ -112,7 +112,7 @@ var harmless = regexp.MustCompile(`(?i)(?:out-of-memory during startup: (?:\w+: 
 	`|cannot allocate memory in static tls block` + // of a library
 	`|runtime oom detected)`) // which repeats another line
 
-// failing returns the text without what it says of things that did not fail.
-func failing(text string) string {
+// failureText returns the text without the parts about things that did not fail.
+func failureText(text string) string {
 	return harmless.ReplaceAllString(recovered.ReplaceAllString(text, "$1"), "")
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
-// texts are what servers, runners and commands say, 0.5 to 0.33: reported by users
-// or in their source.
+// texts are error messages of servers, runners and commands, 0.5 to 0.33, from reports
+// of users or from the source.
 var texts = map[measurement.Class][]string{
 	measurement.OutOfGPUMemory: {
 		"llama runner process has terminated: cudaMalloc failed: out of memory",
@@ -207,7 +207,7 @@ func TestClassify(t *testing.T) {
 		t.Run(string(class), func(t *testing.T) {
 			for _, text := range list {
 				assert.Equal(t, class, Classify(text), text)
-				assert.Equal(t, class, Classify(strings.ToUpper(text)), "in capitals: %s", text)
+				assert.Equal(t, class, Classify(strings.ToUpper(text)), "in upper case: %s", text)
 			}
 		})
 	}

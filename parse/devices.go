@@ -12,8 +12,8 @@ import (
 	"strings"
 )
 
-// compute matches the line in which a server names a device that it will compute on; it
-// has one for each of them after a start:
+// compute matches the line that names a device that a server will compute on. After a
+// start the log has one for each device:
 //
 //	msg="inference compute" id=GPU-433d… library=cuda variant=v12 compute=8.9 driver=12.3 name="NVIDIA GeForce RTX 4080" total="15.7 GiB" available="15.4 GiB"
 //	msg="inference compute" id=GPU-9abb… library=rocm variant="" compute=gfx1030 driver=6.3 name=1002:73bf total="16.0 GiB" available="1.3 GiB"
@@ -28,7 +28,7 @@ var (
 	compute   = regexp.MustCompile(string(computing) + `(\s.*)`)
 )
 
-// listening stands in a line of every start, before the devices:
+// listening is in a line of every start, before the devices:
 //
 //	msg="Listening on 127.0.0.1:11434 (version 0.10.1)"
 var listening = []byte(`msg="Listening on `)
@@ -36,25 +36,25 @@ var listening = []byte(`msg="Listening on `)
 // attribute matches a key and its value as slog's text handler writes them.
 var attribute = regexp.MustCompile(` ([a-z_]+)=("(?:[^"\\]|\\.)*"|\S*)`)
 
-// CPU is the device of a server that has found no other.
+// CPU is the name of the device of a server that has found no other.
 const CPU = "cpu"
 
-// mostLine bounds a line that is looked at, in bytes. Longer ones are a debug log's.
-const mostLine = 64 << 10
+// maxLine limits the length of a line in bytes. Longer lines, from a debug log, are ignored.
+const maxLine = 64 << 10
 
-// Devices returns the devices that a server computes on, as its log tells them of its
-// newest start, each as its name and the version of the driver's interface:
+// Devices returns the devices that a server computes on, according to its log of the
+// newest start. Each has its name and the version of the driver's interface:
 //
 //	NVIDIA GeForce RTX 4080 (driver 12.3)
 //
-// or CPU. They are sorted, since servers name them by the
-// memory that is free. A log without such lines gives none. The error is the reader's.
+// or is CPU. They are sorted, because servers list them in the order of free memory.
+// If the log does not list any, devices is nil. The error is the reader's.
 func Devices(log io.Reader) (devices []string, err error) {
 	err = eachLine(log, func(line []byte) {
 		if bytes.Contains(line, listening) {
 			devices = nil
 		}
-		if bytes.Contains(line, computing) { // a log can be large, and its lines costly to make plain
+		if bytes.Contains(line, computing) { // checked first, because Plain is slow and a log can be large
 			if found := compute.FindStringSubmatch(Plain(line)); found != nil {
 				devices = append(devices, device(found[1]))
 			}
@@ -67,11 +67,10 @@ func Devices(log io.Reader) (devices []string, err error) {
 	return devices, nil
 }
 
-// TellsStart reports whether a log has a line of those that Devices and ServerSettings read, and
-// how many of its bytes are whole lines: what follows them is being written. The error is the
-// reader's.
-func TellsStart(log io.Reader) (tells bool, whole int64, err error) {
-	lines := bufio.NewReaderSize(log, mostLine)
+// TellsStart reports whether a log has a line that Devices or ServerSettings parse, and how many of
+// its bytes are complete lines; the rest is still being written. The error is the reader's.
+func TellsStart(log io.Reader) (found bool, whole int64, err error) {
+	lines := bufio.NewReaderSize(log, maxLine)
 	for read := int64(0); ; {
 		line, err := lines.ReadSlice('\n')
 		read += int64(len(line))
@@ -79,18 +78,19 @@ func TellsStart(log io.Reader) (tells bool, whole int64, err error) {
 		case err == nil:
 			whole = read
 		case err == io.EOF:
-			return tells, whole, nil
+			return found, whole, nil
 		case !errors.Is(err, bufio.ErrBufferFull):
-			return tells, whole, err
+			return found, whole, err
 		}
 		line = unwrapLine(line)
-		tells = tells || bytes.Contains(line, listening) || bytes.Contains(line, computing) || bytes.Contains(line, serverConfig)
+		found = found || bytes.Contains(line, listening) || bytes.Contains(line, computing) || bytes.Contains(line, serverConfig)
 	}
 }
 
-// eachLine calls the function with every line of a log but the longest. The error is the reader's.
+// eachLine calls the function with every line of a log that is not longer than maxLine. The error is
+// the reader's.
 func eachLine(log io.Reader, look func(line []byte)) error {
-	lines := bufio.NewReaderSize(log, mostLine)
+	lines := bufio.NewReaderSize(log, maxLine)
 	for {
 		line, err := lines.ReadSlice('\n')
 		for errors.Is(err, bufio.ErrBufferFull) {
@@ -107,7 +107,7 @@ func eachLine(log io.Reader, look func(line []byte)) error {
 	}
 }
 
-// device makes one text of a line's attributes.
+// device formats the attributes of a line as a device.
 func device(attributes string) string {
 	of := make(map[string]string)
 	for _, a := range attribute.FindAllStringSubmatch(attributes, -1) {
@@ -121,10 +121,10 @@ func device(attributes string) string {
 	if library == CPU {
 		return CPU
 	}
-	name := cmp.Or(of["description"], of["name"], library, "unknown") // the name of newer versions is a number
+	name := cmp.Or(of["description"], of["name"], library, "unknown") // in newer versions, name is only a number
 	var more []string
 	if library == "rocm" && of["compute"] != "" {
-		more = append(more, of["compute"]) // the name can be that of a bus
+		more = append(more, of["compute"]) // because the name can be a PCI ID
 	}
 	if driver := of["driver"]; driver != "" && driver != "0.0" {
 		more = append(more, "driver "+driver)

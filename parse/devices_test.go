@@ -17,8 +17,8 @@ func TestDevicesCaptured(t *testing.T) {
 	assert.Equal(t, []string{"cpu"}, devices)
 }
 
-// TestDevicesForms has lines of other versions and makers as they stand in reports of
-// their users and in Ollama's own tests.
+// TestDevicesForms has lines of other versions and vendors, from reports of users and from
+// Ollama's own tests.
 func TestDevicesForms(t *testing.T) {
 	const (
 		start = `time=2025-07-01T19:36:13.000Z level=INFO source=routes.go:1288 msg="Listening on [::]:11434 (version 0.9.6)"` + "\n"
@@ -34,17 +34,17 @@ func TestDevicesForms(t *testing.T) {
 	}{
 		{"CUDA", start + cuda, []string{"NVIDIA GeForce RTX 4080 (driver 12.3)"}},
 		{"two, in a fixed order", start + newer + cuda, []string{"NVIDIA GeForce RTX 4080 (driver 12.3)", "NVIDIA GeForce RTX 5070 Ti (driver 13.2)"}},
-		{"two alike", start + cuda + cuda, []string{"NVIDIA GeForce RTX 4080 (driver 12.3)", "NVIDIA GeForce RTX 4080 (driver 12.3)"}},
+		{"two of the same", start + cuda + cuda, []string{"NVIDIA GeForce RTX 4080 (driver 12.3)", "NVIDIA GeForce RTX 4080 (driver 12.3)"}},
 		{"ROCm", start + rocm, []string{"1002:73bf (gfx1030, driver 6.3)"}},
 		{"Metal", start + metal, []string{"metal"}},
 		{"CPU", start + cpu, []string{"cpu"}},
 		{"the newest start counts", start + cuda + start + cpu, []string{"cpu"}},
-		{"a start that has not told yet", start + cuda + start, nil},
-		{"the start itself is lost", cuda, []string{"NVIDIA GeForce RTX 4080 (driver 12.3)"}},
-		{"behind journald, coloured, CRLF, no end of line", "Jan 21 16:45:51 host ollama[123]: \x1b[32m" + strings.TrimSpace(cuda) + "\x1b[0m\r", []string{"NVIDIA GeForce RTX 4080 (driver 12.3)"}},
+		{"a start without devices yet", start + cuda + start, nil},
+		{"without the line of the start", cuda, []string{"NVIDIA GeForce RTX 4080 (driver 12.3)"}},
+		{"through journald, coloured, CRLF, no end of line", "Jan 21 16:45:51 host ollama[123]: \x1b[32m" + strings.TrimSpace(cuda) + "\x1b[0m\r", []string{"NVIDIA GeForce RTX 4080 (driver 12.3)"}},
 		{"quotes in a name", strings.Replace(cuda, "GeForce", `\"GeForce\"`, 1), []string{`NVIDIA "GeForce" RTX 4080 (driver 12.3)`}},
-		{"nothing of it known", `msg="inference compute" total="1 GiB"`, []string{"unknown"}},
-		{"very long lines around it", strings.Repeat("x", 3*mostLine) + "\n" + cuda + strings.Repeat(cuda[:100], 3*mostLine/100), []string{"NVIDIA GeForce RTX 4080 (driver 12.3)"}},
+		{"no known attribute", `msg="inference compute" total="1 GiB"`, []string{"unknown"}},
+		{"very long lines around it", strings.Repeat("x", 3*maxLine) + "\n" + cuda + strings.Repeat(cuda[:100], 3*maxLine/100), []string{"NVIDIA GeForce RTX 4080 (driver 12.3)"}},
 		{"no such line", `msg="inference computer" library=cuda`, nil},
 		{"empty", "", nil},
 	} {
@@ -76,21 +76,21 @@ func TestTellsStart(t *testing.T) {
 	const listens = `msg="Listening on [::]:11434 (version 0.9.6)"` + "\n"
 	for _, test := range []struct {
 		name, log string
-		tells     bool
+		found     bool
 		whole     int
 	}{
 		{"empty", "", false, 0},
 		{"a start", "msg=a\n" + listens, true, 6 + len(listens)},
 		{"settings", `msg="server config" env="map[]"` + "\n", true, 32},
 		{"none", "msg=a\nmsg=b\n", false, 12},
-		{"a line that is being written", "msg=a\n" + strings.TrimSpace(listens), false, 6},
-		{"a long line", strings.Repeat("x", 3*mostLine) + "\n" + listens, true, 3*mostLine + 1 + len(listens)},
+		{"an incomplete line", "msg=a\n" + strings.TrimSpace(listens), false, 6},
+		{"a long line", strings.Repeat("x", 3*maxLine) + "\n" + listens, true, 3*maxLine + 1 + len(listens)},
 		{"Docker's", `{"log":"msg=\"server config\"\n","stream":"stderr"}` + "\n", true, 52},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			tells, whole, err := TellsStart(strings.NewReader(test.log))
+			found, whole, err := TellsStart(strings.NewReader(test.log))
 			require.NoError(t, err)
-			assert.Equal(t, test.tells, tells)
+			assert.Equal(t, test.found, found)
 			assert.EqualValues(t, test.whole, whole)
 		})
 	}

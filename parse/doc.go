@@ -1,7 +1,6 @@
-// Package parse turns what Ollama prints into figures and failure classes: the
-// summary of `ollama run --verbose`, the server's log, the error texts of servers,
-// runners and the command, and the readings of nvidia-smi. What it returns is of
-// package measurement.
+// Package parse turns Ollama's output into figures and failure classes: the summary that
+// `ollama run --verbose` prints, the server's log, the error messages of servers, runners and
+// the command, and nvidia-smi's readings. Its results are of package measurement.
 //
-// It reads no file, asks no server and looks at no clock.
+// It reads no file, calls no server and reads no clock.
 package parse

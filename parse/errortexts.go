@@ -9,19 +9,19 @@ import (
 // errorText matches the error texts of a class.
 type errorText struct {
 	class measurement.Class
-	// causes match the texts that name the cause, of which the first row's that
-	// matches decides. Only where no row's do, symptoms decide, in the same way:
-	// they stand around a cause or instead of one.
+	// causes match messages that name the cause; the first row that matches decides.
+	// If none does, symptoms decide in the same way: they occur together with a cause
+	// or instead of one.
 	causes, symptoms *regexp.Regexp
 }
 
-// errorTexts are the error texts of the classes, in the order in which they are tried.
-// The order matters, because servers wrap one message in another: "the resource
-// allocation failed" can come inside an out-of-memory text, and a server that
-// can't reach its own runner, or the registry, says so in the words of a client
-// that can't reach the server. Of two readings the one that prunes less comes
-// first. Only the parts that are the same in every build are matched. Source: the
-// texts of Ollama, llama.cpp and MLX, Ollama 0.5 to 0.33.
+// errorTexts has the error texts of the classes, in the order in which they are tried. The order
+// matters because servers wrap one message in another: "the resource allocation
+// failed" can be part of an out-of-memory message, and a server that can't reach its
+// runner, or the registry, reports the same error as a client that can't reach the
+// server. If a message can mean two classes, the one that prunes less comes first. The
+// patterns match only text that is the same in every build. Source: the messages of
+// Ollama, llama.cpp and MLX, Ollama 0.5 to 0.33.
 var errorTexts = []errorText{
 	{
 		class: measurement.ServerBusy,
@@ -74,7 +74,7 @@ var errorTexts = []errorText{
 			`required allocations: [^\n]*(?:inputweights:\d+f\b|cpu:\{[^}]*[:\[ ]\d+f\b)`, // F: failed
 			`signal: killed`, `oom[ -]?kill`, `out of memory: kill`,
 		),
-		symptoms: anyOf( // which memory they don't say
+		symptoms: anyOf( // these do not name the kind of memory
 			`(?:failed|unable) to allocate (?:backend|output|input|host) buffer`,
 			`failed to allocate buffer (?:for|of size)`, // the KV cache and such
 			`\[malloc\w*\] unable to allocate`,          // MLX
@@ -111,7 +111,7 @@ var errorTexts = []errorText{
 	{
 		class: measurement.ModelError,
 		causes: anyOf(
-			`pull model manifest`, // how `ollama run` says that the server lacks a model
+			`pull model manifest`, // `ollama run`, if the server does not have the model
 			`(?:unknown|unsupported) (?:model )?architecture`,
 			`cache quantization requires`, `requires flash attention`, `does not support k-shift`,
 			`error while loading shared libraries`, `cannot open shared object file`, `library not loaded`,
@@ -144,7 +144,7 @@ var errorTexts = []errorText{
 			`an error was encountered while running the model`,
 			`(?:reading|unmarshalling|closing) (?:llm|llama-server) `,
 			`llama-server \w+ stream event exceeded`,
-			`"http://127\.0\.0\.1:\d+/(?:completion|tokenize|detokenize|embedding|load|health|apply-template|v1/)`, // of the runner
+			`"http://127\.0\.0\.1:\d+/(?:completion|tokenize|detokenize|embedding|load|health|apply-template|v1/)`, // requests to the runner
 			`health (?:re(?:sp|quest)|unmarshal|check failed)`,
 			`do (?:load|embedding) request`,
 			`failed to decode batch`, `unable to create llama context`,

@@ -13,11 +13,11 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
-// published are error texts and logs that users published, in testdata/failures.
-// Of two that allow two readings the one that does not prune counts.
+// published are error messages and logs that users published, in testdata/failures.
+// Where two classes are possible, the one that does not prune is expected.
 var published = []struct {
 	file   string
-	class  measurement.Class // empty: the log tells of no failure
+	class  measurement.Class // empty if the log has no failure
 	source string
 }{
 	{"commit-memory.txt", measurement.OutOfGPUMemory, "ollama/ollama#13303"},
@@ -25,7 +25,7 @@ var published = []struct {
 	{"unknown-architecture.txt", measurement.ModelError, "ollama/ollama#16547, #18486"},
 	{"pinned-memory-then-crash.txt", measurement.RunnerCrashed, "after ollama/ollama#17380 and #8964"},
 	{"mlx-gpu-crash.txt", measurement.RunnerCrashed, "ollama/ollama#17902"},
-	{"mlx-metal-malloc.txt", measurement.OutOfGPUMemory, "lmstudio-ai/lmstudio-bug-tracker#2240, in Ollama's words"},
+	{"mlx-metal-malloc.txt", measurement.OutOfGPUMemory, "lmstudio-ai/lmstudio-bug-tracker#2240, as worded by Ollama"},
 	{"backend-buffer.txt", measurement.OutOfSystemMemory, "ollama/ollama#5941, #7711: of the GPU or of the system"},
 	{"mlx-not-installed.txt", measurement.ModelError, "ollama/ollama#15471"},
 	{"mlx-input-length.txt", measurement.PromptTruncated, "x/mlxrunner/pipeline.go of Ollama 0.33"},
@@ -58,7 +58,7 @@ var published = []struct {
 func TestReportedFailures(t *testing.T) {
 	files, err := os.ReadDir("testdata/failures")
 	require.NoError(t, err)
-	assert.Len(t, published, len(files), "each file has its line")
+	assert.Len(t, published, len(files), "each file has an entry")
 	for _, test := range published {
 		t.Run(test.file, func(t *testing.T) {
 			text, err := os.ReadFile(filepath.Join("testdata/failures", test.file))
@@ -77,7 +77,7 @@ func TestReportedFailures(t *testing.T) {
 	}
 }
 
-// TestCapturedAnswers0325 has the bytes of Ollama 0.32.5.
+// TestCapturedAnswers0325 classifies captured answers of Ollama 0.32.5.
 func TestCapturedAnswers0325(t *testing.T) {
 	const noMemory = "llama-server process has terminated: exit status 1: ggml_aligned_malloc: insufficient memory (attempted to allocate 4200.38 MB)\n"
 	for _, test := range []struct {

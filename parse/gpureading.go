@@ -11,13 +11,13 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
-// GPUQuery are the fields of nvidia-smi's --query-gpu of which GPUReading reads
-// the values. Newer drivers call the last one clocks_event_reasons.active.
+// GPUQuery is the value of nvidia-smi's --query-gpu whose output GPUReading parses.
+// Newer drivers call the last field clocks_event_reasons.active.
 const GPUQuery = "index,temperature.gpu,clocks.sm,power.draw,memory.used,utilization.gpu,clocks_throttle_reasons.active"
 
-// throttleReasons are the bits that mean that the clock is lower than the
-// work asks for. The others (idle 0x1, a clock set by the user 0x2, in step with
-// other GPUs 0x10, display 0x100) are as somebody wants it. Source: NVML,
+// throttleReasons are the bits which mean that the clock is lower than the load
+// requires. The other bits (idle 0x1, a clock set by the user 0x2, in step with
+// other GPUs 0x10, display 0x100) are intended. Source: NVML,
 // nvmlClocksThrottleReasons.
 var throttleReasons = []struct {
 	bit  uint64
@@ -30,11 +30,12 @@ var throttleReasons = []struct {
 	{0x80, "HW power brake"},
 }
 
-// GPUReading reads a line of nvidia-smi's CSV without header and units:
+// GPUReading parses a line of nvidia-smi's CSV without header and units:
 //
 //	0, 65, 1980, 312.45, 70123, 98, 0x0000000000000004
 //
-// A value in brackets, such as [N/A] or [Not Supported], is not known; the index must be.
+// A value in brackets, such as [N/A] or [Not Supported], is unknown. An unknown index is an
+// error.
 func GPUReading(line string) (measurement.GPU, error) {
 	r := csv.NewReader(strings.NewReader(line))
 	r.TrimLeadingSpace = true
@@ -46,7 +47,7 @@ func GPUReading(line string) (measurement.GPU, error) {
 	var power float64
 	var reasons uint64
 	if unknownValue(fields[0]) {
-		return measurement.GPU{}, fmt.Errorf("reading of a GPU: %q does not say of which", line)
+		return measurement.GPU{}, fmt.Errorf("reading of a GPU: %q has no index", line)
 	}
 	for i, into := range []any{&g.Index, &g.TemperatureC, &g.SMClockMHz, &power, &g.MemoryMiB, &g.Utilization, &reasons} {
 		if err := gpuValue(strings.TrimSpace(fields[i]), into); err != nil {
@@ -62,8 +63,8 @@ func GPUReading(line string) (measurement.GPU, error) {
 	return g, nil
 }
 
-// withoutBrackets are the values that some drivers and tools in nvidia-smi's place print
-// for one that is not known.
+// withoutBrackets are the texts that some drivers, and tools that replace nvidia-smi, print
+// for an unknown value.
 var withoutBrackets = []string{"N/A", "ERR!", "Not Supported", "Not Available", "Unknown Error", "Insufficient Permissions", "GPU is lost", "GPU requires reset"}
 
 func unknownValue(text string) bool {
@@ -83,7 +84,7 @@ func gpuValue(text string, into any) (err error) {
 	case *float64:
 		*v, err = strconv.ParseFloat(text, 64)
 		if err == nil && !(*v >= 0 && *v <= math.MaxFloat32) {
-			err = fmt.Errorf("%v is no power", *v)
+			err = fmt.Errorf("%v is not a power in watts", *v)
 		}
 	case *uint64:
 		*v, err = strconv.ParseUint(text, 0, 64)

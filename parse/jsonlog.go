@@ -5,14 +5,14 @@ import (
 	"encoding/json"
 )
 
-// jsonLine begins a line of a log that Docker keeps as JSON (the json-file logging
-// driver, the default one):
+// jsonLine begins a line of a log that Docker stores as JSON (with json-file, its default
+// logging driver):
 //
 //	{"log":"time=… level=INFO … msg=\"starting llama-server\" cmd=\"…\"\n","stream":"stderr","time":"2025-06-05T12:36:11.709Z"}
 var jsonLine = []byte(`{"log":"`)
 
 // unwrapLog returns a server's log without the JSON that Docker puts around its lines.
-// Other lines are left as they are.
+// Other lines are not changed.
 func unwrapLog(log []byte) []byte {
 	if !bytes.Contains(log, jsonLine) {
 		return log

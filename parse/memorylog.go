@@ -10,12 +10,12 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
-// mostMiB is far above what any device has: more is a figure gone wrong.
-const mostMiB = 1e9
+// maxMiB is far above the memory of any device; larger figures are ignored.
+const maxMiB = 1e9
 
 var (
-	// buffer matches what llama.cpp says of each buffer that it has made. What comes
-	// before "buffer" is left out of those of the weights up to Ollama 0.5.
+	// buffer matches llama.cpp's line for each buffer that it has allocated. Up to Ollama
+	// 0.5, the line of the weights has no word before "buffer".
 	//
 	//	load_tensors:   CPU_Mapped model buffer size =  1918.35 MiB
 	//	llama_kv_cache:      CUDA0 KV buffer size =  1920.00 MiB
@@ -25,15 +25,15 @@ var (
 	//	llm_load_tensors:      CUDA0 buffer size =  4155.99 MiB
 	buffer = regexp.MustCompile(`(\w+): +(\S+) +(?:(model|KV|RS|compute|output) +)?buffer size += +([\d.]+) MiB`)
 
-	// engineBuffer matches what Ollama's own engine says, of 0.6 to 0.10 and of later ones:
+	// engineBuffer matches the lines of Ollama's own engine, of 0.6 to 0.10 and later:
 	//
 	//	msg="model weights" buffer=CUDA0 size="4.5 GiB"
 	//	msg="kv cache" device=CUDA0 size="512.0 MiB"
 	//	msg="compute graph" backend=CUDA0 buffer_type=CUDA0 size="1.1 GiB"
 	engineBuffer = regexp.MustCompile(`msg="(model weights|kv cache|compute graph)" (?:backend=\S+ )?(?:device|buffer|buffer_type)=(\S+) size="([\d.]+) (B|KiB|MiB|GiB)"`)
 
-	// breakdown matches a line of the table that llama-server prints, in MiB, when it fits a
-	// load into memory, of a device and of other memory:
+	// breakdown matches a line of the table, in MiB, that llama-server prints when it fits a
+	// load into memory. The lines below are the header, a device, and other memory:
 	//
 	//	common_memory_breakdown_print: | memory breakdown [MiB] | total   free     self   model   context   compute    unaccounted |
 	//	common_memory_breakdown_print: |   - CUDA0 (RTX 4090)   | 24077 =  945 + (19187 = 17904 +     384 +     898) +        3945 |
@@ -41,17 +41,17 @@ var (
 	breakdown      = regexp.MustCompile(`memory_breakdown_print: \| +- ([^|]+?) *\|.*?\d+ = +(\d+) \+ +(\d+) \+ +(\d+)`)
 	breakdownBegin = regexp.MustCompile(`memory_breakdown_print: \| memory breakdown`)
 
-	// offloaded matches how many layers are on GPUs:
+	// offloaded matches the number of layers on GPUs:
 	//
 	//	load_tensors: offloaded 29/29 layers to GPU
 	offloaded = regexp.MustCompile(`offloaded (\d+)/(\d+) layers to GPU`)
 )
 
-// newContext is in the line with which a context begins: a draft has its own.
+// newContext is in the line with which a context begins. A draft model has its own context.
 const newContext = "constructing llama_context"
 
-// ServerLogMemory reads what the newest load in a part of a server's log takes, and
-// returns nil where it does not say.
+// ServerLogMemory returns the memory of the newest load in a part of a server's log, and
+// nil if the log does not have it.
 func ServerLogMemory(text []byte) *measurement.Memory {
 	var l memoryLog
 	for line := range strings.Lines(Plain(unwrapLog(text))) {
@@ -64,7 +64,7 @@ func ServerLogMemory(text []byte) *measurement.Memory {
 	return l.memory()
 }
 
-// beginsLoad reports whether what follows is of a new load.
+// beginsLoad reports whether a new load begins with this line.
 func beginsLoad(line string) bool {
 	if commit.MatchString(line) {
 		return true
@@ -73,7 +73,7 @@ func beginsLoad(line string) bool {
 	return begin != "" && (loadsModel(begin) || settingsOf(begin) != measurement.Effective{})
 }
 
-// kind is which figure of a DeviceMemory a buffer counts for.
+// kind is the figure of a DeviceMemory that a buffer belongs to.
 type kind int
 
 const (
@@ -82,25 +82,25 @@ const (
 	ofCompute
 )
 
-// kinds are the log's words for them. Without one it is the weights.
+// kinds maps the log's words to kinds. A buffer without a word has weights.
 var kinds = map[string]kind{
 	"": ofModel, "model": ofModel, "model weights": ofModel,
 	"KV": ofContext, "RS": ofContext, "kv cache": ofContext,
 	"compute": ofCompute, "output": ofCompute, "compute graph": ofCompute,
 }
 
-// allocation is a buffer that the log has named.
+// allocation is a buffer that the log lists.
 type allocation struct {
 	kind   kind
 	device string
 	mib    float64
-	// source tells buffers apart that take the place of an earlier one, as when the
-	// compute buffers are made anew, from those that come on top of it.
+	// source distinguishes buffers that replace an earlier one, as when the compute
+	// buffers are allocated again, from additional ones.
 	source string
 }
 
-// memoryLog is what a log has said of a load's memory, in three forms of which the
-// first that is there counts: each of them has what the next has, and more exactly.
+// memoryLog collects a load's memory from a log, in three forms. The first form that
+// the log has is used, since each is more exact than the next.
 type memoryLog struct {
 	buffers, engine, table []allocation
 	contexts               int
@@ -128,7 +128,7 @@ func (l *memoryLog) read(line string) {
 	}
 }
 
-// readTable reads a line of the table, of which the newest counts.
+// readTable reads a line of the table. Only the newest table counts.
 func (l *memoryLog) readTable(line string) {
 	if breakdownBegin.MatchString(line) {
 		l.table = nil
@@ -141,11 +141,11 @@ func (l *memoryLog) readTable(line string) {
 	}
 }
 
-// units are those of sizes, in MiB.
+// units of sizes, in MiB.
 var units = map[string]float64{"B": 1. / (1 << 20), "KiB": 1. / (1 << 10), "MiB": 1, "GiB": 1 << 10}
 
-// addBuffer adds a buffer of llama.cpp. Before a load it may make a plan, in which the
-// weights have no bytes: that does not count.
+// addBuffer adds a buffer of llama.cpp. Before a load llama.cpp may log a plan, in which
+// the weights have a size of 0; those buffers are dropped.
 func (l *memoryLog) addBuffer(a allocation) {
 	if a.kind != ofModel {
 		a.source += " " + strconv.Itoa(l.contexts)
@@ -159,7 +159,7 @@ func (l *memoryLog) addBuffer(a allocation) {
 	}
 }
 
-// replaced adds an allocation in the place of an earlier one of the same buffer.
+// replaced adds an allocation, which replaces an earlier one of the same buffer.
 func replaced(all []allocation, a allocation) []allocation {
 	i := slices.IndexFunc(all, func(b allocation) bool {
 		return b.kind == a.kind && b.device == a.device && b.source == a.source
@@ -180,8 +180,8 @@ func sum(all []allocation, k kind) (total float64) {
 	return total
 }
 
-// memory returns what is known, nil where that is nothing. A form of the log that has
-// not all kinds of buffers does not count.
+// memory returns the memory that was collected, nil for none. A form without weights or
+// context is not used.
 func (l *memoryLog) memory() *measurement.Memory {
 	m := &measurement.Memory{}
 	if l.gpuLayers <= l.layers {
@@ -199,8 +199,8 @@ func (l *memoryLog) memory() *measurement.Memory {
 	return m
 }
 
-// devicesOf adds the allocations up, in order of the devices' names with the system's
-// memory last.
+// devicesOf sums up the allocations by device, in the order of the names with Host
+// last.
 func devicesOf(all []allocation) []measurement.DeviceMemory {
 	byName := make(map[string]*[3]float64)
 	for _, a := range all {
@@ -229,8 +229,8 @@ func devicesOf(all []allocation) []measurement.DeviceMemory {
 	return devices
 }
 
-// deviceName returns the device of a buffer: CUDA0 and MTL0 of CUDA0_Split and MTL0_Mapped,
-// Host of CPU_Mapped, CPU_REPACK and CUDA_Host.
+// deviceName returns the device of a buffer: CUDA0 for CUDA0_Split, MTL0 for MTL0_Mapped,
+// Host for CPU_Mapped, CPU_REPACK and CUDA_Host.
 func deviceName(buffer string) string {
 	for _, suffix := range []string{"_Mapped", "_Private", "_Split", "_REPACK", "-REPACK"} {
 		buffer = strings.TrimSuffix(buffer, suffix)
@@ -241,14 +241,14 @@ func deviceName(buffer string) string {
 	return buffer
 }
 
-// mib reads a figure, 0 where it is none.
+// mib parses a figure, and returns 0 if it is invalid.
 func mib(text string) float64 {
 	v, err := strconv.ParseFloat(text, 64)
-	if err != nil || !(v >= 0 && v <= mostMiB) {
+	if err != nil || !(v >= 0 && v <= maxMiB) {
 		return 0
 	}
 	return v
 }
 
-// round leaves the two digits that the log has.
+// round rounds to two decimals, as in the log.
 func round(mib float64) float64 { return math.Round(100*mib) / 100 }

@@ -18,7 +18,7 @@ func TestServerLogMemoryCaptured(t *testing.T) {
 	want := &measurement.Memory{Devices: []measurement.DeviceMemory{{Name: measurement.Host, ModelMiB: 1.88, ContextMiB: 2, ComputeMiB: 0.66}}}
 	assert.Equal(t, want, ServerLogMemory(text))
 	assert.Equal(t, want, ServerLogMemory(append(captured(t, "load-1024-8.log"), text...)), "the newest load")
-	assert.Nil(t, ServerLogMemory(captured(t, "load-2048-1024.log")), "without the lines of weights and cache")
+	assert.Nil(t, ServerLogMemory(captured(t, "load-2048-1024.log")), "a log without the lines of weights and cache")
 	assert.Nil(t, ServerLogMemory(append(text, captured(t, "load-1024-8.log")...)))
 }
 
@@ -29,8 +29,8 @@ func TestServerLogMemoryForms(t *testing.T) {
 		name, text string
 		want       *measurement.Memory
 	}{
-		// llm/llama_server_test.go of Ollama 0.32.5: a plan without bytes, then the load of a hybrid
-		// model, of a picture's model last.
+		// llm/llama_server_test.go of Ollama 0.32.5: a plan with sizes of 0, then the load of a hybrid
+		// model, and last of its vision model.
 		{"two GPUs after a plan", `load_tensors:          CPU model buffer size =     0.00 MiB
 load_tensors:        CUDA0 model buffer size =     0.00 MiB
 load_tensors:        CUDA1 model buffer size =     0.00 MiB
@@ -53,8 +53,8 @@ sched_reserve:  CUDA_Host compute buffer size =  8272.31 MiB
 alloc_compute_meta:      CUDA0 compute buffer size =   248.10 MiB
 alloc_compute_meta:        CPU compute buffer size =    24.93 MiB
 `, &measurement.Memory{Devices: []measurement.DeviceMemory{{Name: "CUDA0", ModelMiB: 8171.01, ContextMiB: 9306.4, ComputeMiB: 10200.35}, {Name: "CUDA1", ModelMiB: 6618.25, ContextMiB: 7227.23, ComputeMiB: 6276.28}, {Name: measurement.Host, ModelMiB: 682.03, ContextMiB: 0, ComputeMiB: 8297.24}}, GPULayers: 33, Layers: 33}},
-		// A model with a sliding window has two caches, and a draft a context of its own;
-		// compute buffers are made anew.
+		// A model with a sliding window has two caches, and a draft model its own context;
+		// compute buffers are allocated again.
 		{"two caches and a draft", `load_tensors:  MTL0_Mapped model buffer size =  1918.35 MiB
 llama_context: constructing llama_context
 llama_kv_cache:       MTL0 KV buffer size =   100.00 MiB
@@ -83,7 +83,7 @@ time=2026-05-14T10:00:00.600Z level=INFO source=device.go:267 msg="compute graph
 time=2026-05-14T10:00:00.600Z level=INFO source=device.go:272 msg="total memory" size="13.3 GiB"
 `, &measurement.Memory{Devices: []measurement.DeviceMemory{{Name: "CUDA0", ModelMiB: 12083.2, ContextMiB: 300, ComputeMiB: 126.8}, {Name: measurement.Host, ModelMiB: 1126.4, ContextMiB: 0, ComputeMiB: 0.5}}, GPULayers: 25, Layers: 25}},
 		// tools/fit-params/README.md of llama.cpp b10091.
-		{"the table alone", `common_memory_breakdown_print: | memory breakdown [MiB] | total   free     self   model   context   compute    unaccounted |
+		{"only the table", `common_memory_breakdown_print: | memory breakdown [MiB] | total   free     self   model   context   compute    unaccounted |
 common_memory_breakdown_print: |   - CUDA0 (RTX 4090)   | 24077 =  945 + (30187 = 17904 +   11384 +     898) +        3945 |
 common_memory_breakdown_print: |   - Host               |                 58271 = 58259 +       0 +      12                |
 common_memory_breakdown_print: | memory breakdown [MiB] | total   free     self   model   context   compute    unaccounted |
@@ -91,19 +91,19 @@ common_memory_breakdown_print: |   - CUDA0 (RTX 4090)   | 24077 =  945 + (19187 
 common_memory_breakdown_print: |   - Host               |                 58271 = 58259 +       0 +      12                |
 common_memory_breakdown_print: |   - CPU_REPACK         |                   504 =   504 +       0 +       0                |
 `, &measurement.Memory{Devices: []measurement.DeviceMemory{{Name: "CUDA0", ModelMiB: 17904, ContextMiB: 384, ComputeMiB: 898}, {Name: measurement.Host, ModelMiB: 58763, ContextMiB: 0, ComputeMiB: 12}}}},
-		{"layers alone", "load_tensors: offloaded 29/29 layers to GPU\n", &measurement.Memory{GPULayers: 29, Layers: 29}},
+		{"only the layers", "load_tensors: offloaded 29/29 layers to GPU\n", &measurement.Memory{GPULayers: 29, Layers: 29}},
 		{"nothing", "llama_context: constructing llama_context\n", nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			assert.Equal(t, c.want, ServerLogMemory([]byte(begin+c.text)))
 			journal := strings.ReplaceAll(begin+c.text, "\n", "\nmai 17 11:51:48 host ollama[1900]: ")
-			assert.Equal(t, c.want, ServerLogMemory([]byte(journal)), "behind journald")
-			assert.Nil(t, ServerLogMemory([]byte(c.text+begin)), "a load of which there is nothing yet")
+			assert.Equal(t, c.want, ServerLogMemory([]byte(journal)), "through journald")
+			assert.Nil(t, ServerLogMemory([]byte(c.text+begin)), "a load without buffers yet")
 		})
 	}
 }
 
-// FuzzServerLogMemory: whatever stands in a log, no panic, and figures that can be.
+// FuzzServerLogMemory checks that no log causes a panic or impossible figures.
 func FuzzServerLogMemory(f *testing.F) {
 	for _, name := range []string{"ollama-0.32.5-load-2048-64.log", "ollama-0.24.0-engine-format.log", "ollama-0.12.6-format.log"} {
 		text, err := os.ReadFile(filepath.Join("testdata", name))

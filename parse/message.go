@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// Message returns an error text with the answer of llama-server in it, if there
-// is one, replaced by the words of that answer:
+// Message returns an error message in which an answer of llama-server, if there is
+// one, is replaced by the message of that answer:
 //
 //	{"error":{"code":400,"message":"request (3620 tokens) exceeds the available context size (512 tokens), try increasing it","type":"exceed_context_size_error","n_prompt_tokens":3620,"n_ctx":512}}
 func Message(text string) string {
@@ -14,7 +14,7 @@ func Message(text string) string {
 	return message
 }
 
-// unwrap is Message, and returns the answer's code too, 0 for none.
+// unwrap is Message, but also returns the answer's code, 0 for none.
 func unwrap(text string) (message string, code int) {
 	begin := strings.IndexByte(text, '{')
 	if begin < 0 {

@@ -13,8 +13,8 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
-// reported returns a text from a public report, cut down and with other paths and names
-// of hosts (see testdata/README.md).
+// reported returns a text from a public report, shortened and with other paths and host
+// names (see testdata/README.md).
 func reported(t *testing.T, name string) []byte {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("testdata", "reported", name))
@@ -50,7 +50,7 @@ func TestDevicesReported(t *testing.T) {
 	}
 }
 
-// TestDockerLog reads what Docker's JSON can hold besides whole lines.
+// TestDockerLog reads Docker's JSON with complete and incomplete lines.
 func TestDockerLog(t *testing.T) {
 	const start = `{"log":"msg=\"starting llama-server\" cmd=\"llama-server --model x -c 8192 -np 1 -b 512 -ub 512\"\n","stream":"stderr","time":"2026-06-05T12:36:11.7Z"}` + "\n"
 	const failed = `{"log":"ggml_backend_cuda_buffer_type_alloc_buffer: allocating 100.00 MiB on device 0: cudaMalloc failed: out of memory\n","stream":"stderr"}` + "\n"
@@ -59,7 +59,7 @@ func TestDockerLog(t *testing.T) {
 		want      measurement.Effective
 		failed    bool
 	}{
-		{"a line that is being written", start + start[:90], measurement.Effective{NumCtx: 8192, NumBatch: 512, Parallel: 1}, false},
+		{"an incomplete line", start + start[:90], measurement.Effective{NumCtx: 8192, NumBatch: 512, Parallel: 1}, false},
 		{"a long line, in two parts", `{"log":"msg=\"starting llama-server\" cmd=\"llama-server --model x -c 81"}` + "\n" + `{"log":"92 -np 1 -b 512\"\n"}` + "\n", measurement.Effective{NumCtx: 8192, NumBatch: 512, Parallel: 1}, false},
 		{"a failure", start + failed, measurement.Effective{NumCtx: 8192, NumBatch: 512, Parallel: 1}, true},
 		{"the model's own JSON", `{"logit_bias":1}` + "\n" + start, measurement.Effective{NumCtx: 8192, NumBatch: 512, Parallel: 1}, false},
@@ -108,11 +108,11 @@ func TestSummaryReported(t *testing.T) {
 	for file, want := range map[string]measurement.Sample{
 		"run-thinking.stderr": thinking,
 		"run-crlf.stderr":     thinking,
-		"run-fork.stderr": { // with lines of its own
+		"run-fork.stderr": { // which prints additional lines
 			TotalDuration: 835322625, LoadDuration: 452875,
 			PromptEvalCount: 42, PromptEvalDuration: 593785 * time.Microsecond, EvalCount: 10, EvalDuration: 240374 * time.Microsecond,
 		},
-		"run-last-batch.stderr": { // as it is; check.Sample refuses it
+		"run-last-batch.stderr": { // valid here, but refused by check.Sample
 			TotalDuration: 31273112939, LoadDuration: 4970546570,
 			PromptEvalCount: 32768, PromptEvalDuration: 235137439, EvalCount: 1873, EvalDuration: 18173182374,
 		},

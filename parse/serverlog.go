@@ -15,18 +15,18 @@ import (
 //	msg="starting llama-server" cmd="/usr/lib/ollama/llama-server --model … -c 8192 -np 1 … -b 512 -ub 512 …"
 //	msg="starting mlx runner subprocess" model=qwen3:4b port=40001
 //
-// The first is that of the versions up to 0.11.4, the second of those up to
-// 0.24, the third from 0.30 on, the fourth of the MLX runner, which has neither
-// setting. A runner that is started without --model only looks for GPUs.
+// The first form is that of versions up to 0.11.4, the second up to 0.24, the
+// third from 0.30 on, the fourth that of the MLX runner, which has neither setting.
+// A runner that is started without --model only searches for GPUs.
 var start = regexp.MustCompile(`msg="starting (?:llama[ -]server|runner|mlx runner subprocess)"?\s.*`)
 
-// commit matches the line that tells the settings where the command does not.
-// Other operations than commit only try what fits into memory.
+// commit matches the line with the settings of a load whose command does not have
+// them. Operations other than commit only try what fits into memory.
 //
 //	msg=load request="{Operation:commit LoraPath:[] Parallel:1 BatchSize:512 FlashAttention:false KvSize:4096 …}"
 var commit = regexp.MustCompile(`msg=load request="?\{Operation:commit .*`)
 
-// settings match the figures of such lines, in their several spellings.
+// Figures of such lines, in their different spellings.
 var (
 	ctxSize   = regexp.MustCompile(` (?:(?:--ctx-size|-c)[ =]|KvSize:)(\d+)`)
 	batchSize = regexp.MustCompile(` (?:(?:--batch-size|-b)[ =]|BatchSize:)(\d+)`)
@@ -34,13 +34,13 @@ var (
 	parallel  = regexp.MustCompile(` (?:(?:--parallel|-np)[ =]|Parallel:)(\d+)`)
 )
 
-// physical matches what llama.cpp says of its own passes after a load. Its
-// n_batch is no help: small ones are raised to 64, it is multiplied by the
-// number of sequences, and the runner goes on to pass fewer tokens.
+// ubatchLine matches llama.cpp's line with the size of a forward pass after a load.
+// Its n_batch is of no use: llama.cpp raises it to at least 64 and multiplies it by
+// the number of sequences, but the runner still passes fewer tokens.
 //
 //	llama_context: n_ubatch      = 512
 //	llama_new_context_with_model: n_ubatch   = 512
-var physical = regexp.MustCompile(`(?:llama_context|llama_new_context_with_model): n_ubatch +=[ ]*(\d+)`)
+var ubatchLine = regexp.MustCompile(`(?:llama_context|llama_new_context_with_model): n_ubatch +=[ ]*(\d+)`)
 
 // started matches the line with which a load ends:
 //
@@ -48,23 +48,22 @@ var physical = regexp.MustCompile(`(?:llama_context|llama_new_context_with_model
 //	msg="llama-server started in 1.50 seconds"
 var started = regexp.MustCompile(`(?:llama runner|llama-server) started in \d`)
 
-// ServerLog reads the settings of the newest load in a part of a server's log,
-// and returns false when it tells of none.
+// ServerLog returns the effective settings of the newest load in a part of a server's
+// log, and false if there is none.
 func ServerLog(text []byte) (measurement.Effective, bool) {
 	l := newestLoad(text)
 	return l.settings, l.settings != measurement.Effective{}
 }
 
-// ServerLogEnded reports whether the newest load in a part of a server's log is
-// there up to the line that ends it. Before that ServerLog may know less than
-// the server will tell.
+// ServerLogEnded reports whether a part of a server's log has the line that ends the
+// newest load. Before that, the settings of ServerLog can be incomplete.
 func ServerLogEnded(text []byte) bool { return newestLoad(text).ended }
 
-// load is what a log says of one load.
+// load is one load in a log.
 type load struct {
 	settings  measurement.Effective
 	attention string
-	passes    bool // llama.cpp has said what it passes
+	passes    bool // a ubatchLine was found
 	ended     bool
 }
 
@@ -84,16 +83,16 @@ func newestLoad(text []byte) load {
 			l = load{settings: settingsOf(request), attention: attentionOf(request)}
 			continue
 		}
-		// The first is of the model's own context: a draft model has another.
-		if pass := number(physical, line); pass > 0 && !l.passes && l.settings != (measurement.Effective{}) {
-			l.settings.NumBatch, l.passes = least(l.settings.NumBatch, pass), true
+		// Only the first one counts: a later one can be that of a draft model's context.
+		if pass := number(ubatchLine, line); pass > 0 && !l.passes && l.settings != (measurement.Effective{}) {
+			l.settings.NumBatch, l.passes = minKnown(l.settings.NumBatch, pass), true
 		}
 		l.ended = l.ended || started.MatchString(line)
 	}
 	return l
 }
 
-// loadsModel tells a start that loads a model from one that looks for GPUs.
+// loadsModel reports whether a runner was started to load a model, and not to search for GPUs.
 func loadsModel(start string) bool {
 	return strings.Contains(start, " --model ") || strings.Contains(start, "mlx runner")
 }
@@ -101,17 +100,17 @@ func loadsModel(start string) bool {
 func settingsOf(line string) measurement.Effective {
 	f := measurement.Effective{
 		NumCtx:   number(ctxSize, line),
-		NumBatch: least(number(batchSize, line), number(passSize, line)),
+		NumBatch: minKnown(number(batchSize, line), number(passSize, line)),
 		Parallel: number(parallel, line),
 	}
 	if f.Parallel > 1 {
-		f.NumCtx /= f.Parallel // the log has that of all sequences together
+		f.NumCtx /= f.Parallel // the log has the total of all sequences
 	}
 	return f
 }
 
-// number returns the last figure that the pattern finds, 0 for none and for
-// one that is no setting.
+// number returns the last figure that the pattern finds, 0 if there is none or it is
+// too large for an int.
 func number(pattern *regexp.Regexp, line string) int {
 	all := pattern.FindAllStringSubmatch(line, -1)
 	if len(all) == 0 {
@@ -124,8 +123,8 @@ func number(pattern *regexp.Regexp, line string) int {
 	return n
 }
 
-// least returns the smaller of two figures of which each may be unknown.
-func least(a, b int) int {
+// minKnown returns the smaller of two figures, ignoring those that are 0, which means unknown.
+func minKnown(a, b int) int {
 	if a == 0 || b == 0 {
 		return max(a, b)
 	}

@@ -14,7 +14,7 @@ import (
 
 func TestServerLogCaptured(t *testing.T) {
 	for file, want := range map[string]measurement.Effective{
-		"load-1024-8.log":    {NumCtx: 1024, NumBatch: 8, Parallel: 1}, // the runner passes 8 tokens, whatever llama.cpp makes of n_batch
+		"load-1024-8.log":    {NumCtx: 1024, NumBatch: 8, Parallel: 1}, // the runner passes 8 tokens, although llama.cpp raises n_batch
 		"load-2048-1024.log": {NumCtx: 2048, NumBatch: 512, Parallel: 1},
 		"load-131080-64.log": {NumCtx: 131072, NumBatch: 64, Parallel: 1},
 		"load-parallel.log":  {NumCtx: 1024, NumBatch: 64, Parallel: 2},
@@ -28,13 +28,12 @@ func TestServerLogCaptured(t *testing.T) {
 	assert.False(t, ok)
 }
 
-// TestServerLogFormats reads files that were not captured: they follow Ollama's
-// source (llm/server.go and LoadRequest of 0.12.6 and 0.24.0, llm/llama_server.go
-// of 0.30.0) and that of the llama.cpp in it, since those versions can't be had
-// here.
+// TestServerLogFormats reads files that were not captured, but written according to
+// the source of these versions (llm/server.go and LoadRequest of 0.12.6 and 0.24.0,
+// llm/llama_server.go of 0.30.0) and that of the llama.cpp in them.
 func TestServerLogFormats(t *testing.T) {
 	for file, want := range map[string]measurement.Effective{
-		"ollama-0.12.6-format.log":        {NumCtx: 4096, NumBatch: 512, Parallel: 2}, // num_batch 1024, n_ubatch fixed; behind journald
+		"ollama-0.12.6-format.log":        {NumCtx: 4096, NumBatch: 512, Parallel: 2}, // num_batch 1024, n_ubatch fixed; through journald
 		"ollama-0.24.0-engine-format.log": {NumCtx: 4096, NumBatch: 256, Parallel: 2},
 		"ollama-0.30.0-format.log":        {NumCtx: 1024, NumBatch: 2048, Parallel: 2}, // num_batch 4096, lowered to the num_ctx of both sequences
 	} {
@@ -49,24 +48,24 @@ func TestServerLogFormats(t *testing.T) {
 	}
 }
 
-// TestServerLogGrows reads a log line by line, as it comes.
+// TestServerLogGrows reads a log line by line, as it is written.
 func TestServerLogGrows(t *testing.T) {
 	lines := strings.SplitAfter(string(captured(t, "load-2048-1024.log")), "\n")
 	text := lines[0]
 	got, ok := ServerLog([]byte(text))
 	require.True(t, ok)
-	assert.Equal(t, measurement.Effective{NumCtx: 2048, NumBatch: 1024, Parallel: 1}, got, "of the command alone")
+	assert.Equal(t, measurement.Effective{NumCtx: 2048, NumBatch: 1024, Parallel: 1}, got, "only the command")
 	for _, line := range lines[1 : len(lines)-2] {
 		text += line
 		assert.False(t, ServerLogEnded([]byte(text)))
 	}
 	text = strings.Join(lines, "")
 	assert.True(t, ServerLogEnded([]byte(text)))
-	assert.False(t, ServerLogEnded([]byte(text+text[:len(lines[0])])), "the end of the load before")
+	assert.False(t, ServerLogEnded([]byte(text+text[:len(lines[0])])), "only the end of the previous load")
 }
 
-// TestServerLogForms has lines of other versions, as they stand in reports of
-// their users, with all that does not matter left out.
+// TestServerLogForms has lines of other versions from reports of users, without the
+// parts that do not matter.
 func TestServerLogForms(t *testing.T) {
 	const old = `time=2025-01-21T16:45:51.423-06:00 level=INFO source=server.go:376 msg="starting llama server" cmd="/usr/lib/ollama/ollama_llama_server runner --model /m/sha256-5c56 --ctx-size 8192 --batch-size 512 --n-gpu-layers 41 --threads 8 --parallel 4 --port 41813"`
 	const engine = `time=2025-11-10T17:37:37.375-05:00 level=INFO source=server.go:399 msg="starting runner" cmd="/usr/bin/ollama runner --ollama-engine --model /m/sha256-38cd --port 39109"
@@ -78,17 +77,17 @@ time=2025-11-10T17:37:38.396-05:00 level=INFO source=runner.go:1189 msg=load req
 		want       measurement.Effective
 	}{
 		{"up to 0.11", old, measurement.Effective{NumCtx: 2048, NumBatch: 512, Parallel: 4}},
-		{"its pass", old + "\nllama_new_context_with_model: n_batch    = 2048\nllama_new_context_with_model: n_ubatch   = 256\n", measurement.Effective{NumCtx: 2048, NumBatch: 256, Parallel: 4}},
+		{"up to 0.11, with n_ubatch", old + "\nllama_new_context_with_model: n_batch    = 2048\nllama_new_context_with_model: n_ubatch   = 256\n", measurement.Effective{NumCtx: 2048, NumBatch: 256, Parallel: 4}},
 		{"the newer engine", engine, measurement.Effective{NumCtx: 4096, NumBatch: 256, Parallel: 2}},
 		{"from 0.30 on", `time=2026-05-01T10:00:00Z level=INFO msg="starting llama-server" ` + strings.TrimPrefix(server, "starting llama-server  "), measurement.Effective{NumCtx: 8192, NumBatch: 1024, Parallel: 1}},
 		{"long flags", `msg="starting llama-server" cmd="llama-server --ctx-size 4096 --parallel 2 --batch-size 512 --ubatch-size 128"`, measurement.Effective{NumCtx: 2048, NumBatch: 128, Parallel: 2}},
-		{"behind journald, coloured, CRLF", "Jan 21 16:45:51 host ollama[123]: \x1b[32m" + old + "\x1b[0m\r\n", measurement.Effective{NumCtx: 2048, NumBatch: 512, Parallel: 4}},
-		{"a draft model has a context of its own", old + "\nllama_context: n_ubatch      = 512\nllama_context: n_ubatch      = 64\n", measurement.Effective{NumCtx: 2048, NumBatch: 512, Parallel: 4}},
-		{"a runner that looks for GPUs", old + "\n" + `msg="starting runner" cmd="/usr/bin/ollama runner --ollama-engine --port 39109"`, measurement.Effective{NumCtx: 2048, NumBatch: 512, Parallel: 4}},
+		{"through journald, coloured, CRLF", "Jan 21 16:45:51 host ollama[123]: \x1b[32m" + old + "\x1b[0m\r\n", measurement.Effective{NumCtx: 2048, NumBatch: 512, Parallel: 4}},
+		{"a draft model with its own context", old + "\nllama_context: n_ubatch      = 512\nllama_context: n_ubatch      = 64\n", measurement.Effective{NumCtx: 2048, NumBatch: 512, Parallel: 4}},
+		{"a runner that searches for GPUs", old + "\n" + `msg="starting runner" cmd="/usr/bin/ollama runner --ollama-engine --port 39109"`, measurement.Effective{NumCtx: 2048, NumBatch: 512, Parallel: 4}},
 		{"no batch in the command", `msg="starting llama-server" cmd="llama-server --model /m/sha256-1 -c 8192 -np 1"` + "\nllama_context: n_ubatch              = 512", measurement.Effective{NumCtx: 8192, NumBatch: 512, Parallel: 1}},
 		{"a folder named like a flag", `msg="starting llama-server" cmd="/m-c 3/llama-server --model /m-b 7/sha256-1 -c 8192 -np 1 -b 512 -ub 512"`, measurement.Effective{NumCtx: 8192, NumBatch: 512, Parallel: 1}},
 		{"the newest of two", old + "\n" + strings.Replace(old, "--batch-size 512", "--batch-size 64", 1), measurement.Effective{NumCtx: 2048, NumBatch: 64, Parallel: 4}},
-		{"too large a figure", `msg="starting llama server" cmd="ollama runner --ctx-size 99999999999999999999 --batch-size 64"`, measurement.Effective{NumCtx: 0, NumBatch: 64, Parallel: 0}},
+		{"a figure that is too large", `msg="starting llama server" cmd="ollama runner --ctx-size 99999999999999999999 --batch-size 64"`, measurement.Effective{NumCtx: 0, NumBatch: 64, Parallel: 0}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got, ok := ServerLog([]byte(test.text))
@@ -101,8 +100,8 @@ time=2025-11-10T17:37:38.396-05:00 level=INFO source=runner.go:1189 msg=load req
 		"llama_context: n_ubatch      = 512",
 		`msg="starting runner" cmd="ollama runner --ollama-engine --port 1"`,
 		`msg="loaded runners" count=1`,
-		engine[:strings.Index(engine, "Operation:commit")], // it only tried
-		old + "\n" + `msg="starting runner" cmd="/usr/bin/ollama runner --ollama-engine --model /m/sha256-38cd --port 39109"`, // not yet told
+		engine[:strings.Index(engine, "Operation:commit")], // only a trial
+		old + "\n" + `msg="starting runner" cmd="/usr/bin/ollama runner --ollama-engine --model /m/sha256-38cd --port 39109"`, // no settings yet
 		old + "\n" + `msg="starting mlx runner subprocess" model=qwen3:4b port=40001`,
 		`msg=load request="{Operation:close LoraPath:[] Parallel:0 BatchSize:0 FlashAttention:Disabled KvSize:0}"`,
 	} {

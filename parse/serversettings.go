@@ -8,9 +8,8 @@ import (
 	"strings"
 )
 
-// SettingNames lists the variables of a server's environment that move its rates, as the server
-// names them in its log. Those that only say which of several GPUs it shall use are not among them:
-// the devices themselves tell.
+// SettingNames lists the environment variables of a server that can change its rates, as named in
+// its log. Variables that only select GPUs are not included: Devices returns the result.
 var SettingNames = []string{
 	"OLLAMA_FLASH_ATTENTION",
 	"OLLAMA_KV_CACHE_TYPE",
@@ -26,10 +25,10 @@ var SettingNames = []string{
 	"HSA_OVERRIDE_GFX_VERSION",
 }
 
-// LlamaArg begins the names of llama-server's own settings, which move rates too.
+// LlamaArg is the prefix of llama-server's environment variables, which can change rates too.
 const LlamaArg = "LLAMA_ARG_"
 
-// serverConfig stands in the line with which a server's log begins, shortened here:
+// serverConfig is in the line with which a server's log begins, shortened here:
 //
 //	msg="server config" env="map[CUDA_VISIBLE_DEVICES: LLAMA_ARG_FIT: OLLAMA_FLASH_ATTENTION:false OLLAMA_KV_CACHE_TYPE: OLLAMA_NUM_PARALLEL:1 OLLAMA_ORIGINS:[http://localhost https://localhost] no_proxy:]"
 var (
@@ -37,9 +36,9 @@ var (
 	serverSetting = regexp.MustCompile(`[\[ ]([A-Z][A-Z0-9_]*):([^ \]"]*)`)
 )
 
-// ServerSettings returns the settings of the server's environment that move its rates (SettingNames,
-// and what begins with LlamaArg), as its log tells them of its newest start; one that is unset is
-// empty. They are nil where the log does not tell. The error is the reader's.
+// ServerSettings returns the server's environment variables that can change its rates (SettingNames,
+// and those with the prefix LlamaArg), from its log of the newest start. A variable that is not set is
+// empty. The map is nil if the log does not have them. The error is the reader's.
 func ServerSettings(log io.Reader) (settings map[string]string, err error) {
 	err = eachLine(log, func(line []byte) {
 		if !bytes.Contains(line, serverConfig) {

@@ -31,11 +31,11 @@ func TestServerSettings(t *testing.T) {
 	quoted := `{"log":"msg=\"server config\" env=\"map[OLLAMA_KV_CACHE_TYPE:q4_0 OLLAMA_NUM_PARALLEL:2]\"\n","stream":"stderr"}`
 	settings, err = ServerSettings(strings.NewReader(quoted))
 	require.NoError(t, err)
-	assert.Equal(t, map[string]string{"OLLAMA_KV_CACHE_TYPE": "q4_0", "OLLAMA_NUM_PARALLEL": "2"}, settings, "as Docker keeps logs")
+	assert.Equal(t, map[string]string{"OLLAMA_KV_CACHE_TYPE": "q4_0", "OLLAMA_NUM_PARALLEL": "2"}, settings, "in Docker's JSON")
 
 	settings, err = ServerSettings(strings.NewReader("msg=\"inference compute\"\n"))
 	require.NoError(t, err)
-	assert.Nil(t, settings, "begun too late")
+	assert.Nil(t, settings, "a log that was started after the server")
 
 	boom := errors.New("boom")
 	_, err = ServerSettings(iotest.ErrReader(boom))

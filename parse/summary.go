@@ -10,12 +10,12 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
-// figure matches one line of the summary. Labels stand at the line's start:
-// "eval rate:" is also the tail of "prompt eval rate:".
+// figure matches one line of the summary. It is anchored at the start of the line,
+// since "eval count:" is also the end of "prompt eval count:".
 var figure = regexp.MustCompile(`^(total duration|load duration|prompt eval count|prompt eval cached|prompt eval duration|eval count|eval duration): +(.*)$`)
 
-// Summary reads what `ollama run --verbose` prints on standard error after an
-// answer, between spinners and terminal codes:
+// Summary parses the summary that `ollama run --verbose` prints on standard error
+// after an answer, among spinners and terminal codes:
 //
 //	total duration:       13.235672388s
 //	load duration:        258.838991ms
@@ -27,13 +27,13 @@ var figure = regexp.MustCompile(`^(total duration|load duration|prompt eval coun
 //	eval duration:        11.827633ms
 //	eval rate:            169.10 tokens/s
 //
-// The line of cached tokens is there from 0.33.3 on. A line whose figure is zero is left out by Ollama. The rates are not read:
-// they follow from the counts and durations, which are exact. Of two summaries
-// the last counts, as it is the one that belongs to the end of the output.
+// The line of cached tokens is printed from 0.33.3 on. Ollama omits lines whose
+// figure is zero. The rates are not parsed: they follow from the counts and
+// durations, which are exact. If there are two summaries, the last one counts.
 //
-// The error is a *measurement.Failure: of the class of an error text, if there is one, else
-// NoFigures with the line that is wrong or the end of the text. Lines are counted
-// as Plain gives them.
+// The error is a *measurement.Failure. If there is an error message, it has the class of that,
+// else NoFigures, with the invalid line or the end of the text. Line numbers are
+// those of the output of Plain.
 func Summary(stderr []byte) (measurement.Sample, error) {
 	text := Plain(stderr)
 	var s measurement.Sample
@@ -91,7 +91,7 @@ func duration(value string) (time.Duration, error) {
 	return d, err
 }
 
-// tokens reads "3684 token(s)".
+// tokens parses "3684 token(s)".
 func tokens(value string) (int, error) {
 	count, ok := strings.CutSuffix(value, " token(s)")
 	if !ok {
@@ -104,9 +104,9 @@ func tokens(value string) (int, error) {
 	return n, err
 }
 
-// ErrorText returns the words of the command's standard error from its first
-// `Error: …` line to the end, without that prefix; empty when there is none. A
-// runner's own words can take several lines, of which some begin like the first:
+// ErrorText returns the command's standard error from its first line `Error: …` to
+// the end, without that prefix, and without terminal codes; empty if there is none. A
+// runner's message can have several lines, some of which may begin with `Error: ` too:
 //
 //	Error: 500 Internal Server Error: llama runner process has terminated: cudaMalloc failed: out of memory
 //	ggml_gallocr_reserve_n: failed to allocate CUDA0 buffer of size 838447104
@@ -115,8 +115,8 @@ func ErrorText(stderr []byte) string {
 	return strings.TrimSpace(words)
 }
 
-// lastBytes returns at most n bytes from the end of s, from a whole character
-// on.
+// lastBytes returns at most the last n bytes of s, without a partial character at the
+// start.
 func lastBytes(s string, n int) string {
 	if len(s) <= n {
 		return s

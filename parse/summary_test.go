@@ -43,7 +43,7 @@ func TestSummaryCaptured(t *testing.T) {
 	}
 }
 
-// TestSummaryCached has the line that later servers print.
+// TestSummaryCached has the line of cached tokens that later servers print.
 func TestSummaryCached(t *testing.T) {
 	got, err := Summary([]byte("load duration:        9.1798ms\nprompt eval count:    45 token(s)\nprompt eval cached:   32 token(s)\nprompt eval duration: 276.661ms\nprompt eval rate:     46.99 tokens/s\n"))
 	require.NoError(t, err)
@@ -84,15 +84,15 @@ func TestSummaryForms(t *testing.T) {
 		name, text string
 		want       measurement.Sample
 	}{
-		{"only what is needed", whole, want},
+		{"only the required lines", whole, want},
 		{"CRLF", "prompt eval count:    3684 token(s)\r\nprompt eval duration: 12.963530257s\r\n", want},
 		{"no newline at the end", "prompt eval duration: 12.963530257s\nprompt eval count:    3684 token(s)", want},
 		{"micro, and minutes", "total duration:       1m2.3s\nload duration:        958.101µs\n" + whole,
 			measurement.Sample{PromptEvalCount: 3684, PromptEvalDuration: 12963530257, TotalDuration: 62300 * time.Millisecond, LoadDuration: 958101}},
-		{"behind a spinner", "\x1b[?25l⠙ \x1b[K\x1b[2K\x1b[1Gtotal duration:       1s\n" + whole,
+		{"after a spinner", "\x1b[?25l⠙ \x1b[K\x1b[2K\x1b[1Gtotal duration:       1s\n" + whole,
 			measurement.Sample{PromptEvalCount: 3684, PromptEvalDuration: 12963530257, TotalDuration: time.Second}},
 		{"rates are not read", whole + "prompt eval rate:     1 tokens/s\neval rate:            nonsense\n", want},
-		{"the last of two", "total duration:       1s\neval count:           7 token(s)\n" + whole + "total duration:       2s\n" + whole,
+		{"two summaries", "total duration:       1s\neval count:           7 token(s)\n" + whole + "total duration:       2s\n" + whole,
 			measurement.Sample{PromptEvalCount: 3684, PromptEvalDuration: 12963530257, TotalDuration: 2 * time.Second}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -108,13 +108,13 @@ func TestSummaryRefuses(t *testing.T) {
 		{"nothing", "", `Parse error: no prompt eval count and duration in the summary: ""`},
 		{"no duration", "prompt eval count:    3684 token(s)\n", "no prompt eval count and duration"},
 		{"zero", "prompt eval count:    0 token(s)\nprompt eval duration: 0s\n", "no prompt eval count and duration"},
-		{"a word", "\n\nprompt eval count:    many token(s)\n", `Parse error: line 1: "prompt eval count:    many token(s)": strconv.Atoi: parsing "many"`},
+		{"not a number", "\n\nprompt eval count:    many token(s)\n", `Parse error: line 1: "prompt eval count:    many token(s)": strconv.Atoi: parsing "many"`},
 		{"no unit", "prompt eval count:    5\n", "not of the form `N token(s)`"},
 		{"negative count", "x\nprompt eval count:    -5 token(s)\n", `line 2: "prompt eval count:    -5 token(s)": a negative count`},
 		{"too large", "prompt eval count:    99999999999999999999 token(s)\n", "value out of range"},
 		{"negative duration", "prompt eval duration: -1s\n", "a negative duration"},
 		{"bad duration", "prompt eval duration: NaN\n", `invalid duration "NaN"`},
-		{"the label in the middle", "said prompt eval count:    5 token(s)\nsaid prompt eval duration: 1s\n", "no prompt eval count"},
+		{"the label not at the start", "said prompt eval count:    5 token(s)\nsaid prompt eval duration: 1s\n", "no prompt eval count"},
 		{"an error, no figures", "Error: model 'x' not found\n", "Model error: model 'x' not found"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -155,7 +155,7 @@ func FuzzSummary(f *testing.F) {
 		s, err := Summary(text)
 		if err != nil {
 			if !reflect.DeepEqual(s, measurement.Sample{}) {
-				t.Fatalf("%+v beside %v", s, err)
+				t.Fatalf("%+v with error %v", s, err)
 			}
 			return
 		}

@@ -10,14 +10,12 @@ import (
 // (`\x1b]0;title\a`) and the two-character ones.
 var escape = regexp.MustCompile("\x1b(?:\\[([0-?]*[ -/]*[@-~])|\\][^\x07\x1b]*(?:\x07|\x1b\\\\)?|[ -/]*[0-~])")
 
-// movesCursor are the final bytes of the CSI codes after which text stands in
-// another place of the screen, or what stood there is gone.
+// movesCursor are the final bytes of CSI codes that move the cursor or erase text.
 const movesCursor = "ABCDEFGHJKSTdf"
 
-// Plain returns the text without terminal codes, spinners and control
-// characters, so that it can be shown and parsed. Where the cursor moved, a new
-// line begins: a spinner and the text that takes its place are told apart.
-// Empty lines are left out.
+// Plain returns the text without terminal codes, spinners, control characters and
+// empty lines, so that it can be printed and parsed. A code that moves the cursor
+// becomes a line break, which separates a spinner from the text that replaces it.
 func Plain(text []byte) string {
 	s := strings.ToValidUTF8(string(text), "\uFFFD")
 	s = escape.ReplaceAllStringFunc(s, func(code string) string {
@@ -46,5 +44,5 @@ func Plain(text []byte) string {
 	return strings.Join(lines, "\n")
 }
 
-// braille are the characters that Ollama's spinners are made of.
+// braille are the characters of Ollama's spinners.
 var braille = &unicode.RangeTable{R16: []unicode.Range16{{Lo: 0x2800, Hi: 0x28ff, Stride: 1}}}

@@ -20,13 +20,13 @@ func TestPromptTiming(t *testing.T) {
 		cached, evaluated int
 		ok                bool
 	}{
-		{"evaluated whole, in parts", string(log), 24231 * time.Microsecond, 0, 740, true},
-		{"sent once more", string(log), 458 * time.Microsecond, 739, 1, true},
+		{"evaluated completely, in parts", string(log), 24231 * time.Microsecond, 0, 740, true},
+		{"sent again", string(log), 458 * time.Microsecond, 739, 1, true},
 		{"of another prompt", string(log), 460 * time.Millisecond, 0, 0, false},
 		{"none", "", time.Second, 0, 0, false},
 		{"the newest of two", string(log) + "| task 20 | n_past = 25, memory_seq_rm [25, end)\n| task 20 | prompt eval time = 24.23 ms / 715 tokens", 24231 * time.Microsecond, 25, 715, true},
 		{"two at once", "| task 1 | kv cache rm [25, end)\n| task 2 | kv cache rm [7, end)\n| task 1 | prompt eval time = 2.00 ms / 715 tokens\n| task 2 | prompt eval time = 3.00 ms / 9 tokens", 2 * time.Millisecond, 25, 715, true},
-		{"begun before the log", "| task 1 | prompt eval time = 2.00 ms / 715 tokens", 2 * time.Millisecond, 0, 0, false},
+		{"started before the log", "| task 1 | prompt eval time = 2.00 ms / 715 tokens", 2 * time.Millisecond, 0, 0, false},
 		{"no figure", "| task 1 | kv cache rm [25, end)\n| task 1 | prompt eval time = 2.00.00 ms / 715 tokens", 2 * time.Millisecond, 0, 0, false},
 	} {
 		cached, evaluated, ok := PromptTiming([]byte(test.log), test.took)

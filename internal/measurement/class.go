@@ -2,9 +2,9 @@ package measurement
 
 import "fmt"
 
-// Class says why a cell could not be measured. Its text stands in the
-// checkpoint, the table and the picture; what follows from it is in its row of
-// the table of classes.
+// Class is the reason why a cell could not be measured. Its text is used in the
+// checkpoint, the table and the picture. What the class implies is in its row of
+// the table classes.
 type Class string
 
 // The classes of a failed cell.
@@ -20,7 +20,7 @@ const (
 	ModelError         Class = "Model error"
 )
 
-// Two conditions of the server that are no cell's failure: the caller waits
+// Two conditions of the server that are not failures of a cell: the caller waits
 // and tries again.
 const (
 	ServerBusy Class = "server busy"
@@ -31,8 +31,8 @@ const (
 // and not a condition of the server.
 func (c Class) OfCell() bool { return c.row().outcome == cellFails }
 
-// Short returns the form of at most five letters that stands for the class
-// where there is no room for its text.
+// Short returns the short form of the class, at most five letters, for places
+// without room for its text.
 func (c Class) Short() string {
 	if short := c.row().short; short != "" {
 		return short
@@ -40,15 +40,14 @@ func (c Class) Short() string {
 	return "FAIL"
 }
 
-// Retried reports whether the failure may come from memory that was not given
-// back, or comes and goes for other reasons, so that the cell is to be tried a
-// second time.
+// Retried reports whether the cell gets a second try, because the failure may come
+// from memory that was not freed yet, or may be temporary for other reasons.
 func (c Class) Retried() bool { return c.row().retry == retryOnce }
 
-// OutOfMemory reports whether memory ended, the GPU's or the system's.
+// OutOfMemory reports whether the GPU or the system ran out of memory.
 func (c Class) OutOfMemory() bool { return c.row().memory >= systemMemory }
 
-// Prunes reports whether a cell that needs at least the memory of the failed one
+// Prunes reports whether cells that need at least as much memory as the failed one
 // will fail as well.
 func (c Class) Prunes() bool { return c.row().memory == gpuMemory }
 
@@ -59,7 +58,7 @@ func (c Class) LacksResources() bool { return c.row().memory >= resources }
 // cause of the failure.
 func (c Class) MayHideMemory() bool { return c.row().memory == mayHide }
 
-// Failure is a measurement that failed, with the server's own words.
+// Failure is a failed measurement, with the server's message as its detail.
 type Failure struct {
 	Class  Class
 	Detail string
@@ -72,9 +71,9 @@ func (f *Failure) Error() string {
 	return fmt.Sprintf("%s: %s", f.Class, f.Detail)
 }
 
-// Explained returns the failure as the server's log explains it. Only a runner
-// dies of a lack of GPU memory: of a server that went away the log has to say that
-// the system's ended.
+// Explained returns the failure with the class and message of the server's log. A
+// lack of GPU memory ends only the runner, so it does not explain why a server went
+// away; a lack of system memory does.
 func (f *Failure) Explained(logged *Failure) *Failure {
 	if logged.Class == f.Class || logged.Class.Prunes() && !f.Class.OfCell() {
 		return f

@@ -15,14 +15,14 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestEveryClassHasARow that says all that follows from it.
+// TestEveryClassHasARow checks that each class has a complete row.
 func TestEveryClassHasARow(t *testing.T) {
 	var rows []Class
 	short := make(map[string]Class)
 	for _, r := range classes {
 		rows = append(rows, r.class)
 		for i, v := 0, reflect.ValueOf(r); i < v.NumField(); i++ {
-			assert.False(t, v.Field(i).IsZero(), "%s: %s is not given", r.class, v.Type().Field(i).Name)
+			assert.False(t, v.Field(i).IsZero(), "%s: %s is not set", r.class, v.Type().Field(i).Name)
 		}
 		assert.LessOrEqual(t, len(r.short), 5)
 		assert.NotContains(t, short, r.short, "%s", r.class)
@@ -75,7 +75,7 @@ func TestWhatFollowsFromAClass(t *testing.T) {
 	assert.EqualError(t, &Failure{Class: Timeout, Detail: "x"}, "Timeout or no output: x")
 }
 
-// TestEveryClassIsDocumented: docs/reliability.md has a line for each that a cell can fail with.
+// TestEveryClassIsDocumented checks that docs/reliability.md has a line for each class of a failed cell.
 func TestEveryClassIsDocumented(t *testing.T) {
 	page, err := os.ReadFile("../../docs/reliability.md")
 	require.NoError(t, err)

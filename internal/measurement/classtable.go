@@ -1,6 +1,6 @@
 package measurement
 
-// row is what follows from a class. Every field is given.
+// row is what a class implies. Every field must be set.
 type row struct {
 	class   Class
 	short   string // at most five letters
@@ -15,31 +15,31 @@ type outcome int
 const (
 	_ outcome = iota
 	cellFails
-	sweepWaits // for the server, and then measures the cell again
+	sweepWaits // for the server, then measures the cell again
 )
 
-// retry is how often a cell is tried again before it fails.
+// retry is whether a cell is tried again before it fails.
 type retry int
 
 const (
 	_ retry = iota
 	retryNever
-	retryOnce // when memory was given back
+	retryOnce // when memory is free again
 )
 
-// memory is what an error says of memory.
+// memory is what an error implies about memory, in increasing order.
 type memory int
 
 const (
 	_ memory = iota
 	unrelated
-	mayHide      // the server's log is looked up for a lack of memory behind it
-	resources    // looked for in the log; comes and goes
-	systemMemory // looked for in the log; memory ends here
-	gpuMemory    // likewise, and it ends for all cells that need as much
+	mayHide      // the server's log is searched for a lack of memory as its cause
+	resources    // searched for in the log; temporary
+	systemMemory // searched for in the log; memory ran out
+	gpuMemory    // likewise, and will run out for all cells that need as much
 )
 
-// classes holds the row of each class.
+// classes has the row of each class.
 var classes = []row{
 	{class: ServerBusy, short: "BUSY", outcome: sweepWaits, retry: retryNever, memory: unrelated},
 	{class: PromptTruncated, short: "TRUNC", outcome: cellFails, retry: retryNever, memory: unrelated},
@@ -54,7 +54,7 @@ var classes = []row{
 	{class: ContextClamped, short: "CLAMP", outcome: cellFails, retry: retryNever, memory: unrelated},
 }
 
-// row returns the row of the class, empty for a text that is no class.
+// row returns the row of the class, empty for an unknown class.
 func (c Class) row() row {
 	for _, r := range classes {
 		if r.class == c {

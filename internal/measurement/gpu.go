@@ -2,8 +2,8 @@ package measurement
 
 import "slices"
 
-// GPU is the state of one GPU over the time of a measurement. A figure of zero
-// is one that the driver did not tell.
+// GPU is the state of one GPU during a measurement. A figure of zero means that
+// the driver did not report it.
 type GPU struct {
 	Index        int      `json:"index"`
 	TemperatureC int      `json:"temperature_c,omitempty"`       // highest, °C
@@ -11,12 +11,12 @@ type GPU struct {
 	PowerW       float64  `json:"power_w,omitempty"`             // highest, W
 	MemoryMiB    int      `json:"memory_used_mib,omitempty"`     // highest, MiB
 	Utilization  int      `json:"utilization_percent,omitempty"` // highest, %
-	Throttle     []string `json:"throttle,omitempty"`            // what held the clock down
-	// Others is the lowest utilization while the model was loaded, in %: what others used then.
+	Throttle     []string `json:"throttle,omitempty"`            // reasons for a reduced clock
+	// Others is the lowest utilization while the model was loaded, in %: the use by other programs.
 	Others int `json:"others_percent,omitempty"`
 }
 
-// MergeGPUs makes of many readings one for each GPU, ordered by index.
+// MergeGPUs merges readings into one for each GPU, ordered by index.
 func MergeGPUs(readings []GPU) []GPU {
 	var merged []GPU
 	for _, r := range readings {

@@ -1,26 +1,25 @@
 package measurement
 
-// Effective holds the settings of a load as the server's log tells them. Zero is
-// what it does not tell.
+// Effective has the effective settings of a load, from the server's log. Zero means
+// unknown.
 type Effective struct {
 	NumCtx   int `json:"num_ctx,omitempty"`   // tokens of one sequence
-	NumBatch int `json:"num_batch,omitempty"` // tokens that a forward pass takes at most
+	NumBatch int `json:"num_batch,omitempty"` // most tokens of one forward pass
 	Parallel int `json:"parallel,omitempty"`  // sequences
 }
 
-// Loaded is what the server says of a model that it has just brought into
-// memory for a cell. Sizes are in bytes, ContextLength in tokens; zero means
-// that the server did not say (it names the context length since 0.10, and the
-// effective settings and the memory's parts only in its log).
+// Loaded describes a model that the server has just loaded for a cell. Sizes are in
+// bytes, ContextLength in tokens; zero means unknown. The server reports the context
+// length since 0.10, and effective effective settings and memory only in its log.
 type Loaded struct {
-	// Warmup holds the figures of the short prompt that ended the load. Its
-	// LoadDuration is the load's, its rate is that of a cold runner.
+	// Warmup has the figures of the short prompt that ended the load. Its
+	// LoadDuration is that of the load, its rate that of a cold runner.
 	Warmup        Sample
 	ContextLength int
 	Size          int64
 	SizeVRAM      int64
-	Effective     Effective // as the server's log says
-	Memory        *Memory   // the same, nil where it does not
-	Attention     string    // the same, such as "flash attention on, KV cache q8_0"
-	Others        []string  // models of somebody else in the server's memory
+	Effective     Effective // effective settings, from the server's log
+	Memory        *Memory   // from the server's log, nil if unknown
+	Attention     string    // from the server's log, such as "flash attention on, KV cache q8_0"
+	Others        []string  // other models in the server's memory
 }

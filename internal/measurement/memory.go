@@ -2,27 +2,27 @@ package measurement
 
 import "math"
 
-// Memory is what a load takes, as the server's log says.
+// Memory is the memory of a load, according to the server's log.
 type Memory struct {
 	Devices []DeviceMemory `json:"devices,omitempty"`
-	// GPULayers of Layers are on GPUs, both 0 where the log does not say.
+	// GPULayers of the model's Layers are on GPUs. Both are 0 if unknown.
 	GPULayers int `json:"gpu_layers,omitempty"`
 	Layers    int `json:"layers,omitempty"`
 }
 
-// DeviceMemory is what a load takes of one device's memory, in MiB: weights, what is
-// kept of the context, and the buffers that a forward pass computes in.
+// DeviceMemory is the memory of a load on one device, in MiB: the weights, the context
+// (KV cache and recurrent states), and the compute buffers of a forward pass.
 type DeviceMemory struct {
-	Name       string  `json:"name"` // of the server: CUDA0, ROCm1, Vulkan0, MTL0, Host, …
+	Name       string  `json:"name"` // as in the server's log: CUDA0, ROCm1, Vulkan0, MTL0, Host, …
 	ModelMiB   float64 `json:"model_mib"`
 	ContextMiB float64 `json:"context_mib"`
 	ComputeMiB float64 `json:"compute_mib"`
 }
 
-// Host is the name of the system's memory, pinned or not.
+// Host is the name for the system's memory, page-locked or not.
 const Host = "Host"
 
-// Sum returns what all devices hold together.
+// Sum returns the memory on all devices together.
 func (m *Memory) Sum() DeviceMemory {
 	var sum DeviceMemory
 	for _, d := range m.Devices {
@@ -31,7 +31,7 @@ func (m *Memory) Sum() DeviceMemory {
 	return sum
 }
 
-// Check reports whether all figures can be those of a load.
+// Check reports whether all figures are possible for a load.
 func (m *Memory) Check() bool {
 	for _, d := range m.Devices {
 		for _, mib := range []float64{d.ModelMiB, d.ContextMiB, d.ComputeMiB} {

@@ -5,10 +5,9 @@ import (
 	"time"
 )
 
-// Sample holds the figures that Ollama reports for one prompt, in the form of
-// the final message of /api/generate: counts in tokens, durations in
-// nanoseconds. A figure of zero is one that Ollama left out, and is left out
-// of the JSON again.
+// Sample has the figures of one prompt. The first ones are those that Ollama reports
+// in the final message of /api/generate: counts in tokens, durations in nanoseconds. A
+// figure of zero means that Ollama omitted it; it is omitted in the JSON too.
 type Sample struct {
 	PromptEvalCount    int           `json:"prompt_eval_count,omitempty"`
 	PromptEvalDuration time.Duration `json:"prompt_eval_duration_ns,omitempty"`
@@ -17,49 +16,49 @@ type Sample struct {
 	LoadDuration       time.Duration `json:"load_duration_ns,omitempty"`
 	TotalDuration      time.Duration `json:"total_duration_ns,omitempty"`
 
-	// PromptCached is how many of the prompt's tokens came out of the server's cache, and
-	// PromptEvaluated how many were evaluated, which is what the duration is of. Ollama's answer
-	// has the first from 0.33.3 on, its log both from 0.30 on; nil and 0 where neither tells.
+	// PromptCached is the number of the prompt's tokens that came out of the server's cache, and
+	// PromptEvaluated of those that were evaluated during PromptEvalDuration. Ollama's answer has
+	// the first from 0.33.3 on, its log both from 0.30 on; else they are nil and 0.
 	PromptCached    *int `json:"prompt_eval_cached_count,omitempty"`
 	PromptEvaluated int  `json:"prompt_evaluated_count,omitempty"`
 
-	// Unfinished is how many prompts were sent before this one whose answers ended without figures.
+	// Unfinished is the number of prompts before this one whose answers ended without figures.
 	Unfinished int `json:"unfinished_answers,omitempty"`
 
-	// What was seen from outside meanwhile, which is not Ollama's own word.
+	// The remaining fields were observed from outside and not reported by Ollama.
 
-	// Wall is the time of the whole request, or of the command, by our clock.
+	// Wall is the duration of the whole request, or of the command, by our clock.
 	Wall time.Duration `json:"wall_duration_ns,omitempty"`
-	// Way is what the network, or a proxy in between, adds to a request of that size, where it
-	// adds enough to matter: measured by requests that need no model.
+	// Way is the time that the network, or a proxy, adds to a request of that size, measured with
+	// requests that need no model; 0 if it is too short to matter.
 	Way time.Duration `json:"way_duration_ns,omitempty"`
-	// GPU is the state of the server's GPUs, where they are this machine's.
+	// GPU is the state of the server's GPUs, if they are this machine's.
 	GPU []GPU `json:"gpu,omitempty"`
-	// CPU is the use of the server's CPUs, where they are this machine's and the model computes
+	// CPU is the use of the server's CPUs, if they are this machine's and the model computes
 	// on them.
 	CPU *CPUUse `json:"cpu,omitempty"`
-	// OtherClient says that somebody else used the model after the prompt before, or while this one
-	// was read, as its time of expiry tells.
+	// OtherClient reports whether another client used the model since the previous prompt or while
+	// this one was evaluated, according to the time at which the model expires.
 	OtherClient bool `json:"other_client,omitempty"`
-	// LoadedAnew says that the server had loaded the model for somebody else since the prompt before,
-	// or had it in memory no more.
+	// LoadedAnew reports whether, since the previous prompt, the server has unloaded the model or
+	// loaded it with another client's settings.
 	LoadedAnew bool `json:"-"`
-	// Others names models of somebody else that were in the server's memory
-	// when the prompt was read.
+	// Others are the names of other models that were in the server's memory when the prompt
+	// was evaluated.
 	Others []string `json:"other_models,omitempty"`
 }
 
-// CPUUse is who used a machine's CPUs over the time of a measurement, in CPUs: 0.5 is half of one.
+// CPUUse is the mean use of a machine's CPUs during a measurement, in CPUs: 0.5 is half of one.
 type CPUUse struct {
-	Count  int     `json:"count"`  // that the machine has
+	Count  int     `json:"count"`  // CPUs of the machine
 	Server float64 `json:"server"` // used by the server
-	Others float64 `json:"others"` // used by all else, on a virtual machine's host too
+	Others float64 `json:"others"` // used by all others, including other guests of a virtual machine's host
 	// MemoryWait is the share of the time in which some process waited for memory.
 	MemoryWait float64 `json:"memory_wait,omitempty"`
 }
 
-// Check returns a *Failure of class NoFigures where a figure is negative, which
-// no server means.
+// Check returns a *Failure of class NoFigures if a figure is negative or otherwise
+// impossible.
 func (s Sample) Check() error {
 	for _, f := range []struct {
 		name  string
@@ -83,8 +82,8 @@ func (s Sample) Check() error {
 	return nil
 }
 
-// Evaluated returns how many of the prompt's tokens were evaluated, as far as that is known: else
-// all that were counted.
+// Evaluated returns the number of the prompt's tokens that were evaluated. If that is unknown, it
+// returns the number of all tokens of the prompt.
 func (s Sample) Evaluated() int {
 	switch {
 	case s.PromptEvaluated > 0:
@@ -95,14 +94,14 @@ func (s Sample) Evaluated() int {
 	return s.PromptEvalCount
 }
 
-// PromptEvalRate returns the prompt's evaluated tokens per second of evaluation, and
-// false when count or duration is missing.
+// PromptEvalRate returns the prompt eval rate, the evaluated tokens per second, and
+// false if count or duration is missing.
 func (s Sample) PromptEvalRate() (tokensPerSec float64, ok bool) {
 	return rate(s.Evaluated(), s.PromptEvalDuration)
 }
 
-// EvalRate returns the generated tokens per second, and false when count or
-// duration is missing.
+// EvalRate returns the generated tokens per second, and false if count or duration
+// is missing.
 func (s Sample) EvalRate() (tokensPerSec float64, ok bool) {
 	return rate(s.EvalCount, s.EvalDuration)
 }

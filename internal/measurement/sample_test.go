@@ -22,7 +22,7 @@ func TestRates(t *testing.T) {
 	assert.False(t, ok)
 }
 
-// TestEvaluated: a rate is that of the tokens that were evaluated, as far as that is known.
+// TestEvaluated checks that the rate counts only evaluated tokens, if their number is known.
 func TestEvaluated(t *testing.T) {
 	four := 4
 	for _, test := range []struct {
@@ -32,7 +32,7 @@ func TestEvaluated(t *testing.T) {
 		{Sample{PromptEvalCount: 10, PromptEvalDuration: time.Second}, 10},
 		{Sample{PromptEvalCount: 10, PromptEvalDuration: time.Second, PromptCached: &four}, 6},
 		{Sample{PromptEvalCount: 10, PromptEvalDuration: time.Second, PromptCached: &four, PromptEvaluated: 6}, 6},
-		// A server that leaves cached tokens out of its count.
+		// A server that does not count cached tokens.
 		{Sample{PromptEvalCount: 6, PromptEvalDuration: time.Second, PromptCached: &four, PromptEvaluated: 6}, 6},
 	} {
 		require.NoError(t, test.sample.Check())

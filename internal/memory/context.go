@@ -6,23 +6,22 @@ import (
 	"slices"
 )
 
-// aliases are names of Ollama's own, and those of llama.cpp for the same
-// architecture (llama/compat of Ollama 0.32.5).
+// aliases maps Ollama's own names of architectures to those of llama.cpp
+// (llama/compat of Ollama 0.32.5).
 var aliases = map[string]string{
 	"gptoss": "gpt-oss", "olmo3": "olmo2", "qwen25vl": "qwen2vl", "glm4moelite": "deepseek2", "glmocr": "glm4",
 	"deepseekocr": "deepseek2-ocr", "nemotron_h_omni": "nemotron_h_moe",
 }
 
-// recurrence is how an architecture marks the layers that keep a state instead of
-// each token.
+// recurrence is how an architecture marks its recurrent layers, which store a state
+// instead of keys and values of each token.
 type recurrence string
 
-// The ways.
 const (
-	byInterval recurrence = "interval" // all but every full_attention_interval-th
-	byHeads    recurrence = "heads"    // those whose attention has no heads
-	everywhere recurrence = "all"      // all, which keep each token as well
-	only       recurrence = "only"     // all, and no token is kept
+	byInterval   recurrence = "interval" // all layers except every full_attention_interval-th
+	byHeads      recurrence = "heads"    // the layers whose attention has no heads
+	allWithCache recurrence = "all"      // all layers, which have a KV cache as well
+	allStates    recurrence = "only"     // all layers; there is no KV cache
 )
 
 // recurrent are llama.cpp's recurrent and hybrid architectures.
@@ -30,28 +29,28 @@ var recurrent = map[string]recurrence{
 	"qwen3next": byInterval, "qwen35": byInterval, "qwen35moe": byInterval,
 	"jamba": byHeads, "plamo2": byHeads, "granitehybrid": byHeads, "lfm2": byHeads, "lfm2moe": byHeads, "kimi-linear": byHeads,
 	"nemotron_h": byHeads, "nemotron_h_moe": byHeads,
-	"falcon-h1": everywhere,
-	"mamba":     only, "mamba2": only, "rwkv6": only, "rwkv6qwen2": only, "rwkv7": only, "arwkv7": only,
+	"falcon-h1": allWithCache,
+	"mamba":     allStates, "mamba2": allStates, "rwkv6": allStates, "rwkv6qwen2": allStates, "rwkv7": allStates, "arwkv7": allStates,
 }
 
-// elsewhere are architectures whose context is kept in another way, with the reason.
-var elsewhere = map[string]string{
-	"deepseek4": "it is compressed", "deepseek2-ocr": "it is not kept as in other models", "t5": "an encoder has its own",
-	"gemma4-assistant": "a draft model shares that of another", "eagle3": "a draft model shares that of another", "dflash": "a draft model shares that of another",
-	"mllama": "a part of it is the picture's",
+// unsupported maps architectures that store their context in another way to the reason.
+var unsupported = map[string]string{
+	"deepseek4": "it is compressed", "deepseek2-ocr": "it is not stored as in other models", "t5": "the encoder has a context of its own",
+	"gemma4-assistant": "a draft model uses that of another model", "eagle3": "a draft model uses that of another model", "dflash": "a draft model uses that of another model",
+	"mllama": "a part of it belongs to the image",
 	"bert":   keepsNone, "nomic-bert": keepsNone, "nomic-bert-moe": keepsNone, "neo-bert": keepsNone, "modern-bert": keepsNone, "eurobert": keepsNone,
 	"jina-bert-v2": keepsNone, "jina-bert-v3": keepsNone, "gemma-embedding": keepsNone, "t5encoder": keepsNone, "wavtokenizer-dec": keepsNone,
 	"dream": keepsNone, "llada": keepsNone, "llada-moe": keepsNone, "rnd1": keepsNone,
 }
 
-const keepsNone = "it keeps none from one token to the next"
+const keepsNone = "it has none between tokens"
 
-// context reads what the model keeps of the context.
+// context determines what the model stores of the context.
 func (in *info) context(m *Model, architecture string, heads []int) error {
-	if why := elsewhere[architecture]; why != "" {
-		return notKnown(architecture, why)
+	if why := unsupported[architecture]; why != "" {
+		return unknownContext(architecture, why)
 	}
-	headsKV, err := in.each("attention.head_count_kv", m.Layers)
+	headsKV, err := in.perLayer("attention.head_count_kv", m.Layers)
 	if err != nil {
 		return err
 	}
@@ -76,23 +75,23 @@ func (in *info) context(m *Model, architecture string, heads []int) error {
 		in.state(m, architecture, states)
 	}
 	if len(m.Caches) == 0 && m.State == 0 {
-		return notKnown(architecture, "the server tells neither of heads of attention nor of the size of a state")
+		return unknownContext(architecture, "the server reports neither attention heads nor the size of a state")
 	}
 	return nil
 }
 
-// caches fills in what each layer keeps of a token.
+// caches sets m.Caches.
 func (in *info) caches(m *Model, architecture string, headsKV []int, windowed, keepsTokens []bool) error {
-	// Without lengths of their own the heads share the embedding.
+	// Without keys for their lengths, the heads share the embedding.
 	share := m.Embedding / max(1, m.Heads)
 	key, value := cmp.Or(in.number("attention.key_length"), share), cmp.Or(in.number("attention.value_length"), share)
 	windowKey, windowValue := cmp.Or(in.number("attention.key_length_swa"), key), cmp.Or(in.number("attention.value_length_swa"), value)
 	m.LatentValues = in.number("attention.key_length_mla") > 0 && in.number("attention.value_length_mla") > 0
 	if in.prefixes[0] == "glm4moelite." {
-		// As Ollama translates its older files of it.
+		// As Ollama converts its older files of this architecture.
 		rank, rotated := in.number("attention.kv_lora_rank"), in.number("rope.dimension_count")
 		if rank == 0 || rotated == 0 {
-			return in.lacks("attention.kv_lora_rank")
+			return in.missing("attention.kv_lora_rank")
 		}
 		m.LatentValues, headsKV, key, value = true, slices.Repeat([]int{1}, m.Layers), rank+rotated, rank
 	}
@@ -110,8 +109,8 @@ func (in *info) caches(m *Model, architecture string, headsKV []int, windowed, k
 	return nil
 }
 
-// indexer returns the elements that each layer keeps of a token to choose whom it
-// attends to. Of glm-dsa llama.cpp keeps none.
+// indexer returns the elements that each layer stores of a token for the indexer of
+// sparse attention. For glm-dsa llama.cpp stores none.
 func (in *info) indexer(architecture string) int {
 	if architecture != "deepseek32" && architecture != "glm-dsa" {
 		return 0
@@ -125,28 +124,28 @@ func (in *info) indexer(architecture string) int {
 	return n
 }
 
-// ownLayers is how many layers keep a cache of their own: in some models the last
-// ones use that of others.
+// ownLayers returns how many layers have a cache of their own: in some models the last
+// layers use that of others.
 func (in *info) ownLayers(m *Model, architecture string) int {
 	switch architecture {
 	case "gemma3n":
 		in.number("attention.shared_kv_layers")
-		return min(m.Layers, 20) // as llama.cpp has it, whatever the key says
+		return min(m.Layers, 20) // llama.cpp ignores the key
 	case "gemma4":
 		return max(0, m.Layers-in.number("attention.shared_kv_layers"))
 	case "llama4":
-		in.number("attention.chunk_size") // which llama.cpp takes as 8192
+		in.number("attention.chunk_size") // llama.cpp always uses 8192
 	}
 	return m.Layers
 }
 
-// drafts are the architectures whose own last layers draft (llama.cpp b10091).
+// drafts are the architectures whose last layers draft tokens (llama.cpp b10091).
 var drafts = map[string]bool{"qwen35": true, "qwen35moe": true, "step35": true, "hy_v3": true, "cohere2moe": true}
 
-// draftTokens is how many tokens Ollama lets a model draft (api/types.go, 0.32.5).
+// draftTokens is the number of tokens that Ollama lets a model draft (api/types.go, 0.32.5).
 const draftTokens = 4
 
-// recurrentLayers returns which layers keep each token, and how many states are kept.
+// recurrentLayers returns which layers have a KV cache, and the number of states.
 func (in *info) recurrentLayers(m *Model, architecture string, headsKV []int) (keepsTokens []bool, states int, err error) {
 	m.Drafts = in.number("nextn_predict_layers") > 0 && drafts[architecture]
 	keepsTokens = slices.Repeat([]bool{true}, m.Layers)
@@ -155,17 +154,17 @@ func (in *info) recurrentLayers(m *Model, architecture string, headsKV []int) (k
 		states, err = in.recurrentByInterval(m, keepsTokens)
 	case byHeads:
 		states, err = in.recurrentByHeads(m, architecture, headsKV, keepsTokens)
-	case everywhere, only:
+	case allWithCache, allStates:
 		states = m.Layers
-		keepsTokens = slices.Repeat([]bool{way == everywhere}, m.Layers)
+		keepsTokens = slices.Repeat([]bool{way == allWithCache}, m.Layers)
 	}
 	return keepsTokens, states, err
 }
 
-// recurrentByInterval clears the layers that keep no token, by a list or by the interval
-// of the others.
+// recurrentByInterval clears the layers without a KV cache in keepsTokens, according to a list
+// or to the interval of the others, and returns the number of states.
 func (in *info) recurrentByInterval(m *Model, keepsTokens []bool) (states int, err error) {
-	listed, err := in.each("attention.recurrent_layers", m.Layers)
+	listed, err := in.perLayer("attention.recurrent_layers", m.Layers)
 	if err != nil {
 		return 0, err
 	}
@@ -180,22 +179,22 @@ func (in *info) recurrentByInterval(m *Model, keepsTokens []bool) (states int, e
 		}
 	}
 	if m.Drafts {
-		states *= 1 + draftTokens // a draft that is refused is taken back
+		states *= 1 + draftTokens // to restore the state when a draft is rejected
 	}
 	return states, nil
 }
 
-// recurrentByHeads counts the layers whose attention has no heads. Nemotron-H has others
-// that only feed forward.
+// recurrentByHeads counts the layers whose attention has no heads. In Nemotron-H, some layers
+// have only a feed-forward network; they are cleared in keepsTokens.
 func (in *info) recurrentByHeads(m *Model, architecture string, headsKV []int, keepsTokens []bool) (states int, err error) {
-	feedForward, err := in.each("feed_forward_length", m.Layers)
+	feedForward, err := in.perLayer("feed_forward_length", m.Layers)
 	if err != nil {
 		return 0, err
 	}
-	apart := feedForward != nil && (architecture == "nemotron_h" || architecture == "nemotron_h_moe")
+	feedForwardOnly := feedForward != nil && (architecture == "nemotron_h" || architecture == "nemotron_h_moe")
 	for i, heads := range headsKV {
 		switch {
-		case apart && feedForward[i] > 0:
+		case feedForwardOnly && feedForward[i] > 0:
 			keepsTokens[i] = false
 		case heads == 0:
 			states++
@@ -204,8 +203,8 @@ func (in *info) recurrentByHeads(m *Model, architecture string, headsKV []int, k
 	return states, nil
 }
 
-// state adds what recurrent layers keep of a sequence, of 32 bit elements (n_embd_r and
-// n_embd_s in src/llama-hparams.cpp, llama.cpp b10091).
+// state sets m.State, with elements of 32 bits (n_embd_r and n_embd_s in
+// src/llama-hparams.cpp, llama.cpp b10091).
 func (in *info) state(m *Model, architecture string, layers int) {
 	number := func(key string) float64 { return float64(in.number(key)) }
 	embedding, heads := float64(m.Embedding), float64(m.Heads)
@@ -226,7 +225,7 @@ func (in *info) state(m *Model, architecture string, layers int) {
 		}
 	}
 	if elements == 0 {
-		m.Doubts = append(m.Doubts, fmt.Sprintf("what the recurrent layers keep is not in the figures: the server does not tell its size (%sssm.*)", in.prefixes[0]))
+		m.Doubts = append(m.Doubts, fmt.Sprintf("the figures do not include the states of the recurrent layers: the server does not report their size (%sssm.*)", in.prefixes[0]))
 	}
 	m.State = int64(min(4*float64(layers)*elements, 1e17))
 }

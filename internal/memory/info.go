@@ -7,21 +7,21 @@ import (
 	"strings"
 )
 
-// info is the model_info of /api/show: figures, texts and lists by their keys, those
-// of the architecture under its name. A list that the server leaves out is nil.
+// info is the model_info of /api/show: numbers, strings and lists by key. Keys of the
+// architecture begin with its name. A list that the server omits is nil.
 type info struct {
 	keys     map[string]any
-	prefixes []string // of the architecture's keys, the first with it comes before the others
+	prefixes []string // possible prefixes of the architecture's keys; the first that has a key counts
 	used     map[string]bool
 }
 
-// FromInfo reads the model_info of /api/show with its long lists ("verbose"), and
-// takes the weights' bytes as they are. An error names what is not told or not
-// understood.
+// FromInfo returns the model that the model_info of /api/show describes, which must
+// include the long lists ("verbose"). Weights is the size of the model's files in bytes.
+// An error names keys that are missing or unknown.
 func FromInfo(keys map[string]any, weights int64) (Model, error) {
 	name, _ := keys["general.architecture"].(string)
 	if name == "" {
-		return Model{}, fmt.Errorf("the server does not tell the model's architecture")
+		return Model{}, fmt.Errorf("the server does not report the model's architecture")
 	}
 	in := &info{keys: keys, prefixes: []string{name + "."}, used: make(map[string]bool)}
 	if alias, ok := aliases[name]; ok {
@@ -29,7 +29,7 @@ func FromInfo(keys map[string]any, weights int64) (Model, error) {
 		name = alias
 	}
 	m := Model{Weights: weights, Layers: in.number("block_count"), Embedding: in.number("embedding_length")}
-	heads, err := in.each("attention.head_count", m.Layers)
+	heads, err := in.perLayer("attention.head_count", m.Layers)
 	if err != nil {
 		return Model{}, err
 	}
@@ -40,8 +40,8 @@ func FromInfo(keys map[string]any, weights int64) (Model, error) {
 		key   string
 		value int
 	}{{"block_count", m.Layers}, {"embedding_length", m.Embedding}, {"attention.head_count", m.Heads}} {
-		if known.value == 0 && (known.key != "attention.head_count" || recurrent[name] != only) {
-			return Model{}, in.lacks(known.key)
+		if known.value == 0 && (known.key != "attention.head_count" || recurrent[name] != allStates) {
+			return Model{}, in.missing(known.key)
 		}
 	}
 	m.Vocab = in.number("vocab_size")
@@ -52,13 +52,13 @@ func FromInfo(keys map[string]any, weights int64) (Model, error) {
 		return Model{}, err
 	}
 	in.widths(&m)
-	return m, in.strange(name)
+	return m, in.checkKeys(name)
 }
 
-// mostLayers is far above what any model has: more is a figure gone wrong.
-const mostLayers = 10_000
+// maxLayers is far above the number of layers of any model; more is an error.
+const maxLayers = 10_000
 
-// value returns what stands under the architecture's key.
+// value returns the value of an architecture's key, and marks the key as used.
 func (in *info) value(key string) (any, bool) {
 	in.used[key] = true
 	for _, prefix := range in.prefixes {
@@ -69,7 +69,7 @@ func (in *info) value(key string) (any, bool) {
 	return nil, false
 }
 
-// number returns a figure, 0 where it is none.
+// number returns the number of a key, 0 if there is none.
 func (in *info) number(key string) int {
 	v, _ := in.value(key)
 	return asNumber(v)
@@ -89,11 +89,11 @@ func asNumber(v any) int {
 	return 0
 }
 
-// each reads a number for all layers, or a list with one for each; none where the key
-// is not there.
-func (in *info) each(key string, layers int) ([]int, error) {
-	if layers > mostLayers {
-		return nil, fmt.Errorf("the server tells of %d layers", layers)
+// perLayer returns a number for each layer. The key has a list of them, or one number
+// for all layers. It returns nil if there is no such key.
+func (in *info) perLayer(key string, layers int) ([]int, error) {
+	if layers > maxLayers {
+		return nil, fmt.Errorf("the server reports %d layers", layers)
 	}
 	v, there := in.value(key)
 	if !there || layers == 0 {
@@ -102,7 +102,7 @@ func (in *info) each(key string, layers int) ([]int, error) {
 	list, isList := v.([]any)
 	if !isList {
 		if v == nil {
-			return nil, fmt.Errorf("%s is a list that the server leaves out", in.prefixes[0]+key)
+			return nil, fmt.Errorf("%s is a list that the server omits", in.prefixes[0]+key)
 		}
 		return slices.Repeat([]int{asNumber(v)}, layers), nil
 	}
@@ -116,8 +116,8 @@ func (in *info) each(key string, layers int) ([]int, error) {
 	return all, nil
 }
 
-// widths fills in what a token takes in the compute buffers. The factors are those
-// that llama.cpp b10091 came to with small models of a hundred architectures.
+// widths sets the size of a token in the compute buffers. The factors were determined
+// from llama.cpp b10091 with small models of a hundred architectures.
 func (in *info) widths(m *Model) {
 	feedForward := 0
 	v, _ := in.value("feed_forward_length")
@@ -138,36 +138,36 @@ func (in *info) widths(m *Model) {
 	m.Between = 2*m.Embedding + 4*max(feedForward, experts, convolved) + 4*m.Layers*in.number("embedding_length_per_layer_input")
 }
 
-func (in *info) lacks(key string) error {
-	return fmt.Errorf("the server does not tell the model's %q", in.prefixes[0]+key)
+func (in *info) missing(key string) error {
+	return fmt.Errorf("the server does not report the model's %q", in.prefixes[0]+key)
 }
 
-// ofContext matches keys that say how a model keeps its context in another way than
-// by the keys and values of every token.
-var ofContext = regexp.MustCompile(`^(ssm|wkv|kda|shortconv|rwkv|mamba|delta|linear_\w+|token_shift_count)(\.|$)|^\w*attention_interval$|^attention\..*(recurrent|indexer|compress|sparse|chunk|cross|shared|linear|interval)`)
+// contextKey matches keys which mean that a model stores its context in another way
+// than as keys and values of every token.
+var contextKey = regexp.MustCompile(`^(ssm|wkv|kda|shortconv|rwkv|mamba|delta|linear_\w+|token_shift_count)(\.|$)|^\w*attention_interval$|^attention\..*(recurrent|indexer|compress|sparse|chunk|cross|shared|linear|interval)`)
 
-// strange returns an error for a key that may change what the model keeps, and that
-// no rule has read.
-func (in *info) strange(architecture string) error {
-	var strange []string
+// checkKeys returns an error for keys that may change how the context is stored and
+// that were not used.
+func (in *info) checkKeys(architecture string) error {
+	var unknown []string
 	for key := range in.keys {
 		for _, prefix := range in.prefixes {
 			rest, ok := strings.CutPrefix(key, prefix)
 			known := in.used[rest] || recurrent[architecture] != "" && strings.HasPrefix(rest, "ssm.")
-			if ok && !known && ofContext.MatchString(rest) {
-				strange = append(strange, key)
+			if ok && !known && contextKey.MatchString(rest) {
+				unknown = append(unknown, key)
 			}
 		}
 	}
-	if len(strange) == 0 {
+	if len(unknown) == 0 {
 		return nil
 	}
-	slices.Sort(strange)
-	return notKnown(architecture, "not understood: "+strings.Join(strange[:min(3, len(strange))], ", "))
+	slices.Sort(unknown)
+	return unknownContext(architecture, "unsupported keys: "+strings.Join(unknown[:min(3, len(unknown))], ", "))
 }
 
-// notKnown is the error of an architecture whose context is not kept as keys and
-// values, or not in a way that is known here.
-func notKnown(architecture, why string) error {
-	return fmt.Errorf("the memory of the context of architecture %q is not known: %s", architecture, why)
+// unknownContext returns the error for an architecture whose context is not stored in a
+// way that this package supports.
+func unknownContext(architecture, why string) error {
+	return fmt.Errorf("the memory of the context is unknown for architecture %q: %s", architecture, why)
 }

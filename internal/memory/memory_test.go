@@ -28,7 +28,7 @@ func testdata(t *testing.T, name string) string {
 	return string(data)
 }
 
-// llama8B is the model_info of an 8B model of the llama family, as far as it counts.
+// llama8B has the keys that matter of the model_info of an 8B Llama model.
 const llama8B = `{"general.architecture": "llama", "llama.block_count": 32, "llama.embedding_length": 4096, "llama.vocab_size": 128256, "llama.feed_forward_length": 14336,
 	"llama.attention.head_count": 32, "llama.attention.head_count_kv": 8, "llama.attention.key_length": 128, "llama.attention.value_length": 128}`
 
@@ -36,7 +36,7 @@ func TestNeedOfAKnownModel(t *testing.T) {
 	m, err := FromInfo(read(t, llama8B), 4_900_000_000)
 	require.NoError(t, err)
 	n := m.Of(8192, 512, Settings{})
-	assert.Equal(t, int64(1<<30), n.KV, "1 GiB at 8192 tokens, as is well known")
+	assert.Equal(t, int64(1<<30), n.KV, "1 GiB for 8192 tokens is well known")
 	assert.Equal(t, int64(512*(2*8192+4*(2*4096+4*14336))), n.Compute)
 	assert.Equal(t, int64(4_900_000_000), n.Weights)
 	assert.Equal(t, n.Weights+n.KV+n.Compute, n.Total())
@@ -47,7 +47,7 @@ func TestNeedOfAKnownModel(t *testing.T) {
 	assert.Equal(t, m.Of(256, 256, Settings{}).Compute, m.Of(256, 512, Settings{}).Compute, "num_batch above num_ctx is capped")
 }
 
-// TestNeedBefore030 is the estimate of the scheduler of Ollama 0.10.1.
+// TestNeedBefore030 checks the estimate of the scheduler of Ollama 0.10.1.
 func TestNeedBefore030(t *testing.T) {
 	m, err := FromInfo(read(t, llama8B), 4_900_000_000)
 	require.NoError(t, err)
@@ -57,16 +57,16 @@ func TestNeedBefore030(t *testing.T) {
 	assert.Equal(t, int64(4*512*(1+4*4096+8192*33)), n.Compute)
 	assert.Equal(t, (n.Weights+n.KV)/32, n.Buffer)
 	assert.Equal(t, n.Weights+n.KV+n.Compute+n.Buffer, n.Total())
-	assert.Equal(t, int64(4*8*(4096+128256)), m.Of(64, 8, older).Compute, "the vocabulary counts where the context is small")
+	assert.Equal(t, int64(4*8*(4096+128256)), m.Of(64, 8, older).Compute, "the vocabulary decides if the context is small")
 	assert.Equal(t, m.Of(1024, 512, Settings{}).KV, m.Of(1000, 512, Settings{}).KV, "llama-server rounds up to 256 tokens")
 	assert.Less(t, m.Of(1000, 512, older).KV, m.Of(1024, 512, older).KV)
 }
 
-// rough are the architectures of whose compute buffers the estimate is further off.
+// rough are the architectures for which the estimate of the compute buffers is off by more.
 var rough = map[string]bool{"gemma3n": true, "rwkv6": true, "mamba": true, "plamo2": true, "jamba": true, "deepseek32": true, "qwen35": true, "qwen35moe": true, "step35": true}
 
-// TestLlamaServer holds the estimate against what llama.cpp b10091 allocated for small
-// models of its architectures: the context to the byte, the compute buffers within 25 %.
+// TestLlamaServer compares the estimate with what llama.cpp b10091 allocated for small
+// models of its architectures: the context must be exact, the compute buffers within 25 %.
 func TestLlamaServer(t *testing.T) {
 	lines := bufio.NewScanner(bytes.NewReader([]byte(testdata(t, "llama.cpp-b10091.jsonl"))))
 	lines.Buffer(nil, 1<<20)
@@ -100,8 +100,8 @@ func TestLlamaServer(t *testing.T) {
 	assert.Greater(t, models, 60)
 }
 
-// TestOllama0325 holds it against what the log of a real 0.32.5 says of the generated
-// model: the cache as exactly as the log has it, the compute buffers within 10 %.
+// TestOllama0325 compares the estimate with the log of Ollama 0.32.5 for the generated
+// model: the cache to the digits of the log, the compute buffers within 10 %.
 func TestOllama0325(t *testing.T) {
 	m, err := FromInfo(read(t, testdata(t, "ollama-0.32.5-tiny.json")), 0)
 	require.NoError(t, err)
@@ -122,7 +122,7 @@ func TestOllama0325(t *testing.T) {
 	}
 }
 
-// TestShownModels takes what /api/show tells of published models.
+// TestShownModels uses the model_info of published models.
 func TestShownModels(t *testing.T) {
 	const mib = 1 << 20
 	for _, c := range []struct {
@@ -132,11 +132,11 @@ func TestShownModels(t *testing.T) {
 		err, doubt   string
 	}{
 		{file: "show-qwen35moe.json", source: "ggml-org/llama.cpp#20093: 5120 MiB by its log", ctx: 262144, batch: 512, kv: 5120 * mib},
-		{file: "show-nemotron_h.json", source: "convert_nemotron_h.go", ctx: 8192, batch: 512, kv: 8192 * 2 * 256 * 2, doubt: "what the recurrent layers keep is not in the figures"},
-		{file: "show-mamba.json", source: "keys of mamba", err: `the memory of the context of architecture "mamba" is not known`},
+		{file: "show-nemotron_h.json", source: "convert_nemotron_h.go", ctx: 8192, batch: 512, kv: 8192 * 2 * 256 * 2, doubt: "the figures do not include the states of the recurrent layers"},
+		{file: "show-mamba.json", source: "keys of mamba", err: `the memory of the context is unknown for architecture "mamba"`},
 		{file: "show-glm47flash.json", source: "convert_glm4moelite.go", ctx: 8192, batch: 512, kv: 47 * 8192 * 576 * 2},
 		{file: "show-gptoss.json", source: "convert_gptoss.go", ctx: 131072, batch: 512, kv: 12 * (131072 + 768) * 8 * 128 * 2},
-		{file: "show-cloud.json", source: "a cloud model", err: "does not tell the model's"},
+		{file: "show-cloud.json", source: "a cloud model", err: "does not report the model's"},
 	} {
 		t.Run(c.file, func(t *testing.T) {
 			m, err := FromInfo(read(t, testdata(t, c.file)), 0)
@@ -157,7 +157,7 @@ func TestShownModels(t *testing.T) {
 	glm, err := FromInfo(read(t, testdata(t, "show-glm47flash.json")), 0)
 	require.NoError(t, err)
 	assert.True(t, glm.LatentValues)
-	assert.Equal(t, int64(47*8192*(576+512)*2), glm.Of(8192, 512, Settings{Before030: true}).KV, "kept apart before 0.30")
+	assert.Equal(t, int64(47*8192*(576+512)*2), glm.Of(8192, 512, Settings{Before030: true}).KV, "stored separately before 0.30")
 	older, err := FromInfo(read(t, `{"general.architecture": "glm4moelite", "glm4moelite.block_count": 47, "glm4moelite.embedding_length": 2048, "glm4moelite.attention.head_count": 20, "glm4moelite.attention.head_count_kv": 20,
 		"glm4moelite.attention.key_length": 256, "glm4moelite.attention.value_length": 256, "glm4moelite.attention.kv_lora_rank": 512, "glm4moelite.rope.dimension_count": 64}`), 0)
 	require.NoError(t, err)
@@ -165,7 +165,7 @@ func TestShownModels(t *testing.T) {
 }
 
 func TestFromInfo(t *testing.T) {
-	// Lists with a number for each layer, some without a cache; lengths that follow from the
+	// Lists with a number for each layer, some layers without a cache; lengths derived from the
 	// embedding; a vocabulary that is a list; a window that the architecture may not use.
 	m, err := FromInfo(read(t, `{"general.architecture": "x", "x.block_count": 4, "x.embedding_length": 64, "x.attention.head_count": [4, 4, 2, 4],
 		"x.attention.head_count_kv": [2, 0, 2, 4], "tokenizer.ggml.tokens": ["a", "b", "c"], "x.attention.sliding_window": 1024}`), 7)
@@ -175,7 +175,7 @@ func TestFromInfo(t *testing.T) {
 	require.Len(t, m.Doubts, 1)
 	assert.Contains(t, m.Doubts[0], "a sliding window of 1024 tokens")
 
-	// Gemma 4: a list of the layers with a window, whose heads are shorter, and layers that use the
+	// Gemma 4: a list of the layers with a window, which have shorter heads, and layers that use the
 	// cache of others.
 	m, err = FromInfo(read(t, `{"general.architecture": "gemma4", "gemma4.block_count": 4, "gemma4.embedding_length": 64, "gemma4.attention.head_count": 4, "gemma4.attention.head_count_kv": [2, 2, 1, 2],
 		"gemma4.attention.key_length": 512, "gemma4.attention.value_length": 512, "gemma4.attention.key_length_swa": 256, "gemma4.attention.value_length_swa": 256,
@@ -189,7 +189,7 @@ func TestFromInfo(t *testing.T) {
 func TestFromInfoErrors(t *testing.T) {
 	const known = `"x.block_count": 2, "x.embedding_length": 64, "x.attention.head_count": 4`
 	for text, want := range map[string]string{
-		`{}`:                                "does not tell the model's architecture",
+		`{}`:                                "does not report the model's architecture",
 		`{"general.architecture": "llama"}`: "llama.block_count",
 		`{"general.architecture": "llama", "llama.block_count": 2}`:                                                                                                            "llama.embedding_length",
 		`{"general.architecture": "llama", "llama.block_count": 2, "llama.embedding_length": 5}`:                                                                               "llama.attention.head_count",
@@ -197,12 +197,12 @@ func TestFromInfoErrors(t *testing.T) {
 		`{"general.architecture": "llama", "llama.block_count": -2, "llama.embedding_length": 5, "llama.attention.head_count": 1}`:                                             "llama.block_count",
 		`{"general.architecture": "llama", "llama.block_count": "two", "llama.embedding_length": 5, "llama.attention.head_count": 1}`:                                          "llama.block_count",
 		`{"general.architecture": "x", ` + known + `, "x.attention.head_count_kv": [2]}`:                                                                                       "x.attention.head_count_kv has 1 figures for 2 layers",
-		`{"general.architecture": "x", ` + known + `, "x.attention.head_count_kv": null}`:                                                                                      "x.attention.head_count_kv is a list that the server leaves out",
-		`{"general.architecture": "x", ` + known + `, "x.ssm.state_size": 16}`:                                                                                                 `architecture "x" is not known: not understood: x.ssm.state_size`,
+		`{"general.architecture": "x", ` + known + `, "x.attention.head_count_kv": null}`:                                                                                      "x.attention.head_count_kv is a list that the server omits",
+		`{"general.architecture": "x", ` + known + `, "x.ssm.state_size": 16}`:                                                                                                 `unknown for architecture "x": unsupported keys: x.ssm.state_size`,
 		`{"general.architecture": "x", ` + known + `, "x.full_attention_interval": 4}`:                                                                                         "x.full_attention_interval",
 		`{"general.architecture": "x", ` + known + `, "x.attention.indexer.key_length": 64}`:                                                                                   "x.attention.indexer.key_length",
 		`{"general.architecture": "x", ` + known + `, "x.attention.shared_kv_layers": 1}`:                                                                                      "x.attention.shared_kv_layers",
-		`{"general.architecture": "bert", "bert.block_count": 2, "bert.embedding_length": 64, "bert.attention.head_count": 4}`:                                                 "keeps none",
+		`{"general.architecture": "bert", "bert.block_count": 2, "bert.embedding_length": 64, "bert.attention.head_count": 4}`:                                                 "has none between tokens",
 		`{"general.architecture": "gemma4", "gemma4.block_count": 2, "gemma4.embedding_length": 64, "gemma4.attention.head_count": 4, "gemma4.attention.sliding_window": 512}`: `"gemma4.attention.sliding_window_pattern"`,
 	} {
 		_, err := FromInfo(read(t, text), 1)
@@ -215,17 +215,17 @@ func TestParseCacheType(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, CacheType("q4_0"), got)
 	_, err = ParseCacheType("int3")
-	assert.EqualError(t, err, `"int3" is no type of a KV cache: write f16, q8_0 or q4_0`)
+	assert.EqualError(t, err, `"int3" is not a type of KV cache: write f16, q8_0 or q4_0`)
 }
 
 func TestSettingsCheck(t *testing.T) {
 	require.NoError(t, Settings{CacheType: "q8_0"}.Check())
 	require.NoError(t, Settings{CacheType: "f16", FlashOff: true}.Check())
 	require.NoError(t, Settings{FlashOff: true}.Check())
-	assert.EqualError(t, Settings{CacheType: "q8_0", FlashOff: true}.Check(), "a KV cache of type q8_0 needs flash attention: use f16, or turn it on")
+	assert.EqualError(t, Settings{CacheType: "q8_0", FlashOff: true}.Check(), "a KV cache of type q8_0 needs flash attention: use f16, or turn flash attention on")
 }
 
-// FuzzFromInfo: whatever a server tells, no panic and nothing negative.
+// FuzzFromInfo checks that no model_info causes a panic or a negative figure.
 func FuzzFromInfo(f *testing.F) {
 	f.Add(llama8B)
 	f.Add(`{"general.architecture": "x", "x.block_count": 4, "x.embedding_length": 64, "x.attention.head_count": [4], "x.attention.head_count_kv": [1e5, -1, null]}`)
@@ -251,7 +251,7 @@ func FuzzFromInfo(f *testing.F) {
 	})
 }
 
-// TestSettingsFromServer takes what a server's log tells of its environment.
+// TestSettingsFromServer uses environments as a server's log has them.
 func TestSettingsFromServer(t *testing.T) {
 	given := Settings{CacheType: "q4_0", Parallel: 3, FlashOff: true}
 	assert.Equal(t, given, given.FromServer(nil))

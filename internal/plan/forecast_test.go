@@ -58,7 +58,7 @@ func TestForecastFromLog(t *testing.T) {
 func TestForecastOfAnUnknownModel(t *testing.T) {
 	in := inLog(memory.Settings{}, 1)
 	model := in.Model
-	in.Model, in.NoModel = nil, "the memory of the context of architecture \"x\" is not known"
+	in.Model, in.NoModel = nil, "the memory of the context is unknown for architecture \"x\""
 	p, err := Make(in)
 	require.NoError(t, err)
 	cell := cell.Key{Ctx: 65536, Batch: 2048}

@@ -65,9 +65,9 @@ func TestPlanTexts(t *testing.T) {
 	noGPU := Input{Config: configOf([]int{8192}, []int{512}), Model: llama8B(), Now: noon}
 	noGPU.Model.Window = 4096
 	doubtful := Input{Config: configOf([]int{8192}, []int{512}), Model: llama8B(), Now: noon}
-	doubtful.Model.LatentValues, doubtful.Model.Doubts = true, []string{"what the recurrent layers keep is not in the figures"}
+	doubtful.Model.LatentValues, doubtful.Model.Doubts = true, []string{"the figures do not include the states of the recurrent layers"}
 	logUnknown := inLog(memory.Settings{}, 1)
-	logUnknown.Model, logUnknown.NoModel = nil, `the memory of the context of architecture "x" is not known: not understood: x.ssm.state_size`
+	logUnknown.Model, logUnknown.NoModel = nil, `the memory of the context is unknown for architecture "x": unsupported keys: x.ssm.state_size`
 	searching := midway()
 	searching.Config.Strategy = config.StrategyFrontier
 	shared := midway()

@@ -98,7 +98,7 @@ func TestPlanErrors(t *testing.T) {
 		{"no config", []string{"-config", file + "x"}, 1, "plan: reading config: "},
 		{"a size without a unit that is known", []string{"-gpu-memory", "24 bananas"}, 2, "24 bananas"},
 		{"no such state", []string{"-flash-attention", "maybe"}, 2, "write on or off"},
-		{"a cache that can't be", []string{"-kv-cache-type", "q8_0", "-flash-attention", "off"}, 2, "a KV cache of type q8_0 needs flash attention: use f16, or turn it on"},
+		{"a cache that can't be", []string{"-kv-cache-type", "q8_0", "-flash-attention", "off"}, 2, "a KV cache of type q8_0 needs flash attention: use f16, or turn flash attention on"},
 		{"a cache that is none", []string{"-kv-cache-type", "int3"}, 2, "write f16, q8_0 or q4_0"},
 		{"a value that makes no sense", []string{"-config", file, "-repeat", "0"}, 1, "-repeat: "},
 		{"more machines than cells", []string{"-config", file, "-shards", "6", "-measure"}, 1, "plan: -shards: 6 are more than the 5 cells"},

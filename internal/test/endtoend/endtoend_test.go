@@ -163,7 +163,7 @@ func TestEndToEndFailure(t *testing.T) {
 
 	printed, code = sweeptest.Start(t, "-config", config, "-out", out, "-model", "nosuchmodel").Wait()
 	assert.Equal(t, 1, code)
-	assert.Regexp(t, `model "nosuchmodel": asking for it: Model error: model 'nosuchmodel(:latest)?' not found; `+"`ollama list` shows what the server has", printed)
+	assert.Regexp(t, `model "nosuchmodel": requesting its description: Model error: model 'nosuchmodel(:latest)?' not found; `+"`ollama list` shows what the server has", printed)
 	printed, code = sweeptest.Start(t, "-config", config, "-out", out, "-repeat", "2", "-runner", "cli").Wait()
 	assert.Equal(t, 1, code)
 	assert.Contains(t, printed, `belongs to another sweep: runner is "api" there and "cli" here`)

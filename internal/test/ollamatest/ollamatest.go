@@ -1,7 +1,7 @@
-// Package ollamatest plays an Ollama server, for tests of faults that a real
-// one does not produce on demand. What it answers are bytes that a real one
-// sent, captured under testdata; with Simulate, with figures put in that follow
-// from what was asked.
+// Package ollamatest simulates an Ollama server, for tests of faults that a real
+// one does not produce on demand. It answers with bytes captured from a real
+// server, in testdata. With Simulate, it keeps a state and replaces the figures in
+// these answers by figures that depend on the requests.
 package ollamatest
 
 import (
@@ -21,42 +21,42 @@ import (
 //go:embed testdata
 var testdata embed.FS
 
-// Captured returns bytes of the real server, by the end of their file's name.
+// Captured returns an answer of the real server, by the end of its file's name.
 func Captured(name string) string {
 	data, err := testdata.ReadFile("testdata/ollama-0.10.1-" + name)
 	if err != nil {
-		panic(err) // of a test that names a file that is not there
+		panic(err) // the test names a file that does not exist
 	}
 	return string(data)
 }
 
-// Server plays Ollama on a loopback port. Make one with New.
+// Server simulates Ollama on a loopback port. Create one with New.
 type Server struct {
 	URL *url.URL
-	// Answers are by path, the captured ones to begin with. A test may put others
-	// in while no request is under way; one whose client is another process has to
-	// do it before that starts, with Play.
+	// Answers maps paths to handlers, at first those of the captured answers. A test
+	// may replace them while no request is running. If the client is another process,
+	// the test has to do that before it starts, or use Play.
 	Answers map[string]http.HandlerFunc
 
 	mu        sync.Mutex
 	fault     func(Request) http.HandlerFunc
-	asked     []string
+	requests  []string
 	http      *http.Server
 	listener  net.Listener
 	simulated bool
 }
 
-// Request is one that the server was sent.
+// Request is a request that the server has received.
 type Request struct {
 	Method, Path, Body string
 }
 
 func (r Request) String() string { return r.Method + " " + r.Path + " " + r.Body }
 
-// mostAsked is how many requests are kept.
-const mostAsked = 1000
+// maxRequests limits the requests that are recorded.
+const maxRequests = 1000
 
-// New starts a server, which ends with the test.
+// New starts a server that is stopped at the end of the test.
 func New(t testing.TB) *Server {
 	t.Helper()
 	s := &Server{Answers: map[string]http.HandlerFunc{
@@ -88,11 +88,11 @@ func (s *Server) Start() error {
 
 // Stop closes the port and every connection, as the end of the process does.
 func (s *Server) Stop() {
-	s.listener.Close() // which the server may not have taken yet
+	s.listener.Close() // s.http closes it only if Serve has been called already
 	s.http.Close()
 }
 
-// ServeHTTP answers.
+// ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
@@ -100,14 +100,14 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	request := Request{r.Method, r.URL.Path, string(body)}
 	s.mu.Lock()
-	if len(s.asked) < mostAsked {
-		s.asked = append(s.asked, request.String())
+	if len(s.requests) < maxRequests {
+		s.requests = append(s.requests, request.String())
 	}
 	s.mu.Unlock()
 	if !s.simulated && strings.Contains(request.Body, `"keep_alive":"0s"`) {
 		s.Answers["/api/ps"] = Say(`{"models":[]}`) // unloaded
 	}
-	if answer := s.faulty(request); answer != nil {
+	if answer := s.faultFor(request); answer != nil {
 		answer(w, r.WithContext(withRequest(r.Context(), request)))
 		return
 	}
@@ -119,15 +119,15 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	answer(w, r.WithContext(withRequest(r.Context(), request)))
 }
 
-// Play has fault asked before each answer, which may give another in its place,
-// or nil. It is asked for one request at a time; nil plays nothing any more.
+// Play makes the server call fault before each answer. If fault returns a handler,
+// that answers instead. Calls are serialized. A nil fault ends this.
 func (s *Server) Play(fault func(Request) http.HandlerFunc) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.fault = fault
 }
 
-func (s *Server) faulty(r Request) http.HandlerFunc {
+func (s *Server) faultFor(r Request) http.HandlerFunc {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.fault == nil {
@@ -136,15 +136,15 @@ func (s *Server) faulty(r Request) http.HandlerFunc {
 	return s.fault(r)
 }
 
-// Asked returns the requests so far, the first thousand at most, each as
+// Asked returns the recorded requests, the first thousand at most, each in the form
 // "POST /api/generate {…}".
 func (s *Server) Asked() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return append([]string(nil), s.asked...)
+	return append([]string(nil), s.requests...)
 }
 
-// AskedOf returns the first request that was sent to a path.
+// AskedOf returns the first recorded request to a path.
 func (s *Server) AskedOf(t testing.TB, path string) string {
 	t.Helper()
 	for _, asked := range s.Asked() {
@@ -152,21 +152,21 @@ func (s *Server) AskedOf(t testing.TB, path string) string {
 			return asked
 		}
 	}
-	require.Fail(t, "nothing was sent to "+path)
+	require.Fail(t, "no request to "+path)
 	return ""
 }
 
-// Forget makes Asked begin anew.
+// Forget clears the recorded requests.
 func (s *Server) Forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.asked = nil
+	s.requests = nil
 }
 
-// Say answers with these bytes.
+// Say returns a handler that answers with the text.
 func Say(text string) http.HandlerFunc { return SayStatus(http.StatusOK, text) }
 
-// SayStatus answers with these bytes and a status.
+// SayStatus returns a handler that answers with the text and a status.
 func SayStatus(status int, text string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json; charset=utf-8")
@@ -175,7 +175,7 @@ func SayStatus(status int, text string) http.HandlerFunc {
 	}
 }
 
-// SayPage answers with a web page, as a proxy does.
+// SayPage returns a handler that answers with a web page, as a proxy does.
 func SayPage(status int, text string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html")
@@ -184,8 +184,8 @@ func SayPage(status int, text string) http.HandlerFunc {
 	}
 }
 
-// BreakOff answers with these bytes and closes the connection in the middle of
-// the body; without bytes, before the header.
+// BreakOff returns a handler that sends the text and then closes the connection in
+// the middle of the body; if text is empty, before the header.
 func BreakOff(text string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		if text != "" {
@@ -197,8 +197,8 @@ func BreakOff(text string) http.HandlerFunc {
 	}
 }
 
-// Hang answers with these bytes and then with nothing more, until the client
-// has gone; without bytes not even with a header.
+// Hang returns a handler that sends the text and then nothing until the client has
+// gone; if text is empty, not even a header.
 func Hang(text string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if text != "" {
@@ -209,7 +209,7 @@ func Hang(text string) http.HandlerFunc {
 	}
 }
 
-// Endless answers with these bytes again and again, until the client has gone.
+// Endless returns a handler that repeats the text until the client has gone.
 func Endless(text string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		for r.Context().Err() == nil {
@@ -220,5 +220,5 @@ func Endless(text string) http.HandlerFunc {
 	}
 }
 
-// Always makes prompts that are all the same.
+// Always returns a function that always returns the same prompt.
 func Always(prompt string) func() string { return func() string { return prompt } }

@@ -19,34 +19,34 @@ func withRequest(ctx context.Context, r Request) context.Context {
 	return context.WithValue(ctx, requestKey{}, r)
 }
 
-// settings are what a model is loaded with.
+// settings are the settings with which a model is loaded.
 type settings struct {
 	Model    string
 	NumCtx   int `json:"num_ctx"`
 	NumBatch int `json:"num_batch"`
 }
 
-// simulation is what a server has and does.
+// simulation is the state of a simulated server.
 type simulation struct {
 	mu      sync.Mutex
 	models  []string             // with tags
-	copied  map[string]time.Time // when each that was made by a request was
-	loaded  settings             // zero for nothing
-	keep    time.Duration        // how long that stays after its newest request
-	expires time.Time            // when that goes; zero until no request has been at work since its load
-	asked   int                  // requests to it that have not ended
-	turn    sync.Mutex           // of the one that is read
+	copied  map[string]time.Time // when each model that a request created was created
+	loaded  settings             // of the loaded model; zero for none
+	keep    time.Duration        // keep_alive of the loaded model
+	expires time.Time            // of the loaded model; zero until a request has ended and no other is running
+	pending int                  // requests that have not ended
+	turn    sync.Mutex           // held by the request that is evaluated
 	clock   time.Duration
 }
 
-// loadTime is how long a load takes.
+// loadTime is the duration of a load.
 const loadTime = 3 * time.Millisecond
 
-// Simulate has the server keep models, load and unload them, and read prompts:
-// a token for each byte, at a rate that follows from the settings alone. So a
-// sweep gets the same figures each time. By a clock of 1 all takes the time that
-// the server says. A clock of 100 says a hundred times as much: a busy machine
-// can't hold such an answer up for so long that its figures are refused.
+// Simulate makes the server store models, load and unload them, and evaluate
+// prompts, with a token for each byte. The rate depends only on the settings, so
+// each sweep gets the same figures. With a clock of 1 everything takes the time that
+// the server reports. With a clock of 100 it reports a hundred times as much, so that
+// a busy machine can't delay an answer enough for its figures to be refused.
 func (s *Server) Simulate(clock int) {
 	s.mu.Lock() // which every request takes before it is answered
 	defer s.mu.Unlock()
@@ -61,14 +61,13 @@ func (s *Server) Simulate(clock int) {
 	s.Answers["/api/delete"] = sim.delete
 }
 
-// tokensPerSec is the rate at which a prompt is read with these settings, by a
-// clock of 1.
+// tokensPerSec returns the prompt eval rate with these settings and a clock of 1.
 func tokensPerSec(numCtx, numBatch int) int { return 50_000 + numCtx%977 + 7*(numBatch%541) }
 
-// body decodes what was asked.
-func body(r *http.Request, v any) {
-	asked := r.Context().Value(requestKey{}).(Request)
-	json.Unmarshal([]byte(asked.Body), v) // what does not parse asks for nothing
+// decode decodes the body of a request.
+func decode(r *http.Request, v any) {
+	req := r.Context().Value(requestKey{}).(Request)
+	json.Unmarshal([]byte(req.Body), v) // an invalid body counts as empty
 }
 
 func tagged(model string) string {
@@ -78,8 +77,8 @@ func tagged(model string) string {
 	return model + ":latest"
 }
 
-// has reports whether the server has the model, and answers where it has not.
-func (sim *simulation) has(w http.ResponseWriter, model string) bool {
+// checkModel reports whether the server has the model, and answers with an error if not.
+func (sim *simulation) checkModel(w http.ResponseWriter, model string) bool {
 	if slices.Contains(sim.models, tagged(model)) {
 		return true
 	}
@@ -105,9 +104,9 @@ func (sim *simulation) tags(w http.ResponseWriter, r *http.Request) {
 func (sim *simulation) show(w http.ResponseWriter, r *http.Request) {
 	sim.mu.Lock()
 	defer sim.mu.Unlock()
-	var asked struct{ Model string }
-	body(r, &asked)
-	if sim.has(w, asked.Model) {
+	var req struct{ Model string }
+	decode(r, &req)
+	if sim.checkModel(w, req.Model) {
 		Say(Captured("show.json"))(w, r)
 	}
 }
@@ -129,15 +128,15 @@ func (sim *simulation) ps(w http.ResponseWriter, r *http.Request) {
 func (sim *simulation) create(w http.ResponseWriter, r *http.Request) {
 	sim.mu.Lock()
 	defer sim.mu.Unlock()
-	var asked struct{ Model, From string }
-	body(r, &asked)
-	if sim.has(w, asked.From) {
-		sim.add(asked.Model)
+	var req struct{ Model, From string }
+	decode(r, &req)
+	if sim.checkModel(w, req.From) {
+		sim.add(req.Model)
 		Say(`{"status":"success"}`+"\n")(w, r)
 	}
 }
 
-// add adds a model, or makes it anew.
+// add adds a model, or replaces it.
 func (sim *simulation) add(model string) {
 	model = tagged(model)
 	sim.copied[model] = time.Now().UTC()
@@ -149,10 +148,10 @@ func (sim *simulation) add(model string) {
 func (sim *simulation) copy(w http.ResponseWriter, r *http.Request) {
 	sim.mu.Lock()
 	defer sim.mu.Unlock()
-	var asked struct{ Source, Destination string }
-	body(r, &asked)
-	if sim.has(w, asked.Source) {
-		sim.add(asked.Destination)
+	var req struct{ Source, Destination string }
+	decode(r, &req)
+	if sim.checkModel(w, req.Source) {
+		sim.add(req.Destination)
 		Say("")(w, r)
 	}
 }
@@ -160,23 +159,23 @@ func (sim *simulation) copy(w http.ResponseWriter, r *http.Request) {
 func (sim *simulation) delete(w http.ResponseWriter, r *http.Request) {
 	sim.mu.Lock()
 	defer sim.mu.Unlock()
-	var asked struct{ Model string }
-	body(r, &asked)
-	if sim.has(w, asked.Model) {
-		sim.models = slices.DeleteFunc(sim.models, func(m string) bool { return m == tagged(asked.Model) })
+	var req struct{ Model string }
+	decode(r, &req)
+	if sim.checkModel(w, req.Model) {
+		sim.models = slices.DeleteFunc(sim.models, func(m string) bool { return m == tagged(req.Model) })
 		Say("")(w, r)
 	}
 }
 
 func (sim *simulation) generate(w http.ResponseWriter, r *http.Request) {
-	var asked struct {
+	var req struct {
 		Model, Prompt string
 		Options       settings
 		KeepAlive     *api.Duration `json:"keep_alive"`
 	}
-	body(r, &asked)
+	decode(r, &req)
 	sim.mu.Lock()
-	there := sim.has(w, asked.Model)
+	there := sim.checkModel(w, req.Model)
 	sim.mu.Unlock()
 	if !there {
 		return
@@ -184,20 +183,20 @@ func (sim *simulation) generate(w http.ResponseWriter, r *http.Request) {
 	sim.begin()
 	defer sim.end()
 	if r.Context().Err() != nil {
-		return // the client has gone, and so loads nothing
+		return // the client has gone, so nothing is loaded
 	}
-	if asked.Prompt == "" {
+	if req.Prompt == "" {
 		sim.load(settings{}, nil)
 		Say(Captured("generate-unload.ndjson"))(w, r)
 		return
 	}
-	want := asked.Options
-	want.Model = asked.Model
+	want := req.Options
+	want.Model = req.Model
 	load := 50 * time.Microsecond
-	if sim.load(want, asked.KeepAlive) {
+	if sim.load(want, req.KeepAlive) {
 		load = loadTime
 	}
-	tokens := min(len(asked.Prompt), want.NumCtx)
+	tokens := min(len(req.Prompt), want.NumCtx)
 	read := time.Duration(tokens) * time.Second / time.Duration(tokensPerSec(want.NumCtx, want.NumBatch))
 	generated := 629194 * time.Nanosecond // as captured
 	time.Sleep(load + read + generated)
@@ -211,26 +210,26 @@ func (sim *simulation) generate(w http.ResponseWriter, r *http.Request) {
 	).Replace(Captured("generate.ndjson")))(w, r)
 }
 
-// begin waits until the requests before are done.
+// begin waits until all earlier requests are done.
 func (sim *simulation) begin() {
 	sim.mu.Lock()
-	sim.asked++
+	sim.pending++
 	sim.mu.Unlock()
 	sim.turn.Lock()
 }
 
-// end notes, as Ollama does, when the model goes only where no other request is at work.
+// end updates the expiry of the model only if no other request is running, as Ollama does.
 func (sim *simulation) end() {
 	sim.turn.Unlock()
 	sim.mu.Lock()
 	defer sim.mu.Unlock()
-	if sim.asked--; sim.asked == 0 {
+	if sim.pending--; sim.pending == 0 {
 		sim.expires = time.Now().UTC().Add(sim.keep)
 	}
 }
 
-// load reports whether the settings were not those of before. A request that names no time to keep
-// the model leaves that of the request before, and after a load the server's own.
+// load loads the model and reports whether its settings have changed. A request without keep_alive
+// does not change that of the previous one; after a load it is the server's default.
 func (sim *simulation) load(want settings, keep *api.Duration) (anew bool) {
 	sim.mu.Lock()
 	defer sim.mu.Unlock()
@@ -243,7 +242,7 @@ func (sim *simulation) load(want settings, keep *api.Duration) (anew bool) {
 	return anew
 }
 
-// between returns what stands between two marks.
+// between returns the text between two marks.
 func between(text, before, after string) string {
 	_, text, _ = strings.Cut(text, before)
 	text, _, _ = strings.Cut(text, after)

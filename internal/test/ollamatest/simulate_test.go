@@ -24,9 +24,9 @@ func ask(t *testing.T, s *Server, method, path, body string) string {
 	return string(text)
 }
 
-// TestSimulateInTheRealBytes: what is simulated differs from what was captured
-// in figures alone.
-func TestSimulateInTheRealBytes(t *testing.T) {
+// TestSimulatedAnswers checks that simulated answers differ from captured ones only
+// in their figures.
+func TestSimulatedAnswers(t *testing.T) {
 	figures := regexp.MustCompile(`[0-9]+`)
 	alike := func(captured, got string) {
 		t.Helper()
@@ -49,7 +49,7 @@ func TestSimulateInTheRealBytes(t *testing.T) {
 	assert.NotContains(t, ask(t, s, "GET", "/api/tags", ""), `"other:latest"`)
 }
 
-// TestStopAndStart: the port is free in between, and the same afterwards.
+// TestStopAndStart checks that the port is free after Stop, and the same after Start.
 func TestStopAndStart(t *testing.T) {
 	s := New(t)
 	s.Stop()

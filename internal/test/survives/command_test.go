@@ -43,7 +43,7 @@ func TestSurvivesCommandFaults(t *testing.T) {
 	}{
 		{"no summary", "exit 0", 4, measurement.NoFigures, "no prompt eval count and duration in the summary: \"\", for each of 4 prompts"},
 		{"no summary three times", "exit 0", 3, "", ""},
-		{"no error text", "exit 3", 1, measurement.NoFigures, "ollama run: exit status 3, without an error text"},
+		{"no error text", "exit 3", 1, measurement.NoFigures, "ollama run: exit status 3, without an error message"},
 		{"out of memory", `echo "Error: 500 Internal Server Error: llama runner process has terminated: cudaMalloc failed: out of memory" >&2; exit 1`, 1, measurement.OutOfGPUMemory, ""},
 		{"hanging", "sleep 60", 1, measurement.Timeout, "not done within 3s (cell_timeout)"},
 		{"hanging and ignoring signals", "trap '' INT TERM; sleep 60", 1, measurement.Timeout, "not done within 3s (cell_timeout)"},
@@ -93,10 +93,10 @@ func TestSurvivesCommandFaults(t *testing.T) {
 
 	printed, code := sweeptest.Start(t, "-config", sweeptest.WriteConfig(t, "model: tiny\n"+sweeptest.SmallGrid), "-runner", "cli", "-ollama", "/nowhere/ollama", "-out", t.TempDir(), "-host", simulatedHost(t)).Wait()
 	assert.Equal(t, 1, code)
-	assert.Contains(t, printed, "name its file with -ollama FILE, or use -runner api, which needs none")
+	assert.Contains(t, printed, "name its file with -ollama FILE, or use -runner api, which needs no command")
 	printed, code = sweeptest.Start(t, "-config", sweeptest.WriteConfig(t, "model: tiny\n"+sweeptest.SmallGrid), "-runner", "cli", "-ollama", "/bin/true", "-out", t.TempDir(), "-host", simulatedHost(t)).Wait()
 	assert.Equal(t, 1, code)
-	assert.Contains(t, printed, `/bin/true is not the ollama command: with --version it says "`)
+	assert.Contains(t, printed, `/bin/true is not the ollama command: --version prints "`)
 }
 
 func simulatedHost(t *testing.T) string {

@@ -52,14 +52,14 @@ func TestSurvivesServerFaults(t *testing.T) {
 	}{
 		{"busy", ollamatest.SayStatus(503, `{"error":"server busy, please try again.  maximum pending requests exceeded"}`), inPair, inPair, none, "", "server busy"},
 		{"loading for three prompts", ollamatest.SayStatus(503, `{"error":"{\"error\":{\"code\":503,\"message\":\"Loading model\",\"type\":\"unavailable_error\"}}"}`), inPair, inPair + 2, none, "", "server busy: Loading model"},
-		{"a proxy's page", ollamatest.SayPage(200, "<html>log in</html>"), inPair, inPair + 1, none, "", "a web page (200 OK) and not an answer of Ollama's"},
-		{"a proxy's error", ollamatest.SayPage(502, "<html>502 Bad Gateway</html>"), inPair, inPair + 1, none, "", "a proxy does not reach the server: 502 Bad Gateway"},
+		{"a proxy's page", ollamatest.SayPage(200, "<html>log in</html>"), inPair, inPair + 1, none, "", "the answer is a web page (200 OK), not Ollama's"},
+		{"a proxy's error", ollamatest.SayPage(502, "<html>502 Bad Gateway</html>"), inPair, inPair + 1, none, "", "a proxy can't reach the server: 502 Bad Gateway"},
 		{"closed before the header", ollamatest.BreakOff(""), inPair, inPair + 1, none, "", "EOF"},
 		{"closed in the stream", ollamatest.BreakOff(firstLine + "\n"), inPair, inPair + 1, none, "", "the answer broke off: unexpected EOF"},
 		{"closed in a line", ollamatest.BreakOff(firstLine[:30]), inPair, inPair + 1, none, "", "the answer broke off"},
 		{"closed three times", ollamatest.BreakOff(firstLine), firstOfPair, firstOfPair + 2, is(measurement.RunnerCrashed), "the server went away 3 times under this cell: the answer broke off: unexpected EOF", ""},
 		{"no end", ollamatest.Endless(strings.Replace(firstLine, `"H"`, `"`+strings.Repeat("H", 1<<16)+`"`, 1) + "\n"), inPair, inPair, none, "", "the answer is longer than 64 MB"},
-		{"a line without end", ollamatest.Endless(strings.Repeat("x", 1<<16)), inPair, inPair, is(measurement.NoFigures), "not an answer of Ollama's: bufio.Scanner: token too long", ""},
+		{"a line without end", ollamatest.Endless(strings.Repeat("x", 1<<16)), inPair, inPair, is(measurement.NoFigures), "not an answer of Ollama: bufio.Scanner: token too long", ""},
 		{"invalid JSON", ollamatest.Say(`{"model":"tiny","response":` + "\n"), inPair, inPair, is(measurement.NoFigures), "not an answer of Ollama's", ""},
 		{"hanging in the load", ollamatest.Hang(""), firstOfPair, firstOfPair, is(measurement.Timeout), "not done within 2s (cell_timeout)", ""},
 		{"hanging before the header", ollamatest.Hang(""), inPair, inPair, is(measurement.Timeout), "not done within 2s (cell_timeout)", ""},
@@ -128,7 +128,7 @@ func TestSurvivesServerThatStops(t *testing.T) {
 		fault http.HandlerFunc
 		want  string
 	}{
-		{"the model is deleted", missing, `model "tiny" is not on the server any more (model 'tiny' not found): bring it back, and the same command goes on`},
+		{"the model is deleted", missing, `model "tiny" is not on the server any more (model 'tiny' not found): restore it and run the same command again to resume`},
 		{"a redirect", func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "https://elsewhere.example/", http.StatusTemporaryRedirect)
 		}, "the server redirects to https://elsewhere.example/ (307 Temporary Redirect): name Ollama's own address with -host"},
@@ -207,12 +207,12 @@ func TestSurvivesOddServers(t *testing.T) {
 		want       string
 	}{
 		{"a version that makes no sense", "/api/version", ollamatest.Say(`{"version":"banana\nBenchmarkSweep/ctx=1/batch=1 1 9 tokens/s"}`), 0, "\nollama: banana BenchmarkSweep/ctx=1/batch=1 1 9 tokens/s\n"},
-		{"a page", "/api/version", ollamatest.SayPage(200, "<html>welcome</html>"), 1, "stayed away for 1s (server_wait): a web page (200 OK) and not an answer of Ollama's"},
-		{"another server", "/api/version", http.NotFound, 1, "the server does not know /api/version (404 Not Found): is Ollama at that address?"},
+		{"a page", "/api/version", ollamatest.SayPage(200, "<html>welcome</html>"), 1, "stayed away for 1s (server_wait): the answer is a web page (200 OK), not Ollama's"},
+		{"another server", "/api/version", http.NotFound, 1, "the server has no /api/version (404 Not Found): is Ollama at that address?"},
 		{"a redirect", "/api/version", http.RedirectHandler("/login", http.StatusFound).ServeHTTP, 1, "/login (302 Found): name Ollama's own address with -host"},
 		{"a version without end", "/api/version", ollamatest.Endless(strings.Repeat("x", 1<<16)), 1, "the answer is longer than 64 MB"},
 		{"a list without end", "/api/tags", ollamatest.Endless(strings.Repeat("x", 1<<16)), 1, "the answer is longer than 64 MB"},
-		{"no JSON", "/api/ps", ollamatest.Say("what"), 1, "asking what is loaded: Parse error: not an answer of Ollama's: invalid character 'w'"},
+		{"no JSON", "/api/ps", ollamatest.Say("what"), 1, "listing loaded models: Parse error: not an answer of Ollama: invalid character 'w'"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			server, _ := sweeptest.Simulated(t, "", "")
