@@ -10,7 +10,7 @@ type Effective struct {
 
 // Loaded describes a model that the server has just loaded for a cell. Sizes are in
 // bytes, ContextLength in tokens; zero means unknown. The server reports the context
-// length since 0.10, and effective effective settings and memory only in its log.
+// length since 0.10, and effective settings and memory only in its log.
 type Loaded struct {
 	// Warmup has the figures of the short prompt that ended the load. Its
 	// LoadDuration is that of the load, its rate that of a cold runner.
