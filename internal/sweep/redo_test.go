@@ -180,7 +180,7 @@ func TestRedoStopsWithoutACopy(t *testing.T) {
 	f := newRedo(t, dir, 1)
 	require.NoError(t, os.RemoveAll(dir))
 	summary, _ := f.only(t.Context(), "ctx=1000/batch=200")
-	assert.ErrorContains(t, summary.Stop, "copying the checkpoint before a cell of it is replaced: ")
+	assert.ErrorContains(t, summary.Stop, "copying the checkpoint before replacing a cell: ")
 	r, _ := f.Store.Result(cell.Key{Ctx: 1000, Batch: 200})
 	assert.InDelta(t, 1200, *r.PromptEvalRate, 0.1, "the old sample stays")
 	assert.Empty(t, f.bench)

@@ -315,7 +315,7 @@ func TestSearchGoesOnWithAnyCheckpoint(t *testing.T) {
 
 func TestDecodeRefusesASearchWithoutItsBest(t *testing.T) {
 	_, err := checkpoint.Decode([]byte(fmt.Sprintf(`{"version": %d, "sweep": {"model": "m", "search": {"best": {"num_ctx": 8, "num_batch": 8}}}, "results": []}`, checkpoint.Version)))
-	assert.EqualError(t, err, "search: best is ctx=8/batch=8, of which there is no result")
+	assert.EqualError(t, err, "search: best is ctx=8/batch=8, which has no result")
 }
 
 func TestParseBudget(t *testing.T) {

@@ -102,7 +102,7 @@ func TestReportMerges(t *testing.T) {
 	}
 	code, _, stderr := command("-in", dir+"/my-*of2", "-out", dir+"/my-1of2")
 	assert.Equal(t, 1, code)
-	assert.Contains(t, stderr, "holds what a sweep has measured itself: name another folder with -out")
+	assert.Contains(t, stderr, "is the checkpoint of a sweep, and not a merged one: name another folder with -out")
 	code, _, stderr = command("-in", dir+"/my-*of2", "-watch")
 	assert.Equal(t, 2, code)
 	assert.Contains(t, stderr, "report: -watch looks at one checkpoint")
@@ -126,7 +126,7 @@ func TestReportErrors(t *testing.T) {
 		{"an argument", []string{"results/demo"}, 2, `report: unexpected argument "results/demo": name the folder with -in`},
 		{"no -in", []string{"-in", ""}, 1, "report: name the out folder "},
 		{"no sweep was run", nil, 1, "report: results/demo does not exist: run a sweep first"},
-		{"a folder without a checkpoint", []string{"-in", dir}, 1, "holds no benchmark_results.json"},
+		{"a folder without a checkpoint", []string{"-in", dir}, 1, "has no benchmark_results.json"},
 		{"a file for a folder", []string{"-in", filepath.Join(whole, "x")}, 1, "looking for the checkpoint: "},
 		{"a damaged file", []string{"-in", damaged}, 1, `decoding checkpoint "` + damaged + `": line 3: `},
 		{"a sweep without cells", []string{"-in", empty}, 1, "the sweep has no cells"},

@@ -73,5 +73,5 @@ func TestShardsMerge(t *testing.T) {
 	assert.Contains(t, printed, "# 6 cells: 6 stand in the checkpoint, 0 to measure")
 	assert.Contains(t, printed, "# confirm, round 5 of at most 6, ")
 	_, err = merged.Save(filepath.Join(dir, "my"), time.Now())
-	assert.ErrorContains(t, err, "holds what a sweep has measured itself")
+	assert.ErrorContains(t, err, "is the checkpoint of a sweep, and not a merged one")
 }
