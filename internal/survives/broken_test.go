@@ -52,7 +52,7 @@ func TestSurvivesABrokenServer(t *testing.T) {
 		{"a driver that is gone", ollamatest.SayStatus(500, `{"error":"llama runner process has terminated: CUDA error: no CUDA-capable device is detected"}`), "Runner crashed: llama runner process has terminated: CUDA error: no CUDA-capable device is detected"},
 		{"memory that another program has", ollamatest.SayStatus(500, `{"error":"llama runner process has terminated: cudaMalloc failed: out of memory"}`), "CUDA OOM: llama runner process has terminated: cudaMalloc failed: out of memory"},
 		{"weights that are gone", ollamatest.SayStatus(500, `{"error":"unable to load model: /models/blobs/sha256-5258"}`), "Model error: unable to load model"},
-		{"a proxy that resets each prompt", ollamatest.BreakOff(""), "Runner crashed: the server went away 3 times under this cell: "},
+		{"a proxy that resets each prompt", ollamatest.BreakOff(""), "Runner crashed: the server went away 3 times during this cell: "},
 		{"answers of something else", ollamatest.Say("what?\n"), "Model error: what?"},
 		{"figures of something else", ollamatest.Say(strings.Replace(ollamatest.Captured("generate.ndjson"), `"eval_count":2`, `"eval_count":3`, 1)), "Parse error: "},
 	} {
@@ -115,7 +115,7 @@ func TestSurvivesABrokenServerFromTheStart(t *testing.T) {
 	mend := breaks(server, 1, ollamatest.SayStatus(500, `{"error":"llama runner process has terminated: exit status 2"}`))
 	printed, code := sweeptest.Start(t, args...).Wait()
 	assert.Equal(t, 1, code)
-	assert.Contains(t, printed, "# stopped: 3 cells in a row failed, and then ctx=1024 and the server's own num_batch: the server does not work, ")
+	assert.Contains(t, printed, "# stopped: 3 cells in a row failed, and then ctx=1024 and the server's own num_batch: the server does not work, so the failed cells")
 	mend()
 	printed, code = sweeptest.Start(t, args...).Wait()
 	require.Zero(t, code, printed)

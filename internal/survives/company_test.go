@@ -162,7 +162,7 @@ func TestSurvivesTwoOnOneServer(t *testing.T) {
 	second := sweeptest.Start(t, append(append([]string{}, args...), "-out", other)...)
 	second.Await(t, "# warning: other models: another sweep is at work on this server (ollama-sweep-tmp-")
 	first.Await(t, "# ctx=")
-	assert.Contains(t, first.Printed(), "a sample does not count: warm-up: the model had to be loaded anew for a sample")
+	assert.Contains(t, first.Printed(), "a sample does not count: warm-up: the model was loaded again for a sample")
 	first.Signal(t, syscall.SIGINT)
 	second.Signal(t, syscall.SIGINT)
 	for _, dir := range []string{out, other} {

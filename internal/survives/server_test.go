@@ -58,7 +58,7 @@ func TestSurvivesServerFaults(t *testing.T) {
 		{"closed before the header", ollamatest.BreakOff(""), inPair, inPair + 1, none, "", "EOF"},
 		{"closed in the stream", ollamatest.BreakOff(firstLine + "\n"), inPair, inPair + 1, none, "", "the answer broke off: unexpected EOF"},
 		{"closed in a line", ollamatest.BreakOff(firstLine[:30]), inPair, inPair + 1, none, "", "the answer broke off"},
-		{"closed three times", ollamatest.BreakOff(firstLine), firstOfPair, firstOfPair + 2, is(parse.RunnerCrashed), "the server went away 3 times under this cell: the answer broke off: unexpected EOF", ""},
+		{"closed three times", ollamatest.BreakOff(firstLine), firstOfPair, firstOfPair + 2, is(parse.RunnerCrashed), "the server went away 3 times during this cell: the answer broke off: unexpected EOF", ""},
 		{"no end", ollamatest.Endless(strings.Replace(firstLine, `"H"`, `"`+strings.Repeat("H", 1<<16)+`"`, 1) + "\n"), inPair, inPair, none, "", "the answer is longer than 64 MB"},
 		{"a line without end", ollamatest.Endless(strings.Repeat("x", 1<<16)), inPair, inPair, is(parse.NoFigures), "not an answer of Ollama's: bufio.Scanner: token too long", ""},
 		{"invalid JSON", ollamatest.Say(`{"model":"tiny","response":` + "\n"), inPair, inPair, is(parse.NoFigures), "not an answer of Ollama's", ""},
