@@ -90,11 +90,11 @@ func TestEndToEndHost(t *testing.T) {
 			p.Await(t, "# 1/6 ")
 			begun := time.Now()
 			require.NoError(t, p.Command.Process.Signal(syscall.SIGINT))
-			p.Await(t, "# all is saved and cleared up")
+			p.Await(t, "# everything is saved and cleaned up")
 			assert.Less(t, time.Since(begun), sweeptest.EndsWithin, "a picture follows, which takes seconds under the race detector")
 			printed, code := p.Wait()
 			assert.Equal(t, 1, code, printed)
-			assert.Contains(t, printed, "# stopped: interrupted by a signal (interrupt)\n# to go on: the same command again")
+			assert.Contains(t, printed, "# stopped: interrupted by a signal (interrupt)\n# to resume: run the same command again")
 			assert.Equal(t, users, sweeptest.Models(t, client), "an interrupt clears up:\n%s", printed)
 			sweeptest.RequireNothingLoaded(t, client)
 
@@ -199,7 +199,7 @@ func TestBadInputIsRefusedFirst(t *testing.T) {
 		{"redo of all", good, []string{"-redo"}, "redo: name the cells to measure again, like -run 'Sweep/ctx=512/batch=64$'; to measure all again, use -fresh, which keeps the old checkpoint under another name"},
 		{"redo of all but some", good, []string{"-redo", "-test.run=Sweep", "-test.skip=Sweep/ctx=512"}, "redo: name the cells to measure again"},
 		{"unknown flag", good, []string{"-num-ctx", "9"}, "flag provided but not defined: -num-ctx\n" + listed},
-		{"value apart from a flag of true or false", good, []string{"-fresh", "false", "-repeat", "2"}, `unexpected argument "false": flags after it are not read; true and false are joined to their flag, like -fresh=false` + "\n" + listed},
+		{"value apart from a flag of true or false", good, []string{"-fresh", "false", "-repeat", "2"}, `unexpected argument "false": flags after it are ignored; write boolean flags like -fresh=false` + "\n" + listed},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			out := t.TempDir()
@@ -258,7 +258,7 @@ func TestNoCellHasTheName(t *testing.T) {
 	for range 2 { // the second finds it in the checkpoint
 		printed, code = sweeptest.Start(t, append(args, "-test.run=Sweep/ctx=1024/batch=64$")...).Wait()
 		assert.Zero(t, code, printed)
-		assert.Contains(t, printed, "# to go on: the same command with -run Sweep, and without -skip and -fresh, measures what is missing\n")
+		assert.Contains(t, printed, "# to resume: run the same command with -run Sweep, and without -skip and -fresh; it measures the missing cells\n")
 	}
 	assert.Len(t, sweeptest.Load(t, out).Results, 1)
 }

@@ -108,7 +108,7 @@ func TestSurvivesAnotherServer(t *testing.T) {
 			printed, code := sweeptest.Start(t, args...).Wait()
 			assert.Equal(t, 1, code, printed)
 			assert.Contains(t, printed, test.want)
-			assert.Contains(t, printed, "# to go on: the same command again once all is as it was, or another -out folder")
+			assert.Contains(t, printed, "# to resume: restore the old state and run the same command again, or start a new sweep in another -out folder")
 			kept := len(sweeptest.BenchLines(printed))
 			if test.first {
 				assert.Zero(t, kept)

@@ -190,7 +190,7 @@ func TestSurvivesServerAway(t *testing.T) {
 	printed, code = p.Wait()
 	assert.Equal(t, 1, code)
 	assert.Contains(t, printed, "stayed away for 2s (server_wait): ")
-	assert.Contains(t, printed, "# to go on: the same command again")
+	assert.Contains(t, printed, "# to resume: run the same command again")
 	cp := sweeptest.Load(t, out)
 	sweeptest.RequireSamples(t, cp, sweeptest.BenchLines(printed))
 	require.NoError(t, server.Start())

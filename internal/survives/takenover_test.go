@@ -41,7 +41,7 @@ func TestSurvivesATakeover(t *testing.T) {
 			second.Signal(t, syscall.SIGINT)
 
 			assert.Contains(t, printed, "another sweep is at work there now")
-			beside := regexp.MustCompile(`what this sweep has measured, \d+ cells, is in (\S+\.json)`).FindStringSubmatch(printed)
+			beside := regexp.MustCompile(`the \d+ cells of this sweep are in (\S+\.json)`).FindStringSubmatch(printed)
 			require.NotNil(t, beside, printed)
 			cp, err := checkpoint.Load(beside[1])
 			require.NoError(t, err)
