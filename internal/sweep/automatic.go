@@ -24,8 +24,8 @@ const (
 	CheapShare = 0.03
 )
 
-// RepeatText announces that the sweep takes more samples, with at most so many loads, 0 where that
-// is not known.
+// RepeatText returns the text that announces automatic samples, which take at most so many loads, 0
+// where that is not known.
 func RepeatText(most int) string {
 	limit := ""
 	if most > 0 {

@@ -27,7 +27,7 @@ func BaselineReason(b config.Baseline, search bool, p Pace, loads, prompts int) 
 	return ""
 }
 
-// BaselineText announces that a baseline is measured. The condition begins with "because" or "if".
+// BaselineText returns the text that announces a baseline. The condition begins with "because" or "if".
 func BaselineText(condition string) string {
 	return fmt.Sprintf("baseline: the server's own num_batch, %d loads at the end, %s (-baseline=false: none)", 2*MostRounds, condition)
 }
@@ -38,8 +38,8 @@ const mostBaselines = 2
 
 // baselineTurns is a baseline: a cell and the server's own num_batch at its num_ctx, measured in turns.
 type baselineTurns struct {
-	cells  []cell.Key // both
-	rounds int        // that each needs
+	cells  []cell.Key // the cell, and its num_ctx with num_batch 0
+	rounds int        // samples that each of them needs
 }
 
 // turnsToTake returns the baseline to measure next. It depends on the checkpoint alone, so that a run

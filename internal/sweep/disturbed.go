@@ -156,8 +156,8 @@ func (r *run) retake(ctx context.Context, each each) (any bool) {
 	return any
 }
 
-// toRetake returns and prints the disturbed cells to measure again. Each is measured again once: a
-// cell with the same rate then really has that rate.
+// toRetake returns the disturbed cells to measure again, and prints their number. Each is measured
+// again once: a cell that then has the same rate really has it.
 func (r *run) toRetake() []Disturbed {
 	cp := r.Store.Checkpoint()
 	v, ok := VerdictOf(cp)

@@ -25,7 +25,7 @@ func TestMiddleMean(t *testing.T) {
 		"three":                  {s(1, 2, 6), s(3)},
 		"one of many hung":       {s(5, 4, 5, 900, 6, 5, 5, 5), s(5)},
 		"one of many gave up":    {s(5, 5, 0, 5, 5), s(5)},
-		"half short, half longer": {s(1, 9, 1, 9), s(5)},
+		"half fast, others slow": {s(1, 9, 1, 9), s(5)},
 	} {
 		t.Run(name, func(t *testing.T) { assert.Equal(t, tt.want[0], middleMean(slices.Sorted(slices.Values(tt.of)))) })
 	}

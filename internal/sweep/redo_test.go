@@ -98,7 +98,7 @@ func TestRedoMeasuresNamedCellsAgain(t *testing.T) {
 
 	f = newRedo(t, dir, 2)
 	f.only(t.Context(), "ctx=2000/batch=100")
-	assert.Equal(t, []cell.Key{{Ctx: 2000, Batch: 100}}, f.fake.loads, "and each time anew")
+	assert.Equal(t, []cell.Key{{Ctx: 2000, Batch: 100}}, f.fake.loads, "a second redo measures it again")
 	assert.Len(t, f.copies(t), 2)
 }
 
