@@ -148,7 +148,7 @@ func (b *Bench) open(o Options) (err error) {
 		Prompter: prompter,
 		Known:    known,
 		Identify: func(ctx context.Context, when sweep.Moment) (checkpoint.Header, error) {
-			return identity.again(ctx, store.Checkpoint().Sweep, when)
+			return identity.update(ctx, store.Checkpoint().Sweep, when)
 		},
 		Strategy:    strategy(b.config),
 		Prune:       b.config.Prune,
