@@ -1,8 +1,8 @@
-// Package ollamasweep holds the sweep, which is a Go test: one subtest per pair
-// of num_ctx and num_batch, measured on a real Ollama.
+// Package ollamasweep is the sweep as a Go test: one subtest per cell, a num_ctx with
+// a num_batch, measured on a real Ollama.
 //
-//	go test -run Sweep -timeout 0                    # on an embedded engine and a tiny model
-//	go test -run Sweep -timeout 0 -config my.yaml    # on your own
+//	go test -run Sweep -timeout 0                    # a tiny model on the embedded engine
+//	go test -run Sweep -timeout 0 -config my.yaml    # your model on your server
 package ollamasweep
 
 import (
@@ -24,28 +24,28 @@ import (
 )
 
 var (
-	configFile = flag.String("config", "testdata/demo.yaml", "`file` that says what to sweep")
+	configFile = flag.String("config", "testdata/demo.yaml", "`file` that describes the sweep")
 	overrides  config.Overrides
 )
 
 func TestMain(m *testing.M) {
-	log.SetOutput(lines.Comments(os.Stderr)) // of libraries
+	log.SetOutput(lines.Comments(os.Stderr)) // libraries log here
 	overrides.Register(flag.CommandLine)
 	if code, ok := parseFlags(); !ok {
 		os.Exit(code)
 	}
-	// The client library takes 8 MB for each request, at which the collector
-	// would run every time, beside the measurement: 3 ms a pair. The api runner
-	// has it run while the server loads.
+	// The client library allocates 8 MB for each request, so that the garbage
+	// collector would run during every measurement: 3 ms per cell. The api runner
+	// runs it while the server loads.
 	debug.SetGCPercent(1000)
 	os.Exit(m.Run())
 }
 
-// listFlags is the command that does it. go test keeps a -h before -args to itself.
+// listFlags is the command that lists the flags. Without -args, go test itself reads the -h.
 const listFlags = "go test -run Sweep -args -h"
 
 // parseFlags reads the flags before package testing does. It returns false and the exit
-// code where the run is over with that.
+// code where the run ends with that.
 func parseFlags() (code int, ok bool) {
 	flags := flag.CommandLine
 	flags.Init("the sweep", flag.ContinueOnError)
@@ -55,15 +55,15 @@ func parseFlags() (code int, ok bool) {
 	}
 	code, ok = arguments.Parse(flags, os.Args[1:], os.Stdout, os.Stderr, listFlags)
 	if ok && flags.NArg() > 0 {
-		fmt.Fprintf(os.Stderr, "unexpected argument %q: flags after it are not read; true and false are joined to their flag, like -fresh=false\n`%s` lists the flags\n", flags.Arg(0), listFlags)
+		fmt.Fprintf(os.Stderr, "unexpected argument %q: flags after it are ignored; write boolean flags like -fresh=false\n`%s` lists the flags\n", flags.Arg(0), listFlags)
 		return 2, false
 	}
 	return code, ok
 }
 
-// TestSweep measures the cells that the checkpoint does not hold yet, each in a
-// subtest of its own. A cell that fails is skipped with the reason: failed
-// cells are data.
+// TestSweep measures the cells that are not in the checkpoint yet, each in its own
+// subtest. The subtest of a failed cell is skipped with the reason, since a failure
+// is data.
 func TestSweep(t *testing.T) {
 	pattern, skipped := flag.Lookup("test.run").Value.String(), flag.Lookup("test.skip").Value.String()
 	if pattern == "" && flag.Lookup("config").Value.String() == flag.Lookup("config").DefValue {
@@ -73,7 +73,7 @@ func TestSweep(t *testing.T) {
 	ctx, stdout, release := setup.Interruptible(context.Background(), os.Stdout)
 	t.Cleanup(release)
 	var terminal *os.File
-	if setup.IsTerminal(os.Stdout) && !testing.Verbose() { // whose lines would tear a bar
+	if setup.IsTerminal(os.Stdout) && !testing.Verbose() { // lines of -v would break a progress bar
 		terminal = os.Stdout
 	}
 	b, err := setup.Open(ctx, setup.Options{

@@ -6,23 +6,23 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
-// BusyGPU is from which utilization on a GPU is at work for somebody else, in percent.
+// BusyGPU is the utilization in percent from which on a GPU counts as used by other programs.
 const BusyGPU = 10
 
-// From these on the machine counts as busy with something else: others used a tenth of its CPUs
-// while no more than that was idle, or half of them in any case, since what shares a core or the
-// memory slows down too; or processes waited for memory.
+// Shares from which on the machine counts as busy: other programs used a tenth of its CPUs and no more
+// than that was idle, or half of them in any case, since programs that share a core or the memory slow
+// each other down; or processes waited for memory.
 const (
 	busyCPUs   = 0.1
 	halfCPUs   = 0.5
 	memoryWait = 0.1 // of the time
 )
 
-// Busy says what else used the machine while a sample was taken, and is empty where nothing is known to
-// have. Such a sample is slower than its settings are.
+// Busy returns what else used the machine while a sample was taken, empty where nothing is known. Such
+// a sample has a rate that is too low.
 func Busy(s measurement.Sample) string {
 	if s.OtherClient {
-		return "somebody else used the model too"
+		return "another client used the model too"
 	}
 	for _, g := range s.GPU {
 		if g.Others >= BusyGPU {
@@ -44,7 +44,7 @@ func Busy(s measurement.Sample) string {
 	return ""
 }
 
-// Taken is how much of the machine others used while a sample was taken, as a share of it.
+// Taken returns the share of the machine that other programs used while a sample was taken.
 func Taken(s measurement.Sample) float64 {
 	var share float64
 	for _, g := range s.GPU {

@@ -1,5 +1,5 @@
-// Package check holds what a figure must stand before it is believed. The
-// evidence of a load or a sample goes in, findings come out: a failure of the
-// cell, or a warning that stays with it. It is pure: what is asked of a server,
-// and what is done about a finding, is the caller's.
+// Package check holds the checks that a measurement must pass. Each takes the
+// evidence of a load or a sample and returns findings: a failure of the cell, or
+// a warning that is saved with it. The package is pure: callers send the
+// requests, and act on the findings.
 package check

@@ -5,14 +5,14 @@ import (
 	"strings"
 )
 
-// throttled tells of a GPU whose clock was held down during a sample.
+// throttled warns of a GPU whose clock was lowered during a sample.
 func throttled(e *Evidence) []Finding {
 	var found []Finding
 	for _, g := range e.Sample.GPU {
 		if len(g.Throttle) == 0 {
 			continue
 		}
-		text := fmt.Sprintf("GPU %d was held back (%s)", g.Index, strings.Join(g.Throttle, ", "))
+		text := fmt.Sprintf("GPU %d was throttled (%s)", g.Index, strings.Join(g.Throttle, ", "))
 		if g.TemperatureC > 0 {
 			text += fmt.Sprintf(" at %d °C", g.TemperatureC)
 		}

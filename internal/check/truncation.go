@@ -2,15 +2,15 @@ package check
 
 import "github.com/ollama-sweep/ollama-sweep/internal/measurement"
 
-// truncation compares the server's count with that of the same prompt before. A
-// server cuts a prompt that is longer than num_ctx without a word: to num_ctx,
-// or, newer ones, to num_ctx/2 + 2.
+// truncation compares the server's count with the expected length of the prompt. A
+// server silently cuts a prompt that is longer than num_ctx: to num_ctx or, in newer
+// versions, to num_ctx/2 + 2.
 func truncation(e *Evidence) []Finding {
 	got, want := e.Sample.PromptEvalCount, e.PromptTokens
 	const remedy = "use a shorter prompt, a larger num_ctx, or {fill: 0.9}, which is sized for each num_ctx"
 	switch {
 	case want == 0 && (got == e.NumCtx || got == e.NumCtx/2+2):
-		return fail(measurement.PromptTruncated, "the server read %d tokens at num_ctx=%d, which is just what it leaves of a longer prompt; %s", got, e.NumCtx, remedy)
+		return fail(measurement.PromptTruncated, "the server read %d tokens at num_ctx=%d, which is exactly what it keeps of a longer prompt; %s", got, e.NumCtx, remedy)
 	case want == 0:
 		return nil
 	case want > e.NumCtx && got <= e.NumCtx:
@@ -23,6 +23,6 @@ func truncation(e *Evidence) []Finding {
 	return nil
 }
 
-// tolerance is by how much a count may lie below one that was reckoned from
-// parts of the prompt.
+// tolerance returns how much a count may lie below an estimated length of the
+// prompt, in tokens.
 func tolerance(tokens int) int { return 32 + tokens/20 }

@@ -15,31 +15,30 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 )
 
-// IsTerminal reports whether a progress bar makes sense on the file: it is a
-// terminal, and one that can draw.
+// IsTerminal reports whether the file is a terminal that can show a progress bar.
 func IsTerminal(f *os.File) bool {
 	return term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb"
 }
 
-// screen is standard output with a progress bar below what is written, as long
-// as one is shown.
+// screen is standard output with a progress bar below the written lines, while
+// one is shown.
 type screen struct {
-	out io.Writer // which leads to
-	fd  int       // a terminal
+	out io.Writer // writes to the terminal
+	fd  int       // of the terminal
 	now func() time.Time
 
-	mu   sync.Mutex
-	bars *mpb.Progress // nil while none is shown
-	bar  *mpb.Bar
-	told sweep.Progress
-	at   time.Time // when it was told
+	mu       sync.Mutex
+	bars     *mpb.Progress // nil while none is shown
+	bar      *mpb.Bar
+	progress sweep.Progress
+	at       time.Time // of the progress
 }
 
-// refreshRate is how often the bar's times are drawn anew. Often enough to live,
-// and no work to speak of beside a measurement.
+// refreshRate is how often the bar's times are redrawn. That takes too little work to
+// disturb a measurement.
 const refreshRate = 500 * time.Millisecond
 
-// show begins the bar of a plan of so many cells; without a screen it does nothing.
+// show shows the bar of a plan with so many cells; without a screen it does nothing.
 func (s *screen) show(cells int) {
 	if s == nil {
 		return
@@ -49,12 +48,12 @@ func (s *screen) show(cells int) {
 	console := cupwriter.New(s.out, true)
 	console.SetTermFd(s.fd)
 	s.bars = mpb.New(mpb.WithConsoleWriter(console), mpb.WithRefreshRate(refreshRate))
-	// A bar that is full would end, so that this one never is.
+	// A full bar would end, so this one has a cell more.
 	s.bar = s.bars.New(int64(cells)+1, mpb.BarStyle().Lbound("[").Rbound("]").Filler("=").Tip(">").Padding("-"),
 		mpb.BarWidth(20), mpb.BarRemoveOnComplete(), mpb.AppendDecorators(decor.Any(func(decor.Statistics) string { return s.text() })))
 }
 
-// hide takes the bar away; what is written from then on stands where it stood.
+// hide removes the bar; later lines are written in its place.
 func (s *screen) hide() {
 	if s == nil {
 		return
@@ -69,13 +68,13 @@ func (s *screen) hide() {
 	}
 }
 
-// tell has the bar show how far the run has come.
-func (s *screen) tell(p sweep.Progress) {
+// update shows the progress of the run in the bar.
+func (s *screen) update(p sweep.Progress) {
 	s.mu.Lock()
 	if p.Begins {
-		p.Last = s.told.Last // of the cell before
+		p.Last = s.progress.Last // of the cell before
 	}
-	s.told, s.at = p, s.now()
+	s.progress, s.at = p, s.now()
 	bar := s.bar
 	s.mu.Unlock()
 	if bar == nil {
@@ -88,15 +87,15 @@ func (s *screen) tell(p sweep.Progress) {
 	bar.SetCurrent(int64(done))
 }
 
-// text is what stands behind the bar:
+// text returns the text after the bar:
 //
 //	3/28 ctx=1024/batch=32 | last 3383.0, best 3445.4 tokens/s | 1 failed | 1.2s, ETA 16s
 func (s *screen) text() string {
 	s.mu.Lock()
-	p, since := s.told, max(0, s.now().Sub(s.at))
+	p, since := s.progress, max(0, s.now().Sub(s.at))
 	s.mu.Unlock()
 	if p.Cells == 0 {
-		return "looking at what stands"
+		return "reading the checkpoint"
 	}
 	text := fmt.Sprintf("%d/%d %s", p.Number, p.Cells, p.Name)
 	if p.Best != nil {

@@ -19,7 +19,7 @@ import (
 func TestScreenText(t *testing.T) {
 	now := time.Date(2026, 2, 3, 4, 5, 6, 0, time.UTC)
 	s := &screen{now: func() time.Time { return now }}
-	assert.Equal(t, "looking at what stands", s.text())
+	assert.Equal(t, "reading the checkpoint", s.text())
 	rate := 3445.4
 	best := &checkpoint.Result{NumCtx: 1024, NumBatch: 8, PromptEvalRate: &rate}
 	for _, tt := range []struct {
@@ -35,15 +35,15 @@ func TestScreenText(t *testing.T) {
 		{sweep.Progress{Name: "a", Number: 1, Cells: 2, Elapsed: 9 * time.Second, Known: true, LeftLeast: 3 * time.Second, Left: 12 * time.Second, Why: "a first look"}, 4 * time.Second, "1/2 a | 13s, ETA 0s to 8s"},
 		{sweep.Progress{Name: "a", Number: 1, Cells: 2, Known: true, LeftLeast: time.Second, Left: time.Second}, time.Minute, "1/2 a | 1m0s, ETA 0s"},
 	} {
-		s.tell(tt.p)
+		s.update(tt.p)
 		now = now.Add(tt.later)
 		assert.Equal(t, tt.want, s.text())
 	}
 }
 
-// TestScreenLosesNothing: what is written before, beside and after the bar comes
-// out, in order.
-func TestScreenLosesNothing(t *testing.T) {
+// TestScreenWritesAllLines: lines written before, above and after the bar are printed
+// in order.
+func TestScreenWritesAllLines(t *testing.T) {
 	reader, tty, err := pty.Open()
 	require.NoError(t, err)
 	t.Cleanup(func() { reader.Close() })
@@ -54,20 +54,20 @@ func TestScreenLosesNothing(t *testing.T) {
 		read <- parse.Plain(text)
 	}()
 	s := &screen{out: tty, fd: int(tty.Fd()), now: time.Now}
-	say := func(line string) {
+	write := func(line string) {
 		n, err := s.Write([]byte(line))
 		require.NoError(t, err)
 		assert.Equal(t, len(line), n)
 	}
-	say("before\n")
+	write("before\n")
 	s.show(2)
-	s.tell(sweep.Progress{Name: "a", Number: 1, Cells: 2})
-	say("beside\n")
+	s.update(sweep.Progress{Name: "a", Number: 1, Cells: 2})
+	write("above\n")
 	s.hide()
-	s.hide() // once more does no harm
-	say("after\n")
+	s.hide() // a second time is allowed
+	write("after\n")
 	require.NoError(t, tty.Close())
-	assert.Regexp(t, `(?s)^before\s.*beside\s.*after\s*$`, <-read)
+	assert.Regexp(t, `(?s)^before\s.*above\s.*after\s*$`, <-read)
 }
 
 func TestIsTerminal(t *testing.T) {

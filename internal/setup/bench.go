@@ -1,7 +1,6 @@
-// Package setup makes all ready that a sweep needs, and clears up after it:
-// config, lock, server or engine, leftovers, identity, checkpoint, runner,
-// benchmark lines, reports. It holds no logic of measuring; it knows which part
-// goes with which.
+// Package setup sets up a sweep and cleans up after it: config, lock, server or
+// engine, leftovers of killed sweeps, identity, checkpoint, runner, benchmark
+// lines, reports. It connects the parts, and does not measure itself.
 package setup
 
 import (
@@ -28,62 +27,61 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 )
 
-// Options say what to sweep and where to write about it.
+// Options are the inputs and outputs of a sweep.
 type Options struct {
-	Config       string // file
-	Overrides    *config.Overrides
-	EngineSource string    // folder of the embedded engine's module
-	Stdout       io.Writer // benchmark lines, and all else on lines that begin with "# "
-	// Terminal is what Stdout leads to where a progress bar is to be drawn below what is
-	// written, else nil.
+	Config       string            // file
+	Overrides    *config.Overrides // flags that override keys of the file
+	EngineSource string            // folder of the embedded engine's module
+	Stdout       io.Writer         // benchmark lines, and other lines that begin with "# "
+	// Terminal is the terminal that Stdout writes to, where it can show a progress bar, else nil.
 	Terminal *os.File
 	// Deadline is when the process will be killed, zero for never.
 	Deadline time.Time
-	// Filtered says that Run's caller may pass cells over, and Named that it lets through
-	// only those that the user names.
+	// Filtered says that the callback of Run may skip cells, and Named that it skips all but
+	// those that the user names.
 	Filtered, Named bool
-	// Cells, where it is not 0, is how many are measured in this run, whatever the
+	// Cells, where it is not 0, is the number of cells to measure in this run, and overrides the
 	// config's budget.
 	Cells int
 }
 
-// Session is a sweep that is ready to run. Make one with Open and end it with
+// Session is a sweep that is ready to run. Make one with [Open] and end it with
 // Close.
 type Session struct {
 	config config.Config
-	host   *url.URL      // of the server, without what follows
-	user   *url.Userinfo // nil where it wants none
+	host   *url.URL      // of the server, without user and password
+	user   *url.Userinfo // nil where the server needs none
 	sweep  sweep.Sweep
-	ctx    context.Context // ends with Open's, and with an engine that ends by itself
-	screen *screen         // nil without a bar
-	say    io.Writer       // lines for people
-	undo   []func() error  // what clearing up has to do, the last first
-	// clearBy is when the server has to be cleared up, which is done in several steps.
-	clearBy time.Time
-	locked  *checkpoint.Lock // of the out folder, until Close
-	dir     *outdir.Dir      // the out folder
-	failed  error            // of clearing up after the run
-	lost    error            // why what was measured is not on disk, nil where it is
+	ctx    context.Context // ends with that of Open, or when the embedded engine ends
+	screen *screen         // nil without a progress bar
+	log    io.Writer       // lines for people
+	undo   []func() error  // steps of the cleanup, run in reverse order
+	// cleanupBy is the deadline of all requests that clean up on the server.
+	cleanupBy time.Time
+	locked    *checkpoint.Lock // of the out folder, until Close
+	dir       *outdir.Dir      // the out folder
+	failed    error            // of the cleanup after the run
+	lost      error            // why samples are not in the checkpoint, nil where they are
 
 	refresher refresher
 }
 
-// Open makes all ready, cheap checks first. What can't be used is an error
-// here, before a model is loaded.
+// Open sets up the sweep, cheap checks first. It returns an error for anything that
+// can't be used, before a model is loaded.
 func Open(ctx context.Context, o Options) (*Session, error) {
 	b := &Session{ctx: ctx}
 	if o.Terminal != nil {
 		b.screen = &screen{out: o.Stdout, fd: int(o.Terminal.Fd()), now: time.Now}
 		o.Stdout = b.screen
 	}
-	b.say = lines.Comments(o.Stdout)
+	b.log = lines.Comments(o.Stdout)
 	err := b.open(o)
 	if err == nil {
 		return b, nil
 	}
 	err = errors.Join(err, b.Close())
 	if errors.Is(err, sweep.ErrInterrupted) {
-		fmt.Fprintln(b.say, "stopped before the first pair was measured; to go on: the same command again")
+		fmt.Fprintln(b.log, "stopped before the first cell was measured; to resume: run the same command again")
 	}
 	return nil, err
 }
@@ -134,7 +132,7 @@ func (b *Session) open(o Options) (err error) {
 	if err := b.watch(server, subject, store); err != nil {
 		return err
 	}
-	b.sayLeftOut(leftOut)
+	b.printLeftOut(leftOut)
 	runner, err := b.startRunner(server, subject)
 	if err != nil {
 		return err
@@ -150,7 +148,7 @@ func (b *Session) open(o Options) (err error) {
 		Prompter: prompter,
 		Known:    known,
 		Identify: func(ctx context.Context, when sweep.Moment) (checkpoint.Header, error) {
-			return identity.again(ctx, store.Checkpoint().Sweep, when)
+			return identity.update(ctx, store.Checkpoint().Sweep, when)
 		},
 		Strategy:    strategy(b.config),
 		Prune:       b.config.Prune,
@@ -173,11 +171,11 @@ func (b *Session) open(o Options) (err error) {
 		BudgetCells: b.config.Budget.Cells,
 		Filtered:    o.Filtered,
 		OnSample:    onSample,
-		Log:         b.say,
+		Log:         b.log,
 		Now:         time.Now,
 	}
 	if b.screen != nil {
-		b.sweep.OnProgress = b.screen.tell
+		b.sweep.OnProgress = b.screen.update
 	}
 	if b.config.Shard != (cell.Shard{}) {
 		b.sweep.Host, err = hostName(server)
@@ -185,7 +183,7 @@ func (b *Session) open(o Options) (err error) {
 	return err
 }
 
-// strategy returns what decides on cells.
+// strategy returns the strategy that the config names.
 func strategy(c config.Config) sweep.Strategy {
 	if s := search.Named(c.Strategy, c.Tolerance, c.Repeat); s != nil {
 		return s
@@ -193,8 +191,8 @@ func strategy(c config.Config) sweep.Strategy {
 	return sweep.Exhaustive{Repeat: c.Repeat, Rounds: c.Order == config.OrderRound}
 }
 
-// Run measures (see sweep.Sweep.Run) and clears up at once, since reports of many
-// cells take a while and an interrupted run has none.
+// Run runs the sweep (see [sweep.Sweep.Run]) and cleans up at once, because reports of
+// many cells take a while and an interrupted run writes none.
 func (b *Session) Run(each func(name string, measure func() sweep.Outcome)) sweep.Summary {
 	b.screen.show(len(b.sweep.Plan))
 	summary := b.sweep.Run(b.ctx, func(name string, measure func() sweep.Outcome) {
@@ -205,17 +203,17 @@ func (b *Session) Run(each func(name string, measure func() sweep.Outcome)) swee
 		})
 	})
 	b.screen.hide()
-	b.failed = b.clearUp()
+	b.failed = b.cleanUp()
 	b.restore(&summary)
 	if b.lost == nil && errors.Is(summary.Stop, sweep.ErrInterrupted) {
-		fmt.Fprintln(b.say, "all is saved and cleared up; "+b.howToGoOn(summary))
+		fmt.Fprintln(b.log, "everything is saved and cleaned up; "+b.howToResume(summary))
 	}
 	return summary
 }
 
-// restore sees to it that what was measured is in the checkpoint, and nowhere else, at the end: it
-// is written again where the out folder was removed, renamed or taken over while the sweep ran.
-// What is lost is said.
+// restore makes sure that the samples are on disk at the end: where the checkpoint was removed,
+// renamed or taken over by another sweep while this one ran, it writes the samples again, under
+// another name where needed. It reports lost samples.
 func (b *Session) restore(summary *sweep.Summary) {
 	store := b.sweep.Store
 	if err := store.Fold(); err != nil && summary.Stop == nil {
@@ -227,69 +225,70 @@ func (b *Session) restore(summary *sweep.Summary) {
 	case err != nil:
 		b.lost = fmt.Errorf("%d cells are lost: their checkpoint was removed or renamed while the sweep ran, and can't be written again: %w", cells, err)
 		summary.Stop = b.lost
-		fmt.Fprintf(b.say, "%v; only what is printed here is left of them\n", b.lost)
+		fmt.Fprintf(b.log, "%v; only the lines printed here are left of them\n", b.lost)
 	case path == store.Path():
-		fmt.Fprintf(b.say, "warning: checkpoint %s was removed or renamed while the sweep ran: it is written again, with all %d cells that it had; other files of its folder may be lost\n", path, cells)
+		fmt.Fprintf(b.log, "warning: checkpoint %s was removed or renamed while the sweep ran: it is written again, with all %d cells that it had; other files of its folder may be lost\n", path, cells)
 	case path != "":
-		b.lost = fmt.Errorf("checkpoint %s, or its journal, is somebody else's now: what this sweep has measured, %d cells, is in %s", store.Path(), cells, path)
+		b.lost = fmt.Errorf("checkpoint %s or its journal was changed by something else: the %d cells of this sweep are in %s", store.Path(), cells, path)
 		if summary.Stop == nil {
 			summary.Stop = b.lost
 		}
-		fmt.Fprintf(b.say, "warning: %v; one checkpoint of both: go run ./scripts/report -in %s -in %s -out DIR\n", b.lost, shell.Quoted(store.Path()), shell.Quoted(path))
+		fmt.Fprintf(b.log, "warning: %v; to merge both: go run ./scripts/report -in %s -in %s -out DIR\n", b.lost, shell.Quoted(store.Path()), shell.Quoted(path))
 	}
 }
 
-// Report writes the reports and says what was found, where all is and how to resume. Where no
-// cell was asked for there is nothing to report.
+// Report writes the reports, and prints the result, where the files are and how to resume. Where -run
+// selected no cell there is nothing to report.
 func (b *Session) Report(summary sweep.Summary) error {
 	if errors.Is(summary.Stop, sweep.ErrNoCell) {
 		return nil
 	}
 	cp := b.sweep.Store.Checkpoint()
 	var files []string
-	var failed error // to write a file: what is printed is all the more needed then
+	var failed error // to write a file, after which the printed report is needed even more
 	if len(cp.Results) > 0 {
 		if b.lost == nil {
 			files, failed = report.Write(b.config.Out, cp)
 		}
-		if err := report.Print(b.say, cp, report.Options{Dir: b.config.Out}); err != nil {
+		if err := report.Print(b.log, cp, report.Options{Dir: b.config.Out}); err != nil {
 			return errors.Join(failed, err)
 		}
 	}
 	for _, look := range []string{report.PageFile, report.TableFile} {
 		if slices.Contains(files, look) {
-			fmt.Fprintf(b.say, "Page: %s; in words: go run ./scripts/report -v -in %s\n", filepath.Join(b.config.Out, look), shell.Quoted(b.config.Out))
+			fmt.Fprintf(b.log, "Page: %s; as text: go run ./scripts/report -v -in %s\n", filepath.Join(b.config.Out, look), shell.Quoted(b.config.Out))
 			break
 		}
 	}
-	if err := summary.Print(b.say); err != nil {
+	if err := summary.Print(b.log); err != nil {
 		return errors.Join(failed, err)
 	}
 	if b.lost == nil {
-		fmt.Fprintln(b.say, b.howToGoOn(summary))
+		fmt.Fprintln(b.log, b.howToResume(summary))
 	}
 	return failed
 }
 
-func (b *Session) howToGoOn(summary sweep.Summary) string {
+// howToResume returns the command that resumes the sweep or, where it is complete, measures cells again.
+func (b *Session) howToResume(summary sweep.Summary) string {
 	const again = "to measure again: some cells with -redo and -run, all with -fresh; both keep the old checkpoint"
-	goesOn, cut := "measures what is missing", summary.Missing > 0 || summary.Stop != nil
+	effect, cut := "; it measures the missing cells", summary.Missing > 0 || summary.Stop != nil
 	if summary.Search {
-		goesOn = "goes on with the search"
+		effect = "; it continues the search"
 	}
 	switch {
 	case errors.Is(summary.Stop, checkpoint.ErrOtherSweep):
-		return "to go on: the same command again once all is as it was, or another -out folder for what is there now"
+		return "to resume: restore the old state and run the same command again, or start a new sweep in another -out folder"
 	case b.config.Redo && summary.Stop != nil:
-		return "to go on: name the cells that are left with -run; the same command measures all of its cells again"
+		return "to resume: name the remaining cells with -run; the same command measures all of its cells again"
 	case summary.Missing > 0 && b.config.Redo:
-		return "to go on: the same command with -run Sweep, and without -skip and -redo, " + goesOn
+		return "to resume: run the same command with -run Sweep, and without -skip and -redo" + effect
 	case cut && b.sweep.Filtered:
-		return "to go on: the same command with -run Sweep, and without -skip and -fresh, " + goesOn
+		return "to resume: run the same command with -run Sweep, and without -skip and -fresh" + effect
 	case cut && b.config.Fresh == checkpoint.FreshAlways:
-		return "to go on: the same command without -fresh " + goesOn
+		return "to resume: run the same command without -fresh" + effect
 	case cut:
-		return "to go on: the same command again " + goesOn
+		return "to resume: run the same command again" + effect
 	}
 	if summary.Search && summary.PassedOver > 0 {
 		return "to measure the other cells too: -strategy exhaustive; " + again
@@ -297,17 +296,17 @@ func (b *Session) howToGoOn(summary sweep.Summary) string {
 	return again
 }
 
-// Close clears up where Run has not, and gives the out folder free.
+// Close cleans up where Run has not, and unlocks the out folder.
 func (b *Session) Close() error {
-	err := errors.Join(b.failed, b.clearUp())
+	err := errors.Join(b.failed, b.cleanUp())
 	b.failed = nil
 	return errors.Join(err, b.locked.Unlock())
 }
 
-// clearUp unloads the model, deletes what is ours on the server and ends our
-// engine. It needs no context: an interrupted sweep clears up like any other.
-func (b *Session) clearUp() error {
-	b.clearBy = time.Now().Add(closeTimeout)
+// cleanUp unloads the model, deletes the sweep's models on the server and stops the
+// embedded engine. It takes no context, because an interrupted sweep cleans up too.
+func (b *Session) cleanUp() error {
+	b.cleanupBy = time.Now().Add(closeTimeout)
 	var errs []error
 	for i := len(b.undo) - 1; i >= 0; i-- {
 		errs = append(errs, b.undo[i]())
@@ -332,8 +331,8 @@ func (b *Session) lock() error {
 	return nil
 }
 
-// openStore asks the server what is swept and opens the checkpoint with that.
-// What it knows besides is for the checks.
+// openStore gets the identity of server and model, and opens the checkpoint with it.
+// It returns the evidence for the checks too.
 func (b *Session) openStore(i *identity, subject subject, prompter *sweep.Prompter, command string) (*checkpoint.Store, check.Evidence, error) {
 	header, known, err := subject.header(b.ctx, i, prompter)
 	if err != nil {
@@ -350,13 +349,13 @@ func (b *Session) openStore(i *identity, subject subject, prompter *sweep.Prompt
 	}
 	store.Lock = b.locked
 	if store.Note != "" {
-		fmt.Fprintln(b.say, store.Note)
+		fmt.Fprintln(b.log, store.Note)
 	}
 	return store, known, b.dir.Claim(checkpoint.FileName)
 }
 
-// benchLines returns what adds a sample to bench.txt and to standard output. A file that
-// can't be written stops nothing, since the checkpoint has all that is in it.
+// benchLines returns a function that writes a sample to bench.txt and to standard output. Where the
+// file can't be written the sweep continues, since the checkpoint has the same samples.
 func (b *Session) benchLines(stdout io.Writer, cp *checkpoint.Checkpoint) (func(*checkpoint.Result, measurement.Sample) error, error) {
 	file, err := report.OpenBenchLog(b.config.Out, cp)
 	if err != nil {
@@ -368,22 +367,22 @@ func (b *Session) benchLines(stdout io.Writer, cp *checkpoint.Checkpoint) (func(
 	return func(r *checkpoint.Result, s measurement.Sample) error {
 		err := file.Sample(r, s)
 		if err != nil && !failing {
-			fmt.Fprintf(b.say, "warning: %s can't be kept up to date: %v\n", report.BenchFile, err)
+			fmt.Fprintf(b.log, "warning: %s can't be kept up to date: %v\n", report.BenchFile, err)
 		}
 		failing = err != nil
 		return lines.Sample(r, s)
 	}, nil
 }
 
-// sayLeftOut names the pairs that are no cells.
-func (b *Session) sayLeftOut(leftOut []cell.Key) {
+// printLeftOut names the combinations of settings that are not measured.
+func (b *Session) printLeftOut(leftOut []cell.Key) {
 	if len(leftOut) > 0 {
-		fmt.Fprintf(b.say, "left out: %s, because servers cap num_batch at num_ctx\n", cell.Names(leftOut))
+		fmt.Fprintf(b.log, "left out: %s, because servers cap num_batch at num_ctx\n", cell.Names(leftOut))
 	}
 }
 
-// beforeDeadline is when the run must have come to its end, in time for reports
-// and clearing up before the process is killed.
+// beforeDeadline returns when the run must end, so that there is time for reports
+// and cleanup before the process is killed.
 func beforeDeadline(deadline time.Time) time.Time {
 	if deadline.IsZero() {
 		return deadline

@@ -11,17 +11,17 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/ollamarun"
 )
 
-// identity asks again who measures what.
+// identity gets the current identity of server and model.
 type identity struct {
 	server  *ollamarun.Server
-	model   string             // that each load is made of, empty where that can't change
-	weights *ollamarun.Weights // the same
+	model   string             // whose digest is checked, empty where it can't change loads
+	weights *ollamarun.Weights // files that are checked, nil where they can't change loads
 	cfg     config.Config
 	log     io.Writer // takes lines that begin with "# "
 }
 
-// newIdentity returns that of a subject. Over the API a template's model is made once, when the
-// sweep starts; the command makes it for each load.
+// newIdentity returns the identity of a subject. Over the API a template's model is created once, when
+// the sweep starts; the cli runner creates it for each load.
 func newIdentity(server *ollamarun.Server, s subject, cfg config.Config, log io.Writer) *identity {
 	i := &identity{server: server, cfg: cfg, log: log}
 	switch {
@@ -37,14 +37,14 @@ func newIdentity(server *ollamarun.Server, s subject, cfg config.Config, log io.
 	return i
 }
 
-// again returns the header as it is now. After an absence of the server it asks for the GPUs too:
-// what took the server away may have taken one of them.
-func (i *identity) again(ctx context.Context, h checkpoint.Header, when sweep.Moment) (checkpoint.Header, error) {
+// update returns the header with the current identity. After the server was away it includes the GPUs,
+// since one of them may be gone.
+func (i *identity) update(ctx context.Context, h checkpoint.Header, when sweep.Moment) (checkpoint.Header, error) {
 	var err error
 	if h.OllamaVersion, err = i.server.Version(ctx); err != nil {
 		return h, err
 	}
-	if i.model != "" && when >= sweep.BeforeKept { // which takes longer, the more models there are
+	if i.model != "" && when >= sweep.BeforeKept { // slow on a server with many models
 		digest, err := i.server.Digest(ctx, i.model)
 		if err != nil {
 			return h, err
@@ -56,7 +56,7 @@ func (i *identity) again(ctx context.Context, h checkpoint.Header, when sweep.Mo
 			return h, err
 		}
 	}
-	if err := told(i.server, &h); err != nil {
+	if err := addLogged(i.server, &h); err != nil {
 		return h, err
 	}
 	if when == sweep.AfterAbsence && usesOurGPUs(i.server, i.cfg, h.Devices) {
@@ -67,8 +67,8 @@ func (i *identity) again(ctx context.Context, h checkpoint.Header, when sweep.Mo
 	return h, nil
 }
 
-// told adds what the server's log says of its newest start, where it does.
-func told(server *ollamarun.Server, h *checkpoint.Header) error {
+// addLogged adds the devices and settings of the server's newest start, where its log shows them.
+func addLogged(server *ollamarun.Server, h *checkpoint.Header) error {
 	start, err := server.ServerLog.Start()
 	if err != nil {
 		return err

@@ -17,9 +17,9 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/ollamarun"
 )
 
-// TestIdentityOfWhatIsLoaded: what each load is made of is looked at again, and not what went into a
-// model that is made once.
-func TestIdentityOfWhatIsLoaded(t *testing.T) {
+// TestIdentityOfLoads: models and files are checked again where each load uses them, but not those of a
+// model that is created once.
+func TestIdentityOfLoads(t *testing.T) {
 	dir := t.TempDir()
 	adapter := filepath.Join(dir, "lora.gguf")
 	template := filepath.Join(dir, "Modelfile")
@@ -27,12 +27,12 @@ func TestIdentityOfWhatIsLoaded(t *testing.T) {
 	for _, test := range []struct {
 		name             string
 		cfg              config.Config
-		digests, weights bool // are looked at
+		digests, weights bool // are checked
 	}{
 		{"a model", config.Config{Model: "tiny", Runner: config.RunnerAPI}, true, false},
-		{"a model by the command", config.Config{Model: "tiny", Runner: config.RunnerCLI}, true, false},
+		{"a model with the cli runner", config.Config{Model: "tiny", Runner: config.RunnerCLI}, true, false},
 		{"a template", config.Config{Modelfile: template, Runner: config.RunnerAPI}, false, false},
-		{"a template by the command", config.Config{Modelfile: template, Runner: config.RunnerCLI}, true, true},
+		{"a template with the cli runner", config.Config{Modelfile: template, Runner: config.RunnerCLI}, true, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			test.cfg.NumCtx, test.cfg.NumBatch = cell.Axis{List: []int{1024}}, cell.Axis{List: []int{64}}
@@ -55,10 +55,10 @@ func TestIdentityOfWhatIsLoaded(t *testing.T) {
 				}
 				return ollamatest.Say(strings.Replace(ollamatest.Captured("tags.json"), "0df5935b", "deadbeef", 1))
 			})
-			load, err := i.again(t.Context(), h, sweep.BeforeLoad)
+			load, err := i.update(t.Context(), h, sweep.BeforeLoad)
 			require.NoError(t, err)
 			assert.Equal(t, h.Digest, load.Digest)
-			now, err := i.again(t.Context(), h, sweep.BeforeKept)
+			now, err := i.update(t.Context(), h, sweep.BeforeKept)
 			require.NoError(t, err)
 			assert.Equal(t, test.digests, now.Digest != h.Digest)
 			assert.Equal(t, test.weights, load.Differs(h) != "")
@@ -73,7 +73,7 @@ func TestIdentityOfWhatIsLoaded(t *testing.T) {
 				}
 				return nil
 			})
-			_, err = i.again(t.Context(), h, sweep.BeforeKept)
+			_, err = i.update(t.Context(), h, sweep.BeforeKept)
 			if test.digests {
 				assert.ErrorContains(t, err, "is not on the server any more")
 			} else {

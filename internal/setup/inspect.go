@@ -12,16 +12,16 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/ollamarun"
 )
 
-// Inspection is what a server and its machine tell before anything is loaded.
+// Inspection is what is known of a server and its machine before anything is loaded.
 type Inspection struct {
 	Model    memory.Model
 	Version  string // of the server, empty where it does not answer
-	GPUBytes int64  // of memory of all its GPUs, 0 where they are not this machine's or don't tell
+	GPUBytes int64  // memory of all its GPUs, 0 where they are on another machine or not known
 }
 
-// Inspect asks the config's server about the model, without loading it. An embedded
-// engine is started for it and ended. The error says why the model is not known; the
-// GPUs may be all the same.
+// Inspect gets the model's figures from the config's server, without loading the model. An
+// embedded engine is started for that and stopped. The error says why the model is not known;
+// the other fields may be set in spite of it.
 func Inspect(ctx context.Context, cfg config.Config, o Options) (in Inspection, err error) {
 	scratch, err := os.MkdirTemp("", "ollama-sweep-plan-")
 	if err != nil {
@@ -29,8 +29,8 @@ func Inspect(ctx context.Context, cfg config.Config, o Options) (in Inspection, 
 	}
 	defer os.RemoveAll(scratch)
 	cfg.Out = scratch // for the engine's log
-	b := &Session{ctx: ctx, config: cfg, say: lines.Comments(o.Stdout)}
-	defer func() { err = errors.Join(err, b.clearUp()) }()
+	b := &Session{ctx: ctx, config: cfg, log: lines.Comments(o.Stdout)}
+	defer func() { err = errors.Join(err, b.cleanUp()) }()
 	subject, err := newSubject(cfg)
 	if err != nil {
 		return in, err

@@ -19,14 +19,14 @@ func TestInterruptibleByASignal(t *testing.T) {
 	ctx, out, release := Interruptible(t.Context(), io.Discard)
 	defer release()
 	fmt.Fprintln(out, "a line that is read")
-	// As it comes with a connection that a server closes, or a command that ends
-	// before it has read its prompt.
+	// As when a server closes a connection, or a command ends before it has read
+	// its prompt.
 	require.NoError(t, syscall.Kill(os.Getpid(), syscall.SIGPIPE))
 	require.NoError(t, syscall.Kill(os.Getpid(), syscall.SIGXFSZ))
 	select {
 	case <-ctx.Done():
-		t.Fatal("it is no reason to stop: ", context.Cause(ctx))
-	case <-time.After(50 * time.Millisecond): // both come at once
+		t.Fatal("no reason to stop: ", context.Cause(ctx))
+	case <-time.After(50 * time.Millisecond): // both signals arrive at once
 	}
 	require.NoError(t, syscall.Kill(os.Getpid(), syscall.SIGTERM))
 	<-ctx.Done()

@@ -10,12 +10,13 @@ import (
 )
 
 // marks keeps the names of temporary models in the out folder (see ollamarun.Marks). Its file begins
-// with the number of the folder that it was written in:
+// with the inode number of the folder in which it was written:
 //
 //	folder 1835023
 //	ollama-sweep-tmp-1f3a9c07d2e4-4711-88123-1 http://127.0.0.1:11434
 //
-// In a copy of a folder, which has a lock of its own, the sweep of the first may still be at work.
+// A file from a copied folder is ignored: the copy has another lock, so the sweep of the original
+// folder may still run.
 type marks struct{ dir *outdir.Dir }
 
 func (m marks) Read() ([]byte, error) {
@@ -52,7 +53,7 @@ func (m marks) title() ([]byte, error) {
 	}
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {
-		return nil, fmt.Errorf("the number of the folder %q is not known", m.dir.Path())
+		return nil, fmt.Errorf("the inode number of folder %q is not known", m.dir.Path())
 	}
 	return fmt.Appendf(nil, "folder %d\n", stat.Ino), nil
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/outdir"
 )
 
-// marksIn returns the marks of an out folder that is a sweep's.
+// marksIn returns the marks of an out folder that a sweep has claimed.
 func marksIn(t *testing.T, dir string) marks {
 	t.Helper()
 	d, err := outdir.Open(dir, "", nil)
@@ -45,7 +45,7 @@ func TestMarks(t *testing.T) {
 	assert.Equal(t, names+names, read(marksIn(t, renamed)))
 	copied := filepath.Join(t.TempDir(), "copied")
 	require.NoError(t, os.CopyFS(copied, os.DirFS(renamed)))
-	assert.Empty(t, read(marksIn(t, copied)), "the sweep of the first folder may be at work")
+	assert.Empty(t, read(marksIn(t, copied)), "the sweep of the first folder may still run")
 	require.NoError(t, marksIn(t, copied).Write([]byte(names)))
 	assert.Equal(t, names, read(marksIn(t, copied)))
 
@@ -55,8 +55,8 @@ func TestMarks(t *testing.T) {
 	assert.Empty(t, read(m))
 }
 
-// TestMarksOfOthers: what is not a file that was made here is neither read, followed nor replaced, and
-// what is cut or of other content marks nothing.
+// TestMarksOfOthers: a file or link that the program has not made is neither read, followed nor
+// replaced, and a file that is cut or has other content marks nothing.
 func TestMarksOfOthers(t *testing.T) {
 	dir, precious := t.TempDir(), filepath.Join(t.TempDir(), "precious")
 	file := filepath.Join(dir, outdir.Models)

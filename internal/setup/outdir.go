@@ -16,21 +16,21 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/ollamarun"
 )
 
-// checkDir refuses an out folder that holds what is not ours under our names, before anything
-// in it is touched.
+// checkDir refuses an out folder in which something else has the name of one of the sweep's files,
+// before anything in it is touched.
 func (b *Session) checkDir() (err error) {
 	if err := checkAccess(b.config.Out); err != nil {
 		return err
 	}
 	b.dir, err = checkpoint.OpenDir(b.config.Out)
-	if err != nil && b.config.Fresh == checkpoint.FreshAlways { // which puts aside what can't be read
+	if err != nil && b.config.Fresh == checkpoint.FreshAlways { // which moves an unreadable checkpoint aside
 		b.dir, err = outdir.Open(b.config.Out, checkpoint.FileName, func() error {
 			_, err := os.Lstat(filepath.Join(b.config.Out, checkpoint.FileName))
 			return err
 		})
 	}
 	if _, absent := os.Lstat(filepath.Join(b.config.Out, checkpoint.FileName)); err != nil && absent == nil {
-		return fmt.Errorf("%w; -fresh keeps a checkpoint under another name and begins anew", err)
+		return fmt.Errorf("%w; -fresh moves the checkpoint aside and starts anew", err)
 	}
 	if err != nil {
 		return err
@@ -44,18 +44,18 @@ func (b *Session) checkDir() (err error) {
 	return b.dir.Check(files...)
 }
 
-// checkAccess refuses a folder in which another user has swept: some files there are added to, and
-// not replaced.
+// checkAccess refuses a folder in which another user has run a sweep: a sweep appends to some of the
+// files, so it can't replace them.
 func checkAccess(dir string) error {
 	for _, name := range []string{checkpoint.LockFile, checkpoint.JournalName, outdir.RecordFile, outdir.Models, outdir.EngineLog} {
 		if err := unix.Access(filepath.Join(dir, name), unix.R_OK|unix.W_OK); errors.Is(err, fs.ErrPermission) {
-			return fmt.Errorf("out folder %q: this user can't write %s, which is so where another one ran a sweep there: run this one as that user, or make the folder and its files this user's (chown -R)", dir, name)
+			return fmt.Errorf("out folder %q: this user can't write %s, probably because another user ran a sweep there: run the sweep as that user, or give the folder and its files to this one (chown -R)", dir, name)
 		}
 	}
 	return nil
 }
 
-// claimDir begins the record of the out folder and removes what a killed sweep left there.
+// claimDir starts the list of files in the out folder, and removes what a killed sweep left there.
 func (b *Session) claimDir() error {
 	if b.dir.Claimed() {
 		if err := clearSaves(b.config.Out); err != nil {
@@ -67,10 +67,10 @@ func (b *Session) claimDir() error {
 	}
 	left, err := b.dir.Clear()
 	for _, text := range left {
-		fmt.Fprintln(b.say, "warning: "+text)
+		fmt.Fprintln(b.log, "warning: "+text)
 	}
 	b.atEnd(func() error {
-		_, err := b.dir.Clear() // of an engine that was still ending
+		_, err := b.dir.Clear() // files of an engine that was still ending
 		return err
 	})
 	return err

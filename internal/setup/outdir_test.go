@@ -14,11 +14,11 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/outdir"
 )
 
-// TestFilesOfAnotherUser: what another user's sweep left is told at the start, and not when the first
-// sample is to be kept.
+// TestFilesOfAnotherUser: files of another user's sweep are reported at the start, and not when the
+// first sample is saved.
 func TestFilesOfAnotherUser(t *testing.T) {
 	if os.Getuid() == 0 && runtime.GOOS != "linux" {
-		t.Skip("root may write all, and a thread can't give that up alone here")
+		t.Skip("root may write everything, and a single thread can't drop that right here")
 	}
 	for _, name := range []string{checkpoint.LockFile, checkpoint.JournalName, outdir.RecordFile, outdir.Models, outdir.EngineLog} {
 		dir := t.TempDir()
@@ -37,7 +37,7 @@ func TestFilesOfAnotherUser(t *testing.T) {
 	assert.NoError(t, checkAccess(filepath.Join(t.TempDir(), "missing")))
 }
 
-// asNobody takes root's rights from the thread of this goroutine, which ends with it.
+// asNobody drops root's rights in the thread of this goroutine, which ends with it.
 func asNobody(t *testing.T) {
 	if os.Getuid() != 0 {
 		return

@@ -13,13 +13,14 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/ollamarun"
 )
 
-// given returns the name that the user has for this machine, empty for none.
-func given() string { return report.OneLine(os.Getenv("SWEEP_HOST")) }
+// namedHost returns the name that the user gives this machine, empty for none.
+func namedHost() string { return report.OneLine(os.Getenv("SWEEP_HOST")) }
 
-// hostName returns what the machine that measures is called where several share a
-// sweep: SWEEP_HOST, where jobs of one machine have GPUs of their own, or its name.
+// hostName returns the name of the machine that measures, for a sweep that several
+// share: SWEEP_HOST, with which jobs on different GPUs of one machine have different
+// names, or the machine's own name.
 func hostName(server *ollamarun.Server) (string, error) {
-	if name := given(); name != "" {
+	if name := namedHost(); name != "" {
 		return name, nil
 	}
 	if !server.Local() {
@@ -27,12 +28,12 @@ func hostName(server *ollamarun.Server) (string, error) {
 	}
 	name, err := os.Hostname()
 	if err != nil {
-		return "", fmt.Errorf("%w: name this machine in SWEEP_HOST", err)
+		return "", fmt.Errorf("%w: set SWEEP_HOST to a name for this machine", err)
 	}
 	return name, nil
 }
 
-// place returns where the sweep is measured.
+// place returns the server's address and machine.
 func (b *Session) place(server *ollamarun.Server) (p checkpoint.Place, err error) {
 	if b.config.Engine != config.EngineEmbedded {
 		p.Host = server.Address()
@@ -41,19 +42,19 @@ func (b *Session) place(server *ollamarun.Server) (p checkpoint.Place, err error
 		return p, err
 	}
 	switch {
-	case given() != "":
+	case namedHost() != "":
 		p.Named = true
 	case !server.Local():
 	case inContainer(exists, os.Getenv):
-		p.Machine = "" // it has a new name in each container
+		p.Machine = "" // each container has another name
 	default:
 		p.MachineID = machineID()
 	}
 	return p, nil
 }
 
-// inContainer reports whether this process is in a container, by what Docker, Podman, Kubernetes and
-// systemd-nspawn leave there.
+// inContainer reports whether this process is in a container, by the files and variables of Docker,
+// Podman, Kubernetes and systemd-nspawn.
 func inContainer(exists func(file string) bool, getenv func(string) string) bool {
 	return exists("/.dockerenv") || exists("/run/.containerenv") || getenv("KUBERNETES_SERVICE_HOST") != "" || getenv("container") != ""
 }
@@ -63,12 +64,12 @@ func exists(file string) bool {
 	return err == nil
 }
 
-// machineID returns a number of this machine that stays when it is renamed, empty where there is
-// none. It is a hash: machine-id(5) asks for the number itself to be kept secret.
+// machineID returns an identifier of this machine that stays when it is renamed, empty where there is
+// none. It is a hash, because machine-id(5) says that the number itself is confidential.
 func machineID() string {
 	id, err := os.ReadFile("/etc/machine-id")
 	text := strings.TrimSpace(string(id))
-	if err != nil || len(text) != 32 { // as "uninitialized"
+	if err != nil || len(text) != 32 { // such as "uninitialized"
 		return ""
 	}
 	sum := sha256.Sum256([]byte("ollama-sweep\n" + text))

@@ -24,7 +24,7 @@ func TestPlace(t *testing.T) {
 	t.Setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
 	assert.Equal(t, checkpoint.Place{Host: "http://127.0.0.1:11434"}, at(config.EngineHost, "localhost:11434"), "in a container")
 	assert.Equal(t, checkpoint.Place{Host: "http://gpu:11434", Machine: "gpu"}, at(config.EngineHost, "gpu:11434"))
-	assert.Empty(t, at(config.EngineEmbedded, "127.0.0.1:40000").Host, "its port is another each time")
+	assert.Empty(t, at(config.EngineEmbedded, "127.0.0.1:40000").Host, "its port differs each time")
 	t.Setenv("SWEEP_HOST", "lab-7")
 	assert.Equal(t, checkpoint.Place{Host: "http://gpu:11434", Machine: "lab-7", Named: true}, at(config.EngineHost, "gpu:11434"))
 }
@@ -45,7 +45,7 @@ func TestInContainer(t *testing.T) {
 	}
 }
 
-// TestMachineID: the number is not the one that is to be kept secret.
+// TestMachineID: the identifier does not reveal the confidential number.
 func TestMachineID(t *testing.T) {
 	secret, err := os.ReadFile("/etc/machine-id")
 	if err != nil || len(secret) < 32 {

@@ -7,18 +7,18 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/report"
 )
 
-// refresher keeps the picture and the page in the out folder new while the sweep
-// runs, so that a browser left open shows it growing.
+// refresher updates the picture and the page in the out folder while the sweep runs,
+// so that an open browser shows its progress.
 type refresher struct {
 	next   time.Time // not before
 	failed bool
 }
 
-// idle is how many times longer the next refresh waits than the last took, which
-// bounds what the looking on costs: 2 % of the time.
+// idle is the pause until the next refresh, as a multiple of the time that the last one
+// took. It limits all refreshes to 2 % of the time.
 const idle = 50
 
-// refresh is called between cells, when no measurement is disturbed.
+// refresh is called between cells, when it does not disturb a measurement.
 func (b *Session) refresh() {
 	cp := b.sweep.Store.Checkpoint()
 	begun := time.Now()
@@ -29,6 +29,6 @@ func (b *Session) refresh() {
 	b.refresher.next = time.Now().Add(idle * time.Since(begun))
 	if err != nil && !b.refresher.failed {
 		b.refresher.failed = true
-		fmt.Fprintf(b.say, "warning: picture and page can't be kept new: %v\n", err)
+		fmt.Fprintf(b.log, "warning: picture and page can't be kept up to date: %v\n", err)
 	}
 }

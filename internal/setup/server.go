@@ -14,8 +14,8 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/ollamarun"
 )
 
-// startServer returns the server to measure on, once it answers and nothing of
-// a crashed sweep is left on it.
+// startServer returns the server to measure on, once it answers and the leftovers of
+// killed sweeps are deleted.
 func (b *Session) startServer(o Options) (*ollamarun.Server, error) {
 	server, err := b.hostOrEngine(o)
 	if err != nil {
@@ -26,15 +26,16 @@ func (b *Session) startServer(o Options) (*ollamarun.Server, error) {
 	}
 	leftovers, unsure, err := server.DeleteLeftovers(b.ctx)
 	for _, name := range leftovers {
-		fmt.Fprintf(b.say, "deleted %s, left by a run that was killed\n", name)
+		fmt.Fprintf(b.log, "deleted %s, left by a run that was killed\n", name)
 	}
 	for _, name := range unsure {
-		fmt.Fprintf(b.say, "%s stays on the server: whether a sweep still uses it can't be told from here; where none does: OLLAMA_HOST=%s ollama rm %s\n", name, shell.Quoted(server.Address()), name)
+		fmt.Fprintf(b.log, "%s stays on the server: it is not known whether a sweep still uses it; if none does, delete it: OLLAMA_HOST=%s ollama rm %s\n", name, shell.Quoted(server.Address()), name)
 	}
 	return server, err
 }
 
-// hostOrEngine also settles which command the cli runner calls.
+// hostOrEngine returns the config's server, or starts the embedded engine. It also decides which
+// command the cli runner calls.
 func (b *Session) hostOrEngine(o Options) (*ollamarun.Server, error) {
 	if b.config.Engine == config.EngineEmbedded {
 		return b.startEngine(o)
@@ -42,7 +43,7 @@ func (b *Session) hostOrEngine(o Options) (*ollamarun.Server, error) {
 	if b.config.Ollama == "" {
 		b.config.Ollama = "ollama"
 	}
-	return &ollamarun.Server{URL: b.host, User: b.user, Wait: b.config.ServerWait, Log: b.say, Marks: marks{b.dir}}, nil
+	return &ollamarun.Server{URL: b.host, User: b.user, Wait: b.config.ServerWait, Log: b.log, Marks: marks{b.dir}}, nil
 }
 
 // parseHost reads the server's address from the config, or the environment.
@@ -58,7 +59,7 @@ func (b *Session) parseHost() (*url.URL, *url.Userinfo, error) {
 }
 
 func (b *Session) startEngine(o Options) (*ollamarun.Server, error) {
-	engine, err := ollamarun.StartEngine(b.ctx, ollamarun.EngineSource{Ollama: b.config.Ollama, Module: o.EngineSource}, b.config.Out, b.say)
+	engine, err := ollamarun.StartEngine(b.ctx, ollamarun.EngineSource{Ollama: b.config.Ollama, Module: o.EngineSource}, b.config.Out, b.log)
 	if err != nil {
 		return nil, err
 	}
@@ -66,18 +67,18 @@ func (b *Session) startEngine(o Options) (*ollamarun.Server, error) {
 	ctx, cancel := context.WithCancelCause(b.ctx)
 	go func() {
 		<-engine.Exited()
-		cancel(fmt.Errorf("the embedded engine ended by itself; its log is %s", filepath.Join(b.config.Out, ollamarun.EngineLog)))
+		cancel(fmt.Errorf("the embedded engine ended unexpectedly; its log is %s", filepath.Join(b.config.Out, ollamarun.EngineLog)))
 	}()
 	b.ctx = ctx
 	b.config.Ollama = engine.Ollama
 	return &engine.Server, nil
 }
 
-// closeTimeout leaves the command and the engine their parts of the five seconds
-// in which an interrupted run ends.
+// closeTimeout limits the cleanup on the server. The rest of the five seconds in which
+// an interrupted run ends is for the ollama command and the embedded engine.
 const closeTimeout = 2 * time.Second
 
-// closingRunner is a runner that must be closed.
+// closingRunner is a runner that has to be closed.
 type closingRunner interface {
 	sweep.Runner
 	Close(context.Context) error
@@ -89,25 +90,25 @@ func (b *Session) startRunner(server *ollamarun.Server, s subject) (sweep.Runner
 		return nil, err
 	}
 	b.atEnd(func() error {
-		// Not b.ctx, which is over when the sweep was interrupted.
-		ctx, cancel := context.WithDeadline(context.Background(), b.clearBy)
+		// Not b.ctx, which has ended when the sweep was interrupted.
+		ctx, cancel := context.WithDeadline(context.Background(), b.cleanupBy)
 		defer cancel()
 		err := runner.Close(ctx)
 		switch {
 		case err == nil:
 			return nil
 		case server.Reachable(ctx):
-			return fmt.Errorf("clearing up on the server: %w", err)
+			return fmt.Errorf("cleaning up on the server: %w", err)
 		}
-		fmt.Fprintln(b.say, "the server does not answer: what is left on it goes at the next start")
+		fmt.Fprintln(b.log, "the server does not answer: the next start deletes what is left on it")
 		return nil
 	})
 	return runner, nil
 }
 
 func (b *Session) newRunner(server *ollamarun.Server, s subject) (closingRunner, error) {
-	// A template's weights may have to be sent.
-	ctx, cancel := context.WithTimeoutCause(b.ctx, b.config.CellTimeout, fmt.Errorf("making the model of the template took longer than %v (cell_timeout)", b.config.CellTimeout))
+	// A template's weights may have to be uploaded.
+	ctx, cancel := context.WithTimeoutCause(b.ctx, b.config.CellTimeout, fmt.Errorf("creating the model of the template took longer than %v (cell_timeout)", b.config.CellTimeout))
 	defer cancel()
 	if b.config.Runner == config.RunnerAPI {
 		return ollamarun.NewAPI(ctx, server, s.model, s.template, b.config.NumPredict)

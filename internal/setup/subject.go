@@ -37,7 +37,7 @@ func newSubject(cfg config.Config) (subject, error) {
 	return subject{model: cfg.Model, template: &template}, nil
 }
 
-// base is the model that holds the weights: a name of the server's or a file.
+// base returns the model that has the weights: the name of a model on the server, or a file.
 func (s subject) base() string {
 	if s.template != nil {
 		return s.template.From()
@@ -45,11 +45,11 @@ func (s subject) base() string {
 	return s.model
 }
 
-// fromFile reports whether the weights are a file, and no model of the server's yet.
+// fromFile reports whether the weights are in a file, and in no model on the server yet.
 func (s subject) fromFile() bool { return filepath.IsAbs(s.base()) }
 
-// header says what is swept and on what, as far as the server tells, and what
-// of that the checks go by.
+// header returns the checkpoint's header with the identity of server and model, and the
+// evidence for the checks that is the same for all cells.
 func (s subject) header(ctx context.Context, i *identity, prompter *sweep.Prompter) (checkpoint.Header, check.Evidence, error) {
 	server, cfg := i.server, i.cfg
 	grid := cfg.Grid()
@@ -87,7 +87,7 @@ func (s subject) header(ctx context.Context, i *identity, prompter *sweep.Prompt
 			known.System = len(model.System)
 		}
 	}
-	h, err := i.again(ctx, h, sweep.AfterAbsence)
+	h, err := i.update(ctx, h, sweep.AfterAbsence)
 	if err != nil {
 		return checkpoint.Header{}, check.Evidence{}, err
 	}

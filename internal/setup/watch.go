@@ -15,10 +15,10 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
-// openLog has the server's log looked at from now on, where there is one to read.
+// openLog opens the server's log, where the config names one or the engine is embedded.
 func (b *Session) openLog(server *ollamarun.Server) (err error) {
 	log := b.config.ServerLog
-	if b.config.Engine == config.EngineEmbedded { // a log that is named is another server's
+	if b.config.Engine == config.EngineEmbedded { // server_log would be the log of another server
 		log = filepath.Join(b.config.Out, ollamarun.EngineLog)
 	}
 	if log != "" {
@@ -27,8 +27,8 @@ func (b *Session) openLog(server *ollamarun.Server) (err error) {
 	return err
 }
 
-// usesOurGPUs reports whether the server may compute on this machine's GPUs. The embedded
-// engine's log says what it computes on.
+// usesOurGPUs reports whether the server may compute on this machine's GPUs. The devices of the
+// embedded engine are known from its log.
 func usesOurGPUs(server *ollamarun.Server, cfg config.Config, devices []string) bool {
 	if cfg.Engine == config.EngineEmbedded {
 		return slices.ContainsFunc(devices, func(device string) bool { return device != parse.CPU })
@@ -36,11 +36,11 @@ func usesOurGPUs(server *ollamarun.Server, cfg config.Config, devices []string) 
 	return server.Local()
 }
 
-// watch has the server's CPUs and GPUs looked at from now on, where that can be done, and says
-// where one is not idle before the first load.
+// watch starts the monitors of CPUs and GPUs, where they are this machine's, and warns of other sweeps,
+// other models and busy GPUs before the first load.
 func (b *Session) watch(server *ollamarun.Server, subject subject, store *checkpoint.Store) error {
 	server.Exclusive = b.config.Exclusive
-	if err := b.sayCompany(server, subject, store); err != nil {
+	if err := b.warnOfOthers(server, subject, store); err != nil {
 		return err
 	}
 	if b.config.Engine == config.EngineEmbedded || server.Local() {
@@ -59,15 +59,15 @@ func (b *Session) watch(server *ollamarun.Server, subject subject, store *checkp
 		if b.config.Exclusive {
 			return fmt.Errorf("%s, or leave -exclusive out", text)
 		}
-		fmt.Fprintln(b.say, "warning: "+text)
+		fmt.Fprintln(b.log, "warning: "+text)
 		store.Warn(text)
 	}
 	return nil
 }
 
-// sayCompany tells of others that are at work on the server before the first
-// load. What is in memory beside the samples is told of with each of them.
-func (b *Session) sayCompany(server *ollamarun.Server, subject subject, store *checkpoint.Store) error {
+// warnOfOthers warns of other sweeps and models on the server before the first load.
+// Models that are loaded later are reported with each sample.
+func (b *Session) warnOfOthers(server *ollamarun.Server, subject subject, store *checkpoint.Store) error {
 	company, err := server.Company(b.ctx, subject.model)
 	if err != nil {
 		return err
@@ -77,35 +77,36 @@ func (b *Session) sayCompany(server *ollamarun.Server, subject subject, store *c
 		return err
 	}
 	if len(company.Sweeps) > 0 {
-		text := fmt.Sprintf("other models: another sweep is at work on this server (%s): both will be held up, and read too low; wait for it", strings.Join(company.Sweeps, ", "))
+		text := fmt.Sprintf("other models: another sweep uses this server (%s): both are slowed down, and their rates will be too low; wait until it has ended", strings.Join(company.Sweeps, ", "))
 		if b.config.Exclusive && !first {
 			return errors.New(text + ", or leave -exclusive out")
 		}
-		fmt.Fprintln(b.say, "warning: "+text)
+		fmt.Fprintln(b.log, "warning: "+text)
 		store.Warn(text)
 	}
 	if company.Ours {
-		fmt.Fprintln(b.say, "warning: other models: the model is in the server's memory already: where no sweep was killed just now, somebody else is at work on this server, and rates will be too low")
+		fmt.Fprintln(b.log, "warning: other models: the model is already in the server's memory: unless a sweep was killed just now, another client uses this server, and rates will be too low")
 	}
 	if len(company.Others) > 0 {
-		fmt.Fprintf(b.say, "warning: other models: %s in the server's memory before the sweep starts: what uses it makes rates too low\n", strings.Join(company.Others, ", "))
+		fmt.Fprintf(b.log, "warning: other models: %s in the server's memory before the sweep starts: requests to it make rates too low\n", strings.Join(company.Others, ", "))
 	}
 	return nil
 }
 
-// claim shows other sweeps that this one is at work on the user's server, adds theirs to the company,
-// and reports whether this one is the first.
+// claim marks the user's server as used by this sweep, adds the marks of other sweeps to company, and
+// reports whether this one is the first.
 func (b *Session) claim(server *ollamarun.Server, model string, company *ollamarun.Company) (first bool, err error) {
-	if b.config.Engine == config.EngineEmbedded || filepath.IsAbs(model) { // nobody else's, or of a file, of which the runner makes a model
+	// Nobody else uses the embedded engine. Of a file, the runner creates a model, which is a mark itself.
+	if b.config.Engine == config.EngineEmbedded || filepath.IsAbs(model) {
 		return false, nil
 	}
 	loaded := len(company.Sweeps) > 0
 	others, first, err := server.Claim(b.ctx, model)
 	b.atEnd(func() error {
-		ctx, cancel := context.WithDeadline(context.Background(), b.clearBy)
+		ctx, cancel := context.WithDeadline(context.Background(), b.cleanupBy)
 		defer cancel()
 		if err := server.Unclaim(ctx); err != nil && server.Reachable(ctx) {
-			return fmt.Errorf("clearing up on the server: %w", err)
+			return fmt.Errorf("cleaning up on the server: %w", err)
 		}
 		return nil
 	})

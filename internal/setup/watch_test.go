@@ -18,7 +18,7 @@ func TestUsesOurGPUs(t *testing.T) {
 		want               bool
 	}{
 		{"an engine on the CPU of a machine with GPUs", config.EngineEmbedded, "127.0.0.1:4711", []string{parse.CPU}, false},
-		{"an engine whose log does not tell", config.EngineEmbedded, "127.0.0.1:4711", nil, false},
+		{"an engine whose log has no devices", config.EngineEmbedded, "127.0.0.1:4711", nil, false},
 		{"an engine on a GPU", config.EngineEmbedded, "127.0.0.1:4711", []string{"NVIDIA GeForce RTX 4080 (driver 12.3)"}, true},
 		{"a server of this machine", config.EngineHost, "127.0.0.1:11434", nil, true},
 		{"another machine's", config.EngineHost, "gpu:11434", []string{"NVIDIA GeForce RTX 4080 (driver 12.3)"}, false},

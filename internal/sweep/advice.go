@@ -19,47 +19,46 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
 )
 
-// AdviceKind is what a sweep's figures allow to advise about num_batch.
+// AdviceKind is the kind of advice about num_batch that the samples support.
 type AdviceKind int
 
 const (
-	// NoAdvice means that too little was measured; Advice.Lacking says what.
+	// NoAdvice means that too little was measured; Advice.Lacking says what is missing.
 	NoAdvice AdviceKind = iota
-	// SetBatch means that the recommended num_batch is faster than the server's own, or
-	// than other rows where the own one is not known.
+	// SetBatch means that the recommended num_batch is faster than the server's own or, where
+	// that is not known, than others.
 	SetBatch
-	// LeaveBatch means that no num_batch is faster than the server's own by more than Worth.
+	// LeaveBatch means that no num_batch is faster than the server's own by more than [Worth].
 	LeaveBatch
-	// Unsure means that the noise could hide a difference of more than Worth.
+	// Unsure means that noise could hide a difference of more than [Worth].
 	Unsure
 )
 
 // Worth is the smallest difference in rate for which num_batch is worth setting: 3 %.
 const Worth = 0.03
 
-// Advice is what to set, and how much that gains.
+// Advice is the num_batch to set, and how much that gains.
 type Advice struct {
 	Kind     AdviceKind
-	cell.Key // the recommended one; the zero value for NoAdvice
-	// Own is the num_batch that the server chooses by itself at this num_ctx, 0 where that
-	// is not known.
+	cell.Key // the recommended cell; the zero value for NoAdvice
+	// Own is the num_batch that the server chooses at this num_ctx, 0 where it is not known.
 	Own int
-	// Gain is how much faster the Cell is than the server's own num_batch, nil where
-	// neither a baseline nor a cell of the grid says so; it is also nil where the Cell has that
-	// num_batch.
+	// Gain is how much faster the recommended cell is than the server's own num_batch. It is nil
+	// where neither a baseline nor a cell of the grid has measured that num_batch, or where it is
+	// the recommended one.
 	Gain *verdict.Gain
-	// Baseline says that the Gain was measured in turns, and not taken from the grid.
+	// Baseline reports that the Gain was measured in turns, and not taken from the grid.
 	Baseline bool
-	// Rows holds how much faster the Cell is than other num_batch at the same num_ctx, where
-	// there is no Gain: the slowest one, and the fastest that is slower by more than noise.
+	// Rows holds how much faster the recommended cell is than other num_batch at the same num_ctx,
+	// where there is no Gain: the slowest one, and the fastest that is slower by more than noise.
 	Rows []RowGain
-	// Resolution is the smallest difference that the figures would show, relative.
+	// Resolution is the smallest relative difference that the samples would show.
 	Resolution float64
-	// Searching says that a search has not ended, and so the advice is not settled.
+	// Searching reports that a search has not ended, so the advice may still change.
 	Searching bool
-	// Lacking says in words why there is no advice.
+	// Lacking is a text that says why there is no advice.
 	Lacking string
-	// Next is what would say more; nil where nothing would.
+	// Next is a measurement that would make the advice clearer; nil where there is none.
 	Next *Next
 }
 
@@ -71,14 +70,14 @@ type RowGain struct {
 
 // Next is a further measurement.
 type Next struct {
-	Flags    []string      // that the sweep's command needs besides
+	Flags    []string      // to add to the sweep's command
 	Baseline bool          // it is a baseline, and not more samples
-	Time     time.Duration // that it takes
-	// Settles says that a difference of Worth, or the one that was found, should show then.
+	Time     time.Duration // estimated
+	// Settles reports that it should show a difference of [Worth], or the difference that was found.
 	Settles bool
 }
 
-// Advise says what to set by what is measured so far. v must be cp's own verdict.
+// Advise returns the advice by the samples so far. v must be the verdict of cp.
 func Advise(cp *checkpoint.Checkpoint, v Verdict) Advice {
 	if lacking := lacking(cp); lacking != "" {
 		return Advice{Lacking: lacking}
@@ -95,14 +94,14 @@ func Advise(cp *checkpoint.Checkpoint, v Verdict) Advice {
 	own := slices.IndexFunc(rows, func(r RowGain) bool { return r.NumBatch == a.Own })
 	switch {
 	case a.Own == a.Batch:
-		a.isOwn(rows)
+		a.decideOwn(rows)
 	case v.Gain != nil && v.Gain.Bounded:
 		a.Baseline = true
-		a.over(*v.Gain)
+		a.decideByGain(*v.Gain)
 	case own >= 0:
-		a.over(rows[own].Gain)
+		a.decideByGain(rows[own].Gain)
 	default:
-		a.overRows(rows)
+		a.decideByRows(rows)
 	}
 	if s := cp.Sweep.Search; s != nil && !s.Done {
 		a.Kind, a.Searching = Unsure, true
@@ -112,7 +111,7 @@ func Advise(cp *checkpoint.Checkpoint, v Verdict) Advice {
 	return a
 }
 
-// lacking says why the figures allow no advice, and is empty where they do.
+// lacking returns why the samples allow no advice, empty where they do.
 func lacking(cp *checkpoint.Checkpoint) string {
 	rated := rated(cp)
 	_, batches := cell.Axes(cellsOf(rated))
@@ -137,7 +136,7 @@ func lacking(cp *checkpoint.Checkpoint) string {
 	case len(rated) == 0:
 		return "no cell has a rate"
 	case len(batches) == 1 && works == 1:
-		return "one cell says nothing of others"
+		return "there is only one cell, and nothing to compare it with"
 	case others > len(rated):
 		return fmt.Sprintf("%s, and %d failed for other reasons than memory (%s)", measured, others, counted(classes))
 	case cp.Sweep.Search == nil && 2*(len(rated)+others) < works:
@@ -156,7 +155,7 @@ func cellsOf(judged []verdict.Cell) []cell.Key {
 	return cells
 }
 
-// counted lists names with how often each comes up.
+// counted lists names, each with its count.
 func counted(names map[string]int) string {
 	var parts []string
 	for _, name := range slices.Sorted(maps.Keys(names)) {
@@ -165,8 +164,8 @@ func counted(names map[string]int) string {
 	return strings.Join(parts, ", ")
 }
 
-// isOwn settles the advice where the server's own num_batch is the recommended one.
-func (a *Advice) isOwn(rows []RowGain) {
+// decideOwn sets the kind of advice where the server's own num_batch is the recommended one.
+func (a *Advice) decideOwn(rows []RowGain) {
 	a.Kind = LeaveBatch
 	for _, r := range rows {
 		a.Resolution = max(a.Resolution, 1/(1+r.Low)-1) // how much faster the other row may be
@@ -176,12 +175,12 @@ func (a *Advice) isOwn(rows []RowGain) {
 	}
 }
 
-// over settles the advice by the gain over the server's own num_batch.
-func (a *Advice) over(g verdict.Gain) {
+// decideByGain sets the kind of advice by the gain over the server's own num_batch.
+func (a *Advice) decideByGain(g verdict.Gain) {
 	a.Gain = &g
 	a.Resolution = max(g.High, -g.Low)
 	switch {
-	case g.High <= Worth: // slower, too
+	case g.High <= Worth: // also where it is slower
 		a.Kind = LeaveBatch
 	case g.Low > 0:
 		a.Kind = SetBatch
@@ -190,8 +189,8 @@ func (a *Advice) over(g verdict.Gain) {
 	}
 }
 
-// overRows settles the advice where the server's own num_batch was not measured.
-func (a *Advice) overRows(rows []RowGain) {
+// decideByRows sets the kind of advice where the server's own num_batch was not measured.
+func (a *Advice) decideByRows(rows []RowGain) {
 	var slower []RowGain
 	a.Kind = LeaveBatch
 	for _, r := range rows {
@@ -210,15 +209,15 @@ func (a *Advice) overRows(rows []RowGain) {
 	}
 }
 
-// The most samples of a cell that are advised, those that tell the noise, and how far an interval of the rounds of a
-// baseline reaches, in standard deviations of a sample: 1.3 for six a side.
+// The most samples per cell to advise; how many are enough to estimate the noise; and the half width of
+// the interval of a baseline with six rounds, in standard deviations of a sample.
 const (
 	mostAdvised    = 30
 	enoughForNoise = 6
 	baselineReach  = 1.3
 )
 
-// nextStep says what would settle the advice.
+// nextStep returns the measurement that would make the advice clear.
 func nextStep(cp *checkpoint.Checkpoint, a *Advice, v Verdict) *Next {
 	pace, ok := PaceOf(cp)
 	if !ok || cp.OlderTool {
@@ -242,9 +241,9 @@ func nextStep(cp *checkpoint.Checkpoint, a *Advice, v Verdict) *Next {
 	// The half width of an interval falls with the root of the samples.
 	times := a.Resolution / wanted
 	samples := max(int(math.Ceil(float64(least)*times*times)), least+1)
-	// The rounds of a baseline stay as many.
+	// More samples of the cells don't narrow the interval of a baseline.
 	settles := v.Basis != verdict.Assumed && samples <= mostAdvised && !a.Baseline
-	if !settles { // so many tell the noise, at least
+	if !settles { // enough to estimate the noise
 		samples = max(enoughForNoise, least+1)
 	}
 	return &Next{
@@ -254,8 +253,8 @@ func nextStep(cp *checkpoint.Checkpoint, a *Advice, v Verdict) *Next {
 	}
 }
 
-// fewestSamples returns the least that a cell with a rate has, and how many loads and prompts it
-// takes for all to have more.
+// fewestSamples returns the smallest number of samples of a cell with a rate, and a function that
+// returns the loads and prompts after which all have more.
 func fewestSamples(cp *checkpoint.Checkpoint) (least int, missing func(samples int) (loads, prompts int)) {
 	var have []int
 	for _, c := range rated(cp) {
@@ -272,9 +271,9 @@ func fewestSamples(cp *checkpoint.Checkpoint) (least int, missing func(samples i
 	}
 }
 
-// CommandLine returns the command of a sweep with the header's own config and flags, and further ones,
-// which take the place of those of the same name. Of the header, which may be of a file from
-// elsewhere, it takes flags of a sweep and no others: go test has some that run commands.
+// CommandLine returns the command of a sweep with the header's config and flags, and the given flags,
+// which replace those of the same name. The header may come from a file of unknown origin, so only
+// flags of a sweep are taken from it: some flags of go test run commands.
 func CommandLine(h checkpoint.Header, flags ...string) string {
 	known := flag.NewFlagSet("", flag.ContinueOnError)
 	new(config.Overrides).Register(known)
@@ -299,7 +298,7 @@ func commandWords(h checkpoint.Header) (flags []string, config string) {
 	return words[2:], words[1]
 }
 
-// configOf returns the config's file as a word for a shell, empty where it is not known.
+// configOf returns the config's file name, quoted for a shell, empty where it is not known.
 func configOf(h checkpoint.Header) string {
 	_, config := commandWords(h)
 	if config == "" {
@@ -308,8 +307,8 @@ func configOf(h checkpoint.Header) string {
 	return shell.FileArgument(config)
 }
 
-// DefaultOut returns the folder that a sweep with the checkpoint's config takes where none is
-// named; empty where the config is not known.
+// DefaultOut returns the default out folder of a sweep with the checkpoint's config, empty where the
+// config is not known.
 func DefaultOut(cp *checkpoint.Checkpoint) string {
 	_, cfg := commandWords(cp.Sweep)
 	if cfg == "" || config.OutOf(cfg) == "" {

@@ -21,7 +21,8 @@ func TestLineReplacesFlags(t *testing.T) {
 	assert.Equal(t, "go test -run Sweep -timeout 0 -config 'my file.yaml' -repeat=6 -baseline", CommandLine(h, "-baseline"))
 }
 
-// TestLineOfOddNames: a command that is printed for pasting is one, whatever its files are called.
+// TestLineOfOddNames: a command that is printed for pasting stays one command, whatever the names of
+// its files.
 func TestLineOfOddNames(t *testing.T) {
 	for _, name := range []string{"plain", "two words", "it's", "$(id)", "-rf", "a\nb", "\x1b[2J", "ü ß"} {
 		if name == "" {
@@ -47,8 +48,8 @@ func TestLineOfOddNames(t *testing.T) {
 	}
 }
 
-// TestLineOfAFileFromElsewhere: what is no flag of a sweep stays out, since go test has flags that
-// run commands.
+// TestLineOfAFileFromElsewhere: only flags of a sweep are taken from a checkpoint, since some flags of
+// go test run commands.
 func TestLineOfAFileFromElsewhere(t *testing.T) {
 	for command, want := range map[string]string{
 		"-config my.yaml; rm -rf ~":                     "-config 'my.yaml;'",

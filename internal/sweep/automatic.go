@@ -10,39 +10,38 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/config"
 )
 
-// What a sweep does by itself, so that its advice says something: more samples, where that is
-// short, and the server's own num_batch, where that is cheap.
+// What a sweep measures automatically to make its advice clear: more samples where the sweep is
+// short, and the server's own num_batch where that is cheap.
 const (
-	// RepeatTime is how long all measuring may take in the end where a sweep takes more samples
-	// than it was asked for.
+	// RepeatTime limits the time of all loads and prompts of a sweep that takes samples automatically.
 	RepeatTime = 2 * time.Minute
-	// leastSamples is how many each cell has then in any case: the scatter of single samples around
-	// their rows and columns does not show that a machine was faster for a while.
+	// leastSamples is the number of samples that each cell then has in any case: single samples can't
+	// show that the machine was faster for a while.
 	leastSamples = 2
-	// ShortLoad is below what a load is so short that the server's own num_batch is measured.
+	// ShortLoad is the load time below which the server's own num_batch is always measured.
 	ShortLoad = 10 * time.Second
-	// CheapShare is the share of a sweep's time below which it is measured where loads are longer.
+	// CheapShare is the share of a sweep's time below which it is measured also where loads are longer.
 	CheapShare = 0.03
 )
 
-// RepeatText says beforehand that more samples are taken; most is how many loads that takes at
-// most, 0 where that is not known.
+// RepeatText returns the text that announces automatic samples, which take at most so many loads, 0
+// where that is not known.
 func RepeatText(most int) string {
 	limit := ""
 	if most > 0 {
-		limit = fmt.Sprintf("at most %d loads and ", most)
+		limit = fmt.Sprintf("%d loads and ", most)
 	}
-	return fmt.Sprintf("repeat: a second sample of every cell, then more of these and of the baseline while the advice can't tell, %s%.0f minutes in all (-repeat=1: none)", limit, RepeatTime.Minutes())
+	return fmt.Sprintf("repeat: a second sample of every cell, then more samples and baseline rounds until the advice is clear, at most %s%.0f minutes in all (-repeat=1: none)", limit, RepeatTime.Minutes())
 }
 
-// CanAdvise reports whether rates of the cells may allow advice: there is more than one num_batch.
+// CanAdvise reports whether the cells can give advice: they have more than one num_batch.
 func CanAdvise(cells []cell.Key) bool {
 	_, batches := cell.Axes(cells)
 	return len(batches) > 1
 }
 
-// RepeatLoads returns how many loads a sweep takes by itself at most while its advice can't tell,
-// once each of so many cells has so many samples: none where there is no time for a round.
+// RepeatLoads returns how many loads a sweep adds automatically at most until its advice is clear,
+// once each of so many cells has so many samples: none where there is no time for a whole round.
 func RepeatLoads(cp *checkpoint.Checkpoint, p Pace, cells, samples int) int {
 	if spare := spareLoads(cp, p, cells, samples); spare >= min(cells, 2*MostRounds) {
 		return spare
@@ -50,8 +49,8 @@ func RepeatLoads(cp *checkpoint.Checkpoint, p Pace, cells, samples int) int {
 	return 0
 }
 
-// spareLoads returns how many more loads, each with a prompt, are within RepeatTime once each of so
-// many cells has so many samples. Each sample is taken to have a load of its own.
+// spareLoads returns how many more loads, each with one prompt, fit into RepeatTime once each of so
+// many cells has so many samples. It assumes a load for each sample.
 func spareLoads(cp *checkpoint.Checkpoint, p Pace, cells, samples int) int {
 	lacking, spent := cells*samples, time.Duration(0)
 	onGrid := cp.OnGrid()
@@ -77,8 +76,8 @@ func spareLoads(cp *checkpoint.Checkpoint, p Pace, cells, samples int) int {
 	return 0
 }
 
-// Unclear reports whether more samples are to be taken as far as the figures go: single ones, or
-// such as can't tell what to set where more would.
+// Unclear reports whether the advice needs more samples: the cells have one each, or the advice is
+// unsure and more samples would settle it.
 func Unclear(cp *checkpoint.Checkpoint) bool { return unclear(cp, adviceOf(cp)) }
 
 func unclear(cp *checkpoint.Checkpoint, a Advice) bool {
@@ -89,7 +88,7 @@ func unclear(cp *checkpoint.Checkpoint, a Advice) bool {
 	return least < leastSamples || a.Kind == Unsure && a.Next != nil
 }
 
-// adviceOf is that of the checkpoint's own verdict.
+// adviceOf returns the advice by the checkpoint's verdict, the zero value where nothing is measured.
 func adviceOf(cp *checkpoint.Checkpoint) Advice {
 	v, ok := VerdictOf(cp)
 	if !ok {
@@ -98,8 +97,8 @@ func adviceOf(cp *checkpoint.Checkpoint) Advice {
 	return Advise(cp, v)
 }
 
-// sayAutomatic says beforehand what the sweep may do by itself.
-func (r *run) sayAutomatic() {
+// printAutomatic announces what the sweep may measure automatically.
+func (r *run) printAutomatic() {
 	cut := r.BudgetCells > 0 && r.todo > r.BudgetCells // before the plan's end
 	if r.Filtered || cut || !CanAdvise(r.Plan) {
 		return
@@ -107,7 +106,7 @@ func (r *run) sayAutomatic() {
 	cp, ended := r.Store.Checkpoint(), r.summary().Missing == 0
 	pace, known := PaceOf(cp)
 	most := RepeatLoads(cp, pace, len(r.Plan), max(r.Repeat, r.fewest().samples))
-	if r.repeatsByItself() && (!known || most > 0) && (!ended || Unclear(cp)) {
+	if r.repeatsAutomatically() && (!known || most > 0) && (!ended || Unclear(cp)) {
 		fmt.Fprintf(r.Log, "# %s\n", RepeatText(most))
 	}
 	switch reason := r.baselineReason(); {
@@ -115,7 +114,7 @@ func (r *run) sayAutomatic() {
 	case reason != "":
 		fmt.Fprintf(r.Log, "# %s\n", BaselineText("because "+reason))
 	case r.Baseline == config.BaselineAuto && !known:
-		fmt.Fprintf(r.Log, "# %s\n", BaselineText(fmt.Sprintf("if a load takes less than %v or that less than %.0f %% of the time", ShortLoad, 100*CheapShare)))
+		fmt.Fprintf(r.Log, "# %s\n", BaselineText(fmt.Sprintf("if a load takes less than %v, or all of them less than %.0f %% of the time", ShortLoad, 100*CheapShare)))
 	}
 }
 
@@ -124,19 +123,19 @@ func (r *run) searches() bool {
 	return !every
 }
 
-func (r *run) repeatsByItself() bool { return r.RepeatUntilClear && !r.searches() }
+func (r *run) repeatsAutomatically() bool { return r.RepeatUntilClear && !r.searches() }
 
 // timeFor reports whether budget and deadline leave time for so many loads, with a prompt each:
-// what nobody has asked for must not end in an error.
+// measurements that nobody requested must not end in an error.
 func (r *run) timeFor(loads int) bool {
 	end := r.Now().Add(r.pace().Time(loads, loads))
 	within := func(limit time.Time) bool { return limit.IsZero() || !end.After(limit) }
 	return within(r.Deadline) && within(r.BudgetEnd) && (r.BudgetCells == 0 || len(r.spent)+loads <= r.BudgetCells)
 }
 
-// afterPlan measures what comes after the plan. More samples come first, since a baseline is that
-// of one cell, which they may no longer recommend; a run that was cut after the first turns resumes with the
-// baseline.
+// afterPlan takes the measurements that follow the plan. More samples come first, because they can
+// change the recommended cell, and a baseline belongs to that cell. A run that was stopped in a
+// baseline resumes with it.
 func (r *run) afterPlan(ctx context.Context, each each) {
 	more := len(baselined(r.Store.Checkpoint())) == 0 || r.fewest().begun
 	for {
@@ -145,7 +144,7 @@ func (r *run) afterPlan(ctx context.Context, each each) {
 			r.retake(ctx, each)
 		}
 		if r.stop == nil {
-			r.stop = r.beside(ctx)
+			r.stop = r.auxiliary(ctx)
 		}
 		if more = r.stop == nil && r.wantsSamples(); !more {
 			return
@@ -153,11 +152,11 @@ func (r *run) afterPlan(ctx context.Context, each each) {
 	}
 }
 
-// repeatUntilClear takes one more sample of every cell, and one more, as long as they are wanted.
+// repeatUntilClear takes another sample of every cell until no more are needed.
 func (r *run) repeatUntilClear(ctx context.Context, each each) {
 	for r.stop == nil && r.wantsSamples() {
 		f := r.fewest()
-		why := "the advice can't tell yet: "
+		why := "the advice is not clear yet: "
 		if f.samples < leastSamples {
 			why = ""
 		}
@@ -167,14 +166,14 @@ func (r *run) repeatUntilClear(ctx context.Context, each each) {
 		r.take(ctx, Choice{Cells: f.cells, Samples: r.want, Left: r.todo, Reload: true}, each)
 		r.repeats += len(r.spent) - before
 	}
-	r.endSuspects(ctx)
+	r.settleSuspects(ctx)
 }
 
-// wantsSamples reports whether one more sample of every cell is to be taken: the figures can't
-// tell yet, and there is time. A round that has begun is brought to its end, so that a sweep that
-// was stopped in it comes to the same figures as one that was not.
+// wantsSamples reports whether to take one more sample of every cell: the advice is not clear, and
+// there is time. A round that has begun is completed, so that a sweep that was stopped in it ends
+// with the same checkpoint as one that was not.
 func (r *run) wantsSamples() bool {
-	if !r.repeatsByItself() || r.summary().Missing > 0 {
+	if !r.repeatsAutomatically() || r.summary().Missing > 0 {
 		return false
 	}
 	cp, f := r.Store.Checkpoint(), r.fewest()
@@ -194,25 +193,25 @@ func (r *run) wantsSamples() bool {
 	if f.samples < leastSamples {
 		return true
 	}
-	if a.Baseline { // which has more rounds
+	if a.Baseline { // more rounds of that settle it, not more samples
 		return false
 	}
 	return !a.Next.Baseline || BaselineLoads(cp, r.Baseline) == 0 || !r.wantsBaseline()
 }
 
-// spare returns how many more loads are within RepeatTime, none where nothing was timed.
+// spare returns how many more loads fit into RepeatTime, none where nothing was timed.
 func (r *run) spare(f fewest) int {
 	cp := r.Store.Checkpoint()
 	pace, _ := PaceOf(cp)
 	return spareLoads(cp, pace, f.of, f.samples)
 }
 
-// fewest is which cells have the fewest samples, and how many.
+// fewest holds the cells with the fewest samples.
 type fewest struct {
-	samples int
+	samples int        // of each of these cells
 	cells   []cell.Key // in the plan's order
-	of      int        // cells that may have more
-	begun   bool       // the others have one more, and none has two more
+	of      int        // all cells with a rate, which can have more samples
+	begun   bool       // other cells have one sample more, and none has two more
 }
 
 func (r *run) fewest() fewest {

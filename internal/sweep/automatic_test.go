@@ -21,14 +21,14 @@ func TestBaselineReason(t *testing.T) {
 	short, long := Pace{Load: 9 * time.Second, Prompt: time.Minute}, Pace{Load: 10 * time.Second, Prompt: time.Second}
 	assert.Equal(t, "a load takes 9s", BaselineReason(config.BaselineAuto, false, short, 4, 4))
 	assert.Empty(t, BaselineReason(config.BaselineAuto, false, long, 400, 400), "twelve of 400 loads are 3 %")
-	assert.Equal(t, "that takes less than 3 % of the sweep's time", BaselineReason(config.BaselineAuto, false, long, 401, 401))
+	assert.Equal(t, "they take less than 3 % of the sweep's time", BaselineReason(config.BaselineAuto, false, long, 401, 401))
 	assert.Equal(t, "this is a search", BaselineReason(config.BaselineAuto, true, long, 4, 4))
 	for _, choice := range []config.Baseline{config.BaselineOff, config.BaselineOn} {
-		assert.Empty(t, BaselineReason(choice, true, short, 4, 4), "somebody has said so")
+		assert.Empty(t, BaselineReason(choice, true, short, 4, 4), "the config decides")
 	}
 }
 
-// automatic is a sweep of four cells that does by itself what the defaults say, on a server whose
+// automatic returns a sweep of four cells with the default automatic measurements, on a server whose
 // own num_batch is 512. Loads take half a second.
 func automatic(t *testing.T, dir string) *fixture {
 	t.Helper()
@@ -40,15 +40,15 @@ func automatic(t *testing.T, dir string) *fixture {
 	return f
 }
 
-// loads has each load take so long, by the server's word.
+// loads has each load take so long, as reported by the server.
 func (f *fixture) loads(took time.Duration) {
 	f.fake.alterLoaded = func(l *measurement.Loaded) {
 		l.Warmup.PromptEvalDuration, l.Warmup.LoadDuration, l.Warmup.TotalDuration = 0, took, took
 	}
 }
 
-// differing has rates that depend on the cell, and on which sample of it this is in the checkpoint:
-// they scatter by so much, and num_batch 256 is faster by a gain.
+// differing sets rates that depend on the cell and the number of its samples in the checkpoint: they
+// scatter by scatter, and num_batch 256 is faster by gain.
 func (f *fixture) differing(scatter, gain float64) {
 	f.fake.rate = func(c cell.Key) float64 {
 		n := len(f.Store.Checkpoint().Remeasured)
@@ -67,7 +67,7 @@ func (f *fixture) differing(scatter, gain float64) {
 
 func modf(x float64) (whole, part float64) { whole = float64(int(x)); return whole, x - whole }
 
-// noisy is the seed of rates with a scatter of a fifth that never tell anything.
+// noisy is a seed with which rates that scatter by a fifth never give clear advice.
 const noisy = 4
 
 func samplesOf(f *fixture) (counts []int) {
@@ -107,13 +107,13 @@ func TestRepeatsUntilTheAdviceIsClear(t *testing.T) {
 	assert.Zero(t, summary.Missing)
 	assert.Equal(t, "ctx=1024/batch=256/samples=2", names[4])
 	log := f.log.String()
-	assert.Contains(t, log, "# repeat: a second sample of every cell, then more of these and of the baseline while the advice can't tell, 2 minutes in all (-repeat=1: none)\n")
+	assert.Contains(t, log, "# repeat: a second sample of every cell, then more samples and baseline rounds until the advice is clear, at most 2 minutes in all (-repeat=1: none)\n")
 	assert.Contains(t, log, "# sample 2 of every cell\n# 1/4 ctx=1024/batch=256/samples=2: ")
 	assert.Regexp(t, `# 4/4 ctx=2048/batch=512/samples=2: .*, ETA 0s\n`, log)
 	assert.Regexp(t, `# 3/4 ctx=2048/batch=256/samples=2: .*, ETA 5s\n`, log, "a load and a prompt are still to come")
 	var out strings.Builder
 	require.NoError(t, summary.Print(&out))
-	assert.Regexp(t, `This run: 4 cells measured and 0 failed and \d+ samples more taken in `, out.String())
+	assert.Regexp(t, `This run: 4 cells measured, 0 failed, \d+ more samples, in `, out.String())
 
 	again := automatic(t, dir)
 	again.Baseline = config.BaselineOff
@@ -121,8 +121,8 @@ func TestRepeatsUntilTheAdviceIsClear(t *testing.T) {
 	assert.Empty(t, again.fake.loads, "the advice is clear")
 }
 
-// TestRepeatsEndInTime: on a machine that is too noisy for any advice, also where a sweep is
-// started again.
+// TestRepeatsEndInTime: repeats stop within RepeatTime on a machine that is too noisy for any advice,
+// also where a sweep is started again.
 func TestRepeatsEndInTime(t *testing.T) {
 	dir := t.TempDir()
 	f := automatic(t, dir)
@@ -135,24 +135,24 @@ func TestRepeatsEndInTime(t *testing.T) {
 	require.Equal(t, Unsure, adviceOf(cp).Kind)
 	assert.Equal(t, []int{5, 5, 5, 5}, samplesOf(f), "20 loads of 5 s and prompts of a second are two minutes")
 	require.NotNil(t, adviceOf(cp).Next)
-	assert.Equal(t, []string{"-repeat=6"}, adviceOf(cp).Next.Flags, "more than the sweep took by itself")
+	assert.Equal(t, []string{"-repeat=6"}, adviceOf(cp).Next.Flags, "more than the sweep took automatically")
 
 	again := automatic(t, dir)
 	again.Baseline = config.BaselineOff
 	again.run(t.Context())
 	assert.Empty(t, again.fake.loads)
-	assert.NotContains(t, again.log.String(), "# repeat: more samples", "a second sweep has no time for them")
+	assert.NotContains(t, again.log.String(), "# repeat: ", "a second sweep has no time for them")
 
 	f = automatic(t, t.TempDir())
 	f.fake.rate = around(noisy, 0.2, func(cell.Key) float64 { return 1000 })
 	f.loads(time.Minute)
 	f.run(t.Context())
-	assert.Equal(t, []int{1, 1, 1, 1}, samplesOf(f), "a long sweep stays at one sample")
+	assert.Equal(t, []int{1, 1, 1, 1}, samplesOf(f), "a long sweep takes one sample per cell")
 	assert.Zero(t, baselineRounds(f))
 }
 
-// TestBaselineDecides: where the server's own num_batch tells sooner, that is measured and no cell
-// again, in more rounds until it tells.
+// TestBaselineDecides: where a baseline settles the advice with fewer loads than more samples do, it is
+// measured instead, in more rounds until the advice is clear.
 func TestBaselineDecides(t *testing.T) {
 	dir := t.TempDir()
 	f := automatic(t, dir)
@@ -160,9 +160,9 @@ func TestBaselineDecides(t *testing.T) {
 	summary, _ := f.run(t.Context())
 	require.NoError(t, summary.Usable())
 	rounds := baselineRounds(f)
-	assert.Greater(t, rounds, 2*MostRounds, "six rounds can't tell 6 % at this scatter")
+	assert.Greater(t, rounds, 2*MostRounds, "six rounds can't show 6 % at this scatter")
 	assert.NotContains(t, f.log.String(), "# baseline, round 7 ")
-	assert.Contains(t, f.log.String(), "# the advice can't tell yet: the baseline has 12 rounds\n# baseline, median of 12 rounds: ctx=")
+	assert.Contains(t, f.log.String(), "# the advice is not clear yet: 12 rounds of the baseline\n# baseline, median of 12 rounds: ctx=")
 	advice := adviceOf(f.Store.Checkpoint())
 	assert.True(t, advice.Baseline)
 	assert.NotEqual(t, Unsure, advice.Kind)
@@ -177,7 +177,7 @@ func TestAutomaticBaseline(t *testing.T) {
 	f.differing(0.001, 0.1)
 	f.run(t.Context())
 	assert.Equal(t, 2*MostRounds, baselineRounds(f))
-	assert.Contains(t, f.log.String(), "# baseline: the server's own num_batch, 12 loads in the end, if a load takes less than 10s or that less than 3 % of the time (-baseline=false: none)\n")
+	assert.Contains(t, f.log.String(), "# baseline: the server's own num_batch, 12 loads at the end, if a load takes less than 10s, or all of them less than 3 % of the time (-baseline=false: none)\n")
 
 	for _, tt := range []struct {
 		name  string
@@ -187,7 +187,7 @@ func TestAutomaticBaseline(t *testing.T) {
 		{"loads are long", func(f *fixture) { f.loads(ShortLoad) }},
 		{"the server's own num_batch is recommended", func(f *fixture) { f.differing(0.001, -0.1) }},
 		{"one num_batch gives no advice", func(f *fixture) { f.sweeps(cell.Grid{Ctx: []int{1024, 2048}, Batch: []int{256}}) }},
-		{"a part of the plan is asked for", func(f *fixture) { f.Filtered = true }},
+		{"only a part of the plan is requested", func(f *fixture) { f.Filtered = true }},
 		{"no time before the deadline", func(f *fixture) {
 			f.Deadline = time.Now().Add(time.Hour)
 			f.fake.clock = f.Deadline.Add(-40 * time.Second)
@@ -201,7 +201,7 @@ func TestAutomaticBaseline(t *testing.T) {
 			tt.alter(f)
 			summary, _ := f.run(t.Context())
 			assert.Zero(t, baselineRounds(f))
-			assert.NoError(t, summary.Stop, "what nobody has asked for does not end in an error")
+			assert.NoError(t, summary.Stop, "measurements that nobody requested do not end in an error")
 		})
 	}
 
@@ -210,13 +210,13 @@ func TestAutomaticBaseline(t *testing.T) {
 	f.loads(ShortLoad)
 	f.Strategy = &scripted{cells: f.Plan}
 	f.run(t.Context())
-	assert.Contains(t, f.log.String(), "# baseline: the server's own num_batch, 12 loads in the end, because this is a search (-baseline=false: none)\n")
+	assert.Contains(t, f.log.String(), "# baseline: the server's own num_batch, 12 loads at the end, because this is a search (-baseline=false: none)\n")
 	assert.Equal(t, 2*MostRounds, baselineRounds(f))
 	assert.NotContains(t, f.log.String(), "# repeat: ", "a search decides itself how many samples it takes")
 }
 
-// TestAutomaticResumesToTheSameBytes stops after each number of samples, in repeats and turns as
-// elsewhere, and expects the file of an unbroken run.
+// TestAutomaticResumesToTheSameBytes stops after each number of samples, also in repeats and in the
+// baseline, and expects the checkpoint of an unbroken run.
 func TestAutomaticResumesToTheSameBytes(t *testing.T) {
 	samples, repeated, turned := 0, false, false
 	file := func(stop int) string {
@@ -246,20 +246,20 @@ func TestAutomaticResumesToTheSameBytes(t *testing.T) {
 	}
 	unbroken, all := file(-1), samples
 	require.True(t, repeated, "more than one sample of a cell")
-	require.True(t, turned, "more turns than six")
+	require.True(t, turned, "more rounds than six")
 	for stop := 1; stop < all; stop++ {
 		assert.Equal(t, unbroken, file(stop), "stopped after %d samples of %d", stop, all)
 	}
 }
 
-// TestNoRepeats: where more samples are not the sweep's to take, or there is no time for all.
+// TestNoRepeats: no more samples are taken where the sweep may not, or has no time for all cells.
 func TestNoRepeats(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
 		alter func(*fixture)
 		want  int // samples of each cell that has a rate
 	}{
-		{"as many as asked for", func(f *fixture) { f.RepeatUntilClear, f.Repeat = false, 2 }, 2},
+		{"repeat is set", func(f *fixture) { f.RepeatUntilClear, f.Repeat = false, 2 }, 2},
 		{"a search", func(f *fixture) { f.Strategy = &scripted{cells: f.Plan} }, 1},
 		{"a part of the plan", func(f *fixture) { f.Filtered = true }, 1},
 		{"no time before the deadline", func(f *fixture) {
@@ -282,8 +282,8 @@ func TestNoRepeats(t *testing.T) {
 	}
 }
 
-// TestRepeatsLeaveOutFailures: a cell that failed is not measured again, and one that fails in a
-// repeat is data.
+// TestRepeatsLeaveOutFailures: a cell that failed is not repeated, and one that fails in a repeat is
+// saved as failed.
 func TestRepeatsLeaveOutFailures(t *testing.T) {
 	for _, retry := range []bool{false, true} {
 		f := automatic(t, t.TempDir())
@@ -306,8 +306,9 @@ func TestRepeatsLeaveOutFailures(t *testing.T) {
 	}
 }
 
-// TestAutomaticOnAnOlderTool: its rates have no durations, so nothing is known to be short.
-func TestAutomaticOnAnOlderTool(t *testing.T) {
+// TestAutomaticWithoutDurations: results of the older tool have no durations, so that no load is known
+// to be short.
+func TestAutomaticWithoutDurations(t *testing.T) {
 	f := automatic(t, t.TempDir())
 	rate := 1000.0
 	for _, c := range f.Plan {
@@ -318,10 +319,9 @@ func TestAutomaticOnAnOlderTool(t *testing.T) {
 	assert.Empty(t, f.fake.loads)
 }
 
-// BenchmarkAutomatic sweeps 3 × 4 cells of rates that scatter by the normal distribution, of which
-// num_batch 256 gains so much over the server's own 512, with a sample a cell and with all that a
-// sweep does by itself, and counts what comes out: "can't tell", and advice to set what gains
-// nothing.
+// BenchmarkAutomatic sweeps 3 × 4 cells with normally distributed rates, of which num_batch 256 has
+// some gain over the server's own 512, once with one sample per cell and once with all automatic
+// measurements. It counts unclear advice, and advice to set a num_batch that gains nothing.
 func BenchmarkAutomatic(b *testing.B) {
 	const seeds = 40
 	gains, noises := []float64{0, 0.02, 0.06, 0.15}, []float64{0.01, 0.03, 0.06}
@@ -330,7 +330,7 @@ func BenchmarkAutomatic(b *testing.B) {
 		alter func(*fixture)
 	}{
 		{"one sample", func(*fixture) {}},
-		{"by itself", func(f *fixture) { f.RepeatUntilClear, f.Baseline, f.Retake = true, config.BaselineAuto, true }},
+		{"automatic", func(f *fixture) { f.RepeatUntilClear, f.Baseline, f.Retake = true, config.BaselineAuto, true }},
 	} {
 		b.Run(mode.name, func(b *testing.B) {
 			for b.Loop() {

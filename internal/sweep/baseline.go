@@ -10,8 +10,8 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/config"
 )
 
-// BaselineReason says why a sweep of so many loads and prompts of cells measures a baseline by itself,
-// and is empty where it does not.
+// BaselineReason returns why a sweep with so many loads and prompts measures a baseline automatically,
+// empty where it does not.
 func BaselineReason(b config.Baseline, search bool, p Pace, loads, prompts int) string {
 	rounds := p.Time(2*MostRounds, 2*MostRounds)
 	switch {
@@ -22,29 +22,29 @@ func BaselineReason(b config.Baseline, search bool, p Pace, loads, prompts int) 
 	case p.Load < ShortLoad:
 		return fmt.Sprintf("a load takes %v", round(p.Load))
 	case float64(rounds) < CheapShare*float64(p.Time(loads, prompts)):
-		return fmt.Sprintf("that takes less than %.0f %% of the sweep's time", 100*CheapShare)
+		return fmt.Sprintf("they take less than %.0f %% of the sweep's time", 100*CheapShare)
 	}
 	return ""
 }
 
-// BaselineText says beforehand that a baseline is measured.
+// BaselineText returns the text that announces a baseline. The condition begins with "because" or "if".
 func BaselineText(condition string) string {
-	return fmt.Sprintf("baseline: the server's own num_batch, %d loads in the end, %s (-baseline=false: none)", 2*MostRounds, condition)
+	return fmt.Sprintf("baseline: the server's own num_batch, %d loads at the end, %s (-baseline=false: none)", 2*MostRounds, condition)
 }
 
-// mostBaselines is how many cells are measured in turns with the server's own num_batch: these turns
-// can show that another cell is to be recommended.
+// mostBaselines is how many cells are measured in turns with the server's own num_batch: the first
+// baseline can show that another cell is the one to recommend.
 const mostBaselines = 2
 
-// baselineTurns are turns of a cell with the server's own num_batch at its num_ctx.
+// baselineTurns is a baseline: a cell and the server's own num_batch at its num_ctx, measured in turns.
 type baselineTurns struct {
-	cells  []cell.Key
-	rounds int // that each is to have in the end
+	cells  []cell.Key // the cell, and its num_ctx with num_batch 0
+	rounds int        // samples that each of them needs
 }
 
-// turnsToTake returns the turns to measure next by what the checkpoint holds, so that a run
-// which was cut in them resumes them; false where there are none, because nothing is recommended or
-// what is has them.
+// turnsToTake returns the baseline to measure next. It depends on the checkpoint alone, so that a run
+// which was stopped in a baseline resumes it. It returns false where there is nothing to recommend, or
+// the recommended cell has its baseline.
 func turnsToTake(cp *checkpoint.Checkpoint, b config.Baseline) (baselineTurns, bool) {
 	begun := baselined(cp)
 	if t, ok := begunTurns(cp); ok {
@@ -69,8 +69,8 @@ func baselined(cp *checkpoint.Checkpoint) (cells []cell.Key) {
 	return cells
 }
 
-// begunTurns returns the turns that a run was cut in. Until they are complete nothing else is to be
-// decided by what they have measured so far.
+// begunTurns returns the baseline that a run was stopped in. Until it is complete, nothing else is
+// decided by its samples.
 func begunTurns(cp *checkpoint.Checkpoint) (baselineTurns, bool) {
 	cells := baselined(cp)
 	if len(cells) == 0 {
@@ -81,10 +81,9 @@ func begunTurns(cp *checkpoint.Checkpoint) (baselineTurns, bool) {
 	return t, missing > 0 && !failed
 }
 
-// turnsOf returns those that a cell has begun or may begin: six rounds, or twice as many where it
-// has had more than these.
+// turnsOf returns the baseline of a cell: six rounds, doubled until its samples fit in.
 func turnsOf(cp *checkpoint.Checkpoint, c cell.Key) baselineTurns {
-	rates, _ := again(cp, checkpoint.Baseline, c)
+	rates, _ := auxiliaryRates(cp, checkpoint.Baseline, c)
 	rounds := MostRounds
 	for rounds < len(rates) {
 		rounds *= 2
@@ -93,7 +92,7 @@ func turnsOf(cp *checkpoint.Checkpoint, c cell.Key) baselineTurns {
 }
 
 // BaselineLoads returns how many loads a baseline still takes: none where there is nothing to
-// recommend, or where the recommended num_batch is the server's own, as far as that is known.
+// recommend, or where the recommended num_batch is known to be the server's own.
 func BaselineLoads(cp *checkpoint.Checkpoint, b config.Baseline) int {
 	t, ok := turnsToTake(cp, b)
 	if !ok {
@@ -103,8 +102,8 @@ func BaselineLoads(cp *checkpoint.Checkpoint, b config.Baseline) int {
 	return loads
 }
 
-// baselineReason says why the sweep measures a baseline by itself; it is empty where it does not,
-// or where that is not known yet.
+// baselineReason returns why the sweep measures a baseline automatically, empty where it does not or
+// where that is not known yet.
 func (r *run) baselineReason() string {
 	pace, known := PaceOf(r.Store.Checkpoint())
 	if !known && !r.searches() {
@@ -113,7 +112,7 @@ func (r *run) baselineReason() string {
 	return BaselineReason(r.Baseline, r.searches(), pace, len(r.Plan), len(r.Plan)*r.Repeat)
 }
 
-// wantsBaseline reports whether the server's own num_batch is to be measured.
+// wantsBaseline reports whether to measure the server's own num_batch.
 func (r *run) wantsBaseline() bool {
 	if r.Baseline == config.BaselineOn {
 		return true
@@ -122,7 +121,7 @@ func (r *run) wantsBaseline() bool {
 }
 
 // baseline measures the server's own num_batch at the recommended num_ctx, in turns with the
-// recommended cell. Where its gain can't tell yet and there is time, both have twice as many.
+// recommended cell. While the gain is not clear and there is time, it doubles the rounds.
 func (r *run) baseline(ctx context.Context) error {
 	cp := r.Store.Checkpoint()
 	for r.wantsBaseline() {
@@ -140,17 +139,17 @@ func (r *run) baseline(ctx context.Context) error {
 	return nil
 }
 
-// moreTurns returns twice as many turns of the recommended cell, and false where they are not
-// wanted or there is no time.
+// moreTurns returns the baseline of the recommended cell with twice as many rounds, and false where
+// these are not needed or there is no time.
 func (r *run) moreTurns() (baselineTurns, bool) {
 	cp := r.Store.Checkpoint()
 	a := adviceOf(cp)
 	t := turnsOf(cp, a.Key)
 	t.rounds *= 2
 	missing, failed := missingTurns(cp, checkpoint.Baseline, t.cells, t.rounds)
-	if !r.repeatsByItself() || a.Kind != Unsure || !a.Baseline || failed || r.spare(r.fewest()) < missing || !r.timeFor(missing) {
+	if !r.repeatsAutomatically() || a.Kind != Unsure || !a.Baseline || failed || r.spare(r.fewest()) < missing || !r.timeFor(missing) {
 		return t, false
 	}
-	fmt.Fprintf(r.Log, "# the advice can't tell yet: the baseline has %d rounds\n", t.rounds)
+	fmt.Fprintf(r.Log, "# the advice is not clear yet: %d rounds of the baseline\n", t.rounds)
 	return t, true
 }

@@ -12,25 +12,25 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
-// lucky makes the fixture a sweep of 16 cells one of which has a first sample that is much too high.
-func lucky(t *testing.T, c cell.Key) *fixture {
+// luckyCell returns a sweep of 16 cells, of which c has a first sample that is much too high.
+func luckyCell(t *testing.T, c cell.Key) *fixture {
 	t.Helper()
 	f := retakes(t, map[cell.Key][]float64{c: {1.4}}, false)
 	f.Store.Checkpoint().Sweep.OllamaVersion = "0.10.1"
 	f.Baseline = config.BaselineOn
 	f.fake.alterLoaded = func(l *measurement.Loaded) {
-		if f.fake.cell.Batch == 0 { // as its log says
+		if f.fake.cell.Batch == 0 { // the log has the server's own
 			l.Effective = measurement.Effective{NumCtx: f.fake.cell.Ctx, NumBatch: 200}
 		}
 	}
 	return f
 }
 
-// TestBaselineCountsForItsCell: a cell both of whose samples were lucky is recommended until the turns
-// of the baseline say better.
+// TestBaselineCountsForItsCell: a cell with two samples that are too high is recommended until its
+// baseline is measured.
 func TestBaselineCountsForItsCell(t *testing.T) {
 	c := cell.Key{Ctx: 1000, Batch: 100}
-	f := lucky(t, c)
+	f := luckyCell(t, c)
 	f.Repeat, f.Baseline, f.Retake = 2, config.BaselineOff, false
 	steady, first := f.fake.rate, 2
 	f.fake.rate = func(of cell.Key) float64 {
@@ -64,7 +64,7 @@ func TestBaselineCountsForItsCell(t *testing.T) {
 
 func TestALuckyCellIsMeasuredAgain(t *testing.T) {
 	c := cell.Key{Ctx: 1000, Batch: 100}
-	f := lucky(t, c)
+	f := luckyCell(t, c)
 	f.run(t.Context())
 	cp := f.onDisk(t)
 	assert.Len(t, cp.Result(c).SetAside, 1)
@@ -73,16 +73,16 @@ func TestALuckyCellIsMeasuredAgain(t *testing.T) {
 	assert.Equal(t, []cell.Key{cellOf(v.Recommended)}, baselined(cp))
 }
 
-// TestBaselineOfTheServersOwn: the two sides count for their cells where the server's log says which
-// num_batch it has chosen, and that is one of the grid.
-func TestBaselineOfTheServersOwn(t *testing.T) {
+// TestBaselineCountsForBothCells: where the server's log has the num_batch that it chose, and the grid
+// has that cell, the samples of both sides count for their cells.
+func TestBaselineCountsForBothCells(t *testing.T) {
 	found, own := measured(1000, 200, 6), measured(1000, 0, 5)
 	cp := &checkpoint.Checkpoint{
 		Results:    []checkpoint.Result{measured(1000, 200, 7)},
 		Remeasured: []checkpoint.Remeasured{{Purpose: checkpoint.Baseline, Result: found}, {Purpose: checkpoint.Baseline, Result: own}},
 	}
 	rates, _ := Again(cp)
-	assert.Empty(t, rates, "which it is is not known")
+	assert.Empty(t, rates, "the server's own num_batch is not known")
 	cp.Remeasured[1].Effective.NumBatch = 512
 	rates, _ = Again(cp)
 	assert.Empty(t, rates, "it is not on the grid")

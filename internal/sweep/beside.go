@@ -18,27 +18,27 @@ const (
 	// turns, each time with a load of its own: six samples a side are the least
 	// that have a 95 % interval.
 	MostRounds = 6
-	// leastRounds is from where a difference can be told: below it no test finds
-	// one.
+	// leastRounds is the smallest number of rounds in which a test can find a
+	// difference.
 	leastRounds = 5
-	// ReferenceSamples is how many prompts a measurement of the reference cell
-	// takes at least: their scatter is what a drift is held against.
+	// ReferenceSamples is the smallest number of prompts per measurement of the
+	// reference cell: a drift is compared with their scatter.
 	ReferenceSamples = 3
 )
 
-// reference measures the reference cell again where its time has come: the
-// first cell of the checkpoint that has a rate, after so many others.
+// reference measures the reference cell again when it is due: the first cell of
+// the checkpoint that has a rate, after every ReferenceEvery others.
 func (r *run) reference(ctx context.Context) error {
 	cp := r.Store.Checkpoint()
 	cell, ok := ReferenceCell(cp)
 	if r.ReferenceEvery == 0 || !ok || sinceReference(cp) < r.ReferenceEvery {
 		return nil
 	}
-	_, err := r.besideThePlan(ctx, checkpoint.Reference, cell, max(r.Repeat, ReferenceSamples))
+	_, err := r.measureAuxiliary(ctx, checkpoint.Reference, cell, max(r.Repeat, ReferenceSamples))
 	return err
 }
 
-// ReferenceCell returns the cell that is measured again every so often, and
+// ReferenceCell returns the cell that is measured again at regular intervals, and
 // false while there is none.
 func ReferenceCell(cp *checkpoint.Checkpoint) (cell.Key, bool) {
 	for i := range cp.Remeasured {
@@ -72,9 +72,9 @@ func sinceReference(cp *checkpoint.Checkpoint) int {
 	return n
 }
 
-// beside measures what comes after the plan: the cells that tell hosts apart, leading
-// cells again, the baseline.
-func (r *run) beside(ctx context.Context) error {
+// auxiliary takes the auxiliary measurements that follow the plan: the cells that
+// compare hosts, the leading cells again, the baseline.
+func (r *run) auxiliary(ctx context.Context) error {
 	if len(r.HostCells) == 0 && r.Leaders == 0 && !r.wantsBaseline() || r.summary().Missing > 0 {
 		return nil
 	}
@@ -87,28 +87,28 @@ func (r *run) beside(ctx context.Context) error {
 	return r.baseline(ctx)
 }
 
-// hostCells measures the cells that tell hosts apart, those of which so many loads
-// of this host stand: none before the plan, and one after it. Two loads tell what a
-// load by itself changes, and the time in between what the host itself does.
-func (r *run) hostCells(ctx context.Context, stand int) error {
+// hostCells measures those cells that compare hosts of which this host has so many
+// loads: none before the plan, and one after it. Two loads show how much the rate
+// differs from load to load, and how much the host drifts in between.
+func (r *run) hostCells(ctx context.Context, loads int) error {
 	if r.Filtered {
 		return nil
 	}
 	cp := r.Store.Checkpoint()
 	for _, c := range r.HostCells {
-		if hostLoads(cp, r.Host, c) != stand {
+		if hostLoads(cp, r.Host, c) != loads {
 			continue
 		}
-		result, err := r.besideThePlan(ctx, checkpoint.HostCheck, c, max(r.Repeat, ReferenceSamples))
+		result, err := r.measureAuxiliary(ctx, checkpoint.HostCheck, c, max(r.Repeat, ReferenceSamples))
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(r.Log, "# host %s, %v: %s\n", r.Host, c, besideText(result))
+		fmt.Fprintf(r.Log, "# host %s, %v: %s\n", r.Host, c, auxiliaryText(result))
 	}
 	return nil
 }
 
-// hostLoads counts the loads of a cell that tells hosts apart.
+// hostLoads counts a host's loads of a cell that compares hosts.
 func hostLoads(cp *checkpoint.Checkpoint, host string, c cell.Key) int {
 	n := 0
 	for i := range cp.Remeasured {
@@ -119,8 +119,8 @@ func hostLoads(cp *checkpoint.Checkpoint, host string, c cell.Key) int {
 	return n
 }
 
-// confirm measures the leading cells again. Where they don't hold what they
-// promised and another cell comes out on top, that one is measured too.
+// confirm measures the leading cells again. Where they turn out slower and another
+// cell is recommended then, that one is measured too.
 func (r *run) confirm(ctx context.Context) error {
 	cp := r.Store.Checkpoint()
 	leaders := leadersOf(cp, r.Leaders)
@@ -128,7 +128,7 @@ func (r *run) confirm(ctx context.Context) error {
 		if err := r.turns(ctx, checkpoint.Confirm, leaders, MostRounds); err != nil {
 			return err
 		}
-		v, _ := verdictBy(cp, checkpoint.Confirm) // a baseline comes after that
+		v, _ := verdictBy(cp, checkpoint.Confirm) // without the baseline, which is measured later
 		top := cellOf(v.Recommended)
 		if slices.Contains(leaders, top) || more == r.Leaders {
 			return nil
@@ -138,8 +138,8 @@ func (r *run) confirm(ctx context.Context) error {
 	return nil
 }
 
-// leadersOf returns the cell that the search has found, or that the plan's own
-// samples recommend, and after it those with the highest rates.
+// leadersOf returns the cell that the search found or, without one, that the plan's
+// samples recommend, followed by those with the highest rates.
 func leadersOf(cp *checkpoint.Checkpoint, n int) []cell.Key {
 	cells := rated(cp)
 	for i := range cells {
@@ -163,54 +163,54 @@ func leadersOf(cp *checkpoint.Checkpoint, n int) []cell.Key {
 	return leaders
 }
 
-// turns measures the cells one after the other, round by round, until all that
-// can be told is told. What stands in the checkpoint is not measured again, and
-// a cell that fails is left out from then on.
+// turns measures the cells one after the other, round by round, until they are
+// distinguished or have all rounds. Rounds in the checkpoint are not measured
+// again, and a cell that fails is skipped from then on.
 func (r *run) turns(ctx context.Context, purpose checkpoint.Purpose, cells []cell.Key, rounds int) error {
 	cp := r.Store.Checkpoint()
 	before := len(cp.Remeasured)
 	for round := 1; round <= rounds; round++ {
-		if round > leastRounds && apart(cp, purpose, cells) {
+		if round > leastRounds && distinguished(cp, purpose, cells) {
 			return nil
 		}
 		for _, c := range cells {
-			rates, failed := again(cp, purpose, c)
+			rates, failed := auxiliaryRates(cp, purpose, c)
 			if failed || len(rates) >= round {
 				continue
 			}
-			result, err := r.besideThePlan(ctx, purpose, c, 1)
+			result, err := r.measureAuxiliary(ctx, purpose, c, 1)
 			if err != nil {
 				return err
 			}
-			if rounds == MostRounds { // of many more there is one line in the end
-				r.besideProgress(purpose, round, result)
+			if rounds == MostRounds { // for more rounds one line at the end is enough
+				r.printRound(purpose, round, result)
 			}
 		}
 	}
 	if rounds > MostRounds && len(cp.Remeasured) > before {
-		r.sayMedians(purpose, cells, rounds)
+		r.printMedians(purpose, cells, rounds)
 	}
 	return nil
 }
 
-// sayMedians says what many rounds came to.
-func (r *run) sayMedians(purpose checkpoint.Purpose, cells []cell.Key, rounds int) {
+// printMedians prints the result of many rounds.
+func (r *run) printMedians(purpose checkpoint.Purpose, cells []cell.Key, rounds int) {
 	var texts []string
 	for _, c := range cells {
-		rates, _ := again(r.Store.Checkpoint(), purpose, c)
-		texts = append(texts, fmt.Sprintf("%s %.1f tokens/s", besideName(c, ownLogged(r.Store.Checkpoint())[c.Ctx]), verdict.Median(rates)))
+		rates, _ := auxiliaryRates(r.Store.Checkpoint(), purpose, c)
+		texts = append(texts, fmt.Sprintf("%s %.1f tokens/s", auxiliaryName(c, ownLogged(r.Store.Checkpoint())[c.Ctx]), verdict.Median(rates)))
 	}
 	fmt.Fprintf(r.Log, "# %s, median of %d rounds: %s\n", purpose, rounds, strings.Join(texts, ", "))
 }
 
-// apart reports whether every cell differs from the fastest of them.
-func apart(cp *checkpoint.Checkpoint, purpose checkpoint.Purpose, cells []cell.Key) bool {
+// distinguished reports whether every cell is significantly slower than the fastest of them.
+func distinguished(cp *checkpoint.Checkpoint, purpose checkpoint.Purpose, cells []cell.Key) bool {
 	if purpose == checkpoint.Baseline {
-		return false // its interval takes all rounds
+		return false // its interval needs all rounds
 	}
 	var all [][]float64
 	for _, c := range cells {
-		if rates, failed := again(cp, purpose, c); !failed {
+		if rates, failed := auxiliaryRates(cp, purpose, c); !failed {
 			all = append(all, rates)
 		}
 	}
@@ -218,8 +218,8 @@ func apart(cp *checkpoint.Checkpoint, purpose checkpoint.Purpose, cells []cell.K
 	return len(all) < 2 || !slices.Contains(verdict.Differ(all[0], all[1:]), false)
 }
 
-// AgainLeft returns how many loads it still takes, at most, to measure so many leading cells and
-// the baseline, once the plan has been measured.
+// AgainLeft returns how many loads the confirmation of so many leading cells and the baseline still
+// take at most, once the plan has been measured.
 func AgainLeft(cp *checkpoint.Checkpoint, leaders int, baseline bool) int {
 	n := turnsLeft(cp, checkpoint.Confirm, leadersOf(cp, leaders))
 	if baseline {
@@ -230,7 +230,7 @@ func AgainLeft(cp *checkpoint.Checkpoint, leaders int, baseline bool) int {
 
 // turnsLeft returns how many loads the turns still take at most.
 func turnsLeft(cp *checkpoint.Checkpoint, purpose checkpoint.Purpose, cells []cell.Key) int {
-	if missing, _ := missingTurns(cp, purpose, cells, leastRounds); missing == 0 && apart(cp, purpose, cells) {
+	if missing, _ := missingTurns(cp, purpose, cells, leastRounds); missing == 0 && distinguished(cp, purpose, cells) {
 		return 0
 	}
 	loads, _ := missingTurns(cp, purpose, cells, MostRounds)
@@ -238,10 +238,10 @@ func turnsLeft(cp *checkpoint.Checkpoint, purpose checkpoint.Purpose, cells []ce
 }
 
 // missingTurns returns how many loads the cells lack for so many rounds, and whether one of them
-// has failed, which then has no more turns.
+// has failed. A failed cell is not loaded again.
 func missingTurns(cp *checkpoint.Checkpoint, purpose checkpoint.Purpose, cells []cell.Key, rounds int) (loads int, failed bool) {
 	for _, c := range cells {
-		rates, broken := again(cp, purpose, c)
+		rates, broken := auxiliaryRates(cp, purpose, c)
 		if !broken {
 			loads += max(0, rounds-len(rates))
 		}
@@ -250,9 +250,9 @@ func missingTurns(cp *checkpoint.Checkpoint, purpose checkpoint.Purpose, cells [
 	return loads, failed
 }
 
-// again returns the rates of the samples that were taken of a cell for the
-// purpose, and whether it failed.
-func again(cp *checkpoint.Checkpoint, purpose checkpoint.Purpose, c cell.Key) (rates []float64, failed bool) {
+// auxiliaryRates returns the rates of a cell's auxiliary measurements for the purpose, and whether one
+// of them failed.
+func auxiliaryRates(cp *checkpoint.Checkpoint, purpose checkpoint.Purpose, c cell.Key) (rates []float64, failed bool) {
 	for i := range cp.Remeasured {
 		if r := &cp.Remeasured[i]; r.Purpose == purpose && r.Cell() == c {
 			rates = append(rates, r.SampleRates()...)
@@ -262,9 +262,9 @@ func again(cp *checkpoint.Checkpoint, purpose checkpoint.Purpose, c cell.Key) (r
 	return rates, failed
 }
 
-// besideThePlan measures a cell with a load of its own and keeps that beside the
-// plan's results.
-func (r *run) besideThePlan(ctx context.Context, purpose checkpoint.Purpose, c cell.Key, samples int) (checkpoint.Result, error) {
+// measureAuxiliary measures a cell with a load of its own and saves it separately from the plan's
+// results.
+func (r *run) measureAuxiliary(ctx context.Context, purpose checkpoint.Purpose, c cell.Key, samples int) (checkpoint.Result, error) {
 	if err := r.timeUp(ctx); err != nil {
 		return checkpoint.Result{}, err
 	}
@@ -276,27 +276,28 @@ func (r *run) besideThePlan(ctx context.Context, purpose checkpoint.Purpose, c c
 		return err
 	}
 	err := r.measure(ctx, &task{result: &result, want: samples, save: func(res checkpoint.Result) error {
-		if mayBeServers(&res) {
-			r.suspect(res, func() error { return save(res) })
+		if mayBeServersFault(&res) {
+			r.holdBack(res, func() error { return save(res) })
 			return nil
 		}
-		if err := r.works(); err != nil {
+		if err := r.noteServerWorks(); err != nil {
 			return err
 		}
 		return save(res)
 	}})
-	if err == nil && mayBeServers(&result) { // mostly of a cell that worked, which is reason enough
-		err = r.prove(ctx)
+	if err == nil && mayBeServersFault(&result) { // one failure is enough, since most of these cells worked before
+		err = r.testServer(ctx)
 	}
 	return result, err
 }
 
-func (r *run) besideProgress(purpose checkpoint.Purpose, round int, result checkpoint.Result) {
-	fmt.Fprintf(r.Log, "# %s, round %d of at most %d, %s: %s\n", purpose, round, MostRounds, besideName(result.Cell(), result.Effective.NumBatch), besideText(result))
+func (r *run) printRound(purpose checkpoint.Purpose, round int, result checkpoint.Result) {
+	fmt.Fprintf(r.Log, "# %s, round %d of at most %d, %s: %s\n", purpose, round, MostRounds, auxiliaryName(result.Cell(), result.Effective.NumBatch), auxiliaryText(result))
 }
 
-// besideName names a cell, or one with the server's own num_batch, which is 0 where no log tells.
-func besideName(c cell.Key, own int) string {
+// auxiliaryName returns a cell's name, also where its num_batch is the server's own, which is 0 where
+// no log reports it.
+func auxiliaryName(c cell.Key, own int) string {
 	switch {
 	case c.Batch > 0:
 		return c.String()
@@ -306,7 +307,7 @@ func besideName(c cell.Key, own int) string {
 	return fmt.Sprintf("ctx=%d and the server's own num_batch", c.Ctx)
 }
 
-func besideText(result checkpoint.Result) string {
+func auxiliaryText(result checkpoint.Result) string {
 	if result.Failed() {
 		return failureText(result)
 	}

@@ -17,8 +17,8 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
 )
 
-// around has the fake server's rates scatter around a speed by a relative
-// standard deviation.
+// around returns rates for the fake server that scatter around those of speed, with
+// noise as relative standard deviation.
 func around(seed uint64, noise float64, speed func(cell.Key) float64) func(cell.Key) float64 {
 	rng := rand.New(rand.NewPCG(seed, 1))
 	return func(c cell.Key) float64 { return speed(c) * (1 + noise*rng.NormFloat64()) }
@@ -53,9 +53,9 @@ func TestReferenceCell(t *testing.T) {
 	require.True(t, ok)
 	assert.True(t, drift.Significant)
 	assert.Negative(t, drift.Change)
-	assert.Len(t, f.bench, 9, "what is beside the plan is no benchmark's line")
+	assert.Len(t, f.bench, 9, "auxiliary measurements are no benchmark lines")
 
-	// Going on, it counts the cells since the last one.
+	// After a resume it counts the cells since the last one.
 	f = newFixture(t, dir)
 	f.ReferenceEvery = 3
 	f.sweeps(cell.Grid{Ctx: []int{1000, 2000, 3000, 4000}, Batch: []int{100, 200, 300}})
@@ -64,8 +64,8 @@ func TestReferenceCell(t *testing.T) {
 	assert.Len(t, f.Store.Checkpoint().Remeasured, 4)
 }
 
-// TestConfirmFindsTheLuckyOne: the best of the first samples is not the best.
-func TestConfirmFindsTheLuckyOne(t *testing.T) {
+// TestConfirmReplacesALuckyCell: the cell with the best first samples is not the best.
+func TestConfirmReplacesALuckyCell(t *testing.T) {
 	dir := t.TempDir()
 	lucky := cell.Key{Ctx: 1000, Batch: 100}
 	start := func() *fixture {
@@ -97,7 +97,7 @@ func TestConfirmFindsTheLuckyOne(t *testing.T) {
 	f = start()
 	summary, _ = f.run(t.Context())
 	require.NoError(t, summary.Usable())
-	assert.NotContains(t, f.log.String(), "round 1 of at most 6, ctx=1000/batch=100", "it goes on where it ended")
+	assert.NotContains(t, f.log.String(), "round 1 of at most 6, ctx=1000/batch=100", "it resumes where it stopped")
 	cp, err := checkpoint.Load(f.Store.Path())
 	require.NoError(t, err)
 	v, ok := VerdictOf(cp)
@@ -115,7 +115,7 @@ func TestConfirmFindsTheLuckyOne(t *testing.T) {
 	f = start()
 	f.run(t.Context())
 	assert.Positive(t, loads)
-	assert.Empty(t, f.fake.loads, "and a third time all is there")
+	assert.Empty(t, f.fake.loads, "the third run finds everything measured")
 }
 
 func TestConfirmEndsEarlyAndLeavesOutFailures(t *testing.T) {
@@ -124,7 +124,7 @@ func TestConfirmEndsEarlyAndLeavesOutFailures(t *testing.T) {
 	f.fake.rate = around(3, 0.001, func(c cell.Key) float64 { return float64(c.Ctx + c.Batch) })
 	f.run(t.Context())
 	cp := f.Store.Checkpoint()
-	assert.Len(t, cp.Remeasured, 2*leastRounds, "five rounds tell them apart")
+	assert.Len(t, cp.Remeasured, 2*leastRounds, "five rounds distinguish them")
 	assert.Zero(t, AgainLeft(cp, 2, false))
 
 	f = newFixture(t, t.TempDir())
@@ -139,7 +139,7 @@ func TestConfirmEndsEarlyAndLeavesOutFailures(t *testing.T) {
 	summary, _ := f.run(t.Context())
 	require.NoError(t, summary.Usable())
 	v, _ := VerdictOf(f.Store.Checkpoint())
-	assert.Equal(t, cell.Key{Ctx: 2000, Batch: 100}, cell.Key{Ctx: v.Recommended.Ctx, Batch: v.Recommended.Batch}, "a cell that fails the second time is none to recommend")
+	assert.Equal(t, cell.Key{Ctx: 2000, Batch: 100}, cell.Key{Ctx: v.Recommended.Ctx, Batch: v.Recommended.Batch}, "a cell that fails in a confirmation is not recommended")
 	assert.True(t, v.Confirmed[len(v.Confirmed)-1].Failed)
 }
 
@@ -159,7 +159,7 @@ func TestBaseline(t *testing.T) {
 	require.NoError(t, err)
 	assert.Len(t, cp.Remeasured, 2*MostRounds)
 	assert.Zero(t, AgainLeft(cp, 0, true))
-	assert.GreaterOrEqual(t, f.fake.unloaded, 2*MostRounds-1, "the server's own num_batch may be the cell's, which it would not load anew")
+	assert.GreaterOrEqual(t, f.fake.unloaded, 2*MostRounds-1, "the server's own num_batch may be the cell's, and then it would not reload")
 	v, _ := VerdictOf(cp)
 	require.NotNil(t, v.Gain)
 	assert.True(t, v.Gain.Bounded)
@@ -171,17 +171,17 @@ func TestBaseline(t *testing.T) {
 	assert.Contains(t, f.log.String(), "# baseline, round 6 of at most 6, ctx=2000 and the server's own num_batch: ")
 }
 
-func TestBesideName(t *testing.T) {
-	assert.Equal(t, "ctx=2000/batch=64", besideName(cell.Key{Ctx: 2000, Batch: 64}, 512))
-	assert.Equal(t, "ctx=2000 and the server's own num_batch (512)", besideName(cell.Key{Ctx: 2000, Batch: 0}, 512))
-	assert.Equal(t, "ctx=2000 and the server's own num_batch", besideName(cell.Key{Ctx: 2000, Batch: 0}, 0), "no log tells")
+func TestAuxiliaryName(t *testing.T) {
+	assert.Equal(t, "ctx=2000/batch=64", auxiliaryName(cell.Key{Ctx: 2000, Batch: 64}, 512))
+	assert.Equal(t, "ctx=2000 and the server's own num_batch (512)", auxiliaryName(cell.Key{Ctx: 2000, Batch: 0}, 512))
+	assert.Equal(t, "ctx=2000 and the server's own num_batch", auxiliaryName(cell.Key{Ctx: 2000, Batch: 0}, 0), "no log reports it")
 }
 
-func TestNothingBesideAnUnfinishedPlan(t *testing.T) {
+func TestNoAuxiliaryMeasurementsOfAnUnfinishedPlan(t *testing.T) {
 	f := newFixture(t, t.TempDir())
 	f.Leaders, f.Baseline, f.Filtered = 3, config.BaselineOn, true
 	f.run(t.Context())
-	assert.Empty(t, f.Store.Checkpoint().Remeasured, "a part of the plan was asked for")
+	assert.Empty(t, f.Store.Checkpoint().Remeasured, "only a part of the plan was requested")
 
 	f = newFixture(t, t.TempDir())
 	f.Leaders, f.Baseline = 3, config.BaselineOn
@@ -191,8 +191,8 @@ func TestNothingBesideAnUnfinishedPlan(t *testing.T) {
 	assert.Empty(t, f.Store.Checkpoint().Remeasured)
 }
 
-// TestRecordedSweepReplayed plays a sweep of a real server, of one sample a
-// cell, with its noise.
+// TestRecordedSweepReplayed replays a sweep of a real server, with one sample per
+// cell, and its noise.
 func TestRecordedSweepReplayed(t *testing.T) {
 	recorded, err := checkpoint.Load(filepath.Join("..", "report", "testdata", "older_tool.json"))
 	require.NoError(t, err)
@@ -200,7 +200,7 @@ func TestRecordedSweepReplayed(t *testing.T) {
 	for _, r := range recorded.Results {
 		rates[r.Cell()] = *r.PromptEvalRate
 	}
-	levels := make(map[int]float64) // of a num_batch: its plateau
+	levels := make(map[int]float64) // median rate by num_batch
 	ctxs, batches := recorded.Axes()
 	for _, batch := range batches {
 		var row []float64

@@ -9,22 +9,23 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 )
 
-// crowded says that samples were refused, one after the other, because somebody else uses the
+// inUseError reports that several samples in a row were refused because another client uses the
 // server.
-type crowded struct{ text string }
+type inUseError struct{ text string }
 
-func (e *crowded) Error() string { return e.text }
+func (e *inUseError) Error() string { return e.text }
 
-// A sweep waits for the others to be done, each time twice as long up to longestPause: 23 minutes in
-// all. The lengths vary by half, so that of two sweeps that wait for each other one goes on.
+// A sweep waits until other clients are done, each time twice as long up to longestPause: 23 minutes in
+// all. The lengths vary by half, so that of two sweeps that wait for each other one continues.
 const (
 	firstPause   = 30 * time.Second
 	longestPause = 10 * time.Minute
 	mostPauses   = 6
 )
 
-// giveWay waits before the cell is measured again, for the n-th time. After mostPauses it returns why.
-func (r *run) giveWay(ctx context.Context, c cell.Key, n int, why *crowded) error {
+// waitForOthers waits for the n-th time before the cell is measured again. After mostPauses it returns
+// the error.
+func (r *run) waitForOthers(ctx context.Context, c cell.Key, n int, why *inUseError) error {
 	if n > mostPauses {
 		return why
 	}
@@ -40,7 +41,7 @@ func (r *run) giveWay(ctx context.Context, c cell.Key, n int, why *crowded) erro
 	return nil
 }
 
-// sleep returns after the pause, and with an error when the context ends before.
+// sleep waits for the pause. It returns an error when the context ends before.
 func (r *run) sleep(ctx context.Context, pause time.Duration) error {
 	if r.Sleep != nil {
 		return r.Sleep(ctx, pause)

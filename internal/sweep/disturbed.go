@@ -15,15 +15,15 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
 )
 
-// Disturbed is a cell with samples that may tell something else than its settings.
+// Disturbed is a cell with samples that something else than its settings may have slowed.
 type Disturbed struct {
 	cell.Key
-	Samples []int // places of those among the result's
+	Samples []int // indexes of these samples in the result
 }
 
 // FindDisturbed returns the cells of the grid that were disturbed, in order of measurement. v must be
-// cp's own verdict. A cell that lies far from its row and column is one of them as long as it
-// was not measured again: after that it is held to be different.
+// the verdict of cp. A cell that lies far from its row and column counts as disturbed until it is
+// measured again: if it still does then, it really differs.
 func FindDisturbed(cp *checkpoint.Checkpoint, v Verdict) []Disturbed {
 	far := make(map[cell.Key]bool)
 	for _, c := range v.Far {
@@ -37,7 +37,7 @@ func FindDisturbed(cp *checkpoint.Checkpoint, v Verdict) []Disturbed {
 		if r.PromptEvalRate == nil || !onGrid(r.Cell()) {
 			continue
 		}
-		spilled := check.Spilled(r.Size, r.SizeVRAM, gpu) // which is reason enough
+		spilled := check.Spilled(r.Size, r.SizeVRAM, gpu) // which explains a low rate
 		if d := disturbedOf(r, far[r.Cell()] && !spilled && len(r.SetAside) == 0, v.Noise); len(d.Samples) > 0 {
 			all = append(all, d)
 		}
@@ -45,8 +45,8 @@ func FindDisturbed(cp *checkpoint.Checkpoint, v Verdict) []Disturbed {
 	return all
 }
 
-// disturbedOf looks at the samples of a cell, all of which are in doubt where the cell itself lies
-// far off. noise is the relative standard deviation of a sample.
+// disturbedOf returns the samples of a cell that are in doubt: all of them where the cell lies far
+// from its row and column. noise is the relative standard deviation of a sample.
 func disturbedOf(r *checkpoint.Result, far bool, noise float64) Disturbed {
 	d := Disturbed{Key: r.Cell()}
 	rates := r.SampleRates()
@@ -58,9 +58,9 @@ func disturbedOf(r *checkpoint.Result, far bool, noise float64) Disturbed {
 	return d
 }
 
-// Undisturbed returns the rates of the samples that are not in doubt by themselves: taken while the
-// machine was busy, or far below the cell's others. noise is the relative standard deviation of a
-// sample. Of an older tool's result there is the one rate.
+// Undisturbed returns the rates of a cell's samples, in tokens per second, without those that were
+// taken while the machine was busy or that lie far below the others. noise is the relative standard
+// deviation of a sample. A result of the older tool has a single rate.
 func Undisturbed(r *checkpoint.Result, noise float64) []float64 {
 	rates := r.SampleRates()
 	if len(rates) == 0 && r.PromptEvalRate != nil {
@@ -80,8 +80,8 @@ func Undisturbed(r *checkpoint.Result, noise float64) []float64 {
 // doubt.
 const lagsNoise = 5
 
-// lags reports whether a sample lies far below the others of its cell. Of two that are so far apart
-// either may be wrong.
+// lags reports whether sample i lies far below the others of its cell. Of two samples that are far
+// apart, either may be wrong.
 func lags(rates []float64, i int, noise float64) bool {
 	apart := 1 - max(verdict.Far, lagsNoise*noise)
 	if len(rates) == 2 {
@@ -91,10 +91,10 @@ func lags(rates []float64, i int, noise float64) bool {
 	return len(others) > 0 && rates[i] < verdict.Median(others)*apart
 }
 
-// setAside takes samples from those that count.
+// setAside moves samples to those that don't count.
 func setAside(r *checkpoint.Result, places []int) {
 	var kept []measurement.Sample
-	r.SetAside = slices.Clone(r.SetAside) // the checkpoint's own until it is saved
+	r.SetAside = slices.Clone(r.SetAside) // the checkpoint shares it
 	for i, s := range r.Samples {
 		if slices.Contains(places, i) {
 			r.SetAside = append(r.SetAside, s)
@@ -105,16 +105,15 @@ func setAside(r *checkpoint.Result, places []int) {
 	r.Samples = kept
 }
 
-// How many disturbed cells are measured again: a tenth of the plan, or as many as take two minutes;
-// and how many of them in a row may be disturbed once more.
+// Limits on measuring disturbed cells again: a tenth of the plan, or as many as take two minutes; and
+// the number of cells in a row that were disturbed again.
 const (
-	retakeShare = 0.1
-	retakeTime  = 2 * time.Minute
-	retakeVain  = 2
+	retakeShare        = 0.1
+	retakeTime         = 2 * time.Minute
+	mostStillDisturbed = 2
 )
 
-// MostRetaken returns how many cells of a plan of so many are measured again at most, where
-// something disturbed them.
+// MostRetaken returns how many disturbed cells of a plan of so many are measured again at most.
 func MostRetaken(planned int, p Pace, repeat int) int {
 	inTime := planned
 	if each := p.Time(1, repeat); each > 0 {
@@ -124,10 +123,10 @@ func MostRetaken(planned int, p Pace, repeat int) int {
 }
 
 // retake measures the disturbed cells of a complete plan again, and reports whether there were any.
-// It ends where time is up, which does not stop a run that has measured all of its plan, and where the
-// machine is still busy.
+// It ends when the machine is still busy, or when time is up, which is no error once the plan is
+// complete.
 func (r *run) retake(ctx context.Context, each each) (any bool) {
-	if !r.Retake || r.Filtered || r.stop != nil || r.vain == retakeVain || r.summary().Missing > 0 {
+	if !r.Retake || r.Filtered || r.stop != nil || r.stillDisturbed == mostStillDisturbed || r.summary().Missing > 0 {
 		return false
 	}
 	todo := r.toRetake()
@@ -140,8 +139,8 @@ func (r *run) retake(ctx context.Context, each each) (any bool) {
 		s := step{Key: d.Key, want: len(r.Store.Checkpoint().Result(d.Key).Samples), name: d.Key.String() + "/again"}
 		each(s.name, func() Outcome {
 			outcome, better := r.measureAgain(ctx, s, d)
-			if r.vain++; better {
-				r.vain = 0
+			if r.stillDisturbed++; better {
+				r.stillDisturbed = 0
 			}
 			return outcome
 		})
@@ -149,7 +148,7 @@ func (r *run) retake(ctx context.Context, each each) (any bool) {
 		if r.stop != nil {
 			break
 		}
-		if r.vain == retakeVain {
+		if r.stillDisturbed == mostStillDisturbed {
 			fmt.Fprintln(r.Log, "# the machine is still busy: no more cells are measured again")
 			break
 		}
@@ -157,7 +156,7 @@ func (r *run) retake(ctx context.Context, each each) (any bool) {
 	return any
 }
 
-// toRetake returns the disturbed cells to measure again, and says so. Each is measured
+// toRetake returns the disturbed cells to measure again, and prints their number. Each is measured
 // again once: a cell that then has the same rate really has it.
 func (r *run) toRetake() []Disturbed {
 	cp := r.Store.Checkpoint()
@@ -183,14 +182,14 @@ func (r *run) toRetake() []Disturbed {
 	return todo
 }
 
-// measureAgain replaces the samples in doubt of a cell by new ones, and returns false where the
-// machine was busy for these as well: then the first ones stand. A cell that fails stays as it was.
+// measureAgain replaces the samples in doubt of a cell by new ones. It returns false where the machine
+// was busy again: then the first samples are kept. A cell that fails stays as it was.
 func (r *run) measureAgain(ctx context.Context, s step, d Disturbed) (o Outcome, better bool) {
 	r.retaken[d.Key] = true
 	before := *r.Store.Checkpoint().Result(d.Key)
 	result := before
 	setAside(&result, d.Samples)
-	r.tellBegin(s)
+	r.reportBegin(s)
 	save := func(res checkpoint.Result) error {
 		if res.Failed() {
 			return nil
@@ -201,12 +200,12 @@ func (r *run) measureAgain(ctx context.Context, s step, d Disturbed) (o Outcome,
 	if r.stop = r.measure(ctx, t); r.stop != nil {
 		return Outcome{Err: r.stop}, false
 	}
-	r.tellEnd(s, result)
+	r.reportEnd(s, result)
 	if result.Failed() {
-		if r.stop = r.doubtRetake(ctx, result); r.stop != nil {
+		if r.stop = r.checkServerAfterRetake(ctx, result); r.stop != nil {
 			return Outcome{Err: r.stop}, false
 		}
-		return Outcome{Skip: failureText(result) + "; its first samples stand"}, false
+		return Outcome{Skip: failureText(result) + "; its first samples are kept"}, false
 	}
 	added := result.Samples[s.want-len(d.Samples):]
 	busy := slices.ContainsFunc(added, func(s measurement.Sample) bool { return check.Busy(s) != "" })

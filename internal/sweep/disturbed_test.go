@@ -16,8 +16,8 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
-// retakes makes the fixture a sweep of 16 cells whose rates level off over num_batch, where each
-// cell's first samples are slowed by a factor, and maybe seen to be.
+// retakes returns a sweep of 16 cells whose rates level off over num_batch. The first samples of a
+// cell are slowed by the factors in slowed; seen says whether the CPU's figures show it.
 func retakes(t *testing.T, slowed map[cell.Key][]float64, seen bool) *fixture {
 	t.Helper()
 	f := newFixture(t, t.TempDir())
@@ -98,12 +98,12 @@ func TestRetakeOfLowRates(t *testing.T) {
 	assert.Equal(t, []string{"ctx=1000/batch=400/again", "ctx=3000/batch=200/again"}, all[16:])
 	cp := f.onDisk(t)
 	assert.InDelta(t, 2000*200./260, *cp.Result(low).PromptEvalRate, 40)
-	assert.InDelta(t, 0.7*2000*400/460, *cp.Result(dip).PromptEvalRate, 40, "a cell that is really slow stays so")
+	assert.InDelta(t, 0.7*2000*400/460, *cp.Result(dip).PromptEvalRate, 40, "a cell that is really slow stays slow")
 	v, _ := VerdictOf(cp)
-	assert.Empty(t, FindDisturbed(cp, v), "and is not held to be disturbed any more")
+	assert.Empty(t, FindDisturbed(cp, v), "and does not count as disturbed any more")
 }
 
-func TestOneSampleFarBelowItsCellsOthers(t *testing.T) {
+func TestRetakeOfOneLowSample(t *testing.T) {
 	c := cell.Key{Ctx: 1000, Batch: 100}
 	f := retakes(t, map[cell.Key][]float64{c: {1, 0.5, 1}}, false)
 	f.Repeat = 3
@@ -121,12 +121,12 @@ func TestRetakeEndsWhereTheMachineIsStillBusy(t *testing.T) {
 	}
 	f := retakes(t, slowed, true)
 	all, _ := f.called()
-	assert.Len(t, all, 16+retakeVain)
+	assert.Len(t, all, 16+mostStillDisturbed)
 	assert.Contains(t, f.log.String(), "# the machine is still busy: no more cells are measured again\n")
 	cp := f.onDisk(t)
 	r := cp.Result(cell.Key{Ctx: 1000, Batch: 100})
 	assert.Len(t, r.Samples, 1)
-	assert.Len(t, r.SetAside, 1, "the first stand, as the others are no better")
+	assert.Len(t, r.SetAside, 1, "the first samples are kept, since the new ones are no better")
 	v, _ := VerdictOf(cp)
 	assert.Len(t, FindDisturbed(cp, v), 4)
 }
@@ -149,9 +149,9 @@ func TestNoRetake(t *testing.T) {
 	}
 }
 
-// TestRetakeKeepsWhatItCannotReplace: a failure or an end while the cell is measured again leaves its
-// first sample.
-func TestRetakeKeepsWhatItCannotReplace(t *testing.T) {
+// TestRetakeThatFails: after a failure or an interrupt while the cell is measured again, it still has
+// its first sample.
+func TestRetakeThatFails(t *testing.T) {
 	busy := cell.Key{Ctx: 2000, Batch: 400}
 	for name, err := range map[string]error{
 		"failure":   &measurement.Failure{Class: measurement.ModelError, Detail: "no"},
@@ -186,13 +186,13 @@ func TestMostRetaken(t *testing.T) {
 func TestLags(t *testing.T) {
 	assert.True(t, lags([]float64{100, 101, 90, 99}, 2, 0.01))
 	assert.False(t, lags([]float64{100, 101, 90, 99}, 2, 0.03), "within noise")
-	assert.False(t, lags([]float64{100, 101, 96, 99}, 2, 0.001), "not worth it")
+	assert.False(t, lags([]float64{100, 101, 96, 99}, 2, 0.001), "too small to matter")
 	assert.True(t, lags([]float64{100, 80}, 0, 0.01) && lags([]float64{100, 80}, 1, 0.01))
 	assert.False(t, lags([]float64{100, 98}, 1, 0.01))
 	assert.False(t, lags([]float64{100}, 0, math.SmallestNonzeroFloat64))
 }
 
-// TestSpilledCellsAreNotInDoubt: that a part of the model is not in GPU memory explains a low rate.
+// TestSpilledCellsAreNotInDoubt: a spill explains a low rate.
 func TestSpilledCellsAreNotInDoubt(t *testing.T) {
 	low := cell.Key{Ctx: 4000, Batch: 400}
 	for _, spilled := range []bool{false, true} {

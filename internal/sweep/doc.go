@@ -1,8 +1,8 @@
-// Package sweep is the loop of a sweep: which cell comes next, its load and samples, what of them is
-// believed and kept, and the advice that they end with.
+// Package sweep is the loop of a sweep: it chooses the next cell, loads and samples it, checks and
+// saves each sample, and derives the advice at the end.
 //
-// A [Strategy] chooses cells of the plan that a config gives. [Sweep.Run] has a [Runner] measure each
-// that the checkpoint does not hold yet, and saves after every sample. The package knows nothing of
-// HTTP, of processes or of pictures: a Runner answers with measurement.Sample values, and reports are made
-// from a checkpoint elsewhere.
+// A [Strategy] chooses cells of the plan, which the config defines. [Sweep.Run] has a [Runner] measure
+// each cell that is not in the checkpoint yet, and saves after every sample. The package knows nothing
+// about HTTP, processes or pictures: a Runner returns measurement.Sample values, and other packages make
+// reports from the checkpoint.
 package sweep

@@ -8,12 +8,12 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
 )
 
-// ColumnBest is the cell to use of one num_ctx.
+// ColumnBest is the fastest cell of one num_ctx.
 type ColumnBest struct {
 	cell.Key
 	Rate  float64   // tokens per second: the median of the samples
 	Rates []float64 // tokens per second, of each sample
-	// Believed says that the cell was not measured: a search believes in the Rate, and
+	// Believed reports that the cell was not measured: the Rate is a search's estimate, and
 	// there are no Rates.
 	Believed bool
 	// Measured is how many cells of this num_ctx have a rate, of as many as Planned:
@@ -22,8 +22,8 @@ type ColumnBest struct {
 }
 
 // Frontier returns the fastest cell of every num_ctx that has one, in the order of
-// num_ctx: the one with the highest rate, or one that a search believes to be faster. v is
-// cp's own verdict.
+// num_ctx: the one with the highest rate, or one for which a search expects a higher rate. v must be
+// the verdict of cp.
 func Frontier(cp *checkpoint.Checkpoint, v Verdict) []ColumnBest {
 	picked := make(map[int]checkpoint.ColumnAnswer)
 	if s := cp.Sweep.Search; s != nil {

@@ -11,13 +11,13 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
-// shared makes the fixture one of a sweep that several hosts share.
+// shared makes the sweep one that several hosts share.
 func (f *fixture) shared(host string) *fixture {
 	f.Host, f.HostCells = host, []cell.Key{{Ctx: 1000, Batch: 100}, {Ctx: 2000, Batch: 200}}
 	return f
 }
 
-// hostLoadsOf counts the loads of the cells that tell hosts apart.
+// hostLoadsOf counts a host's loads of each cell that compares hosts.
 func hostLoadsOf(cp *checkpoint.Checkpoint, host string) []int {
 	return []int{hostLoads(cp, host, cell.Key{Ctx: 1000, Batch: 100}), hostLoads(cp, host, cell.Key{Ctx: 2000, Batch: 200})}
 }
@@ -29,7 +29,7 @@ func TestHostCellsBeforeAndAfter(t *testing.T) {
 	summary, _ := f.run(t.Context())
 	require.NoError(t, summary.Usable())
 	assert.Equal(t, []cell.Key{{Ctx: 1000, Batch: 100}, {Ctx: 2000, Batch: 200}, {Ctx: 1000, Batch: 200}, {Ctx: 2000, Batch: 100}, {Ctx: 1000, Batch: 100}, {Ctx: 2000, Batch: 200}}, f.fake.loads)
-	assert.Equal(t, 2, summary.Measured, "what is beside the plan does not count")
+	assert.Equal(t, 2, summary.Measured, "auxiliary measurements do not count")
 	assert.Len(t, f.bench, 2)
 	assert.Contains(t, f.log.String(), "# host a, ctx=2000/batch=200: 2200.0 tokens/s\n")
 	cp, err := checkpoint.Load(f.Store.Path())
@@ -42,7 +42,7 @@ func TestHostCellsBeforeAndAfter(t *testing.T) {
 	_, ok := Spread(cp)
 	assert.False(t, ok, "one host")
 
-	// Once more there is nothing to do, on this host and on another.
+	// A second run has nothing to do, neither on this host nor on another.
 	for _, host := range []string{"a", "b"} {
 		f = newFixture(t, dir).shared(host)
 		f.Plan = []cell.Key{{Ctx: 1000, Batch: 200}, {Ctx: 2000, Batch: 100}}
@@ -51,7 +51,7 @@ func TestHostCellsBeforeAndAfter(t *testing.T) {
 	}
 }
 
-// TestHostCellsOfEveryHost: a sweep that goes on elsewhere measures them there too.
+// TestHostCellsOfEveryHost: a sweep that is resumed on another host measures them there too.
 func TestHostCellsOfEveryHost(t *testing.T) {
 	dir := t.TempDir()
 	f := newFixture(t, dir).shared("a")
@@ -78,18 +78,18 @@ func TestHostCellsThatFail(t *testing.T) {
 	f.fake.loadErrs[cell.Key{Ctx: 2000, Batch: 200}] = []error{&measurement.Failure{Class: measurement.ModelError, Detail: "no"}}
 	f.Plan = []cell.Key{{Ctx: 1000, Batch: 200}}
 	summary, _ := f.run(t.Context())
-	require.NoError(t, summary.Usable(), "the plan does not suffer")
+	require.NoError(t, summary.Usable(), "the plan is not affected")
 	assert.Contains(t, f.log.String(), "# host a, ctx=2000/batch=200: Model error: no\n")
-	assert.Equal(t, []int{2, 2}, hostLoadsOf(f.Store.Checkpoint(), "a"), "after the plan it has another chance")
+	assert.Equal(t, []int{2, 2}, hostLoadsOf(f.Store.Checkpoint(), "a"), "after the plan it is tried again")
 
 	f = newFixture(t, t.TempDir()).shared("a")
 	f.Filtered = true
 	f.run(t.Context())
-	assert.Empty(t, f.Store.Checkpoint().Remeasured, "one cell was asked for by name")
+	assert.Empty(t, f.Store.Checkpoint().Remeasured, "only some cells were requested")
 }
 
-// TestHostCellsFit: a prompt that is too long for them is refused like one that is
-// too long for a cell of the plan.
+// TestHostCellsFit: a prompt that is too long for these cells is refused, as for a
+// cell of the plan.
 func TestHostCellsFit(t *testing.T) {
 	f := newFixture(t, t.TempDir()).shared("a")
 	f.HostCells = []cell.Key{{Ctx: 500, Batch: 100}}
@@ -98,7 +98,7 @@ func TestHostCellsFit(t *testing.T) {
 	assert.Empty(t, f.fake.loads)
 }
 
-// TestShardWithoutCells: of many shards some have none, which is no failure.
+// TestShardWithoutCells: a shard without cells is no failure.
 func TestShardWithoutCells(t *testing.T) {
 	f := newFixture(t, t.TempDir()).shared("a")
 	f.Plan = nil

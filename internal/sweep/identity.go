@@ -9,19 +9,19 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
-// Moment says when it is asked who is measured.
+// Moment is when the identity of server and model is checked.
 type Moment int
 
-// The moments, each of which asks for all that the one before it does.
+// The moments. Each includes all checks of the one before it.
 const (
-	BeforeLoad   Moment = iota // of a server that was looked at after the last sample: what costs little
+	BeforeLoad   Moment = iota // cheap checks only, since all were made after the last sample
 	BeforeKept                 // before a sample or a failure is kept
-	AfterAbsence               // of the server, which may have been taken away by more than its restart
+	AfterAbsence               // after the server was away, when more than a restart may have happened
 )
 
-// verify returns an error where what is measured is no more what the checkpoint is of: the server
-// may have been replaced, its model created anew, a file of the template rewritten. It is called
-// before each load, and before each sample or failure is kept, so that none of another server
+// verify returns an error where the server or the model is no longer that of the checkpoint: the
+// server may have been replaced, its model created anew, a file of the template rewritten. It is
+// called before each load and before each sample or failure is kept, so that none of another server
 // counts.
 func (r *run) verify(ctx context.Context, when Moment) error {
 	if r.Identify == nil {
@@ -29,24 +29,24 @@ func (r *run) verify(ctx context.Context, when Moment) error {
 	}
 	now, err := r.Identify(ctx, when)
 	if err != nil {
-		return ofNoCell(err)
+		return asServerFailure(err)
 	}
 	was := r.Store.Checkpoint().Sweep
 	if err := differs(was, now); err != nil {
 		return err
 	}
 	if was.Settings == nil && now.Settings != nil {
-		r.attended = false // started anew, and with which settings before is not known
+		r.attentionChecked = false // the server was restarted, and its earlier settings are not known
 	}
 	r.Store.Told(now)
 	return nil
 }
 
-// verifyLoad returns an error where the server's log says that a load attends to its context in
-// another way than the first one did. It is asked for the first load after each start of the
-// server: later ones may lie on other GPUs.
+// verifyLoad returns an error where the server's log shows another flash attention or KV cache type
+// than in the sweep's first load. It checks the first load after each start of the server: later ones
+// may be on other GPUs.
 func (r *run) verifyLoad(attention string) error {
-	if attention == "" || r.attended {
+	if attention == "" || r.attentionChecked {
 		return nil
 	}
 	was := r.Store.Checkpoint().Sweep
@@ -55,22 +55,22 @@ func (r *run) verifyLoad(attention string) error {
 	if err := differs(was, now); err != nil {
 		return err
 	}
-	r.attended = true
+	r.attentionChecked = true
 	r.Store.Attends(attention)
 	return nil
 }
 
-// differs returns an error where two headers are not of one sweep.
+// differs returns an error where two headers do not belong to the same sweep.
 func differs(was, now checkpoint.Header) error {
 	if d := was.Difference(now); d != nil {
-		return fmt.Errorf("%s was %s and is now %s: what would be measured now %w: start that one in a new -out folder, or bring %s back and run the same command again", d.Key, d.Was, d.Is, checkpoint.ErrOtherSweep, d.Was)
+		return fmt.Errorf("%s was %s and is now %s: what would be measured now %w: start a new sweep in another -out folder, or restore %s and run the same command again", d.Key, d.Was, d.Is, checkpoint.ErrOtherSweep, d.Was)
 	}
 	return nil
 }
 
-// ofNoCell turns the failure of a question about the server, which would be a cell's if a prompt
-// failed so, into one of the server.
-func ofNoCell(err error) error {
+// asServerFailure turns the failure of an identity request into one of the server. Its class would make
+// it the cell's failure.
+func asServerFailure(err error) error {
 	var f *measurement.Failure
 	if errors.As(err, &f) && f.Class.OfCell() {
 		return &measurement.Failure{Class: measurement.ServerAway, Detail: f.Detail}
@@ -78,15 +78,15 @@ func ofNoCell(err error) error {
 	return err
 }
 
-// ready returns when the server answers and is still the one that the checkpoint is of.
+// ready waits until the server answers, and checks that it is still that of the checkpoint.
 func (r *run) ready(ctx context.Context) error {
 	if err := r.Runner.Ready(ctx); err != nil {
 		return r.cause(ctx, err)
 	}
-	r.attended = false
+	r.attentionChecked = false
 	err := r.verify(ctx, AfterAbsence)
 	var away *measurement.Failure
-	if err == nil || errors.As(err, &away) { // the next try meets it
+	if err == nil || errors.As(err, &away) { // the next try finds out
 		return nil
 	}
 	return r.cause(ctx, err)

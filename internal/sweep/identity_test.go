@@ -14,7 +14,7 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
-// identified has the fixture's server asked who it is; each answer is that of the checkpoint, changed.
+// identified has each identity check return the checkpoint's header, modified by change.
 func identified(f *fixture, change func(h *checkpoint.Header, when Moment) error) {
 	f.Identify = func(_ context.Context, when Moment) (checkpoint.Header, error) {
 		h := f.Store.Checkpoint().Sweep
@@ -23,8 +23,8 @@ func identified(f *fixture, change func(h *checkpoint.Header, when Moment) error
 	}
 }
 
-// TestVerifyWhenever: who is measured is asked before each load, before each sample and failure is
-// kept, and after each absence of the server.
+// TestVerifyWhenever: the identity is checked before each load, before each sample or failure is kept,
+// and after each absence of the server.
 func TestVerifyWhenever(t *testing.T) {
 	f := newFixture(t, t.TempDir())
 	first, second := f.Plan[0], f.Plan[1]
@@ -46,7 +46,7 @@ func TestVerifyWhenever(t *testing.T) {
 	assert.Len(t, f.Store.Checkpoint().Results, 2)
 }
 
-// TestVerifyStops: nothing of another server is kept, neither a rate nor a failure.
+// TestVerifyStops: neither a rate nor a failure of another server is kept.
 func TestVerifyStops(t *testing.T) {
 	for _, test := range []struct {
 		name  string
@@ -83,8 +83,8 @@ func TestVerifyStops(t *testing.T) {
 	}
 }
 
-// TestVerifyOfAServerThatIsAway: what could not be verified is measured again, and a strange answer
-// about the server is no failure of the cell.
+// TestVerifyOfAServerThatIsAway: a sample that could not be verified is measured again, and a strange
+// answer to an identity request is no failure of the cell.
 func TestVerifyOfAServerThatIsAway(t *testing.T) {
 	for _, class := range []measurement.Class{measurement.ServerAway, measurement.NoFigures, measurement.ModelError} {
 		f := newFixture(t, t.TempDir())
@@ -108,8 +108,8 @@ func TestVerifyOfAServerThatIsAway(t *testing.T) {
 	assert.ErrorIs(t, f.Run(t.Context(), func(_ string, measure func() Outcome) { measure() }).Stop, lost)
 }
 
-// TestVerifyLearns: what the server's log tells only after a while is kept, and held against what
-// it tells later.
+// TestVerifyLearns: settings that the server's log shows only after a while are kept, and compared with
+// later ones.
 func TestVerifyLearns(t *testing.T) {
 	f := newFixture(t, t.TempDir())
 	settings := map[string]string{"OLLAMA_KV_CACHE_TYPE": "q8_0"}
@@ -132,20 +132,20 @@ func TestVerifyLearns(t *testing.T) {
 	assert.Len(t, cp.Results, 1)
 }
 
-// TestVerifyLoad: where the log begins after the server's start, how the loads attend tells that it
-// was started with other settings.
+// TestVerifyLoad: where the log begins after the server's start, flash attention and KV cache type of
+// the loads show that it was restarted with other settings.
 func TestVerifyLoad(t *testing.T) {
 	const on, off = "flash attention on, KV cache q8_0", "flash attention off, KV cache f16"
 	for _, test := range []struct {
 		name     string
 		away     bool // before the second load
-		learned  bool // of a start with settings, before the second load
+		learned  bool // the settings of a restart, before the second load
 		loads    []string
-		resumed  bool // after the first
+		resumed  bool // after the first load
 		measured int
 	}{
 		{"the same", true, false, []string{on, on, on, on}, false, 4},
-		{"not told", true, false, []string{on, "", "", ""}, false, 4},
+		{"not in the log", true, false, []string{on, "", "", ""}, false, 4},
 		{"after an absence", true, false, []string{on, off, off, off}, false, 1},
 		{"after a start in the log", false, true, []string{on, off, off, off}, false, 1},
 		{"on other GPUs", false, false, []string{on, off, on, off}, false, 4},
@@ -201,11 +201,11 @@ func TestPlace(t *testing.T) {
 		{"renamed", checkpoint.Place{Host: a.Host, Machine: "b", MachineID: "1"}, ""},
 		{"without a number", checkpoint.Place{Host: a.Host, Machine: "a"}, ""},
 		{"not known", checkpoint.Place{}, ""},
-		{"of one name", checkpoint.Place{Host: a.Host, Machine: "a", MachineID: "2"}, "machine is "},
+		{"another machine of that name", checkpoint.Place{Host: a.Host, Machine: "a", MachineID: "2"}, "machine is "},
 		{"another", checkpoint.Place{Host: a.Host, Machine: "b", MachineID: "2"}, `machine is "a" there and "b" here`},
 		{"another host", checkpoint.Place{Host: "http://gpu:11434", Machine: "a", MachineID: "1"}, `host is "http://127.0.0.1:11434" there and "http://gpu:11434" here`},
-		{"said to be the same", checkpoint.Place{Host: "http://gpu:11434", Machine: "a", Named: true}, ""},
-		{"said to be another", checkpoint.Place{Host: a.Host, Machine: "b", Named: true}, `machine is "a" there and "b" here`},
+		{"named by the user as the same", checkpoint.Place{Host: "http://gpu:11434", Machine: "a", Named: true}, ""},
+		{"named by the user as another", checkpoint.Place{Host: a.Host, Machine: "b", Named: true}, `machine is "a" there and "b" here`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got := checkpoint.Header{Place: a}.Differs(checkpoint.Header{Place: test.here})
@@ -214,7 +214,7 @@ func TestPlace(t *testing.T) {
 			} else {
 				assert.Contains(t, got, test.want)
 			}
-			assert.Empty(t, checkpoint.Header{Place: a, Shard: cell.Shard{Index: 1, Count: 2}}.Differs(checkpoint.Header{Place: test.here, Shard: cell.Shard{Index: 1, Count: 2}}), "a shard may go on anywhere")
+			assert.Empty(t, checkpoint.Header{Place: a, Shard: cell.Shard{Index: 1, Count: 2}}.Differs(checkpoint.Header{Place: test.here, Shard: cell.Shard{Index: 1, Count: 2}}), "a shard may be resumed anywhere")
 		})
 	}
 }

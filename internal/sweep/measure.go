@@ -17,18 +17,18 @@ import (
 
 // task is a load to make and the samples to take of it.
 type task struct {
-	result   *checkpoint.Result
-	want     int  // samples in the end, those that it has already among them
-	goesOn   bool // with the load in force, which is the cell's
-	save     func(checkpoint.Result) error
-	onSample func(*checkpoint.Result, measurement.Sample) error // may be nil
+	result    *checkpoint.Result
+	want      int  // samples in all, with those that it already has
+	reuseLoad bool // don't load the cell again where it is loaded
+	save      func(checkpoint.Result) error
+	onSample  func(*checkpoint.Result, measurement.Sample) error // may be nil
 }
 
-// refusals is how often a sample may be refused for what comes and goes.
+// refusals is the number of samples in a row that may be refused for a reason that may pass.
 const refusals = 3
 
-// measure takes the samples that the task still lacks. The error is one that
-// ends the sweep; a cell's own failure stands in the result.
+// measure takes the samples that the task still lacks. An error ends the sweep; a
+// failure of the cell is in the result.
 func (r *run) measure(ctx context.Context, t *task) error {
 	for crashes, tries, pauses := 0, 0, 0; ; {
 		err := r.attempt(ctx, t)
@@ -37,13 +37,13 @@ func (r *run) measure(ctx context.Context, t *task) error {
 		}
 		r.loaded = cell.Key{}
 		var failure *measurement.Failure
-		var company *crowded
+		var inUse *inUseError
 		switch {
 		case ctx.Err() != nil:
 			return stopCause(ctx)
-		case errors.As(err, &company):
+		case errors.As(err, &inUse):
 			pauses++
-			if err := r.giveWay(ctx, t.result.Cell(), pauses, company); err != nil {
+			if err := r.waitForOthers(ctx, t.result.Cell(), pauses, inUse); err != nil {
 				return err
 			}
 			continue
@@ -70,7 +70,7 @@ func (r *run) measure(ctx context.Context, t *task) error {
 		if crashes == crashLimit {
 			return t.fail(measurement.Failure{
 				Class:  measurement.RunnerCrashed,
-				Detail: fmt.Sprintf("the server went away %d times under this cell: %s", crashes, failure.Detail),
+				Detail: fmt.Sprintf("the server went away %d times during this cell: %s", crashes, failure.Detail),
 			}, r.Now())
 		}
 		fmt.Fprintf(r.Log, "# %v: %s: waiting for it, then measuring the cell again\n", t.result.Cell(), failure)
@@ -80,7 +80,7 @@ func (r *run) measure(ctx context.Context, t *task) error {
 	}
 }
 
-// settle waits for memory to be given back, so that the second try is a fair one.
+// settle waits until memory is given back, so that the second try can succeed.
 func (r *run) settle(ctx context.Context, result *checkpoint.Result, failure *measurement.Failure) error {
 	result.Retries++
 	f := checkpoint.Result{Error: &failure.Class, Detail: failure.Detail}
@@ -88,12 +88,12 @@ func (r *run) settle(ctx context.Context, result *checkpoint.Result, failure *me
 	err := r.Runner.Settle(ctx)
 	var away *measurement.Failure
 	if err == nil || errors.As(err, &away) {
-		return nil // of a server that is away the second try tells
+		return nil // the second try finds out whether the server is away
 	}
 	return r.cause(ctx, err)
 }
 
-// cause returns why a context ended where it did, else the error.
+// cause returns why the context ended, or the error where it did not end.
 func (r *run) cause(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return stopCause(ctx)
@@ -110,8 +110,8 @@ func (r *run) attempt(ctx context.Context, t *task) error {
 	if err == nil || cellCtx.Err() == nil || ctx.Err() != nil {
 		return err
 	}
-	// The time is up, whatever the runner made of it. The request is given up,
-	// but a server may go on loading, which would stand in the next cell's way.
+	// The time is up, whatever error the runner returned. The request is cancelled,
+	// but the server may continue to load, which would disturb the next cell.
 	unloadCtx, cancel := context.WithTimeout(ctx, unloadTimeout)
 	defer cancel()
 	detail := fmt.Sprintf("not done within %v (cell_timeout)", r.CellTimeout)
@@ -121,18 +121,17 @@ func (r *run) attempt(ctx context.Context, t *task) error {
 	return &measurement.Failure{Class: measurement.Timeout, Detail: detail}
 }
 
-// load brings the cell into memory, holds what the server says of it against
-// what was asked for, and goes on to the samples.
+// load loads the cell, checks the effective settings, and takes the samples.
 func (r *run) load(ctx context.Context, t *task) error {
 	result := t.result
-	if t.goesOn && r.loaded == result.Cell() {
+	if t.reuseLoad && r.loaded == result.Cell() {
 		return r.samples(ctx, t, r.loadedAs)
 	}
 	if err := r.verify(ctx, BeforeLoad); err != nil {
 		return err
 	}
 	if r.loaded.MayEqual(result.Cell()) {
-		// The same settings would not be loaded again.
+		// The server would not reload the model with the same settings.
 		if err := r.Runner.Unload(ctx); err != nil {
 			return err
 		}
@@ -168,7 +167,7 @@ func (r *run) load(ctx context.Context, t *task) error {
 	return r.samples(ctx, t, loaded)
 }
 
-// size learns the tokenizer and the prompt's length, once for the sweep.
+// size measures the tokenizer and the prompt's length, once for the sweep.
 func (r *run) size(ctx context.Context, loaded int) error {
 	if r.Prompter.Sized() {
 		return nil
@@ -193,14 +192,14 @@ func (r *run) size(ctx context.Context, loaded int) error {
 		return err
 	}
 	r.Store.Learn(r.Prompter.sizing)
-	r.sayCopies()
+	r.warnOfCopies()
 	return r.Prompter.fits(r.cells())
 }
 
-// samples has the loaded cell read prompts until it has enough samples.
+// samples sends prompts to the loaded cell until it has enough samples.
 func (r *run) samples(ctx context.Context, t *task, loaded measurement.Loaded) error {
 	if t.want == 0 {
-		return nil // the warm-up was all
+		return nil // only the load was needed
 	}
 	prompts, err := r.Prompter.Prompts(t.result.NumCtx)
 	if err != nil {
@@ -224,7 +223,7 @@ func (r *run) samples(ctx context.Context, t *task, loaded measurement.Loaded) e
 				continue
 			}
 			if again.Class == "" {
-				return &crowded{again.String()}
+				return &inUseError{again.String()}
 			}
 			return again.Failure()
 		}
@@ -235,8 +234,8 @@ func (r *run) samples(ctx context.Context, t *task, loaded measurement.Loaded) e
 	return nil
 }
 
-// judge keeps the warnings among the findings with the result. It returns the
-// finding for which the sample does not count, if there is one, and the cell's
+// judge adds the warnings among the findings to the result. It returns the
+// finding for which the sample does not count, if there is one, or the cell's
 // failure as an error.
 func (r *run) judge(result *checkpoint.Result, found []check.Finding) (again *check.Finding, err error) {
 	for _, f := range found {
@@ -252,10 +251,11 @@ func (r *run) judge(result *checkpoint.Result, found []check.Finding) (again *ch
 	return nil, nil
 }
 
-// addWarning adds the finding to the cell's warnings and reports whether it is new:
-// of each check one is enough, but for those of the plan, which are as they are.
+// addWarning adds the finding to the cell's warnings and reports whether it is new. One warning per
+// check is enough, except for findings of the plan, which don't depend on the sample.
 func addWarning(r *checkpoint.Result, f check.Finding, planned bool) bool {
 	known := slices.ContainsFunc(r.Warnings, func(w string) bool {
+		w = check.Reworded(w)
 		return w == f.String() || !planned && strings.HasPrefix(w, f.Check+": ")
 	})
 	if !known {
@@ -282,7 +282,7 @@ func (r *run) evidence(result *checkpoint.Result, loaded measurement.Loaded) che
 	return e
 }
 
-// promptKey tells prompts of different lengths apart.
+// promptKey returns a key that is the same for all num_ctx whose prompts have the same length.
 func (r *run) promptKey(numCtx int) int {
 	if r.Prompter.SameEverywhere() {
 		return 0
@@ -290,19 +290,19 @@ func (r *run) promptKey(numCtx int) int {
 	return numCtx
 }
 
-// ceiling returns the rate above which a sample of the cell is not believed.
+// ceiling returns the rate above which a sample of the cell is refused.
 func (r *run) ceiling(result *checkpoint.Result, loaded measurement.Loaded) float64 {
-	believed := slices.Clone(r.probes)
+	accepted := slices.Clone(r.probes)
 	for _, other := range r.Store.Checkpoint().Results {
 		if other.PromptEvalRate != nil {
-			believed = append(believed, check.Known{Rate: *other.PromptEvalRate, Batch: other.NumBatch})
+			accepted = append(accepted, check.Known{Rate: *other.PromptEvalRate, Batch: other.NumBatch})
 		}
 	}
 	first, _ := loaded.Warmup.PromptEvalRate()
-	return check.Ceiling(result.NumBatch, believed, check.Known{Rate: first, Batch: min(result.NumBatch, loaded.Warmup.PromptEvalCount)})
+	return check.Ceiling(result.NumBatch, accepted, check.Known{Rate: first, Batch: min(result.NumBatch, loaded.Warmup.PromptEvalCount)})
 }
 
-// keep saves a sample, and only then tells of it.
+// keep saves a sample, and only then reports it.
 func (r *run) keep(ctx context.Context, t *task, sample measurement.Sample) error {
 	if err := r.verify(ctx, BeforeKept); err != nil {
 		return err
@@ -321,8 +321,8 @@ func (r *run) keep(ctx context.Context, t *task, sample measurement.Sample) erro
 	return t.onSample(t.result, sample)
 }
 
-// fail saves the cell as failed. Samples that it had are kept, but no rate: a
-// cell that fails after its third prompt is not one to recommend.
+// fail saves the cell as failed. Its samples are kept, but it has no rate: a cell
+// that fails after its third prompt must not be recommended.
 func (t *task) fail(f measurement.Failure, now time.Time) error {
 	t.result.Error, t.result.Detail = &f.Class, f.Detail
 	return t.put(now)
@@ -334,13 +334,12 @@ func (t *task) put(now time.Time) error {
 	return t.save(*t.result)
 }
 
-// sayCopies names once the cells of the plan of which something is known before
-// they are measured.
-func (r *run) sayCopies() {
-	if r.said {
+// warnOfCopies prints once the warnings that are known before the cells are measured.
+func (r *run) warnOfCopies() {
+	if r.copiesNamed {
 		return
 	}
-	r.said = true
+	r.copiesNamed = true
 	cells := make(map[string][]cell.Key)
 	var order []string
 	for _, c := range r.Plan {

@@ -22,7 +22,7 @@ func TestRunTriesOnceMoreWhenMemoryIsShort(t *testing.T) {
 		f.fake.loadErrs[cell.Key{Ctx: 2000, Batch: 100}] = []error{&measurement.Failure{Class: class}, &measurement.Failure{Class: class, Detail: "no more"}}
 		summary, _ := f.run(t.Context())
 		require.NoError(t, summary.Usable())
-		assert.Equal(t, 2, f.fake.settled, "the memory is waited for")
+		assert.Equal(t, 2, f.fake.settled, "it waits for the memory")
 		once, _ := f.Store.Result(cell.Key{Ctx: 1000, Batch: 200})
 		assert.Equal(t, 1, once.Retries)
 		assert.False(t, once.Failed())
@@ -39,8 +39,8 @@ func TestRunTriesOnceMoreWhenMemoryIsShort(t *testing.T) {
 	assert.Len(t, f.fake.loads, 4)
 }
 
-// TestRunRefusesSamples: what comes and goes is measured again, what stays is
-// the cell's failure.
+// TestRunRefusesSamples: a sample is taken again where the reason may pass; after
+// several in a row the cell fails.
 func TestRunRefusesSamples(t *testing.T) {
 	f := newFixture(t, t.TempDir())
 	wrong := 2
@@ -82,8 +82,8 @@ func TestRunChecksEveryCell(t *testing.T) {
 	f.run(t.Context())
 	r, _ = f.Store.Result(cell.Key{Ctx: 2000, Batch: 100})
 	assert.Equal(t, measurement.ContextClamped, *r.Error)
-	assert.Contains(t, r.Detail, "asked for num_ctx=2000, in force is 1000")
-	assert.Len(t, f.fake.samples, 2, "no prompt is spent on it")
+	assert.Contains(t, r.Detail, "requested num_ctx=2000, effective is 1000")
+	assert.Len(t, f.fake.samples, 2, "the cell gets no prompt")
 
 	f = newFixture(t, t.TempDir())
 	f.fake.alterLoaded = func(l *measurement.Loaded) {
@@ -95,7 +95,7 @@ func TestRunChecksEveryCell(t *testing.T) {
 	r, _ = f.Store.Result(cell.Key{Ctx: 2000, Batch: 200})
 	assert.False(t, r.Failed(), "a warning fails nothing")
 	require.Len(t, r.Warnings, 3)
-	for i, want := range []string{"num_batch in force: asked for num_batch=200, in force is 100", "spill: ", "other models: also loaded: llama3:8b"} {
+	for i, want := range []string{"effective num_batch: requested num_batch=200, effective is 100", "spill: ", "other models: also loaded: llama3:8b"} {
 		assert.Contains(t, r.Warnings[i], want)
 	}
 	assert.Equal(t, checkpoint.SettingsVerified, r.Settings)
@@ -104,9 +104,9 @@ func TestRunChecksEveryCell(t *testing.T) {
 	assert.Contains(t, f.log.String(), "# warning: ctx=2000/batch=200: spill: ")
 }
 
-// TestRunGivesWay: while somebody else uses the server the sweep waits, each time longer, and then goes
-// on, or ends where that does not.
-func TestRunGivesWay(t *testing.T) {
+// TestRunWaitsForOtherClients: while another client uses the server the sweep waits, each time longer,
+// and then continues, or stops where the client does not end.
+func TestRunWaitsForOtherClients(t *testing.T) {
 	begin := func(quietAfter int) (f *fixture, pauses *[]time.Duration) {
 		f, pauses = newFixture(t, t.TempDir()), new([]time.Duration)
 		f.Known.Exclusive = true
@@ -129,11 +129,11 @@ func TestRunGivesWay(t *testing.T) {
 	for i, pause := range *pauses {
 		assert.InDelta(t, float64(firstPause<<i), float64(pause), float64(firstPause<<i)/2)
 	}
-	assert.Contains(t, f.log.String(), "# ctx=1000/batch=100: other models: loaded again while -exclusive was asked for: llama3:8b; stop what uses it: waiting for ")
+	assert.Contains(t, f.log.String(), "# ctx=1000/batch=100: other models: loaded again in spite of -exclusive: llama3:8b; stop what uses it: waiting for ")
 
 	f, pauses = begin(100)
 	summary, outcomes := f.run(t.Context())
-	assert.ErrorContains(t, summary.Usable(), "other models: loaded again while -exclusive was asked for: llama3:8b; stop what uses it")
+	assert.ErrorContains(t, summary.Usable(), "other models: loaded again in spite of -exclusive: llama3:8b; stop what uses it")
 	assert.Len(t, outcomes, 1)
 	assert.Len(t, *pauses, mostPauses)
 	_, known := f.Store.Result(cell.Key{Ctx: 1000, Batch: 100})
@@ -151,7 +151,7 @@ func TestRunGivesWay(t *testing.T) {
 	assert.Len(t, *pauses, 1)
 }
 
-// TestRunLearnsThePromptOnce: sizing and count stay with the sweep.
+// TestRunLearnsThePromptOnce: the checkpoint keeps the sizing and the count of tokens.
 func TestRunLearnsThePromptOnce(t *testing.T) {
 	dir := t.TempDir()
 	f := newFixture(t, dir)
@@ -165,10 +165,10 @@ func TestRunLearnsThePromptOnce(t *testing.T) {
 	f = newFixture(t, dir)
 	f.Prompter.Resize(checkpoint.Sizing{})
 	_, _ = f.run(t.Context())
-	assert.Len(t, f.fake.prompts, 2, "it goes on without sizing again")
+	assert.Len(t, f.fake.prompts, 2, "it resumes without another sizing")
 }
 
-// TestRunOfAServerWhoseCountsMakeNoSense: a file's prompt is sent all the same.
+// TestRunOfAServerWhoseCountsMakeNoSense: a file's prompt is sent without a sizing.
 func TestRunOfAServerWhoseCountsMakeNoSense(t *testing.T) {
 	f := newFixture(t, t.TempDir())
 	f.Prompter.Resize(checkpoint.Sizing{})
@@ -191,7 +191,7 @@ func TestRunRefusesAPromptThatDoesNotFit(t *testing.T) {
 	assert.Len(t, outcomes, 1)
 	assert.Empty(t, f.Store.Checkpoint().Results)
 
-	// Where it is known already, nothing is loaded for that.
+	// Where the length is known already, nothing is loaded.
 	f = newFixture(t, dir)
 	f.Plan = append([]cell.Key{{Ctx: 256, Batch: 100}}, f.Plan...)
 	summary, _ = f.run(t.Context())
@@ -203,7 +203,7 @@ func TestRunNamesCopiesOnce(t *testing.T) {
 	f := newFixture(t, t.TempDir())
 	f.sweeps(cell.Grid{Ctx: []int{1000, 2000}, Batch: []int{100, 600, 700}})
 	f.run(t.Context())
-	assert.Equal(t, 1, strings.Count(f.log.String(), "# warning: num_ctx=1000, 2000 with num_batch=600, 700: num_batch in force: num_batch is above the prompt's 522 tokens"))
+	assert.Equal(t, 1, strings.Count(f.log.String(), "# warning: num_ctx=1000, 2000 with num_batch=600, 700: effective num_batch: num_batch is above the prompt's 522 tokens"))
 	assert.Equal(t, 1, strings.Count(f.log.String(), "is above the prompt's"))
 	r, _ := f.Store.Result(cell.Key{Ctx: 2000, Batch: 700})
 	require.Len(t, r.Warnings, 1)
@@ -238,13 +238,13 @@ func TestRunInRounds(t *testing.T) {
 		"ctx=1000/batch=100/round=2", "ctx=2000/batch=100/round=2", "ctx=2000/batch=200/round=2",
 	}, names)
 	assert.Equal(t, []cell.Key{{Ctx: 1000, Batch: 100}, {Ctx: 2000, Batch: 100}, {Ctx: 2000, Batch: 200}, {Ctx: 1000, Batch: 100}, {Ctx: 2000, Batch: 100}}, f.fake.samples)
-	assert.Equal(t, 5, len(f.fake.loads)-1, "a cell that failed is not tried in every round")
+	assert.Equal(t, 5, len(f.fake.loads)-1, "a cell that failed is not measured in the second round")
 	assert.Equal(t, 1, summary.Missing)
 
 	f = newFixture(t, dir)
 	f.Repeat, f.Rounds = 2, true
 	f.run(t.Context())
-	assert.Equal(t, []cell.Key{{Ctx: 2000, Batch: 200}}, f.fake.samples, "it goes on where it ended")
+	assert.Equal(t, []cell.Key{{Ctx: 2000, Batch: 200}}, f.fake.samples, "it resumes where it stopped")
 }
 
 func TestRunEndsWithAnErrorOfSettling(t *testing.T) {

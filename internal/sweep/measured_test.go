@@ -12,7 +12,7 @@ import (
 
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-// sample is one prompt of 1000 tokens at the rate.
+// sample returns a sample with a prompt of 1000 tokens.
 func sample(tokensPerSec float64) measurement.Sample {
 	return measurement.Sample{
 		PromptEvalCount:    1000,
@@ -24,7 +24,7 @@ func sample(tokensPerSec float64) measurement.Sample {
 	}
 }
 
-// measured is a cell's result with a sample at each rate.
+// measured returns a cell's result with a sample of each rate.
 func measured(ctx, batch int, rates ...float64) checkpoint.Result {
 	r := checkpoint.Result{NumCtx: ctx, NumBatch: batch, Timestamp: noon}
 	for _, v := range rates {

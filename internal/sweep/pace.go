@@ -8,23 +8,23 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
-// Pace is what a load and a prompt take, and what that rests on.
+// Pace is the time of a load and of a prompt.
 type Pace struct {
-	Load   time.Duration // with all that belongs to it: unloading before, the warm-up
+	Load   time.Duration // including the unloading before and the warm-up
 	Prompt time.Duration
-	Basis  string // in words
+	Basis  string // where the times come from, as a text
 }
 
-// AssumedPace is that of a small model on one GPU, for where nothing was measured.
+// AssumedPace is the pace of a small model on one GPU, for a sweep without measurements.
 var AssumedPace = Pace{Load: 4 * time.Second, Prompt: time.Second, Basis: "an assumption"}
 
-// Time returns what so many loads and prompts take.
+// Time returns the time of so many loads and prompts.
 func (p Pace) Time(loads, prompts int) time.Duration {
 	return time.Duration(loads)*p.Load + time.Duration(prompts)*p.Prompt
 }
 
-// PaceOf returns that of the cells in the checkpoint, and false where none has
-// durations, as an older tool's.
+// PaceOf returns the pace of the cells in the checkpoint, and false where none has
+// durations, as in a file of the older tool.
 func PaceOf(cp *checkpoint.Checkpoint) (Pace, bool) {
 	var t timings
 	for i := range cp.Results {
@@ -41,8 +41,8 @@ func PaceOf(cp *checkpoint.Checkpoint) (Pace, bool) {
 	return t.pace("as measured before")
 }
 
-// Taken returns how long a request took: by our clock, or by the server's where
-// nobody looked at ours.
+// Taken returns how long a request took: by the wall clock or, where that is missing, by
+// the server's.
 func Taken(s measurement.Sample) time.Duration {
 	if s.Wall > 0 {
 		return s.Wall
@@ -50,12 +50,11 @@ func Taken(s measurement.Sample) time.Duration {
 	return s.TotalDuration
 }
 
-// timings gathers how long loads and prompts took, ascending: the mean of the middle
-// is asked for after every cell.
+// timings holds the times of loads and prompts in ascending order, since the pace is
+// computed after every cell.
 type timings struct{ loads, prompts []time.Duration }
 
-// add takes in a cell that was gone through in so much time, with the samples
-// that it got.
+// add adds the time spent on a cell, and the samples taken in it.
 func (t *timings) add(spent time.Duration, loaded bool, samples []measurement.Sample) {
 	for _, s := range samples {
 		insert(&t.prompts, Taken(s))
@@ -66,7 +65,7 @@ func (t *timings) add(spent time.Duration, loaded bool, samples []measurement.Sa
 	}
 }
 
-// insert keeps the order.
+// insert adds a duration in its place.
 func insert(ascending *[]time.Duration, d time.Duration) {
 	i, _ := slices.BinarySearch(*ascending, d)
 	*ascending = slices.Insert(*ascending, i, d)
@@ -77,9 +76,8 @@ func (t *timings) pace(basis string) (Pace, bool) {
 	return Pace{Load: middleMean(t.loads), Prompt: middleMean(t.prompts), Basis: basis}, len(t.loads)+len(t.prompts) > 0
 }
 
-// middleMean returns the mean of the middle half of ascending durations (the
-// interquartile mean), which a few that hung or failed at once don't shift; of less
-// than four the mean; of none zero.
+// middleMean returns the interquartile mean of ascending durations, which is not shifted
+// by a few that hung or failed at once. Of fewer than four it is the mean, and of none zero.
 func middleMean(ascending []time.Duration) time.Duration {
 	cut := len(ascending) / 4
 	return mean(ascending[cut : len(ascending)-cut])

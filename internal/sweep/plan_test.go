@@ -10,7 +10,7 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/config"
 )
 
-func TestShardsDealLikeShares(t *testing.T) {
+func TestShardsHaveEqualShares(t *testing.T) {
 	var ctx, batch []int
 	for i := 1; i <= 39; i++ {
 		ctx = append(ctx, i*2048)

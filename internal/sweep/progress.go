@@ -9,25 +9,26 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 )
 
-// Progress is how far a run has come. It is told when a cell begins and when it
-// was gone through.
+// Progress is the progress of a run, reported when a cell begins and when it ends.
 type Progress struct {
-	Name          string // of the cell: that of its subtest
-	Begins        bool
-	Number, Cells int                // the cell's place in the plan, or in a search how many cells are known; and of how many
-	Last          float64            // tokens per second of this cell, 0 where it has none (yet)
-	Best          *checkpoint.Result // with the highest rate so far, nil while none has one
+	Name   string // of the cell's subtest
+	Begins bool   // the cell begins, else it has ended
+	// Number is the cell's place in the plan or, in a search, the number of cells measured with it,
+	// and Cells the number of cells in the plan.
+	Number, Cells int
+	Last          float64            // tokens per second of this cell, 0 where it has no rate (yet)
+	Best          *checkpoint.Result // with the highest rate so far, nil while no cell has a rate
 	Failed        int                // cells in the checkpoint, those of earlier runs among them
-	Elapsed       time.Duration
-	// Left is the time still to come, at most, and LeftLeast at least, where Known says that it
-	// is known. They differ in a search, which does not know how many cells it needs.
+	Elapsed       time.Duration      // since the run began
+	// LeftLeast and Left are the smallest and the largest expected time to the end, where Known. They
+	// differ in a search, which does not know how many cells it needs.
 	Left, LeftLeast time.Duration
 	Known           bool
-	Why             string // what a search looks for, empty without one
+	Why             string // why a search measures the cell, empty without a search
 }
 
-// begin asks the strategy for its first choice and says what lies ahead, and
-// warns when the time can't be enough.
+// begin returns the strategy's first choice, prints how much there is to measure, and
+// warns where the time is too short.
 func (r *run) begin() Choice {
 	choice := r.next()
 	if r.Redo {
@@ -44,22 +45,22 @@ func (r *run) begin() Choice {
 	if len(r.pruned) > 0 {
 		pruned = fmt.Sprintf(", %d are pruned", len(r.pruned))
 	}
-	stand := len(r.Plan) - lacking - len(r.pruned)
+	measured := len(r.Plan) - lacking - len(r.pruned)
 	if choice.Answer != nil {
 		expected := ""
 		if r.ahead.Most > 0 {
 			expected = fmt.Sprintf(", likely %v", r.expected())
 		}
-		fmt.Fprintf(r.Log, "# %d cells: %d stand in the checkpoint%s; the search measures as many more as it takes%s\n", len(r.Plan), stand, pruned, expected)
+		fmt.Fprintf(r.Log, "# %d cells: %d already measured%s; the search measures as many more as it needs%s\n", len(r.Plan), measured, pruned, expected)
 		return choice
 	}
-	fmt.Fprintf(r.Log, "# %d cells: %d stand in the checkpoint%s, %d to measure\n", len(r.Plan), stand, pruned, lacking)
+	fmt.Fprintf(r.Log, "# %d cells: %d already measured%s, %d to measure\n", len(r.Plan), measured, pruned, lacking)
 	r.warnOfDeadline()
 	return choice
 }
 
-// left returns the time that the loads and prompts of the plan still take, and what
-// that rests on: this run, else the checkpoint.
+// left returns the time that the loads and prompts of the plan still take, and the basis of
+// that estimate.
 func (r *run) left() (time.Duration, string) {
 	pace := r.pace()
 	prompts := 0
@@ -72,7 +73,7 @@ func (r *run) left() (time.Duration, string) {
 }
 
 // leftOfSearch returns the time that a search still takes at least and at most, and false where
-// that is not known or the caller passes cells over. A budget of cells ends it.
+// that is not known or the caller may skip cells. A budget of cells limits it.
 func (r *run) leftOfSearch() (least, most time.Duration, ok bool) {
 	if r.ahead.Most == 0 || r.Filtered {
 		return 0, 0, false
@@ -86,7 +87,7 @@ func (r *run) leftOfSearch() (least, most time.Duration, ok bool) {
 	return pace.Time(ahead.Least, ahead.Least*prompts), pace.Time(ahead.Most, ahead.Most*prompts), true
 }
 
-// expected returns the loads that a search still takes, with the noise so far.
+// expected returns how many loads a search still takes, given the noise so far.
 func (r *run) expected() Range {
 	open := 0
 	for _, c := range r.Plan {
@@ -97,7 +98,7 @@ func (r *run) expected() Range {
 	return r.ahead.Widened(Noise(r.Store.Checkpoint()), open)
 }
 
-// pace returns that of this run, else of the checkpoint, else an assumption.
+// pace returns the pace of this run, else that of the checkpoint, else an assumption.
 func (r *run) pace() Pace {
 	pace, ok := r.timings.pace("as measured in this run")
 	if !ok {
@@ -119,12 +120,12 @@ func (r *run) warnOfDeadline() {
 		return
 	}
 	r.warned = true
-	fmt.Fprintf(r.Log, "# warning: %d cells of %v (%s) need %v, and go test allows %v more: -timeout 0 lifts that; what is measured until then is kept\n",
+	fmt.Fprintf(r.Log, "# warning: %d cells of %v (%s) need %v, and go test allows %v more: -timeout 0 lifts the limit; samples until then are saved\n",
 		r.todo, round(need/time.Duration(max(1, r.todo))), basis, round(need), round(left))
 }
 
-// tellBegin tells that a step begins.
-func (r *run) tellBegin(s step) {
+// reportBegin reports that a step begins.
+func (r *run) reportBegin(s step) {
 	if r.OnProgress == nil {
 		return
 	}
@@ -133,8 +134,8 @@ func (r *run) tellBegin(s step) {
 	r.OnProgress(p)
 }
 
-// tellEnd tells of a step that was gone through. What failed is said in words in any case.
-func (r *run) tellEnd(s step, result checkpoint.Result) {
+// reportEnd reports that a step has ended. A failure is printed in any case.
+func (r *run) reportEnd(s step, result checkpoint.Result) {
 	p := r.progress(s)
 	what := ""
 	if result.Failed() {
@@ -152,7 +153,7 @@ func (r *run) tellEnd(s step, result checkpoint.Result) {
 	r.warnOfDeadline()
 }
 
-// progress returns how far the run has come with a step.
+// progress returns the progress of the run at a step.
 func (r *run) progress(s step) Progress {
 	p := Progress{Name: s.name, Number: r.number(s.Key), Cells: len(r.Plan), Elapsed: r.since(r.start)}
 	cp := r.Store.Checkpoint()
@@ -176,7 +177,7 @@ func (r *run) progress(s step) Progress {
 	return p
 }
 
-// String says how far the run has come as a part of a line:
+// String returns the progress as a part of a line:
 //
 //	best 3529.2 at ctx=8192/batch=8; 1 failed; elapsed 1m2s, ETA 3m0s
 //	best 3529.2 at ctx=8192/batch=8; elapsed 1m2s, ETA 20s to 2m0s; a first look at the grid
@@ -195,7 +196,7 @@ func (p Progress) String() string {
 	return text
 }
 
-// ETA writes the time still to come, so long after the progress was reported:
+// ETA returns the expected time to the end as text, so long after the progress was reported:
 //
 //	, ETA 3m0s
 //	, ETA 20s to 2m0s
@@ -212,8 +213,8 @@ func (p Progress) ETA(since time.Duration, round func(time.Duration) time.Durati
 	return fmt.Sprintf(", ETA %v to %v", least, most)
 }
 
-// number is the cell's place in the plan or, in a search, how many cells are
-// known with it.
+// number returns the cell's place in the plan or, in a search, how many cells are
+// measured.
 func (r *run) number(c cell.Key) int {
 	if r.counts {
 		return slices.Index(r.Plan, c) + 1
@@ -227,8 +228,8 @@ func (r *run) number(c cell.Key) int {
 	return n
 }
 
-// since returns the time that has gone by, which by a clock that was set back is
-// none. Clocks of the system tell it right whatever happens to the date.
+// since returns the time since t, zero for a clock that was set back. With the
+// system's clock it is monotonic, whatever happens to the date.
 func (r *run) since(t time.Time) time.Duration { return max(0, r.Now().Sub(t)) }
 
 // mean returns the arithmetic mean, zero of nothing.
@@ -243,7 +244,7 @@ func mean(ds []time.Duration) time.Duration {
 	return sum / time.Duration(len(ds))
 }
 
-// round shortens a duration for reading: to the second from a minute on.
+// round rounds a duration for printing.
 func round(d time.Duration) time.Duration {
 	switch {
 	case d >= time.Minute:

@@ -14,9 +14,9 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/config"
 )
 
-// Prompter makes the prompts of a sweep. Each starts with text of its own,
-// because a server evaluates a prompt that begins like one before only in part,
-// yet counts it whole.
+// Prompter makes the prompts of a sweep. Each starts with a nonce, because a
+// server evaluates a prompt that begins like an earlier one only in part, yet
+// counts it whole.
 type Prompter struct {
 	spec       config.Prompt
 	numPredict int
@@ -35,7 +35,7 @@ func NewPrompter(spec config.Prompt, numPredict int) (*Prompter, error) {
 		return nil, fmt.Errorf("reading prompt: %w", err)
 	}
 	if !utf8.Valid(text) {
-		return nil, fmt.Errorf("prompt %s is not a text in UTF-8, and a server would be sent another: convert it, or use {tokens: 8192}", spec.File)
+		return nil, fmt.Errorf("prompt %s is not text in UTF-8, so the server would read something else: convert it, or use {tokens: 8192}", spec.File)
 	}
 	if p.text = strings.TrimSpace(string(text)); p.text == "" {
 		return nil, fmt.Errorf("prompt %s is empty: put a long text in it, or use {tokens: 8192}", spec.File)
@@ -43,36 +43,37 @@ func NewPrompter(spec config.Prompt, numPredict int) (*Prompter, error) {
 	return p, nil
 }
 
-// SHA256 identifies what is asked for, apart from each prompt's own start.
+// SHA256 identifies the prompt's text or size, without the nonce.
 func (p *Prompter) SHA256() string {
 	text := p.text
 	if text == "" {
 		text = fmt.Sprintf("tokens=%d fill=%v words=%s", p.spec.Tokens, p.spec.Fill, words)
 	}
-	sum := sha256.Sum256([]byte(ownDigits + text))
+	sum := sha256.Sum256([]byte(nonceDigits + text))
 	return hex.EncodeToString(sum[:])
 }
 
-// mostWarmup bounds the warm-up in tokens: it has to run the code once, not to
-// take a tenth of the cell's time.
+// mostWarmup is the most tokens of a warm-up: it has to run the code once, and must
+// not take a tenth of the cell's time.
 const mostWarmup = 128
 
-// Warmup makes the short prompts that end a load: no longer than one batch,
-// where a batch has room for a word. numBatch is 0 for the server's own.
+// Warmup returns a function that makes the short prompts at the end of a load: no
+// longer than one batch, unless that has no room for a word. numBatch is 0 for the
+// server's own.
 func (p *Prompter) Warmup(numBatch int) func() string {
 	most := mostWarmup
 	if numBatch > 0 {
 		most = min(most, numBatch)
 	}
 	if n := p.sizing.Words(float64(most)); p.Sized() && n > 0 {
-		return started(ourWords(n))
+		return withNonce(firstWords(n))
 	}
 	word := -1
 	return func() string { word++; return wordsFrom(word, 1) }
 }
 
-// Tokens returns how many the next prompt has for a cell of this num_ctx, by
-// the sizing; the server's own count can differ by a few.
+// Tokens returns the tokens of a prompt for this num_ctx by the sizing; the server's
+// count can differ by a few.
 func (p *Prompter) Tokens(numCtx int) int {
 	if p.text != "" {
 		return p.sizing.FileTokens
@@ -80,7 +81,7 @@ func (p *Prompter) Tokens(numCtx int) int {
 	return int(math.Round(p.sizing.Tokens(p.sizing.Words(p.target(numCtx)))))
 }
 
-// target is the length asked for, in tokens.
+// target returns the length that the config requests, in tokens.
 func (p *Prompter) target(numCtx int) float64 {
 	if p.spec.Fill > 0 {
 		return p.spec.Fill*float64(numCtx) - float64(p.numPredict)
@@ -88,36 +89,36 @@ func (p *Prompter) target(numCtx int) float64 {
 	return float64(p.spec.Tokens)
 }
 
-// SameEverywhere reports whether cells of every num_ctx get a prompt of the same
-// length.
+// SameEverywhere reports whether the prompt has the same length for every num_ctx.
 func (p *Prompter) SameEverywhere() bool { return p.spec.Fill == 0 }
 
-// Prompts makes the prompts for a cell of this num_ctx. They must be sized.
+// Prompts returns a function that makes the prompts for this num_ctx. The Prompter
+// must be sized.
 func (p *Prompter) Prompts(numCtx int) (func() string, error) {
 	if p.text != "" {
-		return started(p.text), nil
+		return withNonce(p.text), nil
 	}
 	n := p.sizing.Words(p.target(numCtx))
 	if n < 1 {
-		return nil, fmt.Errorf("a prompt of %.0f tokens has no room for text: the server's template and the prompt's own start take %.0f", p.target(numCtx), p.sizing.Fixed)
+		return nil, fmt.Errorf("a prompt of %.0f tokens has no room for text: the server's template and the nonce take %.0f", p.target(numCtx), p.sizing.Fixed)
 	}
-	return started(ourWords(n)), nil
+	return withNonce(firstWords(n)), nil
 }
 
-// started returns a function that makes prompts of the text, each with a start of its own.
-func started(text string) func() string {
-	return func() string { return ownStart() + text }
+// withNonce returns a function that makes prompts of the text, each with another nonce.
+func withNonce(text string) func() string {
+	return func() string { return nonce() + text }
 }
 
-// ownDigits are shuffled for each prompt's own start. Each is a token of its
-// own, or two with the space before it, in the vocabularies in use; and whatever
-// each of them costs, the sum is the same in every order.
-const ownDigits = "0123456789abcdef"
+// nonceDigits are shuffled for each nonce. In common vocabularies each digit is one
+// token, or two with the space before it. Whatever each of them takes, the sum is the
+// same in every order.
+const nonceDigits = "0123456789abcdef"
 
-// ownStart returns a text that is unlike that of any other prompt (there are
-// 2·10¹³), and of as many tokens.
-func ownStart() string {
-	digits := []byte(ownDigits)
+// nonce returns a text that no other prompt begins with (there are 2·10¹³), always of
+// the same length in tokens.
+func nonce() string {
+	digits := []byte(nonceDigits)
 	rand.Shuffle(len(digits), func(i, j int) { digits[i], digits[j] = digits[j], digits[i] })
 	var b strings.Builder
 	for _, d := range digits {
@@ -127,10 +128,10 @@ func ownStart() string {
 	return b.String()
 }
 
-// ourWords returns n words of the list, over and over.
-func ourWords(n int) string { return wordsFrom(0, n) }
+// firstWords returns the first n words of the list, which is repeated as needed.
+func firstWords(n int) string { return wordsFrom(0, n) }
 
-// wordsFrom returns n words from that place of the list on, over and over.
+// wordsFrom returns n words of the list from that place on, which is repeated as needed.
 func wordsFrom(first, n int) string {
 	var b strings.Builder
 	for i := range n {
@@ -142,7 +143,7 @@ func wordsFrom(first, n int) string {
 	return b.String()
 }
 
-// words is a text of 64 words, all plain English that every vocabulary has.
+// words is a text of 64 plain English words, which every vocabulary has.
 const words = `the old mill by the river had stood empty for many years when a young man came
 down the road and asked who owned it now and why no one cared for the wheel
 that still turned a little when the water was high the people of the town told

@@ -12,7 +12,7 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/config"
 )
 
-// byteTokens counts as a vocabulary of bytes does in which a space is three.
+// byteTokens counts the tokens of a vocabulary in which a byte is one token, and a space three.
 func byteTokens(prompt string) int { return len(prompt) + 2*strings.Count(prompt, " ") }
 
 func counting(count func(string) int) func(func() string) (int, error) {
@@ -37,8 +37,8 @@ func TestPromptOfTokens(t *testing.T) {
 		assert.LessOrEqual(t, count(p.Warmup(256)()), mostWarmup+20, "a warm-up is short")
 		assert.LessOrEqual(t, count(p.Warmup(100)()), 100+5, "and no longer than one batch")
 		warmup := p.Warmup(8)
-		assert.Equal(t, "the", warmup(), "as far as that can be")
-		assert.Equal(t, "old", warmup(), "and no two begin alike")
+		assert.Equal(t, "the", warmup(), "a word is the least")
+		assert.Equal(t, "old", warmup(), "no two begin alike")
 	}
 }
 
@@ -98,20 +98,20 @@ func TestPromptWords(t *testing.T) {
 	assert.Zero(t, len(wordList)%partWords, "a sizing goes once through the list")
 }
 
-// TestOwnStart: every prompt starts in its own way, and costs as much as any.
-func TestOwnStart(t *testing.T) {
+// TestNonce: nonces differ, and have the same length in tokens.
+func TestNonce(t *testing.T) {
 	seen := make(map[string]bool)
-	cost := func(s string) (n int) { // each digit has a price of its own
+	cost := func(s string) (n int) { // each digit costs something else
 		for _, d := range strings.Fields(s) {
-			n += strings.Index(ownDigits, d)
+			n += strings.Index(nonceDigits, d)
 		}
 		return n
 	}
 	for range 1000 {
-		start := ownStart()
+		start := nonce()
 		assert.False(t, seen[start])
 		seen[start] = true
-		assert.Len(t, start, 2*len(ownDigits))
+		assert.Len(t, start, 2*len(nonceDigits))
 		assert.Equal(t, 120, cost(start))
 	}
 }

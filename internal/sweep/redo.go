@@ -8,12 +8,12 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 )
 
-// redo is the strategy of a run that measures again what the checkpoint holds: every cell
-// that the caller lets through, each with a load of its own.
+// redo is the strategy of a run that measures cells again that are in the checkpoint: all that
+// -run selects, each with a load of its own.
 type redo struct{ *run }
 
-// Next implements [Strategy]. Until the run has come to a cell, what is known of it counts
-// for nothing here; the state keeps it, because cells are pruned by it.
+// Next implements [Strategy]. It treats a cell as unmeasured until the run has measured or skipped it.
+// The run's state keeps the old samples meanwhile, because pruning depends on them.
 func (d redo) Next(s State) Choice {
 	s.Known = maps.Clone(s.Known)
 	for _, c := range s.Plan {
@@ -26,15 +26,14 @@ func (d redo) Next(s State) Choice {
 	return choice
 }
 
-// redoes reports whether the checkpoint still holds what an earlier run has measured of the
-// cell, which this one is to replace.
+// redoes reports whether the checkpoint still has an earlier run's samples of the cell, which
+// this run replaces.
 func (r *run) redoes(c cell.Key) bool {
 	_, measured := r.Store.Result(c)
 	return r.Redo && measured && !r.redone[c]
 }
 
-// beginRedo says how many cells may be measured again. Which of them the caller lets
-// through is known only once all are gone through.
+// beginRedo prints how many cells may be measured again. How many -run selects is not known yet.
 func (r *run) beginRedo() {
 	measured := 0
 	for _, c := range r.Plan {
@@ -45,7 +44,7 @@ func (r *run) beginRedo() {
 	fmt.Fprintf(r.Log, "# %d cells: %d already measured, of which those that -run names are measured again\n", len(r.Plan), measured)
 }
 
-// keepOld has the cell that the caller passes over stay as it is.
+// keepOld restores what is known of a cell that the caller has skipped.
 func (r *run) keepOld(c cell.Key) {
 	if result, ok := r.Store.Result(c); ok && r.Redo {
 		r.state.Known[c] = result.Known()
@@ -53,26 +52,26 @@ func (r *run) keepOld(c cell.Key) {
 	}
 }
 
-// put saves a result of the plan, or holds it back where it is a failure that may be the server's.
+// put saves a result of the plan. A failure that may be the server's is held back.
 func (r *run) put(result checkpoint.Result) error {
 	replaces := r.redoes(result.Cell())
 	if r.Redo {
 		r.redone[result.Cell()] = true
 	}
 	switch {
-	case mayBeServers(&result):
-		r.suspect(result, func() error { return r.store(result, replaces) })
+	case mayBeServersFault(&result):
+		r.holdBack(result, func() error { return r.store(result, replaces) })
 		return nil
 	case !result.Failed():
-		if err := r.works(); err != nil {
+		if err := r.noteServerWorks(); err != nil {
 			return err
 		}
 	}
 	return r.store(result, replaces)
 }
 
-// store saves a result of the plan. Before the first one that replaces an earlier run's, the
-// checkpoint is copied: nothing that was measured is lost.
+// store saves a result of the plan. Before the first one that replaces an earlier run's, it copies
+// the checkpoint, so that no sample is lost.
 func (r *run) store(result checkpoint.Result, replaces bool) error {
 	if c := result.Cell(); replaces {
 		if err := r.copyOnce(); err != nil {
@@ -98,8 +97,8 @@ func (r *run) copyOnce() error {
 	return nil
 }
 
-// answer is what a search holds for the best in the end. After a redo it is asked anew, as
-// the next run would do: its old answer rests on figures that are replaced.
+// answer returns the final answer of a search. After a redo the search is run again on the new
+// samples, as the next run would do.
 func (r *run) answer(choice Choice) *checkpoint.Answer {
 	if !r.Redo || r.Strategy == nil {
 		return choice.Answer

@@ -17,8 +17,8 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
-// sweptBefore has measured every cell of the fixture's plan at its own rate, and returns the
-// checkpoint's bytes.
+// sweptBefore measures every cell of the plan at its own rate, and returns the bytes of the
+// checkpoint.
 func sweptBefore(t *testing.T, dir string, repeat int) []byte {
 	t.Helper()
 	f := newFixture(t, dir)
@@ -35,7 +35,7 @@ func readFile(t *testing.T, path string) []byte {
 	return data
 }
 
-// newRedo is a run of -redo an hour later, on a server that is a tenth faster.
+// newRedo returns a sweep with -redo an hour later, on a server that is a tenth faster.
 func newRedo(t *testing.T, dir string, repeat int) *fixture {
 	t.Helper()
 	f := newFixture(t, dir)
@@ -45,7 +45,7 @@ func newRedo(t *testing.T, dir string, repeat int) *fixture {
 	return f
 }
 
-// only measures the cells with these names, and returns what was said of each.
+// only measures the cells with these names, and returns their outcomes.
 func (f *fixture) only(ctx context.Context, names ...string) (Summary, map[string]Outcome) {
 	outcomes := make(map[string]Outcome)
 	summary := f.Run(ctx, func(name string, measure func() Outcome) {
@@ -98,11 +98,11 @@ func TestRedoMeasuresNamedCellsAgain(t *testing.T) {
 
 	f = newRedo(t, dir, 2)
 	f.only(t.Context(), "ctx=2000/batch=100")
-	assert.Equal(t, []cell.Key{{Ctx: 2000, Batch: 100}}, f.fake.loads, "and each time anew")
+	assert.Equal(t, []cell.Key{{Ctx: 2000, Batch: 100}}, f.fake.loads, "a second redo measures it again")
 	assert.Len(t, f.copies(t), 2)
 }
 
-func TestRedoMeasuresWhatIsMissingToo(t *testing.T) {
+func TestRedoMeasuresMissingCellsToo(t *testing.T) {
 	f := newRedo(t, t.TempDir(), 1)
 	summary, _ := f.only(t.Context(), "ctx=1000/batch=200")
 	require.NoError(t, summary.Usable())
@@ -120,9 +120,9 @@ func TestRedoOfNoCell(t *testing.T) {
 	assert.Equal(t, before, readFile(t, f.Store.Path()))
 }
 
-// TestRedoKeepsTheOldUntilTheNew stops a redo of two cells before and after the first new
+// TestRedoThatIsStopped stops a redo of two cells before and after the first new
 // sample.
-func TestRedoKeepsTheOldUntilTheNew(t *testing.T) {
+func TestRedoThatIsStopped(t *testing.T) {
 	named := []string{"ctx=1000/batch=200", "ctx=2000/batch=100"}
 	for _, test := range []struct {
 		name string
@@ -207,7 +207,7 @@ func TestRedoOfFailures(t *testing.T) {
 	require.Len(t, f.copies(t), 1)
 }
 
-// TestRedoAndPruning: what is pruned stays so as long as the cell that it is pruned by fails.
+// TestRedoAndPruning: a cell stays pruned as long as the cell that it is pruned by fails.
 func TestRedoAndPruning(t *testing.T) {
 	dir := t.TempDir()
 	pruning := func(redo bool) *fixture {
@@ -260,8 +260,7 @@ func TestRedoInRounds(t *testing.T) {
 	}
 }
 
-// TestRedoOfTheLoadedCell: also the cell that was just measured as the reference is loaded
-// anew.
+// TestRedoOfTheLoadedCell: a cell that was just measured as the reference is loaded again.
 func TestRedoOfTheLoadedCell(t *testing.T) {
 	dir := t.TempDir()
 	sweptBefore(t, dir, 1)
@@ -270,11 +269,11 @@ func TestRedoOfTheLoadedCell(t *testing.T) {
 	require.NoError(t, f.Store.Remeasure(checkpoint.Remeasured{Purpose: checkpoint.Reference, Result: measured(1000, 200, 1)}, false))
 	f.only(t.Context(), "ctx=1000/batch=100", "ctx=1000/batch=200")
 	assert.Equal(t, []cell.Key{{Ctx: 1000, Batch: 100}, {Ctx: 1000, Batch: 200}, {Ctx: 1000, Batch: 200}, {Ctx: 1000, Batch: 200}}, f.fake.loads)
-	assert.Equal(t, []checkpoint.Purpose{checkpoint.Reference, checkpoint.Reference, checkpoint.Reference}, purposes(f.Store.Checkpoint()), "the drift is measured on")
+	assert.Equal(t, []checkpoint.Purpose{checkpoint.Reference, checkpoint.Reference, checkpoint.Reference}, purposes(f.Store.Checkpoint()), "the reference cell is measured as before")
 }
 
-// TestRedoForgetsConfirmations has the leading cell confirmed, and failing at that: this
-// would count with the new samples.
+// TestRedoForgetsConfirmations: confirmations of a cell are removed with its old samples, since
+// they would count with the new ones.
 func TestRedoForgetsConfirmations(t *testing.T) {
 	dir := t.TempDir()
 	sweptBefore(t, dir, 1)
@@ -297,8 +296,8 @@ func TestRedoForgetsConfirmations(t *testing.T) {
 	assert.Equal(t, cell.Key{Ctx: 2000, Batch: 100}, cp.Remeasured[1].Cell(), "that of another cell stays")
 }
 
-// TestRedoAfterASearch measures the named cells alone, and asks the search anew what it has
-// found.
+// TestRedoAfterASearch: a redo measures the named cells alone, and updates the answer of the
+// search.
 func TestRedoAfterASearch(t *testing.T) {
 	list := []cell.Key{{Ctx: 1000, Batch: 100}, {Ctx: 2000, Batch: 200}}
 	dir := t.TempDir()
@@ -338,7 +337,7 @@ func TestRedoAfterASearch(t *testing.T) {
 	assert.Equal(t, []cell.Key{{Ctx: 1000, Batch: 200}}, f.fake.loads)
 }
 
-// TestRedoInterruptedInASearch leaves no answer that rests on a sample which is replaced.
+// TestRedoInterruptedInASearch: no answer is left that rests on a replaced sample.
 func TestRedoInterruptedInASearch(t *testing.T) {
 	dir := t.TempDir()
 	sweptBefore(t, dir, 2)

@@ -12,7 +12,7 @@ import (
 )
 
 // TestConfigsReported reads configs of spikezz/ollama_benchmark (older-tool*.yaml), and
-// forms that people write numbers and lists in.
+// common ways to write numbers and lists.
 func TestConfigsReported(t *testing.T) {
 	for _, test := range []struct{ file, want string }{
 		{"older-tool.yaml", ": model: missing: name the model to sweep, as `ollama list` shows it"},

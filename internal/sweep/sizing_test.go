@@ -15,8 +15,8 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/config"
 )
 
-// cutting is a server of so much context, which cuts what is longer in one of
-// the ways that there are.
+// cutting returns the counts of a server with num_ctx ctx that cuts a longer prompt
+// to the length that to returns.
 func cutting(ctx int, count func(string) int, to func(ctx int) int) func(func() string) (int, error) {
 	return func(prompts func() string) (int, error) {
 		prompt := prompts()
@@ -67,7 +67,7 @@ func TestPromptThatDoesNotFit(t *testing.T) {
 	assert.ErrorContains(t, err, "leave out num_ctx below 3698, or use {fill: 0.9}")
 	assert.NoError(t, p.fits([]cell.Key{{Ctx: 4096, Batch: 64}}))
 
-	// Of a text that is far too long only the beginning is read.
+	// A text that is far too long is not sent to its end.
 	asked := 0
 	p = filePrompt(t, strings.Repeat(text+" ", 100))
 	require.NoError(t, p.Size(1024, 1024, func(prompt func() string) (int, error) { asked++; return words(prompt()), nil }))
@@ -89,7 +89,7 @@ func TestSizeInASmallContext(t *testing.T) {
 	assert.False(t, p.Sized())
 }
 
-// TestSizeIsTheSameUnderEveryNumCtx: what is loaded first is no matter to the prompts.
+// TestSizeIsTheSameUnderEveryNumCtx: prompts do not depend on the num_ctx that is loaded first.
 func TestSizeIsTheSameUnderEveryNumCtx(t *testing.T) {
 	vowels := func(s string) int {
 		return 20 + 2*len(strings.Fields(s)) + strings.Count(s, "e") + strings.Count(s, "o")
@@ -136,7 +136,7 @@ func TestCut(t *testing.T) {
 	assert.Equal(t, "ab", cut("ab", 5))
 	assert.Equal(t, "ab", cut("ab cd", 4))
 	assert.Equal(t, "abc", cut("abcdef", 3))
-	assert.Equal(t, "äö", cut("äöü", 3), "a character is not torn")
+	assert.Equal(t, "äö", cut("äöü", 3), "a character is not split")
 	text := "one two\nthree  four 漢字漢字漢字"
 	for size := 1; size < len(text); size++ {
 		var all string

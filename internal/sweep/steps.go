@@ -9,19 +9,19 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 )
 
-// step is a cell that is to have so many samples.
+// step is a cell to measure until it has enough samples.
 type step struct {
 	cell.Key
-	want   int // samples
-	reload bool
-	name   string
-	why    string
+	want   int    // samples in all
+	reload bool   // also where the cell is loaded
+	name   string // of the subtest
+	why    string // the strategy wants it
 }
 
-// each is the caller's of Run.
+// each is the callback of [Sweep.Run].
 type each func(name string, measure func() Outcome)
 
-// next asks the strategy, and keeps what it has found with the next sample.
+// next returns the strategy's next choice. Its answer is saved with the next sample.
 func (r *run) next() Choice {
 	r.state.Loaded = r.loaded
 	choice := r.strategy.Next(r.state)
@@ -35,8 +35,8 @@ func (r *run) next() Choice {
 	return choice
 }
 
-// tellStanding names the cells of the plan that need no measuring.
-func (r *run) tellStanding(each each) {
+// reportMeasured calls back for the cells of the plan that are already measured.
+func (r *run) reportMeasured(each each) {
 	first := r.Repeat
 	if r.Rounds {
 		first = 1
@@ -47,16 +47,16 @@ func (r *run) tellStanding(each each) {
 				continue
 			}
 			if result, ok := r.Store.Result(c); ok {
-				each(r.name(c, want), func() Outcome { return Outcome{Skip: standsText(result)} })
+				each(r.name(c, want), func() Outcome { return Outcome{Skip: measuredText(result)} })
 			}
 		}
 	}
-	r.tellPruned(each)
+	r.reportPruned(each)
 }
 
-// tellPruned names the cells that are newly passed over for want of memory, and
+// reportPruned calls back for the cells that were pruned since the last call, and
 // reports whether there are any.
-func (r *run) tellPruned(each each) (any bool) {
+func (r *run) reportPruned(each each) (any bool) {
 	for _, c := range r.Plan {
 		by, ok := r.pruned[c]
 		if !ok || r.named[c.String()] {
@@ -74,7 +74,8 @@ func (r *run) tellPruned(each each) (any bool) {
 	return any
 }
 
-// name names a cell that is to have so many samples, each time differently.
+// name returns the name of the subtest in which a cell gets its samples up to want. No
+// two calls return the same name.
 func (r *run) name(c cell.Key, want int) string {
 	name := c.String()
 	switch {
@@ -87,20 +88,20 @@ func (r *run) name(c cell.Key, want int) string {
 	return name
 }
 
-// choices goes through the choices of the strategy, from the first on, until it wants no more or
-// the sweep must stop, and returns the last.
+// choices measures the choices of the strategy, beginning with the given one, until it wants no more
+// cells or the sweep must stop, and returns the last choice.
 func (r *run) choices(ctx context.Context, choice Choice, each each) Choice {
 	for r.stop == nil && len(choice.Cells) > 0 {
 		r.take(ctx, choice, each)
 		choice = r.next()
 	}
 	r.done = len(choice.Cells) == 0
-	r.endSuspects(ctx)
+	r.settleSuspects(ctx)
 	return choice
 }
 
-// take goes through the cells of a choice, but for those behind one after which
-// the strategy has to be asked again.
+// take measures the cells of a choice. It returns early where cells were pruned, since
+// the strategy may then choose others.
 func (r *run) take(ctx context.Context, choice Choice, each each) {
 	for _, c := range choice.Cells {
 		s := step{Key: c, want: choice.Samples, reload: choice.Reload, why: choice.Why}
@@ -121,16 +122,16 @@ func (r *run) take(ctx context.Context, choice Choice, each each) {
 			r.todo--
 		}
 		r.prune()
-		if r.tellPruned(each) {
+		if r.reportPruned(each) {
 			return
 		}
 	}
 }
 
-// goesOn reports whether the step's samples follow on those of the load in force.
-func (r *run) goesOn(s step) bool { return r.loaded == s.Key && !s.reload }
+// reusesLoad reports whether the step needs no load, because its cell is loaded.
+func (r *run) reusesLoad(s step) bool { return r.loaded == s.Key && !s.reload }
 
-// cell takes a step.
+// cell measures a step.
 func (r *run) cell(ctx context.Context, s step) Outcome {
 	begun := r.Now()
 	result, _ := r.Store.Result(s.Key)
@@ -138,27 +139,27 @@ func (r *run) cell(ctx context.Context, s step) Outcome {
 		result = checkpoint.Result{}
 	}
 	result.NumCtx, result.NumBatch = s.Ctx, s.Batch
-	goesOn := r.goesOn(s)
+	reused := r.reusesLoad(s)
 	had := len(result.Samples)
-	r.tellBegin(s)
-	err := r.measure(ctx, &task{result: &result, want: s.want, goesOn: goesOn, save: r.put, onSample: r.OnSample})
+	r.reportBegin(s)
+	err := r.measure(ctx, &task{result: &result, want: s.want, reuseLoad: reused, save: r.put, onSample: r.OnSample})
 	if err != nil {
 		r.stop = err
 		return Outcome{Err: err}
 	}
 	r.state.Known[s.Key] = result.Known()
 	spent := min(r.since(begun), r.CellTimeout)
-	r.timings.add(spent, !goesOn, result.Samples[had:])
-	if !goesOn {
+	r.timings.add(spent, !reused, result.Samples[had:])
+	if !reused {
 		r.spent = append(r.spent, spent)
 		r.todo--
 		r.ahead = r.ahead.less()
 	}
-	r.tellEnd(s, result)
+	r.reportEnd(s, result)
 	if result.Failed() {
 		r.failed++
 		r.failedNow[s.Key] = true
-		if r.stop = r.doubt(ctx); r.stop != nil {
+		if r.stop = r.checkServer(ctx); r.stop != nil {
 			return Outcome{Err: r.stop}
 		}
 		return Outcome{Skip: failureText(result)}
@@ -169,8 +170,8 @@ func (r *run) cell(ctx context.Context, s step) Outcome {
 	return Outcome{}
 }
 
-// prune closes the cells that need more memory than one that ran out of it, and
-// opens those that were held for such before another cell worked.
+// prune closes the cells that need at least the memory of one that ran out of it, and
+// opens those for which this is no longer true because a larger cell worked.
 func (r *run) prune() {
 	if !r.Prune {
 		return
@@ -184,7 +185,7 @@ func (r *run) prune() {
 	}
 }
 
-// keepAnswer saves what the search has found, with how it ended.
+// keepAnswer saves the answer of a search, with the reason why the sweep stopped.
 func (r *run) keepAnswer(a *checkpoint.Answer) error {
 	if a == nil || r.stop != nil && !inGoodOrder(r.stop) || len(r.Store.Checkpoint().Results) == 0 {
 		return nil
@@ -196,7 +197,7 @@ func (r *run) keepAnswer(a *checkpoint.Answer) error {
 	return r.Store.Save()
 }
 
-// inGoodOrder reports whether a stop leaves all that was measured usable.
+// inGoodOrder reports whether a stop was planned, and not caused by an error.
 func inGoodOrder(stop error) bool {
 	return errors.Is(stop, ErrInterrupted) || errors.Is(stop, ErrDeadline) || errors.Is(stop, ErrBudget)
 }

@@ -10,45 +10,46 @@ import (
 )
 
 // Strategy decides which cells of a plan are measured, in which order and how
-// often. What it says follows from the state alone, so that a sweep that ended
-// goes on as if it had not.
+// often. Its choice depends on the state alone, so that a sweep that was stopped
+// resumes as if it had not been.
 type Strategy interface {
 	Next(State) Choice
 }
 
-// State is what a strategy is told.
+// State is what a strategy decides by.
 type State struct {
-	// Plan is the cells that may be measured, in the plan's order.
+	// Plan holds the cells that may be measured, in the plan's order.
 	Plan []cell.Key
-	// Known holds the cells that have samples or are not to be measured. Some may
+	// Known holds the cells that have samples, failed or must not be measured. Some may
 	// be outside of the plan: of a larger grid, or another shard.
 	Known map[cell.Key]checkpoint.Known
-	// Loaded is the cell whose load is in force, so that one more sample of it
-	// costs no load; the zero value where there is none.
+	// Loaded is the cell that is loaded, so that one more sample of it costs no
+	// load; the zero value where there is none.
 	Loaded cell.Key
 }
 
-// Choice is what a strategy wants next, or, without cells, that it wants nothing
+// Choice is what a strategy wants to measure next. Without cells it wants nothing
 // more.
 type Choice struct {
-	Cells   []cell.Key
-	Samples int // that each is to have in the end, those that it has among them
-	Left    int // loads still to come, these among them; 0 where that is not known
-	// Ahead is the same for a strategy that learns how many it needs: between these they
-	// are in nine of ten sweeps. The zero value says nothing new.
+	Cells   []cell.Key // to measure
+	Samples int        // that each cell needs in all, with those that it already has
+	Left    int        // loads to the end, including these; 0 where that is not known
+	// Ahead is the same for a strategy that does not know how many loads it needs: nine
+	// of ten sweeps are within the range. The zero value leaves it as it was.
 	Ahead Range
-	// Early says that Ahead is that of any surface: too little is known of this one.
+	// Early reports that Ahead is that of an average surface, since too little is known of
+	// this one.
 	Early  bool
-	Reload bool   // take them after a load of their own, also where the cell is loaded
-	Why    string // in words
-	// Answer is what was found so far, nil for a strategy that looks for nothing.
+	Reload bool   // load each cell, also where it is loaded
+	Why    string // the reason, as a text
+	// Answer is the result so far, nil for a strategy that is not a search.
 	Answer *checkpoint.Answer
 }
 
 // Range is a number of loads that is not known exactly.
 type Range struct{ Least, Most int }
 
-// String writes it as "3 to 12", or "3" where both are the same.
+// String returns the range as "3 to 12", or as "3" where both are the same.
 func (r Range) String() string {
 	if r.Least == r.Most {
 		return strconv.Itoa(r.Least)
@@ -56,18 +57,18 @@ func (r Range) String() string {
 	return fmt.Sprintf("%d to %d", r.Least, r.Most)
 }
 
-// noisyFrom is the noise above which searches take more loads than they say, roughly in
-// proportion to it, as plays on drawn surfaces do.
+// noisyFrom is the noise above which searches take more loads than they predict, roughly in
+// proportion to the noise. It was found by simulation.
 const noisyFrom = 0.12
 
-// Widened returns the range for samples with so much noise, as a relative standard deviation, where
-// open cells are left to load.
+// Widened returns the range for samples with so much noise, a relative standard deviation. Its upper
+// end is at most open, the number of unmeasured cells.
 func (r Range) Widened(noise float64, open int) Range {
 	most := int(math.Ceil(float64(r.Most) * max(1, noise/noisyFrom)))
 	return Range{r.Least, max(r.Most, min(most, open))}
 }
 
-// less is the range after one load of it.
+// less returns the range after one load.
 func (r Range) less() Range { return Range{max(0, r.Least-1), max(0, r.Most-1)} }
 
 // Exhaustive measures every cell in the plan's order.

@@ -15,8 +15,8 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
-// scripted is a strategy that wants what its list says, as far as it is not there
-// yet: a cell that stands twice is to have two samples.
+// scripted is a strategy that measures the cells of a list: one that is in it twice
+// gets two samples.
 type scripted struct {
 	cells []cell.Key
 	asked []State
@@ -39,7 +39,7 @@ func (s *scripted) Next(st State) Choice {
 	return Choice{Why: answer.Why, Answer: answer}
 }
 
-// names runs the sweep and returns what was called for, with what was said of it.
+// names runs the sweep and returns the names of its subtests, each with its outcome.
 func (f *fixture) names(ctx context.Context) (Summary, []string) {
 	var names []string
 	summary := f.Run(ctx, func(name string, measure func() Outcome) {
@@ -77,9 +77,9 @@ func TestRunFollowsAStrategy(t *testing.T) {
 	assert.Equal(t, []string{"ctx=2000/batch=200", "ctx=1000/batch=100", "ctx=1000/batch=100/samples=2", "ctx=2000/batch=200/samples=2"}, names)
 	assert.Equal(t, []cell.Key{{Ctx: 2000, Batch: 200}, {Ctx: 1000, Batch: 100}, {Ctx: 2000, Batch: 200}}, f.fake.loads, "a second prompt of a loaded cell takes no load")
 	assert.Equal(t, list, f.fake.samples)
-	assert.Equal(t, 0, summary.Missing, "what a search did without is not missing")
+	assert.Equal(t, 0, summary.Missing, "a cell that a search did not need is not missing")
 	assert.Equal(t, 2, summary.PassedOver)
-	assert.Equal(t, `# 4 cells: 0 stand in the checkpoint; the search measures as many more as it takes
+	assert.Equal(t, `# 4 cells: 0 already measured; the search measures as many more as it needs
 # 1/4 ctx=2000/batch=200: 2200.0 tokens/s (load 3s); best 2200.0 at ctx=2000/batch=200; elapsed 5s; next in the list
 # 2/4 ctx=1000/batch=100: 1100.0 tokens/s (load 3s); best 2200.0 at ctx=2000/batch=200; elapsed 10s; next in the list
 # 2/4 ctx=1000/batch=100/samples=2: 1100.0 tokens/s (load 3s); best 2200.0 at ctx=2000/batch=200; elapsed 11s; next in the list
@@ -96,16 +96,16 @@ func TestRunFollowsAStrategy(t *testing.T) {
 	f = newFixture(t, dir)
 	summary, _ = f.names(t.Context())
 	require.NoError(t, summary.Usable())
-	assert.Equal(t, []cell.Key{{Ctx: 1000, Batch: 200}, {Ctx: 2000, Batch: 100}}, f.fake.loads, "an exhaustive sweep goes on with what a search left")
+	assert.Equal(t, []cell.Key{{Ctx: 1000, Batch: 200}, {Ctx: 2000, Batch: 100}}, f.fake.loads, "an exhaustive sweep resumes a search")
 }
 
-// foreseeing is a strategy that says with each load how many are to come.
-type foreseeing struct {
+// forecasting is a strategy that predicts with each load how many are left.
+type forecasting struct {
 	sweep Strategy
 	ahead []Range
 }
 
-func (f *foreseeing) Next(s State) Choice {
+func (f *forecasting) Next(s State) Choice {
 	choice := f.sweep.Next(s)
 	if len(choice.Cells) > 0 && choice.Cells[0] != s.Loaded && len(f.ahead) > 0 {
 		choice.Ahead, f.ahead = f.ahead[0], f.ahead[1:]
@@ -122,28 +122,27 @@ func TestWidened(t *testing.T) {
 	assert.Equal(t, r, r.Widened(0.24, 5))
 }
 
-// TestSearchETA: a search's lines have a range of time, from what it says of itself and the
-// pace so far; while it takes another prompt of a loaded cell, what it said last counts.
+// TestSearchETA: the ETA of a search is a range, computed from its own prediction and the pace so
+// far. While it takes another prompt of a loaded cell, its last prediction counts.
 func TestSearchETA(t *testing.T) {
 	begin := func(filtered bool, budget int) string {
 		f := newFixture(t, t.TempDir())
 		f.Filtered, f.BudgetCells = filtered, budget
-		f.Strategy = &foreseeing{&scripted{cells: []cell.Key{{Ctx: 2000, Batch: 200}, {Ctx: 1000, Batch: 100}, {Ctx: 1000, Batch: 100}, {Ctx: 2000, Batch: 100}}}, []Range{{3, 4}, {2, 3}, {1, 1}}}
+		f.Strategy = &forecasting{&scripted{cells: []cell.Key{{Ctx: 2000, Batch: 200}, {Ctx: 1000, Batch: 100}, {Ctx: 1000, Batch: 100}, {Ctx: 2000, Batch: 100}}}, []Range{{3, 4}, {2, 3}, {1, 1}}}
 		f.names(t.Context())
 		return f.log.String()
 	}
-	assert.Equal(t, `# 4 cells: 0 stand in the checkpoint; the search measures as many more as it takes, likely 3 to 4
+	assert.Equal(t, `# 4 cells: 0 already measured; the search measures as many more as it needs, likely 3 to 4
 # 1/4 ctx=2000/batch=200: 2200.0 tokens/s (load 3s); best 2200.0 at ctx=2000/batch=200; elapsed 5s, ETA 10s to 15s; next in the list
 # 2/4 ctx=1000/batch=100: 1100.0 tokens/s (load 3s); best 2200.0 at ctx=2000/batch=200; elapsed 10s, ETA 5s to 10s; next in the list
 # 2/4 ctx=1000/batch=100/samples=2: 1100.0 tokens/s (load 3s); best 2200.0 at ctx=2000/batch=200; elapsed 11s, ETA 5s to 10.1s; next in the list
 # 3/4 ctx=2000/batch=100: 2100.0 tokens/s (load 3s); best 2200.0 at ctx=2000/batch=200; elapsed 16s; next in the list
 `, begin(false, 0))
-	assert.NotContains(t, begin(true, 0), "ETA", "the caller may pass cells over")
+	assert.NotContains(t, begin(true, 0), "ETA", "the caller may skip cells")
 	assert.Contains(t, begin(false, 2), "elapsed 5s, ETA 5s; next in the list", "the budget ends it")
 }
 
-// TestRunSearchStops has a search end for each reason that comes from outside,
-// and go on.
+// TestRunSearchStops stops a search by a budget and by an interrupt, and resumes it.
 func TestRunSearchStops(t *testing.T) {
 	list := []cell.Key{{Ctx: 2000, Batch: 200}, {Ctx: 2000, Batch: 200}, {Ctx: 1000, Batch: 100}, {Ctx: 1000, Batch: 200}}
 	for _, test := range []struct {
@@ -183,12 +182,12 @@ func TestRunSearchStops(t *testing.T) {
 			summary, names := f.names(t.Context())
 			require.NoError(t, summary.Stop)
 			assert.Equal(t, []cell.Key{{Ctx: 1000, Batch: 100}, {Ctx: 1000, Batch: 200}}, f.fake.samples)
-			assert.Contains(t, names[0], "ctx=2000/batch=200 stands in the checkpoint")
+			assert.Contains(t, names[0], "ctx=2000/batch=200 already measured: ")
 		})
 	}
 }
 
-func TestRunPassesOverWhatTheCallerDoes(t *testing.T) {
+func TestRunSkipsCellsThatTheCallerSkips(t *testing.T) {
 	f := newFixture(t, t.TempDir())
 	f.Filtered = true
 	s := &scripted{cells: []cell.Key{{Ctx: 2000, Batch: 200}, {Ctx: 1000, Batch: 100}, {Ctx: 2000, Batch: 200}, {Ctx: 1000, Batch: 200}}}
@@ -203,7 +202,7 @@ func TestRunPassesOverWhatTheCallerDoes(t *testing.T) {
 	assert.Equal(t, checkpoint.Known{Closed: true}, s.asked[1].Known[cell.Key{Ctx: 2000, Batch: 200}])
 }
 
-// outOfMemory has every load of the cells fail, n times.
+// outOfMemory has the next n loads of each cell fail.
 func (f *fixture) outOfMemory(class measurement.Class, n int, cells ...cell.Key) {
 	for _, c := range cells {
 		for range n {
@@ -237,7 +236,7 @@ func TestRunPrunes(t *testing.T) {
 	assert.Equal(t, 0, summary.Missing)
 	cp, err := checkpoint.Load(f.Store.Path())
 	require.NoError(t, err)
-	assert.Len(t, cp.Results, 3, "what is pruned has no result, and above all no failed one")
+	assert.Len(t, cp.Results, 3, "a pruned cell has no result, neither a rate nor a failure")
 	assert.Equal(t, map[cell.Key]cell.Key{{Ctx: 1000, Batch: 300}: {Ctx: 1000, Batch: 200}, {Ctx: 2000, Batch: 200}: {Ctx: 1000, Batch: 200}, {Ctx: 2000, Batch: 300}: {Ctx: 1000, Batch: 200}}, cp.Pruned())
 
 	f = pruning()
@@ -255,7 +254,7 @@ func TestRunPrunes(t *testing.T) {
 	assert.Len(t, names, 6)
 }
 
-func TestRunPrunesByNothingElse(t *testing.T) {
+func TestRunPrunesOnlyByGPUMemory(t *testing.T) {
 	for _, class := range []measurement.Class{measurement.ResourceAllocation, measurement.Timeout, measurement.RunnerCrashed, measurement.OutOfSystemMemory} {
 		t.Run(string(class), func(t *testing.T) {
 			f := newFixture(t, t.TempDir())
@@ -282,14 +281,14 @@ func TestPruned(t *testing.T) {
 	assert.Equal(t, map[cell.Key]cell.Key{{Ctx: 20, Batch: 3}: {Ctx: 20, Batch: 2}, {Ctx: 30, Batch: 2}: {Ctx: 20, Batch: 2}, {Ctx: 30, Batch: 3}: {Ctx: 20, Batch: 2}}, checkpoint.Pruned(plan, known))
 	known[cell.Key{Ctx: 10, Batch: 2}] = checkpoint.Known{Failed: true, Memory: true}
 	known[cell.Key{Ctx: 30, Batch: 3}] = checkpoint.Known{Rates: []float64{1}}
-	assert.Empty(t, checkpoint.Pruned(plan, known), "a cell worked that needs more than each that failed")
+	assert.Empty(t, checkpoint.Pruned(plan, known), "a cell worked that needs more memory than each that failed")
 	known[cell.Key{Ctx: 10, Batch: 3}] = checkpoint.Known{Failed: true, Memory: true}
 	delete(known, cell.Key{Ctx: 30, Batch: 3})
 	known[cell.Key{Ctx: 30, Batch: 2}] = checkpoint.Known{Rates: []float64{1}}
 	assert.Equal(t, map[cell.Key]cell.Key{{Ctx: 20, Batch: 3}: {Ctx: 10, Batch: 3}, {Ctx: 30, Batch: 3}: {Ctx: 10, Batch: 3}}, checkpoint.Pruned(plan, known))
 }
 
-func TestSearchGoesOnWithAnyCheckpoint(t *testing.T) {
+func TestSearchResumesAnyCheckpoint(t *testing.T) {
 	dir := t.TempDir()
 	shard := checkpoint.Header{Model: "m", NumCtx: []int{1000, 2000}, NumBatch: []int{100, 200}, Shard: cell.Shard{Index: 1, Count: 2}}
 	store := openStore(t, dir, shard)

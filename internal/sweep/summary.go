@@ -10,31 +10,30 @@ import (
 	"github.com/dustin/go-humanize/english"
 )
 
-// Summary is how a run ended.
+// Summary is the result of a run.
 type Summary struct {
 	Planned  int // cells
 	Measured int // cells measured in this run
 	Failed   int // cells that failed in this run
-	Repeats  int // samples that this run took by itself, since the advice could not tell
-	Stood    int // cells of the plan that stood in the checkpoint with a rate, now or before
+	Repeats  int // samples that this run took automatically, because the advice was not clear
+	Stood    int // cells of the plan that have a rate, of this run or an earlier one
 	Missing  int // cells of the plan that still lack samples
-	Pruned   int // cells of the plan that were passed over for want of memory
-	// Search says that a search decided which cells to measure, and PassedOver how
-	// many it did not; they are missing only as long as it has not come to its end.
+	Pruned   int // cells of the plan that were skipped because they need too much memory
+	// Search reports that a search decided which cells to measure, and PassedOver is the number
+	// of cells that it did not measure; they are missing only until the search has ended.
 	Search     bool
 	PassedOver int
 
 	Elapsed time.Duration
 
-	// Stop says why the run ended before the plan's end; nil when it did not.
+	// Stop is the reason why the run stopped before the end of the plan, nil where it did not.
 	Stop error
 }
 
-// Usable reports why the run is a failure as a whole, nil when it is not: an
-// interrupt, a server or a checkpoint that can't be used, a sweep that the time limit
-// of go test cut, or a plan none of whose cells has a rate. A budget is no failure while
-// there is a rate: its end was asked for, and that of a time limit, which is ten minutes
-// where none is named, mostly was not.
+// Usable returns an error where the run as a whole failed: by an interrupt, a server or a
+// checkpoint that can't be used, the time limit of go test, or because no cell of the plan
+// has a rate. A spent budget is no failure while there is a rate, since the user has set it;
+// the time limit is one, since it is ten minutes by default.
 func (s Summary) Usable() error {
 	switch cut := errors.Is(s.Stop, ErrDeadline); {
 	case cut && s.Stood > 0 && s.Search:
@@ -44,7 +43,7 @@ func (s Summary) Usable() error {
 	case s.Stop != nil && !cut && !errors.Is(s.Stop, ErrBudget):
 		return s.Stop
 	}
-	if s.Stood == 0 && s.Planned > 0 { // of many shards some may have no cell
+	if s.Stood == 0 && s.Planned > 0 { // a shard may have no cell
 		if s.Stop != nil {
 			return fmt.Errorf("nothing was measured: %w", s.Stop)
 		}
@@ -53,19 +52,19 @@ func (s Summary) Usable() error {
 	return nil
 }
 
-// Print says in a line or two how the run ended.
+// Print writes the summary in one or two lines.
 func (s Summary) Print(w io.Writer) error {
 	repeats := ""
 	if s.Repeats > 0 {
-		repeats = fmt.Sprintf(" and %s more taken", english.Plural(s.Repeats, "sample", ""))
+		repeats = fmt.Sprintf(", %s", english.Plural(s.Repeats, "more sample", ""))
 	}
-	line := fmt.Sprintf("This run: %d cells measured and %d failed%s in %v; %d of %d have a rate, ",
+	line := fmt.Sprintf("This run: %d cells measured, %d failed%s, in %v; %d of %d have a rate, ",
 		s.Measured, s.Failed, repeats, round(s.Elapsed), s.Stood, s.Planned)
 	if s.Pruned > 0 {
 		line += fmt.Sprintf("%d are pruned, ", s.Pruned)
 	}
 	if s.Search && s.Missing == 0 {
-		line += fmt.Sprintf("the search did without %d", s.PassedOver)
+		line += fmt.Sprintf("the search did not need %d", s.PassedOver)
 	} else {
 		line += fmt.Sprintf("%d are missing", s.Missing)
 	}

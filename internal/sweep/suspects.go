@@ -14,24 +14,24 @@ import (
 )
 
 const (
-	// suspectsFrom is after how many failed cells in a row a cell that worked is measured again. Each
-	// time that it works, it is twice as many, up to mostSuspects: where a part of the grid does not
-	// fit into memory, all of its cells fail, and the next run measures what is not yet saved again.
+	// suspectsFrom is the number of failed cells in a row after which the server is tested. Each time
+	// that it works, the number doubles, up to mostSuspects: where a part of the grid does not fit into
+	// memory, all of its cells fail, and the next run repeats those that are not saved yet.
 	suspectsFrom = 3
 	mostSuspects = 12
-	// defaultCtx is a num_ctx at which any model works that works at all.
+	// defaultCtx is a num_ctx at which every working model works.
 	defaultCtx = 2048
 )
 
-// suspects are the newest failures, after which nothing has worked so far. They may be the server's
-// and not the cells': a driver that is gone, a proxy that ends each request, another program that
-// took the memory. Until something works they are in memory alone, so that a run that ends before
-// leaves their cells unmeasured.
+// suspects are the newest failures, after which nothing has worked yet. They may be the server's
+// fault and not the cells': a driver is gone, a proxy ends each request, another program has taken
+// the memory. They are not saved until something works, so that a run that ends before leaves their
+// cells unmeasured.
 type suspects struct {
 	all     []suspect
-	most    int  // from so many on a cell that worked is measured again; 0 for suspectsFrom
-	worked  bool // something did in this run
-	dropped int  // of the plan's that were not kept
+	most    int  // the server is tested from so many on; 0 for suspectsFrom
+	worked  bool // the server has worked in this run
+	dropped int  // failed cells of the plan that were not saved
 }
 
 // suspect is a failure that is not saved yet.
@@ -40,13 +40,13 @@ type suspect struct {
 	keep func() error // saves it
 }
 
-// mayBeServers reports whether a failure says nothing of the server: of the other classes the server
-// has to work to find them.
-func mayBeServers(r *checkpoint.Result) bool {
+// mayBeServersFault reports whether a failure may be the server's fault. Failures of the other classes
+// prove that the server works.
+func mayBeServersFault(r *checkpoint.Result) bool {
 	return r.Failed() && *r.Error != measurement.PromptTruncated && *r.Error != measurement.ContextClamped
 }
 
-// suspected returns the newest failure of a cell that is not saved yet.
+// suspected returns a cell's newest failure that is not saved yet.
 func (r *run) suspected(c cell.Key) (checkpoint.Result, bool) {
 	for _, s := range slices.Backward(r.suspects.all) {
 		if s.Cell() == c {
@@ -56,8 +56,8 @@ func (r *run) suspected(c cell.Key) (checkpoint.Result, bool) {
 	return checkpoint.Result{}, false
 }
 
-// suspect holds a failure back.
-func (r *run) suspect(result checkpoint.Result, keep func() error) {
+// holdBack adds a failure that is not to be saved yet.
+func (r *run) holdBack(result checkpoint.Result, keep func() error) {
 	r.suspects.all = append(r.suspects.all, suspect{result, keep})
 }
 
@@ -72,34 +72,34 @@ func (r *run) keepSuspects() error {
 	return nil
 }
 
-// works notes that the server works.
-func (r *run) works() error {
+// noteServerWorks saves the failures that were held back, because the server works.
+func (r *run) noteServerWorks() error {
 	r.suspects.worked, r.suspects.most = true, suspectsFrom
 	return r.keepSuspects()
 }
 
-// doubt looks at the server where enough cells have failed in a row.
-func (r *run) doubt(ctx context.Context) error {
+// checkServer tests the server where enough cells have failed in a row.
+func (r *run) checkServer(ctx context.Context) error {
 	if len(r.suspects.all) < max(r.suspects.most, suspectsFrom) || r.timeUp(ctx) != nil {
-		return nil // whether there is time for the next cell is found out before it
+		return nil // time is checked again before the next cell
 	}
-	return r.prove(ctx)
+	return r.testServer(ctx)
 }
 
-// doubtRetake looks at the server where a cell that worked failed when it was measured again, of which
-// nothing is saved. A budget that is spent by then is no reason to stop.
-func (r *run) doubtRetake(ctx context.Context, result checkpoint.Result) error {
+// checkServerAfterRetake tests the server where a disturbed cell failed when it was measured again.
+// This failure is not saved. A budget that is spent by then does not stop the sweep.
+func (r *run) checkServerAfterRetake(ctx context.Context, result checkpoint.Result) error {
 	if ctx.Err() == nil && r.timeUp(ctx) != nil {
 		return nil
 	}
-	r.suspect(result, func() error { return nil })
-	return r.prove(ctx)
+	r.holdBack(result, func() error { return nil })
+	return r.testServer(ctx)
 }
 
-// prove measures a cell again that worked or, where none has, makes a load with the server's own
-// settings. Where that works, the failures are the cells' own, and else they are not kept, and the
-// error says so.
-func (r *run) prove(ctx context.Context) error {
+// testServer measures a cell again that worked before or, where there is none, makes a load with the
+// server's own num_batch. Where that works, the failures belong to their cells and are saved. Where it
+// fails, they are dropped, and the error ends the sweep.
+func (r *run) testServer(ctx context.Context) error {
 	if err := r.timeUp(ctx); err != nil {
 		return err
 	}
@@ -107,36 +107,35 @@ func (r *run) prove(ctx context.Context) error {
 	if n := len(r.suspects.all); n > 1 {
 		failed = fmt.Sprintf("%d cells in a row", n)
 	}
-	name, t := r.proof()
-	fmt.Fprintf(r.Log, "# %s failed: a load of %s, to find out whether the server still works\n", failed, name)
+	name, t := r.testTask()
+	fmt.Fprintf(r.Log, "# %s failed: loading %s, to check whether the server still works\n", failed, name)
 	if err := r.measure(ctx, t); err != nil {
 		return err
 	}
-	if mayBeServers(t.result) {
+	if mayBeServersFault(t.result) {
 		r.dropSuspects()
-		return fmt.Errorf("%s failed, and then %s: the server does not work, and what failed counts as not measured; look into its log, and once it works the same command measures the rest; it says: %s", failed, name, failureText(*t.result))
+		return fmt.Errorf("%s failed, and then %s: the server does not work, so the failed cells count as not measured; check its log, and once it works run the same command again; its error: %s", failed, name, failureText(*t.result))
 	}
-	fmt.Fprintln(r.Log, "# the server works: the failures are the cells' own")
+	fmt.Fprintln(r.Log, "# the server works: the failures belong to their cells")
 	r.suspects.worked = true
 	r.suspects.most = min(2*max(r.suspects.most, suspectsFrom), mostSuspects)
 	return r.keepSuspects()
 }
 
-// proof returns what shows whether the server works, by name, and the task of measuring it, which
-// keeps nothing.
-func (r *run) proof() (name string, t *task) {
+// testTask returns the task that shows whether the server works, and its name. Its result is not saved.
+func (r *run) testTask() (name string, t *task) {
 	result, ok := r.newestRate()
 	t = &task{result: &checkpoint.Result{NumCtx: result.NumCtx, NumBatch: result.NumBatch, Warnings: slices.Clone(result.Warnings)}, want: 1, save: func(checkpoint.Result) error { return nil }}
 	if ok {
 		return fmt.Sprintf("%v, which worked before", result.Cell()), t
 	}
 	t.want, t.result.NumCtx = 0, min(defaultCtx, smallest(r.cells()))
-	return besideName(t.result.Cell(), 0), t
+	return auxiliaryName(t.result.Cell(), 0), t
 }
 
-// newestRate returns the result of the cell that was the last to get a rate, of those that are
-// swept and are none of the suspects: it is the next to them in size, mostly, so that it fails too
-// where another program has taken the memory.
+// newestRate returns the result of the cell of this sweep that was the last to get a rate, without the
+// suspects. Mostly it is the next to them in size, so that it fails too where another program has
+// taken the memory.
 func (r *run) newestRate() (newest checkpoint.Result, ok bool) {
 	swept := make(map[cell.Key]bool)
 	for _, c := range r.cells() {
@@ -151,9 +150,9 @@ func (r *run) newestRate() (newest checkpoint.Result, ok bool) {
 	return newest, ok
 }
 
-// endSuspects decides about the failures that nothing came after, where the strategy wants no more
-// cells or the budget is spent. A few are kept if this run has seen the server work.
-func (r *run) endSuspects(ctx context.Context) {
+// settleSuspects decides about the last failures where the strategy wants no more cells or the budget
+// is spent. A few are saved without a test if the server has worked in this run.
+func (r *run) settleSuspects(ctx context.Context) {
 	n := len(r.suspects.all)
 	for _, by := range r.pruned {
 		if _, ok := r.suspected(by); ok {
@@ -168,14 +167,14 @@ func (r *run) endSuspects(ctx context.Context) {
 	case n < suspectsFrom && r.suspects.worked:
 		err = r.keepSuspects()
 	case r.timeUp(ctx) == nil:
-		err = r.prove(ctx)
+		err = r.testServer(ctx)
 	}
 	if err != nil {
 		r.stop, r.done = err, false
 	}
 }
 
-// dropSuspects has the cells count as not measured whose failures were held back and not kept.
+// dropSuspects drops the failures that were held back: their cells count as not measured.
 func (r *run) dropSuspects() {
 	for _, s := range r.suspects.all {
 		c := s.Cell()
@@ -192,8 +191,8 @@ func (r *run) dropSuspects() {
 	r.prune()
 }
 
-// endUnproven says which failures a run that ends does not keep.
-func (r *run) endUnproven() {
+// dropUnsettled drops the failures that are still held back when the run ends, and prints how many.
+func (r *run) dropUnsettled() {
 	if n := len(r.suspects.all); n > 0 {
 		fmt.Fprintf(r.Log, "# %s failed last, and nothing worked after that: they count as not measured, and the next run measures them\n", english.Plural(n, "cell", ""))
 		r.dropSuspects()

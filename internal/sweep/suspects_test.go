@@ -18,9 +18,9 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
-var gone = &measurement.Failure{Class: measurement.RunnerCrashed, Detail: "CUDA error: no CUDA-capable device is detected"}
+var noDevice = &measurement.Failure{Class: measurement.RunnerCrashed, Detail: "CUDA error: no CUDA-capable device is detected"}
 
-// wide is a grid of twenty cells.
+// wide has twenty cells.
 var wide = cell.Grid{Ctx: []int{1000, 2000, 3000, 4000}, Batch: []int{100, 200, 300, 400, 500}}
 
 func wideFixture(t *testing.T, dir string) *fixture {
@@ -30,7 +30,7 @@ func wideFixture(t *testing.T, dir string) *fixture {
 	return f
 }
 
-// breaks has every load fail from the n-th on, for as long as it is broken.
+// breaks has every load from the n-th on fail with the error.
 func (f *fixture) breaks(n int, err error) {
 	f.fake.loadErr = func(cell.Key) error {
 		if len(f.fake.loads) >= n {
@@ -40,8 +40,8 @@ func (f *fixture) breaks(n int, err error) {
 	}
 }
 
-// larger has the cells fail whose num_ctx is above a limit, as memory has it.
-func (f *fixture) larger(limit int) {
+// failsAbove has the cells run out of memory whose num_ctx is above a limit.
+func (f *fixture) failsAbove(limit int) {
 	f.fake.loadErr = func(c cell.Key) error {
 		if c.Ctx > limit {
 			return &measurement.Failure{Class: measurement.OutOfGPUMemory, Detail: "cudaMalloc failed: out of memory"}
@@ -50,7 +50,7 @@ func (f *fixture) larger(limit int) {
 	}
 }
 
-// saved returns the results in the checkpoint's file, none where there is no file.
+// saved counts the results in the checkpoint's file, none where there is no file.
 func (f *fixture) saved(t *testing.T) (measured, failed int) {
 	t.Helper()
 	if _, err := os.Stat(f.Store.Path()); err != nil {
@@ -68,11 +68,11 @@ func (f *fixture) saved(t *testing.T) (measured, failed int) {
 	return measured, failed
 }
 
-// TestRunStopsWhereTheServerIsBroken: whatever fails for a reason that is not the cell's, three in a
-// row and then one that worked, leaves the cells unmeasured.
+// TestRunStopsWhereTheServerIsBroken: where three cells in a row fail, and then one that worked
+// before, the failed cells stay unmeasured.
 func TestRunStopsWhereTheServerIsBroken(t *testing.T) {
 	for _, failure := range []*measurement.Failure{
-		gone,
+		noDevice,
 		{Class: measurement.OutOfGPUMemory, Detail: "another program has the memory"},
 		{Class: measurement.ModelError, Detail: "unable to load model: no such file"},
 		{Class: measurement.Timeout, Detail: "no output"},
@@ -83,17 +83,17 @@ func TestRunStopsWhereTheServerIsBroken(t *testing.T) {
 			f := wideFixture(t, dir)
 			f.breaks(8, failure)
 			summary, outcomes := f.run(t.Context())
-			require.ErrorContains(t, summary.Usable(), "3 cells in a row failed, and then ctx=2000/batch=200, which worked before: the server does not work, and what failed counts as not measured; ")
-			assert.ErrorContains(t, summary.Usable(), "; it says: "+string(failure.Class)+": "+failure.Detail)
+			require.ErrorContains(t, summary.Usable(), "3 cells in a row failed, and then ctx=2000/batch=200, which worked before: the server does not work, so the failed cells count as not measured; ")
+			assert.ErrorContains(t, summary.Usable(), "; its error: "+string(failure.Class)+": "+failure.Detail)
 			assert.Len(t, outcomes, 10)
 			assert.Equal(t, 7, summary.Measured)
 			assert.Zero(t, summary.Failed)
 			assert.Equal(t, 13, summary.Missing)
-			assert.Contains(t, f.log.String(), "# 3 cells in a row failed: a load of ctx=2000/batch=200, which worked before, to find out whether the server still works\n")
+			assert.Contains(t, f.log.String(), "# 3 cells in a row failed: loading ctx=2000/batch=200, which worked before, to check whether the server still works\n")
 			measured, failed := f.saved(t)
 			assert.Equal(t, 7, measured)
 			assert.Zero(t, failed)
-			assert.Len(t, f.bench, 7, "the sample of the load that finds out is not reported")
+			assert.Len(t, f.bench, 7, "the sample of the test is not reported")
 
 			f = wideFixture(t, dir)
 			summary, _ = f.run(t.Context())
@@ -106,8 +106,8 @@ func TestRunStopsWhereTheServerIsBroken(t *testing.T) {
 	}
 }
 
-// TestRunKeepsFailuresOfSize: where a part of the grid does not fit, a cell that worked is measured
-// again more and more seldom.
+// TestRunKeepsFailuresOfSize: where a part of the grid does not fit into memory, the server is tested
+// less and less often.
 func TestRunKeepsFailuresOfSize(t *testing.T) {
 	f := newFixture(t, t.TempDir())
 	var batches []int
@@ -115,7 +115,7 @@ func TestRunKeepsFailuresOfSize(t *testing.T) {
 		batches = append(batches, 100+i)
 	}
 	f.sweeps(cell.Grid{Ctx: []int{1000, 2000}, Batch: batches})
-	f.larger(1000)
+	f.failsAbove(1000)
 	summary, _ := f.run(t.Context())
 	require.NoError(t, summary.Usable())
 	assert.Equal(t, 50, summary.Failed)
@@ -134,12 +134,12 @@ func TestRunKeepsFailuresOfSize(t *testing.T) {
 		}
 	}
 	assert.Equal(t, []int{3, 9, 21, 33, 45, 50}, after)
-	assert.Equal(t, 6, strings.Count(f.log.String(), "# the server works: the failures are the cells' own\n"))
+	assert.Equal(t, 6, strings.Count(f.log.String(), "# the server works: the failures belong to their cells\n"))
 }
 
-// TestRunForgivesFailuresBetween: a failure between cells that work takes no more loads, and is in
-// the file as soon as the next one is.
-func TestRunForgivesFailuresBetween(t *testing.T) {
+// TestRunKeepsSingleFailures: a failure between cells that work takes no further loads, and is saved
+// with the next cell.
+func TestRunKeepsSingleFailures(t *testing.T) {
 	f := wideFixture(t, t.TempDir())
 	f.fake.loadErr = func(c cell.Key) error {
 		if c.Batch >= 400 {
@@ -154,7 +154,7 @@ func TestRunForgivesFailuresBetween(t *testing.T) {
 	}
 	summary, _ := f.run(t.Context())
 	require.NoError(t, summary.Usable())
-	assert.Len(t, f.fake.loads, 20, "the last two are kept too, since the server was seen to work")
+	assert.Len(t, f.fake.loads, 20, "the last two are kept too, since the server worked before")
 	_, failed := f.saved(t)
 	assert.Equal(t, 8, failed)
 	for i, r := range f.Store.Checkpoint().Results {
@@ -162,13 +162,13 @@ func TestRunForgivesFailuresBetween(t *testing.T) {
 	}
 }
 
-// TestRunWhereNothingEverWorked makes a load with the server's own settings.
+// TestRunWhereNothingEverWorked: the test is a load with the server's own num_batch.
 func TestRunWhereNothingEverWorked(t *testing.T) {
 	own := cell.Key{Ctx: 1000}
 	f := wideFixture(t, t.TempDir())
 	f.fake.loadErr = func(c cell.Key) error {
 		if c != own {
-			return gone
+			return noDevice
 		}
 		return nil
 	}
@@ -176,12 +176,12 @@ func TestRunWhereNothingEverWorked(t *testing.T) {
 	assert.ErrorContains(t, summary.Usable(), "nothing could be measured")
 	assert.Equal(t, 20, summary.Failed)
 	_, failed := f.saved(t)
-	assert.Equal(t, 20, failed, "the server works, and the cells don't")
+	assert.Equal(t, 20, failed, "the server works, but the cells don't")
 	assert.Empty(t, f.fake.samples)
-	assert.Contains(t, f.log.String(), "# 3 cells in a row failed: a load of ctx=1000 and the server's own num_batch, to find out whether the server still works\n")
+	assert.Contains(t, f.log.String(), "# 3 cells in a row failed: loading ctx=1000 and the server's own num_batch, to check whether the server still works\n")
 
 	f = wideFixture(t, t.TempDir())
-	f.breaks(0, gone)
+	f.breaks(0, noDevice)
 	summary, outcomes := f.run(t.Context())
 	assert.ErrorContains(t, summary.Usable(), "3 cells in a row failed, and then ctx=1000 and the server's own num_batch: the server does not work")
 	assert.Len(t, outcomes, 3)
@@ -189,21 +189,21 @@ func TestRunWhereNothingEverWorked(t *testing.T) {
 
 	f = newFixture(t, t.TempDir()) // also where the plan has fewer cells than that
 	f.Plan = f.Plan[:1]
-	f.breaks(0, gone)
+	f.breaks(0, noDevice)
 	summary, _ = f.run(t.Context())
 	assert.ErrorContains(t, summary.Usable(), "ctx=1000/batch=100 failed, and then ctx=1000 and the server's own num_batch: ")
 	assert.NoFileExists(t, f.Store.Path())
 }
 
-// TestRunThatEndsAmongFailures: stopped before anything worked again, it leaves the cells that
-// failed last to the next run, which resumes to the same bytes.
+// TestRunThatEndsAmongFailures: a run that is stopped before anything worked again leaves the last
+// failed cells to the next run, which ends with the same checkpoint as an unbroken one.
 func TestRunThatEndsAmongFailures(t *testing.T) {
 	file := func(stops ...int) string {
 		dir := t.TempDir()
 		for _, stop := range append(stops, -1) {
 			f := wideFixture(t, dir)
 			f.Sweep.Now = func() time.Time { return noon }
-			f.larger(2000)
+			f.failsAbove(2000)
 			ctx, cancel := context.WithCancel(t.Context())
 			fails := f.fake.loadErr
 			f.fake.loadErr = func(c cell.Key) error {
@@ -228,7 +228,7 @@ func TestRunThatEndsAmongFailures(t *testing.T) {
 	}
 
 	f := wideFixture(t, t.TempDir())
-	f.breaks(11, gone)
+	f.breaks(11, noDevice)
 	ctx, cancel := context.WithCancel(t.Context())
 	broken := f.fake.loadErr
 	f.fake.loadErr = func(c cell.Key) error {
@@ -241,13 +241,13 @@ func TestRunThatEndsAmongFailures(t *testing.T) {
 	assert.Contains(t, f.log.String(), "# 1 cell failed last, and nothing worked after that: they count as not measured, and the next run measures them\n")
 }
 
-// TestBudgetAmongFailures: a budget that ends among failures keeps what can be known of them, so
-// that the next run has less to do.
+// TestBudgetAmongFailures: where a budget ends among failures, they are tested and saved where
+// possible, so that the next run has less to do.
 func TestBudgetAmongFailures(t *testing.T) {
 	dir := t.TempDir()
 	for run, want := range []int{2, 4, 6, 8, 10} {
 		f := wideFixture(t, dir)
-		f.larger(2000)
+		f.failsAbove(2000)
 		f.BudgetCells = 2
 		if run == 0 {
 			f.BudgetCells = 12
@@ -259,25 +259,25 @@ func TestBudgetAmongFailures(t *testing.T) {
 	}
 
 	f := wideFixture(t, t.TempDir())
-	f.breaks(11, gone)
+	f.breaks(11, noDevice)
 	f.BudgetCells = 12
 	summary, _ := f.run(t.Context())
 	assert.ErrorIs(t, summary.Stop, ErrBudget)
 	_, failed := f.saved(t)
-	assert.Equal(t, 2, failed, "two are no reason for doubt")
+	assert.Equal(t, 2, failed, "two are too few for a test")
 
 	f = wideFixture(t, t.TempDir())
-	f.breaks(11, gone)
+	f.breaks(11, noDevice)
 	f.BudgetEnd = noon.Add(10*5*time.Second + 3*8*time.Second - time.Second) // passed in the third that fails
 	summary, _ = f.run(t.Context())
 	assert.ErrorIs(t, summary.Stop, ErrBudget)
 	measured, failed := f.saved(t)
 	assert.Equal(t, 10, measured)
-	assert.Zero(t, failed, "there was no time to find out")
+	assert.Zero(t, failed, "there was no time for a test")
 	assert.Contains(t, f.log.String(), "# 3 cells failed last, and nothing worked after that")
 }
 
-// TestRedoOfABrokenServer leaves what it was to replace.
+// TestRedoOfABrokenServer: the old results stay.
 func TestRedoOfABrokenServer(t *testing.T) {
 	dir := t.TempDir()
 	f := wideFixture(t, dir)
@@ -287,7 +287,7 @@ func TestRedoOfABrokenServer(t *testing.T) {
 
 	f = wideFixture(t, dir)
 	f.Redo = true
-	f.breaks(0, gone)
+	f.breaks(0, noDevice)
 	summary, outcomes := f.run(t.Context())
 	assert.ErrorContains(t, summary.Usable(), "3 cells in a row failed, and then ctx=4000/batch=500, which worked before: ")
 	assert.Len(t, outcomes, 3)
@@ -298,28 +298,28 @@ func TestRedoOfABrokenServer(t *testing.T) {
 	f = wideFixture(t, dir)
 	f.Redo = true
 	f.fake.clock = noon.Add(time.Hour)
-	f.larger(3000)
+	f.failsAbove(3000)
 	summary, _ = f.run(t.Context())
 	require.NoError(t, summary.Usable())
 	assert.Equal(t, 5, summary.Failed)
-	assert.Len(t, f.fake.loads, 20+5+1, "each once, a second try of those that fail, and one that finds out")
+	assert.Len(t, f.fake.loads, 20+5+1, "each once, a second try of those that fail, and one test")
 	copies, err := filepath.Glob(filepath.Join(dir, "benchmark_results-*.json"))
 	require.NoError(t, err)
 	assert.Len(t, copies, 1)
 }
 
-// TestRetryFailedOfABrokenServer leaves the failures as they were.
+// TestRetryFailedOfABrokenServer: the failures stay as they were.
 func TestRetryFailedOfABrokenServer(t *testing.T) {
 	dir := t.TempDir()
 	f := wideFixture(t, dir)
-	f.larger(2000)
+	f.failsAbove(2000)
 	f.run(t.Context())
 	before, err := os.ReadFile(f.Store.Path())
 	require.NoError(t, err)
 
 	f = wideFixture(t, dir)
 	f.RetryFailed = true
-	f.breaks(0, gone)
+	f.breaks(0, noDevice)
 	summary, _ := f.run(t.Context())
 	assert.ErrorContains(t, summary.Usable(), "and then ctx=2000/batch=500, which worked before: ")
 	assert.Equal(t, 10, summary.Missing)
@@ -328,7 +328,7 @@ func TestRetryFailedOfABrokenServer(t *testing.T) {
 	assert.Equal(t, string(before), string(after))
 }
 
-// TestPruneOfABrokenServer: one failure that passes over many others is looked into at the end.
+// TestPruneOfABrokenServer: one failure by which other cells are pruned is tested at the end.
 func TestPruneOfABrokenServer(t *testing.T) {
 	f := wideFixture(t, t.TempDir())
 	f.Prune = true
@@ -347,7 +347,7 @@ func TestPruneOfABrokenServer(t *testing.T) {
 
 	f = wideFixture(t, t.TempDir())
 	f.Prune = true
-	f.larger(2000)
+	f.failsAbove(2000)
 	summary, _ = f.run(t.Context())
 	require.NoError(t, summary.Usable())
 	assert.Equal(t, 9, summary.Pruned)
@@ -355,12 +355,12 @@ func TestPruneOfABrokenServer(t *testing.T) {
 	assert.Len(t, f.fake.loads, 10+2+1)
 }
 
-// TestRoundsOfABrokenServer: what was sampled before counts.
+// TestRoundsOfABrokenServer: samples of earlier rounds count.
 func TestRoundsOfABrokenServer(t *testing.T) {
 	dir := t.TempDir()
 	f := wideFixture(t, dir)
 	f.Rounds, f.Repeat = true, 2
-	f.breaks(26, gone)
+	f.breaks(26, noDevice)
 	summary, _ := f.run(t.Context())
 	require.ErrorContains(t, summary.Usable(), "and then ctx=1000/batch=500, which worked before: ")
 	assert.Equal(t, 15, summary.Missing)
@@ -375,12 +375,13 @@ func TestRoundsOfABrokenServer(t *testing.T) {
 	assert.Len(t, f.fake.loads, 15)
 }
 
-// TestAuxiliaryLoadsOfABrokenServer: of a cell that worked one failure is reason enough to look.
+// TestAuxiliaryLoadsOfABrokenServer: the server is tested after one failure of an auxiliary
+// measurement.
 func TestAuxiliaryLoadsOfABrokenServer(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		set  func(*fixture)
-		load int // that is the first to fail
+		load int // the first that fails
 	}{
 		{"the first confirmation", func(f *fixture) { f.Leaders = 2 }, 21},
 		{"a later confirmation", func(f *fixture) { f.Leaders = 2 }, 23},
@@ -392,7 +393,7 @@ func TestAuxiliaryLoadsOfABrokenServer(t *testing.T) {
 			f := wideFixture(t, t.TempDir())
 			f.fake.rate = func(c cell.Key) float64 { return 1000 + float64(c.Ctx%777) }
 			test.set(f)
-			f.breaks(test.load, gone)
+			f.breaks(test.load, noDevice)
 			summary, _ := f.run(t.Context())
 			require.ErrorContains(t, summary.Usable(), " failed, and then ctx=")
 			for _, r := range f.Store.Checkpoint().Remeasured {
@@ -406,11 +407,11 @@ func TestAuxiliaryLoadsOfABrokenServer(t *testing.T) {
 		})
 	}
 
-	f := wideFixture(t, t.TempDir()) // the cell itself
+	f := wideFixture(t, t.TempDir()) // the server works, and the cell fails
 	f.Leaders = 2
 	f.fake.loadErr = func(c cell.Key) error {
 		if len(f.fake.loads) > 20 && c == (cell.Key{Ctx: 4000, Batch: 500}) {
-			return gone
+			return noDevice
 		}
 		return nil
 	}
@@ -422,11 +423,11 @@ func TestAuxiliaryLoadsOfABrokenServer(t *testing.T) {
 			failed++
 		}
 	}
-	assert.Equal(t, 1, failed, "it is left out from then on")
+	assert.Equal(t, 1, failed, "it is not loaded again")
 }
 
-// TestFailuresThatSayNothingOfTheServer are the cells' own at once.
-func TestFailuresThatSayNothingOfTheServer(t *testing.T) {
+// TestFailuresThatProveTheServerWorks: they are saved at once, without a test.
+func TestFailuresThatProveTheServerWorks(t *testing.T) {
 	f := wideFixture(t, t.TempDir())
 	f.fake.loadErr = func(c cell.Key) error {
 		if c.Ctx > 2000 {
@@ -440,7 +441,7 @@ func TestFailuresThatSayNothingOfTheServer(t *testing.T) {
 	assert.Equal(t, 10, summary.Failed)
 }
 
-// TestRetakeOfABrokenServer leaves the cells in doubt as they were.
+// TestRetakeOfABrokenServer: the cells in doubt stay as they were.
 func TestRetakeOfABrokenServer(t *testing.T) {
 	f := wideFixture(t, t.TempDir())
 	f.Retake = true
@@ -449,7 +450,7 @@ func TestRetakeOfABrokenServer(t *testing.T) {
 			s.CPU = &measurement.CPUUse{Count: 2, Server: 0.5, Others: 1.5}
 		}
 	}
-	f.breaks(21, gone)
+	f.breaks(21, noDevice)
 	summary, _ := f.run(t.Context())
 	require.ErrorContains(t, summary.Usable(), "ctx=2000/batch=200 failed, and then ctx=4000/batch=500, which worked before: ")
 	assert.Equal(t, 20, summary.Stood)
@@ -457,9 +458,9 @@ func TestRetakeOfABrokenServer(t *testing.T) {
 	assert.Equal(t, 20, measured)
 	assert.Zero(t, failed)
 
-	again := newFixture(t, f.dir) // the next run, whose budget ends with that load
+	again := newFixture(t, f.dir) // the next run, whose budget is spent after that load
 	again.Plan, again.Retake, again.BudgetEnd = f.Plan, true, noon.Add(time.Second)
-	again.breaks(0, gone)
+	again.breaks(0, noDevice)
 	summary, _ = again.run(t.Context())
 	require.NoError(t, summary.Usable())
 	assert.Len(t, again.fake.loads, 2, "it is tried twice")

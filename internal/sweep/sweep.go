@@ -17,128 +17,128 @@ import (
 )
 
 // Runner measures on a server. An error that is a *measurement.Failure of a cell's
-// class belongs to the cell; one of another class is a server that can't be
-// reached just now; any other ends the sweep.
+// class is the failure of that cell; one of another class means that the server
+// can't be reached just now; any other error ends the sweep.
 type Runner interface {
-	// Ready returns when the server answers, and an error once it has been away
-	// for too long.
+	// Ready waits until the server answers, and returns an error once it has been
+	// away for too long.
 	Ready(ctx context.Context) error
-	// Load brings the model into memory with a pair of settings and ends with
-	// the warm-up prompt.
-	// A numBatch of 0 is the server's own choice.
+	// Load loads the model with these settings and sends it a warm-up prompt. A
+	// numBatch of 0 leaves it to the server.
 	Load(ctx context.Context, numCtx, numBatch int, warmup func() string) (measurement.Loaded, error)
-	// Sample has the loaded model read one prompt, and further ones where the answer lacks its
-	// figures: each call of prompt returns one of the same length that begins unlike all others.
+	// Sample sends one prompt to the loaded model, and another one where the answer has no
+	// figures. Each call of prompt returns a prompt of the same length with another nonce.
 	Sample(ctx context.Context, prompt func() string) (measurement.Sample, error)
 	// Unload frees the model's memory.
 	Unload(ctx context.Context) error
-	// Settle unloads the model and returns when its memory is given back, or
-	// after a time in which it should have been.
+	// Settle unloads the model and waits until its memory is given back, but not
+	// for ever.
 	Settle(ctx context.Context) error
 }
 
-// Sweep measures the cells of a plan that its store does not hold yet.
+// Sweep measures the cells of a plan that are not in its store yet.
 type Sweep struct {
 	Plan     []cell.Key
 	Runner   Runner
 	Store    *checkpoint.Store
 	Prompter *Prompter
 
-	// Identify returns the checkpoint's header as it is now, by what is measured and by what. Nil says
-	// that nothing of it can change.
+	// Identify returns the checkpoint's header with the current identity of server and model. Nil
+	// turns the check off.
 	Identify func(ctx context.Context, when Moment) (checkpoint.Header, error)
 
-	// Known is the evidence that is the same for every cell: what is known of the
-	// server, the model and what is asked for.
+	// Known is the evidence that is the same for every cell: about the server, the
+	// model and the requested settings.
 	Known check.Evidence
 
 	Strategy    Strategy      // which cells, in which order; nil for Exhaustive
-	Prune       bool          // pass over what needs more memory than a cell that ran out of it
+	Prune       bool          // skip cells that need at least the memory of one that ran out of it
 	Repeat      int           // samples per cell
 	Rounds      bool          // one sample of every cell, then the next of every cell
 	CellTimeout time.Duration // for a load and all samples of a cell
-	RetryFailed bool          // measure cells again that failed before
-	Redo        bool          // measure cells again that the caller lets through, whatever is known of them
+	RetryFailed bool          // measure failed cells again
+	Redo        bool          // measure all cells again that the caller does not skip
 
 	ReferenceEvery int // cells between two measurements of the reference cell; 0 for none
-	Leaders        int // leading cells that are measured again in the end
-	// RepeatUntilClear says that an exhaustive sweep takes more samples where its advice can't
-	// tell, within RepeatTime.
+	Leaders        int // number of leading cells to measure again at the end
+	// RepeatUntilClear has an exhaustive sweep take more samples until its advice is clear,
+	// within RepeatTime.
 	RepeatUntilClear bool
-	Baseline         config.Baseline // whether to measure the server's own num_batch in the end
+	Baseline         config.Baseline // whether to measure the server's own num_batch at the end
 	Retake           bool            // measure disturbed cells again
-	// HostCells are measured before and after the plan, under the name of the Host,
-	// where several hosts share a sweep.
+	// HostCells are measured before and after the plan, under the name in Host, to
+	// compare the hosts that share a sweep.
 	HostCells []cell.Key
 	Host      string
 
-	// Deadline is when the process will be killed, and BudgetEnd when no cell
-	// shall be begun any more. Zero means never.
+	// Deadline is when the process will be killed, and BudgetEnd when no further
+	// cell is begun. Zero means never.
 	Deadline, BudgetEnd time.Time
-	BudgetCells         int // of the plan to load in this run; 0 for any number
+	BudgetCells         int // most cells of the plan to load in this run; 0 for no limit
 
-	// Filtered says that the caller may pass cells over, so that how many are
-	// still to come is not known.
+	// Filtered says that the caller may skip cells, so that the number of cells to
+	// measure is not known.
 	Filtered bool
 
-	// OnSample is told of each sample once it is saved. Log takes lines for people,
-	// each beginning with "# " so that no reader of benchmarks minds them, among
-	// them one for each cell where there is no OnProgress.
+	// OnSample is called for each sample once it is saved, and OnProgress, if it is
+	// set, when a cell begins and ends. Log gets lines for people, which begin with
+	// "# " so that readers of benchmark lines ignore them. Without OnProgress it gets
+	// a line for each cell.
 	OnSample   func(*checkpoint.Result, measurement.Sample) error
 	OnProgress func(Progress)
 	Log        io.Writer
-	Now        func() time.Time // time.Now, but for tests
-	// Sleep waits for so long, or until the context ends, which is an error; nil for the clock's.
+	Now        func() time.Time // the clock, mostly time.Now
+	// Sleep waits for a duration, and returns an error where the context ends before; nil for a timer.
 	Sleep func(context.Context, time.Duration) error
 }
 
-// Outcome is what became of one cell.
+// Outcome is the result of one cell's subtest.
 type Outcome struct {
-	// Skip says why the cell has no new measurement: one stands already, or the
-	// cell failed, or the sweep is ending. Empty for a cell measured now.
+	// Skip is the reason why the cell has no new rate: it is already measured, it
+	// failed, or it was pruned. It is empty for a cell that was measured.
 	Skip string
-	// Err ends the sweep.
+	// Err is set where the sweep stops.
 	Err error
 }
 
-// Stops in good order: what was measured is saved, and the same command goes
-// on. A server that stays away or a checkpoint that can't be saved is another
-// error.
+// Planned stops: all samples are saved, and the same command resumes the sweep.
+// Other errors, such as a server that stays away or a checkpoint that can't be
+// saved, are not among them.
 var (
 	ErrInterrupted = errors.New("interrupted")
-	ErrDeadline    = errors.New("the time that go test allows is too short for another cell; -timeout 0 lifts it, and the same command resumes the sweep")
+	ErrDeadline    = errors.New("the time that go test allows is too short for another cell; -timeout 0 lifts the limit, and the same command resumes the sweep")
 	ErrBudget      = errors.New("the budget is spent")
 )
 
-// ErrNoCell is that of a filter which passes over every cell.
-var ErrNoCell = errors.New("no cell has such a name")
+// ErrNoCell means that the caller has skipped every cell.
+var ErrNoCell = errors.New("no cell matches")
 
-// noCell says which names there are.
+// noCell returns ErrNoCell with the names that exist.
 func noCell(plan []cell.Key) error {
 	var ctxs, batches []int
 	for _, c := range plan {
 		ctxs, batches = append(ctxs, c.Ctx), append(batches, c.Batch)
 	}
-	return fmt.Errorf("%w: num_ctx is %s, and num_batch %s; the first cell is Sweep/%v", ErrNoCell, cell.Some(cell.Distinct(ctxs)), cell.Some(cell.Distinct(batches)), plan[0])
+	return fmt.Errorf("%w: num_ctx is one of %s, and num_batch one of %s; the first cell is Sweep/%v", ErrNoCell, cell.Some(cell.Distinct(ctxs)), cell.Some(cell.Distinct(batches)), plan[0])
 }
 
-// crashLimit is how often a server may go away under one cell before the cell
-// is held to be the cause.
+// crashLimit is how often a server may go away during one cell before that
+// counts as the cell's failure.
 const crashLimit = 3
 
-// unloadTimeout bounds the clearing up after a cell that hung.
+// unloadTimeout limits the time to unload a cell that hung.
 const unloadTimeout = 30 * time.Second
 
-// Run calls back for every cell of the plan that stands in the checkpoint, and
-// then for those that the strategy wants, until it wants no more or the sweep
-// must stop. A cell's name tells further samples of it apart: in rounds by the
-// round's number, in a search by how many it is to have. What is called decides
-// whether to call measure, which measures the cell or says why not; it may do so
-// once. What is measured beside the plan follows by itself.
+// Run calls back for every cell of the plan that is already measured, and then for
+// those that the strategy wants, until it wants no more or the sweep must stop. A
+// cell that is measured more than once has another name each time: in rounds with
+// the number of the round, in a search with the number of samples. The callback may
+// call measure once, which measures the cell or returns why not, or skip the cell.
+// Auxiliary measurements are taken without a callback.
 func (s *Sweep) Run(ctx context.Context, call func(name string, measure func() Outcome)) Summary {
 	run := newRun(s)
 	choice := run.begin()
-	run.sayAutomatic()
+	run.printAutomatic()
 	if len(choice.Cells) > 0 {
 		run.stop = run.prepare(ctx)
 	}
@@ -155,11 +155,11 @@ func (s *Sweep) Run(ctx context.Context, call func(name string, measure func() O
 		call(name, func() Outcome { matched = true; return measure() })
 	}
 	if !s.Redo {
-		run.tellStanding(each)
+		run.reportMeasured(each)
 	}
 	choice = run.choices(ctx, choice, each)
 	if run.retake(ctx, each) && run.stop == nil {
-		choice = run.choices(ctx, run.next(), each) // of a search that knows better now
+		choice = run.choices(ctx, run.next(), each) // a search may choose other cells now
 	}
 	if s.Filtered && !matched && run.stop == nil && len(s.Plan) > 0 {
 		run.stop = noCell(s.Plan)
@@ -167,7 +167,7 @@ func (s *Sweep) Run(ctx context.Context, call func(name string, measure func() O
 	if run.stop == nil && !s.Filtered {
 		run.afterPlan(ctx, call)
 	}
-	run.endUnproven()
+	run.dropUnsettled()
 	if err := run.keepAnswer(run.answer(choice)); err != nil && run.stop == nil {
 		run.stop = err
 	}
@@ -181,31 +181,32 @@ type run struct {
 	strategy  Strategy
 	state     State
 	named     map[string]bool       // the names that each was called with
-	pruned    map[cell.Key]cell.Key // cells that are passed over, and the failed one each needs more memory than
-	want      int                   // samples that each cell is to have now
-	todo      int                   // loads of the plan still to come, where the strategy counts them
-	counts    bool                  // the strategy counts them
-	ahead     Range                 // the same of a search, as it said last
+	pruned    map[cell.Key]cell.Key // cells that are skipped, by the failed cell whose memory they need at least
+	want      int                   // samples that each cell needs now
+	todo      int                   // loads of the plan to the end, where counts is set
+	counts    bool                  // the strategy knows how many loads are left
+	ahead     Range                 // loads to the end, as a search has predicted last
 	done      bool                  // the strategy wants nothing more
-	spent     []time.Duration       // on each load of the plan in this run, without the time that a server was away or the machine slept
-	timings   timings               // of the same
-	failed    int                   // of these
-	repeats   int                   // of these, for more samples than Repeat
-	failedNow map[cell.Key]bool     // cells
-	retaken   map[cell.Key]bool     // cells that were measured again
-	vain      int                   // of these the last in a row that were disturbed once more
-	redone    map[cell.Key]bool     // cells that this redo has replaced or passed over
-	copied    bool                  // the checkpoint was, before the first of these
-	warned    bool                  // of the deadline
-	said      bool                  // which cells are copies
-	gpu       bool                  // the server has put a model into GPU memory
-	tokens    map[int]int           // learned count of the prompt's tokens, by num_ctx where it depends on that, else under 0
-	loaded    cell.Key              // whose load is in force
-	loadedAs  measurement.Loaded    // what the server said of it
-	attended  bool                  // how it attends was held against the first load, since the server started
-	probes    []check.Known         // the prompts of the sizing
-	suspects  suspects
-	stop      error
+	spent     []time.Duration       // on each load of the plan in this run, at most CellTimeout each
+	timings   timings               // of these loads and their prompts
+	failed    int                   // loads among these that failed
+	repeats   int                   // loads among these for automatic samples
+	failedNow map[cell.Key]bool     // cells that failed in this run
+	retaken   map[cell.Key]bool     // disturbed cells that were measured again
+	// stillDisturbed is the number of cells in a row that were disturbed again when they were measured again.
+	stillDisturbed   int
+	redone           map[cell.Key]bool  // cells that this redo has replaced or skipped
+	copied           bool               // the checkpoint, before the first of these was replaced
+	warned           bool               // of the deadline
+	copiesNamed      bool               // by warnOfCopies
+	gpu              bool               // the server has put a model into GPU memory
+	tokens           map[int]int        // counted tokens of the prompt, by promptKey
+	loaded           cell.Key           // the cell that is loaded, the zero value for none
+	loadedAs         measurement.Loaded // what the server reported of it
+	attentionChecked bool               // by verifyLoad, since the server started
+	probes           []check.Known      // rates of the prompts of the sizing
+	suspects         suspects
+	stop             error // why the sweep stops
 }
 
 func newRun(s *Sweep) *run {
@@ -242,23 +243,22 @@ func newRun(s *Sweep) *run {
 	return r
 }
 
-// cells returns those of the plan and those that tell hosts apart.
+// cells returns the cells of the plan and those that compare hosts.
 func (r *run) cells() []cell.Key { return append(slices.Clip(r.Plan), r.HostCells...) }
 
-// prepare refuses what is known to be wrong without a load, and clears the
-// memory for the first.
+// prepare makes the checks that need no load, and unloads the model.
 func (r *run) prepare(ctx context.Context) error {
 	if r.Prompter.Sized() {
 		if err := r.Prompter.fits(r.cells()); err != nil {
 			return err
 		}
-		r.sayCopies()
+		r.warnOfCopies()
 	}
 	return r.unloadFirst(ctx)
 }
 
-// unloadFirst has the first cell load the model for real, also where somebody
-// else, or this sweep before it was killed, left it in memory with the same
+// unloadFirst makes sure that the first cell loads the model, also where another
+// client, or this sweep before it was killed, left it in memory with the same
 // settings.
 func (r *run) unloadFirst(ctx context.Context) error {
 	err := r.Runner.Unload(ctx)
@@ -267,33 +267,33 @@ func (r *run) unloadFirst(ctx context.Context) error {
 	case ctx.Err() != nil:
 		return stopCause(ctx)
 	case errors.As(err, &failure) && !failure.Class.OfCell():
-		return nil // the first cell waits for the server, which then has nothing loaded
+		return nil // the first cell waits for the server, which has nothing loaded then
 	}
 	return err
 }
 
-func standsText(r checkpoint.Result) string {
+func measuredText(r checkpoint.Result) string {
 	if r.Failed() {
 		return fmt.Sprintf("failed on %s: %s (-retry-failed or -redo measures it again)", r.Timestamp.Format(time.DateOnly), failureText(r))
 	}
-	return fmt.Sprintf("stands in the checkpoint: %.2f tokens/s, measured on %s (-redo measures it again)", *r.PromptEvalRate, r.Timestamp.Format(time.DateOnly))
+	return fmt.Sprintf("already measured: %.2f tokens/s on %s (-redo measures it again)", *r.PromptEvalRate, r.Timestamp.Format(time.DateOnly))
 }
 
-// failureText puts class and server's words on one line.
+// failureText returns the class and the server's message in one line.
 func failureText(r checkpoint.Result) string {
 	f := measurement.Failure{Class: *r.Error, Detail: r.Detail}
 	return strings.Join(strings.Fields(f.Error()), " ")
 }
 
-// mustStop says why the step can't be begun.
+// mustStop returns why the step can't begin, nil where it can.
 func (r *run) mustStop(ctx context.Context, s step) error {
-	if r.BudgetCells > 0 && len(r.spent) >= r.BudgetCells && !r.goesOn(s) {
+	if r.BudgetCells > 0 && len(r.spent) >= r.BudgetCells && !r.reusesLoad(s) {
 		return ErrBudget
 	}
 	return r.timeUp(ctx)
 }
 
-// timeUp says why nothing further can be begun.
+// timeUp returns why no further measurement can begin, nil where one can.
 func (r *run) timeUp(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return stopCause(ctx)
@@ -308,7 +308,7 @@ func (r *run) timeUp(ctx context.Context) error {
 	return nil
 }
 
-// stopCause turns the end of a context into the reason that its owner gave.
+// stopCause returns the reason for which the context was ended.
 func stopCause(ctx context.Context) error {
 	cause := context.Cause(ctx)
 	if errors.Is(cause, context.Canceled) {

@@ -20,8 +20,8 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
-// fakeRunner answers each sample of a cell with a rate that tells the cell, and
-// takes a second for it. Errors that are set for a cell come first.
+// fakeRunner returns samples with a rate that depends on the cell, and takes a
+// second for each. Errors that are set for a cell come first.
 type fakeRunner struct {
 	clock     time.Time
 	cell      cell.Key
@@ -37,7 +37,7 @@ type fakeRunner struct {
 	onSample  func()
 	loadErr   func(cell.Key) error // of each load, where there is none in loadErrs
 
-	rate        func(cell.Key) float64 // tokens per second, instead of one that tells the cell
+	rate        func(cell.Key) float64 // tokens per second; nil for the sum of num_ctx and num_batch
 	alterLoaded func(*measurement.Loaded)
 	alterSample func(*measurement.Sample)
 }
@@ -101,7 +101,7 @@ func (f *fakeRunner) Unload(context.Context) error { f.unloaded++; return nil }
 
 func (f *fakeRunner) Settle(context.Context) error { f.settled++; return f.settleErr }
 
-// fixture is a sweep of a fake server in a folder of its own.
+// fixture is a sweep of a fake server with its own folder.
 type fixture struct {
 	*Sweep
 	fake  *fakeRunner
@@ -135,14 +135,14 @@ func newFixture(t testing.TB, dir string) *fixture {
 	return f
 }
 
-// sweeps makes the grid the one that is swept.
+// sweeps sets the grid.
 func (f *fixture) sweeps(g cell.Grid) {
 	f.Plan, _ = g.Cells()
 	header := &f.Store.Checkpoint().Sweep
 	header.NumCtx, header.NumBatch = g.Ctx, g.Batch
 }
 
-// run measures every cell and returns what was said of each.
+// run measures every cell and returns their outcomes.
 func (f *fixture) run(ctx context.Context) (Summary, []Outcome) {
 	var outcomes []Outcome
 	summary := f.Run(ctx, func(_ string, measure func() Outcome) { outcomes = append(outcomes, measure()) })
@@ -159,7 +159,7 @@ func TestRunMeasuresInColumnOrder(t *testing.T) {
 	assert.Equal(t, make([]Outcome, 4), outcomes)
 	assert.Equal(t, []string{"ctx=1000/batch=100", "ctx=1000/batch=200", "ctx=2000/batch=100", "ctx=2000/batch=200"}, f.bench)
 	assert.Equal(t, Summary{Planned: 4, Measured: 4, Stood: 4, Elapsed: 20 * time.Second}, summary)
-	assert.Equal(t, `# 4 cells: 0 stand in the checkpoint, 4 to measure
+	assert.Equal(t, `# 4 cells: 0 already measured, 4 to measure
 # 1/4 ctx=1000/batch=100: 1100.0 tokens/s (load 3s); best 1100.0 at ctx=1000/batch=100; elapsed 5s, ETA 15s
 # 2/4 ctx=1000/batch=200: 1200.0 tokens/s (load 3s); best 1200.0 at ctx=1000/batch=200; elapsed 10s, ETA 10s
 # 3/4 ctx=2000/batch=100: 2100.0 tokens/s (load 3s); best 2100.0 at ctx=2000/batch=100; elapsed 15s, ETA 5s
@@ -167,7 +167,7 @@ func TestRunMeasuresInColumnOrder(t *testing.T) {
 `, f.log.String())
 	for i, prompt := range f.fake.prompts {
 		for _, other := range f.fake.prompts[:i] {
-			assert.NotEqual(t, other[:24], prompt[:24], "every prompt begins with digits of its own")
+			assert.NotEqual(t, other[:24], prompt[:24], "every prompt begins with another nonce")
 		}
 	}
 
@@ -192,15 +192,15 @@ func TestRunResumes(t *testing.T) {
 	}
 	summary, _ := f.run(ctx)
 	assert.ErrorIs(t, summary.Usable(), ErrInterrupted)
-	assert.Equal(t, 2, summary.Missing, "the sample that was there is kept")
+	assert.Equal(t, 2, summary.Missing, "the samples so far are kept")
 
 	f = newFixture(t, dir)
 	summary, outcomes := f.run(t.Context())
 	require.NoError(t, summary.Usable())
 	assert.Equal(t, []cell.Key{{Ctx: 2000, Batch: 100}, {Ctx: 2000, Batch: 200}}, f.fake.loads)
-	assert.Equal(t, "stands in the checkpoint: 1100.00 tokens/s, measured on 2026-03-01 (-redo measures it again)", outcomes[0].Skip)
-	assert.Contains(t, f.log.String(), "# 4 cells: 2 stand in the checkpoint, 2 to measure")
-	assert.Contains(t, f.log.String(), "elapsed 5s, ETA 5s", "cells that stood do not count in the estimate")
+	assert.Equal(t, "already measured: 1100.00 tokens/s on 2026-03-01 (-redo measures it again)", outcomes[0].Skip)
+	assert.Contains(t, f.log.String(), "# 4 cells: 2 already measured, 2 to measure")
+	assert.Contains(t, f.log.String(), "elapsed 5s, ETA 5s", "cells of an earlier run do not count in the estimate")
 
 	f = newFixture(t, dir)
 	f.Repeat = 3
@@ -209,8 +209,8 @@ func TestRunResumes(t *testing.T) {
 	assert.Len(t, f.Store.Checkpoint().Results[0].Samples, 3)
 }
 
-// TestRunResumesToTheSameBytes stops after each number of samples, goes on, and
-// expects the file of an unbroken run.
+// TestRunResumesToTheSameBytes stops after each number of samples, resumes, and
+// expects the checkpoint of an unbroken run.
 func TestRunResumesToTheSameBytes(t *testing.T) {
 	file := func(stops ...int) string {
 		dir := t.TempDir()
@@ -260,7 +260,7 @@ func TestRunKeepsFailuresAsData(t *testing.T) {
 	f = newFixture(t, dir)
 	f.Repeat = 2
 	_, outcomes = f.run(t.Context())
-	assert.Empty(t, f.fake.loads, "a failed cell stands")
+	assert.Empty(t, f.fake.loads, "a failed cell is not measured again")
 	assert.Equal(t, "failed on 2026-03-01: CUDA OOM: cudaMalloc failed: out of memory (-retry-failed or -redo measures it again)", outcomes[1].Skip)
 
 	f = newFixture(t, dir)
@@ -289,7 +289,7 @@ func TestRunTimesOutACell(t *testing.T) {
 	f.Plan = f.Plan[:1]
 	summary, outcomes := f.run(t.Context())
 	assert.Equal(t, "Timeout or no output: not done within 1ns (cell_timeout)", outcomes[0].Skip)
-	assert.Equal(t, 2, f.fake.unloaded, "the runner is told to unload, as at the start")
+	assert.Equal(t, 2, f.fake.unloaded, "it is unloaded, as at the start")
 	assert.ErrorContains(t, summary.Usable(), "nothing could be measured")
 }
 
@@ -307,7 +307,7 @@ func TestRunWaitsForAServerThatIsAway(t *testing.T) {
 	f = newFixture(t, t.TempDir())
 	f.fake.errs[cell.Key{Ctx: 1000, Batch: 100}] = []error{away, away, away}
 	_, outcomes := f.run(t.Context())
-	assert.Equal(t, "Runner crashed: the server went away 3 times under this cell: connection refused", outcomes[0].Skip)
+	assert.Equal(t, "Runner crashed: the server went away 3 times during this cell: connection refused", outcomes[0].Skip)
 	assert.Len(t, f.fake.samples, 3, "the other cells are measured")
 
 	f = newFixture(t, t.TempDir())
@@ -315,19 +315,19 @@ func TestRunWaitsForAServerThatIsAway(t *testing.T) {
 	f.fake.readyErr = errors.New("stayed away for 10m0s")
 	summary, outcomes = f.run(t.Context())
 	assert.EqualError(t, summary.Usable(), "stayed away for 10m0s")
-	assert.Len(t, outcomes, 2, "no cell is begun after that")
+	assert.Len(t, outcomes, 2, "no further cell begins")
 	assert.Equal(t, 3, summary.Missing)
 	_, known := f.Store.Result(cell.Key{Ctx: 1000, Batch: 200})
 	assert.False(t, known, "it is no failure of the cell")
 }
 
-func TestRunStopsWhenNothingCanBeKept(t *testing.T) {
+func TestRunStopsWhenSavingFails(t *testing.T) {
 	f := newFixture(t, t.TempDir())
 	require.NoError(t, os.RemoveAll(f.dir))
 	summary, outcomes := f.run(t.Context())
 	assert.ErrorContains(t, summary.Usable(), "saving checkpoint")
 	assert.Len(t, outcomes, 1)
-	assert.Empty(t, f.bench, "a sample that is not saved is not told")
+	assert.Empty(t, f.bench, "a sample that is not saved is not reported")
 }
 
 func TestRunStopsBeforeTheDeadline(t *testing.T) {
@@ -337,13 +337,13 @@ func TestRunStopsBeforeTheDeadline(t *testing.T) {
 	f.Now = f.fake.now
 	summary, _ := f.run(t.Context())
 	assert.ErrorIs(t, summary.Stop, ErrDeadline)
-	assert.EqualError(t, summary.Usable(), "the sweep was cut, and 2 of 4 cells lack samples: the time that go test allows is too short for another cell; -timeout 0 lifts it, and the same command resumes the sweep", "a CI job must not take it for a whole one")
+	assert.EqualError(t, summary.Usable(), "the sweep was cut, and 2 of 4 cells lack samples: the time that go test allows is too short for another cell; -timeout 0 lifts the limit, and the same command resumes the sweep", "a CI job must not treat it as complete")
 	assert.Equal(t, 2, summary.Measured)
-	assert.Contains(t, f.log.String(), "# warning: 4 cells of 5s (an assumption) need 20s, and go test allows 12s more: -timeout 0 lifts that")
-	assert.Equal(t, 1, strings.Count(f.log.String(), "warning"), "it is said once")
+	assert.Contains(t, f.log.String(), "# warning: 4 cells of 5s (an assumption) need 20s, and go test allows 12s more: -timeout 0 lifts the limit")
+	assert.Equal(t, 1, strings.Count(f.log.String(), "warning"), "one warning")
 	var out bytes.Buffer
 	require.NoError(t, summary.Print(&out))
-	assert.Contains(t, out.String(), "-timeout 0 lifts it")
+	assert.Contains(t, out.String(), "-timeout 0 lifts the limit")
 
 	f = newFixture(t, t.TempDir())
 	f.Deadline = time.Now().Add(-time.Second)
@@ -389,12 +389,12 @@ func TestRunStopsWhenTheBudgetIsSpent(t *testing.T) {
 	f.BudgetEnd = noon.Add(7 * time.Second)
 	summary, _ := f.run(t.Context())
 	assert.ErrorIs(t, summary.Stop, ErrBudget)
-	assert.NoError(t, summary.Usable(), "it ends where it was asked to")
+	assert.NoError(t, summary.Usable(), "the budget is a planned stop")
 	assert.Equal(t, 2, summary.Measured)
 }
 
-// TestRunOnAClockThatJumps: by a day forth and two days back, as a machine that
-// slept and one whose date was wrong have it.
+// TestRunOnAClockThatJumps: the clock jumps a day forward and two days back, as on
+// a machine that slept, and one whose date was corrected.
 func TestRunOnAClockThatJumps(t *testing.T) {
 	f := newFixture(t, t.TempDir())
 	jumps := []time.Duration{24 * time.Hour, -48 * time.Hour, 0, 0}
@@ -403,7 +403,7 @@ func TestRunOnAClockThatJumps(t *testing.T) {
 	require.NoError(t, summary.Usable())
 	assert.Equal(t, 4, summary.Measured)
 	assert.Zero(t, summary.Elapsed)
-	assert.Equal(t, `# 4 cells: 0 stand in the checkpoint, 4 to measure
+	assert.Equal(t, `# 4 cells: 0 already measured, 4 to measure
 # 1/4 ctx=1000/batch=100: 1100.0 tokens/s (load 3s); best 1100.0 at ctx=1000/batch=100; elapsed 24h0m5s, ETA 3m0s
 # 2/4 ctx=1000/batch=200: 1200.0 tokens/s (load 3s); best 1200.0 at ctx=1000/batch=200; elapsed 0s, ETA 1m0s
 # 3/4 ctx=2000/batch=100: 2100.0 tokens/s (load 3s); best 2100.0 at ctx=2000/batch=100; elapsed 0s, ETA 21.8s
@@ -421,12 +421,12 @@ func TestRunOfAFilter(t *testing.T) {
 	})
 	require.NoError(t, summary.Usable())
 	assert.Equal(t, []cell.Key{{Ctx: 2000, Batch: 100}}, f.fake.samples)
-	assert.Contains(t, f.log.String(), "# 3/4 ctx=2000/batch=100: 2100.0 tokens/s (load 3s); best 2100.0 at ctx=2000/batch=100; elapsed 5s\n", "what is still to come is not known")
+	assert.Contains(t, f.log.String(), "# 3/4 ctx=2000/batch=100: 2100.0 tokens/s (load 3s); best 2100.0 at ctx=2000/batch=100; elapsed 5s\n", "the time to the end is not known")
 	assert.Equal(t, 3, summary.Missing)
 }
 
-// TestRunOfAFilterThatMatchesNothing says which cells there are, and measures none. One
-// that matches a cell which is measured already is as good as any.
+// TestRunOfAFilterThatMatchesNothing: the error lists the names that exist, and nothing is
+// measured. A filter that matches a measured cell is no error.
 func TestRunOfAFilterThatMatchesNothing(t *testing.T) {
 	f := newFixture(t, t.TempDir())
 	f.Filtered = true
@@ -439,7 +439,7 @@ func TestRunOfAFilterThatMatchesNothing(t *testing.T) {
 	}
 	summary := only("ctx=2000/batch=63")
 	require.ErrorIs(t, summary.Stop, ErrNoCell)
-	assert.EqualError(t, summary.Usable(), "no cell has such a name: num_ctx is 1000, 2000, and num_batch 100, 200; the first cell is Sweep/ctx=1000/batch=100")
+	assert.EqualError(t, summary.Usable(), "no cell matches: num_ctx is one of 1000, 2000, and num_batch one of 100, 200; the first cell is Sweep/ctx=1000/batch=100")
 	assert.Empty(t, f.fake.loads)
 	assert.NoFileExists(t, f.Store.Path())
 
@@ -471,7 +471,7 @@ func TestRunSizesPrompts(t *testing.T) {
 	require.NoError(t, err)
 	summary, _ := f.run(t.Context())
 	require.NoError(t, summary.Usable())
-	require.Len(t, f.fake.prompts, 9, "five of the sizing, then a prompt a cell")
+	require.Len(t, f.fake.prompts, 9, "five of the sizing, then one per cell")
 	for _, r := range f.Store.Checkpoint().Results {
 		assert.InDelta(t, 500, r.Samples[0].PromptEvalCount, 2)
 		assert.LessOrEqual(t, r.Samples[0].PromptEvalCount, 500)

@@ -11,16 +11,16 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
 )
 
-// Verdict is what a checkpoint's samples can tell.
+// Verdict is the statistical result of a checkpoint's samples.
 type Verdict struct {
 	verdict.Verdict
-	// Search is what the search has found that decided which cells to measure, nil
+	// Search is the answer of the search that decided which cells to measure, nil
 	// without one.
 	Search *checkpoint.Answer
 	// Confirmed are the leading cells that were measured again, the fastest
 	// first.
 	Confirmed []Confirmed
-	// Gain is by how much the recommended cell is faster than the server's own
+	// Gain is how much faster the recommended cell is than the server's own
 	// num_batch, nil where that was not measured.
 	Gain *verdict.Gain
 }
@@ -29,31 +29,31 @@ type Verdict struct {
 type Confirmed struct {
 	cell.Key
 	Before float64   // tokens per second: the median of the plan's samples
-	Rates  []float64 // tokens per second, each of a load of its own
-	Failed bool
-	// Apart says that the cell is slower than the first by more than chance.
+	Rates  []float64 // tokens per second, each of another load
+	Failed bool      // in one of these loads
+	// Apart reports that the cell is significantly slower than the first.
 	Apart bool
 }
 
-// VerdictOf judges the measured cells of the grid. What was measured again counts with the first
-// samples, but a cell that failed then counts no more. It returns false while
+// VerdictOf returns the verdict on the measured cells of the grid. Confirmations and baselines count
+// with the first samples, but a cell that failed in one does not count at all. It returns false while
 // nothing is measured.
 func VerdictOf(cp *checkpoint.Checkpoint) (Verdict, bool) {
 	return verdictBy(cp, checkpoint.Confirm, checkpoint.Baseline)
 }
 
-// verdictBy counts what was measured again for these purposes.
+// verdictBy returns the verdict with the auxiliary measurements for these purposes.
 func verdictBy(cp *checkpoint.Checkpoint, purposes ...checkpoint.Purpose) (Verdict, bool) {
 	judged, ok := verdict.Judge(ratedBy(cp, purposes...), referenceRates(cp))
 	if !ok {
 		return Verdict{}, false
 	}
 	v := Verdict{Verdict: judged, Confirmed: confirmed(cp)}
-	v.follow(cp.Sweep.Search)
-	v.stay(baselined(cp))
+	v.preferSearch(cp.Sweep.Search)
+	v.preferBaselined(baselined(cp))
 	best := cellOf(v.Recommended)
-	found, _ := again(cp, checkpoint.Baseline, best)
-	own, _ := again(cp, checkpoint.Baseline, cell.Key{Ctx: best.Ctx})
+	found, _ := auxiliaryRates(cp, checkpoint.Baseline, best)
+	own, _ := auxiliaryRates(cp, checkpoint.Baseline, cell.Key{Ctx: best.Ctx})
 	if gain, ok := verdict.GainOf(found, own); ok {
 		v.Gain = &gain
 	}
@@ -61,7 +61,7 @@ func verdictBy(cp *checkpoint.Checkpoint, purposes ...checkpoint.Purpose) (Verdi
 }
 
 // Noise returns the relative standard deviation of a sample, 0 where cells and samples are too
-// few to tell it.
+// few to estimate it.
 func Noise(cp *checkpoint.Checkpoint) float64 {
 	v, ok := verdict.Judge(rated(cp), referenceRates(cp))
 	if !ok {
@@ -70,7 +70,7 @@ func Noise(cp *checkpoint.Checkpoint) float64 {
 	return knownNoise(v)
 }
 
-// KnownNoise is the relative standard deviation of a sample, 0 where it is but assumed.
+// KnownNoise returns the relative standard deviation of a sample, 0 where it is only assumed.
 func (v Verdict) KnownNoise() float64 { return knownNoise(v.Verdict) }
 
 func knownNoise(v verdict.Verdict) float64 {
@@ -82,9 +82,9 @@ func knownNoise(v verdict.Verdict) float64 {
 
 func cellOf(c verdict.Cell) cell.Key { return cell.Key{Ctx: c.Ctx, Batch: c.Batch} }
 
-// follow recommends what a search has found, where the samples do not tell that from the best:
-// a search knows more of the cells around.
-func (v *Verdict) follow(found *checkpoint.Answer) {
+// preferSearch recommends the cell that a search has found, where it is tied with the best: the search
+// takes neighbouring cells into account.
+func (v *Verdict) preferSearch(found *checkpoint.Answer) {
 	if found == nil {
 		return
 	}
@@ -96,30 +96,30 @@ func (v *Verdict) follow(found *checkpoint.Answer) {
 	}
 }
 
-// stays is by how much another cell is expected to be faster, at most, for one that was measured in
-// turns with the server's own num_batch to stay recommended.
-const stays = 0.01
+// preferWithin is the largest expected gain of another cell for which the cell with a baseline stays
+// recommended.
+const preferWithin = 0.01
 
-// stay keeps the recommendation with a cell whose gain is known, where the samples do not tell it
-// from the best and it is as good as the other. The newest of the cells is the last.
-func (v *Verdict) stay(measured []cell.Key) {
+// preferBaselined recommends the cell with the newest baseline, the last one of measured, where it is
+// tied with the best and about as fast as the recommended one.
+func (v *Verdict) preferBaselined(measured []cell.Key) {
 	for _, c := range append([]verdict.Cell{v.Best}, v.Tied...) {
 		gain, ok := v.GainOver(v.Recommended, c)
-		if len(measured) > 0 && cellOf(c) == measured[len(measured)-1] && ok && gain.Ratio <= stays {
+		if len(measured) > 0 && cellOf(c) == measured[len(measured)-1] && ok && gain.Ratio <= preferWithin {
 			v.Recommended = c
 			return
 		}
 	}
 }
 
-// rated returns the cells of the grid that have a rate, less those that failed when they were
-// measured again.
+// rated returns the cells of the grid that have a rate, without those that failed in a confirmation
+// or a baseline.
 func rated(cp *checkpoint.Checkpoint) []verdict.Cell {
 	return ratedBy(cp, checkpoint.Confirm, checkpoint.Baseline)
 }
 
 func ratedBy(cp *checkpoint.Checkpoint, purposes ...checkpoint.Purpose) []verdict.Cell {
-	again, failed := againBy(cp, purposes...)
+	again, failed := remeasuredBy(cp, purposes...)
 	onGrid, own := cp.OnGrid(), ownBatches(cp)
 	var cells []verdict.Cell
 	for i := range cp.Results {
@@ -130,22 +130,22 @@ func ratedBy(cp *checkpoint.Checkpoint, purposes ...checkpoint.Purpose) []verdic
 		}
 		rates := r.SampleRates()
 		if len(rates) == 0 {
-			rates = []float64{*r.PromptEvalRate} // an older tool's
+			rates = []float64{*r.PromptEvalRate} // of the older tool
 		}
 		cells = append(cells, verdict.Cell{Ctx: c.Ctx, Batch: c.Batch, Rates: rates, Again: again[c], Default: c.Batch == own(c.Ctx)})
 	}
 	return cells
 }
 
-// Again returns the rates of what was measured again of cells and counts with their first samples, in
-// tokens per second, each of a load of its own, and the cells that failed then: leading cells, and
-// both sides of a baseline where the server's log says which cell of the grid its own num_batch
-// is. One side alone does not tell a cell that was lucky from a machine that changed.
+// Again returns the auxiliary measurements that count with a cell's first samples: their rates in
+// tokens per second, each of another load, and the cells that failed in them. These are the
+// confirmations, and both sides of a baseline where the server's log shows which cell of the grid has
+// its own num_batch. One side alone could not distinguish a lucky cell from a machine that changed.
 func Again(cp *checkpoint.Checkpoint) (rates map[cell.Key][]float64, failed map[cell.Key]bool) {
-	return againBy(cp, checkpoint.Confirm, checkpoint.Baseline)
+	return remeasuredBy(cp, checkpoint.Confirm, checkpoint.Baseline)
 }
 
-func againBy(cp *checkpoint.Checkpoint, purposes ...checkpoint.Purpose) (rates map[cell.Key][]float64, failed map[cell.Key]bool) {
+func remeasuredBy(cp *checkpoint.Checkpoint, purposes ...checkpoint.Purpose) (rates map[cell.Key][]float64, failed map[cell.Key]bool) {
 	rates, failed = make(map[cell.Key][]float64), make(map[cell.Key]bool)
 	own := ownMeasured(cp)
 	for i := range cp.Remeasured {
@@ -163,8 +163,8 @@ func againBy(cp *checkpoint.Checkpoint, purposes ...checkpoint.Purpose) (rates m
 	return rates, failed
 }
 
-// ownMeasured returns the server's own num_batch by num_ctx where its log says so and the grid
-// has a rate of it.
+// ownMeasured returns the server's own num_batch by num_ctx, where its log shows it and the cell has
+// a rate.
 func ownMeasured(cp *checkpoint.Checkpoint) map[int]int {
 	own := ownLogged(cp)
 	for ctx, batch := range own {
@@ -175,7 +175,7 @@ func ownMeasured(cp *checkpoint.Checkpoint) map[int]int {
 	return own
 }
 
-// ownLogged returns the num_batch that the server chose by itself, by num_ctx, as its log said.
+// ownLogged returns the server's own num_batch by num_ctx, where its log shows it.
 func ownLogged(cp *checkpoint.Checkpoint) map[int]int {
 	logged := make(map[int]int)
 	for i := range cp.Remeasured {
@@ -186,8 +186,8 @@ func ownLogged(cp *checkpoint.Checkpoint) map[int]int {
 	return logged
 }
 
-// ownBatches returns the num_batch that the server chooses by itself for a num_ctx: as its log
-// said when that was measured, or as its version does; 0 where neither is known.
+// ownBatches returns a function that returns the server's own num_batch for a num_ctx: that of its
+// log or, where there is none, that of its version; 0 where neither is known.
 func ownBatches(cp *checkpoint.Checkpoint) func(numCtx int) int {
 	logged := ownLogged(cp)
 	return func(numCtx int) int {
@@ -195,7 +195,7 @@ func ownBatches(cp *checkpoint.Checkpoint) func(numCtx int) int {
 	}
 }
 
-// confirmed returns the cells that were measured again.
+// confirmed returns the leading cells that were measured again, the fastest first.
 func confirmed(cp *checkpoint.Checkpoint) []Confirmed {
 	var all []Confirmed
 	for i := range cp.Remeasured {
@@ -204,7 +204,7 @@ func confirmed(cp *checkpoint.Checkpoint) []Confirmed {
 			continue
 		}
 		c := Confirmed{Key: r.Cell()}
-		c.Rates, c.Failed = again(cp, checkpoint.Confirm, c.Key)
+		c.Rates, c.Failed = auxiliaryRates(cp, checkpoint.Confirm, c.Key)
 		if first := cp.Result(c.Key); first != nil && first.PromptEvalRate != nil {
 			c.Before = *first.PromptEvalRate
 		}
@@ -231,8 +231,8 @@ func confirmed(cp *checkpoint.Checkpoint) []Confirmed {
 	return all
 }
 
-// referenceRates returns every sample of the reference cell, the plan's own
-// among them; none where it was not measured again.
+// referenceRates returns the rates of all samples of the reference cell, including
+// those of the plan; none where it was not measured again.
 func referenceRates(cp *checkpoint.Checkpoint) []float64 {
 	var rates []float64
 	for _, p := range referencePoints(cp) {
@@ -260,13 +260,13 @@ func referencePoints(cp *checkpoint.Checkpoint) []verdict.Point {
 }
 
 // Drift returns how the reference cell's rate changed over the sweep, and false
-// where it was not measured often enough to tell.
+// where it was not measured often enough.
 func Drift(cp *checkpoint.Checkpoint) (verdict.Drift, bool) {
 	return verdict.DriftOf(referencePoints(cp))
 }
 
-// Spread returns how far the hosts are apart that share the sweep, and false where
-// fewer than two have measured the cells that tell.
+// Spread returns how much the hosts that share the sweep differ, and false where
+// fewer than two have measured the cells that compare hosts.
 func Spread(cp *checkpoint.Checkpoint) (verdict.Spread, bool) {
 	loads := make(map[cell.Key]map[string][]float64)
 	for i := range cp.Remeasured {

@@ -125,7 +125,7 @@ func TestCampaignOfAnotherOllama(t *testing.T) {
 	assert.Equal(t, old, read(t, asides[0]))
 	printed, code = night()
 	require.Zero(t, code, printed)
-	assert.Contains(t, printed, "# 2 cells: 2 stand in the checkpoint, 0 to measure")
+	assert.Contains(t, printed, "# 2 cells: 2 already measured, 0 to measure")
 
 	require.NoError(t, os.Rename(filepath.Dir(out), c.path("shards")))
 	_, summary, printed, code := c.step(t, "report")

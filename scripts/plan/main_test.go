@@ -38,14 +38,14 @@ func TestPlan(t *testing.T) {
 	assert.Contains(t, stdout, "Cells: 5 of 2 num_ctx and 3 num_batch\n  1 left out, because servers cap num_batch at num_ctx: num_ctx=512 with num_batch=1024\n  0 measured already, 0 failed, 5 to do, with 6 prompts each\n")
 	assert.Contains(t, stdout, "(an assumption)")
 	assert.Contains(t, stdout, "exhaustive         35       60", "with three leaders in six turns, and the baseline")
-	assert.Contains(t, stdout, "  baseline: the server's own num_batch, 12 loads in the end, because a load takes 4s (-baseline=false: none)\n")
+	assert.Contains(t, stdout, "  baseline: the server's own num_batch, 12 loads at the end, because a load takes 4s (-baseline=false: none)\n")
 	assert.NotContains(t, stdout, "  repeat: ", "somebody has named a number")
 	assert.Contains(t, stdout, "Memory: not known: ")
 	assert.NotContains(t, stdout, "Shards: ")
 
 	_, stdout, _ = command(t, "-config", file, "-baseline=false")
 	assert.Contains(t, stdout, "exhaustive         24       24         2m0s")
-	assert.Contains(t, stdout, "  repeat: a second sample of every cell, then more of these and of the baseline while the advice can't tell, at most 19 loads and 2 minutes in all (-repeat=1: none)\n")
+	assert.Contains(t, stdout, "  repeat: a second sample of every cell, then more samples and baseline rounds until the advice is clear, at most 19 loads and 2 minutes in all (-repeat=1: none)\n")
 	assert.NotContains(t, stdout, "  baseline: ")
 
 	code, stdout, stderr = command(t, "-config", file, "-shards", "4")

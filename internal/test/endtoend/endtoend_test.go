@@ -51,7 +51,7 @@ func TestEndToEndEmbedded(t *testing.T) {
 
 	printed, code = sweeptest.StartRaced(t, args...).Wait()
 	require.Zero(t, code, printed)
-	assert.Contains(t, printed, "# 6 cells: 6 stand in the checkpoint, 0 to measure")
+	assert.Contains(t, printed, "# 6 cells: 6 already measured, 0 to measure")
 	assert.NotContains(t, printed, "BenchmarkSweep")
 
 	printed, code = sweeptest.StartRaced(t, append(args, "-test.run=Sweep/ctx=1024/batch=128$", "-fresh", "-repeat", "1", "-test.v")...).Wait()
@@ -89,11 +89,11 @@ func TestEndToEndHost(t *testing.T) {
 			p.Await(t, "# 1/6 ")
 			begun := time.Now()
 			require.NoError(t, p.Command.Process.Signal(syscall.SIGINT))
-			p.Await(t, "# all is saved and cleared up")
+			p.Await(t, "# everything is saved and cleaned up")
 			assert.Less(t, time.Since(begun), sweeptest.EndsWithin, "the picture, which takes seconds under the race detector, comes later")
 			printed, code := p.Wait()
 			assert.Equal(t, 1, code, printed)
-			assert.Contains(t, printed, "# stopped: interrupted by a signal (interrupt)\n# to go on: the same command again")
+			assert.Contains(t, printed, "# stopped: interrupted by a signal (interrupt)\n# to resume: run the same command again")
 			assert.Equal(t, users, sweeptest.Models(t, client), "an interrupted sweep deletes its models:\n%s", printed)
 			sweeptest.RequireNothingLoaded(t, client)
 
@@ -153,7 +153,7 @@ func TestEndToEndFailure(t *testing.T) {
 	require.Zero(t, code, printed)
 	assert.Contains(t, printed, "--- SKIP: TestSweep/ctx=65536/batch=64", "a failed cell is a skipped subtest")
 	assert.Contains(t, printed, "# 2/2 ctx=65536/batch=64: Timeout or no output: not done within 6s (cell_timeout); best ")
-	assert.Contains(t, printed, "# This run: 1 cells measured and 1 failed in ")
+	assert.Contains(t, printed, "# This run: 1 cells measured, 1 failed, in ")
 	cp := sweeptest.Load(t, out)
 	require.Len(t, cp.Results, 2)
 	assert.InDelta(t, 0.9*512, cp.Results[0].Samples[0].PromptEvalCount, 20)
@@ -194,12 +194,12 @@ func TestBadInputIsRefusedFirst(t *testing.T) {
 		{"template without FROM", good, []string{"-modelfile", empty}, "modelfile " + empty + ": no FROM line: a template needs a line like `FROM llama3.1:8b`"},
 		{"template's file missing", good, []string{"-modelfile", template}, "modelfile " + template + ": FROM: there is no file "},
 		{"empty prompt", good, []string{"-prompt", empty}, "prompt " + empty + " is empty: put a long text in it, or use {tokens: 8192}"},
-		{"prompt not text", good, []string{"-prompt", binary}, "prompt " + binary + " is not a text in UTF-8, and a server would be sent another: convert it, or use {tokens: 8192}"},
+		{"prompt not text", good, []string{"-prompt", binary}, "prompt " + binary + " is not text in UTF-8, so the server would read something else: convert it, or use {tokens: 8192}"},
 		{"flag", good, []string{"-shard", "9/4"}, "invalid value \"9/4\" for flag -shard: 9/4: the first number must be between 1 and the second\n" + listed},
 		{"redo without cells", good, []string{"-redo"}, "redo: name the cells to measure again, like -run 'Sweep/ctx=512/batch=64$'; to measure all again, use -fresh, which keeps the old checkpoint under another name"},
 		{"redo with -skip only", good, []string{"-redo", "-test.run=Sweep", "-test.skip=Sweep/ctx=512"}, "redo: name the cells to measure again"},
 		{"unknown flag", good, []string{"-num-ctx", "9"}, "flag provided but not defined: -num-ctx\n" + listed},
-		{"boolean value without =", good, []string{"-fresh", "false", "-repeat", "2"}, `unexpected argument "false": flags after it are not read; true and false are joined to their flag, like -fresh=false` + "\n" + listed},
+		{"boolean value without =", good, []string{"-fresh", "false", "-repeat", "2"}, `unexpected argument "false": flags after it are ignored; write boolean flags like -fresh=false` + "\n" + listed},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			out := t.TempDir()
@@ -243,7 +243,7 @@ func TestPlainGoTest(t *testing.T) {
 func TestRunMatchesNoCell(t *testing.T) {
 	out := t.TempDir()
 	_, args := sweeptest.Simulated(t, out, sweeptest.SmallGrid)
-	const names = "no cell has such a name: num_ctx is 512, 1024, and num_batch 64, 128, 192; the first cell is Sweep/ctx=512/batch=64\n"
+	const names = "no cell matches: num_ctx is one of 512, 1024, and num_batch one of 64, 128, 192; the first cell is Sweep/ctx=512/batch=64\n"
 	printed, code := sweeptest.Start(t, append(args, "-test.run=Sweep/ctx=1024/batch=63$")...).Wait()
 	assert.Equal(t, 1, code, printed)
 	assert.Contains(t, printed, `-run "Sweep/ctx=1024/batch=63$": `+names)
@@ -258,7 +258,7 @@ func TestRunMatchesNoCell(t *testing.T) {
 	for range 2 { // the second run finds the cell in the checkpoint
 		printed, code = sweeptest.Start(t, append(args, "-test.run=Sweep/ctx=1024/batch=64$")...).Wait()
 		assert.Zero(t, code, printed)
-		assert.Contains(t, printed, "# to go on: the same command with -run Sweep, and without -skip and -fresh, measures what is missing\n")
+		assert.Contains(t, printed, "# to resume: run the same command with -run Sweep, and without -skip and -fresh; it measures the missing cells\n")
 	}
 	assert.Len(t, sweeptest.Load(t, out).Results, 1)
 }
@@ -276,7 +276,7 @@ func TestRedo(t *testing.T) {
 	require.Zero(t, code, printed)
 	assert.Contains(t, printed, "--- PASS: TestSweep/ctx=1024/batch=192 (")
 	assert.NotContains(t, printed, "=== RUN   TestSweep/ctx=512")
-	assert.Contains(t, printed, "# This run: 2 cells measured and 0 failed in ")
+	assert.Contains(t, printed, "# This run: 2 cells measured, 0 failed, in ")
 	assert.Contains(t, printed, "# to measure again: some cells with -redo and -run")
 	cp := sweeptest.Load(t, out)
 	for i, r := range cp.Results {

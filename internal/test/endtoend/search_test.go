@@ -30,7 +30,7 @@ func TestSearches(t *testing.T) {
 			require.Len(t, cp.Results, 4)
 			assert.False(t, cp.Sweep.Search.Done)
 			assert.Equal(t, "stopped: the budget is spent", cp.Sweep.Search.Why)
-			assert.Contains(t, printed, "# to go on: the same command again goes on with the search")
+			assert.Contains(t, printed, "# to resume: run the same command again; it continues the search")
 			assert.Contains(t, printed, "can't tell yet: the search has not ended")
 
 			printed, code = sweeptest.Start(t, append(args, "-test.run=Sweep/ctx=5120", "-budget", "3cells", "-test.v")...).Wait()

@@ -70,7 +70,7 @@ func TestShardsMerge(t *testing.T) {
 	t.Setenv("SWEEP_SHARD", "")
 	printed, code = sweeptest.Start(t, "-config", config, "-out", filepath.Dir(path), "-confirm", "2").Wait()
 	require.Zero(t, code, printed)
-	assert.Contains(t, printed, "# 6 cells: 6 stand in the checkpoint, 0 to measure")
+	assert.Contains(t, printed, "# 6 cells: 6 already measured, 0 to measure")
 	assert.Contains(t, printed, "# confirm, round 5 of at most 6, ")
 	_, err = merged.Save(filepath.Join(dir, "my"), time.Now())
 	assert.ErrorContains(t, err, "is the checkpoint of a sweep, and not a merged one")

@@ -107,15 +107,15 @@ func TestTrapSettings(t *testing.T) {
 		if r.NumCtx == 131080 {
 			require.NotNil(t, r.Error, r.Cell())
 			assert.Equal(t, measurement.ContextClamped, *r.Error)
-			assert.Regexp(t, "asked for num_ctx=131080, .* 131072", r.Detail)
+			assert.Regexp(t, "requested num_ctx=131080, .* 131072", r.Detail)
 			continue
 		}
 		assert.Nil(t, r.Error, r.Detail)
 		assert.Equal(t, checkpoint.SettingsVerified, r.Settings)
 		assert.Equal(t, min(most, r.NumBatch), r.Effective.NumBatch)
-		assert.Equal(t, r.NumBatch > most, strings.Contains(strings.Join(r.Warnings, "|"), "in force is 512 (the server's log)"), r.Warnings)
+		assert.Equal(t, r.NumBatch > most, strings.Contains(strings.Join(r.Warnings, "|"), "effective is 512 (the server's log)"), r.Warnings)
 	}
-	assert.Contains(t, printed, "# warning: num_ctx=2048, 131080 with num_batch=1024, 2048: num_batch in force: num_batch is above the prompt's")
+	assert.Contains(t, printed, "# warning: num_ctx=2048, 131080 with num_batch=1024, 2048: effective num_batch: num_batch is above the prompt's")
 	assert.NotContains(t, printed, "spill", "there is no GPU to spill from")
 	table, err := os.ReadFile(filepath.Join(out, report.TableFile))
 	require.NoError(t, err)
@@ -179,7 +179,7 @@ func TestAuxiliaryMeasurements(t *testing.T) {
 	assert.Equal(t, "2", rows[1][2])
 }
 
-// TestThermal has a GPU that is hot, throttled, and busy before the sweep. The GPU is a script
+// TestThermal has a GPU that is hot, and throttled, and busy before the sweep. The GPU is a script
 // that prints what the documentation of nvidia-smi says; the server is real, and runs on the CPU.
 func TestThermal(t *testing.T) {
 	sweeptest.NeedsEngine(t)
@@ -213,10 +213,10 @@ while :; do echo "0, 93, 1095, 699.80, 70000, 87, 0x0000000000000040"; sleep 0.0
 		assert.Equal(t, measurement.GPU{TemperatureC: 93, SMClockMHz: 1095, PowerW: 699.8, MemoryMiB: 70000, Utilization: 87, Throttle: []string{"HW thermal slowdown"}}, gpu)
 		require.Len(t, r.Warnings, 2)
 		assert.Contains(t, r.Warnings[0], "spill: 0.0 of 0.0 GB of the model are in GPU memory", "the engine seems to be on the CPU of a machine with a GPU")
-		assert.Contains(t, r.Warnings[1], "thermal and power: GPU 0 was held back (HW thermal slowdown) at 93 °C, 700 W, SM clock down to 1095 MHz")
+		assert.Contains(t, r.Warnings[1], "thermal and power: GPU 0 was throttled (HW thermal slowdown) at 93 °C, 700 W, SM clock down to 1095 MHz")
 		assert.Equal(t, checkpoint.SettingsAsked, r.Settings, "without -server-log")
 	}
-	assert.Contains(t, printed, "# Warning: thermal and power: GPU 0 was held back")
+	assert.Contains(t, printed, "# Warning: thermal and power: GPU 0 was throttled")
 	table, err := os.ReadFile(filepath.Join(out, report.TableFile))
 	require.NoError(t, err)
 	assert.Contains(t, string(table), " spill\n")

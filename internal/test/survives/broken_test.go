@@ -52,7 +52,7 @@ func TestSurvivesABrokenServer(t *testing.T) {
 		{"a missing driver", ollamatest.SayStatus(500, `{"error":"llama runner process has terminated: CUDA error: no CUDA-capable device is detected"}`), "Runner crashed: llama runner process has terminated: CUDA error: no CUDA-capable device is detected"},
 		{"memory used by another program", ollamatest.SayStatus(500, `{"error":"llama runner process has terminated: cudaMalloc failed: out of memory"}`), "CUDA OOM: llama runner process has terminated: cudaMalloc failed: out of memory"},
 		{"missing weights", ollamatest.SayStatus(500, `{"error":"unable to load model: /models/blobs/sha256-5258"}`), "Model error: unable to load model"},
-		{"a proxy that resets each prompt", ollamatest.BreakOff(""), "Runner crashed: the server went away 3 times under this cell: "},
+		{"a proxy that resets each prompt", ollamatest.BreakOff(""), "Runner crashed: the server went away 3 times during this cell: "},
 		{"answers of another program", ollamatest.Say("what?\n"), "Model error: what?"},
 		{"wrong figures", ollamatest.Say(strings.Replace(ollamatest.Captured("generate.ndjson"), `"eval_count":2`, `"eval_count":3`, 1)), "Parse error: "},
 	} {
@@ -64,9 +64,9 @@ func TestSurvivesABrokenServer(t *testing.T) {
 			assert.Equal(t, 1, code)
 			assert.Contains(t, printed, "# 3 cells in a row failed: a load of ctx=")
 			assert.Contains(t, printed, "# stopped: 3 cells in a row failed, and then ctx=")
-			assert.Contains(t, printed, "which worked before: the server does not work, and what failed counts as not measured; ")
-			assert.Contains(t, printed, "; it says: "+test.says)
-			assert.Contains(t, printed, "# to go on: the same command again")
+			assert.Contains(t, printed, "which worked before: the server does not work, so the failed cells count as not measured; ")
+			assert.Contains(t, printed, "; its error: "+test.says)
+			assert.Contains(t, printed, "# to resume: run the same command again")
 			cp := sweeptest.Load(t, out)
 			measured := len(cp.Results)
 			assert.Greater(t, measured, 5)
@@ -115,7 +115,7 @@ func TestSurvivesABrokenServerFromTheStart(t *testing.T) {
 	repair := failFrom(server, 1, ollamatest.SayStatus(500, `{"error":"llama runner process has terminated: exit status 2"}`))
 	printed, code := sweeptest.Start(t, args...).Wait()
 	assert.Equal(t, 1, code)
-	assert.Contains(t, printed, "# stopped: 3 cells in a row failed, and then ctx=1024 and the server's own num_batch: the server does not work, ")
+	assert.Contains(t, printed, "# stopped: 3 cells in a row failed, and then ctx=1024 and the server's own num_batch: the server does not work, so the failed cells")
 	repair()
 	printed, code = sweeptest.Start(t, args...).Wait()
 	require.Zero(t, code, printed)

@@ -157,13 +157,13 @@ func TestSurvivesTwoOnOneServer(t *testing.T) {
 	exclusive := append(append([]string{}, args...), "-out", t.TempDir(), "-exclusive")
 	printed, code := sweeptest.Start(t, exclusive...).Wait()
 	assert.Equal(t, 1, code)
-	assert.Contains(t, printed, "another sweep is at work on this server (ollama-sweep-tmp-")
+	assert.Contains(t, printed, "another sweep uses this server (ollama-sweep-tmp-")
 	assert.NotContains(t, printed, "BenchmarkSweep/")
 
 	second := sweeptest.Start(t, append(append([]string{}, args...), "-out", other)...)
-	second.Await(t, "# warning: other models: another sweep is at work on this server (ollama-sweep-tmp-")
+	second.Await(t, "# warning: other models: another sweep uses this server (ollama-sweep-tmp-")
 	first.Await(t, "# ctx=")
-	assert.Contains(t, first.Printed(), "a sample does not count: warm-up: the model had to be loaded anew for a sample")
+	assert.Contains(t, first.Printed(), "a sample does not count: warm-up: the model was loaded again for a sample")
 	first.Signal(t, syscall.SIGINT)
 	second.Signal(t, syscall.SIGINT)
 	for _, dir := range []string{out, other} {

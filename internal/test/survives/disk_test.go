@@ -148,7 +148,7 @@ func TestSurvivesARemovedFolder(t *testing.T) {
 	out = filepath.Join(t.TempDir(), "out")
 	printed = interrupted(out, func() { require.NoError(t, os.RemoveAll(out)) })
 	assert.Contains(t, printed, "while the sweep ran: it is written again, with all ")
-	assert.Contains(t, printed, "# all is saved and cleared up; ")
+	assert.Contains(t, printed, "# everything is saved and cleaned up; ")
 	sweeptest.RequireSamples(t, sweeptest.Load(t, out), sweeptest.BenchLines(printed))
 
 	out = filepath.Join(t.TempDir(), "out")
@@ -158,7 +158,7 @@ func TestSurvivesARemovedFolder(t *testing.T) {
 	})
 	assert.Regexp(t, `# \d cells are lost: their checkpoint was removed or renamed while the sweep ran, and can't be written again: `, printed)
 	assert.Contains(t, printed, "# Best: ", "the output is all that remains")
-	for _, claim := range []string{"all is saved", "files in ", "to go on"} {
+	for _, claim := range []string{"everything is saved", "files in ", "to resume"} {
 		assert.NotContains(t, printed, claim)
 	}
 }

@@ -70,7 +70,7 @@ func TestSurvivesAnotherServer(t *testing.T) {
 		want    string
 	}{
 		{"version between samples", inPair, map[string]string{"/api/version": otherVersion}, false, "", false,
-			`ollama_version was "0.10.1" and is now "0.32.5": what would be measured now belongs to another sweep: start that one in a new -out folder, or bring "0.10.1" back and run the same command again`},
+			`ollama_version was "0.10.1" and is now "0.32.5": what would be measured now belongs to another sweep: start a new sweep in another -out folder, or restore "0.10.1" and run the same command again`},
 		{"version with a load", secondPair, map[string]string{"/api/version": otherVersion}, false, "", false, `ollama_version was "0.10.1" and is now "0.32.5"`},
 		{"version while the prompt is sized", sizing, map[string]string{"/api/version": otherVersion}, false, "", true, `ollama_version was "0.10.1" and is now "0.32.5"`},
 		{"version with the first sample", firstSample, map[string]string{"/api/version": otherVersion}, false, "", true, `ollama_version was "0.10.1" and is now "0.32.5"`},
@@ -108,7 +108,7 @@ func TestSurvivesAnotherServer(t *testing.T) {
 			printed, code := sweeptest.Start(t, args...).Wait()
 			assert.Equal(t, 1, code, printed)
 			assert.Contains(t, printed, test.want)
-			assert.Contains(t, printed, "# to go on: the same command again once all is as it was, or another -out folder")
+			assert.Contains(t, printed, "# to resume: restore the old state and run the same command again, or start a new sweep in another -out folder")
 			kept := len(sweeptest.BenchLines(printed))
 			if test.first {
 				assert.Zero(t, kept)

@@ -87,7 +87,7 @@ func TestSurvivesLeftovers(t *testing.T) {
 	printed, code = sweeptest.Start(t, in(t.TempDir())...).Wait()
 	require.Zero(t, code, printed)
 	for _, name := range l.names {
-		assert.Contains(t, printed, "# "+name+":latest stays on the server: whether a sweep still uses it can't be told from here; where none does: OLLAMA_HOST="+host+" ollama rm "+name+":latest\n")
+		assert.Contains(t, printed, "# "+name+":latest stays on the server: it is not known whether a sweep still uses it; if none does, delete it: OLLAMA_HOST="+host+" ollama rm "+name+":latest\n")
 		assert.Contains(t, sweeptest.Models(t, l.client), name+":latest")
 	}
 	const older = "ollama-sweep-tmp-01234567-4711-1"

@@ -57,7 +57,7 @@ func TestSurvivesServerFaults(t *testing.T) {
 		{"closed before the header", ollamatest.BreakOff(""), inPair, inPair + 1, none, "", "EOF"},
 		{"closed in the stream", ollamatest.BreakOff(firstLine + "\n"), inPair, inPair + 1, none, "", "the answer broke off: unexpected EOF"},
 		{"closed in a line", ollamatest.BreakOff(firstLine[:30]), inPair, inPair + 1, none, "", "the answer broke off"},
-		{"closed three times", ollamatest.BreakOff(firstLine), firstOfPair, firstOfPair + 2, is(measurement.RunnerCrashed), "the server went away 3 times under this cell: the answer broke off: unexpected EOF", ""},
+		{"closed three times", ollamatest.BreakOff(firstLine), firstOfPair, firstOfPair + 2, is(measurement.RunnerCrashed), "the server went away 3 times during this cell: the answer broke off: unexpected EOF", ""},
 		{"no end", ollamatest.Endless(strings.Replace(firstLine, `"H"`, `"`+strings.Repeat("H", 1<<16)+`"`, 1) + "\n"), inPair, inPair, none, "", "the answer is longer than 64 MB"},
 		{"a line without end", ollamatest.Endless(strings.Repeat("x", 1<<16)), inPair, inPair, is(measurement.NoFigures), "not an answer of Ollama: bufio.Scanner: token too long", ""},
 		{"invalid JSON", ollamatest.Say(`{"model":"tiny","response":` + "\n"), inPair, inPair, is(measurement.NoFigures), "not an answer of Ollama's", ""},
@@ -189,7 +189,7 @@ func TestSurvivesServerAway(t *testing.T) {
 	printed, code = p.Wait()
 	assert.Equal(t, 1, code)
 	assert.Contains(t, printed, "stayed away for 2s (server_wait): ")
-	assert.Contains(t, printed, "# to go on: the same command again")
+	assert.Contains(t, printed, "# to resume: run the same command again")
 	cp := sweeptest.Load(t, out)
 	sweeptest.RequireSamples(t, cp, sweeptest.BenchLines(printed))
 	require.NoError(t, server.Start())

@@ -67,8 +67,8 @@ func TestSurvivesSignals(t *testing.T) {
 				printed, code := p.Wait()
 				assert.Equal(t, 1, code)
 				assert.Less(t, took, sweeptest.EndsWithin)
-				assert.Contains(t, printed, fmt.Sprintf("# interrupted by a signal (%v): saving and clearing up; once more ends at once\n", s))
-				assert.Contains(t, printed, "# all is saved and cleared up; to go on: the same command again")
+				assert.Contains(t, printed, fmt.Sprintf("# interrupted by a signal (%v): saving and cleaning up; a second signal ends the sweep at once\n", s))
+				assert.Contains(t, printed, "# everything is saved and cleaned up; to resume: run the same command again")
 				assert.Len(t, sweeptest.Models(t, client), 1, "the temporary model is deleted")
 				sweeptest.RequireNothingLoaded(t, client)
 				if !test.saved {
@@ -107,7 +107,7 @@ func TestSurvivesSignalsOfAHangingServer(t *testing.T) {
 	assert.Less(t, p.Signal(t, syscall.SIGINT), sweeptest.EndsWithin)
 	printed, code := p.Wait()
 	assert.Equal(t, 1, code)
-	assert.Contains(t, printed, "# the server does not answer: what is left on it goes at the next start\n")
+	assert.Contains(t, printed, "# the server does not answer: the next start deletes what is left on it\n")
 
 	p = sweeptest.Start(t, args...) // and is interrupted while it waits for the server
 	time.Sleep(time.Second)
@@ -115,7 +115,7 @@ func TestSurvivesSignalsOfAHangingServer(t *testing.T) {
 	p.Await(t, "# interrupted by a signal")
 	_, code = p.Wait()
 	assert.Equal(t, 1, code)
-	assert.Contains(t, p.Printed(), "# stopped before the first pair was measured; to go on: the same command again\n")
+	assert.Contains(t, p.Printed(), "# stopped before the first cell was measured; to resume: run the same command again\n")
 }
 
 // TestSurvivesASecondSignal: a second signal ends a sweep at once that is still cleaning up.
@@ -197,7 +197,7 @@ func TestSurvivesUnderGoTest(t *testing.T) {
 			cmd.Wait() // until no process has the output open
 			assert.Less(t, time.Since(begun), sweeptest.EndsWithin)
 			assert.Contains(t, printed.String(), test.want)
-			assert.Contains(t, printed.String(), "# all is saved and cleared up; to go on: the same command again")
+			assert.Contains(t, printed.String(), "# everything is saved and cleaned up; to resume: run the same command again")
 			sweeptest.RequireEngineGone(t, out)
 			assert.NotEmpty(t, sweeptest.Load(t, out).Results)
 		})

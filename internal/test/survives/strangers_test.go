@@ -225,10 +225,10 @@ func TestSurvivesAnotherSweep(t *testing.T) {
 
 	args[3] = t.TempDir()
 	second := sweeptest.Start(t, args...)
-	second.Await(t, "# warning: other models: another sweep is at work on this server (ollama-sweep-tmp-")
+	second.Await(t, "# warning: other models: another sweep uses this server (ollama-sweep-tmp-")
 	second.Await(t, "# 1/")
 	second.Signal(t, syscall.SIGINT)
-	assert.Contains(t, sweeptest.Load(t, args[3]).Sweep.Warnings[0], "other models: another sweep is at work on this server (ollama-sweep-tmp-")
+	assert.Contains(t, sweeptest.Load(t, args[3]).Sweep.Warnings[0], "other models: another sweep uses this server (ollama-sweep-tmp-")
 	printed, code = sweeptest.Start(t, append(args, "-exclusive")...).Wait()
 	assert.Equal(t, 1, code)
 	assert.Contains(t, printed, "wait for it, or leave -exclusive out")

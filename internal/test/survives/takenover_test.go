@@ -41,7 +41,7 @@ func TestSurvivesATakeover(t *testing.T) {
 			second.Signal(t, syscall.SIGINT)
 
 			assert.Contains(t, printed, "another sweep is using the folder now")
-			saved := regexp.MustCompile(`what this sweep has measured, \d+ cells, is in (\S+\.json)`).FindStringSubmatch(printed)
+			saved := regexp.MustCompile(`the \d+ cells of this sweep are in (\S+\.json)`).FindStringSubmatch(printed)
 			require.NotNil(t, saved, printed)
 			cp, err := checkpoint.Load(saved[1])
 			require.NoError(t, err)
