@@ -13,29 +13,28 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 )
 
-// cellMap draws a grid's cells: the plotter of the heatmap. It takes the place
-// of the library's own, which has no text, no marks and no picture for a grid
-// without a rate. Column i has its middle at x = i, row j at y = j.
+// cellMap is the plotter of the heatmap: it draws the cells of a grid. The heatmap
+// plotter of gonum/plot draws no text and no marks, and panics where no cell has a
+// rate. The centre of column i is at x = i, that of row j at y = j.
 type cellMap struct {
 	*grid
 	scale *scale             // nil where nothing is measured
 	best  *checkpoint.Result // nil for none
-	// recommended is the zero value where there is none beside the best.
+	// recommended is the zero value where the best cell is recommended or there is none.
 	recommended cell.Key
 	strong      map[cell.Key]bool // cells whose figures are bold
 	dpi         float64
-	// from and to are the lowest and highest y that are wanted; cells that lie
-	// outside are not drawn.
+	// from and to are the lowest and highest y to draw; cells outside are skipped.
 	from, to vg.Length
 }
 
-// DataRange gives every cell an area of one by one.
+// DataRange implements [plot.DataRanger]. Every cell has an area of one by one.
 func (m *cellMap) DataRange() (xmin, xmax, ymin, ymax float64) {
 	return -0.5, float64(len(m.ctx)) - 0.5, -0.5, float64(len(m.batch)) - 0.5
 }
 
-// cell returns the area of a column's and row's cell. Edges lie on whole
-// pixels, so that areas are plain up to their edges and lines are crisp.
+// cell returns the area of the cell in a column and row. Its edges are on whole
+// pixels, so that edges and lines are sharp.
 func (m *cellMap) cell(area vg.Rectangle, column, row int) vg.Rectangle {
 	size := area.Size()
 	w, h := size.X/vg.Length(len(m.ctx)), size.Y/vg.Length(len(m.batch))
@@ -50,10 +49,11 @@ func snap(dpi float64, x vg.Length) vg.Length {
 	return vg.Length(math.Round(x.Dots(dpi))/dpi) * vg.Inch
 }
 
-// Plot draws grounds and hatches first, then the lines between cells, then what
-// stands in the cells, and the outlines of the recommended and the best cell over all of it.
+// Plot implements [plot.Plotter]. It draws backgrounds and hatches first, then the grid
+// lines, then the contents of the cells, then the outlines of the recommended and the best
+// cell.
 func (m *cellMap) Plot(c draw.Canvas, _ *plot.Plot) {
-	m.each(c.Rectangle, func(at state, r *checkpoint.Result, area vg.Rectangle) {
+	m.eachCell(c.Rectangle, func(at state, r *checkpoint.Result, area vg.Rectangle) {
 		switch at {
 		case measured:
 			fill(c, m.scale.color(*r.PromptEvalRate), area)
@@ -72,7 +72,7 @@ func (m *cellMap) Plot(c draw.Canvas, _ *plot.Plot) {
 	size := m.typeSize(first)
 	layouts := make(map[string]failureLayout)
 	var best, recommended vg.Rectangle
-	m.each(c.Rectangle, func(at state, r *checkpoint.Result, area vg.Rectangle) {
+	m.eachCell(c.Rectangle, func(at state, r *checkpoint.Result, area vg.Rectangle) {
 		switch at {
 		case measured:
 			f := sans(size)
@@ -107,12 +107,12 @@ func (m *cellMap) Plot(c draw.Canvas, _ *plot.Plot) {
 	}
 }
 
-// outline is the width of the best cell's, in points. Half of it lies outside
+// outline is the width of the best cell's outline, in points. Half of it is outside
 // of the cell.
 const outline = 3
 
-// each visits the wanted cells.
-func (m *cellMap) each(area vg.Rectangle, visit func(state, *checkpoint.Result, vg.Rectangle)) {
+// eachCell calls visit for the cells between from and to, with their areas.
+func (m *cellMap) eachCell(area vg.Rectangle, visit func(state, *checkpoint.Result, vg.Rectangle)) {
 	for row, batch := range m.batch {
 		for column, ctx := range m.ctx {
 			box := m.cell(area, column, row)
@@ -125,8 +125,8 @@ func (m *cellMap) each(area vg.Rectangle, visit func(state, *checkpoint.Result, 
 	}
 }
 
-// typeSize returns the size of the rates: up to 13 points, and such that each
-// has room around it in its cell.
+// typeSize returns the type size of the rates: at most 13 points, and small enough to
+// leave space around each rate.
 func (m *cellMap) typeSize(cell vg.Point) vg.Length {
 	const largest, ofWidth, ofHeight = 13, 0.7, 0.5
 	var widest vg.Length
@@ -157,15 +157,14 @@ func (m *cellMap) drawLines(c draw.Canvas) {
 
 func rateText(tokensPerSec float64) string { return strconv.FormatFloat(tokensPerSec, 'f', 1, 64) }
 
-// The sides of a spilled cell's mark, and its distance from the cell's edges,
-// which leaves the best cell's outline apart from it; in points.
+// The sides of a spilled cell's mark, and its distance from the cell's edges, which
+// separates it from the best cell's outline; in points.
 const (
 	spillCorner = 9
 	spillInset  = 3
 )
 
-// drawSpill fills a corner of a cell whose model was not in GPU memory as a
-// whole.
+// drawSpill fills a corner of a cell whose model was partly outside of GPU memory.
 func drawSpill(c draw.Canvas, area vg.Rectangle) {
 	side := min(spillCorner, area.Size().Y/2)
 	corner := area.Max.Sub(vg.Point{X: spillInset, Y: spillInset})
@@ -178,8 +177,8 @@ func drawSpill(c draw.Canvas, area vg.Rectangle) {
 	})
 }
 
-// drawPicks marks the cells that a search holds for the fastest of their num_ctx,
-// also those that it did not measure.
+// drawPicks marks the cells that are the fastest of their num_ctx by the estimate of a
+// search, whether measured or not.
 func (m *cellMap) drawPicks(c draw.Canvas) {
 	picks := m.picks()
 	for row, batch := range m.batch {
@@ -192,24 +191,24 @@ func (m *cellMap) drawPicks(c draw.Canvas) {
 	}
 }
 
-// drawRecommended draws the recommended cell's outline, which is broken and within the cell.
+// drawRecommended draws the recommended cell's outline, which is dashed and inside of the cell.
 func drawRecommended(c draw.Canvas, area vg.Rectangle) {
 	const inset = outline
 	area.Min.X, area.Min.Y, area.Max.X, area.Max.Y = area.Min.X+inset, area.Min.Y+inset, area.Max.X-inset, area.Max.Y-inset
 	stroke(c, draw.LineStyle{Color: bestBlue, Width: 2, Dashes: []vg.Length{6, 3}}, area)
 }
 
-// drawPick draws a line under what stands in a cell.
+// drawPick draws a line along the lower edge of a cell.
 func drawPick(c draw.Canvas, area vg.Rectangle) {
 	const inset, thick = 4, 2.5
 	c.SetLineStyle(draw.LineStyle{Color: bestBlue, Width: thick})
 	strokeLine(c, area.Min.X+inset, area.Min.Y+inset, area.Max.X-inset, area.Min.Y+inset)
 }
 
-// drawMissing draws the ground of a cell that is not measured yet.
+// drawMissing draws the background of a cell that is not measured yet.
 func drawMissing(c draw.Canvas, area vg.Rectangle) { hatch(c, missingGrey, hatchGrey, area) }
 
-// drawPruned draws that of one that was passed over for want of memory.
+// drawPruned draws the background of a pruned cell.
 func drawPruned(c draw.Canvas, area vg.Rectangle) { hatch(c, failedTint, hatchGrey, area) }
 
 func hatch(c draw.Canvas, ground, strokes color.Color, area vg.Rectangle) {
@@ -227,7 +226,7 @@ func hatch(c draw.Canvas, ground, strokes color.Color, area vg.Rectangle) {
 	clip.StrokeLines(draw.LineStyle{Color: strokes, Width: 0.7}, clip.ClipLinesXY(lines...)...)
 }
 
-// drawFailedBorder draws the red dashes inside of a failed cell's edges.
+// drawFailedBorder draws a dashed red border inside of a failed cell.
 func drawFailedBorder(c draw.Canvas, area vg.Rectangle) {
 	const inset = 1.5
 	area.Min = area.Min.Add(vg.Point{X: inset, Y: inset})

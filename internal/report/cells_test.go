@@ -13,7 +13,7 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 )
 
-// drawCells draws the cells alone, each 200 × 100 pixels at 72 dots per inch.
+// drawCells draws the cells without axes, each 200 × 100 pixels at 72 dots per inch.
 func drawCells(g *grid) image.Image {
 	w, h := vg.Length(200*len(g.ctx)), vg.Length(100*len(g.batch))
 	c := vgimg.NewWith(vgimg.UseWH(w, h), vgimg.UseDPI(72))
@@ -24,7 +24,7 @@ func drawCells(g *grid) image.Image {
 	return c.Image()
 }
 
-// colorsIn returns how many pixels of each colour an area has.
+// colorsIn counts the pixels of each colour in an area.
 func colorsIn(img image.Image, area image.Rectangle) map[color.RGBA]int {
 	found := make(map[color.RGBA]int)
 	for y := area.Min.Y; y < area.Max.Y; y++ {
@@ -41,7 +41,7 @@ func TestCells(t *testing.T) {
 	inside := func(column, row int) image.Rectangle {
 		return image.Rect(column*200, (3-row)*100, (column+1)*200, (4-row)*100).Inset(4)
 	}
-	t.Run("the best is dark red with white figures and a blue outline", func(t *testing.T) {
+	t.Run("the best cell is dark red with white figures and a blue outline", func(t *testing.T) {
 		area := inside(1, 3)
 		found := colorsIn(img, area)
 		assert.Greater(t, found[heat(1)], 15_000)
@@ -51,13 +51,13 @@ func TestCells(t *testing.T) {
 			assert.Equal(t, bestBlue, img.At(p.X, p.Y), "%v", p)
 		}
 	})
-	t.Run("the lowest is pale yellow with black figures", func(t *testing.T) {
+	t.Run("the slowest cell is pale yellow with black figures", func(t *testing.T) {
 		found := colorsIn(img, inside(0, 0))
 		assert.Greater(t, found[heat(0)], 15_000)
 		assert.Positive(t, found[ink])
 		assert.Zero(t, found[bestBlue])
 	})
-	t.Run("a failed one has a red border, mark and name", func(t *testing.T) {
+	t.Run("a failed cell has a red border, mark and name", func(t *testing.T) {
 		found := colorsIn(img, inside(2, 1))
 		assert.Greater(t, found[failedTint], 14_000)
 		assert.Greater(t, found[failedRed], 10)
@@ -65,28 +65,28 @@ func TestCells(t *testing.T) {
 		assert.Greater(t, border[failedRed], 80)
 		assert.Greater(t, border[failedTint], 80, "dashed")
 	})
-	t.Run("a missing one is hatched", func(t *testing.T) {
+	t.Run("a missing cell is hatched", func(t *testing.T) {
 		found := colorsIn(img, inside(3, 3))
 		assert.Greater(t, found[missingGrey], 10_000)
 		assert.Less(t, found[missingGrey], 17_000, "with strokes")
 		assert.Zero(t, found[blankGrey])
 	})
-	t.Run("one that was left out is plain", func(t *testing.T) {
+	t.Run("a cell that was left out is plain", func(t *testing.T) {
 		found := colorsIn(img, inside(0, 3))
 		assert.Equal(t, map[color.RGBA]int{blankGrey: 192 * 92}, found)
 	})
-	t.Run("grey lines lie between", func(t *testing.T) {
+	t.Run("grid lines are grey", func(t *testing.T) {
 		assert.Equal(t, gridGrey, img.At(199, 350))
 		assert.Equal(t, gridGrey, img.At(100, 299))
 	})
 }
 
-func TestCellsOutsideOfAStripAreLeftOut(t *testing.T) {
+func TestCellsOutsideOfAStripAreSkipped(t *testing.T) {
 	g := newGrid(mixed())
 	m := &cellMap{grid: g, dpi: 72, from: 150, to: 199}
 	var rows []vg.Length
-	m.each(vg.Rectangle{Max: vg.Point{X: 800, Y: 400}}, func(_ state, _ *checkpoint.Result, area vg.Rectangle) {
+	m.eachCell(vg.Rectangle{Max: vg.Point{X: 800, Y: 400}}, func(_ state, _ *checkpoint.Result, area vg.Rectangle) {
 		rows = append(rows, area.Min.Y)
 	})
-	assert.Equal(t, []vg.Length{100, 100, 100, 100, 200, 200, 200, 200}, rows, "200 is near enough for an outline")
+	assert.Equal(t, []vg.Length{100, 100, 100, 100, 200, 200, 200, 200}, rows, "the outline of the row at 200 reaches into the strip")
 }

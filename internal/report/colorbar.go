@@ -13,17 +13,16 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 )
 
-// scale maps what is measured of cells to colours and texts. Its low is below its
-// high.
+// scale maps the values of cells to colours and texts. low must be below high.
 type scale struct {
 	low, high float64
 	colors    *[heatLevels]color.RGBA
-	name      string               // of what is measured, with its unit
-	text      func(float64) string // in a cell
+	name      string               // of the value, with its unit
+	text      func(float64) string // formats a value in a cell
 }
 
-// rateScale covers the rates of a sweep. Where all are equal, it takes in
-// their neighbourhood, so that they lie in the middle.
+// rateScale covers the rates of a sweep. Where all are equal, it extends to both
+// sides, so that they are in its middle.
 func rateScale(s Stats) scale {
 	sc := scale{s.Min, s.Max, &heatColors, "Prompt Eval Rate (tokens/s)", rateText}
 	if s.Min == s.Max {
@@ -36,7 +35,7 @@ func (s scale) color(value float64) color.RGBA {
 	return shade(s.colors, (value-s.low)/(s.high-s.low))
 }
 
-// The colour bar's measures in points.
+// The dimensions of the colour bar in points.
 const (
 	barGap      = 16 // between the cells and the bar
 	barWidth    = 18
@@ -52,8 +51,8 @@ type barMark struct {
 	major bool
 }
 
-// thinned returns one in so many of the marks, at like distances, the major ones among
-// them.
+// thinned returns every n-th of the marks, starting such that the first major one is
+// among them.
 func thinned(marks []barMark, every int) []barMark {
 	first := max(0, slices.IndexFunc(marks, func(m barMark) bool { return m.major }))
 	var some []barMark
@@ -63,24 +62,23 @@ func thinned(marks []barMark, every int) []barMark {
 	return some
 }
 
-// marks returns ticks at round values, upwards.
+// marks returns ticks at round values, ascending.
 func (s scale) marks() []barMark {
 	var marks []barMark
 	for _, t := range (plot.DefaultTicks{}).Ticks(s.low, s.high) {
 		if t.Value < s.low || t.Value > s.high {
 			continue
 		}
-		// The ticker's own labels leave minor ticks blank and turn to
-		// exponents early. What is not a round figure is rounding error.
+		// The ticker's own labels are blank for minor ticks and use exponents
+		// early. Digits beyond the fourth decimal are rounding errors.
 		marks = append(marks, barMark{t.Value, strconv.FormatFloat(scalar.Round(t.Value, 4), 'f', -1, 64), !t.IsMinor()})
 	}
-	// The ticker has the major ones first.
+	// The ticker lists major ticks first.
 	slices.SortFunc(marks, func(a, b barMark) int { return cmp.Compare(a.value, b.value) })
 	return marks
 }
 
-// barSpace returns the width that the colour bar takes on the right of the
-// cells.
+// barSpace returns the width of the colour bar with its labels.
 func (s scale) barSpace() vg.Length {
 	return barGap + barWidth + barTick + 3 + s.labelWidth() + 8 + barNameType*lineHeight
 }
@@ -93,8 +91,8 @@ func (s scale) labelWidth() vg.Length {
 	return widest
 }
 
-// drawBar draws the colour bar on the right of the cells' area. The library's
-// own has its axis on the left.
+// drawBar draws the colour bar to the right of the cells. The colour bar of
+// gonum/plot has its axis on the left.
 func (s scale) drawBar(c draw.Canvas, cells vg.Rectangle, dpi float64) {
 	bar := vg.Rectangle{
 		Min: vg.Point{X: cells.Max.X + barGap, Y: cells.Min.Y},
@@ -102,7 +100,7 @@ func (s scale) drawBar(c draw.Canvas, cells vg.Rectangle, dpi float64) {
 	}
 	step := bar.Size().Y / heatLevels
 	for i, level := range s.colors {
-		// Edges on whole pixels, so that no seam shows between two levels.
+		// Edges on whole pixels avoid visible seams between levels.
 		part := bar
 		part.Min.Y = snap(dpi, bar.Min.Y+step*vg.Length(i))
 		part.Max.Y = snap(dpi, bar.Min.Y+step*vg.Length(i+1))

@@ -39,9 +39,8 @@ func TestBarMarks(t *testing.T) {
 	}
 }
 
-// TestBarMarksStandApartAlike: marks that have no room are left out at like distances,
-// the minor ones first.
-func TestBarMarksStandApartAlike(t *testing.T) {
+// TestThinnedBarMarks checks that thinned marks are equidistant and include major ones.
+func TestThinnedBarMarks(t *testing.T) {
 	marks := scale{low: 1854.4, high: 2406.9}.marks()
 	assert.Greater(t, len(marks), 20)
 	for every := range 6 {

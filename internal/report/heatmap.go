@@ -20,24 +20,24 @@ const (
 	resolution = 300 // dots per inch
 	margin     = 12  // points around the picture
 
-	// mostPixels bounds the picture's memory, of which each pixel takes a byte.
-	// 100 × 100 cells have 288 million; larger grids get a lower resolution.
-	mostPixels = 320e6
-	// stripPixels bounds the memory of what is drawn at once, of which each
-	// pixel takes eight bytes while the library copies it. With both bounds a
-	// picture of 100 × 100 cells takes 0.8 GB, where drawing it whole would take 2.6.
+	// maxPixels bounds the memory of the picture, which takes a byte per pixel.
+	// 100 × 100 cells have 288 million pixels; larger grids get a lower resolution.
+	maxPixels = 320e6
+	// stripPixels bounds the memory of the strip that is drawn at once, which
+	// takes eight bytes per pixel while the library copies it. With both bounds a
+	// picture of 100 × 100 cells takes 0.8 GB; drawn as a whole it would take 2.6 GB.
 	stripPixels = 32e6
-	// guard is how many rows are drawn around a strip and thrown away: where a
-	// line crosses the edge of an image, the library loses some of its ink.
+	// guard is the number of rows that are drawn above and below a strip and then
+	// discarded: lines that cross the edge of an image are drawn too light there.
 	guard = 4
-	// mostCells bounds the time that drawing takes.
-	mostCells = 250_000
+	// maxCells bounds the time for drawing.
+	maxCells = 250_000
 )
 
 // WriteHeatmap draws the sweep as a PNG picture: num_ctx to the right,
-// num_batch upwards, each cell coloured by its rate, which stands in it. A
-// checkpoint without any cell, or with more cells than a picture can show, is
-// an error.
+// num_batch upwards, each cell coloured by its rate and labelled with it. It
+// returns an error for a checkpoint without cells, or with more cells than a
+// picture can show.
 func WriteHeatmap(w io.Writer, cp *checkpoint.Checkpoint) error { return newGrid(cp).writeHeatmap(w) }
 
 func (g *grid) writeHeatmap(w io.Writer) error {
@@ -55,7 +55,7 @@ func (h *heatmap) write(w io.Writer) error {
 	return nil
 }
 
-// heatmap is the picture of a grid.
+// heatmap is the picture of a grid, ready to be drawn.
 type heatmap struct {
 	cellMap
 	title  []titleLine
@@ -81,7 +81,7 @@ func (g *grid) newHeatmap() (*heatmap, error) {
 	return layOut(m, g.title(g.cp.Sweep, s), legend), nil
 }
 
-// drawable tells what a picture can't show.
+// drawable returns an error where a picture can't show the grid.
 func (g *grid) drawable() error {
 	switch {
 	case len(g.ctx) == 0 || len(g.batch) == 0:
@@ -92,20 +92,20 @@ func (g *grid) drawable() error {
 	return nil
 }
 
-// errTooLarge says that a grid has too many cells to be looked at.
-var errTooLarge = fmt.Errorf("cells are more than the %d that a picture can show", mostCells)
+// errTooLarge means that a grid has too many cells for a picture and a page.
+var errTooLarge = fmt.Errorf("cells are more than the %d that a picture can show", maxCells)
 
-// tooLarge reports whether that is so of a grid with these axes.
-func tooLarge(ctx, batch []int) bool { return len(batch) > 0 && len(ctx) > mostCells/len(batch) }
+// tooLarge reports whether a grid with these axes has more than maxCells cells.
+func tooLarge(ctx, batch []int) bool { return len(batch) > 0 && len(ctx) > maxCells/len(batch) }
 
-// layOut sets how large a picture of the cells is.
+// layOut returns a heatmap of the cells with its resolution.
 func layOut(m cellMap, title []titleLine, legend []legendEntry) *heatmap {
 	h := &heatmap{cellMap: m, title: title, legend: legend}
-	h.dpi = int(min(resolution, math.Sqrt(mostPixels/(h.width().Dots(1)*h.height().Dots(1)))))
+	h.dpi = int(min(resolution, math.Sqrt(maxPixels/(h.width().Dots(1)*h.height().Dots(1)))))
 	return h
 }
 
-// width and height are sizes that users tuned.
+// width and height return sizes that users have tuned; keep them.
 func (h *heatmap) width() vg.Length {
 	return vg.Length(max(20, 0.8*float64(len(h.ctx)))) * vg.Inch
 }
@@ -114,9 +114,9 @@ func (h *heatmap) height() vg.Length {
 	return vg.Length(max(6, 0.4*float64(len(h.batch)))) * vg.Inch
 }
 
-// draw renders the picture, in strips of about so many pixels, into a paletted
-// image. That keeps the library's true-colour images small, and the encoder
-// has a quarter of the work.
+// draw renders the picture in strips of about stripPixels pixels into a paletted
+// image. That keeps the library's true-colour images small, and leaves a quarter
+// of the work for the encoder.
 func (h *heatmap) draw(stripPixels int) *image.Paletted {
 	pixels := func(l vg.Length) int { return int(math.Round(l.Dots(float64(h.dpi)))) }
 	width, height := pixels(h.width()), pixels(h.height())
@@ -133,7 +133,7 @@ func (h *heatmap) draw(stripPixels int) *image.Paletted {
 	all := canvas.img
 	strip := all.SubImage(image.Rect(0, guard, width, guard+rows)).(*image.RGBA)
 	for top := 0; top < height; top += rows {
-		from := points(height - top - rows - guard) // the lower edge of what is drawn; negative at the end
+		from := points(height - top - rows - guard) // the lower edge of the strip; negative for the last one
 		stddraw.Draw(all, all.Rect, image.NewUniform(paper), image.Point{}, stddraw.Src)
 		canvas.Push()
 		canvas.Translate(vg.Point{Y: -from})
@@ -144,8 +144,7 @@ func (h *heatmap) draw(stripPixels int) *image.Paletted {
 	return picture
 }
 
-// drawOn draws the picture on white paper, leaving out cells below from and
-// above to.
+// drawOn draws the picture without the cells below from and above to.
 func (h *heatmap) drawOn(c draw.Canvas, from, to vg.Length) {
 	c = draw.Crop(c, margin, -margin, margin, -margin)
 	drawTitle(c, c.Rectangle, h.title)
@@ -170,8 +169,8 @@ func (h *heatmap) drawOn(c draw.Canvas, from, to vg.Length) {
 	}
 }
 
-// axes returns a plot with both axes and nothing on it. The axes are nominal:
-// neighbouring values have the same distance, whatever they are.
+// axes returns an empty plot with both axes. The axes are nominal: all neighbouring
+// values have the same distance.
 func (h *heatmap) axes() *plot.Plot {
 	p := plot.New()
 	p.BackgroundColor = nil

@@ -18,7 +18,7 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
-// full returns a sweep of so many columns and rows, all measured.
+// full returns a sweep of columns × rows cells, all measured.
 func full(columns, rows int) *checkpoint.Checkpoint {
 	cp := planned(steps(8192, 2048, columns), steps(32, 64, rows))
 	for i, c := range cp.Plan() {
@@ -44,7 +44,7 @@ func TestWriteHeatmap(t *testing.T) {
 	}
 }
 
-// TestHeatmapMarksSpill: the mark is there, also in the best cell.
+// TestHeatmapMarksSpill checks that spilled cells are marked, the best cell too.
 func TestHeatmapMarksSpill(t *testing.T) {
 	blue := func(vram int64) int {
 		cp := full(3, 3)
@@ -61,7 +61,7 @@ func TestHeatmapMarksSpill(t *testing.T) {
 	assert.InEpsilon(t, 10*mark, blue(17e9)-blue(18e9), 0.35, "nine cells and the legend, less the blurred edges")
 }
 
-// TestHeatmapSize takes the sizes that users tuned, in inches.
+// TestHeatmapSize checks the sizes that users have tuned, in inches.
 func TestHeatmapSize(t *testing.T) {
 	for _, tt := range []struct {
 		columns, rows int
@@ -102,12 +102,12 @@ func TestHeatmapOfAnyShape(t *testing.T) {
 		*fast.Results[i].PromptEvalRate *= 1e6
 	}
 	oddName := full(40, 16)
-	addFailed(oddName, 9000, 128, parse.Class(strings.Repeat("unheard-of ", 40)))
+	addFailed(oddName, 9000, 128, parse.Class(strings.Repeat("unexpected ", 40)))
 	for name, cp := range map[string]*checkpoint.Checkpoint{
 		"older tool": olderTool(t), "one cell": full(1, 1), "one column": full(1, 40), "one row": full(60, 1),
 		"wide": wide(), "tall": full(5, 60), "all failed": failures, "all equal": equal,
 		"none measured": planned(steps(8192, 2048, 4), steps(32, 128, 4)), "all left out": planned([]int{64}, []int{128}),
-		"long name of a model": longName, "endless name": longest, "great figures": fast, "unknown class": oddName,
+		"long model name": longName, "very long model name": longest, "large figures": fast, "unknown class": oddName,
 	} {
 		t.Run(name, func(t *testing.T) {
 			h, err := newGrid(cp).newHeatmap()
@@ -118,13 +118,13 @@ func TestHeatmapOfAnyShape(t *testing.T) {
 			edge := margin * h.dpi / 72 / 2
 			whole, inner := colorsIn(img, bounds), colorsIn(img, bounds.Inset(edge))
 			area := func(r image.Rectangle) int { return r.Dx() * r.Dy() }
-			assert.Equal(t, area(bounds)-area(bounds.Inset(edge)), whole[paper]-inner[paper], "nothing reaches into the margin")
+			assert.Equal(t, area(bounds)-area(bounds.Inset(edge)), whole[paper]-inner[paper], "the margin must be empty")
 			assert.Greater(t, len(whole), 3)
 		})
 	}
 }
 
-// TestHeatmapStrips checks that strips leave no seam and cut nothing off.
+// TestHeatmapStrips checks that strips have no seams and lose nothing at their edges.
 func TestHeatmapStrips(t *testing.T) {
 	h, err := newGrid(mixed()).newHeatmap()
 	require.NoError(t, err)
@@ -142,13 +142,13 @@ func TestHeatmapStrips(t *testing.T) {
 				differ++
 			}
 		}
-		// Letters on their side are rounded to parts of a pixel from another
-		// origin in each strip.
+		// Rotated letters are positioned relative to the strip's origin, so they can
+		// differ by fractions of a pixel.
 		assert.LessOrEqual(t, differ, 20, "%d rows", rows)
 	}
 }
 
-func TestHeatmapIsTheSameEveryTime(t *testing.T) {
+func TestHeatmapIsDeterministic(t *testing.T) {
 	draw := func() []byte {
 		h, err := newGrid(mixed()).newHeatmap()
 		require.NoError(t, err)
@@ -178,12 +178,12 @@ func BenchmarkHeatmap(b *testing.B) {
 	}
 }
 
-// TestHeatmapMarksPicks: cells that a search holds for the fastest are marked, also
-// those that it did not measure.
+// TestHeatmapMarksPicks checks that a search's estimates of the fastest cells are marked,
+// also those that were not measured.
 func TestHeatmapMarksPicks(t *testing.T) {
 	blue := func(picks int) int {
 		cp := searched()
-		cp.Sweep.Search.Best = cell.Key{Ctx: 1024, Batch: 512} // which has the highest rate, and so no outline of its own
+		cp.Sweep.Search.Best = cell.Key{Ctx: 1024, Batch: 512} // the cell with the highest rate, so that there is no outline of a recommended one
 		cp.Sweep.Search.Columns = cp.Sweep.Search.Columns[:picks]
 		var b bytes.Buffer
 		require.NoError(t, WriteHeatmap(&b, cp))

@@ -5,10 +5,10 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 )
 
-// The legend's measures in points.
+// The dimensions of the legend in points.
 const (
 	legendType   = 10
-	legendHeight = 28 // of the line, at the picture's lower edge
+	legendHeight = 28 // at the lower edge of the picture
 	swatchWidth  = 26
 	swatchHeight = 14
 	swatchGap    = 6
@@ -21,8 +21,7 @@ type legendEntry struct {
 	draw    func(c draw.Canvas, swatch vg.Rectangle)
 }
 
-// legend returns an entry for each look that occurs and does not speak for
-// itself.
+// legend returns an entry for each look that occurs and needs an explanation.
 func (g *grid) legend() []legendEntry {
 	var entries []legendEntry
 	if g.has(failed) {
@@ -44,7 +43,7 @@ func (g *grid) legend() []legendEntry {
 		}})
 	}
 	if len(g.picks()) > 0 {
-		entries = append(entries, legendEntry{"held for the fastest of its num_ctx", func(c draw.Canvas, swatch vg.Rectangle) {
+		entries = append(entries, legendEntry{pickText, func(c draw.Canvas, swatch vg.Rectangle) {
 			stroke(c, draw.LineStyle{Color: gridGrey, Width: 0.5}, swatch)
 			drawPick(c, swatch)
 		}})
@@ -73,7 +72,7 @@ func missingEntry(meaning string) legendEntry {
 	}}
 }
 
-// drawLegend draws the entries as one line in the middle of the area.
+// drawLegend draws the entries in one line, centred in the area.
 func drawLegend(c draw.Canvas, area vg.Rectangle, entries []legendEntry) {
 	f := sans(legendType)
 	total := vg.Length(len(entries)-1) * entryGap

@@ -12,7 +12,7 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/golden"
 )
 
-// decided is a sweep of six samples a cell with all that can be known of it.
+// decided is a sweep with six samples per cell and all optional data.
 func decided() *checkpoint.Checkpoint {
 	cp := planned([]int{4096, 8192}, []int{128, 256, 512})
 	start := time.Date(2025, 6, 1, 12, 0, 0, 0, time.UTC)
@@ -61,7 +61,7 @@ func TestWriteStats(t *testing.T) {
 	}
 }
 
-// TestCSVText: no spreadsheet takes a server's words for a formula.
+// TestCSVText checks that spreadsheets don't interpret texts of a server as formulas.
 func TestCSVText(t *testing.T) {
 	for text, want := range map[string]string{
 		"CUDA OOM":               "CUDA OOM",

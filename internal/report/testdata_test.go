@@ -18,7 +18,7 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
-// goldens compares what write makes of whole checkpoints with files of testdata.
+// goldens compares the output of write for several checkpoints with files in testdata.
 func goldens(t *testing.T, extension string, write func(io.Writer, *checkpoint.Checkpoint) error) {
 	t.Helper()
 	for name, cp := range map[string]*checkpoint.Checkpoint{
@@ -53,7 +53,7 @@ func planned(ctx, batch []int) *checkpoint.Checkpoint {
 	}
 }
 
-// steps returns n values from start on.
+// steps returns n values from start on, step apart.
 func steps(start, step, n int) []int {
 	values := make([]int, n)
 	for i := range values {
@@ -62,8 +62,8 @@ func steps(start, step, n int) []int {
 	return values
 }
 
-// add appends a cell with its samples' rates, which must divide 1000 tokens
-// into whole nanoseconds to come out exactly.
+// add appends a cell with samples of the given rates. A rate is exact only if 1000
+// tokens take a whole number of nanoseconds at it.
 func add(cp *checkpoint.Checkpoint, ctx, batch int, rates ...float64) *checkpoint.Result {
 	r := checkpoint.Result{NumCtx: ctx, NumBatch: batch}
 	for _, rate := range rates {
@@ -85,8 +85,8 @@ func addFailed(cp *checkpoint.Checkpoint, ctx, batch int, class parse.Class) {
 	add(cp, ctx, batch).Error = &class
 }
 
-// mixed is a sweep of 4 × 4 in its middle, with a cell in every state: its
-// fastest is ctx=1024/batch=896 with 2000 tokens/s.
+// mixed is an incomplete sweep of 4 × 4 cells with a cell in every state. Its fastest
+// cell is ctx=1024/batch=896 with 2000 tokens/s.
 func mixed() *checkpoint.Checkpoint {
 	cp := planned([]int{512, 1024, 1536, 2048}, []int{128, 384, 640, 896})
 	cp.Sweep = checkpoint.Header{
@@ -110,7 +110,7 @@ func mixed() *checkpoint.Checkpoint {
 	full.Warmup = &parse.Sample{LoadDuration: 91_234_567_890}
 	full.Samples[0].EvalCount, full.Samples[0].EvalDuration = 2, 44_345_678
 	onCPU := add(cp, 1536, 128, 1000)
-	onCPU.Size = 1_600_000 // and nothing of it on a GPU, which is known
+	onCPU.Size = 1_600_000 // so SizeVRAM of 0 is known, not missing
 	addFailed(cp, 1536, 384, parse.OutOfGPUMemory)
 	addFailed(cp, 1536, 640, parse.ResourceAllocation)
 	addFailed(cp, 1536, 896, parse.OutOfGPUMemory)
@@ -121,8 +121,8 @@ func mixed() *checkpoint.Checkpoint {
 	return cp
 }
 
-// searched is a search for the fastest num_batch of every num_ctx that has come to
-// its end: of 1536 it recommends a cell that it did not measure.
+// searched is a completed search for the fastest num_batch of every num_ctx. For 1536 it
+// recommends a cell that it did not measure.
 func searched() *checkpoint.Checkpoint {
 	cp := planned([]int{512, 1024, 1536}, []int{128, 256, 384, 512})
 	cp.Sweep.Strategy = config.StrategyFrontier
@@ -141,7 +141,7 @@ func searched() *checkpoint.Checkpoint {
 	return cp
 }
 
-// prunedSweep is a sweep with -prune in its middle.
+// prunedSweep is an incomplete sweep with -prune.
 func prunedSweep() *checkpoint.Checkpoint {
 	cp := planned([]int{512, 1024, 1536}, []int{128, 256, 384})
 	cp.Sweep.Prune = true
@@ -156,7 +156,7 @@ func prunedSweep() *checkpoint.Checkpoint {
 
 var errFull = errors.New("no space left on device")
 
-// fullDisk is a writer that takes so many bytes and no more.
+// fullDisk is a writer that fails after the given number of bytes.
 type fullDisk int
 
 func (d *fullDisk) Write(p []byte) (int, error) {

@@ -19,8 +19,8 @@ type titleLine struct {
 	color color.Color
 }
 
-// title returns the picture's three lines: what was swept, over which ranges,
-// and the best cell.
+// title returns the three lines of the picture's title: the model, the ranges, and
+// the best cell.
 func (g *grid) title(h checkpoint.Header, s Stats) []titleLine {
 	model := OneLine(h.Model)
 	if model == "" {
@@ -42,7 +42,7 @@ func (g *grid) title(h checkpoint.Header, s Stats) []titleLine {
 	}
 }
 
-// titleNotes says how far the best cell is the best.
+// titleNotes describes how certain the best cell is.
 func titleNotes(s Stats) string {
 	var notes string
 	if in, ok := verdict.IntervalOf(s.Best.SampleRates()); ok && in.Bounded {
@@ -57,7 +57,7 @@ func titleNotes(s Stats) string {
 	return notes
 }
 
-// span names a range of ascending values, of which there is one at least.
+// span formats the range of ascending values, of which there must be at least one.
 func span(values []int) string {
 	if len(values) == 1 {
 		return fmt.Sprint(values[0])
@@ -65,8 +65,8 @@ func span(values []int) string {
 	return fmt.Sprintf("%d–%d (%d values)", values[0], values[len(values)-1], len(values))
 }
 
-// drawTitle draws the lines from the top of the area downwards, each no wider
-// than the area: in smaller type, and cut where that is not enough.
+// drawTitle draws the lines from the top of the area downwards. A line that is wider
+// than the area is set in smaller type, and cut if that is not enough.
 func drawTitle(c draw.Canvas, area vg.Rectangle, lines []titleLine) {
 	at := vg.Point{X: middle(area).X, Y: area.Max.Y}
 	for _, l := range lines {
