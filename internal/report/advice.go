@@ -86,7 +86,7 @@ func (a *advice) gainText() string {
 		}
 		text := strings.Join(parts, ", ")
 		if a.Next == nil { // otherwise texts adds the command that measures it
-			text += "; the gain over the server's own num_batch is not known"
+			text += "; the gain over the server's own num_batch is unknown"
 		}
 		return text
 	}

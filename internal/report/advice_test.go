@@ -149,10 +149,10 @@ func TestAdviceTexts(t *testing.T) {
 	}{
 		{"over the server's own row", advised4([]int{128, 256, 512}, 1000, 1250, 1100), []string{
 			"set num_batch=256: +14 % (95 % 12 to 16) over the server's own 512", "num_ctx=4096: 12", "the largest measured",
-		}, []string{"not known"}, true},
+		}, []string{"is unknown"}, true},
 		{"over the baseline", inTurns(advised4([]int{128, 256}, 1000, 1250), 256, 1250, 1000), []string{
 			"set num_batch=256: +25 % (95 % 25 to 25) over the server's own 512, measured in turns",
-		}, []string{"not known"}, true},
+		}, []string{"is unknown"}, true},
 		{"over other rows", advised4([]int{32, 64, 128}, 600, 850, 1000), []string{
 			"set num_batch=128: 1.7 times as fast as 32, 18 % faster than 64",
 			"to measure the gain over the server's own num_batch, in about 36s: go test -run Sweep -timeout 0 -config my.yaml -baseline -out=elsewhere",

@@ -21,6 +21,6 @@ func (b Basis) String() string {
 	case Residuals:
 		return "the scatter of single samples around their rows and columns"
 	default:
-		return "a default: with so few cells and samples noise can't be distinguished from real differences"
+		return "a default, since so few cells and samples can't distinguish noise from real differences"
 	}
 }

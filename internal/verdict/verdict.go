@@ -35,7 +35,8 @@ type Verdict struct {
 	Noise float64
 	Basis Basis
 	// Changed is how much faster the cells that were measured again were in their later
-	// samples than expected from all first samples; nil where the difference is within noise.
+	// samples than expected from all first samples; nil where the difference is within noise
+	// or not common to them.
 	Changed *Gain
 
 	model *model
