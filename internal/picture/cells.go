@@ -118,7 +118,7 @@ func (m *cells) drawValue(c draw.Canvas, cell Cell, area vg.Rectangle, size vg.L
 	}
 }
 
-// outline is the width of the best cell's, in points. Half of it lies outside
+// outline is the width of the best cell's outline, in points. Half of it is outside
 // of the cell.
 const outline = 3
 
@@ -159,15 +159,14 @@ func (m *cells) drawLines(c draw.Canvas) {
 	}
 }
 
-// The sides of a spilled cell's mark, and its distance from the cell's edges,
-// which leaves the best cell's outline apart from it; in points.
+// The sides of a spilled cell's mark, and its distance from the cell's edges, which
+// separates it from the best cell's outline; in points.
 const (
 	spillCorner = 9
 	spillInset  = 3
 )
 
-// drawSpill fills a corner of a cell whose model was not in GPU memory as a
-// whole.
+// drawSpill fills a corner of a cell whose model was partly outside of GPU memory.
 func drawSpill(c draw.Canvas, area vg.Rectangle) {
 	side := min(spillCorner, area.Size().Y/2)
 	corner := area.Max.Sub(vg.Point{X: spillInset, Y: spillInset})
@@ -180,24 +179,24 @@ func drawSpill(c draw.Canvas, area vg.Rectangle) {
 	})
 }
 
-// drawRecommended draws the recommended cell's outline, which is broken and within the cell.
+// drawRecommended draws the recommended cell's outline, which is dashed and inside of the cell.
 func drawRecommended(c draw.Canvas, area vg.Rectangle) {
 	const inset = outline
 	area.Min.X, area.Min.Y, area.Max.X, area.Max.Y = area.Min.X+inset, area.Min.Y+inset, area.Max.X-inset, area.Max.Y-inset
 	stroke(c, draw.LineStyle{Color: bestBlue, Width: 2, Dashes: []vg.Length{6, 3}}, area)
 }
 
-// drawPick draws a line under what stands in a cell.
+// drawPick draws a line along the lower edge of a cell.
 func drawPick(c draw.Canvas, area vg.Rectangle) {
 	const inset, thick = 4, 2.5
 	c.SetLineStyle(draw.LineStyle{Color: bestBlue, Width: thick})
 	strokeLine(c, area.Min.X+inset, area.Min.Y+inset, area.Max.X-inset, area.Min.Y+inset)
 }
 
-// drawMissing draws the ground of a cell that is not measured yet.
+// drawMissing draws the background of a cell that is not measured yet.
 func drawMissing(c draw.Canvas, area vg.Rectangle) { hatch(c, missingGrey, hatchGrey, area) }
 
-// drawPruned draws that of one that was passed over for want of memory.
+// drawPruned draws the background of a pruned cell.
 func drawPruned(c draw.Canvas, area vg.Rectangle) { hatch(c, failedTint, hatchGrey, area) }
 
 func hatch(c draw.Canvas, ground, strokes color.Color, area vg.Rectangle) {
@@ -215,7 +214,7 @@ func hatch(c draw.Canvas, ground, strokes color.Color, area vg.Rectangle) {
 	clip.StrokeLines(draw.LineStyle{Color: strokes, Width: 0.7}, clip.ClipLinesXY(lines...)...)
 }
 
-// drawFailedBorder draws the red dashes inside of a failed cell's edges.
+// drawFailedBorder draws a dashed red border inside of a failed cell.
 func drawFailedBorder(c draw.Canvas, area vg.Rectangle) {
 	const inset = 1.5
 	area.Min = area.Min.Add(vg.Point{X: inset, Y: inset})

@@ -11,7 +11,7 @@ import (
 	"gonum.org/v1/plot/vg/vgimg"
 )
 
-// drawCells draws the cells alone, each 200 × 100 pixels at 72 dots per inch.
+// drawCells draws the cells without axes, each 200 × 100 pixels at 72 dots per inch.
 func drawCells(p *Picture) image.Image {
 	w, h := vg.Length(200*len(p.Columns)), vg.Length(100*len(p.Rows))
 	c := vgimg.NewWith(vgimg.UseWH(w, h), vgimg.UseDPI(72))
@@ -21,7 +21,7 @@ func drawCells(p *Picture) image.Image {
 	return c.Image()
 }
 
-// colorsIn returns how many pixels of each colour an area has.
+// colorsIn counts the pixels of each colour in an area.
 func colorsIn(img image.Image, area image.Rectangle) map[color.RGBA]int {
 	found := make(map[color.RGBA]int)
 	for y := area.Min.Y; y < area.Max.Y; y++ {
@@ -38,7 +38,7 @@ func TestCells(t *testing.T) {
 	inside := func(column, row int) image.Rectangle {
 		return image.Rect(column*200, (3-row)*100, (column+1)*200, (4-row)*100).Inset(4)
 	}
-	t.Run("the best is dark red with white figures and a blue outline", func(t *testing.T) {
+	t.Run("the best cell is dark red with white figures and a blue outline", func(t *testing.T) {
 		area := inside(1, 3)
 		found := colorsIn(img, area)
 		assert.Greater(t, found[heat(1)], 15_000)
@@ -48,13 +48,13 @@ func TestCells(t *testing.T) {
 			assert.Equal(t, bestBlue, img.At(p.X, p.Y), "%v", p)
 		}
 	})
-	t.Run("the lowest is pale yellow with black figures", func(t *testing.T) {
+	t.Run("the slowest cell is pale yellow with black figures", func(t *testing.T) {
 		found := colorsIn(img, inside(0, 0))
 		assert.Greater(t, found[heat(0)], 15_000)
 		assert.Positive(t, found[ink])
 		assert.Zero(t, found[bestBlue])
 	})
-	t.Run("a failed one has a red border, mark and name", func(t *testing.T) {
+	t.Run("a failed cell has a red border, mark and name", func(t *testing.T) {
 		found := colorsIn(img, inside(2, 1))
 		assert.Greater(t, found[failedTint], 14_000)
 		assert.Greater(t, found[failedRed], 10)
@@ -62,17 +62,17 @@ func TestCells(t *testing.T) {
 		assert.Greater(t, border[failedRed], 80)
 		assert.Greater(t, border[failedTint], 80, "dashed")
 	})
-	t.Run("a missing one is hatched", func(t *testing.T) {
+	t.Run("a missing cell is hatched", func(t *testing.T) {
 		found := colorsIn(img, inside(3, 3))
 		assert.Greater(t, found[missingGrey], 10_000)
 		assert.Less(t, found[missingGrey], 17_000, "with strokes")
 		assert.Zero(t, found[blankGrey])
 	})
-	t.Run("one that was left out is plain", func(t *testing.T) {
+	t.Run("a cell that was left out is plain", func(t *testing.T) {
 		found := colorsIn(img, inside(0, 3))
 		assert.Equal(t, map[color.RGBA]int{blankGrey: 192 * 92}, found)
 	})
-	t.Run("grey lines lie between", func(t *testing.T) {
+	t.Run("grid lines are grey", func(t *testing.T) {
 		assert.Equal(t, gridGrey, img.At(199, 350))
 		assert.Equal(t, gridGrey, img.At(100, 299))
 	})

@@ -25,7 +25,7 @@ func (s *Scale) color(value float64) color.RGBA {
 	return s.Colors.Shade((value - s.Low) / (s.High - s.Low))
 }
 
-// The colour bar's measures in points.
+// The dimensions of the colour bar in points.
 const (
 	barGap      = 16 // between the cells and the bar
 	barWidth    = 18
@@ -41,8 +41,8 @@ type barMark struct {
 	major bool
 }
 
-// thinned returns one in so many of the marks, at like distances, the major ones among
-// them.
+// thinned returns every n-th of the marks, starting such that the first major one is
+// among them.
 func thinned(marks []barMark, every int) []barMark {
 	first := max(0, slices.IndexFunc(marks, func(m barMark) bool { return m.major }))
 	var some []barMark

@@ -7,23 +7,23 @@ import (
 )
 
 const (
-	smallestType = 3 // points; still told apart at 300 dots per inch
-	sideMargin   = 4 // points kept free inside of a cell's left and right edge
-	endMargin    = 3 // points kept free inside of its lower and upper edge
+	smallestType = 3 // points; still legible at 300 dots per inch
+	sideMargin   = 4 // points between the text and a cell's left and right edge
+	endMargin    = 3 // points between the text and a cell's lower and upper edge
 )
 
-// failureLayout says how a failed cell shows its error: a mark, and the error's
-// name in the largest type that fits, wrapped beside the mark or below it.
+// failureLayout is the layout of a failed cell: a mark, and the name of the error in
+// the largest type that fits, wrapped, to the right of the mark or below it.
 type failureLayout struct {
-	font   font.Font
-	lines  []string
-	mark   vg.Length // width and height of the mark
-	gap    vg.Length // between mark and text
-	beside bool
+	font       font.Font
+	lines      []string
+	mark       vg.Length // width and height of the mark
+	gap        vg.Length // between mark and text
+	horizontal bool      // the text is to the right of the mark
 }
 
-// layOutFailure fits an error's name into a cell of the size w × h, in type of
-// the size at most.
+// layOutFailure fits the name of an error into a cell of w × h points; size is the
+// largest type size.
 func layOutFailure(name string, w, h, size vg.Length) failureLayout {
 	w, h = w-2*sideMargin, h-2*endMargin
 	for ; size >= smallestType; size -= 0.25 {
@@ -32,7 +32,7 @@ func layOutFailure(name string, w, h, size vg.Length) failureLayout {
 		if l.lines, fits = wrap(l.font, name, w-l.mark-l.gap, h); fits {
 			return l
 		}
-		l.beside = false
+		l.horizontal = false
 		if l.lines, fits = wrap(l.font, name, w, h-l.mark-l.gap); fits {
 			return l
 		}
@@ -43,10 +43,10 @@ func layOutFailure(name string, w, h, size vg.Length) failureLayout {
 }
 
 func newFailureLayout(size vg.Length) failureLayout {
-	return failureLayout{font: sans(size), mark: size * 0.85, gap: size * 0.4, beside: true}
+	return failureLayout{font: sans(size), mark: size * 0.85, gap: size * 0.4, horizontal: true}
 }
 
-// draw puts mark and text, as one group, into the middle of the cell.
+// draw draws mark and text, centred as a group in the cell.
 func (l failureLayout) draw(c draw.Canvas, cell vg.Rectangle) {
 	middle := vg.Point{X: (cell.Min.X + cell.Max.X) / 2, Y: (cell.Min.Y + cell.Max.Y) / 2}
 	var w vg.Length
@@ -54,7 +54,7 @@ func (l failureLayout) draw(c draw.Canvas, cell vg.Rectangle) {
 		w = max(w, width(l.font, line))
 	}
 	at, text := middle, middle
-	if l.beside {
+	if l.horizontal {
 		at.X -= (w + l.gap) / 2
 		text.X += (l.mark + l.gap) / 2
 	} else {
@@ -66,7 +66,7 @@ func (l failureLayout) draw(c draw.Canvas, cell vg.Rectangle) {
 	write(c, l.font, failedRed, draw.XCenter, text, l.lines...)
 }
 
-// drawMark draws ✗ as two strokes, because the fonts lack the sign.
+// drawMark draws ✗ as two strokes, because the fonts lack the glyph.
 func drawMark(c draw.Canvas, at vg.Point, size vg.Length) {
 	r := size / 2
 	c.SetLineStyle(draw.LineStyle{Color: failedRed, Width: size / 5})

@@ -30,7 +30,7 @@ func TestFailureFitsItsCell(t *testing.T) {
 
 func TestFailureOfAnyLengthFits(t *testing.T) {
 	cell := vg.Point{X: 54, Y: 20}
-	l := layOutFailure(strings.Repeat("unheard-of ", 40), cell.X, cell.Y, 13)
+	l := layOutFailure(strings.Repeat("unexpected ", 40), cell.X, cell.Y, 13)
 	assert.Len(t, l.lines, 1)
 	assert.True(t, strings.HasSuffix(l.lines[0], "…"))
 	assertFits(t, l, cell)
@@ -44,7 +44,7 @@ func assertFits(t *testing.T, l failureLayout, cell vg.Point) {
 		w = max(w, width(l.font, line))
 	}
 	h := l.font.Size * lineHeight * vg.Length(len(l.lines))
-	if l.beside {
+	if l.horizontal {
 		w += l.mark + l.gap
 	} else {
 		h += l.mark + l.gap

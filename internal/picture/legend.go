@@ -5,10 +5,10 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 )
 
-// The legend's measures in points.
+// The dimensions of the legend in points.
 const (
 	legendType   = 10
-	legendHeight = 28 // of the line, at the picture's lower edge
+	legendHeight = 28 // at the lower edge of the picture
 	swatchWidth  = 26
 	swatchHeight = 14
 	swatchGap    = 6
@@ -69,7 +69,7 @@ func drawSwatchFrame(c draw.Canvas, swatch vg.Rectangle) {
 	stroke(c, draw.LineStyle{Color: gridGrey, Width: 0.5}, swatch)
 }
 
-// drawLegend draws the entries as one line in the middle of the area.
+// drawLegend draws the entries in one line, centred in the area.
 func drawLegend(c draw.Canvas, area vg.Rectangle, entries []Entry) {
 	f := sans(legendType)
 	total := vg.Length(len(entries)-1) * entryGap

@@ -9,8 +9,8 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 )
 
-// capHeight is the height of digits and capitals, and lineHeight the distance
-// between lines, both in shares of the type's size.
+// capHeight is the height of digits and capitals, lineHeight the distance between
+// lines, both relative to the type size.
 const (
 	capHeight  = 0.72
 	lineHeight = 1.15
@@ -25,14 +25,14 @@ func sansBold(size vg.Length) font.Font {
 	return font.Font{Typeface: "Liberation", Variant: "Sans", Weight: bold, Size: size}
 }
 
-// width returns how wide a line of text is.
+// width returns the width of a line of text.
 func width(f font.Font, text string) vg.Length {
 	face := font.DefaultCache.Lookup(f, f.Size)
 	return face.Width(text)
 }
 
-// write draws lines of text around a point: the middle of the block's height,
-// and of its width for draw.XCenter, or its left end for draw.XLeft.
+// write draws lines of text, vertically centred at a point. The point is the
+// horizontal centre for draw.XCenter, and the left end for draw.XLeft.
 func write(c draw.Canvas, f font.Font, ink color.Color, align draw.XAlignment, at vg.Point, lines ...string) {
 	face := font.DefaultCache.Lookup(f, f.Size)
 	c.SetColor(ink)
@@ -64,7 +64,7 @@ func wrap(f font.Font, text string, w, h vg.Length) (lines []string, ok bool) {
 	return lines, f.Size*lineHeight*vg.Length(len(lines)) <= h
 }
 
-// shorten cuts text to the width, and says so with an ellipsis.
+// shorten cuts text to the width and marks the cut with an ellipsis.
 func shorten(f font.Font, text string, w vg.Length) string {
 	if width(f, text) <= w {
 		return text

@@ -9,7 +9,7 @@ import (
 	"gonum.org/v1/plot/palette/brewer"
 )
 
-// Colours of the picture that stand for no rate.
+// The colours of the picture other than those of rates.
 var (
 	paper       = color.RGBA{0xff, 0xff, 0xff, 0xff}
 	ink         = color.RGBA{0x00, 0x00, 0x00, 0xff}
@@ -22,8 +22,8 @@ var (
 	bestBlue    = color.RGBA{0x00, 0x33, 0xff, 0xff}
 )
 
-// heatLevels is how many colours rates are told apart by. A step is hardly
-// visible, and the palette keeps room for the edges of letters.
+// heatLevels is the number of colours of the scale. A step is hardly visible, and
+// the palette still has entries for the edges of letters.
 const heatLevels = 96
 
 // Colors are the colours of a scale, from its lowest value to its highest.
@@ -53,19 +53,19 @@ func (c *Colors) Shade(share float64) color.RGBA {
 	return c[int(math.Round(min(max(share, 0), 1)*(heatLevels-1)))]
 }
 
-// blend returns the colour at a share of the straight line from a to b.
+// blend returns the linear interpolation from a (share 0) to b (share 1).
 func blend(a, b color.RGBA, share float64) color.RGBA {
 	mix := func(x, y uint8) uint8 { return uint8(math.Round(float64(x) + share*(float64(y)-float64(x)))) }
 	return color.RGBA{mix(a.R, b.R), mix(a.G, b.G), mix(a.B, b.B), 0xff}
 }
 
-// darkGround is the relative luminance below which white letters read better.
-// The contrast ratio of WCAG 2 would draw the line at 0.18, and so put black
-// on full red.
+// darkGround is the relative luminance of a background below which white letters
+// are more legible. The contrast ratio of WCAG 2 suggests 0.18, which would put
+// black letters on full red.
 const darkGround = 0.25
 
-// legible returns the colour of letters on a ground: black, or white where the
-// ground is dark.
+// legible returns the colour of letters on a background: white where it is dark,
+// otherwise black.
 func legible(c color.RGBA) color.RGBA {
 	linear := func(v uint8) float64 {
 		x := float64(v) / 255
@@ -82,12 +82,12 @@ func legible(c color.RGBA) color.RGBA {
 	return ink
 }
 
-// edgeSteps is how many shades lie between a letter and its ground.
+// edgeSteps is the number of shades between a letter and its background.
 const edgeSteps = 5
 
-// newPalette returns the colours of a picture of such levels, at most 256: every plain one, and
-// shades for the edges of letters and lines on their grounds. Grounds of
-// neighbouring rates share their shades.
+// newPalette returns the palette of a picture with the scale levels, at most 256 colours:
+// every plain colour, and shades for the edges of letters and lines on their backgrounds.
+// Backgrounds of neighbouring rates share their shades.
 func newPalette(levels *Colors) color.Palette {
 	p := color.Palette{paper, ink, gridGrey, blankGrey, missingGrey, hatchGrey, failedTint, failedRed, bestBlue}
 	shades := func(ground, letter color.RGBA, steps int) {
@@ -108,8 +108,8 @@ func newPalette(levels *Colors) color.Palette {
 	return p
 }
 
-// quantizer finds colours of a palette. It remembers what it found: drawings
-// hold few colours, and searching is slow.
+// quantizer finds the nearest colours of a palette. It caches them, since drawings
+// have few colours and the search is slow.
 type quantizer struct {
 	palette color.Palette
 	found   map[uint32]uint8 // by the four bytes of a pixel
@@ -119,14 +119,14 @@ func newQuantizer(p color.Palette) *quantizer {
 	return &quantizer{palette: p, found: make(map[uint32]uint8)}
 }
 
-// copy puts the rows of src into dst, from the row top on, as far as dst goes.
-// Both have the same width.
+// copy copies the rows of src to dst, starting at row top of dst, as far as they
+// fit. Both images must have the same width.
 func (q *quantizer) copy(dst *image.Paletted, top int, src *image.RGBA) {
 	rows := min(src.Rect.Dy(), dst.Rect.Dy()-top)
 	for y := range rows {
 		from := src.Pix[y*src.Stride:]
 		to := dst.Pix[(top+y)*dst.Stride : (top+y+1)*dst.Stride]
-		var last uint32 // transparent, which nothing is
+		var last uint32 // starts transparent, which no pixel is
 		var index uint8
 		for x := range to {
 			if pixel := binary.LittleEndian.Uint32(from[4*x:]); pixel != last {

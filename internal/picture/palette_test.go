@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// heat returns the colour of a share of the range of rates.
+// heat returns the colour at a position on the scale of rates, from 0 to 1.
 func heat(share float64) color.RGBA { return Heat.Shade(share) }
 
 func TestHeat(t *testing.T) {
@@ -51,7 +51,7 @@ func TestQuantizer(t *testing.T) {
 	}
 	dst := image.NewPaletted(image.Rect(0, 0, 3, 4), newPalette(&Heat))
 	q := newQuantizer(dst.Palette)
-	q.copy(dst, 3, src) // of which only the first row has room
+	q.copy(dst, 3, src) // only the first row fits
 	for x, want := range []color.RGBA{bestBlue, bestBlue, heat(1)} {
 		assert.Equal(t, want, dst.At(x, 3))
 		assert.Equal(t, paper, dst.At(x, 2))

@@ -22,20 +22,20 @@ const (
 	resolution = 300 // dots per inch
 	margin     = 12  // points around the picture
 
-	// mostPixels bounds the picture's memory, of which each pixel takes a byte.
-	// 100 × 100 cells have 288 million; larger grids get a lower resolution.
-	mostPixels = 320e6
-	// stripPixels bounds the memory of what is drawn at once, of which each
-	// pixel takes eight bytes while the library copies it. With both bounds a
-	// picture of 100 × 100 cells takes 0.8 GB, where drawing it whole would take 2.6.
+	// maxPixels bounds the memory of the picture, which takes a byte per pixel.
+	// 100 × 100 cells have 288 million pixels; larger grids get a lower resolution.
+	maxPixels = 320e6
+	// stripPixels bounds the memory of the strip that is drawn at once, which
+	// takes eight bytes per pixel while the library copies it. With both bounds a
+	// picture of 100 × 100 cells takes 0.8 GB; drawn as a whole it would take 2.6 GB.
 	stripPixels = 32e6
-	// guard is how many rows are drawn around a strip and thrown away: where a
-	// line crosses the edge of an image, the library loses some of its ink.
+	// guard is the number of rows that are drawn above and below a strip and then
+	// discarded: lines that cross the edge of an image are drawn too light there.
 	guard = 4
 )
 
-// MostCells bounds the cells of a picture, and with them the time that drawing takes.
-const MostCells = 250_000
+// MaxCells is the most cells that a picture can show, which bounds the time for drawing.
+const MaxCells = 250_000
 
 // Picture is what is drawn.
 type Picture struct {
@@ -76,10 +76,10 @@ const (
 )
 
 // ErrTooLarge means that a grid has too many cells for a picture.
-var ErrTooLarge = fmt.Errorf("cells are more than the %d that a picture can show", MostCells)
+var ErrTooLarge = fmt.Errorf("cells are more than the %d that a picture can show", MaxCells)
 
-// TooLarge reports whether so many columns and rows have more than MostCells cells.
-func TooLarge(columns, rows int) bool { return rows > 0 && columns > MostCells/rows }
+// TooLarge reports whether so many columns and rows have more than MaxCells cells.
+func TooLarge(columns, rows int) bool { return rows > 0 && columns > MaxCells/rows }
 
 // Check returns an error where there is no cell to draw, and ErrTooLarge where there are too
 // many.
@@ -101,7 +101,7 @@ func (p *Picture) Write(w io.Writer) error {
 
 // dpi returns the resolution in dots per inch.
 func (p *Picture) dpi() int {
-	return int(min(resolution, math.Sqrt(mostPixels/(p.width().Dots(1)*p.height().Dots(1)))))
+	return int(min(resolution, math.Sqrt(maxPixels/(p.width().Dots(1)*p.height().Dots(1)))))
 }
 
 // width and height are sizes that users tuned.

@@ -34,7 +34,7 @@ func of(columns, rows int, cell func(column, row int) Cell) *Picture {
 	return p
 }
 
-// full has a value in every cell, the best in the last.
+// full has columns × rows cells with a value, the best in the last.
 func full(columns, rows int) *Picture {
 	return of(columns, rows, func(column, row int) Cell {
 		i := column*rows + row

@@ -10,12 +10,12 @@ import (
 	"math"
 )
 
-// pngHeader is the length of a PNG's signature and of its first chunk, IHDR,
-// with that chunk's length, name and checksum.
+// pngHeader is the length of a PNG's signature and its first chunk, IHDR, which
+// has a length, a name and a checksum.
 const pngHeader = 8 + 4 + 4 + 13 + 4
 
-// encodePNG writes the image with its resolution. Speed is worth more than
-// size here: the images have large plain areas and compress well anyway.
+// encodePNG writes the image with its resolution. It prefers speed to size: the
+// images have large plain areas and compress well anyway.
 func encodePNG(w io.Writer, img image.Image, dpi int) error {
 	var buf bytes.Buffer
 	encoder := png.Encoder{CompressionLevel: png.BestSpeed}
@@ -31,9 +31,9 @@ func encodePNG(w io.Writer, img image.Image, dpi int) error {
 	return nil
 }
 
-// resolutionChunk returns the pHYs chunk of the PNG specification, which the
-// library does not write: pixels per metre to the right and downwards. Printers
-// and word processors take the picture's size from it.
+// resolutionChunk returns the pHYs chunk of the PNG specification, which image/png
+// does not write: pixels per metre, horizontally and vertically. Printers and word
+// processors derive the picture's size from it.
 func resolutionChunk(dpi int) []byte {
 	perMetre := uint32(math.Round(float64(dpi) / 0.0254))
 	chunk := binary.BigEndian.AppendUint32(nil, 9) // length of the data

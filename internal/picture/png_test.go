@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// dotsPerMetre reads the resolution of a PNG by its fixed place.
+// dotsPerMetre reads the resolution of a PNG, which is at a fixed offset.
 func dotsPerMetre(t *testing.T, data []byte) (x, y uint32) {
 	t.Helper()
 	require.Greater(t, len(data), pngHeader+21)
@@ -31,7 +31,7 @@ func TestEncodePNG(t *testing.T) {
 	require.NoError(t, encodePNG(&b, img, 300))
 	x, y := dotsPerMetre(t, b.Bytes())
 	assert.Equal(t, []uint32{11811, 11811}, []uint32{x, y})
-	decoded, err := png.Decode(&b) // which checks the sums of all chunks
+	decoded, err := png.Decode(&b) // also verifies the checksums of all chunks
 	require.NoError(t, err)
 	assert.Equal(t, img.Rect, decoded.Bounds())
 	assert.Equal(t, bestBlue, decoded.At(1, 1))

@@ -12,8 +12,8 @@ import (
 	"gonum.org/v1/plot/vg/vgimg"
 )
 
-// TestRasterDrawsAsTheLibrary holds the short way against the library's own.
-func TestRasterDrawsAsTheLibrary(t *testing.T) {
+// TestRasterMatchesVgimg compares the fast paths of raster with vgimg.
+func TestRasterMatchesVgimg(t *testing.T) {
 	const dpi = 72 // a point is a pixel
 	face := font.DefaultCache.Lookup(sans(13), 13)
 	area := vg.Rectangle{Min: vg.Point{X: 10, Y: 20}, Max: vg.Point{X: 50, Y: 40}}
@@ -27,11 +27,11 @@ func TestRasterDrawsAsTheLibrary(t *testing.T) {
 		"half transparent":  {func(c vg.Canvas) { c.SetColor(color.NRGBA{R: 200, A: 128}); c.Fill(area.Path()) }, true},
 		"over the edge":     {func(c vg.Canvas) { c.Translate(vg.Point{X: -30, Y: 30}); c.Fill(area.Path()) }, true},
 		"a triangle":        {func(c vg.Canvas) { p := area.Path(); c.Fill(append(p[:3:3], p[4])) }, true},
-		"turned text":       {func(c vg.Canvas) { c.Rotate(0.5); c.FillString(face, vg.Point{X: 20, Y: 5}, "123") }, true},
-		"a turned area":     {func(c vg.Canvas) { c.Push(); c.Rotate(0.5); c.Fill(area.Path()); c.Pop() }, true},
+		"rotated text":      {func(c vg.Canvas) { c.Rotate(0.5); c.FillString(face, vg.Point{X: 20, Y: 5}, "123") }, true},
+		"a rotated area":    {func(c vg.Canvas) { c.Push(); c.Rotate(0.5); c.Fill(area.Path()); c.Pop() }, true},
 		"scaled":            {func(c vg.Canvas) { c.Scale(0.5, 0.5); c.Fill(area.Path()) }, true},
 		"text":              {func(c vg.Canvas) { c.FillString(face, vg.Point{X: 12.3, Y: 30.7}, "1234.5") }, false},
-		"text in its place": {func(c vg.Canvas) { c.Translate(vg.Point{X: 8, Y: 6}); c.FillString(face, vg.Point{X: 4, Y: 20}, "88") }, false},
+		"text with a shift": {func(c vg.Canvas) { c.Translate(vg.Point{X: 8, Y: 6}); c.FillString(face, vg.Point{X: 4, Y: 20}, "88") }, false},
 		"after a pop": {func(c vg.Canvas) {
 			c.Push()
 			c.Rotate(1)
@@ -57,7 +57,7 @@ func TestRasterDrawsAsTheLibrary(t *testing.T) {
 				assert.Equal(t, theirs.Pix, ours.img.Pix)
 				return
 			}
-			// Letters are smoothed differently, and lie in the same place.
+			// Letters are antialiased differently, but at the same position.
 			assert.InEpsilon(t, inkOn(theirs), inkOn(ours.img), 0.05)
 			wantX, wantY := middleOfInk(theirs)
 			x, y := middleOfInk(ours.img)
@@ -67,7 +67,7 @@ func TestRasterDrawsAsTheLibrary(t *testing.T) {
 	}
 }
 
-// inkOn sums up how much darker than paper an image is, in whole pixels.
+// inkOn returns the amount of ink on an image: black pixels count 1, white ones 0.
 func inkOn(img *image.RGBA) float64 {
 	var sum float64
 	for i := 0; i < len(img.Pix); i += 4 {

@@ -27,8 +27,8 @@ func Highlight(text string) Line { return Line{text, sansBold(14), bestBlue} }
 // String returns the line's text.
 func (l Line) String() string { return l.text }
 
-// drawTitle draws the lines from the top of the area downwards, each no wider
-// than the area: in smaller type, and cut where that is not enough.
+// drawTitle draws the lines from the top of the area downwards. A line that is wider
+// than the area is set in smaller type, and cut if that is not enough.
 func drawTitle(c draw.Canvas, area vg.Rectangle, lines []Line) {
 	at := vg.Point{X: middle(area).X, Y: area.Max.Y}
 	for _, l := range lines {

@@ -16,19 +16,19 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
 )
 
-// advice is what to set, and what that is worth.
+// advice is the advice of a sweep with the figures behind it.
 type advice struct {
 	sweep.Advice
 	cp       *checkpoint.Checkpoint
-	rate     verdict.Estimate // of the recommended cell, with the figure that tables have
-	samples  int              // that it rests on
-	bounded  bool             // the rate's interval is known
+	rate     verdict.Estimate // of the recommended cell; Rate is the figure that tables show
+	samples  int              // number of samples behind rate
+	bounded  bool             // the interval of rate is known
 	frontier []sweep.ColumnBest
-	memory   memoryEnd
+	memory   memoryLimit
 }
 
-// nearBest is how far below the best a num_ctx's own best may lie to be as good:
-// somebody who needs room for long texts gives up so much for it.
+// nearBest is the relative loss of rate that a user is assumed to accept for a larger
+// num_ctx.
 const nearBest = 0.05
 
 // advise returns nil while no cell has a rate.
@@ -36,7 +36,7 @@ func (g *grid) advise(v *sweep.Verdict) *advice {
 	if v == nil {
 		return nil
 	}
-	a := &advice{Advice: sweep.Advise(g.cp, *v), cp: g.cp, frontier: sweep.Frontier(g.cp, *v), memory: g.memoryEnd()}
+	a := &advice{Advice: sweep.Advise(g.cp, *v), cp: g.cp, frontier: sweep.Frontier(g.cp, *v), memory: g.memoryLimit()}
 	if a.Kind == sweep.NoAdvice {
 		return a
 	}
@@ -47,7 +47,7 @@ func (g *grid) advise(v *sweep.Verdict) *advice {
 	return a
 }
 
-// rateText gives the rate with its interval, where it has one, and what it rests on.
+// rateText formats the rate with its interval, if there is one, and the number of samples.
 func (a *advice) rateText() string {
 	samples := fmt.Sprintf("%d samples", a.samples)
 	if a.samples == 1 {
@@ -55,14 +55,14 @@ func (a *advice) rateText() string {
 	}
 	switch inside := a.rate.Low <= a.rate.Rate && a.rate.Rate <= a.rate.High; {
 	case a.bounded && !inside:
-		return fmt.Sprintf("%.1f tokens/s (%s), where all cells together let expect %.1f to %.1f (95 %% interval)", a.rate.Rate, samples, a.rate.Low, a.rate.High)
+		return fmt.Sprintf("%.1f tokens/s (%s; expected from all cells: 95 %% interval %.1f to %.1f)", a.rate.Rate, samples, a.rate.Low, a.rate.High)
 	case a.bounded:
 		return fmt.Sprintf("%.1f tokens/s (95 %% interval %.1f to %.1f, %s)", a.rate.Rate, a.rate.Low, a.rate.High, samples)
 	}
 	return fmt.Sprintf("%.1f tokens/s (%s)", a.rate.Rate, samples)
 }
 
-// batchText says what to do about num_batch, and why.
+// batchText is the advice about num_batch, with its reason.
 func (a *advice) batchText() string {
 	switch a.Kind {
 	case sweep.SetBatch:
@@ -85,8 +85,8 @@ func (a *advice) gainText() string {
 			parts = append(parts, fmt.Sprintf("%s %d", timesText(r.Ratio), r.NumBatch))
 		}
 		text := strings.Join(parts, ", ")
-		if a.Next == nil { // else the last sentence says how to know it
-			text += "; the gain over the server's own num_batch is not known"
+		if a.Next == nil { // otherwise texts adds the command that measures it
+			text += "; the gain over the server's own num_batch is unknown"
 		}
 		return text
 	}
@@ -100,7 +100,7 @@ func (a *advice) gainText() string {
 	return text
 }
 
-// timesText says how a rate compares with one that is lower by a ratio.
+// timesText formats the relative gain of a rate over another: 0.1 is 10 % faster.
 func timesText(ratio float64) string {
 	if ratio >= 0.5 {
 		return fmt.Sprintf("%.1f times as fast as", 1+ratio)
@@ -121,8 +121,8 @@ func (a *advice) leaveText() string {
 	return fmt.Sprintf("no difference above %s was found", wholePercent(a.Resolution))
 }
 
-// wholePercent gives a share without decimals, or with one below 3 %; rounded up so that it
-// holds.
+// wholePercent formats a share without decimals, or with one below 3 %. It rounds up, since
+// the texts use it as an upper bound.
 func wholePercent(share float64) string {
 	if share < 0.03 {
 		return percent(share) + " %"
@@ -130,7 +130,7 @@ func wholePercent(share float64) string {
 	return fmt.Sprintf("%.0f %%", math.Ceil(100*share-1e-9))
 }
 
-// signedPercent has a sign and as many decimals as tell.
+// signedPercent formats a ratio in percent with a sign.
 func signedPercent(ratio float64) string { return fmt.Sprintf("%+.*f %%", decimals(ratio), 100*ratio) }
 
 func percents(g verdict.Gain) string {
@@ -145,14 +145,15 @@ func decimals(ratio float64) int {
 	return 0
 }
 
-// contextText says what the recommended num_ctx costs and what a larger one would.
+// contextText is the rate of the recommended num_ctx, and of a larger one that is almost as
+// fast.
 func (a *advice) contextText() string {
 	text := fmt.Sprintf("num_ctx=%d: %s", a.Ctx, a.rateText())
 	c, ok := a.longest()
 	switch {
-	case a.Ctx == a.memory.works:
+	case a.Ctx == a.memory.largest:
 		text += "; no larger one works or was measured"
-		if a.memory.ran == (cell.Key{}) {
+		if a.memory.failed == (cell.Key{}) {
 			text = strings.Replace(text, "no larger one works or was measured", "the largest measured", 1)
 		}
 	case ok && c.Ctx > a.Ctx:
@@ -163,8 +164,8 @@ func (a *advice) contextText() string {
 	return text
 }
 
-// longest returns the largest num_ctx whose own best is within nearBest of the
-// rate of the recommended cell.
+// longest returns the fastest cell of the largest num_ctx that has a cell within nearBest of
+// the recommended cell's rate.
 func (a *advice) longest() (sweep.ColumnBest, bool) {
 	for _, c := range slices.Backward(a.frontier) {
 		if c.Rate >= (1-nearBest)*a.rate.Rate {
@@ -174,7 +175,8 @@ func (a *advice) longest() (sweep.ColumnBest, bool) {
 	return sweep.ColumnBest{}, false
 }
 
-// command is what would say more, with how long that takes; empty where nothing would.
+// command returns the command line whose measurements would improve the advice, and the time
+// that it takes. The line is empty where there is none.
 func (a *advice) command(dir string) (line string, takes time.Duration) {
 	if a.Next == nil {
 		return "", 0
@@ -182,7 +184,7 @@ func (a *advice) command(dir string) (line string, takes time.Duration) {
 	return sweep.CommandLine(a.cp.Sweep, append(a.Next.Flags, outFlag(a.cp, dir)...)...), a.Next.Time
 }
 
-// outFlag names the folder where it is not the one that a sweep of this config takes anyway.
+// outFlag returns the -out flag for dir, or nothing where dir is the default of this config.
 func outFlag(cp *checkpoint.Checkpoint, dir string) []string {
 	if dir == "" || filepath.Clean(dir) == sweep.DefaultOut(cp) {
 		return nil
@@ -190,9 +192,9 @@ func outFlag(cp *checkpoint.Checkpoint, dir string) []string {
 	return []string{"-out=" + shell.Quoted(dir)}
 }
 
-// texts says what to set, and then what that is worth. The last is what would say more, where
-// something would: a sentence that ends in a command. dir is the sweep's folder, empty where it
-// is not known.
+// texts returns the advice in sentences: what to set, then the expected rate, then, if
+// measuring more would improve the advice, one that ends in the command for it. dir is the
+// sweep's folder, empty where it is unknown.
 func (a *advice) texts(dir string) []string {
 	texts := []string{a.batchText()}
 	if a.Kind != sweep.NoAdvice {
@@ -203,14 +205,14 @@ func (a *advice) texts(dir string) []string {
 	case line == "":
 		return texts
 	case a.Kind == sweep.SetBatch:
-		return append(texts, fmt.Sprintf("what that gains over the server's own num_batch would be known in about %v: `%s`", roughly(takes), line))
+		return append(texts, fmt.Sprintf("to measure the gain over the server's own num_batch, in about %v: `%s`", roughly(takes), line))
 	case a.Next.Settles:
-		return append(texts, fmt.Sprintf("this would show, in about %v: `%s`", roughly(takes), line))
+		return append(texts, fmt.Sprintf("to find out, in about %v: `%s`", roughly(takes), line))
 	}
-	return append(texts, fmt.Sprintf("this would say more, in about %v: `%s`", roughly(takes), line))
+	return append(texts, fmt.Sprintf("to narrow it down, in about %v: `%s`", roughly(takes), line))
 }
 
-// roughly rounds a time that is an estimate.
+// roughly rounds an estimated time.
 func roughly(d time.Duration) time.Duration {
 	switch {
 	case d < time.Minute:
@@ -221,14 +223,15 @@ func roughly(d time.Duration) time.Duration {
 	return d.Round(time.Minute)
 }
 
-// memoryEnd is where memory ends on a grid. Cells are zero where there are none.
-type memoryEnd struct {
-	works int      // the largest num_ctx that has a rate
-	ran   cell.Key // the smallest, by num_ctx and then num_batch, that ran out of GPU memory or of system memory
-	spill cell.Key // likewise, whose model was not in GPU memory as a whole
+// memoryLimit is where the cells of a grid reach the limit of memory. The first of several
+// cells is the one with the smallest num_ctx, then num_batch.
+type memoryLimit struct {
+	largest int      // the largest num_ctx that has a rate; 0 for none
+	failed  cell.Key // the first cell that ran out of GPU or system memory; zero for none
+	spill   cell.Key // the first measured cell whose model was partly outside of GPU memory; zero for none
 }
 
-func (g *grid) memoryEnd() (m memoryEnd) {
+func (g *grid) memoryLimit() (m memoryLimit) {
 	none := cell.Key{}
 	for _, ctx := range g.ctx {
 		for _, batch := range g.batch {
@@ -236,45 +239,45 @@ func (g *grid) memoryEnd() (m memoryEnd) {
 			at, r := g.at(c)
 			switch {
 			case at == measured:
-				m.works = max(m.works, ctx)
+				m.largest = max(m.largest, ctx)
 				if m.spill == none && g.spilled(r) {
 					m.spill = c
 				}
-			case at == failed && m.ran == none && r.Error.OutOfMemory():
-				m.ran = c
+			case at == failed && m.failed == none && r.Error.OutOfMemory():
+				m.failed = c
 			}
 		}
 	}
 	return m
 }
 
-// text says it in words, and is empty where memory did not end.
-func (m memoryEnd) text() string {
+// text describes the limit. It is empty where no cell reached it.
+func (m memoryLimit) text() string {
 	none := cell.Key{}
 	switch {
-	case m.ran != none && m.spill != none:
-		return fmt.Sprintf("a part of the model is not in GPU memory from %s on, and memory ends at %s; the largest num_ctx that works is %d", inWords(m.spill), inWords(m.ran), m.works)
-	case m.ran != none:
-		return fmt.Sprintf("memory ends at %s; the largest num_ctx that works is %d", inWords(m.ran), m.works)
+	case m.failed != none && m.spill != none:
+		return fmt.Sprintf("a part of the model is not in GPU memory from %s on, and %s runs out of memory; the largest num_ctx that works is %d", keyText(m.spill), keyText(m.failed), m.largest)
+	case m.failed != none:
+		return fmt.Sprintf("%s runs out of memory; the largest num_ctx that works is %d", keyText(m.failed), m.largest)
 	case m.spill != none:
-		return fmt.Sprintf("a part of the model is not in GPU memory from %s on", inWords(m.spill))
+		return fmt.Sprintf("a part of the model is not in GPU memory from %s on", keyText(m.spill))
 	}
 	return ""
 }
 
-// nothingWorks advises where cells failed and none has a rate; it is empty elsewhere.
+// nothingWorks is the advice where cells failed and none has a rate, otherwise empty.
 func (g *grid) nothingWorks(s Stats) string {
 	if s.Measured > 0 || s.Failed == 0 {
 		return ""
 	}
 	text := fmt.Sprintf("no cell works so far: try a num_ctx below %d", g.ctx[0])
-	if m := g.memoryEnd(); m.ran == (cell.Key{}) {
-		text = "no cell works so far, and not for want of memory: what the server says of each tells more"
+	if m := g.memoryLimit(); m.failed == (cell.Key{}) {
+		text = "no cell works so far, and memory is not the reason: see the server's error for each cell"
 	}
 	return text
 }
 
-// print writes the advice. A command stands on a line of its own, to be copied.
+// print writes the advice. A command gets its own line, so that it can be copied.
 func (a *advice) print(w io.Writer, dir string) error {
 	var b strings.Builder
 	for i, text := range a.texts(dir) {

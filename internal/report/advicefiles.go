@@ -18,16 +18,16 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
 )
 
-// errNothing says that there is nothing to write a file of: no cell has a rate.
+// errNothing means that a file can't be written because no cell has a rate.
 var errNothing = errors.New("no cell has a rate")
 
-// writeModelfile writes a Modelfile of the recommended cell for `ollama create`:
-// the sweep's own template, or the model as it is, with num_ctx set, and num_batch where the
-// figures carry it, and what that rests on as comments.
+// writeModelfile writes a Modelfile of the recommended cell for `ollama create`: the
+// sweep's template, or the model itself, with num_ctx, and with num_batch where the advice
+// is to set it. Comments give the basis of the advice.
 func (a *advice) writeModelfile(w io.Writer) (err error) {
 	cp := a.cp
 	if cp.Sweep.Model == "" {
-		return errNothing // an older tool's, that doesn't say of which model
+		return errNothing // checkpoints of the older tool don't name the model
 	}
 	commands := []parser.Command{{Name: "model", Args: OneLine(cp.Sweep.Model)}}
 	if cp.Sweep.Modelfile != "" {
@@ -35,7 +35,7 @@ func (a *advice) writeModelfile(w io.Writer) (err error) {
 			return fmt.Errorf("reading the checkpoint's modelfile: %w", err)
 		}
 	}
-	// A sweep has num_predict small, to measure nothing but the prompt.
+	// num_predict is small in a sweep, which measures prompts only.
 	commands = slices.DeleteFunc(commands, func(c parser.Command) bool {
 		return slices.Contains([]string{"num_ctx", "num_batch", "num_predict"}, c.Name)
 	})
@@ -49,14 +49,14 @@ func (a *advice) writeModelfile(w io.Writer) (err error) {
 	return nil
 }
 
-// basis says in lines what the advice rests on.
+// basis returns the basis of the advice, a line for each figure.
 func (a *advice) basis() []string {
 	cp := a.cp
 	lines := []string{"num_batch: " + a.batchText(), "prompt: " + a.rateText()}
 	if r := cp.Result(a.Key); r != nil && !r.Timestamp.IsZero() {
 		lines = append(lines, "measured: "+r.Timestamp.Format("2006-01-02"))
 	}
-	for _, known := range []struct{ name, value string }{
+	for _, field := range []struct{ name, value string }{
 		{"model", cp.Sweep.Model},
 		{"digest", cp.Sweep.Digest},
 		{"weights", cp.Sweep.WeightsText()},
@@ -64,8 +64,8 @@ func (a *advice) basis() []string {
 		{"gpu", strings.Join(cp.Sweep.GPUs(), ", ")},
 		{"driver", cp.Sweep.Driver},
 	} {
-		if known.value != "" {
-			lines = append(lines, known.name+": "+OneLine(known.value))
+		if field.value != "" {
+			lines = append(lines, field.name+": "+OneLine(field.value))
 		}
 	}
 	return lines
@@ -79,8 +79,8 @@ func comments(lines []string) string {
 	return b.String()
 }
 
-// writeOptions writes the recommended cell as JSON for the `options` of a request, num_batch
-// where the figures carry it.
+// writeOptions writes the recommended cell as JSON for the `options` of a request, with
+// num_batch where the advice is to set it.
 func (a *advice) writeOptions(w io.Writer) error {
 	options := struct {
 		NumCtx   int `json:"num_ctx"`
@@ -95,12 +95,11 @@ func (a *advice) writeOptions(w io.Writer) error {
 	return nil
 }
 
-// writeEnvironment writes the recommended cell as settings of the server's
-// environment, as far as it has any.
+// writeEnvironment writes the recommended num_ctx as an environment variable of the server.
 func (a *advice) writeEnvironment(w io.Writer) error {
 	lines := a.basis()
 	if a.Kind == sweep.SetBatch {
-		lines = append(lines, fmt.Sprintf("Ollama has no variable for num_batch: num_batch=%d goes into %s or a request's options.", a.Batch, ModelfileFile))
+		lines = append(lines, fmt.Sprintf("Ollama has no variable for num_batch: set num_batch=%d in %s or in the options of a request.", a.Batch, ModelfileFile))
 	}
 	if _, err := fmt.Fprintf(w, "%sOLLAMA_CONTEXT_LENGTH=%d\n", comments(lines), a.Ctx); err != nil {
 		return fmt.Errorf("writing environment: %w", err)
@@ -109,9 +108,9 @@ func (a *advice) writeEnvironment(w io.Writer) error {
 }
 
 // WriteFrontier writes the fastest cell of every num_ctx as CSV: its rate in
-// tokens per second, the 95 % interval of that where six samples or more have
-// one, of how many cells of that num_ctx it was picked, and whether it was measured or
-// a search believes in it.
+// tokens per second, the 95 % interval of the rate (from six samples on), the numbers of
+// measured and planned cells of that num_ctx, and whether the cell was measured or is an
+// estimate of a search.
 func WriteFrontier(w io.Writer, cp *checkpoint.Checkpoint) error { return newGrid(cp).writeFrontier(w) }
 
 func (g *grid) writeFrontier(w io.Writer) error {
@@ -122,7 +121,7 @@ func (g *grid) writeFrontier(w io.Writer) error {
 	return nil
 }
 
-// frontierRows returns the table's head and a row for each num_ctx.
+// frontierRows returns the header of the table and a row for each num_ctx.
 func frontierRows(frontier []sweep.ColumnBest) [][]string {
 	rows := [][]string{{"num_ctx", "num_batch", "tokens_per_sec", "low", "high", "samples", "cells_measured", "cells", "source"}}
 	for _, c := range frontier {
@@ -131,7 +130,8 @@ func frontierRows(frontier []sweep.ColumnBest) [][]string {
 		if c.Believed {
 			source = "believed by the search"
 		}
-		// Where the machine changed, that is taken out of the rate and not of the samples.
+		// A change of the machine is corrected in the rate but not in the samples, so the
+		// interval of the samples may not contain the rate.
 		if in, ok := verdict.IntervalOf(c.Rates); ok && in.Bounded && in.Low <= c.Rate && c.Rate <= in.High {
 			low, high = two(in.Low), two(in.High)
 		}

@@ -21,9 +21,9 @@ import (
 //
 //	BenchmarkSweep/ctx=32768/batch=128 1 1234.56 tokens/s 45.1 gen-tokens/s 91.2 load-sec 18400000000 vram-bytes
 //
-// The file's configuration stands before the first of them and says only what
-// was measured on what: a date or a host name would split every table. A
-// figure that is not known is left out of its line.
+// The configuration lines before the first sample identify the model, the
+// server and the hardware only: a date or a host name would split every table.
+// An unknown figure is left out of its line.
 type BenchWriter struct {
 	w      io.Writer
 	buf    bytes.Buffer
@@ -32,9 +32,9 @@ type BenchWriter struct {
 	begun  bool
 }
 
-// NewBenchWriter returns a writer of the samples of the sweep that h names.
-// Operating system and architecture are those of this process. Each sample
-// reaches w in one call of Write.
+// NewBenchWriter returns a writer for samples of the sweep with the header h.
+// goos and goarch are those of this process. Each sample is written with one
+// call of w.Write.
 func NewBenchWriter(w io.Writer, h checkpoint.Header) *BenchWriter {
 	b := &BenchWriter{w: w}
 	b.lines = benchfmt.NewWriter(&b.buf)
@@ -73,12 +73,12 @@ func (b *BenchWriter) Sample(r *checkpoint.Result, s measurement.Sample) error {
 	return b.write(r, fields)
 }
 
-// write completes the line of r, whose own figures start with fields.
+// write writes a line of r: fields, then the figures of its load.
 func (b *BenchWriter) write(r *checkpoint.Result, fields []string) error {
 	if load := r.LoadDuration(); load > 0 {
 		fields = append(fields, benchFigure(load.Seconds()), "load-sec")
 	}
-	if r.Size > 0 { // then a SizeVRAM of 0 is known, and not missing
+	if r.Size > 0 { // otherwise a SizeVRAM of 0 means unknown
 		fields = append(fields, strconv.FormatInt(r.SizeVRAM, 10), "vram-bytes")
 	}
 	b.buf.Reset()
@@ -104,8 +104,8 @@ func (b *BenchWriter) write(r *checkpoint.Result, fields []string) error {
 	return nil
 }
 
-// withUnit puts the line that gives tokens/s its direction, which benchstat
-// does not know of itself, between the configuration and the first sample.
+// withUnit inserts a unit metadata line between the configuration and the first
+// sample, because benchstat does not know that a higher tokens/s is better.
 func (b *BenchWriter) withUnit(text string) (string, error) {
 	b.buf.Reset()
 	err := b.lines.Write(&benchfmt.UnitMetadata{
@@ -120,7 +120,8 @@ func (b *BenchWriter) withUnit(text string) (string, error) {
 	return config + "\n" + b.buf.String() + sample, nil
 }
 
-// WriteBench writes the lines of all samples.
+// WriteBench writes the samples of a checkpoint in the Go benchmark format (see
+// [BenchWriter]).
 func WriteBench(w io.Writer, cp *checkpoint.Checkpoint) error {
 	return NewBenchWriter(w, cp.Sweep).Checkpoint(cp)
 }
@@ -128,8 +129,8 @@ func WriteBench(w io.Writer, cp *checkpoint.Checkpoint) error {
 func (g *grid) writeBench(w io.Writer) error { return WriteBench(w, g.cp) }
 
 // Checkpoint writes the lines of all samples, cell by cell in order of
-// measurement. A cell of an older tool, which kept no samples, has one line
-// with its rate; a failed cell has none.
+// measurement. A cell without samples, as the older tool saved it, gets one
+// line with its rate; a failed cell gets none.
 func (b *BenchWriter) Checkpoint(cp *checkpoint.Checkpoint) error {
 	for i := range cp.Results {
 		r := &cp.Results[i]
@@ -148,8 +149,8 @@ func (b *BenchWriter) Checkpoint(cp *checkpoint.Checkpoint) error {
 	return nil
 }
 
-// benchFigure gives a figure at least six digits, of which noise leaves three
-// or four, without trailing zeros. The figure is positive.
+// benchFigure formats a positive figure with at least six digits, of which three
+// or four are above the noise, and without trailing zeros.
 func benchFigure(x float64) string {
 	decimals := max(2, 5-int(math.Floor(math.Log10(x))))
 	return strconv.FormatFloat(scalar.Round(x, decimals), 'f', -1, 64)

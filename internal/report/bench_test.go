@@ -21,7 +21,7 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/test/checkpoints"
 )
 
-// readBench reads benchmark text with the format's own reader.
+// readBench reads benchmark text with [benchfmt.Reader].
 func readBench(t *testing.T, text string) []*benchfmt.Result {
 	t.Helper()
 	var results []*benchfmt.Result
@@ -56,7 +56,7 @@ func TestBenchRoundTrip(t *testing.T) {
 	var b strings.Builder
 	require.NoError(t, WriteBench(&b, cp))
 	results := readBench(t, b.String())
-	require.Len(t, results, 10, "three samples of one cell, one of seven, none of the failed")
+	require.Len(t, results, 10, "three samples of one cell, one of each of seven cells, none of failed cells")
 	for key, want := range map[string]string{
 		"goos": runtime.GOOS, "goarch": runtime.GOARCH, "model": "nemotron_f", "digest": "sha256:0a8c266910",
 		"quantization": "Q4_K_M", "ollama": "0.10.1", "gpu": "NVIDIA A, NVIDIA B", "driver": "570.1",
@@ -87,11 +87,11 @@ func TestBenchConfig(t *testing.T) {
 		model string
 		want  string
 	}{
-		{"a line end", "bad\nBenchmarkFake 1 1 tokens/s", "bad BenchmarkFake 1 1 tokens/s"},
+		{"line end", "bad\nBenchmarkFake 1 1 tokens/s", "bad BenchmarkFake 1 1 tokens/s"},
 		{"control characters", "\ta\x1b[0mb\r\n", "a [0mb"},
 		{"slashes and digits", "hf.co/bartowski/x-8", "hf.co/bartowski/x-8"},
 		{"only a line end", "\n", ""},
-		{"none", "", ""},
+		{"empty", "", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			cp := checkpoints.Planned(nil, nil)

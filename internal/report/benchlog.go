@@ -11,9 +11,9 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
-// BenchLog keeps the file of benchmark lines up to date while a sweep runs.
-// A sample is added at the end, since writing thousands of lines anew for each
-// would cost more than all else.
+// BenchLog keeps the file of benchmark lines up to date while a sweep runs. It
+// appends each sample, because rewriting thousands of lines for each would be
+// too slow.
 type BenchLog struct {
 	dir   string
 	cp    *checkpoint.Checkpoint
@@ -22,16 +22,16 @@ type BenchLog struct {
 	has   map[cell.Key]bool // cells with lines in the file
 }
 
-// OpenBenchLog brings the file in dir up to the checkpoint, which the sweep
-// goes on to fill. Close it in the end.
+// OpenBenchLog writes the samples of cp to the file in dir and opens it for more.
+// The sweep adds its samples to cp first. The caller must close the log.
 func OpenBenchLog(dir string, cp *checkpoint.Checkpoint) (*BenchLog, error) {
 	b := &BenchLog{dir: dir, cp: cp}
-	return b, b.renew()
+	return b, b.rewrite()
 }
 
-// renew writes a file with all that the checkpoint holds, which takes its name
-// only then: there is never a shorter one than before.
-func (b *BenchLog) renew() error {
+// rewrite replaces the file by one with all samples of the checkpoint. The replacement is
+// atomic, so that no reader sees a shorter file than before.
+func (b *BenchLog) rewrite() error {
 	b.Close()
 	out, err := checkpoint.OpenDir(b.dir)
 	if err != nil {
@@ -54,13 +54,13 @@ func (b *BenchLog) renew() error {
 	return err
 }
 
-// Sample adds the line of a sample of r that the checkpoint holds already. The file is
-// brought up to date instead where another process has put its own file in this one's
-// place, as making the reports does, where the last line could not be added, and where the
-// sample is the first of a cell that is measured again.
+// Sample appends the line of a sample of r, which must already be in the checkpoint. It
+// rewrites the file instead where another process has replaced it (as the report command
+// does), where appending failed before, and for the first sample of a cell that is measured
+// again.
 func (b *BenchLog) Sample(r *checkpoint.Result, s measurement.Sample) error {
 	if replaced := len(r.Samples) == 1 && b.has[r.Cell()]; replaced || !b.current() {
-		return b.renew()
+		return b.rewrite()
 	}
 	b.has[r.Cell()] = true
 	err := b.lines.Sample(r, s)
@@ -71,7 +71,7 @@ func (b *BenchLog) Sample(r *checkpoint.Result, s measurement.Sample) error {
 	return err
 }
 
-// current reports whether the file that lines are added to still has its name.
+// current reports whether the open file is still the one under its name.
 func (b *BenchLog) current() bool {
 	if b.file == nil {
 		return false

@@ -39,7 +39,7 @@ func TestBenchLogFollowsTheCheckpoint(t *testing.T) {
 	requireCurrent()
 	require.NoError(t, b.Sample(add(2)))
 	requireCurrent()
-	_, err = Write(dir, cp) // as from another terminal
+	_, err = Write(dir, cp) // as another process does
 	require.NoError(t, err)
 	require.NoError(t, b.Sample(add(3)))
 	requireCurrent()
@@ -51,7 +51,7 @@ func TestBenchLogFollowsTheCheckpoint(t *testing.T) {
 	again.PromptEvalRate = &rate
 	again.Samples = []measurement.Sample{{PromptEvalCount: 1000, PromptEvalDuration: time.Second / 2}}
 	require.NoError(t, b.Sample(again, again.Samples[0]))
-	requireCurrent() // without the sample that is replaced
+	requireCurrent() // without the replaced sample
 	require.NoError(t, b.Close())
 	left, err := filepath.Glob(filepath.Join(dir, ".*"))
 	require.NoError(t, err)
@@ -61,9 +61,9 @@ func TestBenchLogFollowsTheCheckpoint(t *testing.T) {
 	assert.ErrorContains(t, err, `nowhere/bench.txt": `)
 }
 
-// TestBenchLogInTheWay puts a folder in the file's place for a while: each sample says so,
-// and once it is gone the file has all of them.
-func TestBenchLogInTheWay(t *testing.T) {
+// TestBenchLogBlocked checks that each sample fails while a folder is in the file's place,
+// and that the file has all samples once the folder is gone.
+func TestBenchLogBlocked(t *testing.T) {
 	dir := t.TempDir()
 	cp := &checkpoint.Checkpoint{Sweep: checkpoint.Header{Model: "m"}}
 	b, err := OpenBenchLog(dir, cp)

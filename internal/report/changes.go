@@ -10,30 +10,30 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/picture"
 )
 
-// Changes is what a picture shows of how rates changed from one sweep to another.
+// Changes are the changes of rates from one sweep to another, for a picture.
 type Changes struct {
-	Title string // names both
-	Text  string // says what came of it, in a line
+	Title string // names the two sweeps
+	Text  string // the result in one line
 	// NumCtx and NumBatch are the axes, ascending.
 	NumCtx, NumBatch []int
-	// Ratio is relative, 0.05 for 5 % faster, of the cells that have a rate on both
-	// sides.
+	// Ratio is the relative change, 0.05 for 5 % faster, of each cell that has a rate
+	// in both sweeps.
 	Ratio map[cell.Key]float64
-	// Strong are those of them whose change is significant.
+	// Strong holds the cells of Ratio whose change is significant.
 	Strong map[cell.Key]bool
-	// Failed are the results of the cells that fail now.
+	// Failed are the results of the cells that fail in the newer sweep.
 	Failed []checkpoint.Result
 }
 
-// leastChange is the smallest change that the scale covers, in percent: below it
-// noise would be painted in full colours.
-const leastChange = 1
+// minChange is the smallest end of the colour scale, in percent: a smaller one
+// would show noise in full colours.
+const minChange = 1
 
-// WriteChanges draws the changes as a PNG picture like that of a sweep: red is
-// slower, blue is faster, significant changes are bold.
+// WriteChanges draws the changes as a heatmap, a PNG picture: red is slower, blue is
+// faster, significant changes are bold.
 func WriteChanges(w io.Writer, c Changes) error {
 	cp := &checkpoint.Checkpoint{Sweep: checkpoint.Header{NumCtx: c.NumCtx, NumBatch: c.NumBatch}, Results: c.Failed}
-	most := float64(leastChange)
+	most := float64(minChange)
 	for at, ratio := range c.Ratio {
 		percent := 100 * ratio
 		most = max(most, math.Abs(percent))
@@ -61,11 +61,11 @@ func WriteChanges(w io.Writer, c Changes) error {
 	return nil
 }
 
-// SignedPercent gives a change of so many percent its sign; what rounds to nothing
-// is +0.0.
+// SignedPercent formats a change in percent with a sign and one decimal; zero is +0.0,
+// never -0.0.
 func SignedPercent(percent float64) string { return fmt.Sprintf("%+.1f", math.Round(10*percent)/10+0) }
 
-// changeLegend explains what does not speak for itself.
+// changeLegend returns a legend entry for each look that needs an explanation.
 func (g *grid) changeLegend(strong bool) (entries []picture.Entry) {
 	if strong {
 		entries = append(entries, picture.Entry{Look: picture.LookBold, Meaning: "bold: significant"})
@@ -74,7 +74,7 @@ func (g *grid) changeLegend(strong bool) (entries []picture.Entry) {
 		entries = append(entries, picture.Entry{Look: picture.LookFailed, Meaning: "fails now, with the type of error"})
 	}
 	if g.has(missing) {
-		entries = append(entries, picture.Entry{Look: picture.LookMissing, Meaning: "without a rate on one side or both"})
+		entries = append(entries, picture.Entry{Look: picture.LookMissing, Meaning: "no rate in one of the sweeps or both"})
 	}
 	return entries
 }

@@ -28,9 +28,9 @@ func TestWriteChanges(t *testing.T) {
 	img, err := png.Decode(&b)
 	require.NoError(t, err)
 	found := colorsIn(img)
-	cell := img.Bounds().Dx() * img.Bounds().Dy() / 16 // less than one takes
+	cell := img.Bounds().Dx() * img.Bounds().Dy() / 16 // smaller than a cell in the picture
 	for name, c := range map[string]color.RGBA{
-		"slower": picture.Change.Shade(0), "as before": picture.Change.Shade(0.5), "faster": picture.Change.Shade(1),
+		"slower": picture.Change.Shade(0), "unchanged": picture.Change.Shade(0.5), "faster": picture.Change.Shade(1),
 		"failed": failedTint, "not compared": missingGrey,
 	} {
 		assert.Greater(t, found[c], cell/2, name)
@@ -39,7 +39,7 @@ func TestWriteChanges(t *testing.T) {
 
 	assert.ErrorContains(t, WriteChanges(&b, Changes{}), "drawing changes: ")
 	c.Ratio = nil
-	assert.NoError(t, WriteChanges(&b, c), "nothing is comparable")
+	assert.NoError(t, WriteChanges(&b, c), "no cell is comparable")
 	disk := fullDisk(0)
 	assert.ErrorIs(t, WriteChanges(&disk, c), errFull)
 }

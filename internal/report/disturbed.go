@@ -14,23 +14,23 @@ import (
 )
 
 // disturbedText explains the mark of a cell whose rate is in doubt.
-const disturbedText = "in doubt: something else than the settings may have made the rate"
+const disturbedText = "in doubt: something other than the settings may have changed the rate"
 
-// disturbances is what something else than their settings did to cells.
+// disturbances are the cells that something other than their settings has disturbed.
 type disturbances struct {
-	standing map[cell.Key]sweep.Disturbed // cells with samples in doubt that count
-	busy     []cell.Key                   // in which the machine was seen to be busy, also in samples that are set aside
-	again    []cell.Key                   // measured again
-	most     string                       // what used the machine most
-	measured int                          // cells with a rate
+	doubtful   map[cell.Key]sweep.Disturbed // cells with samples in doubt that still count
+	busy       []cell.Key                   // cells with a sample, used or set aside, during which the machine was busy
+	remeasured []cell.Key                   // cells that were measured again
+	most       string                       // the largest use of the machine by others
+	measured   int                          // number of cells with a rate
 }
 
-// disturbances looks through the cells of the grid.
+// disturbances collects the disturbances of all cells of the grid.
 func (g *grid) disturbances() disturbances {
-	d := disturbances{standing: make(map[cell.Key]sweep.Disturbed)}
+	d := disturbances{doubtful: make(map[cell.Key]sweep.Disturbed)}
 	if v, ok := g.verdict(); ok {
 		for _, c := range sweep.FindDisturbed(g.cp, v) {
-			d.standing[c.Key] = c
+			d.doubtful[c.Key] = c
 		}
 	}
 	used := 0.0
@@ -41,7 +41,7 @@ func (g *grid) disturbances() disturbances {
 		}
 		d.measured++
 		if len(r.SetAside) > 0 {
-			d.again = append(d.again, r.Cell())
+			d.remeasured = append(d.remeasured, r.Cell())
 		}
 		busy := false
 		for _, s := range slices.Concat(r.Samples, r.SetAside) {
@@ -58,31 +58,31 @@ func (g *grid) disturbances() disturbances {
 	return d
 }
 
-// text says it in a sentence, and is empty where nothing was disturbed.
+// text describes the disturbances in a sentence. It is empty where there were none.
 func (d disturbances) text() string {
 	var parts []string
 	if n := len(d.busy); n > 0 {
 		parts = append(parts, fmt.Sprintf("the machine was busy in %d of %d cells (%s)", n, d.measured, d.most))
 	}
 	if n := d.far(); n > 0 {
-		parts = append(parts, english.Plural(n, "cell was", "cells were")+" far from what the others let expect")
+		parts = append(parts, english.Plural(n, "cell was", "cells were")+" far from the rate expected from the others")
 	}
-	if n := len(d.again); n > 0 {
+	if n := len(d.remeasured); n > 0 {
 		parts = append(parts, fmt.Sprintf("%d measured again", n))
 	}
-	if n := len(d.standing); n > 0 {
-		parts = append(parts, fmt.Sprintf("%d in doubt: once nothing else runs, -redo measures them again", n))
+	if n := len(d.doubtful); n > 0 {
+		parts = append(parts, fmt.Sprintf("%d in doubt: measure again with -redo while nothing else uses the machine", n))
 	}
 	return strings.Join(parts, "; ")
 }
 
-// far counts the cells that only their rates tell of.
+// far is the number of cells that were found by their rates alone, not by a busy machine.
 func (d disturbances) far() int {
 	far := make(map[cell.Key]bool)
-	for c := range d.standing {
+	for c := range d.doubtful {
 		far[c] = true
 	}
-	for _, c := range d.again {
+	for _, c := range d.remeasured {
 		far[c] = true
 	}
 	for _, c := range d.busy {
@@ -91,10 +91,10 @@ func (d disturbances) far() int {
 	return len(far)
 }
 
-// cells names those in doubt, empty where there are none.
+// cells lists the cells in doubt. It is empty where there are none.
 func (d disturbances) cells() string {
 	var cells []cell.Key
-	for c := range d.standing {
+	for c := range d.doubtful {
 		cells = append(cells, c)
 	}
 	slices.SortFunc(cells, cell.Key.Compare)
@@ -105,19 +105,19 @@ func (d disturbances) cells() string {
 }
 
 func (d disturbances) has(c cell.Key) bool {
-	_, ok := d.standing[c]
+	_, ok := d.doubtful[c]
 	return ok
 }
 
-// doubtLines says of a cell's samples which are in doubt and which were replaced.
+// doubtLines lists the samples of a cell that are in doubt, and those that were replaced.
 func (d disturbances) doubtLines(r *checkpoint.Result) []string {
 	var lines []string
-	if c, ok := d.standing[r.Cell()]; ok {
+	if c, ok := d.doubtful[r.Cell()]; ok {
 		for _, i := range c.Samples {
 			rate, _ := r.Samples[i].PromptEvalRate()
 			why := check.Busy(r.Samples[i])
 			if why == "" {
-				why = "it lies far from what the others let expect"
+				why = "far from the rate expected from the other cells"
 			}
 			lines = append(lines, fmt.Sprintf("in doubt: %s tokens/s: %s", rateText(rate), why))
 		}
@@ -129,7 +129,7 @@ func (d disturbances) doubtLines(r *checkpoint.Result) []string {
 		}
 	}
 	if len(aside) > 0 {
-		lines = append(lines, fmt.Sprintf("set aside, as they were in doubt: %s", ratesText(aside)))
+		lines = append(lines, fmt.Sprintf("set aside, because they were in doubt: %s", ratesText(aside)))
 	}
 	return lines
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/test/checkpoints"
 )
 
-// disturbed is a sweep in which the machine was busy in two cells, of which one was measured again,
-// and in which another cell is far below the others.
+// disturbed is a sweep in which the machine was busy during two cells, one of which was measured
+// again, and in which another cell is far below the others.
 func disturbed() *checkpoint.Checkpoint {
 	cp := checkpoints.Planned([]int{1024, 2048, 4096, 8192}, []int{64, 128, 256})
 	for _, ctx := range cp.Sweep.NumCtx {
@@ -36,13 +36,13 @@ func disturbed() *checkpoint.Checkpoint {
 	return cp
 }
 
-func TestDisturbedIsSaid(t *testing.T) {
+func TestPrintDisturbances(t *testing.T) {
 	cp := disturbed()
 	var b strings.Builder
 	require.NoError(t, Print(&b, cp, Options{}))
 	text := strings.Join(strings.Fields(b.String()), " ")
-	assert.Contains(t, text, "Disturbed: the machine was busy in 2 of 12 cells (other programs used 2.4 of 4 CPUs); 1 cell was far from what the others let expect; 1 measured again; 2 in doubt: once nothing else runs, -redo measures them again")
-	assert.Contains(t, text, "? in doubt: something else than the settings may have made the rate")
+	assert.Contains(t, text, "Disturbed: the machine was busy in 2 of 12 cells (other programs used 2.4 of 4 CPUs); 1 cell was far from the rate expected from the others; 1 measured again; 2 in doubt: measure again with -redo while nothing else uses the machine")
+	assert.Contains(t, text, "? in doubt: something other than the settings may have changed the rate")
 	assert.Regexp(t, `(?m)^ +256 +1601\.0  +534\.0\? `, b.String())
 	assert.NotContains(t, text, "in doubt: num_ctx")
 
@@ -51,14 +51,14 @@ func TestDisturbedIsSaid(t *testing.T) {
 	assert.Contains(t, b.String(), "  in doubt: num_ctx=2048 with num_batch=256; num_ctx=4096 with num_batch=64\n")
 
 	g := newGrid(cp)
-	assert.Contains(t, g.cellText(cell.Key{Ctx: 1024, Batch: 128}, ""), "set aside, as they were in doubt: 467.0 tokens/s")
+	assert.Contains(t, g.cellText(cell.Key{Ctx: 1024, Batch: 128}, ""), "set aside, because they were in doubt: 467.0 tokens/s")
 	assert.Contains(t, g.cellText(cell.Key{Ctx: 2048, Batch: 256}, ""), "in doubt: 534.0 tokens/s: other programs used 2.4 of 4 CPUs")
-	assert.Contains(t, g.cellText(cell.Key{Ctx: 4096, Batch: 64}, ""), "in doubt: 25.1 tokens/s: it lies far from what the others let expect")
+	assert.Contains(t, g.cellText(cell.Key{Ctx: 4096, Batch: 64}, ""), "in doubt: 25.1 tokens/s: far from the rate expected from the other cells")
 	assert.Contains(t, g.marks(cell.Key{Ctx: 4096, Batch: 64}, ""), pageMark{"?", disturbedText})
 	assert.Empty(t, g.marks(cell.Key{Ctx: 1024, Batch: 128}, ""))
 }
 
-func TestNothingDisturbed(t *testing.T) {
+func TestPrintNoDisturbances(t *testing.T) {
 	var b strings.Builder
 	require.NoError(t, Print(&b, checkpoints.Mixed(), Options{Full: true}))
 	assert.NotContains(t, b.String(), "Disturbed")

@@ -1,7 +1,7 @@
-// Package report turns a sweep's checkpoint into what people and programs
-// read: a table, statistics, benchmark lines, a picture, a page and advice.
+// Package report writes the outputs of a sweep: a table, statistics, benchmark
+// lines, a heatmap, an HTML page and advice.
 //
-// Every output is a pure function of the checkpoint, so that it can be made
-// again at any time, also in the middle of a sweep. Nothing here measures,
-// reads the clock or changes a checkpoint.
+// Every output is a pure function of the checkpoint, so it can be made again
+// at any time, also while the sweep runs. The package does not measure or
+// change a checkpoint, and no output depends on the clock.
 package report

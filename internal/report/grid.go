@@ -12,30 +12,30 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
 )
 
-// state is what is known of a place on the grid.
+// state is the state of a combination of a num_ctx and a num_batch of the axes.
 type state int
 
 const (
-	notPlanned state = iota // both values are on an axis, but nobody asked for the pair
+	notPlanned state = iota // both values are on an axis, but the combination is not in the plan
 	leftOut                 // num_batch is above num_ctx
 	missing                 // planned, and not measured yet or not by the search
-	pruned                  // planned, and passed over because it needs more memory than a cell that ran out of it
+	pruned                  // planned, and skipped because it needs at least the memory of a cell that ran out of memory
 	failed
 	measured
 )
 
-// grid is a checkpoint laid out by its axes, with every cell's result at hand.
+// grid is a checkpoint by its axes, with the result of every cell.
 type grid struct {
 	ctx, batch []int // ascending
 	planned    map[cell.Key]bool
 	pruned     map[cell.Key]cell.Key // each with the cell that ran out of memory
 	results    map[cell.Key]*checkpoint.Result
-	again      map[cell.Key][]float64 // rates of what was measured again of cells, in turns
-	gpu        bool                   // a model was in GPU memory, so that one that is not has spilled
+	again      map[cell.Key][]float64 // rates of the auxiliary measurements of cells
+	gpu        bool                   // the sweep used GPUs, so a model outside of GPU memory has spilled
 	cp         *checkpoint.Checkpoint
-	verdict    func() (sweep.Verdict, bool) // of the checkpoint, reckoned once
-	disturbed  func() disturbances          // likewise
-	advice     func() *advice               // likewise; nil while no cell has a rate
+	verdict    func() (sweep.Verdict, bool) // of the checkpoint, computed once
+	disturbed  func() disturbances          // computed once
+	advice     func() *advice               // computed once; nil while no cell has a rate
 }
 
 func newGrid(cp *checkpoint.Checkpoint) *grid {
@@ -58,12 +58,13 @@ func newGrid(cp *checkpoint.Checkpoint) *grid {
 	for i := range cp.Results {
 		g.gpu = g.gpu || cp.Results[i].SizeVRAM > 0
 	}
-	g.countAgain()
+	g.includeAgain()
 	return g
 }
 
-// countAgain has the cells that were measured again show the rate of all of their samples.
-func (g *grid) countAgain() {
+// includeAgain sets the rate of each cell with auxiliary measurements to that of all of its
+// samples.
+func (g *grid) includeAgain() {
 	if len(g.again) == 0 {
 		return
 	}
@@ -82,8 +83,8 @@ func (g *grid) countAgain() {
 
 func cellOf(c verdict.Cell) cell.Key { return cell.Key{Ctx: c.Ctx, Batch: c.Batch} }
 
-// at returns what is known of c, with its result where it is failed or
-// measured; older tools measured a num_batch above num_ctx.
+// at returns the state of c, with its result where it is failed or measured. A
+// result counts also where num_batch is above num_ctx: older tools measured such cells.
 func (g *grid) at(c cell.Key) (state, *checkpoint.Result) {
 	r := g.results[c]
 	switch {
@@ -101,33 +102,37 @@ func (g *grid) at(c cell.Key) (state, *checkpoint.Result) {
 	return notPlanned, nil
 }
 
-// missingText says what became of the missing cells.
+// missingText explains why the missing cells were not measured.
 func (g *grid) missingText() string {
 	switch s := g.cp.Sweep.Search; {
 	case s == nil:
 		return "not measured yet"
 	case s.Done:
-		return "the search did without it"
+		return "not needed by the search"
 	}
 	return "not measured by the search yet"
 }
 
-// What became of the places of the grid that hold no cell.
+// The explanations of combinations that are no cells.
 const (
 	leftOutText    = "left out: num_batch above num_ctx"
 	notPlannedText = "not planned"
 )
 
-// prunedText says what became of the pruned cells.
-const prunedText = "pruned: needs at least the memory of a cell that ran out of it"
+// prunedText explains why the pruned cells were not measured.
+const prunedText = "pruned: needs at least the memory of a cell that ran out of memory"
 
-// spilledText says what became of the cells of which spilled tells.
+// pickText explains the mark of the cells that a search estimates to be the fastest of
+// their num_ctx.
+const pickText = "estimated fastest of its num_ctx"
+
+// spilledText explains the mark of a spilled cell.
 const spilledText = "a part of the model was not in GPU memory"
 
 // spilled reports whether a part of the cell's model was not in GPU memory.
 func (g *grid) spilled(r *checkpoint.Result) bool { return check.Spilled(r.Size, r.SizeVRAM, g.gpu) }
 
-// hasSpilled reports whether that is so of any measured cell.
+// hasSpilled reports whether any measured cell has spilled.
 func (g *grid) hasSpilled() bool {
 	for _, r := range g.results {
 		if !r.Failed() && g.spilled(r) {
@@ -137,7 +142,7 @@ func (g *grid) hasSpilled() bool {
 	return false
 }
 
-// has reports whether any place of the grid is in one of the states.
+// has reports whether any combination of the axes is in one of the states.
 func (g *grid) has(states ...state) bool {
 	for _, ctx := range g.ctx {
 		for _, batch := range g.batch {
@@ -152,8 +157,8 @@ func (g *grid) has(states ...state) bool {
 	return false
 }
 
-// OneLine makes text from a file safe to stand within a line: control
-// characters, line ends among them, become spaces.
+// OneLine makes text from a file safe to print within a line: it replaces control
+// characters, line ends among them, by spaces.
 func OneLine(s string) string {
 	return strings.TrimSpace(strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) {

@@ -12,9 +12,9 @@ import (
 )
 
 // WriteHeatmap draws the sweep as a PNG picture: num_ctx to the right,
-// num_batch upwards, each cell coloured by its rate, which stands in it. A
-// checkpoint without any cell, or with more cells than a picture can show, is
-// an error.
+// num_batch upwards, each cell coloured by its rate and labelled with it. It
+// returns an error for a checkpoint without cells, or with more cells than a
+// picture can show.
 func WriteHeatmap(w io.Writer, cp *checkpoint.Checkpoint) error { return newGrid(cp).writeHeatmap(w) }
 
 func (g *grid) writeHeatmap(w io.Writer) error {
@@ -78,8 +78,8 @@ func marked(of func(column, row int) picture.Cell, g *grid, s Stats) func(column
 
 func rateText(tokensPerSec float64) string { return strconv.FormatFloat(tokensPerSec, 'f', 1, 64) }
 
-// rateScale covers the rates of a sweep. Where all are equal, it takes in
-// their neighbourhood, so that they lie in the middle.
+// rateScale covers the rates of a sweep. Where all are equal, it extends to both
+// sides, so that they are in its middle.
 func rateScale(s Stats) *picture.Scale {
 	sc := &picture.Scale{Low: s.Min, High: s.Max, Colors: &picture.Heat, Name: "Prompt Eval Rate (tokens/s)", Text: rateText}
 	if s.Min == s.Max {
@@ -88,8 +88,7 @@ func rateScale(s Stats) *picture.Scale {
 	return sc
 }
 
-// legend returns an entry for each look that occurs and does not speak for
-// itself.
+// legend returns an entry for each look that occurs and needs an explanation.
 func (g *grid) legend() (entries []picture.Entry) {
 	add := func(occurs bool, look picture.Look, meaning string) {
 		if occurs {
@@ -100,14 +99,14 @@ func (g *grid) legend() (entries []picture.Entry) {
 	add(g.hasSpilled(), picture.LookSpilled, spilledText)
 	add(g.has(missing), picture.LookMissing, g.missingText())
 	add(g.has(pruned), picture.LookPruned, prunedText)
-	add(len(g.picks()) > 0, picture.LookPicked, "held for the fastest of its num_ctx")
+	add(len(g.picks()) > 0, picture.LookPicked, pickText)
 	blank := g.blankReason()
 	add(blank != "", picture.LookBlank, blank)
 	return entries
 }
 
-// title returns the picture's three lines: what was swept, over which ranges,
-// and the best cell.
+// title returns the three lines of the picture's title: the model, the ranges, and
+// the best cell.
 func (g *grid) title(h checkpoint.Header, s Stats) []picture.Line {
 	model := OneLine(h.Model)
 	if model == "" {
@@ -125,7 +124,7 @@ func (g *grid) title(h checkpoint.Header, s Stats) []picture.Line {
 	return []picture.Line{picture.Heading(model), picture.Detail(ranges), picture.Highlight(best)}
 }
 
-// titleNotes says how far the best cell is the best.
+// titleNotes describes how certain the best cell is.
 func titleNotes(s Stats) string {
 	var notes string
 	if in, ok := verdict.IntervalOf(s.Best.SampleRates()); ok && in.Bounded {
@@ -140,7 +139,7 @@ func titleNotes(s Stats) string {
 	return notes
 }
 
-// span names a range of ascending values, of which there is one at least.
+// span formats the range of ascending values, of which there must be at least one.
 func span(values []int) string {
 	if len(values) == 1 {
 		return fmt.Sprint(values[0])

@@ -19,7 +19,7 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/test/checkpoints"
 )
 
-// full returns a sweep of so many columns and rows, all measured.
+// full returns a sweep of columns × rows cells, all measured.
 func full(columns, rows int) *checkpoint.Checkpoint {
 	cp := checkpoints.Planned(checkpoints.Steps(8192, 2048, columns), checkpoints.Steps(32, 64, rows))
 	for i, c := range cp.Plan() {
@@ -45,7 +45,7 @@ func TestWriteHeatmap(t *testing.T) {
 	}
 }
 
-// TestHeatmapMarksSpill: the mark is there, also in the best cell.
+// TestHeatmapMarksSpill checks that spilled cells are marked, the best cell too.
 func TestHeatmapMarksSpill(t *testing.T) {
 	blue := func(vram int64) int {
 		cp := full(3, 3)
@@ -83,12 +83,12 @@ func BenchmarkHeatmap(b *testing.B) {
 	}
 }
 
-// TestHeatmapMarksPicks: cells that a search holds for the fastest are marked, also
-// those that it did not measure.
+// TestHeatmapMarksPicks checks that a search's estimates of the fastest cells are marked,
+// also those that were not measured.
 func TestHeatmapMarksPicks(t *testing.T) {
 	blue := func(picks int) int {
 		cp := checkpoints.Searched()
-		cp.Sweep.Search.Best = cell.Key{Ctx: 1024, Batch: 512} // which has the highest rate, and so no outline of its own
+		cp.Sweep.Search.Best = cell.Key{Ctx: 1024, Batch: 512} // the cell with the highest rate, so that there is no outline of a recommended one
 		cp.Sweep.Search.Columns = cp.Sweep.Search.Columns[:picks]
 		var b bytes.Buffer
 		require.NoError(t, WriteHeatmap(&b, cp))

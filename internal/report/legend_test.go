@@ -23,8 +23,8 @@ func TestLegend(t *testing.T) {
 	}{
 		{"all measured", full(2, 2), nil},
 		{"every state", checkpoints.Mixed(), []string{"failed, with the type of error", "a part of the model was not in GPU memory", "not measured yet", "left out: num_batch above num_ctx"}},
-		{"a search", checkpoints.Searched(), []string{"failed, with the type of error", "the search did without it", "held for the fastest of its num_ctx"}},
-		{"pruned", checkpoints.Pruned(), []string{"failed, with the type of error", "not measured yet", "pruned: needs at least the memory of a cell that ran out of it"}},
+		{"a search", checkpoints.Searched(), []string{"failed, with the type of error", "not needed by the search", "estimated fastest of its num_ctx"}},
+		{"pruned", checkpoints.Pruned(), []string{"failed, with the type of error", "not measured yet", "pruned: needs at least the memory of a cell that ran out of memory"}},
 		{"a shard", shard, []string{"not planned"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

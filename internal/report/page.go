@@ -21,8 +21,8 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 )
 
-// The parts of the page. ECharts is version 5.6.0 of the npm package "echarts",
-// whose license and notice lie beside it.
+// The parts of the page. ECharts is version 5.6.0 of the npm package "echarts";
+// its license and notice are in the same folder.
 var (
 	//go:embed page/page.tmpl
 	pageHTML string
@@ -36,8 +36,8 @@ var (
 	pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{"code": code}).Parse(pageHTML))
 )
 
-// code returns text as HTML, with what stands between backquotes as code. Those between the
-// quotes of a command are its own.
+// code returns text as HTML, with text between backquotes as code. Backquotes within the
+// single quotes of a command don't end the code.
 func code(text string) template.HTML {
 	var html strings.Builder
 	for {
@@ -52,7 +52,7 @@ func code(text string) template.HTML {
 	}
 }
 
-// endOfCode returns the place of the backquote that ends it, or the text's end.
+// endOfCode returns the index of the backquote that ends the code, or len(text).
 func endOfCode(text string) int {
 	quoted := false
 	for i := 0; i < len(text); i++ {
@@ -68,7 +68,7 @@ func endOfCode(text string) int {
 	return len(text)
 }
 
-// page is what the template is filled with.
+// page is the data of the template.
 type page struct {
 	Style           template.CSS
 	ECharts, Script template.JS
@@ -77,34 +77,33 @@ type page struct {
 
 	Title       string
 	Counts      string
-	Empty       bool   // there is no cell
-	NothingYet  string // says that no cell works, empty elsewhere
+	Empty       bool   // the grid has no cells
+	NothingYet  string // the advice where no cell works, otherwise empty
 	Verdict     []string
 	Metrics     []pageMetric
 	Legend      []pageMark
 	Advice      []string
 	Modelfile   string
 	Warnings    []string
-	Frontier    [][]string // with its head
+	Frontier    [][]string // with its header
 	Environment []namedValue
 }
 
 type namedValue struct{ Name, Value string }
 
-// pageData is what the page's script reads.
+// pageData is the input of the page's script.
 type pageData struct {
 	Ctx     []int        `json:"ctx"`
 	Batch   []int        `json:"batch"`
 	Metrics []pageMetric `json:"metrics"`
 	Cells   []pageCell   `json:"cells"`
-	// Grows says that there is more to come, and Newest when something came last,
-	// in milliseconds since 1970: a page of a sweep that is running reads itself
-	// again.
+	// Grows says that the sweep is not complete, and Newest is the time of the newest
+	// sample, in milliseconds since 1970. The page of a running sweep reloads itself.
 	Grows  bool  `json:"grows"`
 	Newest int64 `json:"newest"`
 }
 
-// pageCell is a place of the grid.
+// pageCell is a combination of the axes on the page.
 type pageCell struct {
 	X        int        `json:"x"` // index of num_ctx
 	Y        int        `json:"y"` // index of num_batch
@@ -117,8 +116,8 @@ type pageCell struct {
 
 var stateNames = map[state]string{notPlanned: "none", leftOut: "none", missing: "missing", pruned: "pruned", failed: "failed", measured: "measured"}
 
-// WritePage writes the report as one HTML file that needs nothing else: heatmap,
-// lines, table, environment and advice.
+// WritePage writes the report as one self-contained HTML file: advice, heatmap, line
+// chart, table and environment.
 func WritePage(w io.Writer, cp *checkpoint.Checkpoint) error { return newGrid(cp).writePage(w) }
 
 func (g *grid) writePage(w io.Writer) error {
@@ -152,7 +151,7 @@ func (g *grid) writePage(w io.Writer) error {
 		into  *template.JS
 		value any
 	}{{&p.Data, g.pageData(s, verdicts)}, {&p.Heatmap, g.heatmapOptions()}, {&p.Lines, g.lineOptions(s)}} {
-		text, err := json.Marshal(part.value) // which escapes what HTML could misread
+		text, err := json.Marshal(part.value) // also escapes <, > and & for HTML
 		if err != nil {
 			return fmt.Errorf("encoding the page's data: %w", err)
 		}
@@ -164,7 +163,7 @@ func (g *grid) writePage(w io.Writer) error {
 	return nil
 }
 
-// advise fills in verdict and advice, where there are any.
+// advise sets the fields of verdict and advice, if a cell has a rate.
 func (p *page) advise(g *grid, s Stats) error {
 	a := g.advice()
 	if a == nil {
@@ -199,7 +198,8 @@ func (p *page) advise(g *grid, s Stats) error {
 	return nil
 }
 
-// environment names what was swept, and on what, as far as it is known.
+// environment lists the known properties of the model, the server, the hardware and the
+// sweep.
 func (g *grid) environment() []namedValue {
 	h := g.cp.Sweep
 	var values []namedValue
@@ -242,7 +242,7 @@ func (g *grid) environment() []namedValue {
 	return values
 }
 
-// newest returns when something was measured last, zero where that is not known.
+// newest returns the time of the newest measurement, zero where it is unknown.
 func newest(cp *checkpoint.Checkpoint) time.Time {
 	var last time.Time
 	for i := range cp.Results {
@@ -258,7 +258,7 @@ func newest(cp *checkpoint.Checkpoint) time.Time {
 	return last
 }
 
-// pageLegend explains the signs that occur.
+// pageLegend explains the signs that occur on the page.
 func (g *grid) pageLegend(verdicts map[cell.Key]string) []pageMark {
 	var legend []pageMark
 	for _, ctx := range g.ctx {
@@ -280,7 +280,7 @@ func (g *grid) pageLegend(verdicts map[cell.Key]string) []pageMark {
 	return legend
 }
 
-// pageData gathers what the script reads.
+// pageData returns the input of the page's script.
 func (g *grid) pageData(s Stats, verdicts map[cell.Key]string) pageData {
 	data := pageData{Ctx: append([]int{}, g.ctx...), Batch: append([]int{}, g.batch...), Metrics: pageMetrics, Cells: []pageCell{}, Grows: s.Missing > 0}
 	if s.Search != nil {

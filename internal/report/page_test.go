@@ -17,7 +17,7 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
-// ownPage writes the page without the parts that are the same in every page.
+// ownPage writes the page without scripts and styles, which are the same on every page.
 func ownPage(w io.Writer, cp *checkpoint.Checkpoint) error {
 	var b strings.Builder
 	if err := WritePage(&b, cp); err != nil {
@@ -27,7 +27,7 @@ func ownPage(w io.Writer, cp *checkpoint.Checkpoint) error {
 	for _, part := range []string{echartsScript, pageScript, pageStyle} {
 		text = strings.Replace(text, part, "…", 1)
 	}
-	// A cell on a line.
+	// One cell per line.
 	_, err := io.WriteString(w, strings.ReplaceAll(text, `{"x":`, "\n"+`{"x":`))
 	return err
 }
@@ -88,12 +88,12 @@ func TestCellText(t *testing.T) {
 		"memory of Host: model 2.0 GB, context 0 B, compute 0 B",
 		"layers on GPUs: 29 of 33",
 		"settings: verified",
-		"GPU 1: 65 °C, 1980 MHz, 312 W, 70123 MiB used, 98 % busy, held down by SW power cap",
+		"GPU 1: 65 °C, 1980 MHz, 312 W, 70123 MiB used, 98 % busy, throttled by SW power cap",
 		"other models in memory: other:7b",
-		"tries that failed: 1",
-		"answers without figures, for which another prompt was read: 3",
+		"failed attempts: 1",
+		"answers without figures, each repeated with another prompt: 3",
 		"measured: 2026-02-03 04:05:06",
-		"measured again, in turns with others: 1249.0, 1250.0, 1251.0, 1249.0, 1250.0, 1251.0 tokens/s, in the median 1250.0",
+		"measured again, in turns with other cells: 1249.0, 1250.0, 1251.0, 1249.0, 1250.0, 1251.0 tokens/s, median 1250.0",
 		"a part of the model was not in GPU memory",
 		"warning: spill: 18.0 of 20.0 GB",
 	}, newGrid(cp).cellText(r.Cell(), "best, recommended"))
@@ -107,14 +107,14 @@ func TestCellTextOfManySamples(t *testing.T) {
 	assert.Equal(t, strings.Repeat("1000.0, ", 11)+"1000.0 and 18 more tokens/s", ratesText(rates))
 }
 
-// TestPageGrows as long as there is something to come.
+// TestPageGrows checks that the page of an incomplete sweep is marked as growing.
 func TestPageGrows(t *testing.T) {
 	going := checkpoints.Searched()
 	going.Sweep.Search.Done = false
 	for name, tt := range map[string]struct {
 		cp   *checkpoint.Checkpoint
 		want bool
-	}{"done": {checkpoints.Decided(), false}, "in its middle": {checkpoints.Mixed(), true}, "a search": {going, true}, "a search that has ended": {checkpoints.Searched(), false}} {
+	}{"complete": {checkpoints.Decided(), false}, "incomplete": {checkpoints.Mixed(), true}, "running search": {going, true}, "ended search": {checkpoints.Searched(), false}} {
 		t.Run(name, func(t *testing.T) {
 			g := newGrid(tt.cp)
 			data := g.pageData(g.stats(), g.verdicts())
@@ -127,7 +127,8 @@ func TestPageGrows(t *testing.T) {
 	}
 }
 
-// TestCodeOfACommand: a command is one, whatever its words hold.
+// TestCodeOfACommand checks that a command stays one code element, also with backquotes in
+// its arguments.
 func TestCodeOfACommand(t *testing.T) {
 	for text, want := range map[string]string{
 		"a: `go test -out='`id`'` b":         "a: <code>go test -out=&#39;`id`&#39;</code> b",

@@ -13,15 +13,15 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
 )
 
-// pageMetric is a figure that the page's heatmap can show.
+// pageMetric is a figure that the heatmap of the page can show.
 type pageMetric struct {
 	Name   string `json:"name"`
 	Unit   string `json:"unit"`
-	Digits int    `json:"digits"` // behind the point
+	Digits int    `json:"digits"` // after the decimal point
 	of     func(*checkpoint.Result) (float64, bool)
 }
 
-// pageMetrics is what there is to choose from; the first is shown first.
+// pageMetrics are the figures to choose from; the first is the default.
 var pageMetrics = []pageMetric{
 	{"Prompt rate", "tokens/s", 1, func(r *checkpoint.Result) (float64, bool) { return *r.PromptEvalRate, true }},
 	{"Generation rate", "tokens/s", 1, evalRate},
@@ -46,13 +46,13 @@ func evalRate(r *checkpoint.Result) (float64, bool) {
 	return verdict.Median(rates), len(rates) > 0
 }
 
-// pageMark is a sign that tells cells apart without colour.
+// pageMark is a sign that distinguishes cells without colour.
 type pageMark struct{ Sign, Meaning string }
 
-// markOrder is the order in which the signs are explained.
+// markOrder is the order of the signs in the legend.
 var markOrder = []string{"★", "◎", "≈", "^", "!", "?", "✗", "~", "·"}
 
-// marks returns the signs of a cell, the one that matters most first.
+// marks returns the signs of a cell, the most important one first.
 func (g *grid) marks(c cell.Key, verdict string) []pageMark {
 	at, r := g.at(c)
 	var marks []pageMark
@@ -78,7 +78,7 @@ func (g *grid) marks(c cell.Key, verdict string) []pageMark {
 	return marks
 }
 
-// pageCell gathers what the page knows of a cell.
+// pageCell returns the data of a cell for the page.
 func (g *grid) pageCell(c cell.Key, x, y int, verdict string) pageCell {
 	at, r := g.at(c)
 	cell := pageCell{X: x, Y: y, State: stateNames[at], Text: g.cellText(c, verdict)}
@@ -99,12 +99,12 @@ func (g *grid) pageCell(c cell.Key, x, y int, verdict string) pageCell {
 	return cell
 }
 
-// cellText says in lines all that is known of a cell.
-func (g *grid) cellText(c cell.Key, is string) []string {
+// cellText returns all details of a cell, in lines.
+func (g *grid) cellText(c cell.Key, verdictText string) []string {
 	at, r := g.at(c)
-	lines := []string{inWords(c)}
-	if is != "" {
-		lines[0] += ": " + is
+	lines := []string{keyText(c)}
+	if verdictText != "" {
+		lines[0] += ": " + verdictText
 	}
 	switch at {
 	case leftOut:
@@ -114,7 +114,7 @@ func (g *grid) cellText(c cell.Key, is string) []string {
 	case missing:
 		return append(lines, g.missingText())
 	case pruned:
-		return append(lines, prunedText, "namely of "+inWords(g.pruned[c]))
+		return append(lines, prunedText, "out of memory: "+keyText(g.pruned[c]))
 	case failed:
 		lines = append(lines, failureLine(r))
 	case measured:
@@ -122,7 +122,7 @@ func (g *grid) cellText(c cell.Key, is string) []string {
 	}
 	lines = append(lines, figureLines(r)...)
 	if rates := g.again[c]; len(rates) > 0 {
-		lines = append(lines, fmt.Sprintf("measured again, in turns with others: %s, in the median %s", ratesText(rates), rateText(verdict.Median(rates))))
+		lines = append(lines, fmt.Sprintf("measured again, in turns with other cells: %s, median %s", ratesText(rates), rateText(verdict.Median(rates))))
 	}
 	if at == measured && g.spilled(r) {
 		lines = append(lines, spilledText)
@@ -142,7 +142,7 @@ func failureLine(r *checkpoint.Result) string {
 	return line
 }
 
-// figureLines says what was measured of a cell beside its rate.
+// figureLines returns the figures of a cell other than its rate, in lines.
 func figureLines(r *checkpoint.Result) []string {
 	var lines []string
 	add := func(format string, args ...any) { lines = append(lines, fmt.Sprintf(format, args...)) }
@@ -180,10 +180,10 @@ func figureLines(r *checkpoint.Result) []string {
 		}
 	}
 	if r.Retries > 0 {
-		add("tries that failed: %d", r.Retries)
+		add("failed attempts: %d", r.Retries)
 	}
 	if n := r.Unfinished(); n > 0 {
-		add("answers without figures, for which another prompt was read: %d", n)
+		add("answers without figures, each repeated with another prompt: %d", n)
 	}
 	if !r.Timestamp.IsZero() {
 		add("measured: %s", r.Timestamp.Format(time.DateTime))
@@ -191,7 +191,7 @@ func figureLines(r *checkpoint.Result) []string {
 	return lines
 }
 
-// memoryLines says what the server's log says of a load's memory, a line for each device.
+// memoryLines formats a load's memory as the server's log reports it, a line for each device.
 func memoryLines(m *measurement.Memory) []string {
 	var lines []string
 	for _, d := range m.Devices {
@@ -203,10 +203,10 @@ func memoryLines(m *measurement.Memory) []string {
 	return lines
 }
 
-// mibText writes a size in the units of memory's other figures.
+// mibText formats a size in the decimal units of the other memory figures.
 func mibText(mib float64) string { return humanize.Bytes(uint64(mib * (1 << 20))) }
 
-// ratesText lists the samples' rates, the first of them where there are many.
+// ratesText lists the rates of samples, at most the first twelve.
 func ratesText(rates []float64) string {
 	const most = 12
 	var texts []string
@@ -220,8 +220,8 @@ func ratesText(rates []float64) string {
 	return text + " tokens/s"
 }
 
-// gpuText says how a GPU was while the newest sample was taken, as far as its
-// driver told.
+// gpuText formats the state of a GPU during a sample, as far as the driver
+// reported it.
 func gpuText(g measurement.GPU) string {
 	var known []string
 	for _, f := range []struct {
@@ -235,7 +235,7 @@ func gpuText(g measurement.GPU) string {
 		}
 	}
 	if len(g.Throttle) > 0 {
-		known = append(known, "held down by "+OneLine(strings.Join(g.Throttle, ", ")))
+		known = append(known, "throttled by "+OneLine(strings.Join(g.Throttle, ", ")))
 	}
 	return fmt.Sprintf("GPU %d: %s", g.Index, strings.Join(known, ", "))
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
 )
 
-// heatmapOptions returns what ECharts is to draw as the page's heatmap, without
-// the cells: those follow the figure that is chosen on the page.
+// heatmapOptions returns the ECharts options of the page's heatmap, without the
+// cells. The script adds them for the figure that is selected on the page.
 func (g *grid) heatmapOptions() map[string]any {
 	chart := charts.NewHeatMap()
 	colors := make([]string, 0, 9)
@@ -39,8 +39,8 @@ func (g *grid) heatmapOptions() map[string]any {
 	return chart.JSON()
 }
 
-// lineOptions returns what ECharts is to draw as the page's lines: the rate over
-// num_batch, a line for each num_ctx that has a rate. Those that matter most are
+// lineOptions returns the ECharts options of the page's line chart: the rate over
+// num_batch, a line for each num_ctx that has a rate. The most important ones are
 // shown at first.
 func (g *grid) lineOptions(s Stats) map[string]any {
 	chart := charts.NewLine()
@@ -51,7 +51,7 @@ func (g *grid) lineOptions(s Stats) map[string]any {
 		var any bool
 		points := make([]opts.LineData, len(g.batch))
 		for i, batch := range g.batch {
-			points[i].Value = "-" // ECharts' word for nothing
+			points[i].Value = "-" // a missing value for ECharts
 			if at, r := g.at(cell.Key{Ctx: ctx, Batch: batch}); at == measured {
 				points[i].Value, any = *r.PromptEvalRate, true
 			}
@@ -75,8 +75,8 @@ func (g *grid) lineOptions(s Stats) map[string]any {
 	return chart.JSON()
 }
 
-// linesShown returns the num_ctx whose lines are shown at first: up to six all,
-// else the smallest, the largest, that of the best and of the recommended cell.
+// linesShown returns the num_ctx whose lines are shown at first: all if there are up to
+// six, otherwise the smallest, the largest, and those of the best and the recommended cell.
 func (g *grid) linesShown(s Stats) map[int]bool {
 	shown := make(map[int]bool)
 	var rated []int
@@ -107,7 +107,7 @@ func labels(values []int) []string {
 }
 
 // interval returns the 95 % interval of a cell's rate in tokens per second, nil
-// where the samples are too few for one.
+// where there are too few samples for one.
 func interval(r *checkpoint.Result) []float64 {
 	in, ok := verdict.IntervalOf(r.SampleRates())
 	if !ok || !in.Bounded {

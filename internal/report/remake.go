@@ -9,9 +9,9 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 )
 
-// Remake prints table and statistics of the checkpoint at in, a sweep's out
-// folder or the file itself, and writes the report files into the folder out,
-// or beside the checkpoint when that is empty.
+// Remake prints the report of the checkpoint at in, a sweep's out folder or the
+// file itself, and writes the report files to the folder out, or to the
+// checkpoint's folder where out is empty.
 func Remake(stdout io.Writer, in, out string, full bool) error {
 	path, err := checkpoint.Find(in)
 	if err != nil {
@@ -27,8 +27,9 @@ func Remake(stdout io.Writer, in, out string, full bool) error {
 	return Make(stdout, cp, out, full)
 }
 
-// Make prints table and statistics of the checkpoint and writes the report files into
-// the folder out, which it creates where it is missing. What fails stops nothing else.
+// Make prints the report of the checkpoint and writes the report files to the folder out,
+// which it creates if necessary. After an error it continues with the other files; it
+// returns all errors.
 func Make(stdout io.Writer, cp *checkpoint.Checkpoint, out string, full bool) error {
 	printed := Print(stdout, cp, Options{Dir: out, Full: full})
 	files, written := Write(out, cp)

@@ -16,7 +16,7 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 )
 
-// The names of the files that Write makes.
+// The names of the files that [Write] makes.
 const (
 	BenchFile   = outdir.Bench
 	TableFile   = outdir.Table
@@ -30,13 +30,13 @@ const (
 	EnvironmentFile = outdir.Environment
 )
 
-// format is a file and what is in it.
+// format is a report file and the function that writes its content.
 type format struct {
 	file  string
 	write func(*grid, io.Writer) error
 }
 
-// advised is a writer of advice, of which there may be none.
+// advised adapts a writer of advice to a format; it returns errNothing without advice.
 func advised(write func(*advice, io.Writer) error) func(*grid, io.Writer) error {
 	return func(g *grid, w io.Writer) error {
 		a := g.advice()
@@ -47,7 +47,7 @@ func advised(write func(*advice, io.Writer) error) func(*grid, io.Writer) error 
 	}
 }
 
-// formats lists the files in the order in which they are made.
+// formats lists the report files in the order in which they are written.
 var formats = []format{
 	{BenchFile, (*grid).writeBench},
 	{TableFile, (*grid).writeTable},
@@ -60,16 +60,17 @@ var formats = []format{
 	{EnvironmentFile, advised((*advice).writeEnvironment)},
 }
 
-// looks are the files that somebody looks at while a sweep runs.
-var looks = []format{{HeatmapFile, (*grid).writeHeatmap}, {PageFile, (*grid).writePage}}
+// liveFormats are the files that are updated while a sweep runs.
+var liveFormats = []format{{HeatmapFile, (*grid).writeHeatmap}, {PageFile, (*grid).writePage}}
 
-// Write makes the report files of the checkpoint in dir, which it creates where it is
-// missing, and returns the names of those that were made. A file is replaced as a whole or left
-// as it was; where one can't be written, the others are, and the error names each that is
-// missing. Those that hold advice are not there as long as no cell has a rate, and picture and
-// page not where a grid is too large for them, of which Print tells.
+// Write writes the report files of the checkpoint to dir, which it creates if necessary, and
+// returns the names of the written files. Files are replaced atomically. Where one can't be
+// written, the others still are, and the error names each that is missing. Files with advice
+// are removed while no cell has a rate; picture and page are removed where the grid is too
+// large for them, which [Print] warns of.
 //
-// In a folder that is not a sweep's nothing is written if a file of these names is there.
+// In a folder that does not belong to a sweep, Write refuses to replace existing files: it then
+// writes nothing.
 func Write(dir string, cp *checkpoint.Checkpoint) (files []string, err error) {
 	out, err := prepare(dir)
 	if err != nil {
@@ -78,7 +79,7 @@ func Write(dir string, cp *checkpoint.Checkpoint) (files []string, err error) {
 	return writeAll(out, formats, cp)
 }
 
-// CheckDir returns an error where Write would refuse the folder, and touches nothing there.
+// CheckDir returns an error where [Write] would refuse the folder. It changes nothing there.
 func CheckDir(dir string) error {
 	out, err := checkpoint.OpenDir(dir)
 	if err != nil || out.Claimed() {
@@ -87,7 +88,7 @@ func CheckDir(dir string) error {
 	return out.Check(Files()...)
 }
 
-// prepare opens a folder to write to, which it makes where it is missing.
+// prepare opens a folder for writing, and creates it if necessary.
 func prepare(dir string) (*outdir.Dir, error) {
 	out, err := checkpoint.OpenDir(dir)
 	if err != nil {
@@ -96,18 +97,18 @@ func prepare(dir string) (*outdir.Dir, error) {
 	return out, out.Prepare(Files()...)
 }
 
-// Refresh makes picture and page anew, in a folder that is there.
+// Refresh writes picture and page again, in an existing folder.
 func Refresh(dir string, cp *checkpoint.Checkpoint) error {
 	out, err := checkpoint.OpenDir(dir)
 	if err != nil {
 		return err
 	}
-	_, err = writeAll(out, looks, cp)
+	_, err = writeAll(out, liveFormats, cp)
 	return err
 }
 
 func writeAll(out *outdir.Dir, formats []format, cp *checkpoint.Checkpoint) (files []string, err error) {
-	g := newGrid(cp) // so that all say the same, and it is reckoned once
+	g := newGrid(cp) // shared, so that the verdict is computed once
 	var errs []error
 	for _, f := range formats {
 		var buf bytes.Buffer
@@ -128,7 +129,7 @@ func writeAll(out *outdir.Dir, formats []format, cp *checkpoint.Checkpoint) (fil
 	return files, errors.Join(errs...)
 }
 
-// Files returns the names of all files that Write can make.
+// Files returns the names of all files that [Write] can make.
 func Files() []string {
 	var names []string
 	for _, f := range formats {
@@ -137,15 +138,14 @@ func Files() []string {
 	return names
 }
 
-// Options say how Print reports.
+// Options are the options of [Print].
 type Options struct {
-	Dir  string // of the checkpoint and its reports, for commands; empty where it is not known
-	Full bool   // with all that the page has in words
+	Dir  string // folder of the checkpoint and its reports, for printed commands; empty where unknown
+	Full bool   // print all texts that the page has
 }
 
-// Print writes the table, the advice, how far that is certain and what to do next, for a
-// terminal. No line starts like a key of the benchmark format, so that it may follow benchmark
-// lines.
+// Print writes table, advice, statistics and warnings for a terminal. No line looks like a
+// configuration line of the benchmark format, so the text may follow benchmark lines.
 func Print(w io.Writer, cp *checkpoint.Checkpoint, o Options) error {
 	g := newGrid(cp)
 	s := g.stats()
@@ -177,11 +177,11 @@ func Print(w io.Writer, cp *checkpoint.Checkpoint, o Options) error {
 	if o.Full && s.Verdict != nil {
 		printVerdict(&b, s)
 	}
-	if o.Full || len(cp.Sweep.Merged) > 0 { // a merge is for that
+	if o.Full || len(cp.Sweep.Merged) > 0 { // hosts matter in a merged sweep
 		printHosts(&b, s)
 	}
 	if o.Full && s.Verdict != nil {
-		if text := g.memoryEnd().text(); text != "" {
+		if text := g.memoryLimit().text(); text != "" {
 			paragraph(&b, "", "Memory: "+text)
 		}
 	}

@@ -22,7 +22,7 @@ func TestWrite(t *testing.T) {
 	files, err := Write(dir, checkpoints.Mixed())
 	require.NoError(t, err)
 	assert.Equal(t, Files(), files)
-	assert.ElementsMatch(t, files, namesIn(t, dir), "and no temporary file")
+	assert.ElementsMatch(t, files, namesIn(t, dir), "no temporary file is left")
 	for name, head := range map[string]string{
 		BenchFile: "goos: ", TableFile: "num_batch,512,", HeatmapFile: "\x89PNG",
 	} {
@@ -32,7 +32,7 @@ func TestWrite(t *testing.T) {
 	}
 }
 
-// TestWriteWithoutRates: advice of an earlier state of the checkpoint goes.
+// TestWriteWithoutRates checks that advice of an earlier state of the checkpoint is removed.
 func TestWriteWithoutRates(t *testing.T) {
 	dir := t.TempDir()
 	_, err := Write(dir, checkpoints.Mixed())
@@ -43,7 +43,8 @@ func TestWriteWithoutRates(t *testing.T) {
 	assert.ElementsMatch(t, files, namesIn(t, dir))
 }
 
-// TestWriteOfManyCells: a picture that nobody could look at is not made, and said.
+// TestWriteOfManyCells checks that picture and page of a grid that is too large are not
+// written, and that a warning says so.
 func TestWriteOfManyCells(t *testing.T) {
 	dir := t.TempDir()
 	_, err := Write(dir, checkpoints.Mixed())
@@ -52,14 +53,14 @@ func TestWriteOfManyCells(t *testing.T) {
 	checkpoints.Add(large, 8192, 1, 1000)
 	files, err := Write(dir, large)
 	require.NoError(t, err)
-	assert.ElementsMatch(t, files, namesIn(t, dir), "those of before are gone")
+	assert.ElementsMatch(t, files, namesIn(t, dir), "the earlier files are removed")
 	assert.NotContains(t, files, HeatmapFile)
 	assert.NotContains(t, files, PageFile)
 	assert.Contains(t, files, TableFile)
 	var text strings.Builder
 	require.NoError(t, Print(&text, large, Options{}))
 	assert.Contains(t, text.String(), "Warning: 501 × 500 cells are more than the 250000 that a picture can show: there is no")
-	assert.Less(t, text.Len(), 5000, "nor is the table for a terminal")
+	assert.Less(t, text.Len(), 5000, "the table is not printed either")
 }
 
 func namesIn(t *testing.T, dir string) []string {
@@ -87,7 +88,7 @@ func TestWriteErrors(t *testing.T) {
 		require.NoError(t, os.Mkdir(filepath.Join(dir, BenchFile), 0o755))
 		_, err := Write(dir, checkpoints.Mixed())
 		assert.ErrorContains(t, err, "but did not make: bench.txt (a folder); move them, or name another folder with -out")
-		assert.Equal(t, []string{BenchFile, "file"}, namesIn(t, dir), "nothing was made")
+		assert.Equal(t, []string{BenchFile, "file"}, namesIn(t, dir), "no file was written")
 	})
 	t.Run("nothing to draw", func(t *testing.T) {
 		_, err := Write(t.TempDir(), checkpoints.Planned(nil, nil))
@@ -95,8 +96,8 @@ func TestWriteErrors(t *testing.T) {
 	})
 }
 
-// TestWriteEachForItself has things in the way of one file after the other, in a folder that
-// is a sweep's: each other is written, with the newest figures.
+// TestWriteEachForItself blocks one file after the other, in the folder of a sweep: all other
+// files are written, with the newest figures.
 func TestWriteEachForItself(t *testing.T) {
 	for _, name := range Files() {
 		t.Run(name, func(t *testing.T) {

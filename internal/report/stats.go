@@ -16,51 +16,49 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
 )
 
-// Stats counts a sweep's cells and sums up their rates.
+// Stats are the statistics of a sweep.
 type Stats struct {
-	// Planned cells are those of the plan and any other that has a result. Each
-	// is measured, failed, pruned or missing.
+	// Planned counts the cells of the plan and any other cell that has a result.
+	// Each is measured, failed, pruned or missing.
 	Planned  int
 	Measured int
 	Failed   int
-	Pruned   int // passed over because another cell ran out of memory
+	Pruned   int // skipped because a cell that needs no more memory ran out of it
 	Missing  int
-	// LeftOut counts the pairs of the axes whose num_batch is above num_ctx:
-	// they are no cells of their own and not among the planned.
+	// LeftOut counts the combinations of the axes whose num_batch is above num_ctx.
+	// They are no cells, and not among the planned.
 	LeftOut int
-	// Failures has the classes that occur, the most frequent first.
+	// Failures counts the failed cells by class, the most frequent class first.
 	Failures []ClassCount
 
 	// Max, Min, Mean and Median are over the cells' rates, in tokens per second.
 	// They are zero, and Best is nil, while no cell is measured.
 	Max, Min, Mean, Median float64
-	// Best is the verdict's: the cell with the highest rate.
+	// Best is the cell with the highest rate.
 	Best *checkpoint.Result
-	// Verdict says what the samples can tell of that, nil while no cell is
-	// measured.
+	// Verdict is the statistical result, nil while no cell is measured.
 	Verdict *sweep.Verdict
-	// Drift is that of the reference cell, nil where it was not measured again.
+	// Drift is the drift of the reference cell, nil where it was not measured again.
 	Drift *verdict.Drift
-	// Spread is how far the hosts are apart that share the sweep, nil where there is
-	// one.
+	// Spread is how much the hosts of the sweep differ, nil where there is only one.
 	Spread *verdict.Spread
-	// disturbed is what something else than their settings did to cells.
+	// disturbed are the disturbances of cells.
 	disturbed disturbances
 	// OneSample says that no cell was measured more than once.
 	OneSample bool
-	// Search is what the search has found, nil without one.
+	// Search is the answer of the search, nil without one.
 	Search *checkpoint.Answer
 
-	ofColumn map[cell.Key]bool // held for the fastest of their num_ctx
+	picks map[cell.Key]bool // the search's estimates of the fastest cell of each num_ctx
 }
 
-// ClassCount says how many cells failed in the same way.
+// ClassCount is the number of cells that failed with a failure class.
 type ClassCount struct {
 	Class measurement.Class
 	Cells int
 }
 
-// stats sums up the grid. Best points into its checkpoint.
+// stats computes the statistics of the grid. Best points into its results.
 func (g *grid) stats() Stats {
 	var s Stats
 	var rates []float64
@@ -87,7 +85,7 @@ func (g *grid) stats() Stats {
 	}
 	s.Measured = len(rates)
 	s.Planned = s.Measured + s.Failed + s.Pruned + s.Missing
-	s.Search, s.ofColumn = g.cp.Sweep.Search, g.picks()
+	s.Search, s.picks = g.cp.Sweep.Search, g.picks()
 	for class, n := range classes {
 		s.Failures = append(s.Failures, ClassCount{class, n})
 	}
@@ -114,7 +112,7 @@ func (g *grid) stats() Stats {
 	return s
 }
 
-// failedText counts the failed cells, with their classes.
+// failedText is the number of failed cells, in all and by class.
 func (s Stats) failedText() string {
 	text := fmt.Sprintf("%d failed", s.Failed)
 	var classes []string
@@ -127,7 +125,7 @@ func (s Stats) failedText() string {
 	return text
 }
 
-// rest counts the planned cells that are neither measured nor failed.
+// rest is the number of planned cells that are neither measured nor failed, as text.
 func (s Stats) rest() string {
 	text := fmt.Sprintf("%d missing", s.Missing)
 	if s.Search != nil {
@@ -139,7 +137,7 @@ func (s Stats) rest() string {
 	return text
 }
 
-// picks returns the cells that a search holds for the fastest of their num_ctx.
+// picks returns the search's estimates of the fastest cell of each num_ctx, measured or not.
 func (g *grid) picks() map[cell.Key]bool {
 	if g.cp.Sweep.Search == nil {
 		return nil
@@ -151,8 +149,8 @@ func (g *grid) picks() map[cell.Key]bool {
 	return picks
 }
 
-// print writes the counts, and in full the classes of failures too. No line starts like a key of
-// the benchmark format, so that they may stand among benchmark lines.
+// print writes the statistics; with full it adds the failure classes and the distribution of
+// rates. No line looks like a configuration line of the benchmark format.
 func (s Stats) print(w io.Writer, full bool) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Cells: %d planned, %d measured, %d failed, %s\n", s.Planned, s.Measured, s.Failed, s.rest())
@@ -183,7 +181,7 @@ func (s Stats) print(w io.Writer, full bool) error {
 	return err
 }
 
-// bestText names the best cell and says how far it is the best.
+// bestText describes the best cell and how certain it is.
 func (s Stats) bestText() string {
 	v := s.Verdict
 	text := fmt.Sprintf("num_ctx=%d, num_batch=%d, rate=%.2f tokens/s%s; ", s.Best.NumCtx, s.Best.NumBatch, *s.Best.PromptEvalRate, intervalText(s.Best))
@@ -196,17 +194,17 @@ func (s Stats) bestText() string {
 		text += fmt.Sprintf("%d cells are tied with it within %s %%", n, percent(v.Within))
 	}
 	if v.Basis == verdict.Assumed {
-		return text + "; with so few cells and samples noise can't be told from shape"
+		return text + "; with so few cells and samples noise can't be distinguished from real differences"
 	}
 	text += fmt.Sprintf("; a sample scatters by %.1f %%", 100*v.Noise)
 	if a := s.Search; a != nil && a.Done {
-		text += fmt.Sprintf("; the search has ended, and the chance that a cell which it did not measure is faster by more than the tolerance is %s %%", percent(a.Chance))
+		text += fmt.Sprintf("; the search has ended: the chance that an unmeasured cell is faster by more than the tolerance is %s %%", percent(a.Chance))
 	}
 	return text
 }
 
-// intervalText describes where the true median of a cell lies. It is empty when
-// the samples are too few to say: a finite interval needs six of them.
+// intervalText formats the 95 % interval of a cell's median. It is empty with
+// fewer than six samples, which have no finite interval.
 func intervalText(r *checkpoint.Result) string {
 	in, ok := verdict.IntervalOf(r.SampleRates())
 	if !ok || !in.Bounded {

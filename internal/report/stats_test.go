@@ -45,7 +45,7 @@ func TestStatsOfShrunkPlan(t *testing.T) {
 	checkpoints.Add(cp, 2048, 256, 1000)
 	s := newGrid(cp).stats()
 	assert.Equal(t, 1, s.Planned)
-	assert.Equal(t, 0, s.Measured, "a cell off the grid counts for nothing")
+	assert.Equal(t, 0, s.Measured, "a cell off the grid is not counted")
 	assert.Equal(t, 1, s.Missing)
 	assert.Nil(t, s.Best)
 	text := printed(t, cp)
@@ -93,12 +93,12 @@ func TestStatsText(t *testing.T) {
 		{"failures", checkpoints.Mixed(), []string{"4 failed, 2 missing", "2 failed: CUDA OOM 1 failed: CUDA resource", "2 left out: num_batch above num_ctx"}, []string{note}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			said := printed(t, tt.cp)
+			output := printed(t, tt.cp)
 			for _, text := range tt.has {
-				assert.Contains(t, said, text)
+				assert.Contains(t, output, text)
 			}
 			for _, text := range tt.lack {
-				assert.NotContains(t, said, text)
+				assert.NotContains(t, output, text)
 			}
 		})
 	}

@@ -12,18 +12,19 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
 )
 
-// statsColumns heads the file of WriteStats.
+// statsColumns is the header of the file that [WriteStats] writes.
 var statsColumns = []string{
 	"num_ctx", "num_batch", "n", "median", "low", "high", "spread", "warnings",
 	"verdict", "settings", "size", "size_vram", "retries", "error",
 }
 
-// WriteStats writes what is known of each cell as CSV, a row for each result in
-// order of num_ctx and num_batch: its samples, their median in tokens per
-// second, the 95 % interval of that (empty below six samples), the spread from
-// the smallest to the largest in percent of the median, the warnings, whether it
-// is best, tied, recommended or held for the fastest of its num_ctx, whether the settings were verified, the model's
-// bytes in all and in GPU memory, tries that failed, and the type of error.
+// WriteStats writes the statistics of each cell as CSV, a row for each result in
+// order of num_ctx and num_batch: the number of samples, their median in tokens per
+// second, its 95 % interval (empty below six samples), the spread from the smallest
+// to the largest sample in percent of the median, the warnings, whether the cell is
+// best, tied, recommended or the fastest of its num_ctx by the estimate of a search,
+// whether the settings were verified, the model's bytes in all and in GPU memory, the
+// number of failed attempts, and the failure class.
 func WriteStats(w io.Writer, cp *checkpoint.Checkpoint) error { return newGrid(cp).writeStats(w) }
 
 func (g *grid) writeStats(w io.Writer) error {
@@ -51,7 +52,7 @@ func statsRow(r *checkpoint.Result, verdict string) []string {
 	}
 	row := []string{strconv.Itoa(r.NumCtx), strconv.Itoa(r.NumBatch)}
 	row = append(row, sampleColumns(r)...)
-	row = append(row, csvText(strings.Join(warnings, " | ")), verdict, csvText(r.Settings), known(r.Size), "", known(int64(r.Retries)), "")
+	row = append(row, csvText(strings.Join(warnings, " | ")), verdict, csvText(r.Settings), blankZero(r.Size), "", blankZero(int64(r.Retries)), "")
 	if r.Size > 0 {
 		row[len(row)-3] = strconv.FormatInt(r.SizeVRAM, 10)
 	}
@@ -66,7 +67,7 @@ func sampleColumns(r *checkpoint.Result) []string {
 	in, ok := verdict.IntervalOf(r.SampleRates())
 	switch {
 	case ok && !r.Failed():
-	case r.PromptEvalRate != nil: // an older tool's
+	case r.PromptEvalRate != nil: // from the older tool, without samples
 		return []string{"1", two(*r.PromptEvalRate), "", "", ""}
 	default:
 		return []string{strconv.Itoa(len(r.Samples)), "", "", "", ""}
@@ -83,37 +84,38 @@ func sampleColumns(r *checkpoint.Result) []string {
 
 func two(x float64) string { return strconv.FormatFloat(x, 'f', 2, 64) }
 
-// known leaves out a figure that is not known.
-func known(x int64) string {
+// blankZero formats a figure, for which 0 means unknown, as blank or a number.
+func blankZero(x int64) string {
 	if x == 0 {
 		return ""
 	}
 	return strconv.FormatInt(x, 10)
 }
 
-// verdicts says of the cells that stand out what they are.
+// verdicts returns the verdict on each cell that is best, recommended, tied, or the search's
+// estimate of the fastest of its num_ctx.
 func (g *grid) verdicts() map[cell.Key]string {
-	says := make(map[cell.Key]string)
+	verdicts := make(map[cell.Key]string)
 	v, ok := g.verdict()
 	if !ok {
-		return says
+		return verdicts
 	}
-	is := func(c cell.Key, what string) {
-		if says[c] != "" {
-			what = says[c] + ", " + what
+	add := func(c cell.Key, text string) {
+		if verdicts[c] != "" {
+			text = verdicts[c] + ", " + text
 		}
-		says[c] = what
+		verdicts[c] = text
 	}
 	best, recommended := cellOf(v.Best), cellOf(v.Recommended)
-	is(best, "best")
-	is(recommended, "recommended")
+	add(best, "best")
+	add(recommended, "recommended")
 	for _, c := range v.Tied {
 		if cell := cellOf(c); cell != best && cell != recommended {
-			is(cell, "tied")
+			add(cell, "tied")
 		}
 	}
 	for c := range g.picks() {
-		is(c, "fastest of its num_ctx")
+		add(c, "fastest of its num_ctx")
 	}
-	return says
+	return verdicts
 }

@@ -22,7 +22,7 @@ func TestWriteStats(t *testing.T) {
 	}
 }
 
-// TestCSVText: no spreadsheet takes a server's words for a formula.
+// TestCSVText checks that spreadsheets don't interpret texts of a server as formulas.
 func TestCSVText(t *testing.T) {
 	for text, want := range map[string]string{
 		"CUDA OOM":               "CUDA OOM",

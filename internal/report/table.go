@@ -13,10 +13,9 @@ import (
 
 // WriteTable writes the rates as CSV: a row for each num_batch, a column for
 // each num_ctx, tokens per second with two decimals. A failed cell holds its
-// error type; one that needs more memory than a cell that ran out of it, and was
-// passed over for that, "pruned"; one that is not measured, or no cell of the
-// plan, is empty. A rate
-// of a model that was not in GPU memory as a whole is followed by "spill".
+// failure class, a pruned one "pruned"; one that is not measured or not in the
+// plan is empty. "spill" follows the rate of a model that was partly outside of
+// GPU memory.
 func WriteTable(w io.Writer, cp *checkpoint.Checkpoint) error { return newGrid(cp).writeTable(w) }
 
 func (g *grid) writeTable(w io.Writer) error {
@@ -56,8 +55,8 @@ func (g *grid) writeTable(w io.Writer) error {
 	return nil
 }
 
-// csvText returns text for a cell of a CSV file. A spreadsheet takes what begins
-// like a formula for one; an apostrophe makes it text.
+// csvText returns text for a field of a CSV file. Spreadsheets evaluate text that
+// begins like a formula; an apostrophe prevents that.
 func csvText(text string) string {
 	text = OneLine(text)
 	if text != "" && strings.ContainsRune("=+-@", rune(text[0])) {

@@ -12,11 +12,11 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 )
 
-// lineWidth is the longest line of the terminal's table, in characters.
+// lineWidth is the largest length of a line on the terminal, in characters.
 const lineWidth = 100
 
 // printTable writes the rates for a terminal: the columns in blocks that keep
-// lines short, and a line for each sign that needs explaining.
+// lines short, then an explanation of each sign.
 func (g *grid) printTable(w io.Writer, s Stats) error {
 	var b strings.Builder
 	columns, width := g.columns(s)
@@ -46,9 +46,9 @@ func (g *grid) printTable(w io.Writer, s Stats) error {
 	return err
 }
 
-// columns returns the text of each num_ctx, its head first and then its cells
-// by num_batch, and the width that holds all of them. Every text ends in the
-// place of a mark.
+// columns returns the texts of each num_ctx, its header and then its cells by
+// num_batch, and the largest width. Every text ends with a mark or a space in its
+// place.
 func (g *grid) columns(s Stats) (columns [][]string, width int) {
 	for _, ctx := range g.ctx {
 		column := []string{strconv.Itoa(ctx) + " "}
@@ -60,7 +60,7 @@ func (g *grid) columns(s Stats) (columns [][]string, width int) {
 				text = r.Error.Short() + " "
 			case at == measured:
 				text = strconv.FormatFloat(*r.PromptEvalRate, 'f', 1, 64) + g.mark(r, s)
-			case s.ofColumn[cell.Key{Ctx: ctx, Batch: batch}]:
+			case s.picks[cell.Key{Ctx: ctx, Batch: batch}]:
 				text = strings.TrimSpace(text) + "^"
 			}
 			column = append(column, text)
@@ -73,7 +73,7 @@ func (g *grid) columns(s Stats) (columns [][]string, width int) {
 	return columns, width
 }
 
-// mark returns the sign behind a rate.
+// mark returns the sign after a rate.
 func (g *grid) mark(r *checkpoint.Result, s Stats) string {
 	switch {
 	case g.spilled(r):
@@ -82,7 +82,7 @@ func (g *grid) mark(r *checkpoint.Result, s Stats) string {
 		return "*"
 	case s.recommends(r.Cell()):
 		return "+"
-	case s.ofColumn[r.Cell()]:
+	case s.picks[r.Cell()]:
 		return "^"
 	case s.disturbed.has(r.Cell()):
 		return "?"
@@ -95,7 +95,7 @@ func (s Stats) recommends(c cell.Key) bool {
 	return s.Verdict != nil && c == cell.Key{Ctx: s.Verdict.Recommended.Ctx, Batch: s.Verdict.Recommended.Batch}
 }
 
-// footnotes explains the signs that occur in the table.
+// footnotes explain the signs that occur in the table.
 func (g *grid) footnotes(s Stats) []string {
 	var notes []string
 	add := func(sign, meaning string) { notes = append(notes, fmt.Sprintf("%-5s  %s", sign, meaning)) }
@@ -105,13 +105,13 @@ func (g *grid) footnotes(s Stats) []string {
 			add("+", "recommended")
 		}
 	}
-	if len(s.ofColumn) > 0 {
-		add("^", "held for the fastest of its num_ctx")
+	if len(s.picks) > 0 {
+		add("^", pickText)
 	}
 	if g.hasSpilled() {
 		add("!", spilledText)
 	}
-	if len(s.disturbed.standing) > 0 {
+	if len(s.disturbed.doubtful) > 0 {
 		add("?", disturbedText)
 	}
 	failures := slices.Clone(s.Failures)
@@ -131,8 +131,8 @@ func (g *grid) footnotes(s Stats) []string {
 	return notes
 }
 
-// blankReason says why places of the grid hold no cell, and is empty when all
-// of them do.
+// blankReason explains why some combinations of the axes are no cells. It is empty
+// where all are.
 func (g *grid) blankReason() string {
 	var reasons []string
 	if g.has(leftOut) {

@@ -15,8 +15,8 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/test/checkpoints"
 )
 
-// wide is a full grid of 47 × 17 cells, some of them failed, one in a way that
-// nobody foresaw.
+// wide is a full grid of 47 × 17 cells, some of them failed, one with an unknown
+// failure class.
 func wide() *checkpoint.Checkpoint {
 	cp := checkpoints.Planned(checkpoints.Steps(8192, 2048, 47), checkpoints.Steps(32, 128, 17))
 	for i, c := range cp.Plan() {

@@ -14,7 +14,7 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/test/golden"
 )
 
-// goldens compares what write makes of whole checkpoints with files of testdata.
+// goldens compares the output of write for several checkpoints with files in testdata.
 func goldens(t *testing.T, extension string, write func(io.Writer, *checkpoint.Checkpoint) error) {
 	t.Helper()
 	for name, cp := range map[string]*checkpoint.Checkpoint{
@@ -43,7 +43,7 @@ func olderTool(t *testing.T) *checkpoint.Checkpoint {
 
 var errFull = errors.New("no space left on device")
 
-// fullDisk is a writer that takes so many bytes and no more.
+// fullDisk is a writer that fails after the given number of bytes.
 type fullDisk int
 
 func (d *fullDisk) Write(p []byte) (int, error) {

@@ -17,7 +17,7 @@ func TestTitle(t *testing.T) {
 		cp   *checkpoint.Checkpoint
 		want [3]string
 	}{
-		{"in the middle", checkpoints.Mixed(), [3]string{
+		{"incomplete", checkpoints.Mixed(), [3]string{
 			"nemotron_f",
 			"num_ctx 512–2048 (4 values), num_batch 128–896 (4 values); 8 of 14 cells measured",
 			"BEST: num_ctx=1024, num_batch=896, rate=2000.0 tokens/s; 7 tied within 50.0 %",
@@ -25,7 +25,7 @@ func TestTitle(t *testing.T) {
 		{"complete", unnamed, [3]string{
 			"model not named", "num_ctx 8192, num_batch 32", "BEST: num_ctx=8192, num_batch=32, rate=1000.0 tokens/s",
 		}},
-		{"nothing yet", checkpoints.Planned([]int{1024}, []int{128}), [3]string{
+		{"nothing measured yet", checkpoints.Planned([]int{1024}, []int{128}), [3]string{
 			"tiny", "num_ctx 1024, num_batch 128; 0 of 1 cells measured", "BEST: no cell measured",
 		}},
 	} {

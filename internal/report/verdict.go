@@ -17,14 +17,15 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
 )
 
-func named(c verdict.Cell) string { return inWords(cellOf(c)) }
+func named(c verdict.Cell) string { return keyText(cellOf(c)) }
 
-func inWords(c cell.Key) string { return fmt.Sprintf("num_ctx=%d, num_batch=%d", c.Ctx, c.Batch) }
+func keyText(c cell.Key) string { return fmt.Sprintf("num_ctx=%d, num_batch=%d", c.Ctx, c.Batch) }
 
-// percent gives a share one decimal, and rounds up so that it holds.
+// percent formats a share with one decimal. It rounds up, since the texts use it as an upper
+// bound.
 func percent(share float64) string { return fmt.Sprintf("%.1f", max(0, math.Ceil(1000*share-1e-9)/10)) }
 
-// printVerdict says what the recommendation rests on.
+// printVerdict writes the recommendation and its basis.
 func printVerdict(w io.Writer, s Stats) {
 	texts := s.verdictTexts()
 	paragraph(w, "", "Verdict: "+texts[0])
@@ -32,7 +33,7 @@ func printVerdict(w io.Writer, s Stats) {
 		note(w, "%s", text)
 	}
 	if a := s.Verdict.Search; a != nil && len(a.Columns) > 0 {
-		note(w, "fastest num_batch of each num_ctx, as the search believes:")
+		note(w, "fastest num_batch of each num_ctx, as estimated by the search:")
 		for _, c := range a.Columns {
 			fmt.Fprintf(w, "  %8d %6d  %.1f tokens/s; another is expected to be %.1f %% faster at most\n", c.NumCtx, c.NumBatch, c.Rate, 100*c.Loss)
 		}
@@ -45,7 +46,7 @@ func printVerdict(w io.Writer, s Stats) {
 	}
 }
 
-// printHosts says how far the hosts are apart.
+// printHosts writes how much the hosts differ.
 func printHosts(w io.Writer, s Stats) {
 	for i, text := range s.hostTexts() {
 		if i == 0 {
@@ -56,8 +57,8 @@ func printHosts(w io.Writer, s Stats) {
 	}
 }
 
-// verdictTexts says what is recommended, and then what that rests on. There must
-// be a verdict.
+// verdictTexts returns the recommendation, then its basis, in sentences. s.Verdict must
+// not be nil.
 func (s Stats) verdictTexts() []string {
 	v := s.Verdict
 	texts := []string{"recommended: " + named(v.Recommended)}
@@ -66,16 +67,16 @@ func (s Stats) verdictTexts() []string {
 	}
 	texts = append(texts, fmt.Sprintf("the noise of a sample is %.1f %%, from %s", 100*v.Noise, v.Basis))
 	switch n := len(v.Tied); {
-	case n > mostTied:
-		texts = append(texts, fmt.Sprintf("tied with the best: %d cells, which %s names", n, StatsFile))
+	case n > maxTied:
+		texts = append(texts, fmt.Sprintf("tied with the best: %d cells, listed in %s", n, StatsFile))
 	case n > 0:
 		texts = append(texts, "tied with the best: "+cellNames(v.Tied))
 	}
 	if len(v.Outliers) > 0 {
-		texts = append(texts, "outliers, above their row and column and most likely by luck: "+cellNames(v.Outliers))
+		texts = append(texts, "outliers, above their row and column, most likely by luck: "+cellNames(v.Outliers))
 	}
 	if c := v.Changed; c != nil {
-		texts = append(texts, fmt.Sprintf("the machine changed: the leading cells, measured again, were %s (95 %% %s) against their first samples and all others; that is taken out of their rates", fasterText(c.Ratio), percents(*c)))
+		texts = append(texts, fmt.Sprintf("the machine changed: measured again, the leading cells were %s (95 %% %s) than expected from all first samples; their rates are corrected for that", fasterText(c.Ratio), percents(*c)))
 	}
 	if s.OneSample {
 		texts = append(texts, "each cell has one sample; `-repeat 6` takes more, `-confirm 3` measures the leading cells again")
@@ -83,7 +84,7 @@ func (s Stats) verdictTexts() []string {
 	return texts
 }
 
-// fasterText says by how much something is faster or slower.
+// fasterText formats a relative change of a rate as faster or slower.
 func fasterText(ratio float64) string {
 	if ratio < 0 {
 		return fmt.Sprintf("%.1f %% slower", -100*ratio)
@@ -91,7 +92,7 @@ func fasterText(ratio float64) string {
 	return fmt.Sprintf("%.1f %% faster", 100*ratio)
 }
 
-// searchTexts says what a search has found, and how sure that is.
+// searchTexts describes the answer of a search and how certain it is.
 func searchTexts(v *sweep.Verdict) []string {
 	a := v.Search
 	state := "it has not ended: "
@@ -99,16 +100,16 @@ func searchTexts(v *sweep.Verdict) []string {
 		state = "it has ended: "
 	}
 	return []string{
-		fmt.Sprintf("the search believes in %.1f tokens/s at %s (95 %% interval %.1f to %.1f); the chance that the likeliest of the cells not measured is faster by more than the tolerance is %s %%",
-			a.Rate, inWords(a.Best), a.Low, a.High, percent(a.Chance)),
+		fmt.Sprintf("the search estimates %.1f tokens/s at %s (95 %% interval %.1f to %.1f); the chance that the most promising unmeasured cell is faster by more than the tolerance is %s %%",
+			a.Rate, keyText(a.Best), a.Low, a.High, percent(a.Chance)),
 		state + OneLine(a.Why),
 	}
 }
 
-// mostTied is how many tied cells are named.
-const mostTied = 1000
+// maxTied is the largest number of tied cells that are listed.
+const maxTied = 1000
 
-// confirmedTexts says what measuring the leading cells again came to.
+// confirmedTexts returns the result of the confirmation of each leading cell.
 func (s Stats) confirmedTexts() []string {
 	var texts []string
 	for _, c := range s.Verdict.Confirmed {
@@ -117,8 +118,8 @@ func (s Stats) confirmedTexts() []string {
 	return texts
 }
 
-// driftText says how the reference cell changed, empty where it was not measured
-// again.
+// driftText describes the drift of the reference cell. It is empty where that was not
+// measured again.
 func (s Stats) driftText() string {
 	if s.Drift == nil {
 		return ""
@@ -126,26 +127,26 @@ func (s Stats) driftText() string {
 	return fmt.Sprintf("the reference cell changed by %+.1f %% over the sweep, measured %d times; noise is ±%.1f %%", 100*s.Drift.Change, s.Drift.Points, 100*s.Drift.Noise)
 }
 
-// mostHosts is how many hosts are named with their ratios.
-const mostHosts = 8
+// maxHosts is the largest number of hosts that are listed with their ratios.
+const maxHosts = 8
 
-// hostTexts says how far the hosts are apart that share the sweep, none where there
-// is one.
+// hostTexts describes how much the hosts of the sweep differ. It returns nothing where
+// there is only one.
 func (s Stats) hostTexts() []string {
 	if s.Spread == nil {
 		return nil
 	}
 	hosts := s.Spread.Hosts
-	names := make([]string, 0, mostHosts+1)
+	names := make([]string, 0, maxHosts+1)
 	for i, h := range hosts {
 		switch {
-		case min(i, len(hosts)-1-i) < mostHosts/2:
+		case min(i, len(hosts)-1-i) < maxHosts/2:
 			names = append(names, OneLine(h.Host)+" "+SignedPercent(100*h.Ratio)+" %")
-		case i == mostHosts/2:
+		case i == maxHosts/2:
 			names = append(names, "…")
 		}
 	}
-	texts := []string{fmt.Sprintf("%d, against the median one: %s", len(hosts), strings.Join(names, ", "))}
+	texts := []string{fmt.Sprintf("%d, compared with the median one: %s", len(hosts), strings.Join(names, ", "))}
 	for _, c := range s.Spread.Cells {
 		texts = append(texts, spreadText(c))
 	}
@@ -153,10 +154,10 @@ func (s Stats) hostTexts() []string {
 }
 
 func spreadText(c verdict.CellSpread) string {
-	text := fmt.Sprintf("%s: %s is %.1f %% faster than %s", inWords(cell.Key{Ctx: c.Ctx, Batch: c.Batch}), OneLine(c.Fastest), 100*c.Ratio, OneLine(c.Slowest))
+	text := fmt.Sprintf("%s: %s is %.1f %% faster than %s", keyText(cell.Key{Ctx: c.Ctx, Batch: c.Batch}), OneLine(c.Fastest), 100*c.Ratio, OneLine(c.Slowest))
 	switch {
 	case !c.Bounded:
-		return text + "; noise is not known, since no host has measured it twice"
+		return text + "; the noise is unknown, since no host has measured the cell twice"
 	case c.Significant:
 		return text + fmt.Sprintf(" (95 %% interval %.1f to %.1f %%), which is more than noise", 100*c.Low, 100*c.High)
 	}
@@ -165,11 +166,11 @@ func spreadText(c verdict.CellSpread) string {
 
 func note(w io.Writer, format string, args ...any) { paragraph(w, "  ", fmt.Sprintf(format, args...)) }
 
-// paragraph writes text in lines that are no longer than a table's. All but the
-// first are indented further.
+// paragraph writes text in lines of at most lineWidth. All but the first are indented
+// further.
 func paragraph(w io.Writer, indent, text string) {
 	line := indent
-	// A figure stays with its sign.
+	// No line break between a figure and its %.
 	const glue = "\uE000"
 	for i, word := range strings.Fields(strings.ReplaceAll(text, " %", glue+"%")) {
 		word = strings.ReplaceAll(word, glue, " ")
@@ -205,8 +206,8 @@ func confirmedText(c, first sweep.Confirmed) string {
 	return text + "; tied with the first"
 }
 
-// warning is a kind of warning, with the cells that have it; none where it is
-// about the sweep.
+// warning is a kind of warning, with the cells that have it. A warning about the sweep
+// has no cells.
 type warning struct {
 	text  string
 	cells []cell.Key
@@ -238,7 +239,7 @@ func warnings(cp *checkpoint.Checkpoint) []warning {
 	if spread, ok := sweep.Spread(cp); ok {
 		for _, c := range spread.Cells {
 			if c.Significant {
-				name := inWords(cell.Key{Ctx: c.Ctx, Batch: c.Batch})
+				name := keyText(cell.Key{Ctx: c.Ctx, Batch: c.Batch})
 				all = append(all, warning{text: OneLine(check.Hosts(name, c.Slowest, c.Fastest, c.Ratio, c.Low, c.High).String())})
 			}
 		}
@@ -246,17 +247,17 @@ func warnings(cp *checkpoint.Checkpoint) []warning {
 	return all
 }
 
-// mostWarnings is how many kinds are printed where not all are asked for.
-const mostWarnings = 3
+// maxWarnings is the largest number of kinds that are printed without full.
+const maxWarnings = 3
 
-// printWarnings writes each kind of warning: in full with its cells, or else the first of
-// them, each on a line.
+// printWarnings writes each kind of warning with its cells if full, otherwise the first
+// few, each on a line.
 func printWarnings(w io.Writer, cp *checkpoint.Checkpoint, full bool) error {
 	var b strings.Builder
 	ctx, batch := cp.Axes()
 	if picture.TooLarge(len(ctx), len(batch)) {
-		paragraph(&b, "", fmt.Sprintf("Warning: %d × %d cells are more than the %d that a picture can show: there is no %s and no %s; %s and %s have them all",
-			len(ctx), len(batch), picture.MostCells, HeatmapFile, PageFile, TableFile, StatsFile))
+		paragraph(&b, "", fmt.Sprintf("Warning: %d × %d cells are more than the %d that a picture can show: there is no %s and no %s; %s and %s have all cells",
+			len(ctx), len(batch), picture.MaxCells, HeatmapFile, PageFile, TableFile, StatsFile))
 	}
 	all := warnings(cp)
 	for i, warning := range all {
@@ -266,17 +267,17 @@ func printWarnings(w io.Writer, cp *checkpoint.Checkpoint, full bool) error {
 			if len(warning.cells) > 0 {
 				note(&b, "in %s", cell.Names(warning.cells))
 			}
-		case i < mostWarnings:
+		case i < maxWarnings:
 			fmt.Fprintln(&b, "Warning: "+shortened(warning))
-		case i == mostWarnings:
-			fmt.Fprintf(&b, "Warning: and %d more\n", len(all)-mostWarnings)
+		case i == maxWarnings:
+			fmt.Fprintf(&b, "Warning: and %d more\n", len(all)-maxWarnings)
 		}
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }
 
-// shortened is the warning's first part, with how many cells have it, on one line.
+// shortened returns the first part of the warning and the number of its cells, on one line.
 func shortened(w warning) string {
 	where := ""
 	if len(w.cells) > 0 {

@@ -13,25 +13,26 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 )
 
-// watchPoll is how often the checkpoint is looked at. Looking, and not waiting to
-// be told, works on shared file systems too, where the sweep's machine is another.
+// watchPoll is the interval at which the checkpoint is checked. Polling, unlike
+// notifications, also works on shared file systems that another machine writes to.
 const watchPoll = time.Second
 
-// Watch makes picture and page anew each time the checkpoint at in changes, as
-// Remake does once, until the context ends. It waits for a checkpoint that is not
-// there yet. What it can't read it tells of, and looks again.
+// Watch writes picture and page whenever the checkpoint at in changes, until the
+// context ends. in and out are as in [Remake]. It waits for a checkpoint that does not
+// exist yet. It prints errors of reading and writing, and tries again.
 func Watch(ctx context.Context, stdout io.Writer, in, out string) error {
 	if in == "" {
 		return errors.New("name the out folder of a sweep, or its checkpoint file")
 	}
-	fmt.Fprintf(stdout, "Watching %s; Ctrl-C ends that.\n", in)
+	fmt.Fprintf(stdout, "Watching %s; press Ctrl-C to stop.\n", in)
 	w := watcher{in: in, out: out, stdout: stdout}
 	tick := time.NewTicker(watchPoll)
 	defer tick.Stop()
 	for {
 		begun := time.Now()
-		w.look()
-		// A picture of thousands of cells takes seconds: this machine has other work.
+		w.update()
+		// Drawing thousands of cells takes seconds, and the machine may be measuring: use at
+		// most a tenth of its time.
 		pause := time.NewTimer(10 * time.Since(begun))
 		select {
 		case <-ctx.Done():
@@ -47,38 +48,39 @@ func Watch(ctx context.Context, stdout io.Writer, in, out string) error {
 }
 
 type watcher struct {
-	in, out string
-	stdout  io.Writer
-	seen    [2]time.Time // when the checkpoint and its journal changed last
-	said    string       // newest line
+	in, out  string
+	stdout   io.Writer
+	modTimes [2]time.Time // of the checkpoint and its journal, when last read
+	lastLine string       // last printed line
 }
 
-// look makes the files anew if the checkpoint is another than before.
-func (w *watcher) look() {
+// update writes the files again if the checkpoint has changed.
+func (w *watcher) update() {
 	path := w.in
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
 		path = filepath.Join(path, checkpoint.FileName)
 	}
-	changed, err := changes(path)
+	changed, err := modTimes(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		w.say("no %s yet", path)
+		w.print("waiting for %s", path)
 		return
 	case err != nil:
-		w.say("looking for the checkpoint: %v", err)
+		w.print("looking for the checkpoint: %v", err)
 		return
-	case changed == w.seen:
+	case changed == w.modTimes:
 		return
 	}
 	if err := w.make(path); err != nil {
-		w.say("%v", err)
+		w.print("%v", err)
 		return
 	}
-	w.seen = changed
+	w.modTimes = changed
 }
 
-// changes returns when the checkpoint and its journal, which may not be there, changed last.
-func changes(path string) (times [2]time.Time, err error) {
+// modTimes returns the modification times of the checkpoint and of its journal, which may
+// not exist.
+func modTimes(path string) (times [2]time.Time, err error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return times, err
@@ -111,16 +113,16 @@ func (w *watcher) make(path string) error {
 	s := newGrid(cp).stats()
 	best := ""
 	if s.Best != nil {
-		best = fmt.Sprintf(", best %.1f tokens/s at %s", *s.Best.PromptEvalRate, inWords(s.Best.Cell()))
+		best = fmt.Sprintf(", best %.1f tokens/s at %s", *s.Best.PromptEvalRate, keyText(s.Best.Cell()))
 	}
-	w.say("%d of %d cells measured, %d failed%s; wrote %s and %s", s.Measured, s.Planned, s.Failed, best, HeatmapFile, filepath.Join(out, PageFile))
+	w.print("%d of %d cells measured, %d failed%s; wrote %s and %s", s.Measured, s.Planned, s.Failed, best, HeatmapFile, filepath.Join(out, PageFile))
 	return nil
 }
 
-// say prints a line, but not the same again.
-func (w *watcher) say(format string, args ...any) {
-	if line := fmt.Sprintf(format, args...); line != w.said {
-		w.said = line
+// print prints a line, unless it is the same as the last one.
+func (w *watcher) print(format string, args ...any) {
+	if line := fmt.Sprintf(format, args...); line != w.lastLine {
+		w.lastLine = line
 		fmt.Fprintln(w.stdout, line)
 	}
 }

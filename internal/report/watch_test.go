@@ -15,15 +15,15 @@ import (
 
 func TestWatcher(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "out")
-	var said strings.Builder
-	w := watcher{in: dir, stdout: &said}
+	var output strings.Builder
+	w := watcher{in: dir, stdout: &output}
 	last := func() string {
-		lines := strings.Split(strings.TrimSpace(said.String()), "\n")
+		lines := strings.Split(strings.TrimSpace(output.String()), "\n")
 		return lines[len(lines)-1]
 	}
-	w.look()
-	w.look()
-	assert.Equal(t, "no "+dir+" yet\n", said.String(), "said once")
+	w.update()
+	w.update()
+	assert.Equal(t, "waiting for "+dir+"\n", output.String(), "printed once")
 
 	require.NoError(t, os.Mkdir(dir, 0o755))
 	file := filepath.Join(dir, checkpoint.FileName)
@@ -33,13 +33,13 @@ func TestWatcher(t *testing.T) {
 		require.NoError(t, os.WriteFile(file+".new", []byte(text.String()), 0o644))
 		require.NoError(t, os.Rename(file+".new", file))
 	}
-	w.look()
-	assert.Equal(t, "no "+file+" yet", last())
+	w.update()
+	assert.Equal(t, "waiting for "+file, last())
 
 	cp := checkpoints.Planned([]int{512, 1024}, []int{128, 256})
 	checkpoints.Add(cp, 512, 128, 1000)
 	save(cp)
-	w.look()
+	w.update()
 	assert.Equal(t, "1 of 4 cells measured, 0 failed, best 1000.0 tokens/s at num_ctx=512, num_batch=128; wrote heatmap_highlighted.png and "+filepath.Join(dir, PageFile), last())
 	page := func() string {
 		text, err := os.ReadFile(filepath.Join(dir, PageFile))
@@ -48,24 +48,24 @@ func TestWatcher(t *testing.T) {
 	}
 	assert.Contains(t, page(), "1 measured")
 	require.NoError(t, os.Remove(filepath.Join(dir, PageFile)))
-	w.look()
+	w.update()
 	assert.NoFileExists(t, filepath.Join(dir, PageFile), "nothing has changed")
 
 	checkpoints.Add(cp, 512, 256, 1250)
 	save(cp)
-	w.look()
+	w.update()
 	assert.Contains(t, page(), "2 measured")
 	assert.FileExists(t, filepath.Join(dir, HeatmapFile))
-	assert.NoFileExists(t, filepath.Join(dir, BenchFile), "that is the sweep's, which adds to it")
+	assert.NoFileExists(t, filepath.Join(dir, BenchFile), "the running sweep appends to that file")
 
 	require.NoError(t, os.WriteFile(file, []byte("{"), 0o644))
-	w.look()
+	w.update()
 	assert.Contains(t, last(), "decoding checkpoint")
 	save(cp)
-	w.look()
-	assert.Contains(t, last(), "2 of 4 cells measured", "it looked again")
+	w.update()
+	assert.Contains(t, last(), "2 of 4 cells measured", "it tries again after an error")
 
-	w = watcher{in: file, out: filepath.Join(dir, "elsewhere"), stdout: &said}
-	w.look()
+	w = watcher{in: file, out: filepath.Join(dir, "elsewhere"), stdout: &output}
+	w.update()
 	assert.FileExists(t, filepath.Join(dir, "elsewhere", PageFile))
 }

@@ -4,17 +4,16 @@ package verdict
 type Basis int
 
 const (
-	// Assumed means that there are too few cells and samples to tell noise
-	// from shape.
+	// Assumed is a default, used where too few cells and samples make it impossible to
+	// distinguish noise from real differences between cells.
 	Assumed Basis = iota
-	// Residuals is for one sample per cell: the scatter around what rows and columns
-	// let expect.
+	// Residuals is the scatter of single samples around the fit of rows and columns.
 	Residuals
 	// Repeats is the scatter of repeated samples of cells.
 	Repeats
 )
 
-// String names the basis as a summary would: "noise is estimated from …".
+// String describes the basis so that it completes "noise is estimated from …".
 func (b Basis) String() string {
 	switch b {
 	case Repeats:
@@ -22,6 +21,6 @@ func (b Basis) String() string {
 	case Residuals:
 		return "the scatter of single samples around their rows and columns"
 	default:
-		return "experience: with so few cells and samples noise can't be told from shape"
+		return "a default, since so few cells and samples can't distinguish noise from real differences"
 	}
 }

@@ -5,29 +5,29 @@ import (
 	"slices"
 )
 
-// Cell is a cell's pair of settings and its samples. Functions of this package
-// read the rates and never sort or change them in place.
+// Cell is a cell of the grid: its settings and its samples. Functions of this
+// package never modify the slices.
 type Cell struct {
 	Ctx, Batch int
 	Rates      []float64 // tokens per second, one or more, in any order
-	// Again is the rates of samples that were taken later to be sure of the cell,
-	// each after a load of its own.
+	// Again holds the rates of later samples that confirm the cell, each measured
+	// after a separate load of the model.
 	Again []float64
-	// Default says that Batch is what the server chooses by itself for this Ctx.
+	// Default says that the server itself would choose this Batch for this Ctx.
 	Default bool
 }
 
-// Median is the median of the rates in tokens per second, without those taken again; 0 for a
-// cell without samples.
+// Median is the median of Rates in tokens per second, without Again; 0 where Rates is
+// empty.
 func (c Cell) Median() float64 { return Median(c.Rates) }
 
 // Same reports whether two cells have the same settings.
 func (c Cell) Same(other Cell) bool { return c.Ctx == other.Ctx && c.Batch == other.Batch }
 
-// samples counts all of them.
+// samples is the number of samples in Rates and Again.
 func (c Cell) samples() int { return len(c.Rates) + len(c.Again) }
 
-// Median is 0 for no values.
+// Median returns the median of values, and 0 where there are none.
 func Median(values []float64) float64 {
 	sorted := slices.Sorted(slices.Values(values))
 	n := len(sorted)
@@ -41,16 +41,15 @@ func Median(values []float64) float64 {
 	}
 }
 
-// No machine evaluates a prompt slower or faster than this, in tokens per
-// second. The bounds keep squares and ratios of rates finite.
+// Rates outside of these bounds, in tokens per second, are not plausible. The
+// bounds keep squares and ratios of rates finite.
 const slowest, fastest = 1e-9, 1e12
 
-// measured copies the rates that can be measurements, nil where there are none; NaN
-// fails both comparisons.
+// measured returns a copy of the plausible rates, or nil where there are none.
 func measured(rates []float64) []float64 {
 	var kept []float64
 	for _, r := range rates {
-		if r >= slowest && r <= fastest {
+		if r >= slowest && r <= fastest { // false for NaN
 			kept = append(kept, r)
 		}
 	}
@@ -62,10 +61,9 @@ func byGrid(a, b Cell) int {
 	return cmp.Or(cmp.Compare(a.Ctx, b.Ctx), cmp.Compare(a.Batch, b.Batch))
 }
 
-// byPreference puts the cell to prefer at equal speed first: the largest Ctx, because
-// more context is what one would rather have, then what the server chooses by
-// itself, because nothing need be set, then the smallest Batch, because it takes the
-// least memory.
+// byPreference orders cells of equal speed, the preferred one first: the largest Ctx,
+// because more context is more useful, then the server's own Batch, because nothing
+// has to be set, then the smallest Batch, because it takes the least memory.
 func byPreference(a, b Cell) int {
 	return cmp.Or(cmp.Compare(b.Ctx, a.Ctx), compareBool(b.Default, a.Default), cmp.Compare(a.Batch, b.Batch))
 }

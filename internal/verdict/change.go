@@ -11,16 +11,16 @@ import (
 // Pair is the rates of one cell in two sweeps, in tokens per second.
 type Pair struct {
 	Old, New []float64
-	// Disturbed is by how much something else than the settings may have changed either side's,
-	// relative.
+	// Disturbed is the largest relative change of the rates of either side that a
+	// disturbance, and not the sweeps' difference, may have caused.
 	Disturbed float64
 }
 
 // Change is how a cell's rate changed from one sweep to another.
 type Change struct {
-	// Ratio is that of the medians, relative: 0.05 is 5 % faster, -0.05 is 5 % slower.
+	// Ratio is the relative change of the median: 0.05 is 5 % faster, -0.05 is 5 % slower.
 	Ratio float64
-	// Low and High bound the 95 % interval as [Gain]'s do, where Bounded says so.
+	// Low, High and Bounded describe the 95 % interval, as in [Gain].
 	Low, High float64
 	Bounded   bool
 	// Significant says that the rates differ, by a two-sided Mann–Whitney test, and
@@ -29,10 +29,10 @@ type Change struct {
 	Significant, Slower bool
 }
 
-// Changes compares cells, of which each has a rate on either side. limit is the
-// relative loss that is let pass: 0.05 is 5 %. Drift is by how much the machine itself changed
-// while the sweeps ran: so much of any difference, and what disturbed a cell, may be that, which
-// intervals and tests allow for.
+// Changes compares the cells of two sweeps; each pair must have a rate on both sides. limit
+// is the relative loss that is accepted: 0.05 is 5 %. drift is the relative change of the
+// machine's own speed during the sweeps. Intervals and tests allow for the drift and for the
+// disturbance of each pair.
 func Changes(pairs []Pair, limit, drift float64) []Change {
 	changes := make([]Change, len(pairs))
 	differ, slower := make([]float64, len(pairs)), make([]float64, len(pairs))
@@ -56,12 +56,12 @@ func Changes(pairs []Pair, limit, drift float64) []Change {
 	return changes
 }
 
-// lessTest is the p of the one-sided Mann–Whitney test that a is less than so
-// many times b, and 1 where there is nothing to compare.
+// lessTest returns the p-value of the one-sided Mann–Whitney test for a being less
+// than times·b, and 1 where there is nothing to compare.
 func lessTest(a, b []float64, times float64) float64 {
 	u, err := stats.MannWhitneyUTest(a, scaled(b, times), stats.LocationLess)
 	if err != nil {
-		return 1 // all are equal, or there is none
+		return 1 // all rates are equal, or a side has none
 	}
 	return u.P
 }
@@ -74,15 +74,15 @@ func scaled(rates []float64, times float64) []float64 {
 	return all
 }
 
-// batches is how many parts a mean's interval is taken from.
+// batches is the number of batches of [MeanChange].
 const batches = 6
 
-// MeanChange is the geometric mean of the cells' ratios, which are in the order of
-// measurement, with a 95 % interval of Student's t over the logarithms. A machine
-// drifts, so that neighbours in time change alike and tell less than as many cells
-// would by themselves: from twelve cells on the interval is that of the means of six
-// parts of the sweep (the method of batch means), below it that of the cells. It is
-// Bounded from two cells on. There must be one.
+// MeanChange returns the geometric mean of the ratios of changes, which must be in the
+// order of measurement, with a 95 % interval of Student's t over their logarithms. A
+// machine drifts, so cells that were measured one after the other are not independent.
+// From twelve cells on the interval is therefore that of the means of six parts of the
+// sweep (the method of batch means). It is Bounded from two cells on. There must be at
+// least one.
 func MeanChange(changes []Change) Gain {
 	logs := make([]float64, len(changes))
 	for i, c := range changes {
@@ -104,10 +104,10 @@ func MeanChange(changes []Change) Gain {
 	return g
 }
 
-// SamplesToTell returns how many samples a side a single one of so many cells
-// needs, so that it can be found slower while no other is: the smallest p of the
-// one-sided test, 1/C(2n, n), has to reach the smallest level of
-// Benjamini and Hochberg.
+// SamplesToTell returns the number n of samples per side that are needed to find one
+// of the cells slower where no other is: the smallest possible p-value of the
+// one-sided test, 1/C(2n, n), must be at most the smallest level of Benjamini and
+// Hochberg.
 func SamplesToTell(cells int) int {
 	for n := 1; ; n++ {
 		if smallestP(n, n) <= alpha/float64(cells) {
@@ -116,10 +116,10 @@ func SamplesToTell(cells int) int {
 	}
 }
 
-// CanTell reports whether samples of these numbers are enough for that.
+// CanTell reports whether nOld and nNew samples are enough to find one of the cells slower.
 func CanTell(nOld, nNew, cells int) bool { return smallestP(nOld, nNew) <= alpha/float64(cells) }
 
-// smallestP is the p of the one-sided Mann–Whitney test where every sample of one
+// smallestP is the p-value of the one-sided Mann–Whitney test where every sample of one
 // side is below all of the other: 1/C(n1+n2, n1).
 func smallestP(n1, n2 int) float64 {
 	p := 1.0

@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// around returns n rates that scatter by a share around one.
+// around returns n normally distributed rates; share is their relative standard deviation.
 func around(rng *rand.Rand, rate, share float64, n int) []float64 {
 	rates := make([]float64, n)
 	for i := range rates {
@@ -20,11 +20,11 @@ func around(rng *rand.Rand, rate, share float64, n int) []float64 {
 func TestChanges(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	pairs := []Pair{
-		{Old: around(rng, 1000, 0.002, 8), New: around(rng, 1000, 0.002, 8)}, // as before
+		{Old: around(rng, 1000, 0.002, 8), New: around(rng, 1000, 0.002, 8)}, // unchanged
 		{Old: around(rng, 1000, 0.002, 8), New: around(rng, 900, 0.002, 8)},  // slower by 10 %
-		{Old: around(rng, 1000, 0.002, 8), New: around(rng, 980, 0.002, 8)},  // by 2 %
-		{Old: around(rng, 1000, 0.002, 8), New: around(rng, 1100, 0.002, 8)}, // faster
-		{Old: []float64{1000}, New: []float64{500}},                          // on one sample each
+		{Old: around(rng, 1000, 0.002, 8), New: around(rng, 980, 0.002, 8)},  // slower by 2 %
+		{Old: around(rng, 1000, 0.002, 8), New: around(rng, 1100, 0.002, 8)}, // faster by 10 %
+		{Old: []float64{1000}, New: []float64{500}},                          // slower, one sample each
 	}
 	changes := Changes(pairs, 0.05, 0)
 	for i, want := range []struct {
@@ -46,8 +46,8 @@ func TestChanges(t *testing.T) {
 	assert.Empty(t, Changes(nil, 0.05, 0))
 }
 
-// TestChangesOfEqualSweeps: of many sweeps compared with one like it few have any
-// cell that differs, as the correction promises, and none is slower by 5 %.
+// TestChangesOfEqualSweeps compares sweeps of equal speed: hardly any comparison has a
+// significant cell, as the correction guarantees, and none has one that is slower by 5 %.
 func TestChangesOfEqualSweeps(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	const sweeps = 200
@@ -80,7 +80,7 @@ func TestMeanChange(t *testing.T) {
 	one := MeanChange(of(0.21))
 	assert.InDelta(t, 0.21, one.Ratio, 1e-12)
 	assert.False(t, one.Bounded)
-	two := MeanChange(of(1, -0.5)) // twice and half
+	two := MeanChange(of(1, -0.5)) // twice as fast, half as fast
 	assert.InDelta(t, 0, two.Ratio, 1e-12)
 	assert.True(t, two.Bounded)
 	// Student's t with one degree of freedom at 97.5 % is 12.706.
@@ -90,8 +90,8 @@ func TestMeanChange(t *testing.T) {
 	assert.InDelta(t, -0.1, same.High, 1e-12)
 }
 
-// TestMeanChangeOfADrift: the mean of two sweeps on a machine that drifts is seldomer
-// taken for a change than if the cells were held to be independent.
+// TestMeanChangeOfADrift checks that a drift of the machine is reported as a change less
+// often than by an interval that treats the cells as independent.
 func TestMeanChangeOfADrift(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 6))
 	const sweeps = 300
@@ -116,7 +116,7 @@ func TestMeanChangeOfADrift(t *testing.T) {
 		}
 	}
 	assert.LessOrEqual(t, wrong, sweeps*25/100)
-	assert.GreaterOrEqual(t, naive, sweeps*40/100, "which is why")
+	assert.GreaterOrEqual(t, naive, sweeps*40/100, "false changes with independent cells")
 }
 
 func TestSamplesToTell(t *testing.T) {
@@ -133,7 +133,8 @@ func TestSamplesToTell(t *testing.T) {
 	assert.False(t, CanTell(0, 9, 1))
 }
 
-// TestChangesOnAMachineThatDrifts: a difference counts for what is more than the drift.
+// TestChangesOnAMachineThatDrifts checks that only the part of a difference beyond the
+// drift counts.
 func TestChangesOnAMachineThatDrifts(t *testing.T) {
 	of := func(times float64) []float64 {
 		return scaled([]float64{99, 99.5, 99.8, 100, 100.2, 100.5, 101}, times)
@@ -155,5 +156,5 @@ func TestChangesOnAMachineThatDrifts(t *testing.T) {
 	pairs[2].Disturbed = 0.3
 	disturbed := Changes(pairs, 0.05, 0)
 	assert.False(t, disturbed[2].Significant || disturbed[2].Slower)
-	assert.True(t, disturbed[3].Significant, "another cell is not")
+	assert.True(t, disturbed[3].Significant, "this cell was not disturbed")
 }

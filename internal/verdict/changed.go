@@ -6,11 +6,11 @@ import (
 	"gonum.org/v1/gonum/stat/distuv"
 )
 
-// changeOf compares what cells that were measured again gave then with what their
-// first samples and all other cells let expect of them. The highest of many figures is
-// high by luck too, which is no change: the model does not expect them to hold. It returns
-// nil where the difference is within noise, or not common to these cells: then single
-// samples went wrong.
+// changeOf detects a change of the machine: it compares the later samples of the cells
+// that were measured again with the rates that the model expects from the first samples of
+// all cells. The first figures themselves would not do, since the highest of many are
+// partly luck. changeOf returns nil where the difference is within noise, or not common to
+// these cells, which means that single samples went wrong.
 func changeOf(cells []Cell, reference []float64) *Gain {
 	first := make([]Cell, 0, len(cells))
 	var again []Cell
@@ -29,7 +29,7 @@ func changeOf(cells []Cell, reference []float64) *Gain {
 		return nil
 	}
 	m := newModel(first, reference)
-	if repeats, df := repeatNoise(cells, reference); df >= leastRepeats {
+	if repeats, df := repeatNoise(cells, reference); df >= minRepeatDF {
 		m.noise.load = repeats.load
 	}
 	var differences, sds []float64
@@ -46,15 +46,15 @@ func changeOf(cells []Cell, reference []float64) *Gain {
 	n := float64(len(differences))
 	variance := medianVariance(len(differences))*n/precision + shared
 	half := distuv.StudentsT{Sigma: 1, Nu: m.df}.Quantile(1-alpha/2) * math.Sqrt(variance)
-	if math.Abs(middle) <= half || !common(differences, sds, middle) {
+	if math.Abs(middle) <= half || !isCommon(differences, sds, middle) {
 		return nil
 	}
 	return &Gain{Ratio: math.Expm1(middle), Low: math.Expm1(middle - half), High: math.Expm1(middle + half), Bounded: true}
 }
 
-// common reports whether two of three differences go the same way as the middle one, by
-// more than their own standard deviation.
-func common(differences, sds []float64, middle float64) bool {
+// isCommon reports whether at least two thirds of the differences have the sign of the
+// middle one and are larger than their standard deviation.
+func isCommon(differences, sds []float64, middle float64) bool {
 	same := 0
 	for i, d := range differences {
 		if d*math.Copysign(1, middle) > sds[i] {
@@ -64,20 +64,20 @@ func common(differences, sds []float64, middle float64) bool {
 	return 3*same >= 2*len(differences)
 }
 
-// undo takes the change of the machine out of what was measured again, which then still
-// tells how those cells compare with each other.
-func undo(changed *Gain, cells []Cell) []Cell {
+// correct divides the later samples by the change of the machine, so that they are
+// comparable with the first ones.
+func correct(changed *Gain, cells []Cell) []Cell {
 	if changed == nil {
 		return cells
 	}
-	as := make([]Cell, len(cells))
+	corrected := make([]Cell, len(cells))
 	for i, c := range cells {
 		again := make([]float64, len(c.Again))
 		for k, rate := range c.Again {
 			again[k] = rate / (1 + changed.Ratio)
 		}
 		c.Again = again
-		as[i] = c
+		corrected[i] = c
 	}
-	return as
+	return corrected
 }

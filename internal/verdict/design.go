@@ -2,44 +2,44 @@ package verdict
 
 import "slices"
 
-// term is a coefficient of the fit and its factor in one cell.
+// term is one summand of a cell's expected log rate: factor times coefficient.
 type term struct {
 	coefficient int
 	factor      float64
 }
 
-// design says how the coefficients of the fit make up the expected log rate of
-// each cell: the sum of its terms. Coefficient 0 is the mean of all cells.
+// design is the design matrix of the fit, by cell: the expected log rate of a cell is
+// the sum of its terms. Coefficient 0 is the mean of all cells.
 type design struct {
 	terms   [][]term // of each cell
-	groupOf []int    // of each coefficient; the mean is in none and has -1
+	groupOf []int    // of each coefficient; -1 for the mean, which is in no group
 	groups  []group
 }
 
-// group is a family of coefficients that come from one normal distribution around 0.
+// group is a set of coefficients with a common normal distribution around 0.
 type group struct {
 	size  int
-	prior float64 // variance that counts as much as priorDF coefficients; 0 for none
+	prior float64 // prior variance, with the weight of priorDF coefficients; 0 for none
 }
 
-// The indexes of the groups that every design has: a level for each row (Batch) and
-// column (Ctx).
+// The indexes of the two groups that every design has: the levels of the rows (Batch)
+// and of the columns (Ctx).
 const (
 	ofRows = iota
 	ofColumns
 )
 
-// newDesign lays out the levels, and a slope over the columns for each row and over the
-// rows for each column. Slopes are as much of an interaction between the settings as few
-// cells can show: num_batch matters more the larger num_ctx is, or the best num_batch
-// moves.
+// newDesign returns a design with a level for each row and column, a slope over the
+// columns for each row, and a slope over the rows for each column. Slopes are the only
+// interaction of the two settings that few cells can show: num_batch matters more at a
+// larger num_ctx, or the best num_batch depends on num_ctx.
 func newDesign(cells []Cell) design {
 	batch := values(cells, func(c Cell) int { return c.Batch })
 	ctx := values(cells, func(c Cell) int { return c.Ctx })
 	d := design{groupOf: []int{-1}}
 	rows := d.add(group{size: len(batch)})
 	columns := d.add(group{size: len(ctx)})
-	const fewest = 3 // over two columns, rows with slopes could have any rates
+	const fewest = 3 // with two columns, slopes would fit any rates exactly
 	rowSlopes, columnSlopes := -1, -1
 	if len(ctx) >= fewest {
 		rowSlopes = d.add(group{size: len(batch), prior: 1e-5})
@@ -52,17 +52,17 @@ func newDesign(cells []Cell) design {
 		column, _ := slices.BinarySearch(ctx, c.Ctx)
 		terms := []term{{0, 1}, {rows + row, 1}, {columns + column, 1}}
 		if rowSlopes >= 0 {
-			terms = append(terms, term{rowSlopes + row, place(column, len(ctx))})
+			terms = append(terms, term{rowSlopes + row, position(column, len(ctx))})
 		}
 		if columnSlopes >= 0 {
-			terms = append(terms, term{columnSlopes + column, place(row, len(batch))})
+			terms = append(terms, term{columnSlopes + column, position(row, len(batch))})
 		}
 		d.terms = append(d.terms, terms)
 	}
 	return d
 }
 
-// add makes room for a group's coefficients and returns the first.
+// add adds a group of coefficients and returns the index of its first one.
 func (d *design) add(g group) int {
 	first := len(d.groupOf)
 	for range g.size {
@@ -72,12 +72,12 @@ func (d *design) add(g group) int {
 	return first
 }
 
-// startVariance is what a group's is taken for to begin with: wide, since the algorithm
-// is slow to find effects that it holds for small.
-const startVariance = 0.05
+// initialVariance is the variance of each group in the first iteration. It is large
+// because the EM algorithm converges slowly from a variance that is too small.
+const initialVariance = 0.05
 
-// update returns the variance of a group whose coefficients have this mean square: the mode
-// of its posterior distribution, where there is a prior one (inverse gamma).
+// update returns the variance of a group from the mean square of its coefficients. With a
+// prior (inverse gamma) it is the mode of the posterior distribution.
 func (g group) update(square float64) float64 {
 	const least = 1e-7 // keeps the equations solvable
 	if g.prior > 0 {
@@ -87,13 +87,13 @@ func (g group) update(square float64) float64 {
 	return max(square, least)
 }
 
-// levels counts the rows and columns.
+// levels is the number of rows plus the number of columns.
 func (d design) levels() int { return d.groups[ofRows].size + d.groups[ofColumns].size }
 
-// place is where the i-th of n values lies between -1 and 1.
-func place(i, n int) float64 { return 2*float64(i)/float64(n-1) - 1 }
+// position maps the index i of n values to the range from -1 to 1.
+func position(i, n int) float64 { return 2*float64(i)/float64(n-1) - 1 }
 
-// lines lists the cells of each row, or of each column, of the design.
+// lines returns the cells of each row (group ofRows) or column (group ofColumns).
 func (d design) lines(group int) [][]int {
 	of := make(map[int][]int)
 	for i, terms := range d.terms {
@@ -109,7 +109,7 @@ func (d design) lines(group int) [][]int {
 	return lines
 }
 
-// values lists those of a setting, ascending, each once.
+// values returns the distinct values of a setting, ascending.
 func values(cells []Cell, setting func(Cell) int) []int {
 	all := make([]int, len(cells))
 	for i, c := range cells {

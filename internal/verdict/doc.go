@@ -1,10 +1,10 @@
-// Package verdict judges what the samples of a sweep can tell: which cell is
-// the fastest, which others cannot be told apart from it, which of them to
-// recommend, how much faster one is than another, and whether the machine
-// itself grew slower meanwhile.
+// Package verdict holds the statistics of a sweep. From the samples of its
+// cells it finds the fastest cell, the cells that are tied with it, the one to
+// recommend, how much faster one cell is than another, and whether the
+// machine's speed drifted.
 //
-// In go cells of settings with their rates, out come plain values. Nothing is
-// read, printed or timed here, no argument is modified, and no result holds
-// NaN or an infinity. Rates that are not finite and positive are measurements
-// that failed; they are left out wherever they turn up.
+// The input is cells with their rates; the output is plain values. The package
+// does no I/O and reads no clock, modifies no argument, and returns no NaN or
+// infinity. Rates that are not finite and positive are failed measurements;
+// every function ignores them.
 package verdict

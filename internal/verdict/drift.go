@@ -21,7 +21,7 @@ type Drift struct {
 	// straight line through the logarithms of the points' medians; a line
 	// through the medians themselves could start below 0.
 	Change float64
-	// Noise is the change that must be exceeded, relative:
+	// Noise is the largest relative change that noise alone explains:
 	//
 	//	t · sqrt((w² + r²) / Σ(x-mean x)²)
 	//
@@ -29,17 +29,18 @@ type Drift struct {
 	// deviation around the line (0 for two points); w is the standard
 	// deviation of a point's median by the pooled scatter within points (0
 	// for single samples); t is the 97.5 % quantile of Student's t with
-	// Satterthwaite's degrees of freedom, about 2 for many samples. r holds w
-	// already; counting both keeps three points that happen to lie in line
-	// from looking certain, and w alone would overlook what differs from
-	// point to point but not within one.
+	// Satterthwaite's degrees of freedom, about 2 for many samples. r includes
+	// w already. Adding w keeps three points that happen to lie on a line from
+	// looking certain; w alone would miss noise that differs from point to
+	// point but not within one.
 	Noise       float64
 	Points      int // points with samples
 	Significant bool
 }
 
-// DriftOf returns false with fewer than two points, when all points have one
-// time, or when the noise can't be known (two points of one sample each).
+// DriftOf fits the drift of the points. It returns false with fewer than two
+// points, when all points have the same time, or when the noise can't be
+// estimated (two points of one sample each).
 func DriftOf(points []Point) (Drift, bool) {
 	points = withSamples(points)
 	shares, ok := timeShares(points)
@@ -63,7 +64,7 @@ func DriftOf(points []Point) (Drift, bool) {
 		Noise:  studentSum(around, within) / math.Sqrt(spread),
 		Points: len(points),
 	}
-	const rounding = 1e-9 // equal rates have a slope of some 1e-17, and no noise
+	const rounding = 1e-9 // equal rates have a slope of about 1e-17, and no noise
 	d.Significant = math.Abs(d.Change) > d.Noise+rounding
 	return d, true
 }
@@ -78,8 +79,8 @@ func withSamples(points []Point) []Point {
 	return kept
 }
 
-// timeShares puts the points' times on a scale from 0 to 1; false without a
-// span.
+// timeShares returns the points' times as shares of their span, from 0 to 1. It
+// returns false where the span is empty.
 func timeShares(points []Point) ([]float64, bool) {
 	if len(points) < 2 {
 		return nil, false
@@ -104,8 +105,8 @@ func residualScatter(x, y []float64, start, slope float64) scatter {
 	return scatterOf(squares, len(x)-2)
 }
 
-// medianScatter is the scatter of a point's median that the samples within the
-// points lead to expect, by the harmonic mean of their numbers.
+// medianScatter estimates the scatter of a point's median from the scatter of
+// the samples within points and the harmonic mean of their numbers.
 func medianScatter(points []Point) scatter {
 	var groups [][]float64
 	var inverse float64
@@ -118,8 +119,8 @@ func medianScatter(points []Point) scatter {
 	return s
 }
 
-// medianVariance is the variance of the median of n samples of variance 1 and
-// normal distribution. For one and two samples the median is the mean.
+// medianVariance is the variance of the median of n normally distributed samples
+// of variance 1. For one and two samples the median is the mean.
 func medianVariance(n int) float64 {
 	if n < 3 {
 		return 1 / float64(n)

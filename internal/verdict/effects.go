@@ -4,10 +4,10 @@ import (
 	"gonum.org/v1/gonum/mat"
 )
 
-// fit is what the cells together let expect of each one's log rate.
+// fit is the expected log rate of each cell, estimated from all cells.
 type fit struct {
 	mean []float64
-	// covariance is that of the expected values of two cells.
+	// covariance returns the covariance of the expected log rates of two cells.
 	covariance func(i, j int) float64
 }
 
@@ -15,10 +15,9 @@ type fit struct {
 // equations (Biometrics 31, 1975): the coefficients of a group come from a normal
 // distribution around 0 with the group's variance, and a cell's log rate y lies
 // around its expected value with the given precision, which is 1 / variance. A group
-// with a small variance is held near 0, so that only effects that the figures show
-// are fitted. Beside the fit it returns the mean square of each group's
-// coefficients, which is the next guess of its variance (the M step of the EM
-// algorithm).
+// with a small variance is kept near 0, so that only effects that the figures show
+// are fitted. solve also returns the mean square of each group's coefficients, which
+// is the next estimate of its variance (the M step of the EM algorithm).
 func (d design) solve(y, precision, variances []float64) (fit, []float64) {
 	n := len(d.groupOf)
 	left, right := make([]float64, n*n), make([]float64, n)
@@ -43,8 +42,8 @@ func (d design) solve(y, precision, variances []float64) (fit, []float64) {
 	}
 	var coefficients mat.VecDense
 	var covariance mat.SymDense
-	_ = cholesky.SolveVecTo(&coefficients, mat.NewVecDense(n, right)) // the error is a
-	_ = cholesky.InverseTo(&covariance)                               // warning of rounding
+	_ = cholesky.SolveVecTo(&coefficients, mat.NewVecDense(n, right)) // the errors only
+	_ = cholesky.InverseTo(&covariance)                               // warn of rounding
 
 	squares, count := make([]float64, len(d.groups)), make([]float64, len(d.groups))
 	for c, g := range d.groupOf {

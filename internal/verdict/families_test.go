@@ -11,7 +11,8 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// family draws the true rates of a grid, by column and then row; 0 is a cell that fails.
+// family is a family of random surfaces. draw returns the true rates of a grid, by column
+// and then row; 0 is a cell that fails.
 type family struct {
 	name string
 	draw drawer
@@ -29,8 +30,8 @@ func list(n int, of func(i int) float64) []float64 {
 	return values
 }
 
-// rowsOf is a family whose rates are a function of the row, and fall by up to 3 % over the
-// columns.
+// rowsOf draws surfaces whose rates are a function of the row, and fall by up to 3 % over
+// the columns.
 func rowsOf(draw func(rng *rand.Rand, n int) []float64) drawer {
 	return func(rng *rand.Rand, columns, rows int) [][]float64 {
 		rates, fall := draw(rng, rows), between(rng, -0.005, 0.03)
@@ -42,8 +43,8 @@ func rowsOf(draw func(rng *rand.Rand, n int) []float64) drawer {
 	}
 }
 
-// then changes what another family drew.
-func then(draw drawer, change func(rng *rand.Rand, grid [][]float64)) drawer {
+// modified changes the surfaces of another family.
+func modified(draw drawer, change func(rng *rand.Rand, grid [][]float64)) drawer {
 	return func(rng *rand.Rand, columns, rows int) [][]float64 {
 		grid := draw(rng, columns, rows)
 		change(rng, grid)
@@ -61,13 +62,13 @@ func saturating(rng *rand.Rand, n int) []float64 {
 	})
 }
 
-// peak is 1 at a place and lower by a share of by around it.
+// peak returns n rates with a maximum of 1 at index at, which fall towards 1-by around it.
 func peak(n int, at, by float64) []float64 {
 	return list(n, func(i int) float64 { x := 2 * (float64(i) - at) / float64(n); return 1 - by*x*x/(1+x*x) })
 }
 
-// beyond multiplies the cells beyond a diagonal of the grid.
-func beyond(grid [][]float64, limit, by float64) {
+// scaleBeyond multiplies the rates of the cells beyond a diagonal of the grid.
+func scaleBeyond(grid [][]float64, limit, by float64) {
 	for i := range grid {
 		for j := range grid[i] {
 			if i+j > 0 && float64(i+1)/float64(len(grid))+float64(j+1)/float64(len(grid[i])) > limit {
@@ -108,10 +109,10 @@ var families = []family{
 		rows[rng.IntN(n)] = 1 + between(rng, 0.03, 0.2)
 		return rows
 	})},
-	{"needle: a cell", then(rowsOf(flat), func(rng *rand.Rand, grid [][]float64) {
+	{"needle: a cell", modified(rowsOf(flat), func(rng *rand.Rand, grid [][]float64) {
 		grid[rng.IntN(len(grid))][rng.IntN(len(grid[0]))] *= 1 + between(rng, 0.05, 0.2)
 	})},
-	{"spills at large num_ctx", then(rowsOf(saturating), func(rng *rand.Rand, grid [][]float64) {
+	{"spills at large num_ctx", modified(rowsOf(saturating), func(rng *rand.Rand, grid [][]float64) {
 		at, by := rng.IntN(len(grid)+1), between(rng, 0.3, 0.8)
 		for _, column := range grid[at:] {
 			for j := range column {
@@ -119,8 +120,8 @@ var families = []family{
 			}
 		}
 	})},
-	{"spills by both settings", then(rowsOf(saturating), func(rng *rand.Rand, grid [][]float64) {
-		beyond(grid, between(rng, 0.4, 2), between(rng, 0.3, 0.8))
+	{"spills by both settings", modified(rowsOf(saturating), func(rng *rand.Rand, grid [][]float64) {
+		scaleBeyond(grid, between(rng, 0.4, 2), between(rng, 0.3, 0.8))
 	})},
 	{"best row moves", func(rng *rand.Rand, columns, rows int) [][]float64 {
 		by, slope, at := between(rng, 0.1, 0.5), between(rng, -1, 1), between(rng, 0, float64(rows-1))
@@ -130,7 +131,7 @@ var families = []family{
 		}
 		return grid
 	}},
-	{"uneven", then(rowsOf(saturating), func(rng *rand.Rand, grid [][]float64) {
+	{"uneven", modified(rowsOf(saturating), func(rng *rand.Rand, grid [][]float64) {
 		by := between(rng, 0.005, 0.03)
 		for i := range grid {
 			for j := range grid[i] {
@@ -138,12 +139,12 @@ var families = []family{
 			}
 		}
 	})},
-	{"out of memory", then(rowsOf(saturating), func(rng *rand.Rand, grid [][]float64) {
-		beyond(grid, between(rng, 0.8, 2), 0)
+	{"out of memory", modified(rowsOf(saturating), func(rng *rand.Rand, grid [][]float64) {
+		scaleBeyond(grid, between(rng, 0.8, 2), 0)
 	})},
 }
 
-// The conditions that each family is played under.
+// The conditions under which each family is simulated.
 var (
 	grids       = [][2]int{{2, 2}, {1, 4}, {3, 3}, {1, 8}, {2, 6}, {4, 7}, {6, 6}, {12, 8}} // columns, rows
 	noises      = []float64{0.005, 0.01, 0.02, 0.03}
@@ -151,15 +152,15 @@ var (
 	slowShares  = []float64{0, 0.04} // of samples that are 5 to 30 % too slow
 )
 
-// tally sums up sweeps whose truth is known.
+// tally sums up the results of simulated sweeps, whose true rates are known.
 type tally struct {
 	sweeps    int
-	loss      float64 // of the recommended cell against the truly best
+	loss      float64 // sum of the losses of the recommended cells, relative to the truly best
 	above5    int     // sweeps with a loss above 5 %
-	highest   float64 // loss of the cell with the highest figure
+	highest   float64 // sum of the losses of the cells with the highest figure
 	missed    int     // sweeps whose truly best cell is neither best nor tied
 	slow      int     // cells that are truly 5 % slower than the best
-	slowTied  int     // of these, tied
+	slowTied  int     // those of them that are tied
 	different int     // sweeps whose recommended cell is neither best nor tied
 }
 
@@ -174,9 +175,9 @@ func (t *tally) add(o tally) {
 	t.different += o.different
 }
 
-// shares returns, in percent: the mean loss, sweeps above 5 %, the mean loss of the highest
-// figure, best cells missed, slow cells tied.
-func (t tally) shares() [5]float64 {
+// percent returns the mean loss, the share of sweeps above 5 %, the mean loss of the highest
+// figure, the share of missed best cells, and the share of slow cells that are tied.
+func (t tally) percent() [5]float64 {
 	of := func(x float64, n int) float64 { return 100 * x / float64(max(n, 1)) }
 	return [5]float64{
 		of(t.loss, t.sweeps), of(float64(t.above5), t.sweeps), of(t.highest, t.sweeps),
@@ -184,7 +185,7 @@ func (t tally) shares() [5]float64 {
 	}
 }
 
-// draw returns the cells of a sweep, and their true rates.
+// draw simulates a sweep. It returns the cells and their true rates.
 func draw(rng *rand.Rand, f family, grid [2]int, noise float64, samples int, slowShare float64) ([]Cell, map[[2]int]float64) {
 	var cells []Cell
 	truth := make(map[[2]int]float64)
@@ -210,7 +211,7 @@ func draw(rng *rand.Rand, f family, grid [2]int, noise float64, samples int, slo
 
 func settings(c Cell) [2]int { return [2]int{c.Ctx, c.Batch} }
 
-// judged holds a verdict against the truth.
+// judged compares the verdict on the cells with the true rates.
 func judged(cells []Cell, truth map[[2]int]float64) tally {
 	v, ok := Judge(cells, nil)
 	if !ok {
@@ -242,9 +243,9 @@ func judged(cells []Cell, truth map[[2]int]float64) tally {
 	return t
 }
 
-// playAll plays every family under all conditions, so many times each, and sums up by name:
-// of all sweeps, and of those of one sample, by family, and by each condition.
-func playAll(plays int) (names []string, by map[string]*tally) {
+// simulateAll simulates every family under all conditions, each several times. It returns the
+// tallies by name: of all sweeps, by family, by condition, and by family for one sample.
+func simulateAll(repeats int) (names []string, by map[string]*tally) {
 	by = make(map[string]*tally)
 	put := func(t tally, as ...string) {
 		for _, name := range as {
@@ -260,7 +261,7 @@ func playAll(plays int) (names []string, by map[string]*tally) {
 				for _, samples := range sampleSizes {
 					for si, slow := range slowShares {
 						rng := rand.New(rand.NewPCG(uint64(fi*1000+gi*100+ni*10+samples), uint64(si)))
-						for range plays {
+						for range repeats {
 							t := judged(draw(rng, f, grid, noise, samples, slow))
 							put(t, "all", "family="+f.name,
 								fmt.Sprintf("grid=%d×%d", grid[0], grid[1]), fmt.Sprintf("noise=%.1f%%", 100*noise),
@@ -278,17 +279,18 @@ func playAll(plays int) (names []string, by map[string]*tally) {
 	return names, by
 }
 
-// TestFamilies holds the recommendation to its promises on sweeps whose truth is known.
+// TestFamilies checks the accuracy of the recommendation on simulated sweeps, whose true
+// rates are known.
 func TestFamilies(t *testing.T) {
-	names, by := playAll(1)
+	names, by := simulateAll(1)
 	for _, name := range names {
-		got := by[name].shares()
+		got := by[name].percent()
 		loss, above5, highest, missed, slowTied := got[0], got[1], got[2], got[3], got[4]
-		assert.LessOrEqual(t, loss, highest+0.3, "%s: mean loss beyond that of the highest rate", name)
-		if by[name].sweeps >= 100 { // of fewer one is more than a percent
+		assert.LessOrEqual(t, loss, highest+0.3, "%s: mean loss, compared with that of the highest rate", name)
+		if by[name].sweeps >= 100 { // of fewer sweeps, a single one is more than 1 %
 			assert.LessOrEqual(t, missed, 5.0, "%s: best cells called slower", name)
 		}
-		assert.Zero(t, by[name].different, "%s: recommended, and not tied with the best", name)
+		assert.Zero(t, by[name].different, "%s: recommended, but not tied with the best", name)
 		switch name {
 		case "all", "samples=1", "samples=3", "samples=6":
 			assert.LessOrEqual(t, loss, 0.5, "%s: mean loss", name)
@@ -300,17 +302,17 @@ func TestFamilies(t *testing.T) {
 
 // BenchmarkFamilies prints the figures of docs/method.md, in percent.
 func BenchmarkFamilies(b *testing.B) {
-	const plays = 10
+	const repeats = 10
 	var names []string
 	var by map[string]*tally
 	for b.Loop() {
-		names, by = playAll(plays)
+		names, by = simulateAll(repeats)
 	}
-	for _, name := range names { // not by b.Log, which is cut after ten lines
-		s := by[name].shares()
+	for _, name := range names { // b.Log is cut after ten lines
+		s := by[name].percent()
 		fmt.Printf("%-40s %6d sweeps: loss %5.2f, above 5 %%: %4.1f, highest rate %5.2f, best missed %4.1f, slow tied %4.1f\n", name, by[name].sweeps, s[0], s[1], s[2], s[3], s[4])
 	}
-	all := by["all"].shares()
+	all := by["all"].percent()
 	for i, unit := range []string{"loss-%", "above5-%", "highest-%", "missed-%", "slow-tied-%"} {
 		b.ReportMetric(all[i], unit)
 	}

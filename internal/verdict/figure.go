@@ -6,11 +6,10 @@ import (
 	"slices"
 )
 
-// noise is what one sample and one load add to a cell's rate, as variances of
-// log rates.
+// noise is the variance of log rates that each sample and each load of the model add.
 type noise struct {
 	sample float64
-	load   float64 // beside that; 0 where it is not known
+	load   float64 // in addition to sample; 0 where unknown
 }
 
 // ofLoad is the variance of the mean of n samples of one load.
@@ -26,9 +25,9 @@ func (v noise) ofFigure(c Cell) float64 {
 	return float64(c.samples()) * medianVariance(c.samples()) / precision
 }
 
-// figure is the cell's log rate by all of its samples: their weighted median. A load's
-// samples together weigh as much as their mean is worth (1 / variance), and as
-// much each where loads add no noise of their own.
+// figure is the weighted median of the logs of all samples of the cell. The samples of one
+// load together have the weight of their mean (1 / variance); where loads add no noise,
+// all samples have the same weight.
 func (v noise) figure(c Cell) float64 {
 	if len(c.Again) == 0 {
 		return math.Log(Median(c.Rates))
@@ -59,8 +58,8 @@ func (v noise) figure(c Cell) float64 {
 	return samples[len(samples)-1].log
 }
 
-// repeatNoise estimates the noise from cells that have repeated samples, and from the
-// reference's, with the degrees of freedom.
+// repeatNoise estimates the noise from the repeated samples of cells and of the
+// reference. It also returns the degrees of freedom.
 func repeatNoise(cells []Cell, reference []float64) (noise, int) {
 	var within, loads [][]float64
 	for _, c := range cells {
@@ -70,10 +69,10 @@ func repeatNoise(cells []Cell, reference []float64) (noise, int) {
 	within = append(within, reference)
 	ofSample, ofLoad := robustScatter(within), robustScatter(loads)
 	switch {
-	case ofSample.df < leastRepeats: // then a sample's noise has the load's in it
+	case ofSample.df < minRepeatDF: // the noise of loads is then part of sample
 		both := robustScatter(append(within, loads...))
 		return noise{sample: withPrior(both)}, both.df
-	case ofLoad.df < leastRepeats:
+	case ofLoad.df < minRepeatDF:
 		return noise{sample: withPrior(ofSample)}, ofSample.df
 	}
 	v := noise{sample: withPrior(ofSample)}
@@ -81,8 +80,8 @@ func repeatNoise(cells []Cell, reference []float64) (noise, int) {
 	return v, ofSample.df
 }
 
-// robustScatter is the standard deviation of log rates within groups, from the
-// differences of all pairs in a group without those that are too far out to be noise.
+// robustScatter estimates the standard deviation of log rates within groups from the
+// pairwise differences of each group, without outliers.
 func robustScatter(groups [][]float64) scatter {
 	var differences []float64
 	var df int
@@ -98,8 +97,8 @@ func robustScatter(groups [][]float64) scatter {
 		return scatter{}
 	}
 	sd := robustSD(differences)
-	// The standard deviation of a normal distribution that is cut at 2.5 standard
-	// deviations is 0.9546 of the whole one's.
+	// A normal distribution truncated at ±2.5 standard deviations has 0.9546 of the
+	// standard deviation of the whole one.
 	const cut, left = 2.5, 0.9546
 	for range 5 {
 		var squares, n float64

@@ -8,8 +8,8 @@ import (
 	"github.com/aclements/go-moremath/stats"
 )
 
-// Gain is how much faster one cell is than another; all but Bounded are
-// relative: 0.05 is 5 % faster, -0.05 is 5 % slower.
+// Gain is how much faster one cell is than another, in relative terms: 0.05 is
+// 5 % faster, -0.05 is 5 % slower.
 type Gain struct {
 	Ratio float64
 	// Low and High bound the 95 % interval. With too few samples for one,
@@ -19,18 +19,18 @@ type Gain struct {
 	Bounded   bool
 }
 
-// Widened has an interval that allows for a machine which itself changed by so much, relative.
+// Widened returns the gain with an interval that allows for a relative drift of the
+// machine's speed.
 func (g Gain) Widened(drift float64) Gain {
 	by := math.Log1p(drift)
 	g.Low, g.High = math.Expm1(math.Log1p(g.Low)-by), math.Expm1(math.Log1p(g.High)+by)
 	return g
 }
 
-// GainOf says how much faster a is than b, both in tokens per second, by the
-// estimate of Hodges and Lehmann on logarithms: the median of all pairwise
-// ratios. Its interval is the one that belongs to the Mann–Whitney test: it
-// leaves out 0 when the test finds a difference at 5 %. It returns false when
-// either side is empty.
+// GainOf returns how much faster a is than b, both in tokens per second, by the
+// Hodges–Lehmann estimate on logarithms: the median of all pairwise ratios. Its
+// interval is the one of the Mann–Whitney test: it excludes 0 when the test
+// finds a difference at 5 %. It returns false when either side is empty.
 func GainOf(a, b []float64) (Gain, bool) {
 	a, b = measured(a), measured(b)
 	if len(a) == 0 || len(b) == 0 {
@@ -47,7 +47,7 @@ func GainOf(a, b []float64) (Gain, bool) {
 	}, true
 }
 
-// logDifferences returns log x - log y of all pairs, ascending.
+// logDifferences returns log x - log y of all pairs of x in a and y in b, ascending.
 func logDifferences(a, b []float64) []float64 {
 	diffs := make([]float64, 0, len(a)*len(b))
 	for _, x := range a {
@@ -62,7 +62,7 @@ func logDifferences(a, b []float64) []float64 {
 // lowestRank is the largest c with P(U < c) ≤ 2.5 % for samples of one speed,
 // U being the Mann–Whitney statistic: the interval runs from the c-th smallest
 // difference to the c-th largest (Hollander and Wolfe, Nonparametric
-// Statistical Methods, 4.3). It is 0 when no difference is far enough out.
+// Statistical Methods, 4.3). It is 0 when there are too few samples for an interval.
 func lowestRank(n1, n2 int) int {
 	pairs := n1 * n2
 	if max(n1, n2) > stats.MannWhitneyExactLimit {

@@ -9,41 +9,42 @@ import (
 	"gonum.org/v1/gonum/stat/distuv"
 )
 
-// SharedCell is a cell that several hosts have measured.
+// SharedCell is a cell that was measured on several hosts.
 type SharedCell struct {
 	Ctx, Batch int
 	Hosts      []HostLoads
 }
 
-// HostLoads is what one host measured of a cell: the rate of each load in tokens per
-// second, as the median of its samples.
+// HostLoads is one host's measurement of a cell.
 type HostLoads struct {
-	Host  string
+	Host string
+	// Rates has the rate of each load in tokens per second, which is the median of
+	// its samples.
 	Rates []float64
 }
 
-// Spread is how far hosts are apart that should be alike.
+// Spread is how much the hosts of a sweep, which should be equally fast, differ.
 type Spread struct {
-	Cells []CellSpread // of the cells that two hosts have at least
+	Cells []CellSpread // the cells that at least two hosts have measured
 	Hosts []HostRatio  // the slowest first
 	// Noise is the relative standard deviation of one load's rate on one host, pooled
 	// over all cells and hosts; 0 where no host has two loads of a cell.
 	Noise float64
 }
 
-// CellSpread is how far the fastest host is from the slowest at one cell.
+// CellSpread is the difference between the fastest and the slowest host at one cell.
 type CellSpread struct {
 	Ctx, Batch       int
 	Slowest, Fastest string
 	Ratio            float64 // relative: 0.04 is 4 %
 	// Low and High bound the 95 % interval of the ratio between the true rates of the
-	// fastest and the slowest of all hosts, which holds over all cells together:
+	// fastest and the slowest of all hosts, simultaneous for all cells:
 	//
 	//	log ratio ± t · Noise · √(1/n1 + 1/n2)
 	//
-	// n are the loads of either host, and t is the quantile of Student's t with
-	// Bonferroni's correction for all pairs of hosts at all cells. Without Noise it is
-	// not Bounded. Significant says that it leaves out 0.
+	// n1 and n2 are the numbers of loads of the two hosts, and t is the quantile of
+	// Student's t with Bonferroni's correction for all pairs of hosts at all cells.
+	// Without Noise it is not Bounded. Significant says that it excludes 0.
 	Low, High            float64
 	Bounded, Significant bool
 }
@@ -51,11 +52,11 @@ type CellSpread struct {
 // HostRatio is how fast a host is, relative to the median one: -0.04 is 4 % slower.
 type HostRatio struct {
 	Host  string
-	Ratio float64 // the geometric mean over the cells that it has
+	Ratio float64 // the geometric mean over the cells that it has measured
 }
 
-// SpreadOf compares hosts. It returns false where no cell has loads of two. A host
-// comes up once with each cell.
+// SpreadOf compares the hosts. Each cell may list a host once. It returns false where
+// no cell has loads of two hosts.
 func SpreadOf(cells []SharedCell) (Spread, bool) {
 	var all [][]hostLogs
 	comparisons := 0
@@ -83,7 +84,7 @@ type hostLogs struct {
 	mean float64
 }
 
-// logsOf returns them of each host, the slowest first.
+// logsOf returns the logarithms of each host's rates, the slowest host first.
 func logsOf(c SharedCell) []hostLogs {
 	var hosts []hostLogs
 	for _, h := range c.Hosts {
@@ -99,7 +100,7 @@ func logsOf(c SharedCell) []hostLogs {
 	return hosts
 }
 
-// loadScatter pools the scatter of the loads of one host and cell.
+// loadScatter pools the scatter of loads over all hosts and cells.
 func loadScatter(cells [][]hostLogs) scatter {
 	var squares float64
 	var df int
@@ -114,7 +115,7 @@ func loadScatter(cells [][]hostLogs) scatter {
 	return scatterOf(squares, df)
 }
 
-// spreadOf compares the slowest with the fastest of two hosts and more.
+// spreadOf compares the slowest with the fastest of at least two hosts.
 func spreadOf(hosts []hostLogs, noise scatter, comparisons int) CellSpread {
 	slow, fast := hosts[0], hosts[len(hosts)-1]
 	d := fast.mean - slow.mean
@@ -124,13 +125,13 @@ func spreadOf(hosts []hostLogs, noise scatter, comparisons int) CellSpread {
 	}
 	t := distuv.StudentsT{Sigma: 1, Nu: float64(noise.df)}.Quantile(1 - alpha/2/float64(comparisons))
 	half := t * noise.sd * math.Sqrt(1/float64(len(slow.logs))+1/float64(len(fast.logs)))
-	const rounding = 1e-9 // of equal rates, which have no noise
+	const rounding = 1e-9 // for equal rates, which have no noise
 	s.Low, s.High, s.Bounded = math.Expm1(max(0, d-half)), math.Expm1(d+half), true
 	s.Significant = d-half > rounding
 	return s
 }
 
-// hostRatios holds each host against the median one.
+// hostRatios compares each host with the median one.
 func hostRatios(cells [][]hostLogs) []HostRatio {
 	differences := make(map[string][]float64) // of each cell, by host
 	for _, hosts := range cells {

@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// hosts draws two cells measured on n hosts with two loads each, a load's noise being
-// 1 %. factor is what sets a host apart at a cell.
+// hosts simulates two cells measured on n hosts with two loads each and a noise of 1 % per
+// load. factor is the relative speed of a host at a cell.
 func hosts(rng *rand.Rand, n int, factor func(host, cell int) float64) []SharedCell {
 	cells := []SharedCell{{Ctx: 1024, Batch: 64}, {Ctx: 4096, Batch: 256}}
 	for i := range cells {
@@ -22,11 +22,11 @@ func hosts(rng *rand.Rand, n int, factor func(host, cell int) float64) []SharedC
 	return cells
 }
 
-func TestSpreadNamesWhatIsApart(t *testing.T) {
+func TestSpreadFindsASlowHost(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 1))
 	s, ok := SpreadOf(hosts(rng, 4, func(host, cell int) float64 {
 		if host == 2 && cell == 1 {
-			return 0.8 // slow at large cells alone
+			return 0.8 // slow at the large cell only
 		}
 		return 1
 	}))
@@ -36,7 +36,7 @@ func TestSpreadNamesWhatIsApart(t *testing.T) {
 	large := s.Cells[1]
 	assert.Equal(t, "node2", large.Slowest)
 	assert.True(t, large.Significant)
-	assert.InDelta(t, 0.25, large.Ratio, 0.05, "from the slowest to the fastest")
+	assert.InDelta(t, 0.25, large.Ratio, 0.05, "the fastest relative to the slowest")
 	assert.Less(t, large.Low, 0.25)
 	assert.Greater(t, large.High, 0.25)
 	assert.InDelta(t, 0.01, s.Noise, 0.005)
@@ -45,14 +45,15 @@ func TestSpreadNamesWhatIsApart(t *testing.T) {
 	assert.InDelta(t, -0.105, s.Hosts[0].Ratio, 0.02, "the geometric mean of 1 and 0.8")
 }
 
-// TestSpreadKeepsItsWord: of alike hosts one sweep in twenty may find a difference,
-// and the interval holds the true one in nineteen.
-func TestSpreadKeepsItsWord(t *testing.T) {
+// TestSpreadErrorRates checks that a difference between equal hosts is found in at most
+// 5 % of sweeps, and that the intervals contain the true difference in at least 95 %, with
+// a tolerance of 1 %.
+func TestSpreadErrorRates(t *testing.T) {
 	for _, n := range []int{2, 4, 20} {
 		rng := rand.New(rand.NewPCG(2, uint64(n)))
-		const plays = 2000
+		const sweeps = 2000
 		var wrong, missed int
-		for range plays {
+		for range sweeps {
 			s, _ := SpreadOf(hosts(rng, n, func(int, int) float64 { return 1 }))
 			if s.Cells[0].Significant || s.Cells[1].Significant {
 				wrong++
@@ -70,29 +71,29 @@ func TestSpreadKeepsItsWord(t *testing.T) {
 				}
 			}
 		}
-		t.Logf("%d hosts: %.1f %% found a difference that was none, %.1f %% of the intervals missed the true one", n, 100*float64(wrong)/plays, 100*float64(missed)/plays)
-		assert.LessOrEqual(t, float64(wrong)/plays, 0.06)
-		assert.LessOrEqual(t, float64(missed)/plays, 0.06)
+		t.Logf("%d hosts: %.1f %% of sweeps found a false difference, in %.1f %% an interval missed the true one", n, 100*float64(wrong)/sweeps, 100*float64(missed)/sweeps)
+		assert.LessOrEqual(t, float64(wrong)/sweeps, 0.06)
+		assert.LessOrEqual(t, float64(missed)/sweeps, 0.06)
 	}
 }
 
-func TestSpreadOfLittle(t *testing.T) {
+func TestSpreadOfFewLoads(t *testing.T) {
 	one := HostLoads{"a", []float64{1000, 1010}}
 	_, ok := SpreadOf(nil)
 	assert.False(t, ok)
 	_, ok = SpreadOf([]SharedCell{{1024, 64, []HostLoads{one}}})
-	assert.False(t, ok, "one host alone")
+	assert.False(t, ok, "only one host")
 	_, ok = SpreadOf([]SharedCell{{1024, 64, []HostLoads{one, {"b", []float64{-1}}}}})
-	assert.False(t, ok, "no rate of the other")
+	assert.False(t, ok, "no valid rate of the second host")
 
 	s, ok := SpreadOf([]SharedCell{{1024, 64, []HostLoads{{"a", []float64{1000}}, {"b", []float64{2000}}}}})
 	require.True(t, ok)
 	assert.InDelta(t, 1, s.Cells[0].Ratio, 1e-9)
-	assert.False(t, s.Cells[0].Bounded, "one load a host tells nothing of the noise")
+	assert.False(t, s.Cells[0].Bounded, "one load per host gives no estimate of the noise")
 	assert.False(t, s.Cells[0].Significant)
 
 	s, _ = SpreadOf([]SharedCell{{1024, 64, []HostLoads{{"a", []float64{1000, 1000}}, {"b", []float64{1000, 1000}}}}})
-	assert.Equal(t, CellSpread{Ctx: 1024, Batch: 64, Slowest: "a", Fastest: "b", Bounded: true}, s.Cells[0], "equal in all")
+	assert.Equal(t, CellSpread{Ctx: 1024, Batch: 64, Slowest: "a", Fastest: "b", Bounded: true}, s.Cells[0], "all rates equal")
 
 	s, _ = SpreadOf([]SharedCell{{512, 8, []HostLoads{one}}, {1024, 64, []HostLoads{one, {"b", []float64{900}}}}})
 	require.Len(t, s.Cells, 1)

@@ -11,16 +11,17 @@ import (
 // per second.
 type Interval struct {
 	Median float64
-	// Low and High bound the 95 % interval of the median, made of order
-	// statistics. Fewer than 6 samples have none: Bounded is false then, and
-	// they are the smallest and the largest sample.
+	// Low and High bound the 95 % interval of the median, from order
+	// statistics. With fewer than 6 samples there is none: Bounded is false,
+	// and they are the smallest and the largest sample.
 	Low, High float64
 	Spread    float64 // (largest - smallest) / median: 0.02 is 2 %
 	N         int     // samples
 	Bounded   bool
 }
 
-// IntervalOf returns false when there is no sample.
+// IntervalOf summarizes rates, in tokens per second. It returns false when there
+// is no sample.
 func IntervalOf(rates []float64) (Interval, bool) {
 	rates = measured(rates)
 	if len(rates) == 0 {

@@ -2,10 +2,10 @@ package verdict
 
 import "math"
 
-// line is the fit of a grid of one row or one column: of each cell the middle
-// between its two neighbours, whose variance is half of a cell's own. At the ends
-// it is the one neighbour.
-func line(y []float64, noise float64) fit {
+// lineFit fits a grid of one row or one column: the expected value of each cell is the
+// mean of its two neighbours, whose variance is half of a cell's own. At the ends it is
+// the value of the only neighbour.
+func lineFit(y []float64, noise float64) fit {
 	n := len(y)
 	f := fit{mean: make([]float64, n), covariance: func(i, j int) float64 {
 		if i == j {
@@ -30,9 +30,9 @@ func line(y []float64, noise float64) fit {
 }
 
 // lineNoise estimates the variance of the noise of single samples from second
-// differences (Gasser, Sroka and Jennen-Steinmetz, Biometrika 73, 1986), whose own
-// variance is one and a half times that, and which a smooth curve leaves small. It
-// returns its degrees of freedom, 0 for too few cells.
+// differences (Gasser, Sroka and Jennen-Steinmetz, Biometrika 73, 1986), which have one
+// and a half times the variance of the noise, and to which a smooth curve adds little.
+// The degrees of freedom are 0 for too few cells.
 func lineNoise(y []float64) scatter {
 	const fewest = 5
 	if len(y) < fewest {
@@ -42,5 +42,5 @@ func lineNoise(y []float64) scatter {
 	for i := 1; i < len(y)-1; i++ {
 		seconds = append(seconds, y[i]-(y[i-1]+y[i+1])/2)
 	}
-	return scatter{sd: robustSD(seconds) / math.Sqrt(1.5), df: len(seconds) / 2} // each sample is in three
+	return scatter{sd: robustSD(seconds) / math.Sqrt(1.5), df: len(seconds) / 2} // each sample is in three differences
 }

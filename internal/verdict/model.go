@@ -7,14 +7,15 @@ import (
 	"gonum.org/v1/gonum/stat/distuv"
 )
 
-// model is what the samples of all cells together say of each one's rate:
+// model estimates the rate of each cell from the samples of all cells:
 //
-//	log rate   = what its row and its column let expect + shape of its own
+//	log rate   = value expected from row and column + shape
 //	log figure = log rate + noise
 //
-// A cell's figure is the median of its samples. Where cells have repeated samples, the
-// noise is their scatter. Where they have one each, noise and shape look the same, and the
-// scatter around the fit is divided between the two (see divide).
+// A cell's figure is the median of its samples, and its shape is the real deviation of its
+// rate. Where cells have repeated samples, the noise is their scatter. Where they have one
+// each, noise and shape can't be distinguished, and the scatter around the fit is divided
+// between the two (see divide).
 //
 // It is a linear mixed model with contaminated normal errors, fitted by the EM
 // algorithm (Dempster, Laird and Rubin 1977; Little and Rubin, Statistical Analysis
@@ -25,34 +26,34 @@ type model struct {
 
 	basis Basis
 	noise noise
-	// repeated is the variance of a sample by some repeats, where there are too few of them to
-	// outweigh the scatter of all other cells; else 0.
+	// repeated is the variance of a sample estimated from repeats, where there are too few of
+	// them compared with the single samples to decide the noise alone; else 0.
 	repeated float64
-	df       float64 // degrees of freedom of it
-	shape    float64 // variance of cells around what is expected of them
+	df       float64 // degrees of freedom of the noise
+	shape    float64 // variance of cells around their expected values
 	fit      fit
 	shares
 	explained [][3]explanation
 	level     []float64 // of each cell: the expected value of its log rate
-	polished  []float64 // deviations that median polish left; nil for a line
+	polished  []float64 // residuals of the median polish; nil for a line
 }
 
-// What is taken for the noise and the shape where the figures say little, each worth
-// priorDF observations: servers that nobody else uses scatter by half a percent to three.
+// The prior of noise and shape, with the weight of priorDF observations: servers that
+// nobody else uses scatter by 0.5 % to 3 %.
 const (
 	priorSD = 0.015
 	priorDF = 2
-	// manyCells is how many cells need no prior.
+	// manyCells is the number of cells from which on the prior loses weight.
 	manyCells = 10
-	// mostNoise is the standard deviation of a sample above which a scatter
-	// around the fit is rather shape.
-	mostNoise = 0.03
+	// maxNoise is the standard deviation above which most of the scatter of single
+	// samples around the fit is treated as shape.
+	maxNoise = 0.03
 )
 
 func newModel(cells []Cell, reference []float64) *model {
 	m := &model{cells: cells, shares: shares{outlierShare, outlierShare, spikeShare}}
 	repeats, df := repeatNoise(cells, reference)
-	if df >= leastRepeats {
+	if df >= minRepeatDF {
 		m.basis, m.noise, m.df = Repeats, repeats, float64(df+priorDF)
 	}
 	for _, c := range cells {
@@ -62,72 +63,74 @@ func newModel(cells []Cell, reference []float64) *model {
 	if d.groups[ofRows].size > 1 && d.groups[ofColumns].size > 1 {
 		m.estimate(d)
 	} else {
-		m.onALine()
+		m.fitLine()
 	}
-	m.believe()
+	m.setLevels()
 	return m
 }
 
-// leastRepeats is how many degrees of freedom the scatter of repeated samples needs
-// to be believed.
-const leastRepeats = 2
+// minRepeatDF is the number of degrees of freedom that the scatter of repeated samples
+// must have to be used.
+const minRepeatDF = 2
 
-// mostOutweighed is how many times as many single cells as repeats there may be for the
-// repeats alone to tell the noise.
-const mostOutweighed = 4
+// maxResidualRatio: where the residuals of the fit have more than this many times the
+// degrees of freedom of the repeats, the noise is not estimated from the repeats alone.
+const maxResidualRatio = 4
 
-// leastFree is how many of the cells' figures must be left over once rows and columns are
-// fitted, for their scatter to tell noise.
-const leastFree = 2
+// minResidualDF is the number of degrees of freedom that the residuals of the fit must have
+// for the noise to be estimated from them.
+const minResidualDF = 2
 
-// withPrior is a variance that a few observations don't decide alone.
+// withPrior returns the variance of s, shrunk towards the prior.
 func withPrior(s scatter) float64 {
 	return (priorDF*priorSD*priorSD + float64(s.df)*s.sd*s.sd) / float64(priorDF+s.df)
 }
 
-// divide splits the variance of single samples around their fit. What lies above the noise
-// of some repeats, or else far above the noise that servers have, is shape.
+// divide splits the variance of single samples around their fit into noise and shape. The
+// part above the noise of the repeats is shape; without repeats, the part that is far above
+// the usual noise of servers.
 func (m *model) divide(total float64) {
 	if m.repeated > 0 {
 		m.noise.sample = math.Min(total, m.repeated)
 		m.shape = math.Max(total-m.repeated, 1e-3*total)
 		return
 	}
-	share := total / (total + mostNoise*mostNoise)
+	share := total / (total + maxNoise*maxNoise)
 	m.shape, m.noise.sample = share*total, (1-share)*total
 }
 
-// anyRate is the variance of the shape where every cell may have any rate.
+// anyRate is the variance of the shape of a grid of one row or column, where the other
+// cells hardly restrict the rate of a cell.
 const anyRate = 1
 
-// onALine fits a grid of one row or column, where every cell may have any rate.
-func (m *model) onALine() {
+// fitLine fits a grid of one row or column.
+func (m *model) fitLine() {
 	if m.basis != Repeats {
 		s := lineNoise(m.y)
 		m.basis, m.noise.sample, m.df = Residuals, withPrior(s), float64(s.df+priorDF)
 		if s.df == 0 {
-			m.basis, m.noise.sample = Assumed, mostNoise*mostNoise
+			m.basis, m.noise.sample = Assumed, maxNoise*maxNoise
 		}
 	}
-	m.fit = line(m.y, m.noise.sample)
+	m.fit = lineFit(m.y, m.noise.sample)
 	m.shape = anyRate
 }
 
-// mostCoefficients bounds the equations that are solved as a whole, which takes a
-// second for 400. Grids with more have so many cells in every row and column that
-// their levels are as good as known.
-const mostCoefficients = 600
+// maxCoefficients is the largest number of coefficients for which the mixed model
+// equations are solved, which takes a second for 400. Larger grids have so many cells in
+// every row and column that weighted means (see backfit) are precise enough.
+const maxCoefficients = 600
 
-// mostRounds bounds the EM algorithm, which mostly settles in ten.
-const mostRounds = 40
+// maxIterations bounds the EM algorithm, which mostly converges in ten iterations.
+const maxIterations = 40
 
-// estimate fits rows and columns.
+// estimate fits a grid of several rows and columns.
 func (m *model) estimate(d design) {
 	rows, columns := d.lines(ofRows), d.lines(ofColumns)
 	deviations := polish(m.y, rows, columns)
 	m.polished = slices.Clone(deviations)
-	scale := m.startScale(deviations, d.levels())
-	if free := len(m.y) - d.levels(); m.basis == Repeats && free > int(mostOutweighed*m.df) {
+	scale := m.initialScale(deviations, d.levels())
+	if free := len(m.y) - d.levels(); m.basis == Repeats && free > int(maxResidualRatio*m.df) {
 		m.basis, m.repeated = Residuals, m.noise.sample
 	}
 	if m.basis == Repeats {
@@ -136,13 +139,13 @@ func (m *model) estimate(d design) {
 		m.basis = Residuals
 		m.divide(scale * scale)
 	}
-	m.reseat(deviations, rows)
-	m.reseat(deviations, columns)
-	variances := slices.Repeat([]float64{startVariance}, len(d.groups))
+	m.recentre(deviations, rows)
+	m.recentre(deviations, columns)
+	variances := slices.Repeat([]float64{initialVariance}, len(d.groups))
 	precision := m.precision(deviations)
-	for range mostRounds {
+	for range maxIterations {
 		before := m.fit.mean
-		if len(d.groupOf) <= mostCoefficients {
+		if len(d.groupOf) <= maxCoefficients {
 			var squares []float64
 			m.fit, squares = d.solve(m.y, precision, variances)
 			for g := range squares {
@@ -156,25 +159,25 @@ func (m *model) estimate(d design) {
 		}
 		m.update(deviations)
 		precision = m.precision(deviations)
-		if settled(before, m.fit.mean) {
+		if converged(before, m.fit.mean) {
 			break
 		}
 	}
 	if m.basis == Residuals && (m.repeated == 0 || m.noise.sample < m.repeated) {
-		var free float64 // degrees of freedom that the fit has left
+		var free float64 // degrees of freedom of the residuals
 		for i, p := range precision {
 			free += math.Max(0, 1-p*m.fit.covariance(i, i))
 		}
 		m.df = free + priorDF
-		if free < leastFree {
+		if free < minResidualDF {
 			m.basis = Assumed
 		}
 	}
 }
 
-// reseat moves each line's deviations by what makes them most likely. The median of six
-// is no good start where three of them were lucky.
-func (m *model) reseat(deviations []float64, lines [][]int) {
+// recentre shifts the deviations of each line so that their likelihood is the highest. The
+// median of six, from which they start, is too high where three samples are too fast.
+func (m *model) recentre(deviations []float64, lines [][]int) {
 	for _, line := range lines {
 		likelihood := func(shift float64) (sum float64) {
 			for _, i := range line {
@@ -195,10 +198,10 @@ func (m *model) reseat(deviations []float64, lines [][]int) {
 	}
 }
 
-// startScale is the standard deviation of the deviations that median polish left of so many
-// rows and columns. Of few cells it can't be both robust and right, so that it is
-// the smaller of two figures.
-func (m *model) startScale(deviations []float64, lines int) float64 {
+// initialScale is the standard deviation of the residuals of a median polish; lines is the
+// number of rows and columns. With few cells no estimate is both robust and unbiased, so it
+// is the smaller of two.
+func (m *model) initialScale(deviations []float64, lines int) float64 {
 	const least = 0.003
 	var squares float64
 	for _, d := range deviations {
@@ -212,7 +215,7 @@ func (m *model) startScale(deviations []float64, lines int) float64 {
 	return math.Max(least, math.Min(plain, robust))
 }
 
-// update is the M step for variances and shares.
+// update is the M step of the EM algorithm for the variances and shares.
 func (m *model) update(deviations []float64) {
 	var squares, cells, single float64
 	var found shares
@@ -228,14 +231,14 @@ func (m *model) update(deviations []float64) {
 			}
 		}
 		square := deviation*deviation + m.fit.covariance(i, i)
-		if m.basis == Repeats { // that of the shape's part of the deviation
+		if m.basis == Repeats { // only the part of the deviation that is shape
 			own := e[scatters].own
 			square = own*own*square + e[scatters].variance
 		}
 		squares += e[scatters].probability * square
 		cells += e[scatters].probability
 	}
-	// Of a hundred cells the prior would be the larger part of a small noise.
+	// With the full weight, the prior would dominate a small noise even for a hundred cells.
 	weight := priorDF * math.Min(1, manyCells/cells)
 	variance := (weight*priorSD*priorSD + squares) / (weight + cells)
 	if m.basis == Repeats {
@@ -246,12 +249,12 @@ func (m *model) update(deviations []float64) {
 	m.shares = found.learn(single)
 }
 
-// explainCell weighs the explanations of a deviation of cell i.
+// explainCell returns the explanations for a deviation of cell i.
 func (m *model) explainCell(i int, deviation float64) [3]explanation {
 	return m.explain(deviation, m.shape, m.noise.ofFigure(m.cells[i]), m.cells[i].samples())
 }
 
-// precision is the E step: how much each cell's figure counts for the fit.
+// precision is the E step of the EM algorithm: the weight of each cell's figure in the fit.
 func (m *model) precision(deviations []float64) []float64 {
 	precision := make([]float64, len(deviations))
 	for i, deviation := range deviations {
@@ -262,7 +265,7 @@ func (m *model) precision(deviations []float64) []float64 {
 	return precision
 }
 
-func settled(before, after []float64) bool {
+func converged(before, after []float64) bool {
 	const within = 1e-4
 	if len(before) != len(after) {
 		return false
@@ -275,14 +278,14 @@ func settled(before, after []float64) bool {
 	return true
 }
 
-// believe settles what is believed of each cell.
-func (m *model) believe() {
+// setLevels sets the explanations and the expected log rate of each cell from the fit.
+func (m *model) setLevels() {
 	for i, y := range m.y {
 		deviation := y - m.fit.mean[i]
 		e := m.explainCell(i, deviation)
 		if m.basis != Repeats && m.shape < anyRate {
-			// Whether it is the cell's own or noise, one sample can't tell: none of it is known better
-			// for having been seen.
+			// A single sample can't show whether its deviation is shape or noise, so it does not
+			// reduce the variance of the shape.
 			e[scatters].variance = m.shape
 		}
 		level := m.fit.mean[i]
@@ -297,7 +300,7 @@ func (m *model) believe() {
 func (m *model) slower(i, j int) float64 {
 	t := distuv.StudentsT{Sigma: 1, Nu: m.df}
 	var p float64
-	m.each(i, j, func(probability, difference, variance float64) {
+	m.eachPair(i, j, func(probability, difference, variance float64) {
 		p += probability * t.CDF(-difference/math.Sqrt(variance))
 	})
 	return p
@@ -306,14 +309,14 @@ func (m *model) slower(i, j int) float64 {
 // contrast is the expected difference of the log rates of cells i and j, and its
 // variance.
 func (m *model) contrast(i, j int) (mean, variance float64) {
-	m.each(i, j, func(probability, difference, variance float64) { mean += probability * difference })
-	m.each(i, j, func(probability, difference, v float64) {
+	m.eachPair(i, j, func(probability, difference, variance float64) { mean += probability * difference })
+	m.eachPair(i, j, func(probability, difference, v float64) {
 		variance += probability * (v + (difference-mean)*(difference-mean))
 	})
 	return mean, variance
 }
 
-// variance is that of the cell's log rate around its level.
+// variance is the variance of the cell's log rate around its level.
 func (m *model) variance(i int) float64 {
 	var variance float64
 	for _, e := range m.explained[i] {
@@ -323,14 +326,14 @@ func (m *model) variance(i int) float64 {
 	return variance
 }
 
-// each goes through the pairs of explanations of cells i and j, with the
-// probability of both, and with the difference of the log rates under them and its variance.
-func (m *model) each(i, j int, visit func(probability, difference, variance float64)) {
+// eachPair calls visit for each pair of explanations of cells i and j, with the probability
+// of the pair, and the difference of the log rates under it and its variance.
+func (m *model) eachPair(i, j int, visit func(probability, difference, variance float64)) {
 	ii, jj, ij := m.fit.covariance(i, i), m.fit.covariance(j, j), m.fit.covariance(i, j)
 	for _, a := range m.explained[i] {
 		for _, b := range m.explained[j] {
 			difference := m.fit.mean[i] + a.own*(m.y[i]-m.fit.mean[i]) - m.fit.mean[j] - b.own*(m.y[j]-m.fit.mean[j])
-			// What is not a cell's own is what was expected, which cells of a row share.
+			// The rest of each deviation is uncertainty of the fit, which cells of a row share.
 			p, q := 1-a.own, 1-b.own
 			variance := p*p*ii + q*q*jj - 2*p*q*ij + a.variance + b.variance
 			const rounding = 1e-12
@@ -339,7 +342,7 @@ func (m *model) each(i, j int, visit func(probability, difference, variance floa
 	}
 }
 
-// scatter is the variance of a sample, and of single ones that around the fit.
+// scatter is the variance of a sample; for single samples, the variance around the fit.
 func (m *model) scatter() float64 {
 	if m.basis == Residuals && m.shape < anyRate {
 		return m.noise.sample + m.shape
@@ -347,19 +350,20 @@ func (m *model) scatter() float64 {
 	return m.noise.sample
 }
 
-// lucky reports whether a cell stands above what is expected of it and that is most likely a
-// sample that went wrong.
+// lucky reports whether a cell is above its expected value, most likely because a sample
+// went wrong.
 func (m *model) lucky(i int) bool {
 	return m.y[i] > m.fit.mean[i] && m.explained[i][wentWrong].probability > 0.5
 }
 
-// Far is by how much a rate differs from what is expected of it, at least, for its sample to be in
-// doubt: 5 %.
+// Far is the smallest relative difference from the expected rate at which a sample is
+// considered doubtful: 5 %.
 const Far = 0.05
 
-// farBelow reports whether a cell lies far below what is expected of it and that is most likely
-// not noise: a sample that went wrong, or a cell that is really different. What has less than half
-// of what row and column let expect is told without the model, which such a cell bends.
+// farBelow reports whether a cell is far below its expected value, most likely not because of
+// noise but because a sample went wrong or the cell is really different. A cell with less than
+// half of the value that the median polish expects is found without the model, whose fit it
+// distorts.
 func (m *model) farBelow(i int) bool {
 	if m.polished != nil && m.polished[i] < math.Log(0.5) {
 		return true
@@ -367,6 +371,7 @@ func (m *model) farBelow(i int) bool {
 	return m.y[i]-m.fit.mean[i] < math.Log1p(-Far) && m.explained[i][scatters].probability < 0.5
 }
 
+// farAbove is farBelow for a cell above its expected value.
 func (m *model) farAbove(i int) bool {
 	return m.y[i]-m.fit.mean[i] > math.Log1p(Far) && m.explained[i][scatters].probability < 0.5
 }

@@ -5,13 +5,13 @@ import (
 	"slices"
 )
 
-// polish is Tukey's median polish (Exploratory Data Analysis, 1977, 11): what is left
-// of values once each line's median is taken out, of rows and columns in turn. It
-// withstands outliers, and so is what the model's fit starts from.
+// polish returns the residuals of Tukey's median polish (Exploratory Data Analysis, 1977,
+// 11), which subtracts the medians of rows and columns in turn. It is robust to outliers;
+// the model's fit starts from it.
 func polish(values []float64, rows, columns [][]int) []float64 {
 	left := slices.Clone(values)
 	const settled = 1e-5
-	for range 10 { // 2 or 3 rounds settle it; an upper bound for grids that swing
+	for range 10 { // 2 or 3 iterations are usual; some grids oscillate and need the bound
 		if math.Max(subtractMedians(left, rows), subtractMedians(left, columns)) < settled {
 			break
 		}
@@ -19,8 +19,8 @@ func polish(values []float64, rows, columns [][]int) []float64 {
 	return left
 }
 
-// backfit is the fit of a large grid: the weighted means of the rows, then of the columns, of
-// what the deviations so far leave.
+// backfit fits a large grid: it subtracts the weighted means of the rows, then of the columns,
+// from the deviations so far.
 func backfit(y, precision, deviations []float64, d design) fit {
 	left := slices.Clone(deviations)
 	for _, group := range []int{ofRows, ofColumns} {
@@ -42,8 +42,8 @@ func backfit(y, precision, deviations []float64, d design) fit {
 	return f
 }
 
-// subtractMedians takes from each line of values its median and returns the
-// largest that it took.
+// subtractMedians subtracts from each line of values its median, and returns the
+// largest absolute median.
 func subtractMedians(values []float64, lines [][]int) float64 {
 	var largest float64
 	for _, line := range lines {
@@ -60,8 +60,8 @@ func subtractMedians(values []float64, lines [][]int) float64 {
 	return largest
 }
 
-// robustSD is the median absolute deviation from 0, scaled to be the standard
-// deviation of normal noise.
+// robustSD is the median absolute deviation from 0, scaled to the standard deviation
+// of a normal distribution.
 func robustSD(deviations []float64) float64 {
 	abs := make([]float64, len(deviations))
 	for i, d := range deviations {

@@ -7,11 +7,11 @@ import (
 	"golang.org/x/perf/benchmath"
 )
 
-// Differ reports for each rival whether it was told apart from the leader, by a
-// two-sided Mann–Whitney test with Holm's correction at 5 %: the chance that
-// any rival of the leader's own speed is reported is at most 5 %. For the few
-// cells of a runoff Holm has power from 5 samples a side. A rival without
-// samples is never told apart.
+// Differ reports for each rival whether its rates differ from the leader's, by a
+// two-sided Mann–Whitney test with Holm's correction at 5 %: the probability that
+// any rival as fast as the leader is reported is at most 5 %. For the few cells of
+// a confirmation Holm has power from 5 samples a side. A rival without samples is
+// never reported.
 func Differ(leader []float64, rivals [][]float64) []bool {
 	leader = measured(leader)
 	ps := make([]float64, len(rivals))
@@ -21,7 +21,7 @@ func Differ(leader []float64, rivals [][]float64) []bool {
 	return holm(ps)
 }
 
-// rankTest is the p of the two-sided Mann–Whitney test: exact for small
+// rankTest returns the p-value of the two-sided Mann–Whitney test: exact for small
 // samples, and 1 where there is nothing to compare. It sorts its arguments.
 func rankTest(a, b []float64) float64 {
 	t := &benchmath.DefaultThresholds
@@ -29,8 +29,8 @@ func rankTest(a, b []float64) float64 {
 	return min(c.P, 1)
 }
 
-// holm is Holm's step-down procedure: the i-th smallest of m p-values has to
-// keep below alpha/(m-i), and the first that does not ends the search.
+// holm is Holm's step-down procedure: it rejects the i-th smallest of m p-values,
+// counted from 0, while it is at most alpha/(m-i), and stops at the first that is not.
 func holm(ps []float64) []bool {
 	rejected := make([]bool, len(ps))
 	for i, at := range ascending(ps) {
@@ -43,11 +43,11 @@ func holm(ps []float64) []bool {
 }
 
 // benjaminiHochberg rejects the largest k for which the k-th smallest of m
-// p-values is at most alpha·k/m. It keeps the share of wrong rejections among
-// all rejections at 5 %. Bonferroni and Holm promise more, not one wrong
-// rejection, and for a grid that is more than samples can pay for: with 6 a
-// side the smallest possible p is 2/924 = 0.002, so that beyond 23 comparisons
-// nothing could ever be told apart.
+// p-values is at most alpha·k/m. It limits the share of wrong rejections among
+// all rejections to 5 %. Bonferroni and Holm limit the probability of any wrong
+// rejection, for which a grid has too few samples: with 6 a side the smallest
+// possible p-value is 2/924 = 0.002, so that beyond 23 comparisons no difference
+// could ever be found.
 func benjaminiHochberg(ps []float64) []bool {
 	order := ascending(ps)
 	k := len(order)
@@ -61,7 +61,7 @@ func benjaminiHochberg(ps []float64) []bool {
 	return rejected
 }
 
-// ascending lists the indexes of ps from the smallest p up.
+// ascending returns the indexes of ps, ordered by p-value.
 func ascending(ps []float64) []int {
 	order := make([]int, len(ps))
 	for i := range order {

@@ -13,8 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// recorded is a sweep as it was measured: one sample per cell, some of them
-// far above the plateau that they are on.
+// recorded reads a sweep that was recorded on a real server: one sample per cell,
+// some of them far above the plateau of their row.
 func recorded(t *testing.T) []Cell {
 	t.Helper()
 	f, err := os.Open(filepath.Join("testdata", "recorded.csv"))
@@ -51,7 +51,7 @@ func number(t *testing.T, field string) float64 {
 	return x
 }
 
-// rowMedians is the plateau of each Batch.
+// rowMedians returns the median rate of each Batch, which is the level of its plateau.
 func rowMedians(cells []Cell) map[int]float64 {
 	rates := map[int][]float64{}
 	for _, c := range cells {
@@ -64,8 +64,8 @@ func rowMedians(cells []Cell) map[int]float64 {
 	return medians
 }
 
-// TestRecorded: the fastest sample of the recorded sweep is luck, and the cell
-// that is recommended lies on the best plateau.
+// TestRecorded checks that the fastest sample of the recorded sweep is treated as
+// luck, and that a cell of the best plateau is recommended.
 func TestRecorded(t *testing.T) {
 	cells := recorded(t)
 	plateau := Cell{Ctx: 18432, Batch: 928, Rates: []float64{84.6}}
@@ -84,9 +84,9 @@ func TestRecorded(t *testing.T) {
 	}
 }
 
-// TestRecordedReplayed draws the sweep anew from its plateaus and its noise, and
+// TestRecordedResampled resamples the sweep from its plateaus and its residuals, and
 // counts how often a lucky sample is recommended.
-func TestRecordedReplayed(t *testing.T) {
+func TestRecordedResampled(t *testing.T) {
 	cells := recorded(t)
 	levels := rowMedians(cells)
 	var residuals []float64
@@ -123,9 +123,9 @@ func TestRecordedReplayed(t *testing.T) {
 			slow++
 		}
 	}
-	// Where three or four of a row's six samples are that high, the row is fast by all that
-	// single samples can tell.
-	assert.LessOrEqual(t, lone, 5, "of 1,000: a lucky sample in a row of others")
-	assert.LessOrEqual(t, lucky, 30, "of 1,000: a lucky sample")
-	assert.LessOrEqual(t, slow, 5, "of 1,000: a row below the best plateau")
+	// Where three or four of a row's six samples are that high, single samples can't
+	// distinguish the row from a fast one.
+	assert.LessOrEqual(t, lone, 5, "of 1,000: recommended a lucky sample of a row with few of them")
+	assert.LessOrEqual(t, lucky, 30, "of 1,000: recommended a lucky sample")
+	assert.LessOrEqual(t, slow, 5, "of 1,000: recommended a row below the best plateau")
 }

@@ -7,11 +7,11 @@ import (
 	"gonum.org/v1/gonum/stat/distuv"
 )
 
-// alpha is the share of wrong rejections that every test here allows.
+// alpha is the significance level of all tests and intervals.
 const alpha = 0.05
 
-// scatter is what is known of the noise of one sample. Without degrees of
-// freedom nothing is known.
+// scatter is an estimate of the noise of one sample. With df = 0 the noise is
+// unknown.
 type scatter struct {
 	sd float64 // relative standard deviation: 0.01 is 1 %
 	df int     // degrees of freedom that sd was estimated from
@@ -42,6 +42,6 @@ func scatterOf(squares float64, df int) scatter {
 	return scatter{sd: math.Sqrt(squares / float64(df)), df: df}
 }
 
-// normalQuantile is how many standard deviations a difference must exceed to
-// be one of the 5 % that chance leaves.
+// normalQuantile is the 97.5 % quantile of the standard normal distribution, which
+// a difference exceeds in either direction in 5 % of cases.
 func normalQuantile() float64 { return distuv.UnitNormal.Quantile(1 - alpha/2) }

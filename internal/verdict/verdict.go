@@ -8,47 +8,51 @@ import (
 	"gonum.org/v1/gonum/stat/distuv"
 )
 
-// Verdict is what the samples of a sweep tell.
+// Verdict is the statistical result of a sweep.
 type Verdict struct {
 	// Best is the cell with the highest figure, which is the median of its samples; of equal
-	// ones the one to prefer (see [Judge]).
+	// ones the preferred one (see [Judge]).
 	Best Cell
-	// Tied are the others that can't be told apart from the fastest, ordered by Ctx,
-	// then Batch.
+	// Tied are the other cells that can't be distinguished from the fastest, ordered by
+	// Ctx, then Batch.
 	Tied []Cell
 	// Within is the largest relative distance of a tied cell's figure from the
 	// best's: 0.016 is 1.6 %; 0 without ties.
 	Within float64
 	// Recommended is Best or one of Tied.
 	Recommended Cell
-	// Outliers are those of Best and Tied that stand so far above what their row and column
-	// let expect that luck is the likeliest reason, ordered by Ctx, then Batch; only where
-	// cells have single samples.
+	// Outliers are those of Best and Tied whose figure is so far above the value expected
+	// from their row and column that luck is the likeliest reason, ordered by Ctx, then
+	// Batch. Only cells with single samples can be outliers.
 	Outliers []Cell
-	// Far are the cells that lie so far below what their row and column let expect, or with a single
-	// sample above it, that noise is not the likeliest reason, ordered by Ctx, then Batch.
+	// Far are the cells whose figure is so far below the value expected from their row and
+	// column (with a single sample also above it) that noise is not the likeliest reason,
+	// ordered by Ctx, then Batch.
 	Far []Cell
 	// Noise is the relative standard deviation of one sample, and Basis what it was
-	// estimated from. Of single samples it is that around the fit, in which cells may differ too.
+	// estimated from. With single samples it is the scatter around the fit, which includes
+	// real differences between cells.
 	Noise float64
 	Basis Basis
-	// Changed is how much faster the cells that were measured again were then than their
-	// first samples and all others let expect; nil where the two agree.
+	// Changed is how much faster the cells that were measured again were in their later
+	// samples than expected from all first samples; nil where the difference is within noise
+	// or not common to them.
 	Changed *Gain
 
 	model *model
 }
 
-// Judge finds the fastest cell, those that can't be told apart from it, and the
-// one to recommend. Each pair of settings is to come up once. The reference,
-// rates in tokens per second of one cell measured again and again over the sweep,
-// counts for the noise; it may be nil. Judge returns false when no cell has a
+// Judge finds the fastest cell, the cells tied with it, and the one to recommend.
+// No two cells may have the same settings. The reference, rates in tokens per
+// second of one cell that was measured repeatedly during the sweep, is used to
+// estimate the noise; it may be nil. Judge returns false when no cell has a
 // sample.
 //
-// Recommended is, of the best and the tied, a cell whose expected rate is the
-// highest or less than 0.2 % below it. Of several it is the one with the
-// largest Ctx, then that with the server's own Batch, then that with the smallest.
-// A cell whose lead is most likely luck has to promise more.
+// Recommended is, of the best and the tied cells, one whose expected rate is the
+// highest or at most 0.2 % below it. Of several it is the one with the largest
+// Ctx, then the one with the server's own Batch, then the one with the smallest
+// Batch. The expected rate of a cell whose lead is most likely luck is reduced by
+// 0.5 % first.
 func Judge(cells []Cell, reference []float64) (Verdict, bool) {
 	var kept []Cell
 	for _, c := range cells {
@@ -62,22 +66,24 @@ func Judge(cells []Cell, reference []float64) (Verdict, bool) {
 	}
 	slices.SortStableFunc(kept, byGrid)
 	changed := changeOf(kept, measured(reference))
-	m := newModel(undo(changed, kept), measured(reference))
+	m := newModel(correct(changed, kept), measured(reference))
 	v := m.verdict()
 	v.Changed = changed
 	return v, true
 }
 
-// tieLevel is the probability of being slower than the fastest cell up to which a cell
-// is tied with it. It is more than 95 %, since any cell of a grid can be the truly fastest,
-// which may be called slower in 5 % of sweeps: of the families that the tests play, in 3 % at most.
+// tieLevel: a cell is tied with the fastest one where it is slower with a probability
+// below this. It is more than 95 % because each of many cells can be the truly fastest,
+// which may be called slower in 5 % of sweeps. In the simulations of the tests it is in
+// 3 % at most.
 const tieLevel = 0.985
 
 const (
-	// indifferent is the difference of log rates that is less worth than a larger num_ctx.
-	indifferent = 0.002
-	// doubtful is what a cell must promise beyond others whose lead is most likely luck.
-	doubtful = 0.005
+	// negligible is the difference of log rates below which a larger num_ctx is preferred.
+	negligible = 0.002
+	// luckPenalty is subtracted from the expected log rate of a cell whose lead is most
+	// likely luck.
+	luckPenalty = 0.005
 )
 
 func (m *model) verdict() Verdict {
@@ -112,21 +118,21 @@ func (m *model) verdict() Verdict {
 	return v
 }
 
-// recommend picks from the candidates.
+// recommend returns the candidate to recommend (see [Judge]).
 func (m *model) recommend(candidates []int) int {
-	promise := func(i int) float64 {
+	expected := func(i int) float64 {
 		if m.lucky(i) {
-			return m.level[i] - doubtful
+			return m.level[i] - luckPenalty
 		}
 		return m.level[i]
 	}
-	most := math.Inf(-1)
+	highest := math.Inf(-1)
 	for _, i := range candidates {
-		most = math.Max(most, promise(i))
+		highest = math.Max(highest, expected(i))
 	}
 	pick := -1
 	for _, i := range candidates {
-		if most-promise(i) <= indifferent && (pick < 0 || byPreference(m.cells[i], m.cells[pick]) < 0) {
+		if highest-expected(i) <= negligible && (pick < 0 || byPreference(m.cells[i], m.cells[pick]) < 0) {
 			pick = i
 		}
 	}
@@ -136,8 +142,8 @@ func (m *model) recommend(candidates []int) int {
 // Estimate is a rate in tokens per second with its 95 % interval.
 type Estimate struct{ Rate, Low, High float64 }
 
-// Estimate returns the rate that is expected of the cell with the settings of c by its own
-// samples and all others, and false for a cell that was not measured.
+// Estimate returns the expected rate of the cell with the settings of c, estimated from the
+// samples of all cells, and false for a cell that was not measured.
 func (v Verdict) Estimate(c Cell) (Estimate, bool) {
 	i := v.index(c)
 	if i < 0 {
@@ -147,7 +153,7 @@ func (v Verdict) Estimate(c Cell) (Estimate, bool) {
 	return Estimate{math.Exp(v.model.level[i]), math.Exp(g[0]), math.Exp(g[1])}, true
 }
 
-// Figure returns the median of the cell's samples, those taken again among them, in
+// Figure returns the weighted median of all samples of the cell, Rates and Again, in
 // tokens per second, and false for a cell that was not measured.
 func (v Verdict) Figure(c Cell) (float64, bool) {
 	i := v.index(c)
@@ -157,8 +163,8 @@ func (v Verdict) Figure(c Cell) (float64, bool) {
 	return math.Exp(v.model.y[i]), true
 }
 
-// GainOver returns how much faster cell a is than cell b, with its 95 % interval, by the same
-// estimates, and false where one was not measured.
+// GainOver returns how much faster cell a is than cell b, with its 95 % interval, estimated
+// from the samples of all cells. It returns false where one of the two was not measured.
 func (v Verdict) GainOver(a, b Cell) (Gain, bool) {
 	i, j := v.index(a), v.index(b)
 	if i < 0 || j < 0 {

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// noisy returns n rates around a speed, of this relative standard deviation.
+// noisy returns n normally distributed rates; noise is their relative standard deviation.
 func noisy(rng *rand.Rand, speed, noise float64, n int) []float64 {
 	rates := make([]float64, n)
 	for i := range rates {
@@ -19,7 +19,7 @@ func noisy(rng *rand.Rand, speed, noise float64, n int) []float64 {
 	return rates
 }
 
-// square is a grid of n × n cells whose speed is that of the function.
+// square returns a grid of n × n cells with noisy samples around the rates of speed.
 func square(rng *rand.Rand, n, samples int, noise float64, speed func(ctx, batch int) float64) []Cell {
 	var cells []Cell
 	for ctx := 1; ctx <= n; ctx++ {
@@ -34,7 +34,7 @@ func TestJudgeOfFewCells(t *testing.T) {
 	_, ok := Judge(nil, nil)
 	assert.False(t, ok)
 	_, ok = Judge([]Cell{{Ctx: 1024, Batch: 64, Rates: nil}, {Ctx: 1024, Batch: 128, Rates: []float64{math.NaN(), 0, math.Inf(1), -1}}}, nil)
-	assert.False(t, ok, "none of that is a rate")
+	assert.False(t, ok, "none of these is a valid rate")
 
 	v, ok := Judge([]Cell{{Ctx: 1024, Batch: 64, Rates: []float64{100}}}, nil)
 	require.True(t, ok)
@@ -44,9 +44,9 @@ func TestJudgeOfFewCells(t *testing.T) {
 	v, _ = Judge([]Cell{{Ctx: 1024, Batch: 64, Rates: []float64{100}}, {Ctx: 2048, Batch: 64, Rates: []float64{97}}}, nil)
 	assert.Equal(t, Assumed, v.Basis)
 	assert.Equal(t, 1024, v.Best.Ctx)
-	assert.Len(t, v.Tied, 1, "two samples that are as near as noise")
+	assert.Len(t, v.Tied, 1, "the difference is within noise")
 	v, _ = Judge([]Cell{{Ctx: 1024, Batch: 64, Rates: []float64{100}}, {Ctx: 2048, Batch: 64, Rates: []float64{50}}}, nil)
-	assert.Empty(t, v.Tied, "no server scatters as far")
+	assert.Empty(t, v.Tied, "the difference is larger than any server's noise")
 	assert.Equal(t, 1024, v.Recommended.Ctx)
 }
 
@@ -58,15 +58,15 @@ func TestJudgePrefersContextAmongTies(t *testing.T) {
 	}
 	v, _ := Judge(append(cells, Cell{Ctx: 8192, Batch: 64, Rates: []float64{50, 51, 52, 50, 51, 52}}), nil)
 	assert.Equal(t, Repeats, v.Basis)
-	assert.Equal(t, Cell{Ctx: 4096, Batch: 128, Rates: same}, v.Best, "of equal ones")
+	assert.Equal(t, Cell{Ctx: 4096, Batch: 128, Rates: same}, v.Best, "the preferred one of equal cells")
 	assert.Equal(t, Cell{Ctx: 4096, Batch: 128, Rates: same}, v.Recommended)
 	assert.Len(t, v.Tied, 4)
 	assert.Zero(t, v.Within)
 }
 
-// TestJudgeTellsApart: of 600 cells a tenth are the fastest, the others 10 %
+// TestJudgeFindsTheFastRow: of 24 rows one is the fastest, the others are 10 %
 // slower, with 1 % of noise.
-func TestJudgeTellsApart(t *testing.T) {
+func TestJudgeFindsTheFastRow(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 1))
 	fast := func(ctx, batch int) float64 {
 		if batch == 3 {
@@ -88,12 +88,12 @@ func TestJudgeTellsApart(t *testing.T) {
 			}
 		}
 		assert.GreaterOrEqual(t, right, 14, "most of the 23 others that are as fast are tied")
-		assert.LessOrEqual(t, len(v.Tied)-right, 3, "and hardly one that is not")
+		assert.LessOrEqual(t, len(v.Tied)-right, 3, "hardly any slower cell is tied")
 	}
 }
 
-// TestJudgeOfALoneSpike: a lone sample that is a little too high is luck; one that is far above all
-// others is rather a fast cell, which costs nothing to try.
+// TestJudgeOfALoneSpike: a single sample that is slightly too high is treated as luck, one that
+// is far above all others as a fast cell, which costs nothing to try.
 func TestJudgeOfALoneSpike(t *testing.T) {
 	rng := rand.New(rand.NewPCG(2, 2))
 	for _, noise := range []float64{0, 0.001, 0.003} {
@@ -110,9 +110,9 @@ func TestJudgeOfALoneSpike(t *testing.T) {
 	}
 }
 
-// TestJudgeWhatWasMeasuredAgain: samples that were taken again count with the first ones, by what
-// each is worth, and tell when the machine itself has changed.
-func TestJudgeWhatWasMeasuredAgain(t *testing.T) {
+// TestJudgeLaterSamples checks that later samples count with the first ones, each with its
+// weight, and that they show a change of the machine.
+func TestJudgeLaterSamples(t *testing.T) {
 	rng := rand.New(rand.NewPCG(7, 7))
 	again := func(c *Cell, rate float64) { c.Again = noisy(rng, rate, 0.005, 6) }
 	plateau := func(_, batch int) float64 { return 1000 + 50*float64(min(batch, 3)) }
@@ -135,13 +135,13 @@ func TestJudgeWhatWasMeasuredAgain(t *testing.T) {
 	assert.Greater(t, got.High, got.Rate)
 
 	cells = square(rng, 4, 1, 0.005, plateau)
-	for _, i := range []int{6, 7, 10} { // all by a tenth slower
+	for _, i := range []int{6, 7, 10} { // all slower by 10 %
 		again(&cells[i], 0.9*1150)
 	}
 	v, _ = Judge(cells, nil)
 	require.NotNil(t, v.Changed)
 	assert.InDelta(t, -0.1, v.Changed.Ratio, 0.02)
-	assert.GreaterOrEqual(t, v.Recommended.Batch, 64*3, "cells that were not measured again are no faster for that")
+	assert.GreaterOrEqual(t, v.Recommended.Batch, 64*3, "cells without later samples must not appear faster")
 	figure, _ = v.Figure(cells[6])
 	assert.InDelta(t, 1150, figure, 15)
 
@@ -151,8 +151,8 @@ func TestJudgeWhatWasMeasuredAgain(t *testing.T) {
 	assert.False(t, ok)
 }
 
-// TestGainOfCells: the interval of a gain holds the true one, and is narrower for a row that was
-// seen in many columns.
+// TestGainOfCells checks that the interval of a gain contains the true gain, and is narrower
+// for a row that was measured in many columns.
 func TestGainOfCells(t *testing.T) {
 	rng := rand.New(rand.NewPCG(8, 8))
 	covered, runs := 0, 300
@@ -179,7 +179,7 @@ func TestGainOfCells(t *testing.T) {
 	assert.Less(t, width[1], 0.6*width[0])
 }
 
-// TestJudgeOfASlope: the corner of a slope is no outlier.
+// TestJudgeOfASlope checks that the highest cells of a slope are not treated as outliers.
 func TestJudgeOfASlope(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 3))
 	cells := square(rng, 8, 1, 0.005, func(ctx, batch int) float64 { return 1000 * (1 + 0.2*float64(batch)) })
@@ -190,7 +190,7 @@ func TestJudgeOfASlope(t *testing.T) {
 func TestDiffer(t *testing.T) {
 	lead := []float64{100, 101, 102, 103, 104, 105}
 	assert.Equal(t, []bool{true, false, false}, Differ(lead, [][]float64{{90, 91, 92, 93, 94, 95}, {99.5, 101.5, 102.5, 103.5, 104.5, 98}, nil}))
-	assert.Equal(t, []bool{false, false}, Differ(lead[:4], [][]float64{{90, 91, 92, 93}, {90, 91, 92, 93}}), "four a side are too few for two rivals")
+	assert.Equal(t, []bool{false, false}, Differ(lead[:4], [][]float64{{90, 91, 92, 93}, {90, 91, 92, 93}}), "four samples per side are too few for two rivals")
 	assert.Empty(t, Differ(lead, nil))
 }
 
@@ -255,7 +255,7 @@ func TestDrift(t *testing.T) {
 func TestMedianOfEven(t *testing.T) {
 	values := []float64{4, 1, 3, 2}
 	assert.Equal(t, 2.5, Median(values))
-	assert.Equal(t, []float64{4, 1, 3, 2}, values, "the caller's order is left alone")
+	assert.Equal(t, []float64{4, 1, 3, 2}, values, "the caller's slice must not be reordered")
 }
 
 func TestInterval(t *testing.T) {
@@ -267,7 +267,7 @@ func TestInterval(t *testing.T) {
 	assert.Equal(t, Interval{Median: 3.5, Low: 1, High: 6, Spread: 5 / 3.5, N: 6, Bounded: true}, in)
 }
 
-// FuzzJudge has rates of any bits, and no result that is not a number.
+// FuzzJudge checks that no rates lead to NaN or infinity in the verdict.
 func FuzzJudge(f *testing.F) {
 	f.Add(uint64(1), 3, 100.0, 0.1)
 	f.Add(uint64(2), 1, 1e-300, 10.0)

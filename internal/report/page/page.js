@@ -1,17 +1,17 @@
 "use strict";
-// Draws the page from the data that stands in it. What is shown is kept in the
-// address behind the #, so that it is there again when the page reads itself anew.
+// Draws the page from the data embedded in it. The state of the view is kept in the
+// fragment of the URL, so that it survives a reload.
 (() => {
 	const read = id => JSON.parse(document.getElementById(id).textContent);
 	const data = read("data");
 	const $ = id => document.getElementById(id);
 	const heatmapBox = $("heatmap"), metricBox = $("metric"), cellBox = $("cell"), panel = $("panel");
-	const nobody = cellBox.textContent;
-	const small = matchMedia("(pointer: coarse), (max-width: 40rem)"); // a tip would hide the heatmap
+	const placeholder = cellBox.textContent;
+	const small = matchMedia("(pointer: coarse), (max-width: 40rem)"); // a tooltip would hide the heatmap
 	const color = name => getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim();
 	const encode = echarts.format.encodeHTML;
 	const rows = data.batch.length, columns = data.ctx.length;
-	// Cells stand by columns, all num_batch of a num_ctx together.
+	// Cells are in column order: all num_batch of a num_ctx together.
 	const indexOf = (x, y) => x * rows + y;
 	const state = new URLSearchParams(location.hash.slice(1));
 	let chosen = -1; // index of a cell
@@ -22,13 +22,13 @@
 		history.replaceState(null, "", "#" + state);
 	}
 
-	// textOn returns the colour of letters on a ground that is as dark.
+	// textOn returns the colour of letters on a background: white where it is dark.
 	function textOn(rgb) {
 		const [r, g, b] = rgb.match(/\d+/g).map(v => v / 255).map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
 		return 0.2126 * r + 0.7152 * g + 0.0722 * b < 0.25 ? "#fff" : "#000";
 	}
 
-	// heat returns the colour at a share of the scale.
+	// heat returns the colour at a position on the scale, from 0 to 1.
 	function heat(scale, share) {
 		const at = Math.min(Math.max(share, 0), 1) * (scale.length - 1), low = Math.min(Math.floor(at), scale.length - 2);
 		const part = i => [1, 3, 5].map(k => parseInt(scale[i].slice(k, k + 2), 16));
@@ -39,7 +39,7 @@
 	let heatmap, lines;
 
 	function drawHeatmap() {
-		if (!heatmapBox.clientWidth) return; // there is no cell
+		if (!heatmapBox.clientWidth) return; // there are no cells
 		const options = read("heatmap-options");
 		const metric = Number(metricBox.value), about = data.metrics[metric];
 		const known = data.cells.map(c => c.values ? c.values[metric] : null).filter(v => v !== null);
@@ -52,7 +52,7 @@
 		heatmapBox.style.height = Math.min(1100, Math.max(340, 150 + rows * Math.max(11, Math.min(36, 700 / rows)))) + "px";
 		if (!heatmap) heatmap = echarts.init(heatmapBox);
 		heatmap.resize();
-		// Figures only where they fit.
+		// Show figures only where they fit.
 		const room = (width - 90) / columns, height = (heatmapBox.clientHeight - 150) / rows;
 		const figures = room >= 8 * (high.toFixed(about.digits).length + 2) && height >= 15;
 		const signs = room >= 7 && height >= 8;
@@ -81,18 +81,18 @@
 			if (text) item.label = { show: true, formatter: text, color: has ? textOn(ground) : c.state === "failed" ? color("red") : color("ink"), fontSize: height < 15 ? 9 : 11 };
 			options.series[0].data.push(item);
 		});
-		// What stands out comes last, and so over its neighbours' edges.
+		// Draw cells with an outline last, so that it covers the edges of their neighbours.
 		options.series[0].data.sort((a, b) => a.rank - b.rank);
 		options.visualMap = [].concat(options.visualMap).map(v => ({
 			...v, show: known.length > 0, min: low, max: high, precision: about.digits, textStyle: { color: color("ink") }, seriesIndex: 0,
 		}));
 		options.tooltip.formatter = p => p.data && p.data.cell !== undefined ? data.cells[p.data.cell].text.map(encode).join("<br>") : "";
 		Object.assign(options.tooltip, tooltipLook());
-		options.tooltip.show = !small.matches; // the panel has the same
+		options.tooltip.show = !small.matches; // the panel has the same text
 		paintAxes(options);
-		// A name for every n-th row, so that none stands on another.
+		// Label every n-th row, so that labels don't overlap.
 		for (const axis of [].concat(options.yAxis)) axis.axisLabel.interval = Math.max(0, Math.ceil(13 / height) - 1);
-		options.series[0].progressive = 0; // all at once: edges then lie in order
+		options.series[0].progressive = 0; // draw all at once, to keep the order
 		heatmap.setOption(options);
 	}
 
@@ -113,7 +113,7 @@
 	}
 
 	function drawLines() {
-		if (!$("lines").clientWidth) return; // there are none
+		if (!$("lines").clientWidth) return; // there are no lines
 		const options = read("lines-options");
 		const types = ["solid", "dashed", "dotted"], symbols = ["circle", "rect", "triangle", "diamond", "emptyCircle", "emptyRect", "emptyTriangle", "emptyDiamond"];
 		const bars = [];
@@ -166,7 +166,7 @@
 		panel.scrollTop = 0;
 	}
 
-	// uncover scrolls the chosen cell out from under the panel.
+	// uncover scrolls so that the panel does not cover the selected cell.
 	function uncover() {
 		if (!small.matches) return;
 		const { x, y } = data.cells[chosen], middle = heatmap.convertToPixel({ gridIndex: 0 }, [x, y])[1];
@@ -177,7 +177,7 @@
 
 	function unchoose() {
 		chosen = -1;
-		cellBox.textContent = nobody;
+		cellBox.textContent = placeholder;
 		panel.classList.remove("chosen");
 		remember("cell", null);
 		drawHeatmap();
@@ -199,7 +199,7 @@
 		if (x >= 0 && x < columns && y >= 0 && y < rows) { choose(indexOf(x, y)); uncover(); }
 	});
 
-	// The table sorts by figures; what is empty comes last.
+	// The table sorts by numbers; empty cells come last.
 	const table = $("frontier"), heads = [...table.querySelectorAll("th")];
 	function sortBy(column, descending) {
 		heads.forEach((th, i) => i === column ? th.setAttribute("aria-sort", descending ? "descending" : "ascending") : th.removeAttribute("aria-sort"));
@@ -216,7 +216,7 @@
 	$("copy").addEventListener("click", async () => {
 		const csv = [...table.rows].map(tr => [...tr.cells].map(c => c.textContent).join(",")).join("\n") + "\n";
 		let done = false;
-		try { await navigator.clipboard.writeText(csv); done = true; } catch { // not there for files in some browsers
+		try { await navigator.clipboard.writeText(csv); done = true; } catch { // some browsers don't allow it in local files
 			const area = document.createElement("textarea");
 			area.value = csv;
 			document.body.append(area);
@@ -224,7 +224,7 @@
 			done = document.execCommand("copy");
 			area.remove();
 		}
-		$("copied").textContent = done ? "copied" : "the browser does not let this page copy: the same is in frontier.csv";
+		$("copied").textContent = done ? "copied" : "the browser does not allow copying; the same table is in frontier.csv";
 	});
 
 	metricBox.addEventListener("change", () => { remember("metric", metricBox.value); drawHeatmap(); });
@@ -245,8 +245,8 @@
 	const sorted = /^(\d)([ad])$/.exec(state.get("sort") || "");
 	if (sorted && heads[sorted[1]]) sortBy(Number(sorted[1]), sorted[2] === "d");
 
-	// A sweep that is running writes the page again and again. One that has not
-	// come to its end, and of which nothing was heard for an hour, is not running.
+	// A running sweep keeps rewriting the page. One that is incomplete and has no new
+	// sample for an hour is not running.
 	if (data.grows && Date.now() - data.newest < 3600e3) {
 		$("live").hidden = false;
 		setTimeout(() => location.reload(), 5000);

@@ -34,25 +34,25 @@ type browser struct {
 	ctx context.Context
 
 	mu       sync.Mutex
-	requests []string // URLs that were asked for
-	console  []string // what the page complained about
+	requests []string // URLs that the page requested
+	console  []string // messages on the console
 }
 
-// look is how a person looks at the page.
-type look struct {
+// screen is a screen with its colour scheme.
+type screen struct {
 	width, height int64
 	dark          bool
 }
 
 var (
-	desk  = look{1200, 900, false}
-	night = look{1200, 900, true}
-	phone = look{390, 844, false}
+	desktop     = screen{1200, 900, false}
+	darkDesktop = screen{1200, 900, true}
+	phone       = screen{390, 844, false}
 )
 
-// openPage opens the checkpoint's page. Where there is no Chromium the test is
-// skipped, but on CI, which has to install one.
-func openPage(t *testing.T, cp *checkpoint.Checkpoint, l look) (b *browser, file string) {
+// openPage opens the checkpoint's page. Without Chromium the test is skipped, except
+// on CI, which has to install one.
+func openPage(t *testing.T, cp *checkpoint.Checkpoint, s screen) (b *browser, file string) {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("starts a browser")
@@ -74,15 +74,15 @@ func openPage(t *testing.T, cp *checkpoint.Checkpoint, l look) (b *browser, file
 		require.NoError(t, err)
 	}
 	b.listen()
-	b.look(l, file)
+	b.open(s, file)
 	return b, file
 }
 
-// look opens the file anew, as somebody with another screen would.
-func (b *browser) look(l look, file string) {
+// open opens the file on a screen.
+func (b *browser) open(s screen, file string) {
 	b.t.Helper()
-	scheme := map[bool]string{false: "light", true: "dark"}[l.dark]
-	b.do(chromedp.EmulateViewport(l.width, l.height), chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
+	scheme := map[bool]string{false: "light", true: "dark"}[s.dark]
+	b.do(chromedp.EmulateViewport(s.width, s.height), chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
 		_, err := cdp.Call(ctx, target, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
 			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
 		})
@@ -98,7 +98,7 @@ func writePage(t *testing.T, file string, cp *checkpoint.Checkpoint) {
 	require.NoError(t, os.WriteFile(file, []byte(text.String()), 0o644))
 }
 
-// listen gathers what the page asks for and complains about.
+// listen collects the page's requests and console messages.
 func (b *browser) listen() {
 	requests := chromedp.Events(b.ctx, network.RequestWillBeSent)
 	go func() {
@@ -136,13 +136,13 @@ func eval[T any](b *browser, expression string) T {
 	return value
 }
 
-// eventually waits until the expression holds, which a page takes a while for.
+// eventually waits until the expression is true.
 func (b *browser) eventually(expression string) {
 	b.t.Helper()
 	assert.Eventually(b.t, func() bool { return eval[bool](b, expression) }, 20*time.Second, 50*time.Millisecond, expression)
 }
 
-// pixel returns the middle of a cell on the screen.
+// pixel returns the screen coordinates of a cell's centre.
 func (b *browser) pixel(x, y int) []float64 {
 	b.t.Helper()
 	return eval[[]float64](b, fmt.Sprintf(`(() => {
@@ -153,26 +153,27 @@ func (b *browser) pixel(x, y int) []float64 {
 	})()`, x, y))
 }
 
-// hover points at a cell and returns what then stands beside it.
+// hover points at a cell and returns the text of its tooltip.
 func (b *browser) hover(x, y int) string {
 	b.t.Helper()
 	at := b.pixel(x, y)
 	b.do(chromedp.MouseEvent("mouseMoved", at[0]-1, at[1]-1), chromedp.MouseEvent("mouseMoved", at[0], at[1]))
-	b.eventually(tip + ` !== ""`)
-	return eval[string](b, tip)
+	b.eventually(tooltip + ` !== ""`)
+	return eval[string](b, tooltip)
 }
 
-// tip is the text beside the pointer.
-const tip = `[...document.querySelectorAll("#heatmap > div")].slice(1).map(d => d.innerText).join("")`
+// tooltip is an expression for the text of the tooltip.
+const tooltip = `[...document.querySelectorAll("#heatmap > div")].slice(1).map(d => d.innerText).join("")`
 
-// quiet asserts that nothing left the page and nothing was complained about.
+// quiet asserts that the page made no requests over the network and printed nothing on the
+// console.
 func (b *browser) quiet() {
 	b.t.Helper()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	assert.Empty(b.t, b.console, "on the console")
 	for _, r := range b.requests {
-		assert.True(b.t, strings.HasPrefix(r, "file://") && strings.HasSuffix(r, "/"+report.PageFile) || r == "data:,", "asked for %.80s", r)
+		assert.True(b.t, strings.HasPrefix(r, "file://") && strings.HasSuffix(r, "/"+report.PageFile) || r == "data:,", "requested %.80s", r)
 	}
 }
 
@@ -187,17 +188,17 @@ func TestPagesInABrowser(t *testing.T) {
 		checkpoints.AddFailed(allFailed, c.Ctx, c.Batch, measurement.OutOfGPUMemory)
 	}
 	for name, cp := range map[string]*checkpoint.Checkpoint{
-		"in its middle": checkpoints.Mixed(), "an older tool": olderTool(t), "all that can be known": checkpoints.Decided(), "a search": checkpoints.Searched(), "pruned": checkpoints.Pruned(),
+		"incomplete": checkpoints.Mixed(), "older tool": olderTool(t), "all details": checkpoints.Decided(), "search": checkpoints.Searched(), "pruned": checkpoints.Pruned(),
 		"nothing measured": checkpoints.Planned([]int{512, 1024}, []int{256, 1024}), "all failed": allFailed, "one cell": one, "one column": column,
 		"47 by 17": manyCells(47, 17), "100 by 100": manyCells(100, 100), "no cells": checkpoints.Planned(nil, nil), "hostile": checkpoints.Hostile(),
 	} {
 		t.Run(name, func(t *testing.T) {
 			ctx, batch := cp.Axes()
-			b, file := openPage(t, cp, desk)
-			for _, l := range []look{desk, night, phone} {
-				b.look(l, file)
+			b, file := openPage(t, cp, desktop)
+			for _, s := range []screen{desktop, darkDesktop, phone} {
+				b.open(s, file)
 				assert.Equal(t, len(ctx)*len(batch), eval[int](b, `JSON.parse(document.getElementById("data").textContent).cells.length`))
-				assert.LessOrEqual(t, eval[int64](b, `document.documentElement.scrollWidth`), l.width, "nothing to scroll sideways")
+				assert.LessOrEqual(t, eval[int64](b, `document.documentElement.scrollWidth`), s.width, "no horizontal scrolling")
 				if len(ctx) > 0 {
 					assert.Positive(t, eval[int](b, `document.querySelector("#heatmap canvas").height`))
 				}
@@ -231,7 +232,7 @@ func manyCells(columns, rows int) *checkpoint.Checkpoint {
 }
 
 func TestPageHoverAndKeys(t *testing.T) {
-	b, _ := openPage(t, checkpoints.Mixed(), desk)
+	b, _ := openPage(t, checkpoints.Mixed(), desktop)
 	want := func(x, y int) string {
 		return eval[string](b, fmt.Sprintf(`JSON.parse(document.getElementById("data").textContent).cells.find(c => c.x === %d && c.y === %d).text.join("\n")`, x, y))
 	}
@@ -239,19 +240,19 @@ func TestPageHoverAndKeys(t *testing.T) {
 		assert.Equal(t, want(at[0], at[1]), b.hover(at[0], at[1]))
 	}
 
-	// By click, then by keys.
+	// Select by click, then by keys.
 	at := b.pixel(1, 3)
 	b.do(chromedp.MouseClickXY(at[0], at[1]))
 	b.eventually(`document.getElementById("cell").textContent.startsWith("num_ctx=1024, num_batch=896")`)
 	b.do(chromedp.Focus(chromedp.CSS("#heatmap")), chromedp.KeyEvent(kb.ArrowRight), chromedp.KeyEvent(kb.ArrowDown))
 	assert.Equal(t, want(2, 2), eval[string](b, `document.getElementById("cell").textContent`))
-	b.do(chromedp.KeyEvent(kb.Home), chromedp.KeyEvent(kb.ArrowLeft)) // which leads nowhere
+	b.do(chromedp.KeyEvent(kb.Home), chromedp.KeyEvent(kb.ArrowLeft)) // the second key has no effect at the edge
 	assert.Equal(t, want(0, 2), eval[string](b, `document.getElementById("cell").textContent`))
 	b.quiet()
 }
 
-// TestPageOnAPhone: what is known of a tapped cell stands at the screen's bottom, hides
-// neither the cell nor more than a part of the screen, and can be closed.
+// TestPageOnAPhone checks that the details of a tapped cell are at the bottom of the screen,
+// cover neither the cell nor more than a part of the screen, and can be closed.
 func TestPageOnAPhone(t *testing.T) {
 	cp := manyCells(12, 10)
 	class := measurement.OutOfGPUMemory
@@ -262,40 +263,40 @@ func TestPageOnAPhone(t *testing.T) {
 	}
 	for _, at := range [][2]int{{6, 6}, {1, 0}} {
 		middle := b.pixel(at[0], at[1])
-		if at[1] == 0 { // as far down as it gets without being off the screen
+		if at[1] == 0 { // scroll so that the cell is at the lower edge of the screen
 			eval[bool](b, fmt.Sprintf(`scrollBy(0, %f) === undefined`, middle[1]-830))
 			middle[1] = 830
 		}
 		b.do(chromedp.MouseClickXY(middle[0], middle[1]))
 		b.eventually(fmt.Sprintf(`document.getElementById("cell").textContent.startsWith("num_ctx=%d, num_batch=%d")`, 16384+2048*at[0], 128+128*at[1]))
-		assert.Empty(t, eval[string](b, tip), "no tip over the heatmap")
+		assert.Empty(t, eval[string](b, tooltip), "no tooltip over the heatmap")
 		assert.LessOrEqual(t, panel("height"), 0.36*844)
 		assert.LessOrEqual(t, panel("bottom"), 844.5)
 		assert.Greater(t, panel("top"), eval[float64](b, fmt.Sprintf(`(() => {
 			const box = document.getElementById("heatmap");
 			return box.getBoundingClientRect().top + echarts.getInstanceByDom(box).convertToPixel({ gridIndex: 0 }, [%d, %d])[1];
-		})()`, at[0], at[1])), "the cell is to be seen")
+		})()`, at[0], at[1])), "the cell must be visible")
 		b.do(chromedp.Click(chromedp.CSS("#close")))
-		assert.Contains(t, eval[string](b, `document.getElementById("cell").textContent`), "No pair is chosen")
+		assert.Contains(t, eval[string](b, `document.getElementById("cell").textContent`), "No cell is selected")
 		assert.NotContains(t, eval[string](b, `location.hash`), "cell")
 	}
 	b.quiet()
 
-	b.look(desk, file) // where there is room for a tip
+	b.open(desktop, file) // large enough for a tooltip
 	assert.NotEmpty(t, b.hover(2, 1))
 	assert.Equal(t, "none", eval[string](b, `getComputedStyle(document.getElementById("close")).display`))
 }
 
 func TestPageMetric(t *testing.T) {
-	b, _ := openPage(t, checkpoints.Mixed(), desk)
+	b, _ := openPage(t, checkpoints.Mixed(), desktop)
 	labels := `(() => echarts.getInstanceByDom(document.getElementById("heatmap")).getOption().series[0].data.map(d => d.label ? d.label.formatter : ""))()`
 	assert.Contains(t, eval[[]string](b, labels), "★◎! 2000.0")
 	b.do(chromedp.SetValue(chromedp.CSS("#metric"), "2"))
 	eval[bool](b, `document.getElementById("metric").dispatchEvent(new Event("change"))`)
 	got := eval[[]string](b, labels)
 	assert.Contains(t, got, "★◎! 91.23", "the load took 91.23 s")
-	assert.Contains(t, got, "≈", "of others that is not known")
-	// It is there again when the page is read anew.
+	assert.Contains(t, got, "≈", "a cell without a load time")
+	// A reload keeps the selected metric.
 	b.do(chromedp.Reload())
 	assert.Equal(t, "2", eval[string](b, `document.getElementById("metric").value`))
 	assert.Contains(t, eval[[]string](b, labels), "★◎! 91.23")
@@ -304,7 +305,7 @@ func TestPageMetric(t *testing.T) {
 
 func TestPageTable(t *testing.T) {
 	cp := checkpoints.Mixed()
-	b, _ := openPage(t, cp, desk)
+	b, _ := openPage(t, cp, desktop)
 	rates := `[...document.querySelectorAll("#frontier tbody tr")].map(tr => tr.cells[2].textContent)`
 	b.do(chromedp.Click(chromedp.CSS("#frontier th:nth-child(3) button")))
 	assert.Equal(t, []string{"1000.00", "1250.00", "1250.00", "2000.00"}, eval[[]string](b, rates))
@@ -313,7 +314,7 @@ func TestPageTable(t *testing.T) {
 	assert.Equal(t, "descending", eval[string](b, `document.querySelector("#frontier th:nth-child(3)").getAttribute("aria-sort")`))
 	b.do(chromedp.Click(chromedp.CSS("#frontier th:nth-child(1) button")))
 
-	// What is copied is the file.
+	// The copied text equals the file.
 	eval[bool](b, `document.addEventListener("copy", () => { window.copiedText = getSelection().toString() || document.activeElement.value; }) === undefined`)
 	eval[bool](b, `Object.defineProperty(navigator, "clipboard", { value: { writeText: async text => { window.copiedText = text; } } }) === navigator`)
 	b.do(chromedp.Click(chromedp.CSS("#copy")))
@@ -324,12 +325,12 @@ func TestPageTable(t *testing.T) {
 	b.quiet()
 }
 
-// TestPageLives: the page of a running sweep reads itself again, and that of one
-// that has ended does not.
-func TestPageLives(t *testing.T) {
+// TestPageReloads checks that the page of a running sweep reloads itself, and that the page
+// of a complete or stopped sweep does not.
+func TestPageReloads(t *testing.T) {
 	cp := checkpoints.Planned([]int{512, 1024}, []int{128, 256})
 	checkpoints.Add(cp, 512, 128, 1000).Timestamp = time.Now()
-	b, file := openPage(t, cp, desk)
+	b, file := openPage(t, cp, desktop)
 	b.do(chromedp.Focus(chromedp.CSS("#heatmap")), chromedp.KeyEvent(kb.ArrowRight))
 	assert.True(t, eval[bool](b, `!document.getElementById("live").hidden`))
 	assert.Contains(t, eval[string](b, `document.getElementById("counts").innerText`), "1 measured")
@@ -338,12 +339,12 @@ func TestPageLives(t *testing.T) {
 	}
 	writePage(t, file, cp)
 	b.eventually(`document.getElementById("counts") !== null && document.getElementById("counts").innerText.includes("4 measured")`)
-	b.eventually(`document.getElementById("cell").textContent.startsWith("num_ctx=512, num_batch=128")`) // chosen before
+	b.eventually(`document.getElementById("cell").textContent.startsWith("num_ctx=512, num_batch=128")`) // selected before
 	assert.True(t, eval[bool](b, `document.getElementById("live").hidden`))
 	b.quiet()
 
 	stopped := checkpoints.Planned([]int{512, 1024}, []int{128, 256})
 	checkpoints.Add(stopped, 512, 128, 1000).Timestamp = time.Now().Add(-2 * time.Hour)
-	b, _ = openPage(t, stopped, desk)
-	assert.True(t, eval[bool](b, `document.getElementById("live").hidden`), "nothing was heard of it for long")
+	b, _ = openPage(t, stopped, desktop)
+	assert.True(t, eval[bool](b, `document.getElementById("live").hidden`), "no new sample for two hours")
 }
