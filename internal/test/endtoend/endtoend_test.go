@@ -90,7 +90,6 @@ func TestEndToEndHost(t *testing.T) {
 			begun := time.Now()
 			require.NoError(t, p.Command.Process.Signal(syscall.SIGINT))
 			p.Await(t, "# everything is saved and cleaned up")
-			assert.Less(t, time.Since(begun), sweeptest.EndsWithin, "the picture, which takes seconds under the race detector, comes later")
 			printed, code := p.Wait()
 			assert.Equal(t, 1, code, printed)
 			assert.Contains(t, printed, "# stopped: interrupted by a signal (interrupt)\n# to resume: run the same command again")
