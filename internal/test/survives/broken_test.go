@@ -62,7 +62,7 @@ func TestSurvivesABrokenServer(t *testing.T) {
 			repair := failFrom(server, 30, test.fault)
 			printed, code := sweeptest.Start(t, args...).Wait()
 			assert.Equal(t, 1, code)
-			assert.Contains(t, printed, "# 3 cells in a row failed: a load of ctx=")
+			assert.Contains(t, printed, "# 3 cells in a row failed: loading ctx=")
 			assert.Contains(t, printed, "# stopped: 3 cells in a row failed, and then ctx=")
 			assert.Contains(t, printed, "which worked before: the server does not work, so the failed cells count as not measured; ")
 			assert.Contains(t, printed, "; its error: "+test.says)
@@ -140,7 +140,7 @@ func TestSurvivesSizesThatDoNotFit(t *testing.T) {
 	cp := sweeptest.Load(t, out)
 	assert.Len(t, cp.Results, 30)
 	assert.Equal(t, 15, failedIn(cp))
-	assert.Contains(t, printed, "# the server works: the failures are the cells' own\n")
+	assert.Contains(t, printed, "# the server works: the failures belong to their cells\n")
 	sweeptest.RequireSamples(t, cp, sweeptest.BenchLines(printed))
 	assert.Len(t, sweeptest.BenchLines(printed), 15, "the check of the server is not a sample")
 }

@@ -128,7 +128,7 @@ func TestSurvivesConstantCompany(t *testing.T) {
 			}
 			printed, code := sweep.Wait()
 			if !test.marked {
-				assert.Contains(t, printed, "stop what else uses this server")
+				assert.Contains(t, printed, "stop whatever else uses this server")
 				assert.NotContains(t, printed, "BenchmarkSweep/")
 				assert.NotContains(t, printed, "Parse error")
 				return

@@ -231,7 +231,7 @@ func TestSurvivesAnotherSweep(t *testing.T) {
 	assert.Contains(t, sweeptest.Load(t, args[3]).Sweep.Warnings[0], "other models: another sweep uses this server (ollama-sweep-tmp-")
 	printed, code = sweeptest.Start(t, append(args, "-exclusive")...).Wait()
 	assert.Equal(t, 1, code)
-	assert.Contains(t, printed, "wait for it, or leave -exclusive out")
+	assert.Contains(t, printed, "wait until it has ended, or leave -exclusive out")
 
 	first.Signal(t, syscall.SIGKILL) // which releases its lock
 	p := sweeptest.Start(t, append(args, "-out", out)...)
