@@ -87,7 +87,6 @@ func TestEndToEndHost(t *testing.T) {
 
 			p := sweeptest.StartRaced(t, args...)
 			p.Await(t, "# 1/6 ")
-			begun := time.Now()
 			require.NoError(t, p.Command.Process.Signal(syscall.SIGINT))
 			p.Await(t, "# everything is saved and cleaned up")
 			printed, code := p.Wait()
