@@ -113,7 +113,7 @@ func TestRepeatsUntilTheAdviceIsClear(t *testing.T) {
 	assert.Regexp(t, `# 3/4 ctx=2048/batch=256/samples=2: .*, ETA 5s\n`, log, "a load and a prompt are still to come")
 	var out strings.Builder
 	require.NoError(t, summary.Print(&out))
-	assert.Regexp(t, `This run: 4 cells measured, 0 failed, \d+ more samples, in `, out.String())
+	assert.Regexp(t, `This run: 4 cells measured and 0 failed, with \d+ more samples, in `, out.String())
 
 	again := automatic(t, dir)
 	again.Baseline = config.BaselineOff

@@ -56,9 +56,9 @@ func (s Summary) Usable() error {
 func (s Summary) Print(w io.Writer) error {
 	repeats := ""
 	if s.Repeats > 0 {
-		repeats = fmt.Sprintf(", %s", english.Plural(s.Repeats, "more sample", ""))
+		repeats = fmt.Sprintf(", with %s,", english.Plural(s.Repeats, "more sample", ""))
 	}
-	line := fmt.Sprintf("This run: %d cells measured, %d failed%s, in %v; %d of %d have a rate, ",
+	line := fmt.Sprintf("This run: %d cells measured and %d failed%s in %v; %d of %d have a rate, ",
 		s.Measured, s.Failed, repeats, round(s.Elapsed), s.Stood, s.Planned)
 	if s.Pruned > 0 {
 		line += fmt.Sprintf("%d are pruned, ", s.Pruned)

@@ -151,7 +151,7 @@ func TestEndToEndFailure(t *testing.T) {
 	require.Zero(t, code, printed)
 	assert.Contains(t, printed, "--- SKIP: TestSweep/ctx=65536/batch=64", "a failed cell is a skipped subtest")
 	assert.Contains(t, printed, "# 2/2 ctx=65536/batch=64: Timeout or no output: not done within 6s (cell_timeout); best ")
-	assert.Contains(t, printed, "# This run: 1 cells measured, 1 failed, in ")
+	assert.Contains(t, printed, "# This run: 1 cells measured and 1 failed in ")
 	cp := sweeptest.Load(t, out)
 	require.Len(t, cp.Results, 2)
 	assert.InDelta(t, 0.9*512, cp.Results[0].Samples[0].PromptEvalCount, 20)
@@ -274,7 +274,7 @@ func TestRedo(t *testing.T) {
 	require.Zero(t, code, printed)
 	assert.Contains(t, printed, "--- PASS: TestSweep/ctx=1024/batch=192 (")
 	assert.NotContains(t, printed, "=== RUN   TestSweep/ctx=512")
-	assert.Contains(t, printed, "# This run: 2 cells measured, 0 failed, in ")
+	assert.Contains(t, printed, "# This run: 2 cells measured and 0 failed in ")
 	assert.Contains(t, printed, "# to measure again: some cells with -redo and -run")
 	cp := sweeptest.Load(t, out)
 	for i, r := range cp.Results {
