@@ -22,13 +22,19 @@ func (b *Baseline) UnmarshalYAML(n *yaml.Node) error {
 	if err := strictyaml.Decode(n, &on); err != nil {
 		return err
 	}
-	b.set(on)
+	*b = baselineOf(on)
 	return nil
 }
 
-func (b *Baseline) set(on bool) {
-	*b = BaselineOff
+// parseBaseline reads true or false.
+func parseBaseline(s string) (Baseline, error) {
+	on, err := parseBool(s)
+	return baselineOf(on), err
+}
+
+func baselineOf(on bool) Baseline {
 	if on {
-		*b = BaselineOn
+		return BaselineOn
 	}
+	return BaselineOff
 }

@@ -21,44 +21,44 @@ import (
 // Config is the configuration of a sweep. Load it with [Read], which sets the
 // defaults and checks the values.
 type Config struct {
-	Model     string `yaml:"model"`     // base model, as `ollama list` shows it
-	Modelfile string `yaml:"modelfile"` // file of a template, or empty
-	Prompt    Prompt `yaml:"prompt"`
-	Runner    string `yaml:"runner"`     // RunnerAPI or RunnerCLI
-	Engine    string `yaml:"engine"`     // EngineHost or EngineEmbedded
-	Host      string `yaml:"host"`       // URL; empty for OLLAMA_HOST or Ollama's own default
-	Ollama    string `yaml:"ollama"`     // command of the cli runner and of the embedded engine; empty for "ollama", or the built engine where PATH has none
-	ServerLog string `yaml:"server_log"` // file that the server writes its log to, or empty
+	Model     string // base model, as `ollama list` shows it
+	Modelfile string // file of a template, or empty
+	Prompt    Prompt
+	Runner    string // RunnerAPI or RunnerCLI
+	Engine    string // EngineHost or EngineEmbedded
+	Host      string // URL; empty for OLLAMA_HOST or Ollama's own default
+	Ollama    string // command of the cli runner and of the embedded engine; empty for "ollama", or the built engine where PATH has none
+	ServerLog string // file that the server writes its log to, or empty
 
-	NumCtx       cell.Axis `yaml:"num_ctx"`
-	NumBatch     cell.Axis `yaml:"num_batch"`
-	TestRowFirst bool      `yaml:"test_row_first"` // all num_ctx of a num_batch before the next num_batch
+	NumCtx       cell.Axis
+	NumBatch     cell.Axis
+	TestRowFirst bool // all num_ctx of a num_batch before the next num_batch
 
-	NumPredict int    `yaml:"num_predict"` // tokens to generate after the prompt
-	Repeat     int    `yaml:"repeat"`      // samples per cell
-	Order      string `yaml:"order"`       // OrderCell or OrderRound
+	NumPredict int    // tokens to generate after the prompt
+	Repeat     int    // samples per cell
+	Order      string // OrderCell or OrderRound
 
-	RepeatUntilClear bool `yaml:"-"` // take more samples than Repeat where the advice needs them, since Repeat was not set
+	RepeatUntilClear bool // take more samples than Repeat where the advice needs them, since Repeat was not set
 
-	ReferenceEvery int      `yaml:"reference_every"` // cells between two measurements of the reference cell; 0 for none
-	Confirm        int      `yaml:"confirm"`         // leading cells to measure again; 0 for none, ConfirmDefault
-	Baseline       Baseline `yaml:"baseline"`        // measure the server's own num_batch too; in a shard BaselineOff or BaselineOn
-	Retake         bool     `yaml:"retake"`          // measure disturbed cells again at the end
-	Exclusive      bool     `yaml:"exclusive"`       // unload other models, and refuse a busy GPU or server
+	ReferenceEvery int      // cells between two measurements of the reference cell; 0 for none
+	Confirm        int      // leading cells to measure again; 0 for none, ConfirmDefault
+	Baseline       Baseline // measure the server's own num_batch too; in a shard BaselineOff or BaselineOn
+	Retake         bool     // measure disturbed cells again at the end
+	Exclusive      bool     // unload other models, and refuse a busy GPU or server
 
-	CellTimeout time.Duration `yaml:"cell_timeout"` // for a cell's load and all its samples
-	ServerWait  time.Duration `yaml:"server_wait"`  // how long to wait for a server that is away
-	Budget      Budget        `yaml:"budget"`       // for the whole run; zero for no limit
+	CellTimeout time.Duration // for a cell's load and all its samples
+	ServerWait  time.Duration // how long to wait for a server that is away
+	Budget      Budget        // for the whole run; zero for no limit
 
-	Strategy  string     `yaml:"strategy"`  // StrategyExhaustive, StrategyBest or StrategyFrontier
-	Tolerance Tolerance  `yaml:"tolerance"` // of a search
-	Prune     bool       `yaml:"prune"`     // skip cells that need more memory than one that ran out of it
-	Shard     cell.Shard `yaml:"shard"`     // the part of the grid to measure; zero for all
-	Out       string     `yaml:"out"`       // folder; empty for results/ and the config's base name
+	Strategy  string     // StrategyExhaustive, StrategyBest or StrategyFrontier
+	Tolerance Tolerance  // of a search
+	Prune     bool       // skip cells that need more memory than one that ran out of it
+	Shard     cell.Shard // the part of the grid to measure; zero for all
+	Out       string     // folder; empty for results/ and the config's base name
 
-	RetryFailed bool             `yaml:"retry_failed"` // measure failed cells again
-	Redo        bool             `yaml:"redo"`         // measure again the cells that -run selects
-	Fresh       checkpoint.Fresh `yaml:"fresh"`        // when to move an existing checkpoint aside and start anew
+	RetryFailed bool             // measure failed cells again
+	Redo        bool             // measure again the cells that -run selects
+	Fresh       checkpoint.Fresh // when to move an existing checkpoint aside and start anew
 }
 
 // The values of Config.Runner, Config.Engine and Config.Strategy.
@@ -119,8 +119,11 @@ func Read(path string, overrides *Overrides) (Config, error) {
 	if err != nil {
 		return Config{}, positioned(path, err)
 	}
-	for _, file := range []*string{&c.Modelfile, &c.Prompt.File, &c.ServerLog, &c.Out} {
-		if *file != "" && !filepath.IsAbs(*file) {
+	for _, k := range table() {
+		if k.path == nil {
+			continue
+		}
+		if file := k.path(&c); *file != "" && !filepath.IsAbs(*file) {
 			*file = filepath.Join(filepath.Dir(path), *file)
 		}
 	}
@@ -167,46 +170,11 @@ func positioned(path string, err error) error {
 // check returns the first key with an invalid value, and an error that says what to write
 // instead.
 func (c *Config) check() (key string, err error) {
-	oneOf := func(value string, values ...string) error {
-		if slices.Contains(values, value) {
-			return nil
-		}
-		return fmt.Errorf("unknown value %q: write %s", value, strings.Join(values, " or "))
-	}
-	atLeast := func(value, least int) error {
-		if value >= least {
-			return nil
-		}
-		return fmt.Errorf("%d is below the minimum %d", value, least)
-	}
-	for _, v := range []struct {
-		key string
-		err error
-	}{
-		{"runner", oneOf(c.Runner, RunnerAPI, RunnerCLI)},
-		{"engine", oneOf(c.Engine, EngineHost, EngineEmbedded)},
-		{"strategy", oneOf(c.Strategy, StrategyExhaustive, StrategyBest, StrategyFrontier)},
-		{"tolerance", c.Tolerance.Check()},
-		{"model", c.checkModel()},
-		{"modelfile", readable(c.Modelfile)},
-		{"server_log", readable(c.ServerLog)},
-		{"prompt", c.Prompt.check()},
-		{"num_ctx", c.NumCtx.Check()},
-		{"num_batch", c.NumBatch.Check()},
-		{"num_predict", atLeast(c.NumPredict, 1)},
-		{"repeat", atLeast(c.Repeat, 1)},
-		{"order", oneOf(c.Order, OrderCell, OrderRound)},
-		{"order", c.checkOrder()},
-		{"reference_every", atLeast(c.ReferenceEvery, 0)},
-		{"confirm", atLeast(c.Confirm, ConfirmDefault)},
-		{"cell_timeout", positiveDuration(c.CellTimeout)},
-		{"server_wait", positiveDuration(c.ServerWait)},
-		{"budget", c.Budget.Check()},
-		{"shard", c.Shard.Check()},
-		{"redo", c.checkRedo()},
-	} {
-		if v.err != nil {
-			return v.key, v.err
+	for _, k := range table() {
+		for _, check := range k.checks {
+			if err := check(c); err != nil {
+				return k.name, err
+			}
 		}
 	}
 	return c.checkGrid()
