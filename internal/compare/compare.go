@@ -1,9 +1,9 @@
-// Package compare holds two sweeps against each other: which cells became slower
-// or faster, by how much, and whether that can be told from noise.
+// Package compare compares two sweeps: which cells became slower or faster, by how
+// much, and whether the change is significant.
 //
 // Two checkpoints go in; a text for the terminal, a summary in Markdown and a
-// picture come out. Nothing here measures. What samples can tell is package
-// verdict's to say.
+// picture come out. The package measures nothing; the statistics are in package
+// verdict.
 package compare
 
 import (
@@ -22,24 +22,24 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
 )
 
-// Comparison is an old sweep held against a new one.
+// Comparison is the comparison of a new sweep with an old one.
 type Comparison struct {
 	OldName, NewName string // of the folders or files
-	// Identity names what differs between what was swept, the most telling first.
+	// Identity lists the differences in what was swept, the most important first.
 	Identity []Difference
 	// Cells are those that have a rate on both sides, in column order.
 	Cells []Cell
 	Mean  verdict.Gain // over them, the geometric mean
-	// FailNow had a rate and fail, FailBefore the other way round. OnlyOld and
-	// OnlyNew have a rate there and were not measured here.
+	// FailNow had a rate and fail in the new sweep, FailBefore the other way round.
+	// OnlyOld and OnlyNew have a rate in one sweep and were not measured in the other.
 	FailNow, FailBefore, OnlyOld, OnlyNew []cell.Key
-	// Disturbed are those of the Cells that have on one side no samples but such that were taken while
-	// the machine was busy with something else: what that may have cost is allowed for.
+	// Disturbed are those of the Cells where, on one side, other programs used the machine during all
+	// samples. The intervals include what that may have cost.
 	Disturbed []cell.Key
-	// OldDrift and NewDrift are how the machine changed while either sweep ran, relative; 0 where
-	// that is not known, or not more than noise. What both come to is allowed for.
+	// OldDrift and NewDrift are the relative changes of the machine's speed during each sweep; 0 where
+	// that is not known, or within noise. The intervals include both.
 	OldDrift, NewDrift float64
-	// Limit is the relative loss that is let pass.
+	// Limit is the relative loss that is not a regression.
 	Limit float64
 
 	ctx, batch []int // the axes of both
@@ -57,13 +57,13 @@ type Cell struct {
 // Difference is a field of a sweep's identity that differs.
 type Difference struct{ Field, Old, New string }
 
-// Compare holds new against old. It is an error where no cell has a rate on both
-// sides. limit is the relative loss that is let pass: 0.05 is 5 %.
+// Compare compares new with old. It returns an error where no cell has a rate on both
+// sides. limit is the relative loss that is not a regression: 0.05 is 5 %.
 func Compare(old, new *checkpoint.Checkpoint, limit float64) (*Comparison, error) {
 	ofOld, ofNew := scatterOf(old), scatterOf(new)
 	c := &Comparison{Identity: identity(old.Sweep, new.Sweep), Limit: limit, OldDrift: ofOld.drift, NewDrift: ofNew.drift}
 	var pairs []verdict.Pair
-	disturbed := 0.0 // log of it, summed over cells
+	disturbed := 0.0 // sum of the logarithms over cells
 	cells := allCells(old, new)
 	olds, news := old.ByCell(), new.ByCell()
 	for _, cell := range cells {
@@ -121,8 +121,7 @@ func (c *Comparison) inOrder(new *checkpoint.Checkpoint) []verdict.Change {
 	return changes
 }
 
-// allCells returns the cells of which there is a result on either side, in column
-// order.
+// allCells returns the cells with a result on either side, in column order.
 func allCells(old, new *checkpoint.Checkpoint) []cell.Key {
 	var cells []cell.Key
 	for _, cp := range []*checkpoint.Checkpoint{old, new} {
@@ -136,16 +135,16 @@ func allCells(old, new *checkpoint.Checkpoint) []cell.Key {
 
 func hasRate(r *checkpoint.Result) bool { return r != nil && r.PromptEvalRate != nil }
 
-// pair returns what is compared of a cell: on each side the samples that are not in doubt, or all of
-// them where there are none.
+// pair returns the samples of a cell to compare: on each side the undisturbed ones, or all where there
+// are none.
 func pair(before, after *checkpoint.Result, oldNoise, newNoise float64) verdict.Pair {
 	old, slowedOld := undisturbed(before, oldNoise)
 	new, slowedNew := undisturbed(after, newNoise)
 	return verdict.Pair{Old: old, New: new, Disturbed: (1+slowedOld)*(1+slowedNew) - 1}
 }
 
-// undisturbed also returns by how much the rates may be too low, relative, where all samples are
-// disturbed.
+// undisturbed returns the undisturbed samples. Where all are disturbed it returns all of them, and by
+// how much, relative, their rates may be too low.
 func undisturbed(r *checkpoint.Result, noise float64) (rates []float64, slowed float64) {
 	if rates := sweep.Undisturbed(r, noise); len(rates) > 0 {
 		return rates, 0
@@ -158,14 +157,14 @@ func undisturbed(r *checkpoint.Result, noise float64) (rates []float64, slowed f
 	}
 	const nearlyAll = 0.9
 	most = math.Min(most, nearlyAll)
-	return r.SampleRates(), most / (1 - most) // of what the others left
+	return r.SampleRates(), most / (1 - most) // relative to the share that was left to the server
 }
 
-// scatter is what a sweep's rates differ by that is not its settings.
+// scatter is the variation of a sweep's rates that is not due to settings.
 type scatter struct {
 	noise float64 // relative standard deviation of a sample, 0 where it is not known
-	// drift is how the machine changed while the sweep ran, relative: by the reference cell, or by the
-	// leading cells that were measured again, where that is more than noise.
+	// drift is the relative change of the machine's speed during the sweep, from the reference cell or
+	// the leading cells that were measured again; 0 where it is within noise.
 	drift float64
 }
 
@@ -184,7 +183,7 @@ func scatterOf(cp *checkpoint.Checkpoint) (s scatter) {
 	return s
 }
 
-// allowance is the difference that drifts of both sides may make.
+// allowance returns the relative difference that the drifts of both sides may cause.
 func allowance(drifts ...float64) float64 {
 	var sum float64
 	for _, d := range drifts {
@@ -193,7 +192,7 @@ func allowance(drifts ...float64) float64 {
 	return math.Expm1(sum)
 }
 
-// identity returns the fields in which two sweeps differ, as far as both name them.
+// identity returns the fields in which two sweeps differ, of those that both have.
 func identity(old, new checkpoint.Header) []Difference {
 	traits := func(h checkpoint.Header) []checkpoint.Trait {
 		return append(h.Identity(), append(h.Place.Traits(), checkpoint.Trait{Name: "attention", Value: h.Attention}, checkpoint.Trait{Name: "quantization", Value: h.Quantization})...)
@@ -215,14 +214,14 @@ func identity(old, new checkpoint.Header) []Difference {
 	return differ
 }
 
-// promptTokens names the lengths of the prompts where they differ, which they can under
-// one prompt: sizes are made with what the server's tokenizer counts, and a server's
-// template is in them.
+// promptTokens returns the lengths of the prompts where they differ. They can differ for the
+// same prompt: a prompt of a given size depends on the server's tokenizer, and the length
+// includes the server's template.
 func promptTokens(cells []Cell, olds, news map[cell.Key]*checkpoint.Result) (Difference, bool) {
 	var before, after []int
 	for _, c := range cells {
 		a, b := olds[c.Key], news[c.Key]
-		if len(a.Samples) == 0 || len(b.Samples) == 0 { // of an older tool
+		if len(a.Samples) == 0 || len(b.Samples) == 0 { // of an older version
 			continue
 		}
 		if was, is := a.Samples[0].PromptEvalCount, b.Samples[0].PromptEvalCount; was != is {
@@ -235,7 +234,7 @@ func promptTokens(cells []Cell, olds, news map[cell.Key]*checkpoint.Result) (Dif
 	return Difference{"prompt tokens", span(before), span(after)}, true
 }
 
-// span names the least and the most of figures.
+// span formats the range of figures.
 func span(figures []int) string {
 	least, most := slices.Min(figures), slices.Max(figures)
 	if least == most {
@@ -244,8 +243,8 @@ func span(figures []int) string {
 	return fmt.Sprintf("%d to %d", least, most)
 }
 
-// Regressed returns the cells that are slower by more than the limit with
-// significance, the slowest first.
+// Regressed returns the cells that are significantly slower by more than the limit,
+// those with the largest loss first.
 func (c *Comparison) Regressed() []Cell {
 	var slower []Cell
 	for _, cell := range c.Cells {
@@ -257,17 +256,17 @@ func (c *Comparison) Regressed() []Cell {
 	return slower
 }
 
-// MeanRegressed reports whether the mean is slower by more than the limit with
-// significance.
+// MeanRegressed reports whether the mean is significantly slower by more than the
+// limit.
 func (c *Comparison) MeanRegressed() bool { return c.Mean.Bounded && c.Mean.High < -c.Limit }
 
-// Failed reports whether the new sweep is worse than the limit lets pass: a cell or
-// the mean is slower, or a cell fails that had a rate.
+// Failed reports whether there is a regression: a cell or the mean is slower by more
+// than the limit, or a cell that had a rate fails.
 func (c *Comparison) Failed() bool {
 	return len(c.Regressed()) > 0 || c.MeanRegressed() || len(c.FailNow) > 0
 }
 
-// significant returns the cells whose change is, the largest first.
+// significant returns the cells with a significant change, the largest change first.
 func (c *Comparison) significant() []Cell {
 	var cells []Cell
 	for _, cell := range c.Cells {
@@ -281,8 +280,8 @@ func (c *Comparison) significant() []Cell {
 
 func size(c Cell) float64 { return max(c.Ratio, -c.Ratio) }
 
-// tooFew counts the cells whose samples are too few to find them slower by
-// themselves, and returns how many a side are needed.
+// tooFew counts the cells that have too few samples for a change of a single cell to
+// be significant, and returns how many samples are needed on each side.
 func (c *Comparison) tooFew() (cells, needed int) {
 	for _, cell := range c.Cells {
 		if !verdict.CanTell(cell.NOld, cell.NNew, len(c.Cells)) {
@@ -292,7 +291,7 @@ func (c *Comparison) tooFew() (cells, needed int) {
 	return cells, verdict.SamplesToTell(len(c.Cells))
 }
 
-// classOf returns why a cell fails now.
+// classOf returns the failure class of a cell in the new sweep.
 func (c *Comparison) classOf(cell cell.Key) measurement.Class {
 	i := slices.IndexFunc(c.failed, func(r checkpoint.Result) bool { return r.Cell() == cell })
 	return *c.failed[i].Error

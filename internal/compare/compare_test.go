@@ -24,8 +24,8 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
 )
 
-// swept returns a sweep of num_ctx × num_batch with so many samples a cell, whose
-// rates rate gives but for noise of half a percent.
+// swept returns a sweep of num_ctx × num_batch with so many samples a cell. Rates are
+// those of the function rate, with noise of half a percent.
 func swept(seed uint64, ctx, batch []int, samples int, rate func(ctx, batch int) float64) *checkpoint.Checkpoint {
 	rng := rand.New(rand.NewPCG(seed, 1))
 	cp := &checkpoint.Checkpoint{Version: checkpoint.Version, Sweep: checkpoint.Header{Model: "tiny", Digest: "d1", OllamaVersion: "0.10.1", GPU: []string{"A"}, NumCtx: ctx, NumBatch: batch}}
@@ -52,8 +52,8 @@ func fails(cp *checkpoint.Checkpoint, i int, class measurement.Class) {
 	cp.Results[i] = checkpoint.Result{NumCtx: cp.Results[i].NumCtx, NumBatch: cp.Results[i].NumBatch, Error: &class}
 }
 
-// updated is a sweep before and after an update that made one cell slower by 12 %,
-// one by 3 %, and one faster.
+// updated returns a sweep before and after an update that made one cell slower by
+// 12 %, one by 3 %, and one faster.
 func updated() (old, new *checkpoint.Checkpoint) {
 	ctx, batch := []int{1024, 2048, 4096}, []int{128, 256}
 	old = swept(1, ctx, batch, 6, plainRate)
@@ -73,7 +73,7 @@ func updated() (old, new *checkpoint.Checkpoint) {
 	return old, new
 }
 
-// cases are what the goldens are of.
+// cases returns the comparisons of the goldens.
 func cases(t *testing.T) map[string]*Comparison {
 	all := make(map[string]*Comparison)
 	add := func(name string, old, new *checkpoint.Checkpoint, limit float64) {
@@ -109,8 +109,8 @@ func TestTexts(t *testing.T) {
 	}
 }
 
-// TestIdentityInWords names prompts by their sizes, and by a hash only where there is
-// nothing else.
+// TestIdentityInWords: prompts are named by their sizes, and by a hash only where the
+// size is not known.
 func TestIdentityInWords(t *testing.T) {
 	old, new := updated()
 	old.Sweep.PromptSHA256, new.Sweep.PromptSHA256 = "a", "b"
@@ -121,13 +121,13 @@ func TestIdentityInWords(t *testing.T) {
 	assert.Contains(t, identity(old.Sweep, new.Sweep), Difference{"prompt", "{tokens: 400}", "{tokens: 500}"})
 }
 
-// TestIdentityNamesSettingsFirst: what was set on the server moves its rates most.
+// TestIdentityNamesSettingsFirst: the server's settings affect its rates most.
 func TestIdentityNamesSettingsFirst(t *testing.T) {
 	old, new := updated()
 	before := identity(old.Sweep, new.Sweep)
 	require.NotEmpty(t, before)
 	old.Sweep.Settings = map[string]string{"OLLAMA_KV_CACHE_TYPE": "", "OLLAMA_FLASH_ATTENTION": "false"}
-	assert.Equal(t, before, identity(old.Sweep, new.Sweep), "the new server's log does not tell")
+	assert.Equal(t, before, identity(old.Sweep, new.Sweep), "the new server's log does not report them")
 	new.Sweep.Settings = map[string]string{"OLLAMA_KV_CACHE_TYPE": "q8_0", "OLLAMA_FLASH_ATTENTION": "true"}
 	assert.Equal(t, append([]Difference{
 		{"OLLAMA_FLASH_ATTENTION", "false", "true"},
@@ -135,8 +135,8 @@ func TestIdentityNamesSettingsFirst(t *testing.T) {
 	}, before...), identity(old.Sweep, new.Sweep))
 }
 
-// TestPromptTokensAreNamed: prompts of other lengths are other prompts, whatever their
-// hash says.
+// TestPromptTokensAreNamed: prompts of different lengths are reported as a difference,
+// also with the same hash.
 func TestPromptTokensAreNamed(t *testing.T) {
 	old, new := updated()
 	tokens := func(cp *checkpoint.Checkpoint, count func(numCtx int) int) {
@@ -170,15 +170,15 @@ func TestPromptTokensAreNamed(t *testing.T) {
 	for i := range old.Results {
 		old.Results[i].Samples = nil
 	}
-	assert.Empty(t, lengths(), "an older tool does not know them")
+	assert.Empty(t, lengths(), "an older version did not record them")
 }
 
-// full is a disk.
+// full is a writer to a full disk.
 type full struct{}
 
 func (full) Write([]byte) (int, error) { return 0, errors.New("no space left on device") }
 
-// TestNamesAreData: what stands in a checkpoint moves no cursor.
+// TestNamesAreData: control characters in a checkpoint do not reach the output.
 func TestNamesAreData(t *testing.T) {
 	old, new := updated()
 	new.Sweep.Model = "tiny\x1b[31mred\x1b[0m\r\nRegression: none"
@@ -194,7 +194,7 @@ func TestNamesAreData(t *testing.T) {
 	}
 }
 
-func TestCompareFindsWhatChanged(t *testing.T) {
+func TestCompareFindsChanges(t *testing.T) {
 	c := cases(t)["updated"]
 	regressed := c.Regressed()
 	require.Len(t, regressed, 1, "3 % is within the limit")
@@ -212,8 +212,8 @@ func TestCompareFindsWhatChanged(t *testing.T) {
 	assert.True(t, failing.Failed(), "a cell that worked fails")
 }
 
-// TestMeanOfSingleSamples: a sweep with one sample a cell can't tell of a cell, and can
-// tell of all together.
+// TestMeanOfSingleSamples: with one sample a cell, a regression of a single cell can't be
+// found, but that of the mean can.
 func TestMeanOfSingleSamples(t *testing.T) {
 	ctx, batch := []int{1024, 2048, 4096, 8192}, []int{64, 128, 256, 512}
 	old := swept(7, ctx, batch, 1, plainRate)
@@ -251,7 +251,7 @@ func TestWrite(t *testing.T) {
 	assert.ErrorContains(t, err, "opening the out folder")
 }
 
-// TestManyCells are not all listed.
+// TestManyCells: of many cells only significant changes are listed.
 func TestManyCells(t *testing.T) {
 	var ctx, batch []int
 	for i := range 47 {
@@ -278,7 +278,7 @@ func TestManyCells(t *testing.T) {
 	assert.Greater(t, len(c.significant()), mostRows-4)
 }
 
-// TestBenchstatAgrees: it reads the same medians from the two bench.txt.
+// TestBenchstatAgrees: benchstat reads the same medians from the two bench.txt.
 func TestBenchstatAgrees(t *testing.T) {
 	old, new := updated()
 	dir := t.TempDir()

@@ -13,7 +13,7 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
-// busy has the machine seen to be busy in samples of a result, which were slowed by it.
+// busy marks samples of a result as disturbed by other programs, and halves their rates.
 func busy(r *checkpoint.Result, samples ...int) {
 	for _, i := range samples {
 		r.Samples[i].CPU = &measurement.CPUUse{Count: 2, Server: 0.9, Others: 1.1}
@@ -34,14 +34,14 @@ func TestBusySamplesAreAllowedFor(t *testing.T) {
 	assert.Equal(t, []cell.Key{{Ctx: 1024, Batch: 128}}, c.Disturbed)
 	require.Len(t, c.Cells, 4)
 	assert.InDelta(t, -0.5, c.Cells[0].Ratio, 0.02)
-	assert.False(t, c.Cells[0].Significant, "others took 55 % of the machine, which may cost half of the rate")
-	assert.Equal(t, 4, c.Cells[1].NNew, "the others of the cell count")
+	assert.False(t, c.Cells[0].Significant, "other programs took 55 % of the machine, which may cost half of the rate")
+	assert.Equal(t, 4, c.Cells[1].NNew, "the cell's other samples count")
 	assert.Equal(t, 5, c.Cells[2].NOld, "one sample is far below its cell's others")
 	assert.False(t, c.Failed())
 	assert.Greater(t, c.Mean.High, 0.0)
 	var b strings.Builder
 	require.NoError(t, c.Print(&b))
-	assert.Contains(t, b.String(), "Something else used the machine, for which intervals allow: num_ctx=1024 with num_batch=128\n")
+	assert.Contains(t, b.String(), "Disturbed by other programs, which the intervals include: num_ctx=1024 with num_batch=128\n")
 
 	slow := swept(3, ctx, batch, 6, func(int, int) float64 { return 200 })
 	for i := range slow.Results {
@@ -49,19 +49,19 @@ func TestBusySamplesAreAllowedFor(t *testing.T) {
 	}
 	c, err = Compare(old, slow, 0.05)
 	require.NoError(t, err)
-	assert.True(t, c.Failed(), "a tenth of the rate is more than that costs")
+	assert.True(t, c.Failed(), "a fifth of the rate is a larger loss than the disturbance explains")
 }
 
-// TestDriftIsAllowedFor: two sweeps of the same things, on a machine of which one saw that it became
-// 15 % slower.
+// TestDriftIsAllowedFor: two sweeps of the same settings; the reference cell of one shows that the
+// machine became 15 % slower.
 func TestDriftIsAllowedFor(t *testing.T) {
 	ctx, batch := []int{1024, 2048, 4096}, []int{128, 256}
 	old := swept(1, ctx, batch, 6, plainRate)
 	new := swept(2, ctx, batch, 6, func(ctx, _ int) float64 { return map[int]float64{1024: 1000, 2048: 930, 4096: 860}[ctx] })
 	c, err := Compare(old, new, 0.05)
 	require.NoError(t, err)
-	assert.True(t, c.Failed(), "where nothing tells that it is the machine")
-	assert.NotContains(t, strings.Join(c.lists(), "\n"), "machine itself")
+	assert.True(t, c.Failed(), "without a reference cell the change counts")
+	assert.NotContains(t, strings.Join(c.lists(), "\n"), "machine's speed")
 
 	begun := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	new.Sweep.Started = begun
@@ -80,11 +80,11 @@ func TestDriftIsAllowedFor(t *testing.T) {
 	assert.False(t, c.Failed())
 	assert.Empty(t, c.significant())
 	assert.Greater(t, c.Mean.High, 0.0)
-	assert.Regexp(t, `The machine itself changed by \+?0\.0 % while the old sweep ran and by -1\d\.\d % while the new one did: 1\d\.\d % of any difference may be that, and is allowed for; -order round`, strings.Join(c.lists(), "\n"))
+	assert.Regexp(t, `The machine's speed changed by \+?0\.0 % during the old sweep and by -1\d\.\d % during the new one: up to 1\d\.\d % of any difference may be due to that, and the intervals include it; for a clearer result use -order round`, strings.Join(c.lists(), "\n"))
 
 	slower := swept(3, ctx, batch, 6, func(int, int) float64 { return 600 })
 	slower.Sweep, slower.Remeasured = new.Sweep, new.Remeasured
 	c, err = Compare(old, slower, 0.05)
 	require.NoError(t, err)
-	assert.True(t, c.Failed(), "more than the drift is found")
+	assert.True(t, c.Failed(), "a loss larger than the drift is found")
 }

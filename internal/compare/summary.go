@@ -13,15 +13,15 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/report"
 )
 
-// The names of the files in the folder.
+// The names of the files that Write creates.
 const (
 	SummaryFile = outdir.Summary
 	ChangesFile = outdir.Changes
 )
 
-// Write makes summary and picture in dir, which it creates where it is missing, and returns
-// the names of those that were made. Where one can't be written, the other is. In a folder that
-// is not a sweep's nothing is written if a file of these names is there.
+// Write writes the summary and the picture into dir, which it creates if needed, and returns the
+// names of the files written. If one can't be written, the other still is. It writes nothing into a
+// folder that is not an out folder and has a file of these names.
 func (c *Comparison) Write(dir string) (files []string, err error) {
 	out, err := checkpoint.OpenDir(dir)
 	if err != nil {
@@ -69,12 +69,12 @@ func (c *Comparison) writePicture(w io.Writer) error {
 const (
 	// mostRows is how many changed cells the summary lists.
 	mostRows = 20
-	// mostColumns is how many num_ctx the summary's map has at most: a wider table
-	// can't be read.
+	// mostColumns is the largest number of num_ctx in the summary's map: a wider table
+	// is not readable.
 	mostColumns = 12
 )
 
-// WriteSummary writes the comparison in Markdown, as a CI job's summary has it.
+// WriteSummary writes the comparison in Markdown, for a CI job's summary.
 func (c *Comparison) WriteSummary(w io.Writer) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "## Sweep: %s → %s\n\n", escape(report.OneLine(c.OldName)), escape(report.OneLine(c.NewName)))
@@ -98,7 +98,7 @@ func (c *Comparison) WriteSummary(w io.Writer) error {
 	return err
 }
 
-// summaryRows lists the significant changes, the largest first.
+// summaryRows writes a table of the significant changes, the largest first.
 func (c *Comparison) summaryRows(b *strings.Builder) {
 	cells := c.significant()
 	if len(cells) == 0 {
@@ -109,13 +109,13 @@ func (c *Comparison) summaryRows(b *strings.Builder) {
 		fmt.Fprintf(b, "| %d | %d | %.1f | %.1f | %s | %s |\n", cell.Ctx, cell.Batch, cell.Old, cell.New, percent(cell.Ratio), intervalText(cell.Change))
 	}
 	if more := len(cells) - mostRows; more > 0 {
-		fmt.Fprintf(b, "\nand %d more, all of them significant\n", more)
+		fmt.Fprintf(b, "\nand %d more significant changes\n", more)
 	}
 	b.WriteString("\n")
 }
 
-// summaryMap is the heatmap of changes as a table, since a job's summary shows no
-// picture from a file.
+// summaryMap writes the heatmap of changes as a table, because a job's summary can't
+// show a picture from a file.
 func (c *Comparison) summaryMap(b *strings.Builder) {
 	if len(c.ctx) > mostColumns {
 		return
@@ -146,7 +146,7 @@ func (c *Comparison) summaryMap(b *strings.Builder) {
 	b.WriteString("\n")
 }
 
-// escape keeps text from a file from being Markdown or HTML.
+// escape keeps text from a file from being read as Markdown or HTML.
 func escape(s string) string {
 	return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", "|", `\|`, "*", `\*`, "_", `\_`, "`", "\\`", "[", `\[`, "]", `\]`, "#", `\#`).Replace(s)
 }

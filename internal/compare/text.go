@@ -5,6 +5,8 @@ import (
 	"io"
 	"strings"
 
+	"github.com/dustin/go-humanize/english"
+
 	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/report"
 	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
@@ -28,8 +30,8 @@ func (c *Comparison) Print(w io.Writer) error {
 	return err
 }
 
-// mostLines is how many cells are listed whole; of more only those whose change is
-// significant.
+// mostLines is the largest number of cells that are all listed. Of more cells, only the
+// significant changes are.
 const mostLines = 60
 
 // printCells lists the cells.
@@ -37,7 +39,7 @@ func (c *Comparison) printCells(b *strings.Builder) {
 	cells := c.Cells
 	if len(cells) > mostLines {
 		cells = c.significant()
-		fmt.Fprintf(b, "The significant changes, largest first; %s shows all:\n", ChangesFile)
+		fmt.Fprintf(b, "Significant changes, largest first; %s shows all cells:\n", ChangesFile)
 	}
 	fmt.Fprintf(b, "%8s %9s %10s %10s %9s   %-22s %s\n", "num_ctx", "num_batch", "old", "new", "change", "95 % interval", "samples")
 	for _, cell := range cells {
@@ -53,7 +55,7 @@ func (c *Comparison) printCells(b *strings.Builder) {
 	}
 }
 
-// counts says how many cells are compared and what was found of them.
+// counts returns the numbers of cells compared and of significant changes.
 func (c *Comparison) counts() string {
 	faster, slower := 0, 0
 	for _, cell := range c.significant() {
@@ -74,11 +76,11 @@ func (c *Comparison) meanText() string {
 	return text + ", the geometric mean over the cells"
 }
 
-// lists names the cells that are not compared.
+// lists returns a line for each group of cells that need a remark, and one on drift.
 func (c *Comparison) lists() []string {
 	var lines []string
 	if len(c.FailNow) > 0 {
-		line := "Fail now and had a rate:"
+		line := "Newly failing:"
 		for _, cell := range c.FailNow {
 			line += fmt.Sprintf(" num_ctx=%d, num_batch=%d (%s);", cell.Ctx, cell.Batch, report.OneLine(string(c.classOf(cell))))
 		}
@@ -87,7 +89,7 @@ func (c *Comparison) lists() []string {
 	for _, l := range []struct {
 		name  string
 		cells []cell.Key
-	}{{"Something else used the machine, for which intervals allow", c.Disturbed}, {"Failed and have a rate now", c.FailBefore}, {"Measured in the old sweep alone", c.OnlyOld}, {"Measured in the new sweep alone", c.OnlyNew}} {
+	}{{"Disturbed by other programs, which the intervals include", c.Disturbed}, {"No longer failing", c.FailBefore}, {"Only in the old sweep", c.OnlyOld}, {"Only in the new sweep", c.OnlyNew}} {
 		if len(l.cells) > 0 {
 			lines = append(lines, l.name+": "+cell.Names(l.cells))
 		}
@@ -98,18 +100,17 @@ func (c *Comparison) lists() []string {
 	return lines
 }
 
-// driftText says what the machine did by itself, and is empty where nothing is known of that.
+// driftText reports how the machine's speed changed; it is empty where no change is known.
 func (c *Comparison) driftText() string {
 	allowed := allowance(c.OldDrift, c.NewDrift)
 	if allowed == 0 {
 		return ""
 	}
-	return fmt.Sprintf("The machine itself changed by %s while the old sweep ran and by %s while the new one did: %.1f %% of any difference may be that, and is allowed for; -order round, or runs of old and new in turns, tell more",
+	return fmt.Sprintf("The machine's speed changed by %s during the old sweep and by %s during the new one: up to %.1f %% of any difference may be due to that, and the intervals include it; for a clearer result use -order round, or run old and new in turns",
 		percent(c.OldDrift), percent(c.NewDrift), 100*allowed)
 }
 
-// verdictText says whether the new sweep is worse than the limit lets pass, and what
-// that could tell.
+// verdictText reports whether there is a regression, and what limits that conclusion.
 func (c *Comparison) verdictText() string {
 	slower, none := "slower", "none"
 	if c.Limit > 0 {
@@ -125,19 +126,19 @@ func (c *Comparison) verdictText() string {
 		found = append(found, "the mean "+slower)
 	}
 	if n := len(c.FailNow); n > 0 {
-		found = append(found, fmt.Sprintf("%d of the cells that had a rate fail", n))
+		found = append(found, fmt.Sprintf("%s that had a rate %s", english.Plural(n, "cell", ""), english.PluralWord(n, "fails", "fail")))
 	}
 	text := "Regression: " + none
 	if len(found) > 0 {
 		text = "Regression: " + strings.Join(found, "; ")
 	}
 	if len(c.Identity) == 0 && (len(c.Regressed()) > 0 || c.MeanRegressed()) {
-		text += "\nNothing that is known of the two sweeps differs: only runs of old and new in turns, or -order round, tell a change of the server from one of the machine"
+		text += "\nNo known difference between the two sweeps: to distinguish a change of the server from one of the machine, run old and new in turns, or use -order round"
 	}
 	if few, needed := c.tooFew(); few > 0 {
-		text += fmt.Sprintf("\n%d of %d cells have too few samples for one alone to be found slower: that takes %d on each side (-repeat %d)", few, len(c.Cells), needed, needed)
+		text += fmt.Sprintf("\n%d of %d cells have too few samples for a single cell to be found slower: that needs %d on each side (-repeat %d)", few, len(c.Cells), needed, needed)
 		if c.Mean.Bounded {
-			text += "; the mean can tell"
+			text += "; the mean has enough"
 		}
 	}
 	return text
@@ -145,7 +146,7 @@ func (c *Comparison) verdictText() string {
 
 func percent(ratio float64) string { return signed(ratio) + " %" }
 
-// signed gives a relative change in percent its sign.
+// signed formats a relative change in percent, with a sign.
 func signed(ratio float64) string { return report.SignedPercent(100 * ratio) }
 
 func intervalText(c verdict.Change) string {

@@ -16,26 +16,26 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
 )
 
-// Cost is what a strategy takes.
+// Cost is the loads, prompts and time that a strategy still takes.
 type Cost struct {
 	Strategy       string
-	Loads, Prompts int // for a search the median of the plays, or the middle of the range
-	// Least and Most are the loads of the plan: of a search in nine of ten cases.
+	Loads, Prompts int // for a search the median of the simulated runs, or the middle of the range
+	// Least and Most bound the loads of the plan's own cells; nine of ten searches are within.
 	Least, Most int
 	Time        time.Duration
 	Basis       Basis
-	// Beside are the loads among them for what is measured beside the plan, at most.
+	// Beside is how many of the Loads are auxiliary measurements, at most.
 	Beside int
-	// Repeats are the loads among them that the sweep takes by itself while its advice can't tell,
-	// at most.
+	// Repeats is how many of the Loads the sweep adds automatically while its advice is unclear, at
+	// most.
 	Repeats int
 }
 
-// costs returns that of each strategy, the config's own first.
+// costs returns the cost of each strategy, the config's own first.
 func (p *Plan) costs(exhaustive Cost) ([]Cost, error) {
 	all := []Cost{exhaustive}
 	for _, name := range []string{config.StrategyBest, config.StrategyFrontier} {
-		c, err := p.searching(name)
+		c, err := p.searchCost(name)
 		if err != nil {
 			return nil, err
 		}
@@ -51,16 +51,16 @@ func (p *Plan) costs(exhaustive Cost) ([]Cost, error) {
 		return 0
 	})
 	for i := range all {
-		p.add(&all[i])
+		p.addAutomatic(&all[i])
 	}
 	return all, nil
 }
 
-// add adds what comes on top of the plan's own loads, at most.
-func (p *Plan) add(c *Cost) {
-	beside, prompts := p.beside(c.Loads)
+// addAutomatic adds the auxiliary measurements, the baseline and the automatic repeats, at most.
+func (p *Plan) addAutomatic(c *Cost) {
+	auxiliary, prompts := p.auxiliary(c.Loads)
 	baseline := p.baseline(c.Strategy, c.Loads)
-	c.Beside = beside + baseline
+	c.Beside = auxiliary + baseline
 	if c.Strategy == config.StrategyExhaustive {
 		c.Repeats = p.repeats
 	}
@@ -68,8 +68,8 @@ func (p *Plan) add(c *Cost) {
 	c.Time = p.Pace.Time(c.Loads, c.Prompts)
 }
 
-// baseline returns the loads of the server's own num_batch that a strategy takes by itself, in
-// turns with those of the recommended cell, once it has taken so many others.
+// baseline returns how many loads a strategy takes automatically after others: in turns, the
+// server's own num_batch and the recommended cell.
 func (p *Plan) baseline(strategy string, others int) int {
 	switch {
 	case p.baselineReason(strategy) == "":
@@ -80,7 +80,7 @@ func (p *Plan) baseline(strategy string, others int) int {
 	return 2 * sweep.MostRounds
 }
 
-// baselineReason says why it takes them, and is empty where it does not.
+// baselineReason returns why the strategy takes these loads, "" where it does not.
 func (p *Plan) baselineReason(strategy string) string {
 	if !sweep.CanAdvise(p.Cells) {
 		return ""
@@ -89,8 +89,8 @@ func (p *Plan) baselineReason(strategy string) string {
 	return sweep.BaselineReason(p.Config.Baseline, strategy != config.StrategyExhaustive, p.Pace, loads, loads*p.Config.Repeat)
 }
 
-// repeatLoads returns how many more loads an exhaustive sweep takes by itself at most, after the
-// plan has taken so many samples of every cell that works.
+// repeatLoads returns how many more loads an exhaustive sweep takes automatically at most, after
+// it has taken so many samples of every cell that works.
 func (p *Plan) repeatLoads(samples int) int {
 	cp := p.Checkpoint
 	if cp == nil {
@@ -102,9 +102,9 @@ func (p *Plan) repeatLoads(samples int) int {
 	return sweep.RepeatLoads(cp, p.Pace, len(p.Cells)-p.Failed, samples)
 }
 
-// beside returns the loads and prompts of what is asked to be measured beside so many loads of
-// the plan, at most.
-func (p *Plan) beside(planned int) (loads, prompts int) {
+// auxiliary returns the loads and prompts of the auxiliary measurements that the config requests
+// for so many planned loads, at most.
+func (p *Plan) auxiliary(planned int) (loads, prompts int) {
 	if planned == 0 {
 		if p.Checkpoint == nil {
 			return 0, 0
@@ -124,30 +124,30 @@ func (p *Plan) beside(planned int) (loads, prompts int) {
 	return loads + again + l, prompts + again + n
 }
 
-// Basis is what a strategy's loads rest on.
+// Basis is how a strategy's loads were estimated.
 type Basis int
 
 const (
 	Counted   Basis = iota // every load is known
-	Ended                  // the search wants nothing more
-	UnderWay               // what the search says of itself after the cells in the checkpoint
-	Simulated              // plays from the start
+	Ended                  // the search has ended
+	UnderWay               // the search's own estimate, from the cells in the checkpoint
+	Simulated              // simulated runs from the start
 )
 
-// searching returns what a search still takes after what the checkpoint holds. Where that is
-// too little for it to say so, it is played from the start.
-func (p *Plan) searching(name string) (Cost, error) {
+// searchCost returns what a search still takes, given the checkpoint. Where the checkpoint holds
+// too little for an estimate, the search is simulated from the start.
+func (p *Plan) searchCost(name string) (Cost, error) {
 	c := Cost{Strategy: name}
 	if len(p.Cells) == 0 {
 		return c, nil
 	}
 	choice := search.Named(name, p.Config.Tolerance, p.Config.Repeat).Next(sweep.State{Plan: p.Cells, Known: p.known})
-	ahead := choice.Ahead.Widened(p.Noise, p.open())
+	ahead := choice.Ahead.Widened(p.Noise, p.unmeasured())
 	switch {
 	case len(choice.Cells) == 0:
 		c.Basis = Ended
 	case choice.Early:
-		return p.play(name, ahead)
+		return p.simulatedCost(name, ahead)
 	default:
 		c.Basis, c.Least, c.Most = UnderWay, ahead.Least, ahead.Most
 		c.Loads = (c.Least + c.Most + 1) / 2
@@ -156,16 +156,16 @@ func (p *Plan) searching(name string) (Cost, error) {
 	return c, nil
 }
 
-// playedGrid is the grid that a search is played on at most: a larger one is thinned, because
-// thinking takes time. The loads of frontier, which thinks longer, are then those in
-// proportion to the num_ctx.
-var playedGrid = map[string]struct{ columns, rows int }{
+// simulatedGrid is the largest grid that a search is simulated on: a larger one is thinned, because
+// each decision of a search takes computing time. The loads of frontier, which takes longest, are
+// then scaled with the number of num_ctx.
+var simulatedGrid = map[string]struct{ columns, rows int }{
 	config.StrategyBest:     {24, 12},
 	config.StrategyFrontier: {8, 7},
 }
 
-// open returns how many cells have neither a rate nor failed.
-func (p *Plan) open() (n int) {
+// unmeasured returns how many cells have neither a rate nor a failure.
+func (p *Plan) unmeasured() (n int) {
 	for _, c := range p.Cells {
 		if k := p.known[c]; !k.Failed && len(k.Rates) == 0 {
 			n++
@@ -174,52 +174,52 @@ func (p *Plan) open() (n int) {
 	return n
 }
 
-// play plays a search from the start on a drawn surface of each kind, with the noise of the
-// checkpoint. The median of the plays is what to expect. They are too few for the range, which
-// is that of what the search says of itself and of all plays.
-func (p *Plan) play(name string, ahead sweep.Range) (Cost, error) {
+// simulatedCost simulates a search from the start on a generated surface of each kind, with the
+// noise of the checkpoint. The expected cost is the median of the runs. They are too few for a
+// range, which spans the runs and the search's own estimate.
+func (p *Plan) simulatedCost(name string, ahead sweep.Range) (Cost, error) {
 	c := Cost{Strategy: name, Basis: Simulated}
 	ctx, batch := cell.Axes(p.Cells)
-	thin := thinned(ctx, playedGrid[name].columns)
-	surfaces, err := simulate.Draw(thin, thinned(batch, playedGrid[name].rows), 1)
+	thin := thinned(ctx, simulatedGrid[name].columns)
+	surfaces, err := simulate.Draw(thin, thinned(batch, simulatedGrid[name].rows), 1)
 	if err != nil {
 		return c, err
 	}
-	open := p.open()
+	open := p.unmeasured()
 	if len(surfaces) == 0 { // no surface of this grid has a rate
 		c.Least, c.Most, c.Loads, c.Prompts = min(1, open), open, open, open*max(1, p.Config.Repeat)
 		return c, nil
 	}
-	grown := 1.0
+	scale := 1.0
 	if name == config.StrategyFrontier {
-		grown = float64(len(ctx)) / float64(len(thin))
+		scale = float64(len(ctx)) / float64(len(thin))
 	}
 	var loads, prompts []float64
 	for _, r := range p.runs(name, surfaces, 0) {
-		loads, prompts = append(loads, grown*float64(r.Loads)), append(prompts, grown*float64(r.Samples))
+		loads, prompts = append(loads, scale*float64(r.Loads)), append(prompts, scale*float64(r.Samples))
 	}
 	known := len(p.Cells) - open
 	left := func(n float64, saved int) int { return min(max(1, int(math.Round(n))-saved), open) }
-	// What is known may be of no use to a search, and so saves no load in the worst case.
+	// The measured cells may be of no use to a search, and so save no load in the worst case.
 	c.Least, c.Most = min(ahead.Least, left(slices.Min(loads), known)), max(ahead.Most, left(slices.Max(loads), 0))
 	c.Loads = left(verdict.Median(loads), known)
 	c.Prompts = max(c.Loads, int(math.Round(verdict.Median(prompts)))-known*max(1, p.Config.Repeat))
 	return c, nil
 }
 
-// runs plays a search on each of the surfaces, with noise by the seed.
+// runs simulates a search on each of the surfaces, with noise from the seed.
 func (p *Plan) runs(name string, surfaces []*simulate.Surface, seed uint64) []simulate.Run {
 	runs := make([]simulate.Run, len(surfaces))
 	var wg sync.WaitGroup
-	turn := make(chan struct{}, runtime.GOMAXPROCS(0))
+	slots := make(chan struct{}, runtime.GOMAXPROCS(0))
 	for i, s := range surfaces {
 		if p.Noise > 0 {
 			s.Noise = p.Noise
 		}
 		wg.Go(func() {
-			turn <- struct{}{}
+			slots <- struct{}{}
 			runs[i] = simulate.Play(s, search.Named(name, p.Config.Tolerance, p.Config.Repeat), seed+uint64(i))
-			<-turn
+			<-slots
 		})
 	}
 	wg.Wait()

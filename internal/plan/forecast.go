@@ -10,40 +10,40 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
 )
 
-// source is where a forecast of memory comes from.
+// source is where an estimate of memory comes from.
 type source int
 
 // The sources, each better than the one before.
 const (
 	unknown   source = iota
-	fromModel        // what /api/show says of the model
+	fromModel        // the model's figures of /api/show
 	fromSizes        // the same, scaled to the sizes in /api/ps
-	fromLog          // what the server's log says of the cells that were loaded
+	fromLog          // the buffer sizes in the server's log, of the cells that were loaded
 )
 
-// forecast says what a load of a cell takes.
+// forecast estimates the memory that a loaded cell needs.
 type forecast struct {
 	source   source
-	cells    int           // that it rests on
+	cells    int           // how many the estimate is based on
 	model    *memory.Model // nil where it is not known
 	settings memory.Settings
-	scale    float64 // of the whole, from sizes
+	scale    float64 // of the total, from sizes
 
-	// From the log: the weights in bytes, and how context and compute buffers relate to the
-	// model's estimate, or what lines they follow where there is none.
+	// From the log: the weights in bytes, and the ratios of context and compute buffers to the
+	// model's estimate, or the lines fitted to them where there is no estimate.
 	weights                   float64
 	contextScale, bufferScale float64
 	context, buffers          line
 }
 
-// logged is what the server's log said of a cell's load, in bytes.
+// logged is the memory of a loaded cell by the server's log, in bytes.
 type logged struct {
 	ctx, batch                float64 // a batch is at most its num_ctx
 	cell                      cell.Key
 	weights, context, buffers float64
 }
 
-// forecast takes the best source that there is.
+// makeForecast uses the best source available.
 func (p *Plan) makeForecast() forecast {
 	f := forecast{model: p.Model, settings: p.Settings, scale: 1}
 	if p.Model != nil {
@@ -61,7 +61,7 @@ func (p *Plan) makeForecast() forecast {
 	return f
 }
 
-// loggedCells returns the cells of whose load the log said everything.
+// loggedCells returns the cells whose buffers are all in the log.
 func loggedCells(cp *checkpoint.Checkpoint) []logged {
 	const mib = 1 << 20
 	var cells []logged
@@ -93,8 +93,9 @@ func (f *forecast) fromSizes(cp *checkpoint.Checkpoint) {
 	}
 }
 
-// fromLog scales each part of the model's estimate to what the log says. It takes
-// flash attention as on or off by which of the two the compute buffers fit better.
+// fromLog scales each part of the model's estimate to the log's figures. The log does not
+// report flash attention: it is assumed to be on or off, whichever fits the compute buffers
+// better.
 func (f *forecast) fromLog(cells []logged) {
 	f.source, f.cells = fromLog, len(cells)
 	var weights []float64
@@ -121,7 +122,7 @@ func (f *forecast) fromLog(cells []logged) {
 	}
 }
 
-// ratio is that of a measured size to an estimated one, 1 where one of them is none.
+// ratio returns a measured size relative to an estimated one, 1 where either is not positive.
 func ratio(measured float64, estimated int64) float64 {
 	if measured <= 0 || estimated <= 0 {
 		return 1
@@ -129,7 +130,7 @@ func ratio(measured float64, estimated int64) float64 {
 	return measured / float64(estimated)
 }
 
-// spread is how far ratios are from 1, as the mean of their logarithms' sizes.
+// spread is the mean absolute logarithm of ratios: how far they are from 1.
 func spread(ratios []float64) float64 {
 	sum := 0.0
 	for _, r := range ratios {
@@ -143,8 +144,8 @@ type line struct{ base, slope float64 }
 
 func (l line) at(x float64) float64 { return l.base + l.slope*x }
 
-// linesFrom fits the sizes of a model of which nothing else is known: the context as a
-// line of num_ctx, the compute buffers of a token as another. It needs two num_ctx.
+// linesFrom fits the sizes of a model without an estimate: the context, and the compute
+// buffers per token of a batch, each as a line over num_ctx. It needs two num_ctx.
 func (f *forecast) linesFrom(cells []logged) bool {
 	var ctx, context, buffers []float64
 	for _, c := range cells {
@@ -157,7 +158,7 @@ func (f *forecast) linesFrom(cells []logged) bool {
 	return true
 }
 
-// fit returns the least squares line, with neither part negative.
+// fit returns the least squares line, with base and slope not negative.
 func fit(xs, ys []float64) line {
 	n := float64(len(xs))
 	var sumX, sumY, sumXX, sumXY float64
@@ -172,8 +173,8 @@ func fit(xs, ys []float64) line {
 	return line{base, slope}
 }
 
-// of returns what a load of the cell takes. The scale from sizes is of the whole, and is
-// not in the parts.
+// of returns the memory that a loaded cell needs, by part. The scale from sizes is that of the
+// total and is not applied to the parts.
 func (f *forecast) of(c cell.Key) memory.Need {
 	if f.model == nil {
 		ctx, batch := float64(c.Ctx), float64(min(c.Batch, c.Ctx))
@@ -186,5 +187,5 @@ func (f *forecast) of(c cell.Key) memory.Need {
 	return need
 }
 
-// size returns the bytes that a cell is expected to take.
+// size returns the bytes that a loaded cell is expected to need.
 func (f *forecast) size(c cell.Key) int64 { return int64(f.scale * float64(f.of(c).Total())) }

@@ -12,8 +12,8 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/memory"
 )
 
-// withLog is a measured cell of whose load the log says what the model's estimate is, with
-// compute buffers that are larger by a factor.
+// withLog returns a measured cell whose figures in the log equal the model's estimate, except that
+// the compute buffers are larger by a factor.
 func withLog(m *memory.Model, c cell.Key, s memory.Settings, larger float64) checkpoint.Result {
 	const mib = 1 << 20
 	need := m.Of(c.Ctx, c.Batch, s)
@@ -24,7 +24,7 @@ func withLog(m *memory.Model, c cell.Key, s memory.Settings, larger float64) che
 	return r
 }
 
-// inLog is a plan in the middle of a sweep whose log tells of the memory.
+// inLog returns a plan in the middle of a sweep whose log reports the memory.
 func inLog(s memory.Settings, larger float64) Input {
 	in := midway()
 	in.Settings = memory.Settings{}
@@ -54,7 +54,7 @@ func TestForecastFromLog(t *testing.T) {
 	}
 }
 
-// TestForecastOfAnUnknownModel: what the log says of two num_ctx is enough.
+// TestForecastOfAnUnknownModel: the log's figures of two num_ctx are enough.
 func TestForecastOfAnUnknownModel(t *testing.T) {
 	in := inLog(memory.Settings{}, 1)
 	model := in.Model
@@ -70,7 +70,7 @@ func TestForecastOfAnUnknownModel(t *testing.T) {
 	in.Checkpoint.Results = in.Checkpoint.Results[:1]
 	p, err = Make(in)
 	require.NoError(t, err)
-	assert.Equal(t, unknown, p.forecast.source, "one num_ctx says nothing of others")
+	assert.Equal(t, unknown, p.forecast.source, "one num_ctx is not enough to estimate others")
 }
 
 func TestForecastSources(t *testing.T) {
@@ -80,7 +80,7 @@ func TestForecastSources(t *testing.T) {
 	}
 	p, err := Make(in)
 	require.NoError(t, err)
-	assert.Equal(t, fromSizes, p.forecast.source, "layers alone are no sizes")
+	assert.Equal(t, fromSizes, p.forecast.source, "a log with layers only has no sizes")
 	in.Checkpoint = nil
 	p, err = Make(in)
 	require.NoError(t, err)

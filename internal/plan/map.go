@@ -8,11 +8,11 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 )
 
-// nearLimit is how far from the GPUs' memory the estimate tells nothing: real ones
-// were up to that much off.
+// nearLimit is how close to the GPUs' memory, relative, an estimate is inconclusive: estimates
+// were off by up to that much.
 const nearLimit = 0.1
 
-// mark says what to expect of a cell.
+// mark returns the map's character for a cell, explained in meanings.
 func (p *Plan) mark(c cell.Key) byte {
 	if r := p.results[c]; r != nil {
 		switch {
@@ -47,13 +47,13 @@ var meanings = []struct {
 	{'x', "failed"},
 }
 
-// A map has at most so many num_ctx and num_batch.
+// The largest map; a larger grid is thinned.
 const (
 	mostMapColumns = 120
 	mostMapRows    = 60
 )
 
-// printMap draws the grid with a mark for each cell, num_ctx to the right.
+// printMap prints the grid with a mark for each cell, num_ctx to the right.
 func (p *Plan) printMap(b *strings.Builder) {
 	allCtx, allBatch := cell.Axes(p.Cells)
 	ctx, batch := thinned(allCtx, mostMapColumns), thinned(allBatch, mostMapRows)

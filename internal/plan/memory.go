@@ -10,7 +10,7 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 )
 
-// mostRowsOfMemory is how many num_ctx the table of memory has at most.
+// mostRowsOfMemory is the largest number of num_ctx in the table of memory.
 const mostRowsOfMemory = 16
 
 func (p *Plan) printMemory(b *strings.Builder) {
@@ -28,13 +28,13 @@ func (p *Plan) printMemory(b *strings.Builder) {
 	if p.GPUBytes > 0 {
 		fmt.Fprintf(b, ", against %s on GPUs", humanize.Bytes(uint64(p.GPUBytes)))
 	} else {
-		b.WriteString("; that of the GPUs is not known: -gpu-memory 24GB tells")
+		b.WriteString("; that of the GPUs is not known: give it as -gpu-memory 24GB")
 	}
 	b.WriteString("\n")
 	for _, note := range p.memoryNotes() {
 		fmt.Fprintf(b, "  %s\n", note)
 	}
-	fmt.Fprintf(b, "  %8s %10s %10s %24s %24s\n", "num_ctx", "weights", "KV cache", fmt.Sprintf("compute at %d to %d", first, last), "in all")
+	fmt.Fprintf(b, "  %8s %10s %10s %24s %24s\n", "num_ctx", "weights", "KV cache", fmt.Sprintf("compute at %d to %d", first, last), "total")
 	for _, c := range thinned(ctx, mostRowsOfMemory) {
 		low, high := cell.Key{Ctx: c, Batch: first}, cell.Key{Ctx: c, Batch: last}
 		fmt.Fprintf(b, "  %8d %10s %10s %24s %24s\n", c, bytes(f.of(low).Weights), bytes(f.of(high).KV),
@@ -45,7 +45,7 @@ func (p *Plan) printMemory(b *strings.Builder) {
 	}
 }
 
-// sourceText names where the figures come from.
+// sourceText names the source of the figures.
 func (f *forecast) sourceText() string {
 	switch f.source {
 	case fromLog:
@@ -56,7 +56,7 @@ func (f *forecast) sourceText() string {
 	return "the model's figures of /api/show"
 }
 
-// memoryNotes say what the figures rest on, and what they leave out.
+// memoryNotes explain what the figures are based on, and what they do not include.
 func (p *Plan) memoryNotes() []string {
 	f := &p.forecast
 	var notes []string
@@ -67,20 +67,20 @@ func (p *Plan) memoryNotes() []string {
 		return append(notes, p.NoModel)
 	}
 	if f.source == fromLog {
-		return notes // what follows is in them
+		return notes // the log's figures include the effects below
 	}
 	if f.model.Window > 0 && len(f.model.Doubts) == 0 {
 		notes = append(notes, fmt.Sprintf("some layers keep only a sliding window of %d tokens: on a server that keeps all of them the figures are too low", f.model.Window))
 	}
-	if once, apart := f.latent(); once > 0 && apart > once {
-		notes = append(notes, fmt.Sprintf("the values are a part of the keys (MLA): a server before 0.30 keeps both, which takes %.2g times the cache", float64(apart)/float64(once)))
+	if once, separate := f.latent(); once > 0 && separate > once {
+		notes = append(notes, fmt.Sprintf("the values are a part of the keys (MLA): a server before 0.30 stores both, which takes %.2g times the cache", float64(separate)/float64(once)))
 	}
 	return append(notes, f.model.Doubts...)
 }
 
-// latent returns the cache of a model whose values are a part of its keys, as it is
-// kept once and apart; 0 of another one.
-func (f *forecast) latent() (once, apart int64) {
+// latent returns the size of the cache of a model whose values are a part of its keys: stored
+// once, and stored separately. It returns 0 for other models.
+func (f *forecast) latent() (once, separate int64) {
 	if !f.model.LatentValues || f.settings.Before030 {
 		return 0, 0
 	}
@@ -90,7 +90,7 @@ func (f *forecast) latent() (once, apart int64) {
 	return f.model.Of(tokens, 1, f.settings).KV, f.model.Of(tokens, 1, older).KV
 }
 
-// logNote says how the log's figures relate to the model's, or what lines they follow.
+// logNote compares the log's figures with the model's estimate, or describes the fitted lines.
 func (f *forecast) logNote() string {
 	if f.model == nil {
 		return fmt.Sprintf("context %s a token, compute buffers %s per num_batch and %s more per 1,000 of num_ctx",

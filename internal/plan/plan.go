@@ -1,8 +1,8 @@
-// Package plan says what a sweep will cost before it starts: cells, time under each
-// strategy, and memory against that of the GPUs.
+// Package plan estimates what a sweep will cost before it starts: cells, time with each
+// strategy, and memory compared with that of the GPUs.
 //
-// A config, a checkpoint and what the server tells of the model go in, a text comes
-// out. It measures nothing and writes nothing.
+// A config, a checkpoint and the server's description of the model go in; a text comes
+// out. The package measures nothing and writes no file.
 package plan
 
 import (
@@ -15,42 +15,42 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 )
 
-// Input is what a plan is made of.
+// Input is what a plan is made from.
 type Input struct {
 	Config     config.Config
 	Checkpoint *checkpoint.Checkpoint // of the out folder, nil where there is none
-	// Model is what the server tells, nil with the reason in NoModel.
+	// Model is from the server's /api/show; nil where it is not known, for the reason in NoModel.
 	Model    *memory.Model
 	NoModel  string
 	Settings memory.Settings
 	GPUBytes int64 // of memory of all GPUs together, 0 where that is not known
-	// Shards is up to how many machines to look at that share the grid, 0 for none.
+	// Shards is the largest number of machines to estimate a shared grid for, 0 for none.
 	Shards int
 	Now    time.Time
 }
 
-// Plan is what a sweep will cost.
+// Plan is the estimated cost of a sweep.
 type Plan struct {
 	Input
 	Cells, LeftOut   []cell.Key
-	Measured, Failed int // cells that stand
+	Measured, Failed int // cells that are in the checkpoint and not to be measured again
 	ToDo             int // cells that lack samples
 	Pace             sweep.Pace
 	Costs            []Cost // of each strategy, that of the config first
-	// Sharing is what the grid takes on several machines, nil where that is not asked.
+	// Sharing is the cost of the grid on several machines, nil where Shards is 0.
 	Sharing *Sharing
 
-	// Noise is the relative standard deviation of a sample, by the checkpoint; 0 where it does
-	// not tell.
+	// Noise is the relative standard deviation of a sample, from the checkpoint; 0 where it is
+	// not known.
 	Noise float64
 
 	results  map[cell.Key]*checkpoint.Result // of the checkpoint
-	known    map[cell.Key]checkpoint.Known   // of the checkpoint, less what is to be measured again
+	known    map[cell.Key]checkpoint.Known   // of the checkpoint, without failed cells to be retried
 	forecast forecast
-	repeats  int // loads that there is time for while the advice can't tell
+	repeats  int // automatic loads while the advice is unclear, at most
 }
 
-// Make looks ahead.
+// Make estimates the cost. An error means that the input is not valid, see [Input.Check].
 func Make(in Input) (*Plan, error) {
 	if err := in.Check(); err != nil {
 		return nil, err
@@ -64,7 +64,8 @@ func Make(in Input) (*Plan, error) {
 	return p, err
 }
 
-// count returns the plan with what stands and what is to do, and what all of that costs.
+// count returns the plan with its cells counted and no Costs yet, and the cost of the exhaustive
+// strategy.
 func count(in Input) (*Plan, Cost) {
 	p := &Plan{Input: in, Pace: sweep.AssumedPace}
 	p.Cells, p.LeftOut = in.Config.Plan()
@@ -78,7 +79,7 @@ func count(in Input) (*Plan, Cost) {
 	}
 	p.forecast = p.makeForecast()
 	p.known = known
-	lacking, least := 0, 0 // prompts; samples that a cell has in the end
+	lacking, least := 0, 0 // prompts to measure; the fewest samples that a cell will have
 	for _, c := range p.Cells {
 		k := known[c]
 		if k.Failed && in.Config.RetryFailed {

@@ -59,7 +59,7 @@ func midway() Input {
 }
 
 func TestPlanTexts(t *testing.T) {
-	unknown := Input{Config: configOf([]int{8192, 16384}, []int{512}), NoModel: "server away", Now: noon}
+	unknown := Input{Config: configOf([]int{8192, 16384}, []int{512}), NoModel: "the server does not answer", Now: noon}
 	unknown.Config.Repeat, unknown.Config.Order, unknown.Config.Fresh = 6, config.OrderRound, checkpoint.FreshAlways
 	unknown.Config.Budget = config.Budget{Time: time.Hour}
 	noGPU := Input{Config: configOf([]int{8192}, []int{512}), Model: llama8B(), Now: noon}
@@ -112,7 +112,7 @@ func TestCosts(t *testing.T) {
 	p, err = Make(in)
 	require.NoError(t, err)
 	assert.Equal(t, 12, p.ToDo)
-	assert.Equal(t, 3+18, p.Costs[0].Beside, "the reference three times, three leaders in six rounds")
+	assert.Equal(t, 3+18, p.Costs[0].Beside, "the reference cell three times, three leading cells in six rounds")
 
 	none := Input{Config: configOf([]int{8192}, []int{512}), Checkpoint: &checkpoint.Checkpoint{Results: []checkpoint.Result{measured(8192, 512, 0, 0)}}, Now: noon}
 	p, err = Make(none)
@@ -120,7 +120,7 @@ func TestCosts(t *testing.T) {
 	assert.Zero(t, p.Costs[0].Time, "all is done")
 }
 
-// TestAutomaticCosts counts what the sweep does by itself: at most, and nothing that is done.
+// TestAutomaticCosts counts the automatic measurements: at most, and without those already done.
 func TestAutomaticCosts(t *testing.T) {
 	small := Input{Config: configOf([]int{8192, 16384}, []int{256, 512}), Now: noon}
 	small.Config.Baseline, small.Config.RepeatUntilClear = config.BaselineAuto, true
@@ -135,7 +135,7 @@ func TestAutomaticCosts(t *testing.T) {
 	}
 	every := costs(small)[config.StrategyExhaustive]
 	assert.Equal(t, 12, every.Beside)
-	assert.Equal(t, 20, every.Repeats, "24 loads and prompts of 5 s in all, less the plan's")
+	assert.Equal(t, 20, every.Repeats, "24 loads and prompts of 5 s in total, minus the plan's")
 	assert.Equal(t, sweep.RepeatTime+time.Minute, every.Time)
 	best := costs(small)[config.StrategyBest]
 	assert.Equal(t, 12, best.Beside)
@@ -148,7 +148,7 @@ func TestAutomaticCosts(t *testing.T) {
 	every = costs(long(small))[config.StrategyExhaustive]
 	assert.Zero(t, every.Beside)
 	assert.Zero(t, every.Repeats)
-	assert.Equal(t, 12, costs(long(small))[config.StrategyBest].Beside, "a search measures it all the same")
+	assert.Equal(t, 12, costs(long(small))[config.StrategyBest].Beside, "a search measures the baseline however long loads take")
 	large := long(small)
 	large.Config.NumCtx, large.Config.NumBatch = cell.Axis{Start: 8192, End: 8192 * 39, Step: 8192}, cell.Axis{Start: 64, End: 1024, Step: 64}
 	assert.Equal(t, 12, costs(large)[config.StrategyExhaustive].Beside, "less than 3 % of 624 loads")
@@ -173,7 +173,7 @@ func TestAutomaticCosts(t *testing.T) {
 		}
 	}
 	every = costs(done)[config.StrategyExhaustive]
-	assert.Equal(t, 12, every.Loads, "num_batch 256 is twice as fast, by two samples: a baseline, and no repeats")
+	assert.Equal(t, 12, every.Loads, "num_batch 256 is twice as fast in two samples: a baseline, and no repeats")
 	for ctx := range 2 {
 		for _, batch := range []int{256, 0} {
 			for range 6 {
@@ -205,13 +205,12 @@ func TestSearchesCostLess(t *testing.T) {
 	assert.GreaterOrEqual(t, best.Most, best.Loads)
 }
 
-// rangeHolds returns how many of the searches on surfaces that were not played on take a
-// number of loads within the range, on a grid and with the noise that a checkpoint tells of, 0
-// for none.
-func rangeHolds(t testing.TB, name string, ctx, batch []int, noise float64, seeds ...uint64) (within, plays int) {
+// withinRange returns how many searches on surfaces other than those of the estimate take a number
+// of loads within its range. noise is that of the checkpoint, 0 for a plan without one.
+func withinRange(t testing.TB, name string, ctx, batch []int, noise float64, seeds ...uint64) (within, plays int) {
 	p, _ := count(Input{Config: configOf(ctx, batch), Now: noon})
 	p.Noise = noise
-	c, err := p.searching(name)
+	c, err := p.searchCost(name)
 	require.NoError(t, err)
 	for _, seed := range seeds {
 		surfaces, err := simulate.Draw(ctx, batch, seed)
@@ -227,12 +226,12 @@ func rangeHolds(t testing.TB, name string, ctx, batch []int, noise float64, seed
 }
 
 func TestRangeHolds(t *testing.T) {
-	within, plays := rangeHolds(t, config.StrategyBest, []int{1024, 2048, 4096, 8192}, []int{8, 16, 32, 64, 128, 256, 512}, 0, 77)
+	within, plays := withinRange(t, config.StrategyBest, []int{1024, 2048, 4096, 8192}, []int{8, 16, 32, 64, 128, 256, 512}, 0, 77)
 	assert.GreaterOrEqual(t, within, plays-1, "of %d", plays)
 }
 
 // BenchmarkRangeHolds reports the share of searches within the range, in percent, by the noise
-// of the checkpoint: that of the drawn surfaces for 0.
+// of the checkpoint; 0 uses that of the generated surfaces.
 func BenchmarkRangeHolds(b *testing.B) {
 	grids := [][2][]int{
 		{{1024, 2048, 4096, 8192}, {8, 16, 32, 64, 128, 256, 512}},
@@ -244,7 +243,7 @@ func BenchmarkRangeHolds(b *testing.B) {
 				within, plays := 0, 0
 				for b.Loop() {
 					for _, g := range grids {
-						w, p := rangeHolds(b, name, g[0], g[1], noise, 77, 78)
+						w, p := withinRange(b, name, g[0], g[1], noise, 77, 78)
 						within, plays = within+w, plays+p
 					}
 				}
@@ -254,21 +253,21 @@ func BenchmarkRangeHolds(b *testing.B) {
 	}
 }
 
-// repeated is a cell's result with three prompts that scatter around a rate that rises with
+// repeated returns a cell's result with three prompts that scatter around a rate that rises with
 // num_batch.
 func repeated(c cell.Key, scatter float64) checkpoint.Result {
 	r := measured(c.Ctx, c.Batch, 0, 0)
 	r.Samples = nil
 	for _, by := range []float64{1 - scatter, 1, 1 + scatter} {
-		took := by * (0.1 + 3/float64(c.Batch)) * float64(time.Second)
-		r.Samples = append(r.Samples, measurement.Sample{PromptEvalCount: 1000, PromptEvalDuration: time.Duration(took)})
+		seconds := by * (0.1 + 3/float64(c.Batch)) * float64(time.Second)
+		r.Samples = append(r.Samples, measurement.Sample{PromptEvalCount: 1000, PromptEvalDuration: time.Duration(seconds)})
 	}
 	return r
 }
 
-// TestNoiseWidens: where the prompts of the cells in the checkpoint scatter much, the range is
-// wider, before a search's first cells and after them.
-func TestNoiseWidens(t *testing.T) {
+// TestNoiseWidensRange: noisier prompts in the checkpoint make the range wider, before a search's
+// first cells and after them.
+func TestNoiseWidensRange(t *testing.T) {
 	ctx, batch := []int{1024, 2048, 4096, 8192}, []int{8, 16, 32, 64, 128, 256, 512}
 	with := func(cells []cell.Key, scatter float64) Cost {
 		cp := new(checkpoint.Checkpoint)
@@ -277,7 +276,7 @@ func TestNoiseWidens(t *testing.T) {
 		}
 		p, _ := count(Input{Config: configOf(ctx, batch), Checkpoint: cp, Now: noon})
 		assert.InDelta(t, scatter, p.Noise, scatter/2)
-		c, err := p.searching(config.StrategyBest)
+		c, err := p.searchCost(config.StrategyBest)
 		require.NoError(t, err)
 		return c
 	}
@@ -293,7 +292,7 @@ func TestNoiseWidens(t *testing.T) {
 	}
 }
 
-// TestSearchUnderWay: what is left of a search is what it says of itself, and nothing once it
+// TestSearchUnderWay: the cost of a search under way is the search's own estimate, and 0 once it
 // has ended.
 func TestSearchUnderWay(t *testing.T) {
 	ctx, batch := []int{1024, 2048, 4096, 8192}, []int{8, 16, 32, 64, 128, 256, 512}
@@ -306,7 +305,7 @@ func TestSearchUnderWay(t *testing.T) {
 	bases := make(map[Basis]int)
 	for range len(s.Plan) {
 		p, _ := count(in)
-		c, err := p.searching(config.StrategyBest)
+		c, err := p.searchCost(config.StrategyBest)
 		require.NoError(t, err)
 		if bases[c.Basis]++; c.Basis == Ended {
 			break
@@ -339,8 +338,8 @@ func TestThinned(t *testing.T) {
 	assert.Equal(t, []int{1, 3, 5}, thinned([]int{1, 2, 3, 4, 5}, 3))
 }
 
-// TestMarks: cells near the limit are marked as such, and what was measured counts
-// more than any estimate.
+// TestMarks: cells near the limit are marked as such, and measurements take precedence over
+// estimates.
 func TestMarks(t *testing.T) {
 	p, err := Make(midway())
 	require.NoError(t, err)

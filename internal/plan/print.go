@@ -37,20 +37,20 @@ func (p *Plan) printCells(b *strings.Builder) {
 	if len(p.LeftOut) > 0 {
 		fmt.Fprintf(b, "  %d left out, because servers cap num_batch at num_ctx: %s\n", len(p.LeftOut), cell.Names(p.LeftOut))
 	}
-	fmt.Fprintf(b, "  %d measured already, %d failed, %d to do", p.Measured, p.Failed, p.ToDo)
+	fmt.Fprintf(b, "  %d already measured, %d failed, %d to do", p.Measured, p.Failed, p.ToDo)
 	if p.Config.Repeat > 1 {
 		fmt.Fprintf(b, ", with %d prompts each", p.Config.Repeat)
 	}
 	b.WriteString("\n")
 	if p.Config.Fresh == checkpoint.FreshAlways {
-		b.WriteString("  -fresh begins anew: what stands is kept under another name\n")
+		b.WriteString("  -fresh starts over: the existing checkpoint is kept under another name\n")
 	}
 }
 
 func (p *Plan) printTime(b *strings.Builder) {
 	fmt.Fprintf(b, "Time: a load takes %v, a prompt %v (%s)\n", short(p.Pace.Load), short(p.Pace.Prompt), p.Pace.Basis)
 	if p.Pace == sweep.AssumedPace {
-		b.WriteString("  -measure takes one cell first, which counts for the sweep, and tells better\n")
+		b.WriteString("  for a better estimate, -measure measures one cell first, which counts for the sweep\n")
 	}
 	fmt.Fprintf(b, "  %-12s %8s %8s %12s   %s\n", "strategy", "loads", "prompts", "time", "ends")
 	simulated := false
@@ -63,15 +63,15 @@ func (p *Plan) printTime(b *strings.Builder) {
 		fmt.Fprintf(b, "  %-12s %8d %8d %12v   %s%s\n", c.Strategy, c.Loads, c.Prompts, short(c.Time), p.Now.Add(c.Time).Format("Mon 2006-01-02 15:04"), note)
 	}
 	if simulated {
-		fmt.Fprintf(b, "  simulated: nine of ten searches are within the range, with noise of %s\n", p.playedNoise())
+		fmt.Fprintf(b, "  simulated: nine of ten searches are within the range, with noise of %s\n", p.simulatedNoise())
 	}
 	p.printAutomatic(b)
 	if limit := p.Config.Budget; limit != (config.Budget{}) {
-		b.WriteString("  the budget may end it before\n")
+		b.WriteString("  the budget may end the sweep earlier\n")
 	}
 }
 
-// note says what the cost rests on.
+// note explains how the cost was estimated, and what it includes.
 func (c Cost) note() (note string) {
 	switch c.Basis {
 	case Ended:
@@ -82,27 +82,27 @@ func (c Cost) note() (note string) {
 		note = fmt.Sprintf("  simulated: %v %s", sweep.Range{Least: c.Least, Most: c.Most}, english.PluralWord(c.Most, "load", ""))
 	}
 	if c.Beside > 0 {
-		note += fmt.Sprintf("  with up to %d beside the plan", c.Beside)
+		note += fmt.Sprintf("  with up to %d auxiliary", c.Beside)
 	}
 	if c.Repeats > 0 {
-		note += fmt.Sprintf("  with up to %d to repeat", c.Repeats)
+		note += fmt.Sprintf("  with up to %d repeats", c.Repeats)
 	}
 	return note
 }
 
-// playedNoise is the noise that searches are simulated with.
-func (p *Plan) playedNoise() string {
+// simulatedNoise describes the noise that searches are simulated with.
+func (p *Plan) simulatedNoise() string {
 	if p.Noise > 0 {
 		return fmt.Sprintf("%.2g %%, as in the checkpoint", 100*p.Noise)
 	}
 	return "0.5 to 3 % (an assumption; a noisier machine takes more)"
 }
 
-// printAutomatic says what the sweep does by itself.
+// printAutomatic prints what the sweep measures automatically.
 func (p *Plan) printAutomatic(b *strings.Builder) {
 	own := p.Config.Strategy
 	if n := sweep.MostRetaken(len(p.Cells), p.Pace, p.Config.Repeat); p.Config.Retake && n > 0 && p.ToDo > 0 && p.Costs[0].Basis != Ended {
-		fmt.Fprintf(b, "  retake: up to %s once more that something else slows, %v at most (-retake=false: none)\n", english.Plural(n, "cell", ""), short(p.Pace.Time(n, n*p.Config.Repeat)))
+		fmt.Fprintf(b, "  retake: up to %s measured again if disturbed, %v at most (-retake=false: none)\n", english.Plural(n, "cell", ""), short(p.Pace.Time(n, n*p.Config.Repeat)))
 	}
 	if own == config.StrategyExhaustive && p.repeats > 0 {
 		fmt.Fprintf(b, "  %s\n", sweep.RepeatText(p.repeats))
@@ -120,32 +120,32 @@ func (p *Plan) printShards(b *strings.Builder) {
 		fmt.Fprintf(b, "  %8d %12v %12v %10s %7.0f %% %8d %9v\n", c.Shards, short(c.Time), short(c.Late), hours(c.GPU), 100*c.Cells, c.Largest, short(c.Merge))
 	}
 	if s.Known > 0 {
-		fmt.Fprintf(b, "  played %d times with the timings of %s; 19 of 20 plays end within the second time\n", plays, english.Plural(s.Known, "cell", ""))
+		fmt.Fprintf(b, "  simulated %d times with the timings of %s; 19 of 20 simulations end within the second time\n", plays, english.Plural(s.Known, "cell", ""))
 	}
-	fmt.Fprintf(b, "  each of several takes %v beside its cells: the prompt's length, and %s twice to tell\n    machines apart; waiting in a queue and copying the model are not in it\n", short(s.Fixed), english.Plural(s.hostCells, "cell", ""))
+	fmt.Fprintf(b, "  each of several machines takes %v in addition to its cells: for the prompt's length, and for %s\n    twice to compare machines; waiting in a queue and copying the model are not included\n", short(s.Fixed), english.Plural(s.hostCells, "cell", ""))
 	switch pays := s.Pays(); {
 	case pays < 2:
-		b.WriteString("  it does not pay: even on two machines that is more than what the cells take\n")
+		b.WriteString("  several machines are not worth it: even on two that is more than the cells take\n")
 	case pays < len(p.Cells):
-		fmt.Fprintf(b, "  from %d machines on that is more than what the cells take; no number of them takes less\n    than %v: that, the longest cell and the merge\n", pays+1, short(s.Fixed+s.Longest+s.Costs[1].Merge))
+		fmt.Fprintf(b, "  from %d machines on that is more than the cells take; no number of machines takes less\n    than %v: that, the longest cell and the merge\n", pays+1, short(s.Fixed+s.Longest+s.Costs[1].Merge))
 	}
 	if saving := s.Costs[0].Saving; saving >= 0.05 {
-		fmt.Fprintf(b, "  saving is %.0f %% of one machine's time, because the checkpoint is written as a whole: shards\n    are smaller, also one after the other on one machine\n", 100*saving)
+		fmt.Fprintf(b, "  saving takes %.0f %% of one machine's time, because each save writes the whole checkpoint: shards\n    have smaller ones, even one after the other on one machine\n", 100*saving)
 	}
 	switch {
 	case s.Known == 0:
-		b.WriteString("  cells are taken to be alike, and machines too: a checkpoint tells better\n")
+		b.WriteString("  all cells and machines are assumed to be alike: a checkpoint gives a better estimate\n")
 	case s.Hosts < 2:
-		b.WriteString("  machines are taken to be alike: the checkpoint has no two that were held against each other\n")
+		b.WriteString("  machines are assumed to be alike: the checkpoint does not compare any\n")
 	default:
 		fmt.Fprintf(b, "  machines differ as the %d in the checkpoint do\n", s.Hosts)
 	}
 	if p.Config.Searches() {
-		b.WriteString("  each shard would search its own part, and the table is of every cell: a search on one machine\n    takes fewer GPU hours than many that share the grid\n")
+		b.WriteString("  each shard would search its own part, but the table is for measuring every cell: a search on one\n    machine takes fewer GPU hours than many that share the grid\n")
 	}
 }
 
-// hours are written with three digits.
+// hours formats a duration in hours with three significant digits.
 func hours(d time.Duration) string {
 	if h := d.Hours(); h < 100 {
 		return strconv.FormatFloat(h, 'g', 3, 64)

@@ -19,25 +19,25 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 )
 
-// What our own work on a checkpoint takes, in nanoseconds for each byte of its JSON, on
+// The time to process a checkpoint, in nanoseconds for each byte of its JSON, on
 // one core of a virtual machine of 2026.
 const (
 	mergeNs = 70  // merging and all reports: 60 s for a million cells, which are 880 MB
-	saveNs  = 1.2 // writing the file anew: BenchmarkPut100000
+	saveNs  = 1.2 // writing the whole file: BenchmarkPut100000
 )
 
 const (
-	mergeStart   = 2 * time.Second // for the command to be built and to begin
-	assumedBytes = 800             // a cell's size where no checkpoint tells
+	mergeStart   = 2 * time.Second // for the command to be built and started
+	assumedBytes = 800             // a cell's size in the checkpoint, where there is none yet
 	plays        = 20
 )
 
-// Sharing is what the whole grid takes on several machines, every cell from the start.
+// Sharing is the cost of the whole grid on several machines, every cell from the start.
 type Sharing struct {
 	GPUs    int           // of a machine
-	Known   int           // cells in the checkpoint whose timings are played
-	Hosts   int           // in the checkpoint whose differences are played; 0 and 1 tell of none
-	Fixed   time.Duration // that each of several shards takes beside its cells
+	Known   int           // cells in the checkpoint whose timings are used
+	Hosts   int           // hosts in the checkpoint whose differences are used; 0 and 1 mean none
+	Fixed   time.Duration // that each of several shards takes in addition to its cells
 	Work    time.Duration // that all cells take together, on average
 	Longest time.Duration // that the longest cell takes, on average
 	Costs   []ShardCost
@@ -45,24 +45,24 @@ type Sharing struct {
 	hostCells int
 }
 
-// ShardCost is what so many shards take, each on a machine of its own.
+// ShardCost is the cost with so many shards, each on a machine of its own.
 type ShardCost struct {
 	Shards  int
 	Largest int // cells of the largest shard
 	// Time is until the last shard has ended and all are merged: the median of the
-	// plays, and their 95th percentile.
+	// simulations; Late is their 95th percentile.
 	Time, Late time.Duration
 	GPU        time.Duration // that the GPUs of all machines are held, on average
-	Cells      float64       // share of it that measures the plan's cells
-	Saving     float64       // share of it that writes checkpoints
-	Merge      time.Duration // none for one shard
+	Cells      float64       // share of GPU that is spent on the plan's cells
+	Saving     float64       // share of GPU that is spent on writing checkpoints
+	Merge      time.Duration // 0 for one shard
 }
 
-// Pays returns up to how many shards measuring cells takes more than what each shard
-// takes beside them.
+// Pays returns the largest number of shards that spend more time on cells than on the fixed
+// cost of each shard.
 func (s *Sharing) Pays() int { return int(s.Work / max(1, s.Fixed)) }
 
-// Check finds what does not go together.
+// Check returns an error where settings contradict each other.
 func (in *Input) Check() error {
 	if in.Config.Redo {
 		return errors.New("redo: which cells -run names is not known here: leave it out to plan the cells that are missing")
@@ -73,42 +73,42 @@ func (in *Input) Check() error {
 	cells, _ := in.Config.Plan()
 	switch {
 	case in.Shards < 2:
-		return fmt.Errorf("-shards: %d is below 2: write the number of machines", in.Shards)
+		return fmt.Errorf("-shards: %d is below 2: give the number of machines", in.Shards)
 	case in.Config.Shard != (cell.Shard{}):
-		return fmt.Errorf("-shards looks at all shards of the grid: leave -shard %v out", in.Config.Shard)
+		return fmt.Errorf("-shards plans all shards of the grid: leave -shard %v out", in.Config.Shard)
 	case in.Shards > len(cells):
-		return fmt.Errorf("-shards: %d are more than the %d cells: each needs one at least", in.Shards, len(cells))
+		return fmt.Errorf("-shards: %d are more than the %d cells: each shard needs at least one", in.Shards, len(cells))
 	}
 	return nil
 }
 
-// took is what a measured cell took.
-type took struct {
+// timing is how long a measured cell took.
+type timing struct {
 	load    time.Duration
 	prompts []time.Duration
-	failed  time.Duration // in all, where it failed
+	failed  time.Duration // the whole time, where the cell failed
 }
 
-// share plays the grid on 1, 2, 5, 10 … shards up to those asked for.
+// share simulates the grid on 1, 2, 5, 10 … up to p.Shards shards.
 func (p *Plan) share() *Sharing {
 	s := &Sharing{GPUs: 1}
-	var slower []float64 // each host's share of the median one's time
+	var slowdowns []float64 // each host's time relative to the median host's
 	size := assumedBytes * float64(p.Config.Repeat+1) / 2
 	if cp := p.Checkpoint; cp != nil && len(cp.Results) > 0 {
 		s.GPUs = max(1, len(cp.Sweep.GPUs()))
 		if spread, ok := sweep.Spread(cp); ok {
 			for _, h := range spread.Hosts {
-				slower = append(slower, 1/(1+h.Ratio))
+				slowdowns = append(slowdowns, 1/(1+h.Ratio))
 			}
 		}
 		if text, err := json.Marshal(cp.Results); err == nil {
 			size = float64(len(text)) / float64(len(cp.Results))
 		}
 	}
-	s.Hosts = len(slower)
+	s.Hosts = len(slowdowns)
 	cells, _ := cell.Grid{Ctx: p.Config.NumCtx.Values(), Batch: p.Config.NumBatch.Values()}.Cells()
-	g := p.newGame(cells)
-	s.Known, s.Fixed, s.hostCells = g.known, g.fixed(2, 1), g.hostCells
+	g := p.newGridModel(cells)
+	s.Known, s.Fixed, s.hostCells = g.measured, g.fixed(2, 1), g.hostCells
 	rng := rand.New(rand.NewPCG(1, 1))
 	var dealt [][]int
 	for _, n := range series(p.Shards) {
@@ -120,17 +120,17 @@ func (p *Plan) share() *Sharing {
 	}
 	times := make([][]float64, len(dealt))
 	for range plays {
-		play := g.play(rng)
-		s.Work += play.work / plays
-		s.Longest += play.longest / plays
+		drawn := g.draw(rng)
+		s.Work += drawn.work / plays
+		s.Longest += drawn.longest / plays
 		for i, shardOf := range dealt {
 			c := &s.Costs[i]
-			h := g.hold(play, shardOf, c.Shards, slower, size, rng)
-			times[i] = append(times[i], float64(h.slowest+c.Merge))
-			c.Largest = h.largest
-			c.GPU += h.all * time.Duration(s.GPUs) / plays
-			c.Cells += float64(h.cells) / float64(h.all) / plays
-			c.Saving += float64(h.saving) / float64(h.all) / plays
+			t := g.distribute(drawn, shardOf, c.Shards, slowdowns, size, rng)
+			times[i] = append(times[i], float64(t.slowest+c.Merge))
+			c.Largest = t.largest
+			c.GPU += t.all * time.Duration(s.GPUs) / plays
+			c.Cells += float64(t.cells) / float64(t.all) / plays
+			c.Saving += float64(t.saving) / float64(t.all) / plays
 		}
 	}
 	for i := range s.Costs {
@@ -154,43 +154,44 @@ func series(n int) []int {
 	return append(all, n)
 }
 
-// game is the grid with what its cells may take.
-type game struct {
+// gridModel is a grid with the timings that its cells may have.
+type gridModel struct {
 	cfg       *config.Config
 	pace      sweep.Pace
-	hostCells int       // measured to tell hosts apart
-	known     int       // measured cells
-	near      [][]*took // of each cell: its nearest measured ones
+	hostCells int         // cells that each host measures for comparison with others
+	measured  int         // cells with a timing
+	near      [][]*timing // of each cell: those of the nearest measured cells
 }
 
-// neighbours is how many of the nearest measured cells a cell takes its timings from.
+// neighbours is the number of nearest measured cells that a cell's timing is drawn from.
 const neighbours = 8
 
-// newGame looks up what the cells that were measured took.
-func (p *Plan) newGame(cells []cell.Key) *game {
+// newGridModel finds the nearest measured cells of each cell.
+func (p *Plan) newGridModel(cells []cell.Key) *gridModel {
 	shard := p.Config
 	shard.Shard = cell.Shard{Index: 1, Count: p.Shards}
-	g := &game{cfg: &p.Config, pace: p.Pace, hostCells: len(shard.HostCells()), near: make([][]*took, len(cells))}
+	g := &gridModel{cfg: &p.Config, pace: p.Pace, hostCells: len(shard.HostCells()), near: make([][]*timing, len(cells))}
 	if p.Checkpoint == nil {
 		return g
 	}
 	var points kdtree.Points
-	at := make(map[[2]float64]*took)
+	at := make(map[[2]float64]*timing)
 	for i := range p.Checkpoint.Results {
 		r := &p.Checkpoint.Results[i]
-		if t := g.taken(r); t != nil {
-			where := place(r.Cell())
+		if t := g.timingOf(r); t != nil {
+			where := logPosition(r.Cell())
 			points, at[where] = append(points, where[:]), t
 		}
 	}
-	g.known = len(points)
-	if g.known == 0 {
+	g.measured = len(points)
+	if g.measured == 0 {
 		return g
 	}
 	tree := kdtree.New(points, false)
 	for i, c := range cells {
-		keep, where := kdtree.NewNKeeper(neighbours), place(c)
-		// Of two as near, the larger comes first, and not the one that the tree met.
+		keep, where := kdtree.NewNKeeper(neighbours), logPosition(c)
+		// A small offset breaks ties: of two cells at the same distance the larger comes first,
+		// whatever the order in the tree.
 		where[0], where[1] = where[0]+1e-7, where[1]+2.345e-7
 		tree.NearestSet(keep, kdtree.Point(where[:])) // the nearest comes first
 		for _, found := range keep.Heap {
@@ -200,23 +201,23 @@ func (p *Plan) newGame(cells []cell.Key) *game {
 	return g
 }
 
-// place is where a cell stands among others: a doubling is as far everywhere.
-func place(c cell.Key) [2]float64 {
+// logPosition returns log2 of both settings, so that a doubling is the same distance everywhere.
+func logPosition(c cell.Key) [2]float64 {
 	return [2]float64{math.Log2(float64(c.Ctx)), math.Log2(float64(c.Batch))}
 }
 
-// taken returns what a cell took, nil where nothing tells. Of a cell that failed no
-// more is known than for how long it may be waited for, or that a load was tried.
-func (g *game) taken(r *checkpoint.Result) *took {
+// timingOf returns how long a cell took, nil where that is not known. The checkpoint does not
+// record it for a failed cell: that is assumed to take the timeout, or a load for each attempt.
+func (g *gridModel) timingOf(r *checkpoint.Result) *timing {
 	switch {
 	case r.Failed() && *r.Error == measurement.Timeout:
-		return &took{failed: g.cfg.CellTimeout}
+		return &timing{failed: g.cfg.CellTimeout}
 	case r.Failed():
-		return &took{failed: time.Duration(1+r.Retries) * g.pace.Load}
+		return &timing{failed: time.Duration(1+r.Retries) * g.pace.Load}
 	case len(r.Samples) == 0:
 		return nil
 	}
-	t := &took{load: g.pace.Load}
+	t := &timing{load: g.pace.Load}
 	if r.Warmup != nil {
 		t.load = sweep.Taken(*r.Warmup)
 	}
@@ -226,16 +227,16 @@ func (g *game) taken(r *checkpoint.Result) *took {
 	return t
 }
 
-// played is what the cells take in one play, in column order.
-type played struct {
-	loads, prompts []time.Duration // those of all samples together; a failure is a load
+// drawnTimes is how long the cells take in one simulation, in column order.
+type drawnTimes struct {
+	loads, prompts []time.Duration // of all samples of a cell together; a failure counts as a load
 	work, longest  time.Duration
 }
 
-// play draws what each cell takes: it fails where the nearest one did, and else has the
-// load and the prompts of one of those around it.
-func (g *game) play(rng *rand.Rand) played {
-	p := played{loads: make([]time.Duration, len(g.near)), prompts: make([]time.Duration, len(g.near))}
+// draw draws how long each cell takes: it fails where the nearest measured cell did, and
+// otherwise has the load and the prompts of one of the nearest.
+func (g *gridModel) draw(rng *rand.Rand) drawnTimes {
+	p := drawnTimes{loads: make([]time.Duration, len(g.near)), prompts: make([]time.Duration, len(g.near))}
 	loads := 1
 	if g.cfg.Order == config.OrderRound {
 		loads = g.cfg.Repeat
@@ -262,52 +263,51 @@ func (g *game) play(rng *rand.Rand) played {
 	return p
 }
 
-// fixed is what each of so many shards takes beside its cells, on a host whose prompts
-// take so many times those of the median one: a load and a prompt to learn the prompt's
-// length, and, where there are several, two measurements of each cell that tells hosts
-// apart.
-func (g *game) fixed(shards int, slower float64) time.Duration {
+// fixed returns the time that each of so many shards takes in addition to its cells: a load and
+// a prompt to determine the prompt's length and, with several shards, two measurements of each
+// cell that compares hosts. slowdown is the host's prompt time relative to the median host's.
+func (g *gridModel) fixed(shards int, slowdown float64) time.Duration {
 	var loads, prompts int
 	if shards > 1 {
 		loads, prompts = hostChecks(g.hostCells, g.cfg.Repeat)
 	}
-	return time.Duration(1+loads)*g.pace.Load + time.Duration(slower*float64(1+prompts)*float64(g.pace.Prompt))
+	return time.Duration(1+loads)*g.pace.Load + time.Duration(slowdown*float64(1+prompts)*float64(g.pace.Prompt))
 }
 
-// hostChecks returns the loads and prompts of measuring cells to tell hosts apart.
+// hostChecks returns the loads and prompts of measuring cells to compare hosts.
 func hostChecks(cells, repeat int) (loads, prompts int) {
 	return 2 * cells, 2 * cells * max(repeat, sweep.ReferenceSamples)
 }
 
-// held is what shards take in one play.
-type held struct {
-	slowest, all  time.Duration
-	cells, saving time.Duration // what of all is for cells, and for writing checkpoints
+// shardTimes is how long the shards take in one simulation.
+type shardTimes struct {
+	slowest, all  time.Duration // of the slowest shard, and of all shards together
+	cells, saving time.Duration // parts of all: measuring cells, writing checkpoints
 	largest       int           // cells of the largest shard
 }
 
-// hold deals the cells out. Where hosts differ, each shard gets one drawn from those that
-// are known.
-func (g *game) hold(p played, shardOf []int, shards int, slower []float64, size float64, rng *rand.Rand) held {
+// distribute sums up the cells of each shard. Where hosts differ, each shard runs on one drawn
+// from those in the checkpoint.
+func (g *gridModel) distribute(p drawnTimes, shardOf []int, shards int, slowdowns []float64, size float64, rng *rand.Rand) shardTimes {
 	loads, prompts, cells := make([]time.Duration, shards), make([]time.Duration, shards), make([]int, shards)
 	for i, index := range shardOf {
 		loads[index-1] += p.loads[i]
 		prompts[index-1] += p.prompts[i]
 		cells[index-1]++
 	}
-	var h held
+	var t shardTimes
 	for i := range shards {
-		times := 1.0
-		if len(slower) > 0 {
-			times = slower[rng.IntN(len(slower))]
+		slowdown := 1.0
+		if len(slowdowns) > 0 {
+			slowdown = slowdowns[rng.IntN(len(slowdowns))]
 		}
-		work := loads[i] + time.Duration(times*float64(prompts[i]))
-		// The file is written anew with every sample, half as large on average as in
-		// the end.
+		work := loads[i] + time.Duration(slowdown*float64(prompts[i]))
+		// The whole file is written with every sample; its average size is half the final
+		// one.
 		saving := time.Duration(saveNs * size / 2 * float64(cells[i]) * float64(cells[i]*g.cfg.Repeat))
-		all := g.fixed(shards, times) + work + saving
-		h.slowest, h.all, h.largest = max(h.slowest, all), h.all+all, max(h.largest, cells[i])
-		h.cells, h.saving = h.cells+work, h.saving+saving
+		all := g.fixed(shards, slowdown) + work + saving
+		t.slowest, t.all, t.largest = max(t.slowest, all), t.all+all, max(t.largest, cells[i])
+		t.cells, t.saving = t.cells+work, t.saving+saving
 	}
-	return h
+	return t
 }

@@ -21,7 +21,7 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/test/golden"
 )
 
-// steps returns n values from first on.
+// steps returns n values, starting at first.
 func steps(first, step, n int) []int {
 	values := make([]int, n)
 	for i := range values {
@@ -30,9 +30,9 @@ func steps(first, step, n int) []int {
 	return values
 }
 
-// alike is a sweep of which every cell took ten seconds for the load and two for the
-// prompt, on a machine of five GPUs.
-func alike(columns, rows int) Input {
+// uniform returns a sweep in which every cell took ten seconds for the load and two for the
+// prompt, on a machine with five GPUs.
+func uniform(columns, rows int) Input {
 	in := Input{Config: configOf(steps(8192, 2048, columns), steps(128, 128, rows)), Checkpoint: new(checkpoint.Checkpoint), Now: noon}
 	in.Checkpoint.Sweep.GPU = make([]string, 5)
 	cells, _ := in.Config.Plan()
@@ -48,7 +48,7 @@ func takes(c cell.Key, load, prompt time.Duration) checkpoint.Result {
 	return r
 }
 
-// onHosts adds that each host measured two cells twice, at so many tokens per second.
+// onHosts adds two measurements of two cells by each host, at its tokens per second.
 func onHosts(in Input, rates map[string]float64) Input {
 	for host, rate := range rates {
 		for _, c := range in.Checkpoint.Results[:2] {
@@ -72,13 +72,13 @@ func share(t *testing.T, in Input, shards int) *Sharing {
 }
 
 func TestShardsTexts(t *testing.T) {
-	assumed := Input{Config: configOf(steps(32768, 2048, 39), steps(128, 128, 16)), NoModel: "server away", Now: noon, Shards: 100}
-	differ := onHosts(alike(12, 8), map[string]float64{"node1": 1000, "node2": 990, "node3": 700})
+	assumed := Input{Config: configOf(steps(32768, 2048, 39), steps(128, 128, 16)), NoModel: "the server does not answer", Now: noon, Shards: 100}
+	differ := onHosts(uniform(12, 8), map[string]float64{"node1": 1000, "node2": 990, "node3": 700})
 	differ.Shards = 10
 	searching := midway()
 	searching.Config.Strategy, searching.Shards = config.StrategyBest, 5
-	small := Input{Config: configOf([]int{8192, 16384}, []int{256, 512}), NoModel: "server away", Now: noon, Shards: 4}
-	large := alike(4, 4)
+	small := Input{Config: configOf([]int{8192, 16384}, []int{256, 512}), NoModel: "the server does not answer", Now: noon, Shards: 4}
+	large := uniform(4, 4)
 	for i := range large.Checkpoint.Results {
 		large.Checkpoint.Results[i] = takes(large.Checkpoint.Results[i].Cell(), 100*time.Millisecond, 100*time.Millisecond)
 	}
@@ -98,14 +98,14 @@ func TestShardsTexts(t *testing.T) {
 	}
 }
 
-// TestShardsTakeWhatTheCellsTook: of cells that are alike the times can be reckoned.
-func TestShardsTakeWhatTheCellsTook(t *testing.T) {
-	s := share(t, alike(10, 10), 10)
+// TestShardTimes: for uniform cells the times follow from arithmetic.
+func TestShardTimes(t *testing.T) {
+	s := share(t, uniform(10, 10), 10)
 	assert.Equal(t, 1200*time.Second, s.Work)
 	assert.Equal(t, 12*time.Second, s.Longest)
 	assert.Equal(t, 5, s.GPUs)
 	assert.Equal(t, 100, s.Known)
-	const prompt = 12 * time.Second                        // to learn its length
+	const prompt = 12 * time.Second                        // to determine its length
 	const hosts = 2*2*10*time.Second + 2*2*3*2*time.Second // two cells twice, three samples of each
 	assert.Equal(t, prompt+hosts, s.Fixed)
 	assert.Equal(t, 15, s.Pays(), "1,200 s by 76 s")
@@ -119,38 +119,38 @@ func TestShardsTakeWhatTheCellsTook(t *testing.T) {
 		got := s.Costs[i]
 		assert.Equal(t, want.Shards, got.Shards)
 		assert.Equal(t, want.Largest, got.Largest)
-		assert.InDelta(t, want.Time.Seconds(), got.Time.Seconds(), 0.1, "saving and merging a hundred cells take next to nothing")
-		assert.Equal(t, got.Time, got.Late, "every play is alike")
+		assert.InDelta(t, want.Time.Seconds(), got.Time.Seconds(), 0.1, "saving and merging a hundred cells take almost no time")
+		assert.Equal(t, got.Time, got.Late, "all simulations are the same")
 		assert.InDelta(t, want.GPU.Seconds(), got.GPU.Seconds(), 0.1)
 		assert.InDelta(t, 5*1200/want.GPU.Seconds(), got.Cells, 1e-3)
 	}
-	assert.Zero(t, s.Costs[0].Merge, "one machine's checkpoint is whole")
+	assert.Zero(t, s.Costs[0].Merge, "one machine's checkpoint needs no merge")
 	assert.Greater(t, s.Costs[1].Merge, mergeStart)
 }
 
-// TestTheSlowestShardCounts: a host of half the speed holds up all, and more machines
-// make it likelier that there is one.
+// TestTheSlowestShardCounts: a host of half the speed delays the end, and with more machines
+// one is likelier to be among them.
 func TestTheSlowestShardCounts(t *testing.T) {
-	in := alike(10, 10)
+	in := uniform(10, 10)
 	for i := range in.Checkpoint.Results {
 		in.Checkpoint.Results[i] = takes(in.Checkpoint.Results[i].Cell(), time.Second, 20*time.Second)
 	}
 	same := share(t, in, 5)
-	// The geometric mean of all is the median host's: the fast ones are a little above.
+	// Rates are relative to the geometric mean of all hosts: the fast ones are a little above.
 	differ := share(t, onHosts(in, map[string]float64{"a": 1000, "b": 1000, "c": 1000, "d": 1000, "e": 500}), 5)
 	assert.Equal(t, 5, differ.Hosts)
 	one, five := differ.Costs[0], differ.Costs[len(differ.Costs)-1]
 	assert.InDelta(t, 1, float64(one.Time)/float64(same.Costs[0].Time), 0.2, "one machine is rarely the slow one")
 	slow := float64(five.Late) / float64(same.Costs[len(same.Costs)-1].Time)
-	assert.Greater(t, slow, 1.5, "of five one often is")
+	assert.Greater(t, slow, 1.5, "one of five often is")
 	assert.Less(t, slow, 2.1)
 	assert.Greater(t, five.Late, five.Time/2)
-	assert.Less(t, five.GPU, 2*same.Costs[len(same.Costs)-1].GPU, "the others are done before, and hold no GPU")
+	assert.Less(t, five.GPU, 2*same.Costs[len(same.Costs)-1].GPU, "the others end earlier, and release their GPUs")
 }
 
-// TestCellsAreDrawnFromThoseAround: large contexts take longer, and so do cells near
-// them that were not measured.
-func TestCellsAreDrawnFromThoseAround(t *testing.T) {
+// TestTimingsComeFromNearestCells: large contexts take longer, and so do unmeasured cells near
+// them.
+func TestTimingsComeFromNearestCells(t *testing.T) {
 	in := Input{Config: configOf([]int{1024, 2048, 65536, 131072}, []int{64, 128, 256, 512}), Checkpoint: new(checkpoint.Checkpoint), Now: noon}
 	for _, batch := range []int{64, 128, 256, 512} {
 		for _, ctx := range []int{1024, 1536} {
@@ -161,20 +161,20 @@ func TestCellsAreDrawnFromThoseAround(t *testing.T) {
 		}
 	}
 	p, _ := count(in)
-	g := p.newGame(p.Cells)
-	play := g.play(rand.New(rand.NewPCG(1, 1)))
+	g := p.newGridModel(p.Cells)
+	drawn := g.draw(rand.New(rand.NewPCG(1, 1)))
 	for i, c := range p.Cells {
 		want := 2 * time.Second
 		if c.Ctx > 10_000 {
 			want = time.Minute
 		}
-		assert.Equal(t, want, play.loads[i]+play.prompts[i], c)
+		assert.Equal(t, want, drawn.loads[i]+drawn.prompts[i], c)
 	}
-	assert.Equal(t, time.Minute, play.longest)
+	assert.Equal(t, time.Minute, drawn.longest)
 }
 
-func TestRoundsLoadAnewForEachSample(t *testing.T) {
-	in := alike(10, 10)
+func TestRoundsReloadForEachSample(t *testing.T) {
+	in := uniform(10, 10)
 	in.Config.Repeat = 3
 	cells := share(t, in, 2).Work
 	assert.Equal(t, 100*(10+3*2)*time.Second, cells)
@@ -184,20 +184,20 @@ func TestRoundsLoadAnewForEachSample(t *testing.T) {
 	assert.Equal(t, 100*3*(sweep.AssumedPace.Load+sweep.AssumedPace.Prompt), share(t, in, 2).Work)
 }
 
-// TestFailuresTakeTheirTime: cells fail where the nearest did, and take as long as that
-// is known.
+// TestFailuresTakeTheirTime: a cell fails where the nearest measured one did; a timeout takes
+// the cell timeout, another failure a load for each attempt.
 func TestFailuresTakeTheirTime(t *testing.T) {
 	timeout, memory := measurement.Timeout, measurement.OutOfGPUMemory
-	in := alike(1, 4)
+	in := uniform(1, 4)
 	in.Config.CellTimeout = 5 * time.Minute
 	in.Checkpoint.Results[2] = checkpoint.Result{NumCtx: 8192, NumBatch: 384, Error: &timeout}
 	in.Checkpoint.Results[3] = checkpoint.Result{NumCtx: 8192, NumBatch: 512, Error: &memory, Retries: 2}
 	assert.Equal(t, 2*12*time.Second+5*time.Minute+3*10*time.Second, share(t, in, 2).Work)
 
 	in.Checkpoint.Results = []checkpoint.Result{{NumCtx: 8192, NumBatch: 128, Error: &memory}, measured(8192, 256, 0, 0)}
-	in.Checkpoint.Results[1].Samples = nil // an older tool's
+	in.Checkpoint.Results[1].Samples = nil // as in a checkpoint of an older version
 	s := share(t, in, 2)
-	assert.Equal(t, 1, s.Known, "a cell without a sample tells nothing")
+	assert.Equal(t, 1, s.Known, "a cell without a sample has no timing")
 	assert.Equal(t, 4*90*time.Second, s.Work)
 	in.Checkpoint.Results = in.Checkpoint.Results[1:]
 	assert.Zero(t, share(t, in, 2).Known)
@@ -205,18 +205,18 @@ func TestFailuresTakeTheirTime(t *testing.T) {
 
 func TestShardsAreChecked(t *testing.T) {
 	for want, change := range map[string]func(*Input){
-		"-shards: -1 is below 2: write the number of machines":            func(in *Input) { in.Shards = -1 },
-		"-shards: 1 is below 2":                                           func(in *Input) { in.Shards = 1 },
-		"-shards: 17 are more than the 16 cells: each needs one at least": func(in *Input) { in.Shards = 17 },
-		"-shards looks at all shards of the grid: leave -shard 1/2 out":   func(in *Input) { in.Shards, in.Config.Shard = 4, cell.Shard{Index: 1, Count: 2} },
-		"redo: which cells -run names is not known here: leave it out to": func(in *Input) { in.Config.Redo = true },
+		"-shards: -1 is below 2: give the number of machines":                   func(in *Input) { in.Shards = -1 },
+		"-shards: 1 is below 2":                                                 func(in *Input) { in.Shards = 1 },
+		"-shards: 17 are more than the 16 cells: each shard needs at least one": func(in *Input) { in.Shards = 17 },
+		"-shards plans all shards of the grid: leave -shard 1/2 out":            func(in *Input) { in.Shards, in.Config.Shard = 4, cell.Shard{Index: 1, Count: 2} },
+		"redo: which cells -run names is not known here: leave it out to":       func(in *Input) { in.Config.Redo = true },
 	} {
-		in := alike(4, 4)
+		in := uniform(4, 4)
 		change(&in)
 		_, err := Make(in)
 		assert.ErrorContains(t, err, want)
 	}
-	assert.Len(t, share(t, alike(4, 4), 16).Costs, 5, "1, 2, 5, 10 and 16")
+	assert.Len(t, share(t, uniform(4, 4), 16).Costs, 5, "1, 2, 5, 10 and 16")
 }
 
 func TestShort(t *testing.T) {
@@ -240,10 +240,10 @@ func TestHours(t *testing.T) {
 	assert.Equal(t, "12,346", hours(12345*time.Hour+31*time.Minute))
 }
 
-// TestScaleTables: the tables of docs/clusters.md are what the plan says.
+// TestScaleTables: the tables of docs/clusters.md are the plan's.
 func TestScaleTables(t *testing.T) {
 	if testing.Short() {
-		t.Skip("plays a million cells")
+		t.Skip("simulates a million cells")
 	}
 	doc, err := os.ReadFile("../../docs/clusters.md")
 	require.NoError(t, err)
@@ -267,7 +267,7 @@ func TestScaleTables(t *testing.T) {
 				for _, c := range thinned(in.Config.NumCtx.List, 8) {
 					for _, batch := range thinned(in.Config.NumBatch.List, 8) {
 						r := takes(cell.Key{Ctx: c, Batch: batch}, around(pace.load), around(pace.prompt))
-						// As large in the file as a real one.
+						// As large in the file as a real result.
 						sample := &r.Samples[0]
 						sample.EvalCount, sample.EvalDuration, sample.LoadDuration, sample.TotalDuration = 2, around(time.Second), around(time.Second), sample.Wall
 						for i := range pace.gpus {

@@ -9,91 +9,92 @@ import (
 )
 
 // Best finds the fastest cell. It measures the cell with the highest expected
-// improvement over the best so far, times the probability that it works at all,
-// and takes further prompts of a leader or a suspected outlier while it is
-// loaded. Use one for one sweep at a time.
+// improvement over the best so far, times the probability that the cell works at
+// all, and measures further prompts of a leading cell or a suspected outlier while
+// it is loaded. A Best must not be used for two sweeps at the same time.
 type Best struct {
 	// Tolerance is the relative difference in rate that is not worth another
 	// cell: 0.01 is 1 %. It must be positive.
 	Tolerance float64
-	// Repeat is how many samples a cell is to get that has none; 0 is 1. Cells of
-	// which something is known already are not loaded again for it.
+	// Repeat is the number of samples of a cell that has none yet; 0 is 1. Cells
+	// with fewer samples are not loaded again for it.
 	Repeat int
 	searcher
 }
 
-// bestDesign is the first cells: five num_batch at the smallest num_ctx, then one
-// each along num_ctx.
-var bestDesign = []place{{0, 1}, {0, 0.47}, {0, 0.2}, {0, 0.07}, {0, 0.33}, {0.5, 0.6}, {1, 0.2}}
+// bestDesign is the initial design: five num_batch at the smallest num_ctx, then two
+// cells at larger num_ctx.
+var bestDesign = []position{{0, 1}, {0, 0.47}, {0, 0.2}, {0, 0.07}, {0, 0.33}, {0.5, 0.6}, {1, 0.2}}
 
-// What is worth it, as gains in log rate in parts of the tolerance, found by
+// Thresholds on the expected gain in log rate, relative to the tolerance, found by
 // simulation.
 const (
-	cellWorth   = 1.0 / 5  // a cell
-	sampleWorth = 1.0 / 12 // another prompt of the loaded cell
-	// worthMore is the number of cells from which on a cell has to be worth more in
-	// proportion to their number: so many chances are mostly chance.
-	worthMore = 15
-	// leastChance is that of any cell to be faster by more than the tolerance below
-	// which one has to promise three times as much.
+	cellWorth   = 1.0 / 5  // for another cell
+	sampleWorth = 1.0 / 12 // for another prompt of the loaded cell
+	// worthFrom is the number of measured cells from which the threshold for another
+	// grows in proportion to it: with many candidates, a high expected gain is more
+	// often due to noise.
+	worthFrom = 15
+	// leastChance is the probability that any cell is faster by more than the
+	// tolerance; below it the threshold is three times as high.
 	leastChance = 0.1
 )
 
 // Next implements [sweep.Strategy].
 func (b *Best) Next(st sweep.State) sweep.Choice {
-	v := b.look(st)
+	v := b.update(st)
 	if v.m == nil {
-		if i, ok := v.first(bestDesign); ok {
-			return v.load(i, max(b.Repeat, 1), firstLook, v.fewest(), v.bestAhead(math.Inf(1)))
+		if i, ok := v.nextOfDesign(bestDesign); ok {
+			return v.load(i, max(b.Repeat, 1), initialDesign, v.earlyAnswer(), v.bestAhead(math.Inf(1)))
 		}
-		return done(noneLeft, v.fewest())
+		return done(noneLeft, v.earlyAnswer())
 	}
-	hopes := b.hopes(v)
-	answer := b.answer(v, hopes)
-	if i, ok := v.suspect(); ok {
-		return v.choose(i, len(v.of[i].logs)+1, onceMore, answer)
+	prospects := b.prospects(v)
+	answer := b.answer(v, prospects)
+	if i, ok := v.suspectedOutlier(); ok {
+		return v.choose(i, len(v.byCell[i].logs)+1, anotherPrompt, answer)
 	}
-	if i, ok := v.first(bestDesign); ok {
-		return v.load(i, max(b.Repeat, 1), firstLook, answer, v.bestAhead(math.Inf(1)))
+	if i, ok := v.nextOfDesign(bestDesign); ok {
+		return v.load(i, max(b.Repeat, 1), initialDesign, answer, v.bestAhead(math.Inf(1)))
 	}
 	next, gain := -1, 0.0
-	for j, i := range v.alive {
-		h := hopes[j]
-		if v.again(i) && h.gain > b.Tolerance*sampleWorth {
-			return v.choose(i, len(v.of[i].logs)+1, onceMore, answer)
+	for j, i := range v.usable {
+		h := prospects[j]
+		if v.canRepeat(i) && h.gain > b.Tolerance*sampleWorth {
+			return v.choose(i, len(v.byCell[i].logs)+1, anotherPrompt, answer)
 		}
-		if g := h.gain * v.feas.works(i); v.asked(i) && g > gain {
+		if g := h.gain * v.feas.works(i); v.unmeasured(i) && g > gain {
 			next, gain = i, g
 		}
 	}
-	least := b.Tolerance * cellWorth * max(1, float64(len(v.obs))/worthMore)
+	least := b.Tolerance * cellWorth * max(1, float64(len(v.obs))/worthFrom)
 	switch {
 	case next < 0:
 		return done(noneLeft, answer)
 	case gain >= 3*least || gain >= least && answer.Chance >= leastChance:
-		why := fmt.Sprintf("may be faster than the best: %.1f %% to be gained on average", 100*gain)
+		why := fmt.Sprintf("may be faster than the best: expected gain %.1f %%", 100*gain)
 		return v.load(next, max(b.Repeat, 1), why, answer, v.bestAhead(gain/least))
 	}
 	return done(fmt.Sprintf("measuring another cell would gain %.2g %% on average", 100*gain), answer)
 }
 
-// hope is what measuring a cell may bring.
-type hope struct {
-	mean, square float64 // of the log rate, and of its square
-	gain         float64 // expected, in log rate of the best cell
-	chance       float64 // of being faster than the best by more than the tolerance
+// prospect is the predicted rate of a cell, and the expected benefit of measuring it.
+type prospect struct {
+	mean, square float64 // expected log rate, and expected square of it
+	gain         float64 // expected improvement of the best log rate
+	chance       float64 // probability of being faster than the best by more than the tolerance
 }
 
-// hopes returns those of the alive cells.
-func (b *Best) hopes(v *view) []hope {
-	hopes := make([]hope, len(v.alive))
+// prospects returns the prospects of the usable cells.
+func (b *Best) prospects(v *view) []prospect {
+	prospects := make([]prospect, len(v.usable))
 	for _, p := range v.m.posts {
-		bs := v.m.beliefs(p, v.alive)
-		first, second := -1, -1 // of those measured
-		for j, i := range v.alive {
-			hopes[j].mean += p.weight * bs.mean[j]
-			hopes[j].square += p.weight * (bs.mean[j]*bs.mean[j] + bs.variance[j])
-			if v.of[i] == nil {
+		bs := v.m.beliefs(p, v.usable)
+		first, second := -1, -1 // the fastest measured cells
+		for j, i := range v.usable {
+			prospects[j].mean += p.weight * bs.mean[j]
+			prospects[j].square += p.weight * (bs.mean[j]*bs.mean[j] + bs.variance[j])
+			if v.byCell[i] == nil {
 				continue
 			}
 			switch {
@@ -104,40 +105,40 @@ func (b *Best) hopes(v *view) []hope {
 			}
 		}
 		noise := p.k.noise * p.k.noise
-		for j, i := range v.alive {
+		for j, i := range v.usable {
 			ahead, sd := bs.mean[j]-bs.mean[first], math.Sqrt(bs.variance[j])
-			hopes[j].chance += p.weight * normalCDF((ahead-math.Log1p(b.Tolerance))/sd)
-			if v.of[i] != nil { // one more sample does not tell all
+			prospects[j].chance += p.weight * normalCDF((ahead-math.Log1p(b.Tolerance))/sd)
+			if v.byCell[i] != nil { // another sample reduces the uncertainty, but not to zero
 				sd = bs.variance[j] / math.Sqrt(bs.variance[j]+noise)
 			}
 			if j == first {
 				ahead = bs.mean[second] - bs.mean[first]
 			}
-			hopes[j].gain += p.weight * expectedGain(ahead, sd)
+			prospects[j].gain += p.weight * expectedGain(ahead, sd)
 		}
 	}
-	return hopes
+	return prospects
 }
 
-// expectedGain is how much above zero a normal variable is on average.
+// expectedGain is the expectation of the positive part of a normal variable.
 func expectedGain(mean, sd float64) float64 {
 	z := mean / sd
 	return sd * (normalPDF(z) + z*normalCDF(z))
 }
 
-// answer is the measured cell with the highest belief.
-func (b *Best) answer(v *view, hopes []hope) *checkpoint.Answer {
+// answer recommends the measured cell with the highest expected rate.
+func (b *Best) answer(v *view, prospects []prospect) *checkpoint.Answer {
 	a := new(checkpoint.Answer)
 	best := -1
-	for j, i := range v.alive {
-		if v.of[i] == nil {
-			a.Chance = max(a.Chance, hopes[j].chance*v.feas.works(i))
-		} else if best < 0 || hopes[j].mean > hopes[best].mean {
+	for j, i := range v.usable {
+		if v.byCell[i] == nil {
+			a.Chance = max(a.Chance, prospects[j].chance*v.feas.works(i))
+		} else if best < 0 || prospects[j].mean > prospects[best].mean {
 			best = j
 		}
 	}
-	a.Best = v.cells[v.alive[best]]
-	a.Rate, a.Low, a.High = interval(hopes[best].mean, hopes[best].square)
+	a.Best = v.cells[v.usable[best]]
+	a.Rate, a.Low, a.High = interval(prospects[best].mean, prospects[best].square)
 	return a
 }
 

@@ -10,27 +10,27 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 )
 
-// columns are the cells of each num_ctx of the plan and what is believed of them.
-// What decides is the difference of a rival to the pick, in which the effect of
-// num_ctx cancels.
+// columns are the cells of each num_ctx of the plan and the model's predictions for
+// them. Picks are decided by differences between a rival and the pick, in which the
+// effect of num_ctx cancels.
 type columns struct {
 	*view
 	believed     []*beliefs // of all cells, by posterior
-	mean, square []float64  // of each cell's log rate, and of its square
+	mean, square []float64  // by cell: expected log rate, and expected square of it
 	works        []float64  // probability that the cell has a rate
 	picks        []column
 }
 
-// column is the alive cells of one num_ctx.
+// column is the usable cells of one num_ctx.
 type column struct {
 	numCtx int
 	cells  []int
-	pick   int     // the cell to recommend; -1 where none can work
-	rivals []int   // cells that may be better than the pick, the likeliest first
-	loss   float64 // by how much the likeliest is expected to be, in log rate
+	pick   int     // the cell to recommend; -1 where no cell is usable
+	rivals []int   // cells that may be faster than the pick, the likeliest first
+	loss   float64 // expected loss of the pick against the likeliest rival, in log rate
 }
 
-// mostRivals is how many rivals of a pick are thought of.
+// mostRivals is the largest number of rivals that are considered for a pick.
 const mostRivals = 3
 
 func newColumns(v *view) *columns {
@@ -48,16 +48,16 @@ func newColumns(v *view) *columns {
 			c.square[i] += p.weight * (b.mean[i]*b.mean[i] + b.variance[i])
 		}
 	}
-	of := make(map[int]int) // index in picks, by that of num_ctx
+	of := make(map[int]int) // index in picks, by index of num_ctx
 	for i := range v.planned {
 		if _, ok := of[v.ctx[i]]; !ok {
 			of[v.ctx[i]] = len(c.picks)
 			c.picks = append(c.picks, column{numCtx: v.cells[i].Ctx})
 		}
 	}
-	for _, i := range v.alive {
+	for _, i := range v.usable {
 		c.works[i] = 1
-		if v.of[i] == nil {
+		if v.byCell[i] == nil {
 			c.works[i] = v.feas.works(i)
 		}
 		if k, ok := of[v.ctx[i]]; ok {
@@ -82,52 +82,52 @@ func (c *columns) pick(col *column) {
 	if col.pick < 0 {
 		return
 	}
-	hopes := make(map[int]float64)
+	prospects := make(map[int]float64)
 	for _, i := range col.cells {
 		if i == col.pick {
 			continue
 		}
 		for k, p := range c.m.posts {
 			b := c.believed[k]
-			hopes[i] += p.weight * c.works[i] * expectedGain(b.mean[i]-b.mean[col.pick], b.spread(i, col.pick))
+			prospects[i] += p.weight * c.works[i] * expectedGain(b.mean[i]-b.mean[col.pick], b.spread(i, col.pick))
 		}
 		col.rivals = append(col.rivals, i)
 	}
-	slices.SortStableFunc(col.rivals, func(a, b int) int { return cmp.Compare(hopes[b], hopes[a]) })
+	slices.SortStableFunc(col.rivals, func(a, b int) int { return cmp.Compare(prospects[b], prospects[a]) })
 	col.rivals = col.rivals[:min(mostRivals, len(col.rivals))]
 	if len(col.rivals) > 0 {
-		col.loss = hopes[col.rivals[0]]
+		col.loss = prospects[col.rivals[0]]
 	}
 }
 
-// gains returns, by cell, how much better the picks together are expected to be
-// once the cell is measured, in log rate; zero for cells not to be measured.
+// gains returns, by cell, the expected improvement of all picks together from
+// measuring the cell, in log rate; zero for cells that can't be measured.
 func (c *columns) gains() []float64 {
 	gains := make([]float64, len(c.cells))
-	var asked []int
-	for _, i := range c.alive {
-		if c.asked(i) || c.again(i) {
-			asked = append(asked, i)
+	var candidates []int
+	for _, i := range c.usable {
+		if c.unmeasured(i) || c.canRepeat(i) {
+			candidates = append(candidates, i)
 		}
 	}
 	for k, p := range c.m.posts {
 		for _, col := range c.picks {
-			for i, g := range c.told(p, c.believed[k], col, asked) {
+			for i, g := range c.pickGains(p, c.believed[k], col, candidates) {
 				gains[i] += p.weight * c.works[i] * g
 			}
 		}
 	}
-	c.addFeasible(gains, asked)
+	c.addFeasible(gains, candidates)
 	return gains
 }
 
-// leastGain is what is not worth thinking about, in log rate.
+// leastGain is the gain below which a rival is skipped, in log rate.
 const leastGain = 1e-5
 
-// told returns by how much one column's pick is expected to be better once each
-// of the cells is measured: the knowledge gradient. A rival takes the pick's
-// place when what is measured moves their difference across zero.
-func (c *columns) told(p *posterior, b *beliefs, col column, asked []int) map[int]float64 {
+// pickGains returns, by candidate, the expected improvement of one column's pick from
+// measuring the candidate: the knowledge gradient. A rival replaces the pick when the
+// measurement moves their difference across zero.
+func (c *columns) pickGains(p *posterior, b *beliefs, col column, candidates []int) map[int]float64 {
 	gains := make(map[int]float64)
 	noise := p.k.noise * p.k.noise
 	for _, r := range col.rivals {
@@ -137,9 +137,9 @@ func (c *columns) told(p *posterior, b *beliefs, col column, asked []int) map[in
 		}
 		row := make([]float64, len(b.rows[r]))
 		floats.SubTo(row, b.rows[r], b.rows[col.pick])
-		for _, i := range asked {
+		for _, i := range candidates {
 			moves := math.Abs(p.k.at(r, i)-p.k.at(col.pick, i)-floats.Dot(row, b.rows[i])) / math.Sqrt(b.variance[i]+noise)
-			if -behind < 5*moves { // else nothing that can be told in figures
+			if -behind < 5*moves { // otherwise the gain is negligible
 				gains[i] = max(gains[i], c.works[r]*expectedGain(behind, moves))
 			}
 		}
@@ -147,16 +147,16 @@ func (c *columns) told(p *posterior, b *beliefs, col column, asked []int) map[in
 	return gains
 }
 
-// addFeasible adds how much better the picks are expected to be once it is known
-// whether the cell works.
-func (c *columns) addFeasible(gains []float64, asked []int) {
+// addFeasible adds the expected improvement of the picks from learning whether each
+// candidate works.
+func (c *columns) addFeasible(gains []float64, candidates []int) {
 	if len(c.failed) == 0 {
 		return
 	}
-	for _, i := range asked {
+	for _, i := range candidates {
 		works := c.works[i]
-		if c.of[i] != nil || works > 0.98 || works < 0.03 {
-			continue // as good as known
+		if c.byCell[i] != nil || works > 0.98 || works < 0.03 {
+			continue // nearly certain
 		}
 		for _, col := range c.picks {
 			now, good, bad := c.expected(col, i)
@@ -165,8 +165,8 @@ func (c *columns) addFeasible(gains []float64, asked []int) {
 	}
 }
 
-// expected returns the column's expected rate in parts of its highest: now, once
-// the cell is known to work, and once it is known to fail.
+// expected returns the expected rate of the column's pick, relative to the column's
+// highest: now, if the cell works, and if it fails.
 func (c *columns) expected(col column, cell int) (now, good, bad float64) {
 	top := math.Inf(-1)
 	for _, j := range col.cells {
@@ -174,10 +174,10 @@ func (c *columns) expected(col column, cell int) (now, good, bad float64) {
 	}
 	for _, j := range col.cells {
 		rate, ifGood, ifBad := math.Exp(c.mean[j]-top), c.works[j], c.works[j]
-		if c.feas.needs(cell, j) {
+		if c.feas.needsAtLeast(cell, j) {
 			ifGood = max(ifGood, dominating)
 		}
-		if c.feas.needs(j, cell) && c.of[j] == nil {
+		if c.feas.needsAtLeast(j, cell) && c.byCell[j] == nil {
 			ifBad = min(ifBad, dominated)
 		}
 		now, good, bad = max(now, rate*c.works[j]), max(good, rate*ifGood), max(bad, rate*ifBad)
@@ -185,10 +185,11 @@ func (c *columns) expected(col column, cell int) (now, good, bad float64) {
 	return now, good, bad
 }
 
-// hopeless is the probability to work below which a pick is not worth naming.
-const hopeless = 0.05
+// leastWorks is the probability to work below which a pick is not reported.
+const leastWorks = 0.05
 
-// answer is the columns' picks, and the measured cell with the highest belief.
+// answer recommends the columns' picks, and the measured cell with the highest expected
+// rate.
 func (c *columns) answer(tolerance float64) *checkpoint.Answer {
 	best := -1
 	for _, o := range c.obs {
@@ -198,13 +199,13 @@ func (c *columns) answer(tolerance float64) *checkpoint.Answer {
 	}
 	a := &checkpoint.Answer{Best: c.cells[best]}
 	a.Rate, a.Low, a.High = interval(c.mean[best], c.square[best])
-	for _, i := range c.alive {
-		if c.of[i] == nil {
+	for _, i := range c.usable {
+		if c.byCell[i] == nil {
 			a.Chance = max(a.Chance, c.works[i]*c.chance(i, best, math.Log1p(tolerance)))
 		}
 	}
 	for _, col := range c.picks {
-		if col.pick < 0 || c.works[col.pick] < hopeless {
+		if col.pick < 0 || c.works[col.pick] < leastWorks {
 			continue
 		}
 		cell := c.cells[col.pick]

@@ -1,9 +1,9 @@
 // Package search finds the fastest cells of a grid by measuring few of them. It
-// holds what is known of the surfaces that prompt eval rates make over num_ctx
-// and num_batch as a Gaussian process on the logarithm of the rate, and of
-// failures what they tell of other cells; [Best] and [Frontier] measure where
-// that promises most, and end where another cell is not worth its time.
+// models the logarithm of the prompt eval rate over num_ctx and num_batch as a
+// Gaussian process, and predicts from failed cells which others fail. [Best] and
+// [Frontier] choose the cell with the highest expected gain, and end when that is
+// not worth the time of another cell.
 //
-// It measures nothing itself and keeps no state but caches: what it wants next
-// follows from what was measured so far.
+// The package measures nothing itself and keeps no state but caches: the next choice
+// depends only on the measurements so far, so a search can be resumed.
 package search

@@ -8,13 +8,13 @@ import (
 // failure is a cell that has no rate.
 type failure struct {
 	cell   int
-	memory bool // for want of GPU memory, for certain
+	memory bool // it certainly ran out of GPU memory
 }
 
-// feasibility is what failures tell of cells that were not measured. A cell that
-// needs at least the memory of one that had too little fails, and one that needs
-// at most that of one that worked does not: dominance. Servers don't always keep
-// to that, so it is given up once a cell worked that by it should have failed.
+// feasibility predicts from failures which unmeasured cells work. By dominance, a cell
+// that needs at least the memory of one that ran out of memory fails, and one that
+// needs at most that of one that worked does not. Servers don't always follow that, so
+// it is dropped once a cell worked that should have failed.
 type feasibility struct {
 	s        *space
 	failed   []failure
@@ -24,8 +24,8 @@ type feasibility struct {
 	edges    []edge
 }
 
-// edge is an idea of where memory ends: at a pressure that lies between those of
-// the cells that worked and of those that failed, by the idea's own measure of
+// edge is a hypothesis of where memory ends: at a pressure between those of the cells
+// that worked and those that failed, with the hypothesis's own weights for the
 // pressure.
 type edge struct {
 	batchWeight, product float64
@@ -34,35 +34,36 @@ type edge struct {
 
 const (
 	drawnEdges = 200
-	// doubt is how much is given to there being no such edge, against the sum of
-	// the room that each idea leaves for one.
-	doubt = 0.5
+	// noEdgeWeight is the weight of there being no such edge, against the sum of the
+	// intervals that the hypotheses leave for one.
+	noEdgeWeight = 0.5
 )
 
-// Probabilities that a cell has a rate which dominance says will fail or work.
+// Probabilities that a cell works which fails, or works, by dominance.
 const (
 	dominated  = 0.02
 	dominating = 0.99
 )
 
-// settle decides whether dominance holds.
-func (f *feasibility) settle() {
+// finish checks whether dominance holds, and draws the edges.
+func (f *feasibility) finish() {
 	f.monotone = true
 	for _, w := range f.worked {
 		for _, x := range f.failed {
-			if x.memory && f.needs(w, x.cell) {
+			if x.memory && f.needsAtLeast(w, x.cell) {
 				f.monotone = false
 			}
 		}
 	}
 	if len(f.failed) > 0 {
-		f.draw()
+		f.drawEdges()
 	}
 }
 
-// draw draws ideas of the edge of memory and leaves those that what worked and
-// what failed bear out. Where sizes tell the pressure there is but one.
-func (f *feasibility) draw() {
+// drawEdges draws hypotheses of the edge of memory and keeps those that agree with the
+// cells that worked and failed. Where sizes determine the pressure they are all the
+// same.
+func (f *feasibility) drawEdges() {
 	rng := rand.New(rand.NewPCG(5, 6))
 	for range drawnEdges {
 		e := edge{batchWeight: 0.15 * math.Exp(0.8*rng.NormFloat64()), product: 0.15 * math.Exp(0.8*rng.NormFloat64()), failed: math.Inf(1)}
@@ -88,14 +89,14 @@ func (f *feasibility) pressure(e edge, cell int) float64 {
 	return c + e.batchWeight*b + e.product*c*b
 }
 
-// needs reports whether cell i needs at least the memory of cell j.
-func (f *feasibility) needs(i, j int) bool {
+// needsAtLeast reports whether cell i needs at least the memory of cell j.
+func (f *feasibility) needsAtLeast(i, j int) bool {
 	return f.s.ctx[i] >= f.s.ctx[j] && f.s.batch[i] >= f.s.batch[j]
 }
 
-// works is the probability that the cell has a rate. Between a cell that failed
-// and one that worked it goes by the distance to both, so that the search for the
-// edge of memory halves what lies between.
+// works is the probability that the cell works. Between a cell that failed and one
+// that worked it depends on the distance to both, so that a search for the edge of
+// memory halves the interval.
 func (f *feasibility) works(cell int) float64 {
 	if len(f.failed) == 0 {
 		return 1
@@ -104,13 +105,13 @@ func (f *feasibility) works(cell int) float64 {
 	toFailed, toWorked := far, far
 	for _, x := range f.failed {
 		dominance := f.monotone && x.memory
-		if dominance && f.needs(cell, x.cell) {
+		if dominance && f.needsAtLeast(cell, x.cell) {
 			return dominated
 		}
 		toFailed = min(toFailed, f.distance(x.cell, cell, dominance))
 	}
 	for _, w := range f.worked {
-		if f.monotone && f.needs(w, cell) {
+		if f.monotone && f.needsAtLeast(w, cell) {
 			return dominating
 		}
 		toWorked = min(toWorked, f.distance(cell, w, f.monotone))
@@ -118,10 +119,10 @@ func (f *feasibility) works(cell int) float64 {
 	return f.byEdges(cell, (toFailed+0.01)/(toFailed+toWorked+0.02))
 }
 
-// byEdges is the probability by all ideas of the edge of memory, which each counts
-// for as much as it leaves room for one, and by what else is believed.
+// byEdges is the mean probability over all hypotheses of the edge of memory, each
+// weighted by the interval that it leaves for an edge, and the probability otherwise.
 func (f *feasibility) byEdges(cell int, otherwise float64) float64 {
-	sum, weight := doubt*otherwise, doubt
+	sum, weight := noEdgeWeight*otherwise, noEdgeWeight
 	for _, e := range f.edges {
 		room := e.failed - e.worked
 		sum += room * min(max((e.failed-f.pressure(e, cell))/room, 0), 1)
@@ -130,8 +131,8 @@ func (f *feasibility) byEdges(cell int, otherwise float64) float64 {
 	return min(max(sum/weight, dominated), dominating)
 }
 
-// distance is by how much more memory i asks for than j, as a sum of shares of
-// both axes; where that tells nothing, how far apart the two are.
+// distance is how much more memory cell i needs than cell j, as a sum of shares of
+// both axes; without dominance it is the distance between the two.
 func (f *feasibility) distance(i, j int, dominance bool) float64 {
 	dc := f.s.c[f.s.ctx[i]] - f.s.c[f.s.ctx[j]]
 	db := f.s.b[f.s.batch[i]] - f.s.b[f.s.batch[j]]

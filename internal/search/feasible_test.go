@@ -10,7 +10,7 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 )
 
-// square is a plan of n values of num_ctx and of num_batch.
+// square returns a plan of n × n cells.
 func square(n int) []cell.Key {
 	var plan []cell.Key
 	for ctx := range n {
@@ -21,10 +21,10 @@ func square(n int) []cell.Key {
 	return plan
 }
 
-// feasible is what a search makes of failures and rates.
+// feasible returns a search's probability that a cell works, given failures and rates.
 func feasible(known map[cell.Key]checkpoint.Known) func(ctx, batch int) float64 {
 	var s searcher
-	v := s.look(sweep.State{Plan: square(10), Known: known})
+	v := s.update(sweep.State{Plan: square(10), Known: known})
 	return func(ctx, batch int) float64 { return v.feas.works(v.index[cell.Key{Ctx: ctx, Batch: batch}]) }
 }
 
@@ -47,7 +47,7 @@ func TestFeasibility(t *testing.T) {
 	known[cell.Key{Ctx: 100000, Batch: 1000}] = checkpoint.Known{Rates: []float64{7}}
 	works = feasible(known)
 	assert.Greater(t, works(90000, 900), 0.5, "dominance does not hold here")
-	assert.Less(t, works(80000, 600), 0.5, "but what is near a failure likely fails")
+	assert.Less(t, works(80000, 600), 0.5, "but a cell near a failure likely fails")
 }
 
 func TestFeasibilityOfOtherFailures(t *testing.T) {
@@ -55,6 +55,6 @@ func TestFeasibilityOfOtherFailures(t *testing.T) {
 		{Ctx: 50000, Batch: 500}: {Failed: true},
 		{Ctx: 10000, Batch: 100}: {Rates: []float64{7}},
 	})
-	assert.Greater(t, works(100000, 1000), 0.3, "a timeout tells nothing of all larger cells")
-	assert.Less(t, works(50000, 600), 0.2, "only of near ones")
+	assert.Greater(t, works(100000, 1000), 0.3, "a timeout does not predict that of all larger cells")
+	assert.Less(t, works(50000, 600), 0.2, "only of near cells")
 }

@@ -5,30 +5,29 @@ import (
 	"math/rand/v2"
 )
 
-// shape is one idea of what a surface of rates looks like: how much of the
-// logarithm of a rate varies with what, as standard deviations, and over which
-// distances.
+// shape is one hypothesis of how rates vary: the strength of each effect on the
+// logarithm of the rate, as a standard deviation, and its length scale.
 type shape struct {
-	smooth, octaves     float64 // smoothly with log2 num_batch, over so many octaves
-	jumps               float64 // in jumps from one num_batch to the next that stay
-	step                float64 // once, from one num_batch to the next
-	stepAt              float64 // where that is, as a share of the octaves of num_batch
-	perBatch            float64 // from one num_batch to the next, alike for all num_ctx
-	perPower            float64 // with the largest power of two that divides num_batch
-	perCtx, ctxLength   float64 // smoothly with num_ctx, over a share of the largest
-	logCtx, ctxOctaves  float64 // smoothly with log2 num_ctx, over so many octaves
-	memory, memoryRange float64 // with the pressure on memory
+	smooth, octaves     float64 // smooth in log2 num_batch; length in octaves
+	jumps               float64 // jumps from one num_batch to the next that stay
+	step                float64 // a single step from one num_batch to the next
+	stepAt              float64 // position of the step, as a share of the octaves of num_batch
+	perBatch            float64 // each num_batch by itself, the same for all num_ctx
+	perPower            float64 // the largest power of two that divides num_batch
+	perCtx, ctxLength   float64 // smooth in num_ctx; length as a share of the largest
+	logCtx, ctxOctaves  float64 // smooth in log2 num_ctx; length in octaves
+	memory, memoryRange float64 // the pressure on memory; length
 	batchWeight         float64 // of num_batch in the pressure, against 1 of num_ctx
 	product             float64 // of num_batch times num_ctx in the pressure
-	rough               float64 // with both together
+	rough               float64 // each cell by itself, with a short length over both settings
 	noise               float64 // of one sample
 
-	z        []float64 // as distances from the prior's medians
+	z        []float64 // all of these as distances from the prior's medians, in standard deviations
 	logPrior float64
 }
 
-// prior is what is believed of shapes before anything was measured: each figure
-// is log-normal, with this median and this standard deviation of the logarithm.
+// prior is the distribution of shapes before any measurement: each parameter is
+// log-normal, with this median and this standard deviation of the logarithm.
 var prior = []struct {
 	figure         func(*shape) *float64
 	median, spread float64
@@ -52,8 +51,8 @@ var prior = []struct {
 	{func(h *shape) *float64 { return &h.noise }, 0.012, 0.5},
 }
 
-// newShape makes a shape of its figures' distances from the median, in standard
-// deviations.
+// newShape returns the shape with these distances from the prior's medians, in
+// standard deviations.
 func newShape(z []float64) shape {
 	h := shape{z: z}
 	for i, p := range prior {
@@ -63,7 +62,7 @@ func newShape(z []float64) shape {
 	return h
 }
 
-// shapes draws n ideas of surfaces. They are the same ones every time.
+// shapes draws n shapes from the prior, the same ones every time.
 func shapes(n int) []shape {
 	rng := rand.New(rand.NewPCG(1, 2))
 	drawn := make([]shape, n)
@@ -82,8 +81,8 @@ func near(rng *rand.Rand, z []float64, spread float64) shape {
 	return newShape(moved)
 }
 
-// kernel is the covariance that a shape gives to the cells of a space, but for
-// the noise.
+// kernel is the covariance of the cells of a space under a shape, without the
+// noise.
 type kernel struct {
 	shape
 	s          *space
@@ -92,20 +91,20 @@ type kernel struct {
 	spill      []float64   // of each cell: the share of the model that is not in GPU memory; nil where that is not known
 }
 
-// constant is the variance of the level of all rates around the mean of what
-// was measured.
+// constant is the variance of the level of all rates around the median of the
+// samples.
 const constant = 1
 
 const (
 	jumpOctaves  = 2
 	roughOctaves = 0.7
 	roughCtx     = 0.15
-	// fallOctaves is over how many octaves of num_batch a want of memory slows the
-	// cells alike: where each pass takes long, what is moved out of the GPU is a
-	// smaller part of it.
+	// fallOctaves is the range of num_batch, in octaves, over which a lack of memory
+	// slows cells by a similar factor: where each pass takes long, the part outside
+	// the GPU is a smaller share of it.
 	fallOctaves = 6
-	// perSpill is by how much the log rate differs between a model that is wholly
-	// in GPU memory and one that is not at all, as a standard deviation.
+	// perSpill is the standard deviation of the difference in log rate between a model
+	// that is entirely in GPU memory and one that is not at all.
 	perSpill = 2
 )
 
@@ -130,12 +129,13 @@ func newKernel(s *space, h shape, m *memory) *kernel {
 		return h.perCtx*h.perCtx*matern32(math.Abs(s.c[i]-s.c[j])/h.ctxLength) +
 			h.logCtx*h.logCtx*matern32(math.Abs(s.cx[i]-s.cx[j])/h.ctxOctaves)
 	})
-	k.press(m)
+	k.setPressure(m)
 	return k
 }
 
-// press works out the pressure on memory, by what sizes tell where they do.
-func (k *kernel) press(m *memory) {
+// setPressure computes the pressure on memory, with the weights fitted to reported
+// sizes where there are any.
+func (k *kernel) setPressure(m *memory) {
 	weight, product := k.batchWeight, k.product
 	k.spill = nil
 	if m != nil {

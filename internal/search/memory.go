@@ -9,20 +9,20 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 )
 
-// memory is what the sizes that the server tells of loaded models say of those
-// that were not loaded: a size grows linearly with num_ctx (the KV cache), with
-// num_batch and with their product (the compute buffers).
+// memory predicts the size of a loaded model in every cell from the sizes that the
+// server reported: a size grows linearly with num_ctx (the KV cache), with num_batch
+// and with their product (the compute buffers).
 type memory struct {
-	// batchWeight and product take the place of a shape's.
+	// batchWeight and product replace those of each shape.
 	batchWeight, product float64
 	spill                []float64 // of each cell: the share that does not fit the GPUs' memory
 }
 
-// newMemory fits the sizes by least squares. It returns nil where they are too
-// few, or don't grow with num_ctx.
+// newMemory fits the sizes by least squares. It returns nil where there are fewer than
+// four, or they don't grow with num_ctx.
 func newMemory(s *space, known map[cell.Key]checkpoint.Known) *memory {
 	var cells []int
-	var room float64 // in GPU memory, in bytes, as far as a model filled it; 0 where none did
+	var room float64 // bytes of GPU memory that spilled models filled; 0 where none spilled
 	for i, c := range s.cells {
 		k := known[c]
 		if k.Size <= 0 || len(k.Rates) == 0 {
@@ -36,8 +36,8 @@ func newMemory(s *space, known map[cell.Key]checkpoint.Known) *memory {
 	if len(cells) < 4 {
 		return nil
 	}
-	// A little of each coefficient is held against it, so that values that did not
-	// vary yet have none.
+	// A ridge penalty keeps the coefficients of settings that have not varied yet at
+	// zero.
 	const terms, ridge = 4, 1e-3
 	a, b := mat.NewDense(len(cells)+terms, terms, nil), mat.NewVecDense(len(cells)+terms, nil)
 	largest := 0.0
@@ -45,7 +45,7 @@ func newMemory(s *space, known map[cell.Key]checkpoint.Known) *memory {
 		largest = max(largest, float64(known[s.cells[i]].Size))
 	}
 	for row, i := range cells {
-		a.SetRow(row, s.needs(i))
+		a.SetRow(row, s.sizeTerms(i))
 		b.SetVec(row, float64(known[s.cells[i]].Size)/largest)
 	}
 	for t := 1; t < terms; t++ {
@@ -61,7 +61,7 @@ func newMemory(s *space, known map[cell.Key]checkpoint.Known) *memory {
 		return m
 	}
 	for i := range s.cells {
-		size := largest * mat.Dot(mat.NewVecDense(terms, s.needs(i)), &x)
+		size := largest * mat.Dot(mat.NewVecDense(terms, s.sizeTerms(i)), &x)
 		m.spill[i] = math.Max(0, 1-room/size)
 	}
 	for _, i := range cells {
@@ -71,13 +71,13 @@ func newMemory(s *space, known map[cell.Key]checkpoint.Known) *memory {
 	return m
 }
 
-// needs returns what the size of a cell's model is a linear function of.
-func (s *space) needs(i int) []float64 {
+// sizeTerms returns the terms that the size of a cell's model is a linear function of.
+func (s *space) sizeTerms(i int) []float64 {
 	c, b := s.c[s.ctx[i]], s.b[s.batch[i]]
 	return []float64{1, c, b, c * b}
 }
 
-// equal reports whether two are as good as the same.
+// equal reports whether two are the same but for rounding.
 func (m *memory) equal(other *memory) bool {
 	if m == nil || other == nil {
 		return m == other

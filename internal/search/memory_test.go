@@ -10,8 +10,8 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 )
 
-// sized is a cell that was loaded: half a billion bytes of weights, and room for
-// 1.2 billion in GPU memory.
+// sized returns the result of a cell that was loaded: with 0.5 GB of weights, and
+// 1.2 GB of GPU memory.
 func sized(c cell.Key) checkpoint.Known {
 	ctx, batch := float64(c.Ctx)/100000, float64(c.Batch)/1000
 	size := int64(1e9 * (0.5 + ctx + 0.2*batch + 0.1*ctx*batch))
@@ -39,7 +39,7 @@ func TestMemory(t *testing.T) {
 	assert.False(t, m.equal(nil))
 }
 
-func TestMemoryThatTellsNothing(t *testing.T) {
+func TestMemoryOfUselessSizes(t *testing.T) {
 	plan := square(10)
 	s := newSpace(plan, len(plan))
 	known := make(map[cell.Key]checkpoint.Known)
@@ -50,7 +50,7 @@ func TestMemoryThatTellsNothing(t *testing.T) {
 	for _, c := range plan {
 		known[c] = checkpoint.Known{Rates: []float64{7}, Size: 5, SizeVRAM: 5}
 	}
-	assert.Nil(t, newMemory(s, known), "all alike")
+	assert.Nil(t, newMemory(s, known), "all the same")
 	for _, c := range plan {
 		known[c] = checkpoint.Known{Rates: []float64{7}}
 	}

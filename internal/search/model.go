@@ -25,8 +25,7 @@ func (o *measured) equal(other *measured) bool {
 	return o.cell == other.cell && slices.Equal(o.logs, other.logs)
 }
 
-// mean is the weighted mean of a cell's samples and how many full ones it is
-// worth.
+// mean returns the weighted mean of a cell's samples, and the sum of the weights.
 func (o *measured) mean() (mean, n float64) {
 	for i, v := range o.logs {
 		mean += o.weight[i] * v
@@ -35,24 +34,24 @@ func (o *measured) mean() (mean, n float64) {
 	return mean / n, n
 }
 
-// posterior is what one shape makes of what was measured.
+// posterior is the Gaussian process of one shape, given the samples.
 type posterior struct {
-	k       *kernel
-	weight  float64           // the probability of the shape
-	chol    blas64.Triangular // upper factor of the covariance of what was measured
-	alpha   []float64
-	noise   []float64 // variance of each measured cell's mean
-	loglik  float64   // logarithm of the shape's probability, but for a constant
-	nowhere bool      // it can't be worked out in floating point
+	k        *kernel
+	weight   float64           // the probability of the shape
+	chol     blas64.Triangular // upper factor of the covariance of the measured cells
+	alpha    []float64
+	noise    []float64 // variance of each measured cell's mean
+	loglik   float64   // logarithm of the shape's probability, up to a constant
+	singular bool      // the covariance can't be factored in floating point
 }
 
-// model is what is believed of a surface: the most probable shapes, each with
-// what it makes of what was measured.
+// model is the posterior distribution of a surface: that of the most probable shapes,
+// weighted.
 type model struct {
 	s      *space
 	memory *memory
 	all    []*measured
-	obs    []*measured // those that count
+	obs    []*measured // those that the posteriors use
 	level  float64     // median of the logs
 	posts  []*posterior
 }
@@ -60,18 +59,18 @@ type model struct {
 const (
 	drawnShapes = 256
 	keptShapes  = 12
-	// forOutliers is how many of the drawn shapes are tried for a first idea of which
-	// samples are outliers.
+	// forOutliers is how many of the drawn shapes are tried for a first estimate of
+	// which samples are outliers.
 	forOutliers = 64
 	// nearShapes is how many shapes are drawn around those kept, once for each of
 	// the spreads, in standard deviations of the prior.
 	nearShapes = 40
-	// mostMeasured is how many cells count; the time taken grows with its cube.
+	// mostMeasured is the largest number of cells used; the computing time grows with its cube.
 	mostMeasured = 192
-	// mostForShapes is how many of them count for the choice of shapes.
+	// mostForShapes is how many of them are used for the choice of shapes.
 	mostForShapes = 64
-	// An outlier is held to be as rare as this, and to be low by up to outlierLow
-	// of the rate's logarithm.
+	// A sample is assumed to be an outlier with this probability, and then to be low by
+	// up to outlierLow in the logarithm of the rate.
 	outlierProb = 0.03
 	outlierLow  = 0.22
 )
@@ -107,8 +106,8 @@ func newModel(s *space, kernels []*kernel, memory *memory, all []*measured) *mod
 	return m
 }
 
-// fastest returns the n cells that tell most: the fastest of every num_ctx before
-// the next of every num_ctx.
+// fastest returns the n most informative cells: the fastest of every num_ctx, then
+// the second fastest of every num_ctx, and so on.
 func fastest(s *space, all []*measured, n int) []*measured {
 	if len(all) <= n {
 		return all
@@ -125,7 +124,7 @@ func fastest(s *space, all []*measured, n int) []*measured {
 	return sorted[:n]
 }
 
-// refine looks for more probable shapes near those that are.
+// refine looks for more probable shapes near the most probable ones.
 func (m *model) refine() {
 	rng := rand.New(rand.NewPCG(3, uint64(len(m.obs))))
 	for _, spread := range nearSpreads {
@@ -138,7 +137,7 @@ func (m *model) refine() {
 	}
 }
 
-// useAll has more cells count than for the choice of shapes, where there are.
+// useAll fits the shapes to all cells, up to mostMeasured.
 func (m *model) useAll() {
 	obs := fastest(m.s, m.all, mostMeasured)
 	if len(obs) == len(m.obs) {
@@ -162,14 +161,14 @@ func (m *model) best(kernels []*kernel) *posterior {
 	return best
 }
 
-// keep leaves the most probable shapes, the most probable first.
+// keep drops all but the most probable shapes, and sorts them by probability.
 func (m *model) keep() {
-	m.posts = slices.DeleteFunc(m.posts, func(p *posterior) bool { return p.nowhere })
+	m.posts = slices.DeleteFunc(m.posts, func(p *posterior) bool { return p.singular })
 	slices.SortStableFunc(m.posts, func(a, b *posterior) int { return cmp.Compare(b.loglik, a.loglik) })
 	m.posts = m.posts[:min(keptShapes, len(m.posts))]
 }
 
-// weigh works out the shapes' probabilities.
+// weigh computes the shapes' probabilities.
 func (m *model) weigh() {
 	var sum float64
 	for _, p := range m.posts {
@@ -181,15 +180,14 @@ func (m *model) weigh() {
 	}
 }
 
-// fit works out what a shape makes of what was measured: regression by a
-// Gaussian process as in Rasmussen and Williams, Gaussian Processes for Machine
-// Learning, algorithm 2.1.
+// fit computes the posterior of a shape: Gaussian process regression as in Rasmussen
+// and Williams, Gaussian Processes for Machine Learning, algorithm 2.1.
 func (m *model) fit(k *kernel) *posterior {
 	n := len(m.obs)
 	p := &posterior{k: k, noise: make([]float64, n)}
 	a := blas64.Symmetric{N: n, Stride: n, Data: make([]float64, n*n), Uplo: blas.Upper}
 	y := make([]float64, n)
-	var within float64 // what the scatter within cells says of the noise
+	var within float64 // log likelihood of the noise, from the scatter within cells
 	for i, o := range m.obs {
 		mean, count := o.mean()
 		y[i] = mean - m.level
@@ -205,11 +203,11 @@ func (m *model) fit(k *kernel) *posterior {
 		}
 		within -= (count - 1) * math.Log(k.noise)
 	}
-	// Not mat.Cholesky, which also works out the condition number: that takes longer than
-	// the factor.
+	// Not mat.Cholesky, which also computes the condition number: that takes longer than
+	// the factorization.
 	var ok bool
 	if p.chol, ok = lapack64.Potrf(a); !ok {
-		p.nowhere, p.loglik = true, math.Inf(-1)
+		p.singular, p.loglik = true, math.Inf(-1)
 		return p
 	}
 	p.alpha = slices.Clone(y)
@@ -220,7 +218,7 @@ func (m *model) fit(k *kernel) *posterior {
 	return p
 }
 
-// logDet is the logarithm of the determinant of what a Cholesky factor is of.
+// logDet returns the logarithm of the determinant of a matrix from its Cholesky factor.
 func logDet(chol blas64.Triangular) (sum float64) {
 	for i := range chol.N {
 		sum += 2 * math.Log(chol.Data[i*chol.Stride+i])
@@ -228,11 +226,11 @@ func logDet(chol blas64.Triangular) (sum float64) {
 	return sum
 }
 
-// reweigh says anew which samples are outliers: those below what all others, of
-// the same cell and of other cells, lead to expect. It reports whether any weight
-// changed by much.
+// reweigh updates the samples' weights, their probabilities of being no outlier, from
+// the predictions by all other samples, of the same cell and of other cells. It reports
+// whether any weight changed by more than 0.05.
 func (m *model) reweigh(p *posterior) bool {
-	if len(m.obs) < 4 || p.nowhere {
+	if len(m.obs) < 4 || p.singular {
 		return false
 	}
 	chol := p.chol
@@ -245,7 +243,7 @@ func (m *model) reweigh(p *posterior) bool {
 	noise := p.k.noise * p.k.noise
 	for i, o := range m.obs {
 		mean, _ := o.mean()
-		// What the other cells lead to expect, by leaving this one out.
+		// The prediction by the other cells (leave-one-out).
 		precision := inv.Data[i*inv.Stride+i]
 		without := mean - m.level - p.alpha[i]/precision
 		variance := max(1/precision-p.noise[i], 1e-8)
@@ -265,9 +263,9 @@ func (m *model) reweigh(p *posterior) bool {
 	return changed
 }
 
-// regular is the probability that a sample is no outlier, by its distance to what
-// was expected and that expectation's standard deviation. It is never so low that
-// the sample has no weight at all.
+// regular is the probability that a sample is no outlier, from its distance to the
+// prediction and the prediction's standard deviation. It is at least 0.01, so that
+// every sample keeps some weight.
 func regular(distance, sd float64) float64 {
 	good := (1 - outlierProb) * normalPDF(distance/sd) / sd
 	bad := outlierProb * (normalCDF((distance+outlierLow)/sd) - normalCDF(distance/sd)) / outlierLow
@@ -277,14 +275,14 @@ func regular(distance, sd float64) float64 {
 	return max(good/(good+bad), 0.01)
 }
 
-// beliefs is what one shape makes of cells: the mean and the covariance of their
-// true log rates. Cells go by their place in the list asked for.
+// beliefs are one shape's predictions for cells: the mean and the covariance of their
+// true log rates. Slices are indexed as the list of cells.
 type beliefs struct {
 	k        *kernel
 	cells    []int
 	mean     []float64
 	variance []float64
-	rows     [][]float64 // of each cell: its covariances to what was measured, over their Cholesky factor
+	rows     [][]float64 // of each cell: its covariances with the measured cells, divided by their Cholesky factor
 }
 
 func (m *model) beliefs(p *posterior, cells []int) *beliefs {

@@ -14,13 +14,12 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 )
 
-// saturating is a rate that rises with num_batch and falls a little with num_ctx.
+// saturating returns a rate that rises with num_batch and falls a little with num_ctx.
 func saturating(c cell.Key) float64 {
 	return 1000 / (1 + 200/float64(c.Batch)) * (1 - float64(c.Ctx)/2e6)
 }
 
-// believed returns the mean and the standard deviation that the model has of a
-// cell's log rate.
+// believed returns the model's mean and standard deviation of a cell's log rate.
 func believed(m *model, cell int) (mean, sd float64) {
 	var square float64
 	for _, p := range m.posts {
@@ -39,7 +38,7 @@ func TestModelLearnsASurface(t *testing.T) {
 		known[plan[i]] = checkpoint.Known{Rates: []float64{saturating(plan[i]) * math.Exp(0.01*rng.NormFloat64())}}
 	}
 	var s searcher
-	v := s.look(sweep.State{Plan: plan, Known: known})
+	v := s.update(sweep.State{Plan: plan, Known: known})
 	require.Len(t, v.m.posts, keptShapes)
 	var weight float64
 	for _, p := range v.m.posts {
@@ -54,13 +53,13 @@ func TestModelLearnsASurface(t *testing.T) {
 			within++
 		}
 	}
-	assert.GreaterOrEqual(t, within, 90, "cells of 100 that lie within two standard deviations")
+	assert.GreaterOrEqual(t, within, 90, "of 100 cells, within two standard deviations")
 	_, near := believed(v.m, 4)
 	_, far := believed(v.m, 30)
-	assert.Less(t, near, far, "of what was measured more is known")
+	assert.Less(t, near, far, "a measured cell is more certain")
 }
 
-func TestModelPassesOverAnOutlier(t *testing.T) {
+func TestModelDiscountsAnOutlier(t *testing.T) {
 	plan := square(10)
 	known := make(map[cell.Key]checkpoint.Known)
 	for i, c := range plan {
@@ -71,20 +70,20 @@ func TestModelPassesOverAnOutlier(t *testing.T) {
 	slow := plan[48]
 	known[slow] = checkpoint.Known{Rates: []float64{0.85 * saturating(slow)}}
 	var s searcher
-	v := s.look(sweep.State{Plan: plan, Known: known})
-	assert.Less(t, v.of[48].weight[0], 0.2)
+	v := s.update(sweep.State{Plan: plan, Known: known})
+	assert.Less(t, v.byCell[48].weight[0], 0.2)
 	for _, o := range v.obs {
 		if o.cell != 48 {
 			assert.Greater(t, o.weight[0], 0.8, plan[o.cell])
 		}
 	}
 	mean, _ := believed(v.m, 48)
-	truth, sample := math.Log(saturating(slow)), v.of[48].logs[0]
-	assert.Less(t, math.Abs(mean-truth), math.Abs(mean-sample), "the belief is nearer to the truth than to the sample")
+	truth, sample := math.Log(saturating(slow)), v.byCell[48].logs[0]
+	assert.Less(t, math.Abs(mean-truth), math.Abs(mean-sample), "the prediction is closer to the truth than the sample is")
 }
 
-// TestOutlierIsMeasuredAgain has a loaded cell whose only sample is far below what
-// the others lead to expect: every search checks it with another prompt.
+// TestOutlierIsMeasuredAgain: where the only sample of the loaded cell is far below
+// the prediction by other cells, every search checks it with another prompt.
 func TestOutlierIsMeasuredAgain(t *testing.T) {
 	plan := square(10)
 	known := make(map[cell.Key]checkpoint.Known)
@@ -99,15 +98,15 @@ func TestOutlierIsMeasuredAgain(t *testing.T) {
 		choice := strategy.Next(st)
 		assert.Equal(t, []cell.Key{plan[48]}, choice.Cells)
 		assert.Equal(t, 2, choice.Samples)
-		assert.Equal(t, choice, strategy.Next(st), "asked once more")
+		assert.Equal(t, choice, strategy.Next(st), "the same state gives the same choice")
 
 		st.Known[plan[48]] = known[plan[48]]
 		assert.NotEqual(t, []cell.Key{plan[48]}, strategy.Next(st).Cells, "as fast as expected")
 	}
 }
 
-// TestModelOfManyCells has more cells known than count, of which those count that
-// may be the fastest.
+// TestModelOfManyCells: of more measured cells than the model uses, it uses those
+// that may be the fastest.
 func TestModelOfManyCells(t *testing.T) {
 	plan := square(20)
 	known := make(map[cell.Key]checkpoint.Known)
@@ -115,7 +114,7 @@ func TestModelOfManyCells(t *testing.T) {
 		known[c] = checkpoint.Known{Rates: []float64{saturating(c)}}
 	}
 	var s searcher
-	v := s.look(sweep.State{Plan: plan, Known: known})
+	v := s.update(sweep.State{Plan: plan, Known: known})
 	assert.Len(t, v.m.obs, mostMeasured)
 	assert.Len(t, v.m.all, 400)
 	fastest := make(map[int]bool)
@@ -129,15 +128,15 @@ func TestModelOfManyCells(t *testing.T) {
 	}
 }
 
-func TestModelIsKeptWhileItHolds(t *testing.T) {
+func TestModelIsKeptWhileSamplesAreTheSame(t *testing.T) {
 	plan := square(5)
 	known := map[cell.Key]checkpoint.Known{plan[0]: {Rates: []float64{5}}, plan[9]: {Rates: []float64{7}}}
 	var s searcher
-	first := s.look(sweep.State{Plan: plan, Known: known}).m
+	first := s.update(sweep.State{Plan: plan, Known: known}).m
 	known[plan[3]] = checkpoint.Known{Closed: true}
-	assert.Same(t, first, s.look(sweep.State{Plan: plan, Known: known}).m)
+	assert.Same(t, first, s.update(sweep.State{Plan: plan, Known: known}).m)
 	known[plan[9]] = checkpoint.Known{Rates: []float64{7, 8}}
-	assert.NotSame(t, first, s.look(sweep.State{Plan: plan, Known: known}).m)
+	assert.NotSame(t, first, s.update(sweep.State{Plan: plan, Known: known}).m)
 }
 
 func TestExpectedGain(t *testing.T) {

@@ -11,8 +11,8 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 )
 
-// Named returns the search that a config calls by that name, nil where it names none.
-// repeat is how many samples each cell gets at least.
+// Named returns the search with that name in a config, nil for other names. repeat is
+// the least number of samples of each measured cell.
 func Named(name string, tolerance config.Tolerance, repeat int) sweep.Strategy {
 	switch name {
 	case config.StrategyBest:
@@ -23,35 +23,35 @@ func Named(name string, tolerance config.Tolerance, repeat int) sweep.Strategy {
 	return nil
 }
 
-// searcher is what the strategies share: the surface that they believe in. It is
-// kept from one question to the next as long as it holds.
+// searcher is the model that the strategies share. It is kept between calls of Next
+// as long as the samples are the same.
 type searcher struct {
 	s       *space
 	kernels []*kernel // of the drawn shapes
 	memory  *memory   // that these were made with
-	m       *model    // of the latest question
+	m       *model    // of the latest call
 }
 
-// view is what one look at the state gives.
+// view is the state of a sweep as the model sees it, for one call of Next.
 type view struct {
 	*space
 	st     sweep.State
 	obs    []*measured
-	of     map[int]*measured // by cell
-	failed []int             // cells
-	alive  []int             // cells that have a rate or may get one
+	byCell map[int]*measured
+	failed []int // cells
+	usable []int // cells that have a rate or may get one
 	feas   *feasibility
 	m      *model // nil while fewer than two cells have a rate
 }
 
-func (b *searcher) look(st sweep.State) *view {
-	if cells := inAndOutside(st); b.s == nil || !slices.Equal(b.s.cells, cells) {
+func (b *searcher) update(st sweep.State) *view {
+	if cells := allCells(st); b.s == nil || !slices.Equal(b.s.cells, cells) {
 		*b = searcher{s: newSpace(cells, len(st.Plan))}
 		for _, h := range shapes(drawnShapes) {
 			b.kernels = append(b.kernels, newKernel(b.s, h, nil))
 		}
 	}
-	v := &view{space: b.s, st: st, of: make(map[int]*measured)}
+	v := &view{space: b.s, st: st, byCell: make(map[int]*measured)}
 	f := &feasibility{s: b.s}
 	for i, c := range v.cells {
 		k := st.Known[c]
@@ -65,21 +65,21 @@ func (b *searcher) look(st sweep.State) *view {
 				o.logs = append(o.logs, math.Log(r))
 			}
 			v.obs = append(v.obs, o)
-			v.of[i] = o
+			v.byCell[i] = o
 			f.worked = append(f.worked, i)
-			v.alive = append(v.alive, i)
+			v.usable = append(v.usable, i)
 		case !k.Closed:
-			v.alive = append(v.alive, i)
+			v.usable = append(v.usable, i)
 		}
 	}
 	if m := newMemory(b.s, st.Known); !m.equal(b.memory) {
 		b.memory, b.m = m, nil
 		for _, k := range b.kernels {
-			k.press(m)
+			k.setPressure(m)
 		}
 	}
 	f.memory = b.memory
-	f.settle()
+	f.finish()
 	v.feas = f
 	if len(v.obs) < 2 {
 		return v
@@ -87,16 +87,15 @@ func (b *searcher) look(st sweep.State) *view {
 	if b.m == nil || !slices.EqualFunc(b.m.all, v.obs, (*measured).equal) {
 		b.m = newModel(b.s, b.kernels, b.memory, v.obs)
 	}
-	v.m, v.obs = b.m, b.m.all // of a kept model too, with the samples' weights
+	v.m, v.obs = b.m, b.m.all // which have the samples' weights
 	for _, o := range v.obs {
-		v.of[o.cell] = o
+		v.byCell[o.cell] = o
 	}
 	return v
 }
 
-// inAndOutside returns the plan's cells and, behind them, others that something
-// is known of.
-func inAndOutside(st sweep.State) []cell.Key {
+// allCells returns the plan's cells and, after them, other cells with results.
+func allCells(st sweep.State) []cell.Key {
 	cells := slices.Clone(st.Plan)
 	in := make(map[cell.Key]bool, len(cells))
 	for _, c := range cells {
@@ -113,51 +112,51 @@ func inAndOutside(st sweep.State) []cell.Key {
 	return cells
 }
 
-// asked reports whether the cell may be measured for the first time.
-func (v *view) asked(i int) bool {
+// unmeasured reports whether the cell has no result yet, so that it can be measured.
+func (v *view) unmeasured(i int) bool {
 	_, known := v.st.Known[v.cells[i]]
 	return !known
 }
 
-// again reports whether one more sample of the cell costs no load and may be of
-// use.
-func (v *view) again(i int) bool {
-	o := v.of[i]
+// canRepeat reports whether another sample of the cell needs no load and may be
+// useful.
+func (v *view) canRepeat(i int) bool {
+	o := v.byCell[i]
 	return o != nil && v.cells[i] == v.st.Loaded && !v.st.Known[v.cells[i]].Closed && len(o.logs) < mostSamples
 }
 
-// suspect returns the loaded cell where one of its samples may well be an outlier, so
-// that another tells more than its gain lets expect: what was passed over for a slow
-// sample is not looked at again.
-func (v *view) suspect() (int, bool) {
+// suspectedOutlier returns the loaded cell where one of its samples may well be an
+// outlier. Another sample is then worth more than its expected gain: a cell that is
+// dismissed because of a slow sample is not measured again.
+func (v *view) suspectedOutlier() (int, bool) {
 	i, ok := v.index[v.st.Loaded]
-	return i, ok && v.again(i) && slices.Min(v.of[i].weight) < suspected
+	return i, ok && v.canRepeat(i) && slices.Min(v.byCell[i].weight) < suspectWeight
 }
 
-// suspected is the probability to be no outlier below which a sample is checked by
-// another.
-const suspected = 0.9
+// suspectWeight is the probability of being no outlier below which a sample is
+// checked with another.
+const suspectWeight = 0.9
 
-// mostSamples is from where a search takes no more samples of a cell.
+// mostSamples is the number of samples of a cell at which a search takes no more.
 const mostSamples = 4
 
-// place is a point of the grid as shares of the two axes.
-type place struct{ ctx, batch float64 }
+// position is a cell of the grid as shares of the two axes.
+type position struct{ ctx, batch float64 }
 
-// at returns the cell of the plan at a place, false where there is none.
-func (v *view) at(p place) (int, bool) {
+// at returns the cell of the plan at a position, false where there is none.
+func (v *view) at(p position) (int, bool) {
 	ctx := v.ctxs[int(math.Round(p.ctx*float64(len(v.ctxs)-1)))]
 	batch := v.batchs[int(math.Round(p.batch*float64(len(v.batchs)-1)))]
 	i, ok := v.index[cell.Key{Ctx: ctx, Batch: batch}]
 	return i, ok && i < v.planned
 }
 
-// first returns the first cell of a design that is not known yet, and where all
-// are and still too few have a rate the one that is likeliest to have one; false
-// when there is none to ask for.
-func (v *view) first(design []place) (int, bool) {
+// nextOfDesign returns the first cell of a design without a result. After the design,
+// as long as too few cells have a rate for a model, it returns the cell that is
+// likeliest to work. It returns false where there is none.
+func (v *view) nextOfDesign(design []position) (int, bool) {
 	for _, p := range design {
-		if i, ok := v.at(p); ok && v.asked(i) {
+		if i, ok := v.at(p); ok && v.unmeasured(i) {
 			return i, true
 		}
 	}
@@ -165,16 +164,16 @@ func (v *view) first(design []place) (int, bool) {
 		return 0, false
 	}
 	best, chance := -1, -1.0
-	for _, i := range v.alive {
-		if v.asked(i) && v.feas.works(i) > chance {
+	for _, i := range v.usable {
+		if v.unmeasured(i) && v.feas.works(i) > chance {
 			best, chance = i, v.feas.works(i)
 		}
 	}
 	return best, best >= 0
 }
 
-// fewest is the answer where fewer than two cells have a rate.
-func (v *view) fewest() *checkpoint.Answer {
+// earlyAnswer is the answer where fewer than two cells have a rate.
+func (v *view) earlyAnswer() *checkpoint.Answer {
 	a := new(checkpoint.Answer)
 	if len(v.obs) > 0 {
 		a.Best = v.cells[v.obs[0].cell]
@@ -184,27 +183,27 @@ func (v *view) fewest() *checkpoint.Answer {
 	return a
 }
 
-// choose is the choice of one cell.
+// choose returns the choice of one cell.
 func (v *view) choose(i, samples int, why string, a *checkpoint.Answer) sweep.Choice {
 	a.Why = why
 	return sweep.Choice{Cells: []cell.Key{v.cells[i]}, Samples: samples, Why: why, Answer: a}
 }
 
-// load is the choice of a cell that has to be loaded, with as many loads still to come.
+// load returns the choice of a cell that has to be loaded, with the loads still to come.
 func (v *view) load(i, samples int, why string, a *checkpoint.Answer, ahead sweep.Range) sweep.Choice {
 	choice := v.choose(i, samples, why, a)
-	choice.Ahead, choice.Early = ahead, why == firstLook
+	choice.Ahead, choice.Early = ahead, why == initialDesign
 	return choice
 }
 
-// done is the choice of none.
+// done returns the choice that ends the search.
 func done(why string, a *checkpoint.Answer) sweep.Choice {
 	a.Done, a.Why = true, why
 	return sweep.Choice{Why: why, Answer: a}
 }
 
 const (
-	firstLook = "a first look at the grid"
-	onceMore  = "once more, while it is loaded"
-	noneLeft  = "no other cell is left"
+	initialDesign = "initial design"
+	anotherPrompt = "another prompt while it is loaded"
+	noneLeft      = "no cell is left to measure"
 )

@@ -8,10 +8,10 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 )
 
-// space is cells in the coordinates that the model thinks in.
+// space is cells in the coordinates of the model.
 type space struct {
 	cells   []cell.Key // those of the plan first
-	planned int        // how many of the cells are of the plan
+	planned int        // how many of the cells are in the plan
 	index   map[cell.Key]int
 	ctxs    []int // ascending
 	batchs  []int // ascending
@@ -23,10 +23,10 @@ type space struct {
 	x          []float64 // of each of batchs: log2
 	power      []int     // of each of batchs: the largest power of two that divides it
 
-	// What of the covariances is the same for all shapes, by index of the two num_batch or num_ctx.
-	jumps          [][]float64 // how alike the jumps up to both are
+	// The parts of covariances that all shapes share, by the indices of two num_batch or num_ctx.
+	jumps          [][]float64 // similarity of the jumps up to both
 	roughB, roughC [][]float64
-	fall           [][]float64 // how alike a want of memory slows both
+	fall           [][]float64 // similarity of the effect of a lack of memory
 }
 
 func newSpace(cells []cell.Key, planned int) *space {
@@ -60,7 +60,7 @@ func newSpace(cells []cell.Key, planned int) *space {
 	return s
 }
 
-// decay is the table of e to the negative distance of each two values, over a length.
+// decay returns, for each two values, e to the negative distance divided by the length.
 func decay(values []float64, length float64) [][]float64 {
 	return table(len(values), func(i, j int) float64 { return math.Exp(-math.Abs(values[i]-values[j]) / length) })
 }

@@ -30,10 +30,10 @@ func surface(t testing.TB, name string) *simulate.Surface {
 	return s
 }
 
-// play has a strategy search a function of cells, with little noise; a rate of 0
-// is a failure for want of memory. It fails the test where the strategy asks for
-// what it may not.
-func play(t *testing.T, s sweep.Strategy, plan []cell.Key, rate func(cell.Key) float64) (sweep.State, sweep.Choice) {
+// runSearch runs a strategy on a function of cells, with little noise; a rate of 0
+// is a failure for lack of memory. It fails the test where the strategy chooses a
+// cell that it must not.
+func runSearch(t *testing.T, s sweep.Strategy, plan []cell.Key, rate func(cell.Key) float64) (sweep.State, sweep.Choice) {
 	t.Helper()
 	st := sweep.State{Plan: plan, Known: make(map[cell.Key]checkpoint.Known)}
 	rng := rand.New(rand.NewPCG(1, 1))
@@ -49,9 +49,9 @@ func play(t *testing.T, s sweep.Strategy, plan []cell.Key, rate func(cell.Key) f
 		c := choice.Cells[0]
 		known := st.Known[c]
 		require.Contains(t, plan, c)
-		require.False(t, known.Failed || known.Closed, "%v is asked for again", c)
+		require.False(t, known.Failed || known.Closed, "%v is chosen again", c)
 		require.Greater(t, choice.Samples, len(known.Rates))
-		require.True(t, len(known.Rates) == 0 || st.Loaded == c, "more samples are of the loaded cell")
+		require.True(t, len(known.Rates) == 0 || st.Loaded == c, "only the loaded cell gets more samples")
 		st.Loaded = c
 		for len(known.Rates) < choice.Samples && !known.Failed {
 			if v := rate(c); v > 0 {
@@ -76,8 +76,8 @@ func grid(ctxs, batches int) []cell.Key {
 	return plan
 }
 
-// TestOddPlans has surfaces that leave little to search, or nothing.
-func TestOddPlans(t *testing.T) {
+// TestUnusualSurfaces: surfaces with little or nothing to find.
+func TestUnusualSurfaces(t *testing.T) {
 	rising := func(c cell.Key) float64 { return float64(c.Batch) }
 	for _, test := range []struct {
 		name string
@@ -88,10 +88,10 @@ func TestOddPlans(t *testing.T) {
 		{"two cells", grid(1, 2), rising},
 		{"one num_ctx", grid(1, 16), rising},
 		{"one num_batch", grid(16, 1), func(c cell.Key) float64 { return 1e6 / float64(c.Ctx) }},
-		{"all alike", grid(10, 10), func(cell.Key) float64 { return 80 }},
-		{"rates of nothing", grid(10, 10), func(c cell.Key) float64 { return 1e-9 * rising(c) }},
-		{"rates beyond all", grid(10, 10), func(c cell.Key) float64 { return 1e12 * rising(c) }},
-		{"rates of every size", grid(10, 10), func(c cell.Key) float64 { return math.Pow(10, rising(c)/100) }},
+		{"all the same", grid(10, 10), func(cell.Key) float64 { return 80 }},
+		{"tiny rates", grid(10, 10), func(c cell.Key) float64 { return 1e-9 * rising(c) }},
+		{"huge rates", grid(10, 10), func(c cell.Key) float64 { return 1e12 * rising(c) }},
+		{"rates of all magnitudes", grid(10, 10), func(c cell.Key) float64 { return math.Pow(10, rising(c)/100) }},
 		{"a triangle", slices.DeleteFunc(grid(10, 10), func(c cell.Key) bool { return 8*c.Batch > c.Ctx-4000 }), rising},
 		{"one cell works", grid(5, 5), func(c cell.Key) float64 {
 			if c == (cell.Key{Ctx: 8192, Batch: 128}) {
@@ -102,7 +102,7 @@ func TestOddPlans(t *testing.T) {
 	} {
 		for name, strategy := range strategies {
 			t.Run(test.name+"/"+name, func(t *testing.T) {
-				_, choice := play(t, strategy(), test.plan, test.rate)
+				_, choice := runSearch(t, strategy(), test.plan, test.rate)
 				var best float64
 				for _, c := range test.plan {
 					best = max(best, test.rate(c))
@@ -120,16 +120,16 @@ func TestOddPlans(t *testing.T) {
 func TestNothingWorks(t *testing.T) {
 	for name, strategy := range strategies {
 		t.Run(name, func(t *testing.T) {
-			st, choice := play(t, strategy(), grid(4, 4), func(cell.Key) float64 { return 0 })
-			assert.Equal(t, &checkpoint.Answer{Done: true, Why: "no other cell is left"}, choice.Answer)
+			st, choice := runSearch(t, strategy(), grid(4, 4), func(cell.Key) float64 { return 0 })
+			assert.Equal(t, &checkpoint.Answer{Done: true, Why: "no cell is left to measure"}, choice.Answer)
 			assert.Len(t, st.Known, 16)
 		})
 	}
 }
 
-// TestFollowsFromTheState asks a new search at every step, as after a sweep that
-// was killed.
-func TestFollowsFromTheState(t *testing.T) {
+// TestChoiceDependsOnStateOnly: a new search makes the same choice at every step, as
+// after a sweep that was killed.
+func TestChoiceDependsOnStateOnly(t *testing.T) {
 	s := surface(t, "tiles-39x16")
 	for name, strategy := range strategies {
 		t.Run(name, func(t *testing.T) {
@@ -153,9 +153,9 @@ func TestFollowsFromTheState(t *testing.T) {
 	}
 }
 
-// TestUsesWhatIsKnown goes on with what an exhaustive sweep, or another shard,
-// measured before.
-func TestUsesWhatIsKnown(t *testing.T) {
+// TestUsesExistingResults: a search uses the results of an exhaustive sweep, or of
+// another shard.
+func TestUsesExistingResults(t *testing.T) {
 	s := surface(t, "saturating-12x8")
 	known := make(map[cell.Key]checkpoint.Known)
 	for _, c := range s.Plan[:len(s.Plan)/2] {
@@ -171,7 +171,7 @@ func TestUsesWhatIsKnown(t *testing.T) {
 			rest := s.Plan[len(s.Plan)/2:]
 			choice = strategy().Next(sweep.State{Plan: rest, Known: known})
 			for _, c := range choice.Cells {
-				assert.Contains(t, rest, c, "what lies outside of the plan is known, and not asked for")
+				assert.Contains(t, rest, c, "cells outside of the plan are used, and not measured")
 			}
 			for _, c := range choice.Answer.Columns {
 				assert.GreaterOrEqual(t, c.NumCtx, rest[0].Ctx)
@@ -180,7 +180,7 @@ func TestUsesWhatIsKnown(t *testing.T) {
 	}
 }
 
-func TestLeavesClosedCellsAlone(t *testing.T) {
+func TestSkipsClosedCells(t *testing.T) {
 	plan := grid(12, 8)
 	for name, strategy := range strategies {
 		t.Run(name, func(t *testing.T) {
@@ -203,8 +203,8 @@ func TestLeavesClosedCellsAlone(t *testing.T) {
 	}
 }
 
-// TestFindsTheEdgeOfMemory: the edge is halved, not walked along. Beyond it the
-// rates would be the highest.
+// TestFindsTheEdgeOfMemory: the search bisects to the edge and does not walk along it.
+// Beyond the edge the rates would be the highest.
 func TestFindsTheEdgeOfMemory(t *testing.T) {
 	plan := grid(16, 16)
 	rate := func(c cell.Key) float64 {
@@ -215,7 +215,7 @@ func TestFindsTheEdgeOfMemory(t *testing.T) {
 	}
 	for name, strategy := range strategies {
 		t.Run(name, func(t *testing.T) {
-			st, choice := play(t, strategy(), plan, rate)
+			st, choice := runSearch(t, strategy(), plan, rate)
 			var failed int
 			for _, k := range st.Known {
 				if k.Failed {
@@ -231,8 +231,7 @@ func TestFindsTheEdgeOfMemory(t *testing.T) {
 	}
 }
 
-// TestFindsTheFastest plays on one surface of each kind; more of them are played
-// on with scripts/simulate.
+// TestFindsTheFastest runs on one surface of each kind; scripts/simulate runs on more.
 func TestFindsTheFastest(t *testing.T) {
 	surfaces := []*simulate.Surface{surface(t, "saturating-12x8"), surface(t, "memory-39x16"), surface(t, "tiles-39x16")}
 	surfaces = append(surfaces, simulate.Generate(len(simulate.Kinds), 1)...)
@@ -254,7 +253,7 @@ func TestRepeat(t *testing.T) {
 		"best": &search.Best{Tolerance: 0.01, Repeat: 3}, "frontier": &search.Frontier{Tolerance: 0.01, Repeat: 3},
 	} {
 		t.Run(name, func(t *testing.T) {
-			st, _ := play(t, strategy, grid(5, 5), func(c cell.Key) float64 { return float64(c.Batch) })
+			st, _ := runSearch(t, strategy, grid(5, 5), func(c cell.Key) float64 { return float64(c.Batch) })
 			for c, k := range st.Known {
 				assert.GreaterOrEqual(t, len(k.Rates), 3, c)
 			}
@@ -262,8 +261,8 @@ func TestRepeat(t *testing.T) {
 	}
 }
 
-// FuzzNext has states of every kind: whatever they hold, a search asks for an open
-// cell of the plan or ends, and says nothing that is no number.
+// FuzzNext: whatever the state, a search chooses an open cell of the plan or ends, and
+// its figures are finite.
 func FuzzNext(f *testing.F) {
 	f.Add(uint64(1), uint8(12), uint8(8), uint8(40))
 	f.Add(uint64(2), uint8(1), uint8(1), uint8(255))
@@ -304,9 +303,9 @@ func FuzzNext(f *testing.F) {
 	})
 }
 
-// BenchmarkThink is a question to a search, as many cells known as it measures by
-// its end.
-func BenchmarkThink(b *testing.B) {
+// BenchmarkNext measures one call of Next, with as many measured cells as at the end
+// of a search.
+func BenchmarkNext(b *testing.B) {
 	for _, size := range []struct{ ctxs, batches int }{{40, 16}, {100, 32}} {
 		for name, strategy := range strategies {
 			known := map[string]int{"best": 25, "frontier": 64}[name]
@@ -320,7 +319,7 @@ func BenchmarkThink(b *testing.B) {
 				s := strategy()
 				s.Next(st)
 				for i := 0; b.Loop(); i++ {
-					st.Known[plan[0]] = checkpoint.Known{Rates: []float64{700 + float64(i%7)}} // so that nothing can be kept
+					st.Known[plan[0]] = checkpoint.Known{Rates: []float64{700 + float64(i%7)}} // so that the model can't be kept
 					s.Next(st)
 				}
 			})

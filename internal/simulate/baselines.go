@@ -10,7 +10,7 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 )
 
-// Random measures cells at random, as many as a search is to take: 4 % of the
+// Random measures random cells, about as many as a search should need: 4 % of the
 // plan, and at least 25.
 type Random struct{ Seed uint64 }
 
@@ -25,33 +25,34 @@ func (r Random) Next(s sweep.State) sweep.Choice {
 		}
 	}
 	if len(choice.Cells) == 0 {
-		return end("as many cells as asked for", s)
+		return end("all random cells are measured", s)
 	}
 	return choice
 }
 
-// end is the choice of no further cell; of those measured, the one with the
-// highest rate is the answer.
+// end returns the choice that ends a search. It recommends the measured cell with the
+// highest rate.
 func end(why string, s sweep.State) sweep.Choice {
 	best, _ := highest(s)
 	return sweep.Choice{Why: why, Answer: &checkpoint.Answer{Best: best}}
 }
 
-// Golden looks for the best num_batch of the smallest num_ctx, and then for the
-// best num_ctx of that, each by golden sections of the list: what somebody does
-// who holds the rate for unimodal.
+// Golden searches for the best num_batch at the smallest num_ctx, and then for the
+// best num_ctx with that num_batch, each by golden-section search of the list, which
+// assumes that the rate is unimodal.
 type Golden struct{}
 
 // Next implements [sweep.Strategy].
 func (g Golden) Next(s sweep.State) sweep.Choice {
-	if next := g.walk(s); next != (cell.Key{}) {
+	if next := g.nextCell(s); next != (cell.Key{}) {
 		return sweep.Choice{Cells: []cell.Key{next}, Samples: 1, Why: "golden section"}
 	}
-	return end("both lines are searched", s)
+	return end("num_batch and num_ctx are searched", s)
 }
 
-// walk goes through the search again, to the first cell that is not known.
-func (g Golden) walk(s sweep.State) (unknown cell.Key) {
+// nextCell repeats the search from the start and returns the first cell that is not
+// measured yet; the zero Key where there is none.
+func (g Golden) nextCell(s sweep.State) (unknown cell.Key) {
 	var ctxs, batches []int
 	for _, c := range s.Plan {
 		ctxs, batches = append(ctxs, c.Ctx), append(batches, c.Batch)
@@ -86,7 +87,7 @@ func (g Golden) walk(s sweep.State) (unknown cell.Key) {
 	return unknown
 }
 
-// section returns the place of the highest of n values by golden sections.
+// section returns the index of the highest of n values by golden-section search.
 func section(n int, value func(int) float64) int {
 	low, high := 0, n-1
 	for high-low > 2 {

@@ -12,13 +12,13 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 )
 
-// Baselines are the strategies that every comparison has beside those asked for.
+// Baselines are the strategies that every comparison includes in addition to the requested ones.
 var Baselines = []string{"golden", "random", "exhaustive"}
 
-// Strategies names all that there are.
+// Strategies are the names of all strategies.
 var Strategies = append([]string{"best", "frontier"}, Baselines...)
 
-// strategy makes the one of that name for one play.
+// strategy returns a new strategy with that name, for one play.
 func strategy(name string, tolerance float64, seed uint64) sweep.Strategy {
 	switch name {
 	case "best":
@@ -33,24 +33,24 @@ func strategy(name string, tolerance float64, seed uint64) sweep.Strategy {
 	return sweep.Exhaustive{Repeat: 1}
 }
 
-// Options say what to compare.
+// Options configure a comparison.
 type Options struct {
-	Strategies []string // names; the baselines come by themselves
+	Strategies []string // names; the baselines are added automatically
 	Seeds      int      // plays of each strategy on each surface
 	Tolerance  float64  // of the searches
-	HideSizes  bool     // don't tell the searches the sizes of loaded models
-	// OnPlay is told of each play that has ended, one at a time; nil for nobody.
+	HideSizes  bool     // hide the sizes of loaded models from the searches
+	// OnPlay is called after each play, never concurrently; it may be nil.
 	OnPlay func(Played)
 }
 
-// Played is a play that has ended.
+// Played is a finished play.
 type Played struct {
 	Strategy string
 	Took     time.Duration
 }
 
-// Plays returns how many plays each strategy has on so many surfaces, the strategies
-// asked for before the baselines.
+// Plays returns the names of the strategies, the requested ones before the baselines, and
+// the number of plays of each on so many surfaces.
 func (o Options) Plays(surfaces int) (names []string, each int) {
 	names = slices.Clone(o.Strategies)
 	for _, name := range Baselines {
@@ -61,37 +61,37 @@ func (o Options) Plays(surfaces int) (names []string, each int) {
 	return names, surfaces * o.Seeds
 }
 
-// Most is the most plays of a strategy on a surface, and the most surfaces to draw.
+// Most is the limit of the plays of a strategy on a surface, and of the surfaces to generate.
 const Most = 10_000
 
-// Check says what can't be done.
+// Check returns an error where an option is invalid.
 func (o Options) Check() error {
 	for _, name := range o.Strategies {
 		if !slices.Contains(Strategies, name) {
-			return fmt.Errorf("strategy %q is not known: give some of %s", name, strings.Join(Strategies, ", "))
+			return fmt.Errorf("unknown strategy %q: give some of %s", name, strings.Join(Strategies, ", "))
 		}
 	}
 	if o.Seeds < 1 {
-		return fmt.Errorf("%d seeds play nothing: give 1 or more", o.Seeds)
+		return fmt.Errorf("%d seeds are too few: give 1 or more", o.Seeds)
 	}
 	if o.Seeds > Most {
 		return fmt.Errorf("%d seeds are too many plays of each strategy: %d is the most", o.Seeds, Most)
 	}
 	if !(o.Tolerance > 0 && o.Tolerance < 1) {
-		return fmt.Errorf("tolerance %v must lie above 0 and below 1, like 0.01", o.Tolerance)
+		return fmt.Errorf("tolerance %v must be above 0 and below 1, like 0.01", o.Tolerance)
 	}
 	return nil
 }
 
-// Comparison is how strategies did.
+// Comparison holds the scores of strategies.
 type Comparison struct {
-	Asked    []string `json:"-"`        // the strategies, without baselines that nobody asked for
+	Asked    []string `json:"-"`        // the requested strategies
 	Surfaces []Score  `json:"surfaces"` // each strategy on each surface
-	Overall  []Score  `json:"overall"`  // each strategy on all surfaces with a like grid, and on all
+	Overall  []Score  `json:"overall"`  // each strategy on all surfaces with the same grid size, and on all
 }
 
-// Compare plays strategies on surfaces. What it finds is the same every time, but
-// for the time spent thinking.
+// Compare plays strategies on surfaces. The result is deterministic, except for the
+// computing times.
 func Compare(surfaces []*Surface, o Options) Comparison {
 	if o.HideSizes {
 		surfaces = slices.Clone(surfaces)
@@ -102,23 +102,23 @@ func Compare(surfaces []*Surface, o Options) Comparison {
 		}
 	}
 	names, _ := o.Plays(len(surfaces))
-	plays := make([][]Run, len(surfaces)*len(names)) // a surface's strategies beside each other
+	plays := make([][]Run, len(surfaces)*len(names)) // ordered by surface, then strategy
 	for i := range plays {
 		plays[i] = make([]Run, o.Seeds)
 	}
 	var group sync.WaitGroup
-	var telling sync.Mutex
+	var reporting sync.Mutex
 	slots := make(chan struct{}, runtime.GOMAXPROCS(0))
 	for seed := range o.Seeds {
-		for i := range plays { // so that each strategy has played early on
+		for i := range plays { // seeds outermost, so that each strategy has an early play
 			slots <- struct{}{}
 			group.Go(func() {
 				defer func() { <-slots }()
 				begun, name := time.Now(), names[i%len(names)]
 				plays[i][seed] = Play(surfaces[i/len(names)], strategy(name, o.Tolerance, uint64(seed)), uint64(seed))
 				if o.OnPlay != nil {
-					telling.Lock()
-					defer telling.Unlock()
+					reporting.Lock()
+					defer reporting.Unlock()
 					o.OnPlay(Played{name, time.Since(begun)})
 				}
 			})
@@ -144,8 +144,8 @@ func Compare(surfaces []*Surface, o Options) Comparison {
 	return c
 }
 
-// grids returns the sizes of the surfaces' grids, in their order, where they
-// differ.
+// grids returns the sizes of the surfaces' grids, in the surfaces' order. It returns nil
+// where all are the same.
 func grids(surfaces []*Surface) []string {
 	var all []string
 	for _, s := range surfaces {

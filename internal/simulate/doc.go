@@ -1,5 +1,5 @@
 // Package simulate plays search strategies on response surfaces whose true rates
-// are known: given ones, generated ones, and those that a sweep recorded. A
-// strategy sees only noisy measurements of the cells that it asks for; what it
-// recommends in the end is held against the truth.
+// are known: from a file, from a generator, or from the checkpoint of a sweep. A
+// strategy sees only noisy measurements of the cells that it chooses; the cell that
+// it recommends in the end is compared with the fastest.
 package simulate

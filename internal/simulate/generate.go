@@ -7,14 +7,14 @@ import (
 	"math/rand/v2"
 )
 
-// Kinds are the surfaces that Generate draws, each with a trap for a search: rates
-// that rise with num_batch and saturate; with tiles and dips; with the best
-// num_batch moving over num_ctx; with layers that spill; with loads that fail; with
-// bands of such; with the smallest num_batch the fastest; with steps upwards over
+// Kinds are the kinds of surfaces that Generate draws, each with a difficulty for a
+// search: rates that rise with num_batch and saturate; with tiles and dips; with a best
+// num_batch that moves over num_ctx; with layers that spill; with loads that fail; with
+// bands of failures; with the smallest num_batch the fastest; with upward steps over
 // num_ctx; flat but for noise; with a fall from one num_batch to the next.
 var Kinds = []string{"saturating", "bumpy", "shifting", "spill", "oom", "band", "small", "interior", "flat", "jump"}
 
-// gridShape is the values of a grid's two settings.
+// gridShape is the values of both settings of a grid.
 type gridShape struct {
 	name         string
 	ctx, batches []int
@@ -38,7 +38,7 @@ var gridShapes = []gridShape{
 	{"100x32", steps(8192, 1024, 100), steps(64, 64, 32)},
 }
 
-// Generate draws n surfaces, the same ones for the same seed: kinds in turn,
+// Generate draws n surfaces, the same ones for the same seed: of each kind in turn,
 // half of them on the 39 × 16 grid.
 func Generate(n int, seed uint64) []*Surface {
 	var surfaces []*Surface
@@ -59,8 +59,8 @@ func Generate(n int, seed uint64) []*Surface {
 	return surfaces
 }
 
-// Draw draws a surface of each kind on a grid, the same ones for the same seed, but
-// for those where nothing works: small grids have such. Values must be ascending.
+// Draw draws a surface of each kind on a grid, the same ones for the same seed. It omits
+// surfaces on which no cell works, which small grids can have. Values must be ascending.
 func Draw(ctx, batches []int, seed uint64) ([]*Surface, error) {
 	var surfaces []*Surface
 	for i, kind := range Kinds {
@@ -78,7 +78,7 @@ func Draw(ctx, batches []int, seed uint64) ([]*Surface, error) {
 	return surfaces, nil
 }
 
-// draw draws a surface of the kind.
+// draw draws a surface of a kind.
 func draw(rng *rand.Rand, kind string, g gridShape) *surfaceFile {
 	s := &surfaceFile{
 		NumCtx: g.ctx, NumBatch: g.batches,
@@ -106,8 +106,8 @@ func draw(rng *rand.Rand, kind string, g gridShape) *surfaceFile {
 
 func between(rng *rand.Rand, a, b float64) float64 { return a + (b-a)*rng.Float64() }
 
-// landscape is the figures that a surface follows from. Effects are on the
-// logarithm of the rate.
+// landscape is the parameters of a surface. Effects are on the logarithm of the
+// rate.
 type landscape struct {
 	kind    string
 	batches []float64
@@ -115,11 +115,11 @@ type landscape struct {
 	level            float64 // tokens per second
 	half, steep      float64 // num_batch at which half of the level is reached, and how suddenly
 	fall             float64 // per octave above 512
-	tile             int     // num_batch that it divides are faster
-	tiled            float64 // by so much
+	tile             int     // multiples of it as num_batch are faster
+	tiled            float64 // by this much
 	odd              []float64
 	dips             map[int]float64 // by index of num_batch
-	jumpAt           int             // index of num_batch from which on the rate is lower
+	jumpAt           int             // index of num_batch from which the rate is lower
 	jump             float64
 	shift            float64 // of half over num_ctx, in octaves
 	smallSlope       float64 // per octave, where the smallest num_batch is the fastest
@@ -128,8 +128,8 @@ type landscape struct {
 	maxCtx, maxBatch float64
 
 	weight, product float64 // of num_batch, and of its product with num_ctx, in the pressure on memory
-	spillAt         float64 // pressure above which a layer after the other is not in GPU memory
-	layer, each     float64 // pressure that a layer takes, and what it costs
+	spillAt         float64 // pressure above which layers leave GPU memory, one after the other
+	layer, each     float64 // pressure that a layer takes, and the cost of one outside GPU memory
 	oomAt           float64 // pressure above which loads fail
 	risers          []riser // steps upwards over num_ctx
 }
@@ -179,7 +179,7 @@ func newLandscape(rng *rand.Rand, kind string, g gridShape) *landscape {
 	return l
 }
 
-// overBatch is the effect of the num_batch with that index.
+// overBatch returns the effect of the num_batch with index j.
 func (l *landscape) overBatch(j int, ctx float64) float64 {
 	x := math.Log2(l.batches[j])
 	half := l.half
@@ -204,7 +204,7 @@ func (l *landscape) overBatch(j int, ctx float64) float64 {
 	return y + l.odd[j] - l.dips[j]
 }
 
-// overCtx is the effect of num_ctx, with what is the cell's own.
+// overCtx returns the effect of num_ctx, plus a random effect of the cell.
 func (l *landscape) overCtx(ctx float64, rng *rand.Rand) float64 {
 	y := -l.ctxSlope * ctx / l.maxCtx
 	switch l.kind {
@@ -221,13 +221,13 @@ func (l *landscape) overCtx(ctx float64, rng *rand.Rand) float64 {
 	return y
 }
 
-// pressure is that on memory, as a share of the largest cell's.
+// pressure returns the pressure on memory, relative to that of the largest cell.
 func (l *landscape) pressure(ctx, batch int) float64 {
 	c, b := float64(ctx)/l.maxCtx, float64(batch)/l.maxBatch
 	return (c + l.weight*b + l.product*b*c) / (1 + l.weight + l.product)
 }
 
-// spilled is what the layers cost that are not in GPU memory.
+// spilled returns the cost of the layers that are not in GPU memory.
 func (l *landscape) spilled(ctx, batch int) float64 {
 	over := l.pressure(ctx, batch) - l.spillAt
 	if over <= 0 {
@@ -236,8 +236,8 @@ func (l *landscape) spilled(ctx, batch int) float64 {
 	return l.each * (1 + math.Floor(over/l.layer))
 }
 
-// fails reports whether the cell does not load. Bands of pressure that work lie
-// between those that don't where the kind says so.
+// fails reports whether the cell does not load. With the kind "band", bands of pressure
+// that work alternate with bands that fail.
 func (l *landscape) fails(ctx, batch int) bool {
 	p := l.pressure(ctx, batch)
 	return p > l.oomAt && (l.kind == "oom" || l.kind == "band" && int(p*40)%3 != 0)

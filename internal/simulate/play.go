@@ -10,37 +10,36 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
 )
 
-// What a measurement costs, in cells: a load takes about as long as three
+// The cost of a measurement, in cells: a load takes about as long as three
 // prompts.
 const (
 	loadCost   = 0.75
 	promptCost = 0.25
 )
 
-// Run is what one play of a strategy came to.
+// Run is the result of one play of a strategy.
 type Run struct {
-	// Cost is in cells: a load with one prompt is 1, whether it fails or not and
-	// whether the cell was measured before or not; each further prompt of the
-	// same load is 0.25.
+	// Cost is in cells: a load with one prompt is 1, also where it fails or the cell
+	// was measured before; each further prompt of the same load is 0.25.
 	Cost  float64
-	Share float64 // Cost in parts of the plan
-	// LoadShare is Loads in parts of the plan's cells.
+	Share float64 // Cost relative to the number of cells in the plan
+	// LoadShare is Loads relative to the number of cells in the plan.
 	LoadShare float64
 	Measured  int // cells that have a rate
 	Failed    int // cells
 	Samples   int // prompts
 	Loads     int
 	Regret    float64 // by how much the recommended cell's true rate is below the highest: 0.02 is 2 %
-	// Columns is the same for the recommended cell of each num_ctx that has a
-	// rate at all. A recommended cell that fails counts as 1.
+	// Columns is the regret of the recommended cell of each num_ctx where any cell
+	// works. A recommended cell that fails counts as 1.
 	Columns []float64
-	Steps   int           // questions to the strategy
-	Thought time.Duration // that these took together
-	Why     string        // it ended
+	Steps   int           // calls of the strategy's Next
+	Thought time.Duration // computing time of all these calls
+	Why     string        // the reason for which the strategy ended
 }
 
-// Play has a strategy search a surface. The same seed gives the same
-// measurements for the same questions.
+// Play runs a strategy on a surface. The same seed gives the same measurements for
+// the same choices.
 func Play(s *Surface, strategy sweep.Strategy, seed uint64) Run {
 	rng := rand.New(rand.NewPCG(seed, 1))
 	state := sweep.State{Plan: s.Plan, Known: make(map[cell.Key]checkpoint.Known)}
@@ -89,8 +88,8 @@ func (run *Run) measure(s *Surface, state *sweep.State, c cell.Key, choice sweep
 	state.Known[c] = known
 }
 
-// judge holds an answer against the truth. Without one, the cell with the highest
-// rate is taken for it, as somebody would who looks at a table.
+// judge compares an answer with the true rates. Without an answer it uses the cell with
+// the highest measured rate, as a reader of the table would.
 func (run *Run) judge(s *Surface, state sweep.State, answer *checkpoint.Answer) {
 	columns := make(map[int]cell.Key)
 	var best cell.Key

@@ -12,7 +12,7 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 )
 
-// list is a strategy that wants what stands in it, and then recommends a cell.
+// list is a strategy that makes a fixed list of choices, and then gives an answer.
 type list struct {
 	choices []sweep.Choice
 	answer  *checkpoint.Answer
@@ -38,13 +38,13 @@ func TestPlayCounts(t *testing.T) {
 		one(a, 1, false), // 1
 		one(a, 3, false), // two more prompts: 0.5
 		one(d, 1, false), // fails: 1
-		one(a, 4, false), // loaded anew: 1
-		one(a, 5, true),  // and again, as it wants: 1
+		one(a, 4, false), // loaded again: 1
+		one(a, 5, true),  // and again, by request: 1
 	}, answer: answer}, 1)
 	run.Thought = 0
 	assert.InDelta(t, 0.1, run.Regret, 1e-9)
 	assert.InDelta(t, 0.2, run.Columns[0], 1e-9)
-	assert.Equal(t, 1.0, run.Columns[1], "a recommended cell that fails has lost all")
+	assert.Equal(t, 1.0, run.Columns[1], "a recommended cell that fails loses everything")
 	run.Regret, run.Columns = 0, nil
 	assert.Equal(t, Run{Cost: 4.5, Share: 4.5 / 4, LoadShare: 1, Measured: 1, Failed: 1, Samples: 5, Loads: 4, Steps: 6, Why: "the end"}, run)
 }
@@ -53,8 +53,8 @@ func TestPlayWithoutAnAnswer(t *testing.T) {
 	a, b, c := cell.Key{Ctx: 1, Batch: 1}, cell.Key{Ctx: 1, Batch: 2}, cell.Key{Ctx: 2, Batch: 1}
 	s := &Surface{Plan: []cell.Key{a, b, c}, Rates: map[cell.Key]float64{a: 80, b: 100}}
 	run := Play(s, sweep.Exhaustive{Repeat: 2}, 1)
-	assert.Equal(t, 0.0, run.Regret, "the highest rate is taken for the best")
-	assert.Equal(t, []float64{0}, run.Columns, "and so for each num_ctx that has a rate at all")
+	assert.Equal(t, 0.0, run.Regret, "the cell with the highest rate counts as recommended")
+	assert.Equal(t, []float64{0}, run.Columns, "also of each num_ctx where a cell works")
 	assert.Equal(t, 3.5, run.Cost)
 	run = Play(s, &list{answer: new(checkpoint.Answer)}, 1)
 	assert.Equal(t, 1.0, run.Regret, "no recommendation at all")
@@ -71,7 +71,7 @@ func TestRandom(t *testing.T) {
 	assert.Equal(t, 7.0, Play(small, Random{3}, 1).Cost)
 }
 
-// TestGolden has golden sections find the top of a hill, and miss one of two.
+// TestGolden: golden sections find the only maximum, and miss the higher of two.
 func TestGolden(t *testing.T) {
 	hill := &Surface{Rates: make(map[cell.Key]float64)}
 	for ctx := range 30 {
@@ -110,8 +110,8 @@ func TestScore(t *testing.T) {
 	}, s)
 }
 
-// TestCompareTellsOfPlays: each play is reported once, by name.
-func TestCompareTellsOfPlays(t *testing.T) {
+// TestCompareReportsPlays: each play is reported once, by name.
+func TestCompareReportsPlays(t *testing.T) {
 	counts := make(map[string]int)
 	o := Options{Strategies: []string{"golden"}, Seeds: 3, Tolerance: 0.01, OnPlay: func(p Played) {
 		counts[p.Strategy]++
@@ -124,8 +124,8 @@ func TestCompareTellsOfPlays(t *testing.T) {
 	assert.Equal(t, 6, each)
 }
 
-// TestPrintRepeatsNothing: one surface has one table, and a group of one surface no row in
-// the second.
+// TestPrintRepeatsNothing: one surface gives one table, and a group of one surface gives no
+// row in the second.
 func TestPrintRepeatsNothing(t *testing.T) {
 	print := func(surfaces []*Surface) string {
 		var b strings.Builder
@@ -134,16 +134,16 @@ func TestPrintRepeatsNothing(t *testing.T) {
 	}
 	drawn := Generate(20, 1) // the first ten on a grid of 39 x 16
 	one := print(drawn[:1])
-	assert.Equal(t, 1, strings.Count(one, "thinking ms"))
+	assert.Equal(t, 1, strings.Count(one, "decision ms"))
 	assert.Contains(t, one, "\n\nOn average, golden would have cost 2 % of the loads and lost ")
 	several := print([]*Surface{drawn[0], drawn[1], drawn[10]})
-	assert.Equal(t, 2, strings.Count(several, "thinking ms"))
+	assert.Equal(t, 2, strings.Count(several, "decision ms"))
 	assert.Contains(t, several, "39 x 16")
 	assert.NotContains(t, several, " "+drawn[10].grid()+" ")
 	assert.Contains(t, several, "all")
 }
 
-// TestSentence names the strategies that were asked for.
+// TestSentence: the sentence names the requested strategies.
 func TestSentence(t *testing.T) {
 	c := Comparison{Asked: []string{"best", "frontier"}, Overall: []Score{
 		{Surfaces: "5 x 5", Strategy: "best", Loads: 50, Mean: 5},

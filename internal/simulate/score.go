@@ -13,12 +13,12 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/config"
 )
 
-// allSurfaces is what the scores on all surfaces together are called.
+// allSurfaces is the name of the scores on all surfaces together.
 const allSurfaces = "all"
 
-// Score is what the plays of one strategy came to. Regret is in %.
+// Score summarizes the plays of one strategy. Regret is in %.
 type Score struct {
-	Surfaces string `json:"surfaces"` // one's name, or which
+	Surfaces string `json:"surfaces"` // a surface's name, a grid size, or "all"
 	Strategy string `json:"strategy"`
 	Runs     int    `json:"runs"`
 
@@ -37,7 +37,7 @@ type Score struct {
 	// Columns is nil for a strategy that recommends no cell for each num_ctx.
 	Columns *ColumnScore `json:"columns,omitempty"`
 
-	ThoughtMS float64 `json:"thinking_ms"` // mean time for a question to the strategy
+	ThoughtMS float64 `json:"thinking_ms"` // mean computing time of a call of Next
 }
 
 // ColumnScore is the regret of the cells recommended for each num_ctx, in %.
@@ -79,15 +79,14 @@ func score(surfaces, strategy string, runs []Run) Score {
 	return s
 }
 
-// quantile returns the smallest value that is not below a share p of all.
+// quantile returns the smallest value that at least a share p of all values does not exceed.
 func quantile(p float64, values []float64) float64 {
 	slices.Sort(values)
 	return stat.Quantile(p, stat.Empirical, values, nil)
 }
 
-// Print writes the scores as a table for people, and a closing sentence on the strategies
-// asked for. What the second table would repeat of the first is left out: a group of one
-// surface.
+// Print writes the scores as tables for people: by surface, and by group of surfaces, without
+// groups of one surface. A closing sentence summarizes the requested strategies.
 func (c Comparison) Print(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	groups := slices.DeleteFunc(slices.Clone(c.Overall), func(s Score) bool { return s.Runs == c.Surfaces[0].Runs })
@@ -99,7 +98,7 @@ func (c Comparison) Print(w io.Writer) error {
 		if len(part) == 0 {
 			continue
 		}
-		fmt.Fprintf(t, "%s\tstrategy\tcells\t%%\tfailed\tregret %%: mean\tmedian\tp95\tworst\tover 2 %%\tcolumns %%: mean\tp95\tworst p95\tthinking ms\t\n", what)
+		fmt.Fprintf(t, "%s\tstrategy\tcells\t%%\tfailed\tregret %%: mean\tmedian\tp95\tworst\tover 2 %%\tcolumns %%: mean\tp95\tworst p95\tdecision ms\t\n", what)
 		for _, s := range part {
 			columns := "–\t–\t–"
 			if s.Columns != nil {
@@ -116,7 +115,7 @@ func (c Comparison) Print(w io.Writer) error {
 	return err
 }
 
-// sentence says what the strategies asked for would have cost and lost:
+// sentence summarizes what the requested strategies would have cost and lost:
 //
 //	On average, best would have cost 17 % of the loads and lost 0.4 %.
 func (c Comparison) sentence() string {

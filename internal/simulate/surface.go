@@ -25,30 +25,30 @@ type Surface struct {
 	Sizes map[cell.Key]Size    // of loaded models, where they are known
 
 	Noise       float64 // standard deviation of the logarithm of a sample's rate
-	OutlierProb float64 // probability that a sample is slow for reasons of its own
-	OutlierLow  float64 // of its true rate, the least that such a sample has
+	OutlierProb float64 // probability that a sample is an outlier, which is slow
+	OutlierLow  float64 // lowest rate of an outlier, relative to the true rate
 
-	Missing int // cells of the checkpoint's plan that it has no result of, and so not in the Plan
+	Missing int // cells without a result in the checkpoint, which are not in the Plan
 }
 
-// Size is the bytes of a loaded model, and of it in GPU memory.
+// Size is the bytes of a loaded model, and those of them in GPU memory.
 type Size struct{ All, VRAM int64 }
 
-// surfaceFile is a surface as its file has it.
+// surfaceFile is the format of a surface's file.
 type surfaceFile struct {
 	Name        string       `json:"name"`
 	NumCtx      []int        `json:"num_ctx"`
 	NumBatch    []int        `json:"num_batch"`
 	TrueRate    [][]*float64 `json:"true_rate"` // by num_ctx, then num_batch; null for a cell that fails
-	Size        [][]int64    `json:"size"`      // the same, in bytes; may be left out
-	SizeVRAM    [][]int64    `json:"size_vram"` // the same
+	Size        [][]int64    `json:"size"`      // in the same order, in bytes; optional
+	SizeVRAM    [][]int64    `json:"size_vram"` // likewise
 	Noise       float64      `json:"noise"`
 	OutlierProb float64      `json:"outlier_prob"`
 	OutlierLow  float64      `json:"outlier_low"`
 }
 
-// Read reads a surface's file, or a sweep's checkpoint, whose medians it takes
-// for the truth and whose scatter for the noise.
+// Read reads a surface from its file, or from a sweep's checkpoint: the medians are then
+// the true rates, and the scatter is the noise.
 func Read(file string) (*Surface, error) {
 	data, err := os.ReadFile(file)
 	if err != nil {
@@ -142,7 +142,7 @@ func (s *Surface) check() error {
 	return nil
 }
 
-// recorded makes a surface of a sweep's checkpoint, without the cells that were
+// recorded reads a surface from a sweep's checkpoint, without the cells that were
 // not measured.
 func recorded(file string) (*Surface, error) {
 	cp, err := checkpoint.Load(file)
@@ -176,7 +176,7 @@ func (s *Surface) Best() float64 {
 	return best
 }
 
-// grid names the size of the grid that the plan's cells are of.
+// grid returns the size of the plan's grid as text.
 func (s *Surface) grid() string {
 	ctxs, batches := make(map[int]bool), make(map[int]bool)
 	for _, c := range s.Plan {
@@ -191,7 +191,7 @@ type column struct {
 	best float64
 }
 
-// columns returns those of all num_ctx that have any, in the plan's order.
+// columns returns the columns in which a cell works, in the plan's order.
 func (s *Surface) columns() []column {
 	var all []column
 	at := make(map[int]int)

@@ -28,7 +28,7 @@ func TestReadSurface(t *testing.T) {
 	assert.Positive(t, s.Noise)
 }
 
-// TestReadCheckpoint takes a sweep's medians for the truth.
+// TestReadCheckpoint: a sweep's medians are the true rates.
 func TestReadCheckpoint(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "my")
 	require.NoError(t, os.Mkdir(dir, 0o755))
@@ -41,21 +41,21 @@ func TestReadCheckpoint(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, "my", s.Name)
 	assert.Equal(t, 1, s.Missing)
-	assert.Equal(t, []cell.Key{{Ctx: 1000, Batch: 100}, {Ctx: 1000, Batch: 200}, {Ctx: 2000, Batch: 200}}, s.Plan, "a cell without a result is none that could be played on")
+	assert.Equal(t, []cell.Key{{Ctx: 1000, Batch: 100}, {Ctx: 1000, Batch: 200}, {Ctx: 2000, Batch: 200}}, s.Plan, "cells without a result are left out")
 	assert.Equal(t, map[cell.Key]float64{{Ctx: 1000, Batch: 100}: 90, {Ctx: 1000, Batch: 200}: 95}, s.Rates)
 }
 
 func TestReadRefuses(t *testing.T) {
 	for _, test := range []struct{ name, text, want string }{
-		{"nothing", ``, "the file is empty"},
-		{"no JSON", `{`, "the file ends in the middle of a value"},
+		{"empty", ``, "the file is empty"},
+		{"invalid JSON", `{`, "the file ends in the middle of a value"},
 		{"another file", `{"a": 1}`, `no "version": this is not a sweep's checkpoint`},
 		{"no axis", `{"true_rate": [[1]]}`, "num_ctx must be positive and ascending"},
-		{"an axis that falls", `{"num_ctx": [2, 1], "num_batch": [1], "true_rate": [[1], [1]]}`, "num_ctx must be positive and ascending"},
+		{"a descending axis", `{"num_ctx": [2, 1], "num_batch": [1], "true_rate": [[1], [1]]}`, "num_ctx must be positive and ascending"},
 		{"an axis of zeros", `{"num_ctx": [1], "num_batch": [0], "true_rate": [[1]]}`, "num_batch must be positive and ascending"},
 		{"rows", `{"num_ctx": [1, 2], "num_batch": [1], "true_rate": [[1]]}`, "true_rate has 1 rows for 2 num_ctx"},
 		{"columns", `{"num_ctx": [1], "num_batch": [1], "true_rate": [[1, 2]]}`, "true_rate of num_ctx 1 has 2 rates for 1 num_batch"},
-		{"a rate of nothing", `{"num_ctx": [1], "num_batch": [1], "true_rate": [[0]]}`, "true_rate of ctx=1/batch=1 must be positive"},
+		{"a rate of zero", `{"num_ctx": [1], "num_batch": [1], "true_rate": [[0]]}`, "true_rate of ctx=1/batch=1 must be positive"},
 		{"no rate", `{"num_ctx": [1], "num_batch": [1], "true_rate": [[null]]}`, "no cell has a rate, so there is nothing to find"},
 		{"noise", `{"num_ctx": [1], "num_batch": [1], "true_rate": [[1]], "noise": -1}`, "noise must not be negative, and outlier_prob and outlier_low must be from 0 to 1"},
 		{"outliers", `{"num_ctx": [1], "num_batch": [1], "true_rate": [[1]], "outlier_prob": 2}`, "noise must not be negative, and outlier_prob and outlier_low must be from 0 to 1"},
@@ -105,7 +105,7 @@ func TestSample(t *testing.T) {
 	assert.InDelta(t, 2500, slow, 150)
 }
 
-// TestGenerate has the same surfaces every time, and each kind's own trap.
+// TestGenerate: the same seed gives the same surfaces, and each kind has its difficulty.
 func TestGenerate(t *testing.T) {
 	surfaces, again := Generate(40, 7), Generate(40, 7)
 	assert.Equal(t, surfaces, again)

@@ -180,7 +180,7 @@ func (r *run) progress(s step) Progress {
 // String returns the progress as a part of a line:
 //
 //	best 3529.2 at ctx=8192/batch=8; 1 failed; elapsed 1m2s, ETA 3m0s
-//	best 3529.2 at ctx=8192/batch=8; elapsed 1m2s, ETA 20s to 2m0s; a first look at the grid
+//	best 3529.2 at ctx=8192/batch=8; elapsed 1m2s, ETA 20s to 2m0s; initial design
 func (p Progress) String() string {
 	var text string
 	if p.Best != nil {

@@ -1,13 +1,13 @@
-// Command compare holds a new sweep against an old one: which cells became slower
-// or faster, by how much, and whether that can be told from noise. It writes
-// summary.md, fit for a CI job's summary, and changes.png.
+// Command compare compares a new sweep with an old one: which cells became slower
+// or faster, by how much, and whether the change is significant. It writes
+// summary.md, for a CI job's summary, and changes.png.
 //
 //	go run ./scripts/compare results/before results/after
 //	go run ./scripts/compare -max-regress 5% results/before results/after    # for CI
 //
-// The exit code is 1 when -max-regress is given and a cell or the mean is slower by
-// more than that with significance, or a cell fails that had a rate; 2 for what
-// can't be compared; 0 else.
+// The exit code is 1 when -max-regress is given and a cell or the mean is
+// significantly slower by more than that, or a cell that had a rate fails; 2 when
+// the sweeps can't be compared; 0 otherwise.
 package main
 
 import (
@@ -37,9 +37,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	out := flags.String("out", "", "`folder` for summary.md and changes.png (default: that of NEW)")
 	limit := config.Tolerance(-1)
-	flags.Func("max-regress", "loss that is let pass, like `5%`; more of it, with significance, is exit code 1", func(s string) (err error) {
+	flags.Func("max-regress", "largest loss that passes, like `5%`; a larger one, if significant, gives exit code 1", func(s string) (err error) {
 		if limit, err = config.ParseTolerance(s); err == nil && !(limit >= 0 && limit < 1) {
-			err = errors.New("it must lie from 0% to below 100%")
+			err = errors.New("it must be at least 0% and below 100%")
 		}
 		return err
 	})
@@ -65,7 +65,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
-// comparison reads both sweeps. It returns the folder of the new one with it.
+// comparison reads and compares both sweeps. It also returns the folder of the new one.
 func comparison(old, new string, limit float64) (*compare.Comparison, string, error) {
 	before, _, err := load(old)
 	if err != nil {
@@ -83,7 +83,8 @@ func comparison(old, new string, limit float64) (*compare.Comparison, string, er
 	return c, filepath.Dir(path), nil
 }
 
-// load reads the checkpoint that in names, and returns the file's path with it.
+// load reads the checkpoint of an out folder, or a checkpoint file. It also returns the file's
+// path.
 func load(in string) (*checkpoint.Checkpoint, string, error) {
 	path, err := checkpoint.Find(in)
 	if err != nil {

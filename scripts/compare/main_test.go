@@ -50,18 +50,18 @@ func TestCompare(t *testing.T) {
 		{"slower", []string{"-max-regress", "5%", old, slower}, 1, "Regression: 1 of 1 cells slower by more than 5 %, num_ctx=1024, num_batch=128 by 9.1 %"},
 		{"within the limit", []string{"-max-regress", "10%", old, slower}, 0, "no cell is slower by more than 10 %"},
 		{"without a limit", []string{old, slower}, 0, "Regression: 1 of 1 cells slower,"},
-		{"a limit of nothing", []string{"-max-regress", "0", old, slower}, 1, "Regression: 1 of 1 cells slower,"},
+		{"a limit of 0", []string{"-max-regress", "0", old, slower}, 1, "Regression: 1 of 1 cells slower,"},
 		{"faster", []string{"-max-regress", "5%", slower, old}, 0, "1 significantly faster"},
-		{"too few samples", []string{"-max-regress", "5%", old, one}, 0, "1 of 1 cells have too few samples for one alone to be found slower: that takes 3 on each side (-repeat 3)"},
+		{"too few samples", []string{"-max-regress", "5%", old, one}, 0, "1 of 1 cells have too few samples for a single cell to be found slower: that needs 3 on each side (-repeat 3)"},
 		{"no such folder", []string{old, filepath.Join(old, "none")}, 2, "does not exist: run a sweep first"},
 		{"no such folder before", []string{filepath.Join(old, "none"), old}, 2, "does not exist: run a sweep first"},
 		{"one argument", []string{old}, 2, "compare [flags] OLD NEW"},
-		{"no limit", []string{"-max-regress", "much", old, old}, 2, "expected a percentage like 1%"},
-		{"a limit of all", []string{"-max-regress", "100%", old, old}, 2, "it must lie from 0% to below 100%"},
+		{"an invalid limit", []string{"-max-regress", "much", old, old}, 2, "expected a percentage like 1%"},
+		{"a limit of all", []string{"-max-regress", "100%", old, old}, 2, "it must be at least 0% and below 100%"},
 		{"no such flag", []string{"-x"}, 2, "flag provided but not defined"},
 		{"help", []string{"-h"}, 0, "-max-regress"},
 		{"nothing in common", []string{old, results(t, 2048, 1000)}, 2, "no cell has a rate in both sweeps"},
-		{"no folder to write to", []string{"-out", filepath.Join(old, checkpoint.FileName), old, slower}, 2, "opening the out folder"},
+		{"an out folder that is a file", []string{"-out", filepath.Join(old, checkpoint.FileName), old, slower}, 2, "opening the out folder"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			code, stdout, stderr := command(tt.args...)
@@ -77,8 +77,8 @@ func TestCompare(t *testing.T) {
 	assert.Contains(t, stdout, "Wrote "+filepath.Join(out, compare.SummaryFile)+"\n")
 }
 
-// TestCompareForeignFiles: nothing is written beside somebody else's summary, and in a
-// sweep's folder the picture alone.
+// TestCompareForeignFiles: with another program's summary in the folder nothing is written,
+// or in an out folder only the picture.
 func TestCompareForeignFiles(t *testing.T) {
 	old, new := results(t, 1024, 1000), results(t, 1024, 1100)
 	for _, tt := range []struct {

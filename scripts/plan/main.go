@@ -1,8 +1,8 @@
-// Command plan says what a sweep will cost before it starts: cells, time under each
-// strategy, and memory against that of the GPUs. Nothing is loaded but with -measure.
+// Command plan estimates what a sweep will cost before it starts: cells, time with each
+// strategy, and memory compared with that of the GPUs. It loads no model without -measure.
 //
 //	go run ./scripts/plan -config my.yaml
-//	go run ./scripts/plan -config my.yaml -measure    # one cell first, which counts
+//	go run ./scripts/plan -config my.yaml -measure    # measure one cell first
 //	go run ./scripts/plan -config my.yaml -shards 20  # on up to 20 machines
 //
 // Flags of the sweep work here too.
@@ -46,20 +46,20 @@ func main() {
 const engineSource = "scripts/engine"
 
 // run is the command with its arguments and streams. It returns the exit code:
-// 2 for arguments that can't be understood, 1 for what could not be done.
+// 2 for invalid arguments, 1 for other errors.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("plan", flag.ContinueOnError)
-	cfg := flags.String("config", "testdata/demo.yaml", "`file` that says what to sweep")
+	cfg := flags.String("config", "testdata/demo.yaml", "`file` that describes the sweep")
 	measure := flags.Bool("measure", false, "measure one cell first, into the out folder")
 	var overrides config.Overrides
 	overrides.Register(flags)
 	in := plan.Input{Now: time.Now()}
-	flags.Func("gpu-memory", "`size` of the GPUs' memory together, like 24GB, where nvidia-smi does not tell", func(s string) error {
+	flags.Func("gpu-memory", "`size` of the GPUs' memory together, like 24GB, where nvidia-smi can't report it", func(s string) error {
 		n, err := humanize.ParseBytes(s)
 		in.GPUBytes = int64(min(n, 1<<60))
 		return err
 	})
-	flags.IntVar(&in.Shards, "shards", 0, "look at up to `N` machines that share the grid")
+	flags.IntVar(&in.Shards, "shards", 0, "estimate the time of up to `N` machines that share the grid")
 	server := serverFlags(flags)
 	if code, ok := arguments.Parse(flags, args, stdout, stderr, "go run ./scripts/plan -h"); !ok {
 		return code
@@ -73,33 +73,33 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return 2
 	}
 	options := setup.Options{Config: *cfg, Overrides: &overrides, EngineSource: engineSource, Stdout: stdout}
-	if err := tell(ctx, options, in, server, *measure); err != nil {
+	if err := printPlan(ctx, options, in, server, *measure); err != nil {
 		fmt.Fprintln(stderr, "plan:", lines.Text(err.Error()))
 		return 1
 	}
 	return 0
 }
 
-// serverFlags registers the settings of the server that may not be known. What it returns puts
-// those that were given in the place of others.
+// serverFlags registers the flags for settings of the server that its log may not report. The
+// returned function overrides settings with those that were given.
 func serverFlags(flags *flag.FlagSet) func(memory.Settings) memory.Settings {
 	var given []func(*memory.Settings)
-	flags.Func("kv-cache-type", "the server's OLLAMA_KV_CACHE_TYPE: `f16`, q8_0 or q4_0 (default: as its log told)", func(text string) error {
+	flags.Func("kv-cache-type", "the server's OLLAMA_KV_CACHE_TYPE: `f16`, q8_0 or q4_0 (default: from its log)", func(text string) error {
 		t, err := memory.ParseCacheType(text)
 		given = append(given, func(s *memory.Settings) { s.CacheType = t })
 		return err
 	})
-	flags.Func("flash-attention", "whether the server uses flash attention, `on` (from 0.30 on by itself) or off", func(text string) error {
+	flags.Func("flash-attention", "whether the server uses flash attention, `on` (the default from 0.30) or off", func(text string) error {
 		if text != "on" && text != "off" {
-			return fmt.Errorf("write on or off")
+			return fmt.Errorf("give on or off")
 		}
 		given = append(given, func(s *memory.Settings) { s.FlashOff = text == "off" })
 		return nil
 	})
-	flags.Func("parallel", "the server's OLLAMA_NUM_PARALLEL, `N` (default: as its log told, or 1)", func(text string) error {
+	flags.Func("parallel", "the server's OLLAMA_NUM_PARALLEL, `N` (default: from its log, or 1)", func(text string) error {
 		n, err := strconv.Atoi(text)
 		if err != nil || n < 1 {
-			return fmt.Errorf("write a number from 1 on")
+			return fmt.Errorf("give a number of at least 1")
 		}
 		given = append(given, func(s *memory.Settings) { s.Parallel = n })
 		return nil
@@ -112,8 +112,9 @@ func serverFlags(flags *flag.FlagSet) func(memory.Settings) memory.Settings {
 	}
 }
 
-// tell measures a cell if asked for, gathers what is known, and prints the plan.
-func tell(ctx context.Context, o setup.Options, in plan.Input, server func(memory.Settings) memory.Settings, measure bool) (err error) {
+// printPlan measures a cell if requested, reads the checkpoint and the server's figures, and prints
+// the plan.
+func printPlan(ctx context.Context, o setup.Options, in plan.Input, server func(memory.Settings) memory.Settings, measure bool) (err error) {
 	if in.Config, err = config.Read(o.Config, o.Overrides); err != nil {
 		return err
 	}
@@ -124,7 +125,7 @@ func tell(ctx context.Context, o setup.Options, in plan.Input, server func(memor
 		if err := measureOne(ctx, o); err != nil {
 			return err
 		}
-		in.Config.Fresh = checkpoint.FreshNever // which has happened
+		in.Config.Fresh = checkpoint.FreshNever // the measurement has started a fresh checkpoint
 	}
 	if in.Checkpoint, err = saved(in.Config); err != nil {
 		return err
@@ -169,8 +170,8 @@ func measureOne(ctx context.Context, o setup.Options) (err error) {
 	return nil
 }
 
-// saved reads the checkpoint of the out folder, nil where there is none or the sweep
-// begins anew.
+// saved reads the checkpoint of the out folder. It is nil where there is none or the sweep
+// starts over.
 func saved(cfg config.Config) (*checkpoint.Checkpoint, error) {
 	if cfg.Fresh == checkpoint.FreshAlways {
 		return nil, nil

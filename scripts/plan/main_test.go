@@ -21,7 +21,7 @@ func command(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	return code, out.String(), errs.String()
 }
 
-// config returns a config of six cells on the host.
+// writeConfig writes a config of six cells for the host.
 func writeConfig(t *testing.T, host string) (file, out string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -32,14 +32,14 @@ func writeConfig(t *testing.T, host string) (file, out string) {
 }
 
 func TestPlan(t *testing.T) {
-	file, out := writeConfig(t, "http://127.0.0.1:9") // where nobody answers
+	file, out := writeConfig(t, "http://127.0.0.1:9") // where no server listens
 	code, stdout, stderr := command(t, "-config", file, "-repeat", "6")
 	require.Zero(t, code, stderr)
-	assert.Contains(t, stdout, "Cells: 5 of 2 num_ctx and 3 num_batch\n  1 left out, because servers cap num_batch at num_ctx: num_ctx=512 with num_batch=1024\n  0 measured already, 0 failed, 5 to do, with 6 prompts each\n")
+	assert.Contains(t, stdout, "Cells: 5 of 2 num_ctx and 3 num_batch\n  1 left out, because servers cap num_batch at num_ctx: num_ctx=512 with num_batch=1024\n  0 already measured, 0 failed, 5 to do, with 6 prompts each\n")
 	assert.Contains(t, stdout, "(an assumption)")
-	assert.Contains(t, stdout, "exhaustive         35       60", "with three leaders in six turns, and the baseline")
+	assert.Contains(t, stdout, "exhaustive         35       60", "with three leading cells in six rounds, and the baseline")
 	assert.Contains(t, stdout, "  baseline: the server's own num_batch, 12 loads at the end, because a load takes 4s (-baseline=false: none)\n")
-	assert.NotContains(t, stdout, "  repeat: ", "somebody has named a number")
+	assert.NotContains(t, stdout, "  repeat: ", "-repeat gives a number")
 	assert.Contains(t, stdout, "Memory: not known: ")
 	assert.NotContains(t, stdout, "Shards: ")
 
@@ -51,10 +51,10 @@ func TestPlan(t *testing.T) {
 	code, stdout, stderr = command(t, "-config", file, "-shards", "4")
 	require.Zero(t, code, stderr)
 	assert.Contains(t, stdout, "Shards: all 5 cells from the start, a machine of 1 GPU for each\n  machines ")
-	assert.NoDirExists(t, out, "it only looks")
+	assert.NoDirExists(t, out, "a plan writes no files")
 }
 
-// TestPlanMeasure takes one cell, which counts.
+// TestPlanMeasure measures one cell, which is then in the checkpoint.
 func TestPlanMeasure(t *testing.T) {
 	server := ollamatest.New(t)
 	server.Simulate(1)
@@ -62,21 +62,21 @@ func TestPlanMeasure(t *testing.T) {
 	code, stdout, stderr := command(t, "-config", file, "-measure")
 	require.Zero(t, code, stderr)
 	assert.Contains(t, stdout, "# 1/5 ctx=512/batch=64: ")
-	assert.NotContains(t, stdout, "# baseline: ", "that is not for this run")
-	assert.Contains(t, stdout, "  1 measured already, 0 failed, 4 to do\n")
+	assert.NotContains(t, stdout, "# baseline: ", "-measure measures no baseline")
+	assert.Contains(t, stdout, "  1 already measured, 0 failed, 4 to do\n")
 	assert.Contains(t, stdout, "(as measured before)")
 	cp, err := checkpoint.Load(filepath.Join(out, checkpoint.FileName))
 	require.NoError(t, err)
 	assert.Len(t, cp.Results, 1)
 	_, stdout, _ = command(t, "-config", file, "-fresh")
-	assert.Contains(t, stdout, "  0 measured already, 0 failed, 5 to do\n")
-	assert.Contains(t, stdout, "-fresh begins anew")
+	assert.Contains(t, stdout, "  0 already measured, 0 failed, 5 to do\n")
+	assert.Contains(t, stdout, "-fresh starts over")
 
 	_, stdout, _ = command(t, "-config", file, "-shards", "4")
-	assert.Contains(t, stdout, "  played 20 times with the timings of 1 cell; ")
+	assert.Contains(t, stdout, "  simulated 20 times with the timings of 1 cell; ")
 
 	_, stdout, _ = command(t, "-config", file, "-fresh", "-measure")
-	assert.Contains(t, stdout, "  1 measured already, 0 failed, 4 to do\n")
+	assert.Contains(t, stdout, "  1 already measured, 0 failed, 4 to do\n")
 
 	require.NoError(t, os.WriteFile(filepath.Join(out, checkpoint.FileName), []byte("{"), 0o644))
 	code, _, stderr = command(t, "-config", file)
@@ -96,15 +96,15 @@ func TestPlanErrors(t *testing.T) {
 		{"no such flag", []string{"-x"}, 2, "flag provided but not defined"},
 		{"an argument", []string{file}, 2, "name the config with -config"},
 		{"no config", []string{"-config", file + "x"}, 1, "plan: reading config: "},
-		{"a size without a unit that is known", []string{"-gpu-memory", "24 bananas"}, 2, "24 bananas"},
-		{"no such state", []string{"-flash-attention", "maybe"}, 2, "write on or off"},
-		{"a cache that can't be", []string{"-kv-cache-type", "q8_0", "-flash-attention", "off"}, 2, "a KV cache of type q8_0 needs flash attention: use f16, or turn flash attention on"},
-		{"a cache that is none", []string{"-kv-cache-type", "int3"}, 2, "write f16, q8_0 or q4_0"},
-		{"a value that makes no sense", []string{"-config", file, "-repeat", "0"}, 1, "-repeat: "},
+		{"a size with an unknown unit", []string{"-gpu-memory", "24 bananas"}, 2, "24 bananas"},
+		{"neither on nor off", []string{"-flash-attention", "maybe"}, 2, "give on or off"},
+		{"a cache type without flash attention", []string{"-kv-cache-type", "q8_0", "-flash-attention", "off"}, 2, "a KV cache of type q8_0 needs flash attention: use f16, or turn flash attention on"},
+		{"an unknown cache type", []string{"-kv-cache-type", "int3"}, 2, "write f16, q8_0 or q4_0"},
+		{"an invalid value", []string{"-config", file, "-repeat", "0"}, 1, "-repeat: "},
 		{"more machines than cells", []string{"-config", file, "-shards", "6", "-measure"}, 1, "plan: -shards: 6 are more than the 5 cells"},
 		{"one machine", []string{"-config", file, "-shards", "1"}, 1, "-shards: 1 is below 2"},
-		{"machines of one shard", []string{"-config", file, "-shards", "2", "-shard", "1/2"}, 1, "leave -shard 1/2 out"},
-		{"a measurement where nobody answers", []string{"-config", file, "-measure", "-host", "nowhere.invalid:x"}, 1, "plan: "},
+		{"-shards with -shard", []string{"-config", file, "-shards", "2", "-shard", "1/2"}, 1, "leave -shard 1/2 out"},
+		{"-measure without a server", []string{"-config", file, "-measure", "-host", "nowhere.invalid:x"}, 1, "plan: "},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			code, stdout, stderr := command(t, tt.args...)

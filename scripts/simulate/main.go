@@ -1,10 +1,11 @@
 // Command simulate plays search strategies on response surfaces whose true rates
-// are known, and on what a sweep recorded: would the search have found it?
+// are known, and on the checkpoint of a sweep: would a search have found the best
+// cell?
 //
 //	go run ./scripts/simulate -strategy best,frontier results/my/benchmark_results.json
 //
-// A strategy sees only noisy measurements of the cells that it asks for. Golden
-// sections, random cells and the exhaustive sweep always stand beside it.
+// A strategy sees only noisy measurements of the cells that it chooses. Golden
+// sections, random cells and the exhaustive sweep are always included for comparison.
 package main
 
 import (
@@ -24,19 +25,19 @@ import (
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
 // run is the command with its arguments and streams. It returns the exit code:
-// 2 for arguments that can't be understood, 1 for what could not be done.
+// 2 for invalid arguments, 1 for other errors.
 func run(args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("simulate", flag.ContinueOnError)
 	flags.Usage = func() {
 		fmt.Fprintln(flags.Output(), "usage: simulate [flags] FILE…\nA file is a surface or a sweep's checkpoint.")
 		flags.PrintDefaults()
 	}
-	strategies := flags.String("strategy", "best", "`names` out of "+strings.Join(simulate.Strategies, ", ")+", with commas between them")
+	strategies := flags.String("strategy", "best", "comma-separated `names` out of "+strings.Join(simulate.Strategies, ", "))
 	seeds := flags.Int("seeds", 20, "`plays` of each strategy on each surface")
-	generated := flags.Int("generated", 0, "`number` of surfaces to draw beside those of the files")
-	draw := flags.Uint64("draw", 1, "`seed` of the drawn surfaces")
+	generated := flags.Int("generated", 0, "`number` of surfaces to generate in addition to the files")
+	draw := flags.Uint64("draw", 1, "`seed` of the generated surfaces")
 	tolerance := flags.Float64("tolerance", 0.01, "difference in rate that is not worth another cell; 0.01 is 1 %")
-	hide := flags.Bool("hide-sizes", false, "don't tell the searches the sizes of loaded models, where these are known")
+	hide := flags.Bool("hide-sizes", false, "hide the sizes of loaded models from the searches")
 	asJSON := flags.Bool("json", false, "print JSON for programs")
 	if code, ok := arguments.Parse(flags, args, stdout, stderr, "go run ./scripts/simulate -h"); !ok {
 		return code
@@ -47,11 +48,11 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return 2
 	}
 	if flags.NArg() == 0 && *generated < 1 {
-		fmt.Fprintln(stderr, "simulate: nothing to play on: name files, or draw surfaces with -generated N")
+		fmt.Fprintln(stderr, "simulate: no surfaces: name files, or generate some with -generated N")
 		return 2
 	}
 	if *generated > simulate.Most {
-		fmt.Fprintf(stderr, "simulate: -generated: %d surfaces are too many, %d is the most\n", *generated, simulate.Most)
+		fmt.Fprintf(stderr, "simulate: -generated: %d surfaces are too many: %d is the most\n", *generated, simulate.Most)
 		return 2
 	}
 	surfaces := simulate.Generate(*generated, *draw)
@@ -62,7 +63,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 			return 1
 		}
 		if s.Missing > 0 {
-			fmt.Fprintf(stderr, "simulate: warning: %s has no result of %d of its %d cells; a search is played on the others, where it has less to find\n",
+			fmt.Fprintf(stderr, "simulate: warning: %s has no result for %d of its %d cells; searches are played on the others only, which is easier\n",
 				file, s.Missing, s.Missing+len(s.Plan))
 		}
 		surfaces = append(surfaces, s)

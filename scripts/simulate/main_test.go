@@ -17,14 +17,14 @@ import (
 
 const surface = "../../internal/simulate/testdata/saturating-12x8.json"
 
-// thinking is the last column, which is different every time.
-var thinking = regexp.MustCompile(`(?m) +\d+\.\d$`)
+// computingTime is the last column, which is different every time.
+var computingTime = regexp.MustCompile(`(?m) +\d+\.\d$`)
 
 func TestTable(t *testing.T) {
 	var stdout, stderr bytes.Buffer
 	require.Equal(t, 0, run([]string{"-strategy", "golden", "-seeds", "3", "-generated", "2", surface}, &stdout, &stderr))
 	assert.Empty(t, stderr.String())
-	golden.Equal(t, "table.golden", thinking.ReplaceAllString(stdout.String(), ""))
+	golden.Equal(t, "table.golden", computingTime.ReplaceAllString(stdout.String(), ""))
 }
 
 func TestJSON(t *testing.T) {
@@ -45,13 +45,13 @@ func TestBadArguments(t *testing.T) {
 		code int
 		want string
 	}{
-		{nil, 2, "simulate: nothing to play on: name files, or draw surfaces with -generated N\n"},
-		{[]string{"-strategy", "guess", surface}, 2, "simulate: strategy \"guess\" is not known: give some of best, frontier, golden, random, exhaustive\n"},
+		{nil, 2, "simulate: no surfaces: name files, or generate some with -generated N\n"},
+		{[]string{"-strategy", "guess", surface}, 2, "simulate: unknown strategy \"guess\": give some of best, frontier, golden, random, exhaustive\n"},
 		{[]string{"-seeds", "1000000000", surface}, 2, "simulate: 1000000000 seeds are too many plays of each strategy: 10000 is the most\n"},
-		{[]string{"-generated", "1000000000"}, 2, "simulate: -generated: 1000000000 surfaces are too many, 10000 is the most\n"},
-		{[]string{"-seeds", "0", surface}, 2, "simulate: 0 seeds play nothing: give 1 or more\n"},
-		{[]string{"-tolerance", "-1", surface}, 2, "simulate: tolerance -1 must lie above 0 and below 1, like 0.01\n"},
-		{[]string{"-generated", "-1"}, 2, "simulate: nothing to play on: name files, or draw surfaces with -generated N\n"},
+		{[]string{"-generated", "1000000000"}, 2, "simulate: -generated: 1000000000 surfaces are too many: 10000 is the most\n"},
+		{[]string{"-seeds", "0", surface}, 2, "simulate: 0 seeds are too few: give 1 or more\n"},
+		{[]string{"-tolerance", "-1", surface}, 2, "simulate: tolerance -1 must be above 0 and below 1, like 0.01\n"},
+		{[]string{"-generated", "-1"}, 2, "simulate: no surfaces: name files, or generate some with -generated N\n"},
 		{[]string{"none.json"}, 1, "simulate: open none.json: no such file or directory\n"},
 		{[]string{"-nonsense"}, 2, "flag provided but not defined: -nonsense\n`go run ./scripts/simulate -h` lists the flags\n"},
 	} {
@@ -66,14 +66,14 @@ func TestBadArguments(t *testing.T) {
 	assert.Empty(t, stderr.String())
 }
 
-// TestPartialCheckpoint: a search played on the cells that another search picked has an
-// easier life, which is said.
+// TestPartialCheckpoint: a warning says that a search is easier on the cells of a partial
+// checkpoint.
 func TestPartialCheckpoint(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "benchmark_results.json")
 	require.NoError(t, os.WriteFile(file, []byte(`{"version": 1, "sweep": {"model": "m", "num_ctx": [1000, 2000], "num_batch": [100, 200]}, "results": [
 		{"num_ctx": 1000, "num_batch": 100, "prompt_eval_rate": 90, "error": null}]}`), 0o644))
 	var stdout, stderr bytes.Buffer
 	require.Equal(t, 0, run([]string{"-strategy", "golden", "-seeds", "1", file}, &stdout, &stderr))
-	assert.Equal(t, "simulate: warning: "+file+" has no result of 3 of its 4 cells; a search is played on the others, where it has less to find\n", stderr.String())
+	assert.Equal(t, "simulate: warning: "+file+" has no result for 3 of its 4 cells; searches are played on the others only, which is easier\n", stderr.String())
 	assert.Contains(t, stdout.String(), "On average, golden would have cost 100 % of the loads and lost 0.0 %.")
 }

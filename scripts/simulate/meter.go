@@ -14,34 +14,33 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/simulate"
 )
 
-// meter shows how far the plays have come: on a terminal in a line that is drawn anew, else
-// in a plain line from time to time.
+// meter shows the progress of the plays: on a terminal in a line that is redrawn, otherwise
+// in a new line from time to time.
 type meter struct {
 	w     io.Writer
-	width int // of the terminal in characters, 0 where w is none
+	width int // of the terminal in characters, 0 where w is no terminal
 	now   func() time.Time
 
 	mu    sync.Mutex
 	begun time.Time
 	shown time.Time // when a line was last written
-	plays []played
+	plays []progress
 }
 
-// played is how far a strategy has come.
-type played struct {
+// progress is the number of plays of a strategy.
+type progress struct {
 	name     string
 	done, of int
 	took     time.Duration // of those done
 }
 
-// A line is drawn anew on a terminal so often, and written elsewhere. Plays that take less
-// than the latter have no line there.
+// The intervals between lines on a terminal and elsewhere.
 const (
-	redrawn = 500 * time.Millisecond
-	written = 10 * time.Second
+	redrawInterval = 500 * time.Millisecond
+	lineInterval   = 10 * time.Second
 )
 
-// newMeter begins a meter of the comparison on so many surfaces.
+// newMeter starts a meter for the comparison on so many surfaces.
 func newMeter(w io.Writer, o simulate.Options, surfaces int) *meter {
 	m := &meter{w: w, now: time.Now}
 	if f, ok := w.(*os.File); ok && setup.IsTerminal(f) {
@@ -49,19 +48,19 @@ func newMeter(w io.Writer, o simulate.Options, surfaces int) *meter {
 	}
 	names, each := o.Plays(surfaces)
 	for _, name := range names {
-		m.plays = append(m.plays, played{name: name, of: each})
+		m.plays = append(m.plays, progress{name: name, of: each})
 	}
 	m.begun = m.now()
 	m.shown = m.begun
 	return m
 }
 
-// run shows the meter until it is ended.
+// run shows the meter until end is called.
 func (m *meter) run() (end func()) {
 	stop, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(stopped)
-		tick := time.NewTicker(redrawn)
+		tick := time.NewTicker(redrawInterval)
 		defer tick.Stop()
 		for {
 			select {
@@ -81,7 +80,7 @@ func (m *meter) run() (end func()) {
 	}
 }
 
-// count takes in a play that has ended.
+// count adds a finished play.
 func (m *meter) count(p simulate.Played) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -93,30 +92,30 @@ func (m *meter) count(p simulate.Played) {
 	}
 }
 
-// show draws or writes the line where it is time.
+// show redraws the line, or writes one where the interval has passed.
 func (m *meter) show() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := m.now()
 	switch text := m.text(now.Sub(m.begun)); {
 	case m.width > 0:
-		if line := []rune(text); len(line) >= m.width { // a line that wraps is not drawn over
+		if line := []rune(text); len(line) >= m.width { // a wrapped line can't be redrawn
 			text = string(line[:m.width-1])
 		}
 		fmt.Fprintf(m.w, "\r%s\x1b[K", text)
-	case now.Sub(m.shown) >= written:
+	case now.Sub(m.shown) >= lineInterval:
 		m.shown = now
 		fmt.Fprintln(m.w, "simulate: "+text)
 	}
 }
 
-// text is what the line says:
+// text returns the line:
 //
 //	31 of 100 plays; 14s, about 30s left
 func (m *meter) text(elapsed time.Duration) string {
 	done, of := 0, 0
-	var left time.Duration // of all plays one after the other
-	known := true          // each strategy has played once
+	var left time.Duration // of all plays, one after the other
+	known := true          // each strategy has finished a play
 	for _, p := range m.plays {
 		done, of = done+p.done, of+p.of
 		if p.done == 0 {
