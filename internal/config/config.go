@@ -72,6 +72,9 @@ const (
 	StrategyFrontier   = "frontier"   // search for the fastest num_batch of every num_ctx
 )
 
+// Strategies are the values of Config.Strategy.
+var Strategies = []string{StrategyExhaustive, StrategyBest, StrategyFrontier}
+
 // The values of Config.Order.
 const (
 	OrderCell  = "cell"  // all samples of a cell after one load

@@ -42,8 +42,7 @@ func table() []key {
 		newKey("budget", "`2h or 40cells`, after which no cell is started", func(c *Config) *Budget { return &c.Budget }, ParseBudget).
 			ofMachine().checkedBy(func(c *Config) error { return c.Budget.Check() }),
 
-		choice("strategy", "`exhaustive` for every cell, best to search for the fastest, frontier for the fastest num_batch of every num_ctx", func(c *Config) *string { return &c.Strategy },
-			StrategyExhaustive, StrategyBest, StrategyFrontier),
+		choice("strategy", "`exhaustive` for every cell, best to search for the fastest, frontier for the fastest num_batch of every num_ctx", func(c *Config) *string { return &c.Strategy }, Strategies...),
 		newKey("tolerance", "difference in rate for which a search measures no further cell, like `1%`", func(c *Config) *Tolerance { return &c.Tolerance }, ParseTolerance).
 			checkedBy(func(c *Config) error { return c.Tolerance.Check() }),
 		boolean("prune", "skip cells that need more memory than one that ran out of it", func(c *Config) *bool { return &c.Prune }),

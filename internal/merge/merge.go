@@ -250,11 +250,11 @@ func (m *merger) answer() *checkpoint.Answer {
 	for _, p := range m.parts {
 		most = max(most, p.maxSamples)
 	}
-	strategy := search.Named(m.cp.Sweep.Strategy, config.DefaultTolerance, most)
-	if strategy == nil {
+	k, ok := search.KindOf(m.cp.Sweep.Strategy)
+	if !ok {
 		return nil
 	}
-	return strategy.Next(sweep.State{Plan: m.cp.Plan(), Known: m.cp.Known()}).Answer
+	return k.New(float64(config.DefaultTolerance), most).Next(sweep.State{Plan: m.cp.Plan(), Known: m.cp.Known()}).Answer
 }
 
 // differingRates returns the pooled cells whose rates differ significantly between parts.

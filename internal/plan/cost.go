@@ -34,8 +34,8 @@ type Cost struct {
 // costs returns the cost of each strategy, the config's own first.
 func (p *Plan) costs(exhaustive Cost) ([]Cost, error) {
 	all := []Cost{exhaustive}
-	for _, name := range []string{config.StrategyBest, config.StrategyFrontier} {
-		c, err := p.searchCost(name)
+	for _, k := range search.Kinds {
+		c, err := p.searchCost(k)
 		if err != nil {
 			return nil, err
 		}
@@ -136,32 +136,24 @@ const (
 
 // searchCost returns what a search still takes, given the checkpoint. Where the checkpoint holds
 // too little for an estimate, the search is simulated from the start.
-func (p *Plan) searchCost(name string) (Cost, error) {
-	c := Cost{Strategy: name}
+func (p *Plan) searchCost(k search.Kind) (Cost, error) {
+	c := Cost{Strategy: k.Name}
 	if len(p.Cells) == 0 {
 		return c, nil
 	}
-	choice := search.Named(name, p.Config.Tolerance, p.Config.Repeat).Next(sweep.State{Plan: p.Cells, Known: p.known})
+	choice := k.New(float64(p.Config.Tolerance), p.Config.Repeat).Next(sweep.State{Plan: p.Cells, Known: p.known})
 	ahead := choice.Ahead.Widened(p.Noise, p.unmeasured())
 	switch {
 	case len(choice.Cells) == 0:
 		c.Basis = Ended
 	case choice.Early:
-		return p.simulatedCost(name, ahead)
+		return p.simulatedCost(k, ahead)
 	default:
 		c.Basis, c.Least, c.Most = UnderWay, ahead.Least, ahead.Most
 		c.Loads = (c.Least + c.Most + 1) / 2
 		c.Prompts = c.Loads * max(1, p.Config.Repeat)
 	}
 	return c, nil
-}
-
-// simulatedGrid is the largest grid that a search is simulated on: a larger one is thinned, because
-// each decision of a search takes computing time. The loads of frontier, which takes longest, are
-// then scaled with the number of num_ctx.
-var simulatedGrid = map[string]struct{ columns, rows int }{
-	config.StrategyBest:     {24, 12},
-	config.StrategyFrontier: {8, 7},
 }
 
 // unmeasured returns how many cells have neither a rate nor a failure.
@@ -177,11 +169,11 @@ func (p *Plan) unmeasured() (n int) {
 // simulatedCost simulates a search from the start on a generated surface of each kind, with the
 // noise of the checkpoint. The expected cost is the median of the runs. They are too few for a
 // range, which spans the runs and the search's own estimate.
-func (p *Plan) simulatedCost(name string, ahead sweep.Range) (Cost, error) {
-	c := Cost{Strategy: name, Basis: Simulated}
+func (p *Plan) simulatedCost(k search.Kind, ahead sweep.Range) (Cost, error) {
+	c := Cost{Strategy: k.Name, Basis: Simulated}
 	ctx, batch := cell.Axes(p.Cells)
-	thin := thinned(ctx, simulatedGrid[name].columns)
-	surfaces, err := simulate.Draw(thin, thinned(batch, simulatedGrid[name].rows), 1)
+	thin := thinned(ctx, k.SimulatedColumns)
+	surfaces, err := simulate.Draw(thin, thinned(batch, k.SimulatedRows), 1)
 	if err != nil {
 		return c, err
 	}
@@ -191,11 +183,11 @@ func (p *Plan) simulatedCost(name string, ahead sweep.Range) (Cost, error) {
 		return c, nil
 	}
 	scale := 1.0
-	if name == config.StrategyFrontier {
+	if k.Columns {
 		scale = float64(len(ctx)) / float64(len(thin))
 	}
 	var loads, prompts []float64
-	for _, r := range p.runs(name, surfaces, 0) {
+	for _, r := range p.runs(k, surfaces, 0) {
 		loads, prompts = append(loads, scale*float64(r.Loads)), append(prompts, scale*float64(r.Samples))
 	}
 	known := len(p.Cells) - open
@@ -208,7 +200,7 @@ func (p *Plan) simulatedCost(name string, ahead sweep.Range) (Cost, error) {
 }
 
 // runs simulates a search on each of the surfaces, with noise from the seed.
-func (p *Plan) runs(name string, surfaces []*simulate.Surface, seed uint64) []simulate.Run {
+func (p *Plan) runs(k search.Kind, surfaces []*simulate.Surface, seed uint64) []simulate.Run {
 	runs := make([]simulate.Run, len(surfaces))
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, runtime.GOMAXPROCS(0))
@@ -218,7 +210,7 @@ func (p *Plan) runs(name string, surfaces []*simulate.Surface, seed uint64) []si
 		}
 		wg.Go(func() {
 			slots <- struct{}{}
-			runs[i] = simulate.Play(s, search.Named(name, p.Config.Tolerance, p.Config.Repeat), seed+uint64(i))
+			runs[i] = simulate.Play(s, k.New(float64(p.Config.Tolerance), p.Config.Repeat), seed+uint64(i))
 			<-slots
 		})
 	}

@@ -210,12 +210,13 @@ func TestSearchesCostLess(t *testing.T) {
 func withinRange(t testing.TB, name string, ctx, batch []int, noise float64, seeds ...uint64) (within, plays int) {
 	p, _ := count(Input{Config: configOf(ctx, batch), Now: noon})
 	p.Noise = noise
-	c, err := p.searchCost(name)
+	k := kind(name)
+	c, err := p.searchCost(k)
 	require.NoError(t, err)
 	for _, seed := range seeds {
 		surfaces, err := simulate.Draw(ctx, batch, seed)
 		require.NoError(t, err)
-		for _, run := range p.runs(name, surfaces, 100*seed) {
+		for _, run := range p.runs(k, surfaces, 100*seed) {
 			plays++
 			if run.Loads >= c.Least && run.Loads <= c.Most {
 				within++
@@ -276,7 +277,7 @@ func TestNoiseWidensRange(t *testing.T) {
 		}
 		p, _ := count(Input{Config: configOf(ctx, batch), Checkpoint: cp, Now: noon})
 		assert.InDelta(t, scatter, p.Noise, scatter/2)
-		c, err := p.searchCost(config.StrategyBest)
+		c, err := p.searchCost(kind(config.StrategyBest))
 		require.NoError(t, err)
 		return c
 	}
@@ -301,11 +302,11 @@ func TestSearchUnderWay(t *testing.T) {
 	s := surfaces[0]
 	in := Input{Config: configOf(ctx, batch), Checkpoint: &checkpoint.Checkpoint{}, Now: noon}
 	in.Config.Strategy = config.StrategyBest
-	own := search.Named(config.StrategyBest, in.Config.Tolerance, 1)
+	own := kind(config.StrategyBest).New(float64(in.Config.Tolerance), 1)
 	bases := make(map[Basis]int)
 	for range len(s.Plan) {
 		p, _ := count(in)
-		c, err := p.searchCost(config.StrategyBest)
+		c, err := p.searchCost(kind(config.StrategyBest))
 		require.NoError(t, err)
 		if bases[c.Basis]++; c.Basis == Ended {
 			break
@@ -352,4 +353,9 @@ func TestMarks(t *testing.T) {
 	assert.Equal(t, byte('?'), p.mark(cell.Key{Ctx: 32768, Batch: 512}))
 	assert.Equal(t, fromSizes, p.forecast.source)
 	assert.Equal(t, 2, p.forecast.cells)
+}
+
+func kind(name string) search.Kind {
+	k, _ := search.KindOf(name)
+	return k
 }

@@ -9,7 +9,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/config"
-	"github.com/ollama-sweep/ollama-sweep/internal/search"
 	"github.com/ollama-sweep/ollama-sweep/internal/simulate"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 )
@@ -56,7 +55,7 @@ func TestAheadRange(t *testing.T) {
 					slots <- struct{}{}
 					wg.Go(func() {
 						defer func() { <-slots }()
-						l := &recorder{Strategy: search.Named(name, 0.01, 1)}
+						l := &recorder{Strategy: strategies[name]()}
 						simulate.Play(s, l, 1)
 						mu.Lock()
 						defer mu.Unlock()

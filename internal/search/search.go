@@ -7,21 +7,8 @@ import (
 
 	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
-	"github.com/ollama-sweep/ollama-sweep/internal/config"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 )
-
-// Named returns the search with that name in a config, nil for other names. repeat is
-// the least number of samples of each measured cell.
-func Named(name string, tolerance config.Tolerance, repeat int) sweep.Strategy {
-	switch name {
-	case config.StrategyBest:
-		return &Best{Tolerance: float64(tolerance), Repeat: repeat}
-	case config.StrategyFrontier:
-		return &Frontier{Tolerance: float64(tolerance), Repeat: repeat}
-	}
-	return nil
-}
 
 // searcher is the model that the strategies share. It is kept between calls of Next
 // as long as the samples are the same.

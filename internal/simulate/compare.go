@@ -16,15 +16,21 @@ import (
 var Baselines = []string{"golden", "random", "exhaustive"}
 
 // Strategies are the names of all strategies.
-var Strategies = append([]string{"best", "frontier"}, Baselines...)
+var Strategies = append(searches(), Baselines...)
+
+func searches() (names []string) {
+	for _, k := range search.Kinds {
+		names = append(names, k.Name)
+	}
+	return names
+}
 
 // strategy returns a new strategy with that name, for one play.
 func strategy(name string, tolerance float64, seed uint64) sweep.Strategy {
+	if k, ok := search.KindOf(name); ok {
+		return k.New(tolerance, 1)
+	}
 	switch name {
-	case "best":
-		return &search.Best{Tolerance: tolerance}
-	case "frontier":
-		return &search.Frontier{Tolerance: tolerance}
 	case "golden":
 		return Golden{}
 	case "random":

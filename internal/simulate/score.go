@@ -8,9 +8,8 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/search"
 	"gonum.org/v1/gonum/stat"
-
-	"github.com/ollama-sweep/ollama-sweep/internal/config"
 )
 
 // allSurfaces is the name of the scores on all surfaces together.
@@ -125,7 +124,7 @@ func (c Comparison) sentence() string {
 			continue
 		}
 		lost := fmt.Sprintf("lost %.1f %%", s.Mean)
-		if s.Strategy == config.StrategyFrontier && s.Columns != nil {
+		if k, _ := search.KindOf(s.Strategy); k.Columns && s.Columns != nil {
 			lost = fmt.Sprintf("lost %.1f %% of each num_ctx's best rate", s.Columns.Mean)
 		}
 		parts = append(parts, fmt.Sprintf("%s would have cost %.0f %% of the loads and %s", s.Strategy, s.Loads, lost))

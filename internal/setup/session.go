@@ -185,8 +185,8 @@ func (b *Session) open(o Options) (err error) {
 
 // strategy returns the strategy that the config names.
 func strategy(c config.Config) sweep.Strategy {
-	if s := search.Named(c.Strategy, c.Tolerance, c.Repeat); s != nil {
-		return s
+	if k, ok := search.KindOf(c.Strategy); ok {
+		return k.New(float64(c.Tolerance), c.Repeat)
 	}
 	return sweep.Exhaustive{Repeat: c.Repeat, Rounds: c.Order == config.OrderRound}
 }
