@@ -52,10 +52,10 @@ func newCheckout(t *testing.T) checkout {
 	return checkout(dir)
 }
 
-// checkoutName is a folder's that means something to a shell where it is not quoted.
+// checkoutName has characters that are special to a shell, to find missing quotes.
 const checkoutName = "my check'out; $(id)"
 
-// newScripts is a checkout of these scripts alone.
+// newScripts returns a checkout with only these scripts.
 func newScripts(t *testing.T) checkout {
 	t.Helper()
 	c := checkout(filepath.Join(t.TempDir(), checkoutName))
@@ -63,8 +63,8 @@ func newScripts(t *testing.T) checkout {
 	return c
 }
 
-// step runs a script as a workflow's step. It returns what it set as outputs, what it
-// wrote as summary, what it printed, and its exit code.
+// step runs a script as a step of a workflow. It returns the script's outputs, its summary, its
+// standard output and error, and its exit code.
 func (c checkout) step(t *testing.T, script string, env ...string) (outputs map[string]string, summary, printed string, code int) {
 	t.Helper()
 	outputFile, summaryFile := filepath.Join(t.TempDir(), "output"), filepath.Join(t.TempDir(), "summary")
@@ -108,7 +108,7 @@ func TestKey(t *testing.T) {
 	assert.Equal(t, "[1,2,3]", first["shards"])
 
 	same, _, _, _ := c.step(t, "key", "CONFIG=my.yaml", "STRATEGY=best")
-	assert.Equal(t, first["key"], same["key"], "as many shards as there are runners")
+	assert.Equal(t, first["key"], same["key"], "the key does not depend on the number of shards")
 	assert.Equal(t, "[1]", same["shards"])
 	other, _, _, _ := c.step(t, "key", "CONFIG=my.yaml", "STRATEGY=frontier")
 	assert.NotEqual(t, first["key"], other["key"])
@@ -119,7 +119,7 @@ func TestKey(t *testing.T) {
 	for _, shards := range []string{"0", "257", "-1", "2; id", "$(id)", "1\n2"} {
 		outputs, _, printed, code := c.step(t, "key", "CONFIG=my.yaml", "SHARDS="+shards)
 		assert.Equal(t, 1, code, shards)
-		assert.Contains(t, printed, "it must be one from 1 to 256")
+		assert.Contains(t, printed, "it must be from 1 to 256")
 		assert.Empty(t, outputs)
 	}
 	_, _, printed, code = c.step(t, "key", "CONFIG=$(id)")
@@ -136,16 +136,16 @@ func TestCampaign(t *testing.T) {
 		return outputs["id"]
 	}
 	assert.Equal(t, "7of1", id("RUN=7"))
-	assert.Equal(t, "7of1", id("RUN=8", "SHARDS=1"), "it goes on")
-	assert.Equal(t, "9of2", id("RUN=9", "SHARDS=2"), "other shards have other pairs")
+	assert.Equal(t, "7of1", id("RUN=8", "SHARDS=1"), "the sweep is resumed")
+	assert.Equal(t, "9of2", id("RUN=9", "SHARDS=2"), "other shards have other cells")
 	assert.Equal(t, "9of2", id("RUN=10", "SHARDS=2", "FRESH=false"))
 	assert.Equal(t, "11of2", id("RUN=11", "SHARDS=2", "FRESH=true"))
 	require.NoError(t, os.WriteFile(c.path("campaign", "id"), nil, 0o644))
-	assert.Equal(t, "12of2", id("RUN=12", "SHARDS=2"), "the last is complete")
+	assert.Equal(t, "12of2", id("RUN=12", "SHARDS=2"), "the last sweep is complete")
 }
 
-// TestRunsOfTheWorkflow is what the workflow does on a real engine: a sweep in two shards that its
-// budget cuts, gone on with; the next one held against it; and a regression.
+// TestRunsOfTheWorkflow runs the workflow's steps with a real engine: a sweep in two shards that the
+// budget stops, and its resumption; a second sweep, compared with the first; and a regression.
 func TestRunsOfTheWorkflow(t *testing.T) {
 	if testing.Short() {
 		t.Skip("needs the embedded engine")
@@ -159,7 +159,7 @@ func TestRunsOfTheWorkflow(t *testing.T) {
 			assert.Contains(t, printed, "# host runner"+shard+", ")
 		}
 		require.NoError(t, os.RemoveAll(c.path("shards")))
-		require.NoError(t, os.Rename(c.path("results"), c.path("shards"))) // as the artifacts come
+		require.NoError(t, os.Rename(c.path("results"), c.path("shards"))) // as the workflow downloads the artifacts
 	}
 
 	measure("1cells")
@@ -167,10 +167,10 @@ func TestRunsOfTheWorkflow(t *testing.T) {
 	require.Zero(t, code, printed)
 	assert.Empty(t, outputs)
 	assert.Contains(t, summary, "    Missing: shards/ci-1of2 lacks samples of 1 cells")
-	assert.Contains(t, summary, "Not every pair is measured. Start the workflow again: it goes on.")
+	assert.Contains(t, summary, "Not every cell is measured. Run the workflow again to resume the sweep.")
 
 	require.NoError(t, os.RemoveAll(c.path("results")))
-	require.NoError(t, os.Rename(c.path("shards"), c.path("results"))) // as the cache comes
+	require.NoError(t, os.Rename(c.path("shards"), c.path("results"))) // as the workflow restores the cache
 	measure("")
 	for _, shard := range []string{"ci-1of2", "ci-2of2"} {
 		quiet(t, c.path("shards", shard, checkpoint.FileName))
@@ -186,7 +186,7 @@ func TestRunsOfTheWorkflow(t *testing.T) {
 		assert.FileExists(t, c.path("results", "sweep", file))
 	}
 
-	// Against itself there is no difference, and against twice the rates a regression.
+	// Compared with itself there is no difference; compared with twice the rates, a regression.
 	require.NoError(t, os.Remove(c.path("results", "sweep", "report.html")))
 	outputs, summary, printed, code = c.step(t, "report")
 	require.Zero(t, code, printed)
@@ -208,7 +208,7 @@ func TestRunsOfTheWorkflow(t *testing.T) {
 	assert.Equal(t, 1, code, printed)
 	assert.Equal(t, map[string]string{"complete": "true"}, outputs)
 	assert.Contains(t, summary, "4 compared, 4 significantly slower")
-	assert.Equal(t, good, read(t, path), "the good one stays")
+	assert.Equal(t, good, read(t, path), "the last good sweep is kept")
 	outputs, _, printed, code = c.step(t, "report", "MAX_REGRESS=none")
 	require.Zero(t, code, printed)
 	assert.Equal(t, "true", outputs["good"])
@@ -217,8 +217,8 @@ func TestRunsOfTheWorkflow(t *testing.T) {
 	assert.Contains(t, printed, `invalid value "$(id)" for flag -max-regress`)
 }
 
-// TestCancelledJob is ended as GitHub's runner does it: by a signal to the step's own
-// process alone, and after 7.5 s by another.
+// TestCancelledJob cancels a job as GitHub's runner does: with a signal to the step's own
+// process only, after which the runner waits for 7.5 s.
 func TestCancelledJob(t *testing.T) {
 	if testing.Short() {
 		t.Skip("needs the embedded engine")
@@ -249,8 +249,8 @@ func TestCancelledJob(t *testing.T) {
 	assert.NotEmpty(t, cp.Results[0].Samples)
 }
 
-// quiet removes from a checkpoint what it says of a machine that was busy, which one that runs tests
-// may be: differences are held against it.
+// quiet removes the records of disturbances from a checkpoint. A machine that runs tests may be busy,
+// and a comparison allows for that.
 func quiet(t *testing.T, path string) {
 	t.Helper()
 	cp, err := checkpoint.Load(path)

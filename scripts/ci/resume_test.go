@@ -17,9 +17,9 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/test/sweeptest"
 )
 
-// TestJobThatWasCut has a runner that went away before it could save what it had measured,
-// and comes to a job of the same sweep again.
-func TestJobThatWasCut(t *testing.T) {
+// TestJobWithoutSave: a runner went down before its job could save its samples, and later runs
+// another job of the same sweep.
+func TestJobWithoutSave(t *testing.T) {
 	c := newCheckout(t)
 	state := filepath.Join(t.TempDir(), "it's state")
 	samples := func(file string, n int) {
@@ -40,7 +40,7 @@ func TestJobThatWasCut(t *testing.T) {
 		require.NoError(t, err)
 		return len(cp.Results[0].Samples)
 	}
-	// A job measures into the returned file what the cache has brought, and more.
+	// job prepares a job, with so many samples in the cache, and returns its checkpoint.
 	job := func(id string, cached int) (file, printed string) {
 		require.NoError(t, os.RemoveAll(c.path("results")))
 		if cached > 0 {
@@ -63,12 +63,12 @@ func TestJobThatWasCut(t *testing.T) {
 	assert.Contains(t, printed, "it has 3 samples, and the other 1")
 	assert.Equal(t, 3, has(file))
 	_, printed = job("key-7of2-1", 4)
-	assert.Contains(t, printed, "resuming results/ci-1of2", "another runner got further")
+	assert.Contains(t, printed, "resuming results/ci-1of2", "another runner has more samples")
 	assert.Equal(t, 4, has(file))
 	other, _ = job("key-9of2-1", 0)
 	assert.Zero(t, has(other), "another sweep")
 
-	// What it has goes into the checkout, as one that is whole.
+	// The save step copies the whole out folder into the checkout, or nothing.
 	require.NoError(t, os.WriteFile(strings.TrimSuffix(file, ".json")+".journal", []byte("newest"), 0o644))
 	_, _, printed, code := c.step(t, "save", "OUT="+filepath.Join(state, "key-7of2-1", "ci"))
 	require.Zero(t, code, printed)
@@ -76,7 +76,7 @@ func TestJobThatWasCut(t *testing.T) {
 	assert.Equal(t, "newest", read(t, c.path("results", "ci-1of2", "benchmark_results.journal")))
 	_, _, _, code = c.step(t, "save", "OUT="+filepath.Join(state, "nothing", "ci"))
 	assert.Equal(t, 1, code)
-	assert.NoDirExists(t, c.path("results"), "no half of it goes into the cache")
+	assert.NoDirExists(t, c.path("results"), "no partial copy for the cache")
 
 	old := time.Now().AddDate(0, 0, -40)
 	for _, name := range []string{"key-7of2-1", "foreign"} {
@@ -92,8 +92,8 @@ func TestJobThatWasCut(t *testing.T) {
 	}
 }
 
-// TestCampaignOfAnotherOllama: an update of Ollama between two nights begins a new sweep, which
-// says so, and keeps the old one. What is damaged is no such thing.
+// TestCampaignOfAnotherOllama: after an update of Ollama between two nights a new sweep starts,
+// reports why, and keeps the old checkpoint. After damage to the checkpoint it does not.
 func TestCampaignOfAnotherOllama(t *testing.T) {
 	if testing.Short() {
 		t.Skip("needs the embedded engine")

@@ -18,8 +18,8 @@ func command(t *testing.T, dir, name, text string) {
 func TestInstall(t *testing.T) {
 	const newest = "0.33.0"
 	c, bin := newScripts(t), t.TempDir()
-	// In the place of the official script, which downloads gigabytes, one that installs a
-	// command without a server.
+	// The official script downloads gigabytes: this one replaces it, and installs a command
+	// without a server.
 	command(t, bin, "curl", `[ "$*" = "-fsSL https://ollama.com/install.sh" ] || exit 22
 cat <<'EOF'
 case "${OLLAMA_VERSION:-}" in 0.0.*) version=`+newest+`;; *) version=${OLLAMA_VERSION:-`+newest+`};; esac
@@ -35,7 +35,7 @@ EOF
 	}
 	outputs, _, printed, code := c.step(t, "install", append(env, "VERSION=0.0.9")...)
 	assert.Equal(t, 1, code)
-	assert.Contains(t, printed, "0.0.9 was asked for, and "+bin+"/ollama is another")
+	assert.Contains(t, printed, "Ollama 0.0.9 was requested, but "+bin+"/ollama is another version")
 	assert.Empty(t, outputs)
 }
 

@@ -14,7 +14,7 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// workflow is the part of a workflow's file that matters here.
+// workflow is the part of a workflow's file that the test checks.
 type workflow struct {
 	On          map[string]any
 	Permissions map[string]string
@@ -34,13 +34,13 @@ type step struct {
 	With      map[string]any
 }
 
-// emptied removes all that other jobs have left in the workspace of a machine that stays, a hook
-// of git among it, which a checkout would run.
+// emptied is the command that removes all files of other jobs from the workspace of a self-hosted
+// runner, among them git hooks, which a checkout would run.
 const emptied = "find . -mindepth 1 -delete"
 
-// TestWorkflowsAreSafe: actions are pinned by their commit, nothing may be written to
-// the repository, a step runs one of the scripts here, whose input is in variables, and a
-// machine that stays begins with a clean checkout, and has nothing from elsewhere to run.
+// TestWorkflowsAreSafe: actions are pinned by commit; workflows may not write to the
+// repository; steps only run scripts of this folder, with their input in variables; and a
+// self-hosted runner starts with a clean checkout, and runs no code of pull requests.
 func TestWorkflowsAreSafe(t *testing.T) {
 	files, err := filepath.Glob("../../.github/workflows/*.yml")
 	require.NoError(t, err)

@@ -24,7 +24,7 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/config"
 )
 
-// manifest is what the documents of a file hold.
+// manifest is the documents of a file.
 type manifest struct {
 	config corev1.ConfigMap
 	claim  corev1.PersistentVolumeClaim
@@ -32,7 +32,7 @@ type manifest struct {
 	job    batchv1.Job
 }
 
-// decode reads a file of manifests, in which no field may be unknown.
+// decode reads a file of manifests. Unknown fields fail the test.
 func decode(t *testing.T, file string) (m manifest) {
 	t.Helper()
 	text, err := os.ReadFile(file)
@@ -49,7 +49,7 @@ func decode(t *testing.T, file string) (m manifest) {
 	return m
 }
 
-// env returns the variable of a container.
+// env returns an environment variable of a container.
 func env(c corev1.Container, name string) corev1.EnvVar {
 	i := slices.IndexFunc(c.Env, func(e corev1.EnvVar) bool { return e.Name == name })
 	if i < 0 {
@@ -58,7 +58,7 @@ func env(c corev1.Container, name string) corev1.EnvVar {
 	return c.Env[i]
 }
 
-// mounted reports whether a container's path lies in a volume of the pod.
+// mounted returns the volume of the pod that holds a container's path, nil for none.
 func mounted(pod corev1.PodSpec, c corev1.Container, path string) *corev1.Volume {
 	for _, m := range c.VolumeMounts {
 		if path == m.MountPath || strings.HasPrefix(path, m.MountPath+"/") {
@@ -77,7 +77,7 @@ func TestSweepJob(t *testing.T) {
 	require.Len(t, pod.Containers, 1)
 	main := pod.Containers[0]
 
-	// Its pods are the shards, each of which is one.
+	// Each pod measures one shard.
 	assert.Equal(t, batchv1.IndexedCompletion, *m.job.Spec.CompletionMode)
 	shards := int(*m.job.Spec.Completions)
 	assert.Equal(t, strconv.Itoa(shards), env(main, "SWEEP_SHARDS").Value)
@@ -90,7 +90,7 @@ func TestSweepJob(t *testing.T) {
 	}
 	assert.Equal(t, "spec.nodeName", env(main, "SWEEP_HOST").ValueFrom.FieldRef.FieldPath)
 
-	// Its command is a sweep's, on its config, into its volume.
+	// The command runs a sweep with the ConfigMap's config, and writes to the volume.
 	words, ok := strings.CutPrefix(strings.Join(main.Command, " "), "go test -run Sweep -timeout 0 ")
 	require.True(t, ok)
 	t.Setenv("SWEEP_SHARD", "2/4")
@@ -102,7 +102,7 @@ func TestSweepJob(t *testing.T) {
 	assert.Equal(t, m.config.Name, mounted(pod, main, *file).ConfigMap.Name)
 	local := filepath.Join(t.TempDir(), "my.yaml")
 	require.NoError(t, os.WriteFile(local, []byte(m.config.Data[filepath.Base(*file)]), 0o644))
-	log := filepath.Join(t.TempDir(), "ollama.log") // a path of the pod's
+	log := filepath.Join(t.TempDir(), "ollama.log") // stands in for a path in the pod
 	require.NoError(t, os.WriteFile(log, nil, 0o644))
 	require.NoError(t, flags.Set("server-log", log))
 	config, err := config.Read(local, &overrides)
@@ -111,7 +111,7 @@ func TestSweepJob(t *testing.T) {
 	assert.Equal(t, m.claim.Name, mounted(pod, main, config.Out).PersistentVolumeClaim.ClaimName)
 	assert.Contains(t, m.claim.Spec.AccessModes, corev1.ReadWriteMany)
 
-	// Ollama is a sidecar with the GPU, whose model was pulled before.
+	// Ollama is a sidecar with the GPU, and its model is pulled before the sweep.
 	i := slices.IndexFunc(pod.InitContainers, func(c corev1.Container) bool { return c.Name == "ollama" })
 	require.GreaterOrEqual(t, i, 0)
 	ollama, pull := pod.InitContainers[i], pod.InitContainers[i+1]
@@ -119,7 +119,7 @@ func TestSweepJob(t *testing.T) {
 	assert.Equal(t, []string{"ollama", "list"}, ollama.StartupProbe.Exec.Command, "kubelet does not reach the pod's loopback")
 	assert.Equal(t, int64(1), ollama.Resources.Limits.Name("nvidia.com/gpu", "").Value())
 	assert.Equal(t, []string{"ollama", "pull", config.Model}, pull.Command)
-	assert.Contains(t, ollama.Command[2], words[strings.Index(words, "/log/"):], "the log that is read is the one that is written")
+	assert.Contains(t, ollama.Command[2], words[strings.Index(words, "/log/"):], "the sweep reads the log that Ollama writes")
 	assert.Equal(t, mounted(pod, ollama, "/log/ollama.log"), mounted(pod, main, "/log/ollama.log"))
 }
 
@@ -132,9 +132,8 @@ func TestMergeJob(t *testing.T) {
 	assert.Equal(t, of.job.Spec.Template.Spec.InitContainers[0], pod.InitContainers[0])
 }
 
-// TestPodsAreConfined: nothing runs as root or gets more rights, each container writes to its
-// volumes alone, nobody from outside reaches a pod or the Ollama in it, and what runs can't be
-// moved under one's feet.
+// TestPodsAreConfined: nothing runs as root or gains privileges, each container writes only to its
+// volumes, a pod and its Ollama can't be reached from outside, and images are pinned.
 func TestPodsAreConfined(t *testing.T) {
 	policy := decode(t, "sweep.yaml").policy.Spec
 	assert.Equal(t, []networkingv1.PolicyType{networkingv1.PolicyTypeIngress, networkingv1.PolicyTypeEgress}, policy.PolicyTypes)
@@ -160,7 +159,7 @@ func TestPodsAreConfined(t *testing.T) {
 	}
 }
 
-// image matches one by its digest or its whole version.
+// image matches an image with a digest or a full version.
 var image = regexp.MustCompile(`^[a-z/]+(@sha256:[0-9a-f]{64}|:[0-9]+\.[0-9]+\.[0-9]+)$`)
 
 func confined(t *testing.T, pod corev1.PodSpec, c corev1.Container) {
@@ -170,7 +169,7 @@ func confined(t *testing.T, pod corev1.PodSpec, c corev1.Container) {
 	assert.False(t, *c.SecurityContext.AllowPrivilegeEscalation, c.Name)
 	assert.True(t, *c.SecurityContext.ReadOnlyRootFilesystem, c.Name)
 	assert.Equal(t, &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}}, c.SecurityContext.Capabilities, c.Name)
-	assert.Nil(t, c.SecurityContext.RunAsUser, "that of the pod")
+	assert.Nil(t, c.SecurityContext.RunAsUser, "the pod's applies")
 	assert.Empty(t, c.Ports, c.Name)
 	home := env(c, "HOME").Value
 	assert.NotNil(t, mounted(pod, c, home), "%s writes to %s", c.Name, home)
@@ -191,7 +190,7 @@ func TestSourceIsPinned(t *testing.T) {
 		job := decode(t, file).job
 		source := job.Spec.Template.Spec.InitContainers[0]
 		assert.Equal(t, []string{"sh", "-euc"}, source.Command[:2])
-		assert.Equal(t, corev1.EnvVar{Name: "REVISION"}, env(source, "REVISION"), "the reader's to set")
+		assert.Equal(t, corev1.EnvVar{Name: "REVISION"}, env(source, "REVISION"), "set by the user")
 		script := strings.ReplaceAll(source.Command[2], "/src/", t.TempDir()+"/")
 		sha := strings.Repeat("0123456789", 4)
 		for revision, want := range map[string]int{"": 64, "main": 64, "HEAD": 64, sha[:39]: 64, sha + "0": 64, "x\n" + sha: 64, sha + "\nx": 64, sha: 0} {

@@ -1,11 +1,11 @@
-// Command report makes a sweep's reports again from its checkpoint: the table,
-// the heatmap, the page, the advice and the benchmark lines. It works while the sweep
-// still runs, and on the checkpoint of an older tool, which it leaves as it is. Of
-// several checkpoints, those of shards, it makes one first.
+// Command report writes a sweep's reports from its checkpoint: the table, the heatmap,
+// the page, the advice and the benchmark lines. It also works while the sweep is running,
+// and on a checkpoint of an older version, which it does not change. Several checkpoints,
+// those of shards, are merged first.
 //
 //	go run ./scripts/report -in results/demo
-//	go run ./scripts/report -in results/demo -watch                 # picture and page, until Ctrl-C
-//	go run ./scripts/report -in 'results/my-*of4' -out results/my   # one of four
+//	go run ./scripts/report -in results/demo -watch                 # update picture and page until Ctrl-C
+//	go run ./scripts/report -in 'results/my-*of4' -out results/my   # merge four shards
 package main
 
 import (
@@ -29,7 +29,7 @@ import (
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
 // run is the command with its arguments and streams. It returns the exit code:
-// 2 for arguments that can't be understood, 1 for what could not be done.
+// 2 for invalid arguments, 1 for other errors.
 func run(args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("report", flag.ContinueOnError)
 	var in []string
@@ -37,9 +37,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 		in = append(in, s)
 		return nil
 	})
-	out := flags.String("out", "", "`folder` for the reports (default: that of the checkpoint, or what the folders of shards have in common)")
-	full := flags.Bool("v", false, "print all that the page says in words: ties, outliers, drift, hosts, each warning with its cells")
-	watch := flags.Bool("watch", false, "make picture and page anew whenever the checkpoint changes, until Ctrl-C")
+	out := flags.String("out", "", "`folder` for the reports (default: that of the checkpoint, or the common part of the shards' folder names)")
+	full := flags.Bool("v", false, "print all text of the page: ties, outliers, drift, hosts, each warning with its cells")
+	watch := flags.Bool("watch", false, "update picture and page whenever the checkpoint changes, until Ctrl-C")
 	if code, ok := arguments.Parse(flags, args, stdout, stderr, "go run ./scripts/report -h"); !ok {
 		return code
 	}
@@ -52,7 +52,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	several := len(in) > 1 || merge.IsPattern(in[0])
 	if *watch && several {
-		fmt.Fprintln(stderr, "report: -watch looks at one checkpoint")
+		fmt.Fprintln(stderr, "report: -watch needs a single checkpoint")
 		return 2
 	}
 	if err := show(lines.Prose(stdout), in, *out, *full, *watch, several); err != nil {
@@ -62,7 +62,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
-// show makes the reports and prints them.
+// show writes the reports and prints the text.
 func show(stdout *lines.ProseWriter, in []string, out string, full, watch, several bool) (err error) {
 	switch {
 	case watch:
@@ -77,7 +77,7 @@ func show(stdout *lines.ProseWriter, in []string, out string, full, watch, sever
 	return errors.Join(err, stdout.Flush())
 }
 
-// mergeAll makes one checkpoint of several, and its reports.
+// mergeAll merges several checkpoints, and writes the merged checkpoint and its reports.
 func mergeAll(stdout io.Writer, in []string, out string, full bool) error {
 	merged, err := merge.Merge(in)
 	if err != nil {
@@ -86,7 +86,7 @@ func mergeAll(stdout io.Writer, in []string, out string, full bool) error {
 	if out, err = merged.Folder(out); err != nil {
 		return err
 	}
-	if err := report.CheckDir(out); err != nil { // before anything is written there
+	if err := report.CheckDir(out); err != nil { // before the checkpoint is written there
 		return err
 	}
 	path, err := merged.Save(out, time.Now())

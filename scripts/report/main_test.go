@@ -42,7 +42,7 @@ func TestReport(t *testing.T) {
 		has              []string
 	}{
 		{"in the middle of a sweep", halfDone, []string{"1234.5*", "Cells: 4 planned, 1 measured, 0 failed, 3 missing"}},
-		{"an older tool's file", older, []string{"OOM    CUDA OOM", "Cells: 2 planned, 1 measured, 1 failed, 0 missing"}},
+		{"a file of an older version", older, []string{"OOM    CUDA OOM", "Cells: 2 planned, 1 measured, 1 failed, 0 missing"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -57,7 +57,7 @@ func TestReport(t *testing.T) {
 			for _, name := range report.Files() {
 				file := filepath.Join(dir, name)
 				if strings.HasPrefix(name, "best") {
-					assert.NoFileExists(t, file, "one cell says nothing of others")
+					assert.NoFileExists(t, file, "one cell is not enough for a recommendation")
 					continue
 				}
 				assert.FileExists(t, file)
@@ -70,7 +70,7 @@ func TestReport(t *testing.T) {
 	}
 }
 
-func TestReportElsewhere(t *testing.T) {
+func TestReportToAnotherFolder(t *testing.T) {
 	dir, out := t.TempDir(), filepath.Join(t.TempDir(), "new")
 	path := filepath.Join(dir, "kept.json")
 	require.NoError(t, os.WriteFile(path, []byte(halfDone), 0o644))
@@ -84,10 +84,10 @@ func TestReportElsewhere(t *testing.T) {
 
 func TestReportMerges(t *testing.T) {
 	dir := t.TempDir()
-	for i, pairs := range []string{`{"num_ctx": 512, "num_batch": 128, "prompt_eval_rate": 1000}`, `{"num_ctx": 512, "num_batch": 256, "prompt_eval_rate": 1250}`} {
+	for i, results := range []string{`{"num_ctx": 512, "num_batch": 128, "prompt_eval_rate": 1000}`, `{"num_ctx": 512, "num_batch": 256, "prompt_eval_rate": 1250}`} {
 		name := fmt.Sprintf("my-%dof2", i+1)
 		require.NoError(t, os.Mkdir(filepath.Join(dir, name), 0o755))
-		text := fmt.Sprintf(`{"version": 1, "sweep": {"model": "m", "num_ctx": [512], "num_batch": [128, 256], "shard": "%d/2"}, "results": [%s]}`, i+1, pairs)
+		text := fmt.Sprintf(`{"version": 1, "sweep": {"model": "m", "num_ctx": [512], "num_batch": [128, 256], "shard": "%d/2"}, "results": [%s]}`, i+1, results)
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name, checkpoint.FileName), []byte(text), 0o644))
 	}
 	for _, in := range [][]string{{"-in", dir + "/my-*of2"}, {"-in", dir + "/my-1of2", "-in", dir + "/my-2of2"}} {
@@ -105,7 +105,7 @@ func TestReportMerges(t *testing.T) {
 	assert.Contains(t, stderr, "is the checkpoint of a sweep, and not a merged one: name another folder with -out")
 	code, _, stderr = command("-in", dir+"/my-*of2", "-watch")
 	assert.Equal(t, 2, code)
-	assert.Contains(t, stderr, "report: -watch looks at one checkpoint")
+	assert.Contains(t, stderr, "report: -watch needs a single checkpoint")
 }
 
 func TestReportErrors(t *testing.T) {
@@ -130,7 +130,7 @@ func TestReportErrors(t *testing.T) {
 		{"a file for a folder", []string{"-in", filepath.Join(whole, "x")}, 1, "looking for the checkpoint: "},
 		{"a damaged file", []string{"-in", damaged}, 1, `decoding checkpoint "` + damaged + `": line 3: `},
 		{"a sweep without cells", []string{"-in", empty}, 1, "the sweep has no cells"},
-		{"no place for the files", []string{"-in", whole, "-out", filepath.Join(whole, "x")}, 1, "opening the out folder: "},
+		{"an out folder that can't be made", []string{"-in", whole, "-out", filepath.Join(whole, "x")}, 1, "opening the out folder: "},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			code, _, stderr := command(tt.args...)
@@ -144,7 +144,7 @@ func TestReportErrors(t *testing.T) {
 	assert.Empty(t, stderr)
 }
 
-// foreign makes a folder that holds somebody else's file, and returns its path.
+// foreign returns a folder with a file of another program.
 func foreign(t *testing.T, name string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -152,7 +152,7 @@ func foreign(t *testing.T, name string) string {
 	return dir
 }
 
-// requireUntouched expects nothing but that file in the folder.
+// requireUntouched requires that the folder holds only that file, unchanged.
 func requireUntouched(t *testing.T, dir, name string) {
 	t.Helper()
 	entries, err := os.ReadDir(dir)
@@ -163,8 +163,8 @@ func requireUntouched(t *testing.T, dir, name string) {
 	require.Equal(t, "precious", string(text))
 }
 
-// TestReportForeignFiles: a folder with somebody else's file of our names is refused, by a
-// merge before it saves its checkpoint there.
+// TestReportForeignFiles: a folder with another program's file under the name of a report is
+// refused, by a merge before it saves its checkpoint there.
 func TestReportForeignFiles(t *testing.T) {
 	in := t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(in, checkpoint.FileName), []byte(halfDone), 0o644))
@@ -185,8 +185,9 @@ func TestReportForeignFiles(t *testing.T) {
 	requireUntouched(t, out, checkpoint.FileName)
 }
 
-// TestReportEachForItself has a folder in the page's place, and files closed to others.
-func TestReportEachForItself(t *testing.T) {
+// TestReportWritesOtherFiles: where the page can't be written, all other files are, and files keep
+// their permissions.
+func TestReportWritesOtherFiles(t *testing.T) {
 	in := t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(in, checkpoint.FileName), []byte(halfDone), 0o644))
 	code, before, stderr := command("-in", in)
@@ -200,7 +201,7 @@ func TestReportEachForItself(t *testing.T) {
 	assert.Equal(t, 1, code)
 	assert.Contains(t, stderr, fmt.Sprintf("saving %q: ", page))
 	assert.Contains(t, stdout, "Best: ")
-	assert.Equal(t, strings.Replace(before, "Wrote "+page+"\n", "", 1), stdout, "all else is printed and written")
+	assert.Equal(t, strings.Replace(before, "Wrote "+page+"\n", "", 1), stdout, "everything else is printed and written")
 	text, err := os.ReadFile(table)
 	require.NoError(t, err)
 	assert.NotEqual(t, "old", string(text))
@@ -209,20 +210,20 @@ func TestReportEachForItself(t *testing.T) {
 	assert.Equal(t, os.FileMode(0o600), info.Mode())
 }
 
-// fullPipe is a reader that went away.
-type fullPipe struct{}
+// closedPipe is a pipe whose reader has closed it.
+type closedPipe struct{}
 
-func (fullPipe) Write([]byte) (int, error) { return 0, os.ErrClosed }
+func (closedPipe) Write([]byte) (int, error) { return 0, os.ErrClosed }
 
 func TestReportToClosedPipe(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x.json")
 	require.NoError(t, os.WriteFile(path, []byte(halfDone), 0o644))
 	var errs strings.Builder
-	assert.Equal(t, 1, run([]string{"-in", path}, fullPipe{}, &errs))
+	assert.Equal(t, 1, run([]string{"-in", path}, closedPipe{}, &errs))
 	assert.Contains(t, errs.String(), "printing table: ")
 }
 
-// TestReportWatch looks on until it is interrupted.
+// TestReportWatch: -watch runs until it is interrupted.
 func TestReportWatch(t *testing.T) {
 	dir := t.TempDir()
 	done := make(chan int)

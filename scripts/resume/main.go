@@ -1,6 +1,6 @@
-// Command resume makes ready to be resumed what two places have of a sweep: for each out
-// folder in -from it has -into hold the copy with more samples, and beside it what the
-// other has besides.
+// Command resume prepares a sweep that exists in two places to be resumed: for each out folder
+// in -from, it leaves in -into the copy with more samples, and keeps next to it what only the
+// other copy has.
 //
 //	go run ./scripts/resume -from results -into /var/lib/sweeps
 package main
@@ -21,10 +21,10 @@ import (
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
 // run is the command with its arguments and streams. It returns the exit code:
-// 2 for arguments that can't be understood, 1 for what could not be done.
+// 2 for invalid arguments, 1 for other errors.
 func run(args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("resume", flag.ContinueOnError)
-	from := flags.String("from", "", "`folder` of out folders, which stays as it is")
+	from := flags.String("from", "", "`folder` of out folders, which is not changed")
 	into := flags.String("into", "", "`folder` of out folders, in which the sweep is resumed")
 	if code, ok := arguments.Parse(flags, args, stdout, stderr, "go run ./scripts/resume -h"); !ok {
 		return code

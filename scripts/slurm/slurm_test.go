@@ -1,5 +1,5 @@
-// Package slurm tests the batch scripts without Slurm, with commands in the places of go,
-// ollama and scontrol. .ci/slurm tries them on a real one.
+// Package slurm tests the batch scripts without Slurm: shell scripts replace go, ollama and
+// scontrol. .ci/slurm tests them on a real Slurm.
 package slurm
 
 import (
@@ -19,7 +19,7 @@ import (
 
 const listening = `time=2026-11-26T12:00:00.000Z level=INFO source=routes.go:1 msg="Listening on 127.0.0.1:43211 (version 0.32.5)"`
 
-// task is a Slurm task whose commands are scripts of the test.
+// task is a Slurm task whose commands are the test's shell scripts.
 type task struct {
 	bin string
 	env []string
@@ -54,7 +54,7 @@ func (k *task) run(t *testing.T, args ...string) (printed string, code int) {
 	t.Helper()
 	cmd, lines := k.start(t, args...)
 	printed = rest(lines)
-	_ = cmd.Wait() // the exit code says it
+	_ = cmd.Wait() // the exit code is checked
 	return printed, cmd.ProcessState.ExitCode()
 }
 
@@ -77,7 +77,7 @@ func TestTaskWithAServerOfItsOwn(t *testing.T) {
 	assert.Contains(t, printed, "word <-shard>\nword <auto>\nword <-server-log>\n")
 }
 
-// TestTaskWhoseServerDoesNotListen: it hangs, listens elsewhere, or has ended.
+// TestTaskWhoseServerDoesNotListen: the server hangs, listens elsewhere, or has ended.
 func TestTaskWhoseServerDoesNotListen(t *testing.T) {
 	const patience = "SWEEP_SERVER_WAIT=2"
 	for name, tt := range map[string]struct{ wait, serve, want string }{
@@ -86,23 +86,23 @@ func TestTaskWhoseServerDoesNotListen(t *testing.T) {
 		"elsewhere":     {patience, `echo 'Listening on [::]:43211 (version 0.32.5)'`, "# Listening on [::]:43211 (version 0.32.5)\n"},
 		"prints a rate": {patience, `echo 'BenchmarkSweep/ctx=1/batch=1 1 100000000 tokens/s'`, "\n# BenchmarkSweep/ctx=1/batch=1 1 100000000 tokens/s\n"},
 		"has ended":     {"SWEEP_SERVER_WAIT=600", `echo 'Error: no GPU'; exit 3`, "# ollama serve has ended; the end of its log:\n# Error: no GPU\n"},
-		"no number":     {"SWEEP_SERVER_WAIT=2m", ``, "# SWEEP_SERVER_WAIT is \"2m\", where a number of seconds was expected\n"},
+		"no number":     {"SWEEP_SERVER_WAIT=2m", ``, "# SWEEP_SERVER_WAIT is \"2m\": it must be a number of seconds\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			k := newTask(t, tt.wait)
 			k.command(t, "ollama", `trap 'touch "$TMPDIR/printed"' EXIT; `+tt.serve+`; touch "$TMPDIR/printed"; exec /bin/sleep 600`)
-			// The task's clock goes on once the server has printed.
+			// The task's clock advances only after the server has printed.
 			k.command(t, "sleep", `until [ -e "$TMPDIR/printed" ]; do /bin/sleep 0.01; done; exec /bin/sleep "$1"`)
 			printed, code := k.run(t, "-config", "my.yaml")
 			assert.Equal(t, 1, code, printed)
 			assert.Contains(t, printed, tt.want)
-			assert.NotContains(t, printed, "word", "nothing is measured")
+			assert.NotContains(t, printed, "word", "no sweep is started")
 		})
 	}
 }
 
-// TestTaskAtItsTimeLimit goes back into the queue, but for a -redo, which would begin with its
-// first cell each time.
+// TestTaskAtItsTimeLimit: the task is requeued, except with -redo, which would measure its first
+// cell again each time.
 func TestTaskAtItsTimeLimit(t *testing.T) {
 	for name, tt := range map[string]struct {
 		args    []string
@@ -126,12 +126,12 @@ func TestTaskAtItsTimeLimit(t *testing.T) {
 			assert.Equal(t, 1, cmd.ProcessState.ExitCode())
 			assert.Contains(t, printed, "interrupted\n")
 			assert.Equal(t, tt.requeue, strings.Contains(printed, "scontrol requeue 17_2\n"), printed)
-			assert.Equal(t, !tt.requeue, strings.Contains(printed, "name those that are left with -run"), printed)
+			assert.Equal(t, !tt.requeue, strings.Contains(printed, "name the cells that are left with -run"), printed)
 		})
 	}
 }
 
-// TestTaskWhoseServerDoesNotEnd ends it, and the task with it.
+// TestTaskWhoseServerDoesNotEnd: a server that ignores SIGTERM is killed, and the task ends.
 func TestTaskWhoseServerDoesNotEnd(t *testing.T) {
 	if testing.Short() {
 		t.Skip("waits for ten seconds")

@@ -1,5 +1,5 @@
-// Command tinymodel writes the model of the embedded engine to a file, for an Ollama of
-// your own:
+// Command tinymodel writes the embedded engine's model to a file, to create it on your own
+// Ollama:
 //
 //	go run ./scripts/tinymodel -o tiny.gguf
 package main
