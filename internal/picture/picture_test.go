@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/test/race"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -64,6 +65,7 @@ func mixed() *Picture {
 }
 
 func TestWrite(t *testing.T) {
+	race.SkipSequential(t)
 	var b bytes.Buffer
 	require.NoError(t, mixed().Write(&b))
 	x, y := dotsPerMetre(t, b.Bytes())
@@ -97,6 +99,7 @@ func TestSize(t *testing.T) {
 }
 
 func TestPictureOfAnyShape(t *testing.T) {
+	race.SkipSequential(t)
 	failures := of(3, 5, func(column, row int) Cell { return Cell{State: Failed, Error: "CUDA resource allocation error"} })
 	failures.Scale = nil
 	none := of(4, 4, func(column, row int) Cell { return Cell{State: Missing} })
@@ -136,6 +139,7 @@ func TestPictureOfAnyShape(t *testing.T) {
 
 // TestStrips checks that strips leave no seam and cut nothing off.
 func TestStrips(t *testing.T) {
+	race.SkipSequential(t)
 	const dpi = 40
 	whole := mixed().draw(dpi, stripPixels)
 	width, height := whole.Rect.Dx(), whole.Rect.Dy()

@@ -19,6 +19,7 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/simulate"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 	"github.com/ollama-sweep/ollama-sweep/internal/test/golden"
+	"github.com/ollama-sweep/ollama-sweep/internal/test/race"
 )
 
 var noon = time.Date(2026, 2, 3, 12, 0, 0, 0, time.UTC)
@@ -122,6 +123,10 @@ func TestCosts(t *testing.T) {
 
 // TestAutomaticCosts counts the automatic measurements: at most, and without those already done.
 func TestAutomaticCosts(t *testing.T) {
+	if testing.Short() {
+		t.Skip("simulates searches")
+	}
+	race.SkipSequential(t)
 	small := Input{Config: configOf([]int{8192, 16384}, []int{256, 512}), Now: noon}
 	small.Config.Baseline, small.Config.RepeatUntilClear = config.BaselineAuto, true
 	costs := func(in Input) map[string]Cost {
@@ -185,6 +190,10 @@ func TestAutomaticCosts(t *testing.T) {
 }
 
 func TestSearchesCostLess(t *testing.T) {
+	if testing.Short() {
+		t.Skip("simulates searches")
+	}
+	race.SkipSequential(t)
 	var ctx, batch []int
 	for i := range 39 {
 		ctx = append(ctx, 32768+2048*i)

@@ -13,9 +13,11 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 	"github.com/ollama-sweep/ollama-sweep/internal/picture"
+	"github.com/ollama-sweep/ollama-sweep/internal/test/race"
 )
 
 func TestWriteChanges(t *testing.T) {
+	race.SkipSequential(t)
 	class := measurement.OutOfGPUMemory
 	c := Changes{
 		Title: "old → new", Text: "4 compared", NumCtx: []int{512, 1024}, NumBatch: []int{64, 128, 256},

@@ -17,6 +17,7 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 	"github.com/ollama-sweep/ollama-sweep/internal/picture"
 	"github.com/ollama-sweep/ollama-sweep/internal/test/checkpoints"
+	"github.com/ollama-sweep/ollama-sweep/internal/test/race"
 )
 
 // full returns a sweep of columns × rows cells, all measured.
@@ -29,6 +30,7 @@ func full(columns, rows int) *checkpoint.Checkpoint {
 }
 
 func TestWriteHeatmap(t *testing.T) {
+	race.SkipSequential(t)
 	var b bytes.Buffer
 	require.NoError(t, WriteHeatmap(&b, checkpoints.Mixed()))
 	const header = 33 // bytes of the signature and the first chunk
@@ -47,6 +49,7 @@ func TestWriteHeatmap(t *testing.T) {
 
 // TestHeatmapMarksSpill checks that spilled cells are marked, the best cell too.
 func TestHeatmapMarksSpill(t *testing.T) {
+	race.SkipSequential(t)
 	blue := func(vram int64) int {
 		cp := full(3, 3)
 		for i := range cp.Results {
@@ -86,6 +89,7 @@ func BenchmarkHeatmap(b *testing.B) {
 // TestHeatmapMarksPicks checks that a search's estimates of the fastest cells are marked,
 // also those that were not measured.
 func TestHeatmapMarksPicks(t *testing.T) {
+	race.SkipSequential(t)
 	blue := func(picks int) int {
 		cp := checkpoints.Searched()
 		cp.Sweep.Search.Best = cell.Key{Ctx: 1024, Batch: 512} // the cell with the highest rate, so that there is no outline of a recommended one
@@ -134,6 +138,7 @@ func TestRateScale(t *testing.T) {
 
 // TestHeatmapOfAnySweep: every kind of checkpoint has a picture.
 func TestHeatmapOfAnySweep(t *testing.T) {
+	race.SkipSequential(t)
 	failures := checkpoints.Planned(checkpoints.Steps(8192, 1, 3), checkpoints.Steps(32, 1, 5))
 	for _, c := range failures.Plan() {
 		checkpoints.AddFailed(failures, c.Ctx, c.Batch, measurement.ResourceAllocation)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/ollama-sweep/ollama-sweep/internal/outdir"
 	"github.com/ollama-sweep/ollama-sweep/internal/test/checkpoints"
+	"github.com/ollama-sweep/ollama-sweep/internal/test/race"
 )
 
 func TestWrite(t *testing.T) {
@@ -34,6 +35,7 @@ func TestWrite(t *testing.T) {
 
 // TestWriteWithoutRates checks that advice of an earlier state of the checkpoint is removed.
 func TestWriteWithoutRates(t *testing.T) {
+	race.SkipSequential(t)
 	dir := t.TempDir()
 	_, err := Write(dir, checkpoints.Mixed())
 	require.NoError(t, err)
@@ -46,6 +48,7 @@ func TestWriteWithoutRates(t *testing.T) {
 // TestWriteOfManyCells checks that picture and page of a grid that is too large are not
 // written, and that a warning says so.
 func TestWriteOfManyCells(t *testing.T) {
+	race.SkipSequential(t)
 	dir := t.TempDir()
 	_, err := Write(dir, checkpoints.Mixed())
 	require.NoError(t, err)
@@ -99,6 +102,7 @@ func TestWriteErrors(t *testing.T) {
 // TestWriteEachForItself blocks one file after the other, in the folder of a sweep: all other
 // files are written, with the newest figures.
 func TestWriteEachForItself(t *testing.T) {
+	race.SkipSequential(t)
 	for _, name := range Files() {
 		t.Run(name, func(t *testing.T) {
 			dir, elsewhere := t.TempDir(), filepath.Join(t.TempDir(), "precious")

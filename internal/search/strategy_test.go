@@ -16,6 +16,7 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/search"
 	"github.com/ollama-sweep/ollama-sweep/internal/simulate"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/internal/test/race"
 )
 
 var strategies = map[string]func() sweep.Strategy{
@@ -130,6 +131,10 @@ func TestNothingWorks(t *testing.T) {
 // TestChoiceDependsOnStateOnly: a new search makes the same choice at every step, as
 // after a sweep that was killed.
 func TestChoiceDependsOnStateOnly(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes each decision of a search twice")
+	}
+	race.SkipSequential(t)
 	s := surface(t, "tiles-39x16")
 	for name, strategy := range strategies {
 		t.Run(name, func(t *testing.T) {
@@ -206,6 +211,7 @@ func TestSkipsClosedCells(t *testing.T) {
 // TestFindsTheEdgeOfMemory: the search bisects to the edge and does not walk along it.
 // Beyond the edge the rates would be the highest.
 func TestFindsTheEdgeOfMemory(t *testing.T) {
+	race.SkipSequential(t)
 	plan := grid(16, 16)
 	rate := func(c cell.Key) float64 {
 		if float64(c.Ctx)/38912+0.25*float64(c.Batch)/2048 > 0.8 {
@@ -233,6 +239,10 @@ func TestFindsTheEdgeOfMemory(t *testing.T) {
 
 // TestFindsTheFastest runs on one surface of each kind; scripts/simulate runs on more.
 func TestFindsTheFastest(t *testing.T) {
+	if testing.Short() {
+		t.Skip("simulates searches for many seconds")
+	}
+	race.SkipSequential(t)
 	surfaces := []*simulate.Surface{surface(t, "saturating-12x8"), surface(t, "memory-39x16"), surface(t, "tiles-39x16")}
 	surfaces = append(surfaces, simulate.Generate(len(simulate.Kinds), 1)...)
 	c := simulate.Compare(surfaces, simulate.Options{Strategies: []string{"best"}, Seeds: 2, Tolerance: 0.01})

@@ -15,6 +15,7 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/config"
 	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
+	"github.com/ollama-sweep/ollama-sweep/internal/test/race"
 )
 
 func TestBaselineReason(t *testing.T) {
@@ -218,6 +219,10 @@ func TestAutomaticBaseline(t *testing.T) {
 // TestAutomaticResumesToTheSameBytes stops after each number of samples, also in repeats and in the
 // baseline, and expects the checkpoint of an unbroken run.
 func TestAutomaticResumesToTheSameBytes(t *testing.T) {
+	if testing.Short() {
+		t.Skip("stops a sweep after each of its samples")
+	}
+	race.SkipSequential(t)
 	samples, repeated, turned := 0, false, false
 	file := func(stop int) string {
 		dir := t.TempDir()

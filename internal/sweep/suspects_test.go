@@ -76,7 +76,7 @@ func TestRunStopsWhereTheServerIsBroken(t *testing.T) {
 		{Class: measurement.OutOfGPUMemory, Detail: "another program has the memory"},
 		{Class: measurement.ModelError, Detail: "unable to load model: no such file"},
 		{Class: measurement.Timeout, Detail: "no output"},
-		{Class: measurement.NoFigures, Detail: "not an answer of Ollama's"},
+		{Class: measurement.NoFigures, Detail: "not an answer of Ollama"},
 	} {
 		t.Run(string(failure.Class), func(t *testing.T) {
 			dir := t.TempDir()

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"testing"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/test/race"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -87,6 +88,10 @@ func TestRecorded(t *testing.T) {
 // TestRecordedResampled resamples the sweep from its plateaus and its residuals, and
 // counts how often a lucky sample is recommended.
 func TestRecordedResampled(t *testing.T) {
+	if testing.Short() {
+		t.Skip("draws a recorded sweep anew many times")
+	}
+	race.SkipSequential(t)
 	cells := recorded(t)
 	levels := rowMedians(cells)
 	var residuals []float64

@@ -198,7 +198,7 @@ func TestRunsOfTheWorkflow(t *testing.T) {
 	require.NoError(t, err)
 	for i := range cp.Results {
 		for j := range cp.Results[i].Samples {
-			cp.Results[i].Samples[j].PromptEvalDuration /= 2
+			cp.Results[i].Samples[j].PromptEvalDuration /= 20 // far more than the noise of a busy machine
 		}
 		cp.Results[i].SetRate()
 	}

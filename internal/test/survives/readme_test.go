@@ -20,7 +20,7 @@ func TestPromisesHaveTests(t *testing.T) {
 	_, section, _ := strings.Cut(string(page), "\n## Fault tolerance\n")
 	section, _, _ = strings.Cut(section, "\n## ")
 	var tests strings.Builder
-	for _, pattern := range []string{"internal/*/*_test.go", "ollamarun/*_test.go", "scripts/*/*_test.go"} {
+	for _, pattern := range []string{"internal/*/*_test.go", "internal/test/*/*_test.go", "ollamarun/*_test.go", "scripts/*/*_test.go"} {
 		files, err := filepath.Glob(filepath.Join(sweeptest.Root, pattern))
 		require.NoError(t, err)
 		for _, file := range files {
@@ -33,7 +33,7 @@ func TestPromisesHaveTests(t *testing.T) {
 	require.NotEmpty(t, rows)
 	for _, row := range rows {
 		for name := range strings.FieldsFuncSeq(row[1], func(r rune) bool { return r == '`' || r == ' ' }) {
-			assert.Contains(t, tests.String(), "func Test"+name+"(")
+			assert.True(t, strings.Contains(tests.String(), "func Test"+name+"("), "no test %s", name)
 		}
 	}
 }

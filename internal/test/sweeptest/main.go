@@ -11,9 +11,10 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime/debug"
-	"slices"
 	"syscall"
 	"testing"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/test/race"
 )
 
 // Root is the root of the repository, in which users run `go test -run Sweep`, from the folder of the tests.
@@ -56,20 +57,24 @@ func Main(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
-	binary, raced = filepath.Join(dir, "sweep.test"), filepath.Join(dir, "raced.test")
-	for file, race := range map[string]bool{binary: false, raced: underRaceDetector()} {
-		build := exec.Command("go", "test", "-c", "-o", file, fmt.Sprintf("-race=%v", race), ".")
-		build.Dir = Root
-		build.Stderr = os.Stderr
-		if err := build.Run(); err != nil {
-			fmt.Fprintln(os.Stderr, "building the sweep:", err)
-			return 1
-		}
+	binary = filepath.Join(dir, "sweep.test")
+	raced = binary
+	err = build(binary)
+	if err == nil && race.Enabled() {
+		raced = filepath.Join(dir, "raced.test")
+		err = build(raced, "-race")
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "building the sweep:", err)
+		return 1
 	}
 	return runOnEachOllama(m)
 }
 
-func underRaceDetector() bool {
-	info, _ := debug.ReadBuildInfo()
-	return slices.ContainsFunc(info.Settings, func(s debug.BuildSetting) bool { return s.Key == "-race" && s.Value == "true" })
+// build builds the sweep's test binary.
+func build(file string, flags ...string) error {
+	cmd := exec.Command("go", append(append([]string{"test", "-c", "-o", file}, flags...), ".")...)
+	cmd.Dir = Root
+	cmd.Stderr = os.Stderr
+	return cmd.Run()
 }

@@ -1,0 +1,23 @@
+// Package race lets tests of computation go without the race detector.
+package race
+
+import (
+	"runtime/debug"
+	"slices"
+	"testing"
+)
+
+// Enabled reports whether the tests run under the race detector.
+func Enabled() bool {
+	info, _ := debug.ReadBuildInfo()
+	return slices.ContainsFunc(info.Settings, func(s debug.BuildSetting) bool { return s.Key == "-race" && s.Value == "true" })
+}
+
+// SkipSequential skips a test under the race detector that has one goroutine and takes many
+// times as long with it. scripts/ci/test runs the packages that call it without the detector too.
+func SkipSequential(t testing.TB) {
+	t.Helper()
+	if Enabled() {
+		t.Skip("one goroutine, and slow under the race detector: run without -race")
+	}
+}
