@@ -32,7 +32,7 @@ func TestClaim(t *testing.T) {
 
 	var log strings.Builder
 	s.Log = &log
-	copied := func() int { return strings.Count(strings.Join(f.Asked(), "\n"), "/api/copy") }
+	copied := func() int { return strings.Count(strings.Join(f.Requests(), "\n"), "/api/copy") }
 	s.renewClaim(t.Context())
 	assert.Equal(t, 1, copied(), "a recent claim is not renewed")
 	other := &Server{URL: f.URL}
@@ -83,7 +83,7 @@ func TestClaimOfTwoAtOnce(t *testing.T) {
 			f.Simulate(1)
 			s := &Server{URL: f.URL}
 			copying := f.Answers["/api/copy"]
-			f.Play(func(r ollamatest.Request) http.HandlerFunc {
+			f.Inject(func(r ollamatest.Request) http.HandlerFunc {
 				if r.Path != "/api/copy" || strings.Contains(r.Body, other) {
 					return nil
 				}
@@ -120,7 +120,7 @@ func TestClaimDespiteAnError(t *testing.T) {
 	copying := f.Answers["/api/copy"]
 	f.Answers["/api/copy"] = func(w http.ResponseWriter, r *http.Request) {
 		copying(httptest.NewRecorder(), r)
-		ollamatest.SayStatus(http.StatusGatewayTimeout, "too late")(w, r)
+		ollamatest.ReplyStatus(http.StatusGatewayTimeout, "too late")(w, r)
 	}
 	s := &Server{URL: f.URL, answerTimeout: time.Second}
 	_, _, err := s.Claim(t.Context(), "tiny")
@@ -135,7 +135,7 @@ func TestClaimRefused(t *testing.T) {
 	for _, status := range []int{http.StatusForbidden, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusInternalServerError} {
 		f := ollamatest.New(t)
 		f.Simulate(1)
-		f.Answers["/api/copy"] = ollamatest.SayStatus(status, `{"error":"not here"}`)
+		f.Answers["/api/copy"] = ollamatest.ReplyStatus(status, `{"error":"not here"}`)
 		var log strings.Builder
 		s := &Server{URL: f.URL, Log: &log, answerTimeout: time.Second}
 		others, first, err := s.Claim(t.Context(), "tiny")

@@ -43,7 +43,7 @@ func newFakeCLI(t *testing.T, fake string) (c *CLI, f *ollamatest.Server, seen s
 func TestCLIFigures(t *testing.T) {
 	for _, fake := range []string{"", "megabytes"} {
 		c, _, seen := newFakeCLI(t, fake)
-		loaded, err := c.Load(t.Context(), 4096, 128, ollamatest.Always("warm up"))
+		loaded, err := c.Load(t.Context(), 4096, 128, ollamatest.Constant("warm up"))
 		require.NoError(t, err)
 		want := measurement.Sample{PromptEvalCount: 943, PromptEvalDuration: 297594909, EvalCount: 2, EvalDuration: 1870838, LoadDuration: 264095302, TotalDuration: 564506889}
 		assert.Positive(t, loaded.Warmup.Wall)
@@ -68,7 +68,7 @@ func TestCLIFaults(t *testing.T) {
 		"no message": {Class: measurement.NoFigures, Detail: "ollama run: exit status 3, without an error message"},
 	} {
 		c, _, _ := newFakeCLI(t, fake)
-		_, err := c.Load(t.Context(), 4096, 128, ollamatest.Always("warm up"))
+		_, err := c.Load(t.Context(), 4096, 128, ollamatest.Constant("warm up"))
 		assert.Equal(t, &want, err, fake)
 		assert.Equal(t, want.Class == measurement.ServerBusy, c.busy.times == 1, "%s: Ready needs the count", fake)
 	}
@@ -79,22 +79,22 @@ func TestCLIHangs(t *testing.T) {
 	enough := errors.New("enough")
 	ctx, cancel := context.WithTimeoutCause(t.Context(), 200*time.Millisecond, enough)
 	defer cancel()
-	_, err := c.Sample(ctx, ollamatest.Always("x"))
+	_, err := c.Sample(ctx, ollamatest.Constant("x"))
 	assert.ErrorIs(t, err, enough)
 }
 
 func TestCLIClose(t *testing.T) {
 	c, f, _ := newFakeCLI(t, "")
-	f.Forget()
+	f.ClearRequests()
 	assert.DirExists(t, c.dir.Path)
 	require.NoError(t, c.Close(t.Context()))
-	assert.Empty(t, f.Asked(), "nothing was created, so there is nothing to delete")
+	assert.Empty(t, f.Requests(), "nothing was created, so there is nothing to delete")
 	assert.NoDirExists(t, c.dir.Path)
 
 	c, f, _ = newFakeCLI(t, "")
-	_, err := c.Load(t.Context(), 4096, 128, ollamatest.Always("warm up"))
+	_, err := c.Load(t.Context(), 4096, 128, ollamatest.Constant("warm up"))
 	require.NoError(t, err)
-	f.Answers["/api/generate"] = ollamatest.SayStatus(404, `{"error":"model not found"}`)
+	f.Answers["/api/generate"] = ollamatest.ReplyStatus(404, `{"error":"model not found"}`)
 	require.NoError(t, c.Close(t.Context()))
 	assert.Contains(t, f.AskedOf(t, "/api/delete"), "DELETE ")
 }
@@ -130,7 +130,7 @@ func TestTemplateIsTried(t *testing.T) {
 	template, err := ReadModelfile(file)
 	require.NoError(t, err)
 	try := func() error {
-		f.Forget()
+		f.ClearRequests()
 		again, err := NewCLI(t.Context(), c.Server, c.command, template, 2, t.TempDir())
 		if err == nil {
 			err = again.Close(t.Context())
@@ -143,7 +143,7 @@ func TestTemplateIsTried(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, "FROM tiny\nPARAMETER num_thread 1\n", string(text))
 
-	f.Answers["/api/show"] = ollamatest.Say(recent(t, "show-mlx.json"))
+	f.Answers["/api/show"] = ollamatest.Reply(recent(t, "show-mlx.json"))
 	assert.ErrorContains(t, try(), "is an MLX model")
 	t.Setenv("FAKE", "no create")
 	assert.ErrorContains(t, try(), `model of the template "tiny": creating it: Model error: (line 2): command must be one of`)

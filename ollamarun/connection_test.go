@@ -46,7 +46,7 @@ func certificate(t *testing.T, host string, ends time.Time) tls.Certificate {
 // serveTLS returns the address of a fake Ollama server behind TLS.
 func serveTLS(t *testing.T, config *tls.Config) string {
 	t.Helper()
-	s := httptest.NewUnstartedServer(ollamatest.Say(ollamatest.Captured("version.json")))
+	s := httptest.NewUnstartedServer(ollamatest.Reply(ollamatest.Captured("version.json")))
 	s.Config.ErrorLog = log.New(io.Discard, "", 0)
 	s.TLS = config
 	s.StartTLS()

@@ -77,7 +77,7 @@ func TestEngine(t *testing.T) {
 
 		a, err := NewAPI(t.Context(), &e.Server, TinyModel, nil, 2)
 		require.NoError(t, err)
-		loaded, err := a.Load(t.Context(), 1024, 64, ollamatest.Always("warm up"))
+		loaded, err := a.Load(t.Context(), 1024, 64, ollamatest.Constant("warm up"))
 		require.NoError(t, err)
 		assert.Equal(t, 1024, loaded.ContextLength)
 		requireCPUUse(t, a)
@@ -142,9 +142,9 @@ func requireCPUUse(t *testing.T, a *API) {
 	}
 	a.CPU = NewCPUMonitor()
 	require.NotNil(t, a.CPU)
-	_, err := a.Load(t.Context(), 8192, 512, ollamatest.Always("warm up"))
+	_, err := a.Load(t.Context(), 8192, 512, ollamatest.Constant("warm up"))
 	require.NoError(t, err)
-	sample, err := a.Sample(t.Context(), ollamatest.Always(strings.Repeat("a b c d e f g ", 550)))
+	sample, err := a.Sample(t.Context(), ollamatest.Constant(strings.Repeat("a b c d e f g ", 550)))
 	require.NoError(t, err)
 	require.NotNil(t, sample.CPU, "%d tokens in %v", sample.PromptEvalCount, sample.Wall)
 	assert.Positive(t, sample.CPU.Count)

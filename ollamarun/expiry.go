@@ -115,7 +115,7 @@ func (s *Server) addClients(ctx context.Context, model string, w clientUse, samp
 	}
 	late := s.expiry.notUpdated(first, sample.Wall) && s.expiry.late(entry.ExpiresAt) > expiryLate
 	sample.OtherClient = s.expiry.otherClient(entry) || late || !updated || w.other || s.expiry.busy
-	sample.LoadedAnew = w.reloaded
+	sample.Reloaded = w.reloaded
 	s.expiry.updated, s.expiry.busy = updated, false
 	return nil
 }

@@ -40,10 +40,10 @@ func TestUnmeasurableModels(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			f, s := newFakeServer(t)
-			f.Answers["/api/tags"] = ollamatest.Say(test.tags)
-			f.Answers["/api/show"] = ollamatest.SayStatus(502, `{"error":"Post \"https://ollama.com:443/api/show\": no such host"}`)
+			f.Answers["/api/tags"] = ollamatest.Reply(test.tags)
+			f.Answers["/api/show"] = ollamatest.ReplyStatus(502, `{"error":"Post \"https://ollama.com:443/api/show\": no such host"}`)
 			if test.show != "" {
-				f.Answers["/api/show"] = ollamatest.Say(test.show)
+				f.Answers["/api/show"] = ollamatest.Reply(test.show)
 			}
 			_, err := s.Model(t.Context(), test.model)
 			assert.ErrorContains(t, err, `model "`+test.model+`" `+test.want)
@@ -51,7 +51,7 @@ func TestUnmeasurableModels(t *testing.T) {
 			assert.ErrorContains(t, err, test.want)
 			_, _, err = s.ModelInfo(t.Context(), test.model)
 			assert.ErrorContains(t, err, test.want)
-			assert.NotContains(t, strings.Join(f.Asked(), " "), `"prompt":"x`)
+			assert.NotContains(t, strings.Join(f.Requests(), " "), `"prompt":"x`)
 		})
 	}
 }
@@ -68,17 +68,17 @@ func TestMeasurableModels(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			f, s := newFakeServer(t)
-			f.Answers["/api/tags"] = ollamatest.Say(recent(t, "tags.json"))
-			f.Answers["/api/show"] = ollamatest.Say(recent(t, test.show))
-			f.Answers["/api/generate"] = ollamatest.Say(recent(t, test.generate))
+			f.Answers["/api/tags"] = ollamatest.Reply(recent(t, "tags.json"))
+			f.Answers["/api/show"] = ollamatest.Reply(recent(t, test.show))
+			f.Answers["/api/generate"] = ollamatest.Reply(recent(t, test.generate))
 			model, err := s.Model(t.Context(), "tiny")
 			require.NoError(t, err)
 			assert.Equal(t, 131072, model.TrainedCtx)
 			a, err := NewAPI(t.Context(), s, "tiny", nil, 2)
 			require.NoError(t, err)
-			_, err = a.Load(t.Context(), 2048, 64, ollamatest.Always("warm up"))
+			_, err = a.Load(t.Context(), 2048, 64, ollamatest.Constant("warm up"))
 			require.NoError(t, err)
-			sample, err := a.Sample(t.Context(), ollamatest.Always("hello there"))
+			sample, err := a.Sample(t.Context(), ollamatest.Constant("hello there"))
 			require.NoError(t, err)
 			assert.Equal(t, test.tokens, sample.PromptEvalCount)
 			assert.Equal(t, 2, sample.EvalCount)
@@ -89,8 +89,8 @@ func TestMeasurableModels(t *testing.T) {
 // TestCloudInAName checks that a local model may have a name like that of a cloud model.
 func TestCloudInAName(t *testing.T) {
 	f, s := newFakeServer(t)
-	f.Answers["/api/tags"] = ollamatest.Say(strings.ReplaceAll(recent(t, "tags.json"), "tiny:latest", "tiny:my-cloud"))
-	f.Answers["/api/show"] = ollamatest.Say(recent(t, "show-no-template.json"))
+	f.Answers["/api/tags"] = ollamatest.Reply(strings.ReplaceAll(recent(t, "tags.json"), "tiny:latest", "tiny:my-cloud"))
+	f.Answers["/api/show"] = ollamatest.Reply(recent(t, "show-no-template.json"))
 	_, err := s.Model(t.Context(), "tiny:my-cloud")
 	assert.NoError(t, err)
 }
@@ -101,8 +101,8 @@ func TestThinkingByCommand(t *testing.T) {
 	summary, err := filepath.Abs("testdata/ollama-0.32.5/run-thinking.stderr")
 	require.NoError(t, err)
 	t.Setenv("FAKE_SUMMARY", summary)
-	f.Answers["/api/show"] = ollamatest.Say(recent(t, "show-thinking.json"))
-	loaded, err := c.Load(t.Context(), 2048, 64, ollamatest.Always("warm up"))
+	f.Answers["/api/show"] = ollamatest.Reply(recent(t, "show-thinking.json"))
+	loaded, err := c.Load(t.Context(), 2048, 64, ollamatest.Constant("warm up"))
 	require.NoError(t, err)
 	loaded.Warmup.Wall = 0
 	assert.Equal(t, measurement.Sample{

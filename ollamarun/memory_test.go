@@ -46,13 +46,13 @@ func TestSettle(t *testing.T) {
 	require.NotNil(t, s.Monitor)
 	a, err := NewAPI(t.Context(), s, "tiny", nil, 2)
 	require.NoError(t, err)
-	_, err = a.Load(t.Context(), 2048, 64, ollamatest.Always("warm up"))
+	_, err = a.Load(t.Context(), 2048, 64, ollamatest.Constant("warm up"))
 	require.NoError(t, err)
 
 	require.NoError(t, os.WriteFile(used, []byte("20000"), 0o644))
 	require.Eventually(t, func() bool { mib, _ := s.Monitor.MemoryUsed(); return mib == 20000 }, pollLimit, pollEvery)
 	settled := make(chan error, 1)
-	f.Answers["/api/generate"] = ollamatest.Say(ollamatest.Captured("generate-unload.ndjson"))
+	f.Answers["/api/generate"] = ollamatest.Reply(ollamatest.Captured("generate-unload.ndjson"))
 	go func() { settled <- a.Settle(t.Context()) }()
 	select {
 	case err := <-settled:
@@ -72,7 +72,7 @@ func TestLogExplainsFailures(t *testing.T) {
 		killed = "ollama.service: A process of this unit has been killed by the OOM killer.\n"
 		pinned = "ggml_cuda_host_malloc: failed to allocate 9.00 MiB of pinned memory: out of memory\n"
 	)
-	crash := ollamatest.SayStatus(500, `{"error":"llama runner process has terminated: exit status 2"}`)
+	crash := ollamatest.ReplyStatus(500, `{"error":"llama runner process has terminated: exit status 2"}`)
 	for _, test := range []struct {
 		name   string
 		answer http.HandlerFunc
@@ -83,13 +83,13 @@ func TestLogExplainsFailures(t *testing.T) {
 		{"only an older entry", crash, "", measurement.RunnerCrashed, "exit status 2"},
 		{"a crash", crash, gpu, measurement.OutOfGPUMemory, "exit status 2 (the server's log: ggml_backend_cuda"},
 		{"another reason", crash, pinned + "GGML_ASSERT(i01 >= 0 && i01 < ne01) failed\n", measurement.RunnerCrashed, "exit status 2"},
-		{"a timeout", ollamatest.SayStatus(500, `{"error":"timed out waiting for llama-server to start - "}`), gpu, measurement.OutOfGPUMemory, "timed out"},
-		{"an unknown message", ollamatest.SayStatus(500, `{"error":"something went wrong"}`), killed, measurement.OutOfSystemMemory, "something went wrong"},
-		{"no figures", ollamatest.Say(`{"response":"","done":false}` + "\n"), gpu, measurement.OutOfGPUMemory, "the answer ended"},
+		{"a timeout", ollamatest.ReplyStatus(500, `{"error":"timed out waiting for llama-server to start - "}`), gpu, measurement.OutOfGPUMemory, "timed out"},
+		{"an unknown message", ollamatest.ReplyStatus(500, `{"error":"something went wrong"}`), killed, measurement.OutOfSystemMemory, "something went wrong"},
+		{"no figures", ollamatest.Reply(`{"response":"","done":false}` + "\n"), gpu, measurement.OutOfGPUMemory, "the answer ended"},
 		{"the server exits", ollamatest.BreakOff(""), killed, measurement.OutOfSystemMemory, "EOF (the server's log: ollama.service"},
 		{"the server exits for another reason", ollamatest.BreakOff(""), gpu, measurement.ServerAway, "EOF"},
-		{"other memory than in the message", ollamatest.SayStatus(500, `{"error":"graph_reserve: failed to allocate compute buffers"}`), killed, measurement.OutOfSystemMemory, "compute buffers"},
-		{"a message that names its cause", ollamatest.SayStatus(500, `{"error":"the input length exceeds the context length"}`), gpu, measurement.PromptTruncated, "the input length"},
+		{"other memory than in the message", ollamatest.ReplyStatus(500, `{"error":"graph_reserve: failed to allocate compute buffers"}`), killed, measurement.OutOfSystemMemory, "compute buffers"},
+		{"a message that names its cause", ollamatest.ReplyStatus(500, `{"error":"the input length exceeds the context length"}`), gpu, measurement.PromptTruncated, "the input length"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			f, s := newFakeServer(t)
@@ -104,7 +104,7 @@ func TestLogExplainsFailures(t *testing.T) {
 				appendTo(t, path, test.log)
 				test.answer(w, r)
 			}
-			_, err = a.Load(t.Context(), 2048, 64, ollamatest.Always("warm up"))
+			_, err = a.Load(t.Context(), 2048, 64, ollamatest.Constant("warm up"))
 			var failure *measurement.Failure
 			require.ErrorAs(t, err, &failure)
 			assert.Equal(t, test.class, failure.Class)
@@ -116,12 +116,12 @@ func TestLogExplainsFailures(t *testing.T) {
 // TestSystemPrompt checks that the system prompt begins with the prompt's nonce.
 func TestSystemPrompt(t *testing.T) {
 	f, s := newFakeServer(t)
-	f.Answers["/api/show"] = ollamatest.Say(strings.Replace(ollamatest.Captured("show.json"), "{", `{"system":"Be brief.",`, 1))
+	f.Answers["/api/show"] = ollamatest.Reply(strings.Replace(ollamatest.Captured("show.json"), "{", `{"system":"Be brief.",`, 1))
 	a, err := NewAPI(t.Context(), s, "tiny", nil, 2)
 	require.NoError(t, err)
-	f.Forget()
+	f.ClearRequests()
 	start := strings.Repeat("1 ", 16)
-	_, err = a.Sample(t.Context(), ollamatest.Always(start+"once upon a time"))
+	_, err = a.Sample(t.Context(), ollamatest.Constant(start+"once upon a time"))
 	require.NoError(t, err)
 	assert.Contains(t, f.AskedOf(t, "/api/generate"), `"system":"`+start+`Be brief."`)
 }

@@ -48,7 +48,7 @@ func (s *Server) Ready(ctx context.Context) error {
 			s.answered = true
 			return nil
 		}
-		if !errors.As(err, &f) || f.Class.OfCell() {
+		if !errors.As(err, &f) || f.Class.FailsCell() {
 			return err
 		}
 		if err := s.pause(ctx, i, deadline, f.Detail); err != nil {

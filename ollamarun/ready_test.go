@@ -26,7 +26,7 @@ func TestReady(t *testing.T) {
 	tries := 0
 	f.Answers["/api/version"] = func(w http.ResponseWriter, r *http.Request) {
 		if tries++; tries == 1 {
-			ollamatest.SayStatus(http.StatusServiceUnavailable, `{"error":"server busy, please try again.  maximum pending requests exceeded"}`)(w, r)
+			ollamatest.ReplyStatus(http.StatusServiceUnavailable, `{"error":"server busy, please try again.  maximum pending requests exceeded"}`)(w, r)
 			return
 		}
 		version(w, r)
@@ -95,21 +95,21 @@ func TestBusyIsWaitedFor(t *testing.T) {
 	a, err := NewAPI(t.Context(), s, "tiny", nil, 2)
 	require.NoError(t, err)
 	generate := f.Answers["/api/generate"]
-	f.Answers["/api/generate"] = ollamatest.SayStatus(503, `{"error":"server busy, please try again.  maximum pending requests exceeded"}`)
-	_, err = a.Sample(t.Context(), ollamatest.Always("x"))
+	f.Answers["/api/generate"] = ollamatest.ReplyStatus(503, `{"error":"server busy, please try again.  maximum pending requests exceeded"}`)
+	_, err = a.Sample(t.Context(), ollamatest.Constant("x"))
 	require.Error(t, err)
 	begun := time.Now()
 	require.NoError(t, s.Ready(t.Context()))
 	assert.GreaterOrEqual(t, time.Since(begun), pauses[0])
 	assert.Contains(t, log.String(), "# waiting up to 1m0s for the Ollama server at "+s.URL.String()+": it is busy\n")
-	_, err = a.Sample(t.Context(), ollamatest.Always("x"))
+	_, err = a.Sample(t.Context(), ollamatest.Constant("x"))
 	require.Error(t, err)
 	assert.Equal(t, 2, s.busy.times)
 	s.Wait = pauses[1]
 	assert.ErrorContains(t, s.Ready(t.Context()), "stayed away for 1s (server_wait): it is busy")
 
 	f.Answers["/api/generate"] = generate
-	_, err = a.Sample(t.Context(), ollamatest.Always("x"))
+	_, err = a.Sample(t.Context(), ollamatest.Constant("x"))
 	require.NoError(t, err)
 	assert.Zero(t, s.busy)
 }

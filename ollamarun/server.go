@@ -37,7 +37,7 @@ type Server struct {
 	CPU       *CPUMonitor
 	// Marks stores the names of temporary models in the out folder; nil for a server whose
 	// models are all ours.
-	Marks Marks
+	ModelList ModelList
 	// Exclusive makes each load and each sample unload all other models first.
 	Exclusive bool
 

@@ -37,9 +37,9 @@ func TestDeletedModel(t *testing.T) {
 	f, s := newFakeServer(t)
 	a, err := NewAPI(t.Context(), s, "tiny", nil, 2)
 	require.NoError(t, err)
-	missing := ollamatest.SayStatus(http.StatusNotFound, ollamatest.Captured("generate-missing.json"))
+	missing := ollamatest.ReplyStatus(http.StatusNotFound, ollamatest.Captured("generate-missing.json"))
 	f.Answers["/api/generate"], f.Answers["/api/show"] = missing, missing
-	_, err = a.Load(t.Context(), 2048, 64, ollamatest.Always("warm up"))
+	_, err = a.Load(t.Context(), 2048, 64, ollamatest.Constant("warm up"))
 	assert.EqualError(t, err, `model "tiny" is not on the server any more (model 'nosuch' not found): restore it and run the same command again to resume`)
 }
 
@@ -51,12 +51,12 @@ func TestHangingAnswers(t *testing.T) {
 	require.NoError(t, err)
 	for path, ask := range map[string]func() error{
 		"/api/version": func() error { _, err := s.Version(t.Context()); return err },
-		"/api/ps":      func() error { _, err := a.Sample(t.Context(), ollamatest.Always("x")); return err },
+		"/api/ps":      func() error { _, err := a.Sample(t.Context(), ollamatest.Constant("x")); return err },
 		"/api/show":    func() error { _, err := s.Model(t.Context(), "tiny"); return err },
 		"/api/tags":    func() error { _, _, err := s.DeleteLeftovers(t.Context()); return err },
 	} {
 		for name, answer := range map[string]http.HandlerFunc{"before the header": ollamatest.Hang(""), "in the body": ollamatest.Hang(`{"mod`)} {
-			f.Play(func(r ollamatest.Request) http.HandlerFunc {
+			f.Inject(func(r ollamatest.Request) http.HandlerFunc {
 				if r.Path == path {
 					return answer
 				}
@@ -67,7 +67,7 @@ func TestHangingAnswers(t *testing.T) {
 			assert.Equal(t, measurement.Failure{Class: measurement.ServerAway, Detail: "no answer within 50ms"}, *failure)
 		}
 	}
-	f.Play(func(ollamatest.Request) http.HandlerFunc { return ollamatest.Endless(strings.Repeat(" ", 1<<16)) })
+	f.Inject(func(ollamatest.Request) http.HandlerFunc { return ollamatest.Endless(strings.Repeat(" ", 1<<16)) })
 	_, err = s.running(t.Context())
 	assert.Error(t, err, "an endless answer is not read into memory")
 }
@@ -99,14 +99,14 @@ func TestPasswordIsNotPrinted(t *testing.T) {
 // TestOddServers checks that versions, names and figures of a server are cleaned up.
 func TestOddServers(t *testing.T) {
 	f, s := newFakeServer(t)
-	f.Answers["/api/version"] = ollamatest.Say(`{"version":"0.10\nBenchmarkSweep/x 1 9 tokens/s\u001b[2J` + strings.Repeat("9", 5000) + `"}`)
+	f.Answers["/api/version"] = ollamatest.Reply(`{"version":"0.10\nBenchmarkSweep/x 1 9 tokens/s\u001b[2J` + strings.Repeat("9", 5000) + `"}`)
 	v, err := s.Version(t.Context())
 	require.NoError(t, err)
 	assert.Regexp(t, `^0\.10 BenchmarkSweep/x 1 9 tokens/s 9{100,170}…$`, v)
-	f.Answers["/api/ps"] = ollamatest.Say(strings.NewReplacer(`"size":8590592`, `"size":-1`, `"context_length":2048`, `"context_length":-5`).Replace(ollamatest.Captured("ps.json")))
+	f.Answers["/api/ps"] = ollamatest.Reply(strings.NewReplacer(`"size":8590592`, `"size":-1`, `"context_length":2048`, `"context_length":-5`).Replace(ollamatest.Captured("ps.json")))
 	a, err := NewAPI(t.Context(), s, "tiny", nil, 2)
 	require.NoError(t, err)
-	loaded, err := a.Load(t.Context(), 2048, 64, ollamatest.Always("warm up"))
+	loaded, err := a.Load(t.Context(), 2048, 64, ollamatest.Constant("warm up"))
 	require.NoError(t, err)
 	assert.Zero(t, loaded.Size)
 	assert.Zero(t, loaded.ContextLength)

@@ -84,7 +84,7 @@ func (l *ServerLog) Since() (text []byte, err error) {
 func (l *ServerLog) Timing(ctx context.Context, took time.Duration) (cached, evaluated int, ok bool, err error) {
 	err = l.await(ctx, func(text []byte) bool {
 		cached, evaluated, ok = parse.PromptTiming(text, took)
-		return ok || !parse.TellsPrompts(text)
+		return ok || !parse.LogsPrompts(text)
 	})
 	return cached, evaluated, ok, err
 }

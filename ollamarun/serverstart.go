@@ -44,7 +44,7 @@ func (l *ServerLog) readStart(f *os.File) error {
 	if err != nil {
 		return err
 	}
-	hasStart, whole, err := parse.TellsStart(io.NewSectionReader(f, l.read, max(0, info.Size()-l.read)))
+	hasStart, whole, err := parse.HasStart(io.NewSectionReader(f, l.read, max(0, info.Size()-l.read)))
 	if err != nil {
 		return err
 	}

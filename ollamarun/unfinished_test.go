@@ -37,18 +37,18 @@ func TestAPIUnfinishedAnswers(t *testing.T) {
 				f, s := newFakeServer(t)
 				a, err := NewAPI(t.Context(), s, "tiny", nil, 2)
 				require.NoError(t, err)
-				f.Forget()
+				f.ClearRequests()
 				left := spoilt
-				f.Play(func(r ollamatest.Request) http.HandlerFunc {
+				f.Inject(func(r ollamatest.Request) http.HandlerFunc {
 					if r.Path != "/api/generate" || left == 0 {
 						return nil
 					}
 					left--
-					return ollamatest.Say(unfinished)
+					return ollamatest.Reply(unfinished)
 				})
 				sample, err := a.Sample(t.Context(), numbered())
 				asked := 0
-				for _, request := range f.Asked() {
+				for _, request := range f.Requests() {
 					if strings.Contains(request, "/api/generate") {
 						asked++
 						assert.Contains(t, request, fmt.Sprintf(`"%d once upon a time"`, asked), "each request has a new prompt")

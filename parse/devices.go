@@ -67,9 +67,9 @@ func Devices(log io.Reader) (devices []string, err error) {
 	return devices, nil
 }
 
-// TellsStart reports whether a log has a line that Devices or ServerSettings parse, and how many of
+// HasStart reports whether a log has a line that Devices or ServerSettings parse, and how many of
 // its bytes are complete lines; the rest is still being written. The error is the reader's.
-func TellsStart(log io.Reader) (found bool, whole int64, err error) {
+func HasStart(log io.Reader) (found bool, whole int64, err error) {
 	lines := bufio.NewReaderSize(log, maxLine)
 	for read := int64(0); ; {
 		line, err := lines.ReadSlice('\n')

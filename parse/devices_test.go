@@ -88,13 +88,13 @@ func TestTellsStart(t *testing.T) {
 		{"Docker's", `{"log":"msg=\"server config\"\n","stream":"stderr"}` + "\n", true, 52},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			found, whole, err := TellsStart(strings.NewReader(test.log))
+			found, whole, err := HasStart(strings.NewReader(test.log))
 			require.NoError(t, err)
 			assert.Equal(t, test.found, found)
 			assert.EqualValues(t, test.whole, whole)
 		})
 	}
 	broken := errors.New("broken")
-	_, _, err := TellsStart(iotest.ErrReader(broken))
+	_, _, err := HasStart(iotest.ErrReader(broken))
 	assert.ErrorIs(t, err, broken)
 }

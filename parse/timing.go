@@ -21,9 +21,9 @@ var (
 // llamaServer matches the line with which a load by llama-server begins.
 var llamaServer = regexp.MustCompile(`msg="starting llama-server"`)
 
-// TellsPrompts reports whether a part of a server's log has the start of a load by llama-server, which
+// LogsPrompts reports whether a part of a server's log has the start of a load by llama-server, which
 // logs what it evaluates of each prompt.
-func TellsPrompts(text []byte) bool { return llamaServer.Match(unwrapLog(text)) }
+func LogsPrompts(text []byte) bool { return llamaServer.Match(unwrapLog(text)) }
 
 // timingStep is half of the last digit of a time in the log.
 const timingStep = 5 * time.Microsecond

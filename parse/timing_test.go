@@ -32,10 +32,10 @@ func TestPromptTiming(t *testing.T) {
 		cached, evaluated, ok := PromptTiming([]byte(test.log), test.took)
 		assert.Equal(t, fmt.Sprint(test.cached, test.evaluated, test.ok), fmt.Sprint(cached, evaluated, ok), test.name)
 	}
-	assert.True(t, TellsPrompts(log))
+	assert.True(t, LogsPrompts(log))
 	old, err := os.ReadFile("testdata/ollama-0.10.1-load-1024-8.log")
 	require.NoError(t, err)
-	assert.False(t, TellsPrompts(old))
+	assert.False(t, LogsPrompts(old))
 }
 
 func FuzzPromptTiming(f *testing.F) {

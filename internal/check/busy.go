@@ -44,8 +44,8 @@ func Busy(s measurement.Sample) string {
 	return ""
 }
 
-// Taken returns the share of the machine that other programs used while a sample was taken.
-func Taken(s measurement.Sample) float64 {
+// OthersShare returns the share of the machine that other programs used while a sample was taken.
+func OthersShare(s measurement.Sample) float64 {
 	var share float64
 	for _, g := range s.GPU {
 		share = max(share, float64(g.Others)/100)

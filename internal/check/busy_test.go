@@ -29,7 +29,7 @@ func TestBusy(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			s := measurement.Sample{CPU: tt.cpu, GPU: tt.gpu}
 			assert.Equal(t, tt.want, Busy(s))
-			assert.InDelta(t, tt.share, Taken(s), 1e-9)
+			assert.InDelta(t, tt.share, OthersShare(s), 1e-9)
 		})
 	}
 }

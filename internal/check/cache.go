@@ -42,9 +42,9 @@ func promptCache(e *Evidence) []Finding {
 		f[0].Again = true
 		return f
 	}
-	slack := requestSlack + s.Way
+	slack := requestSlack + s.NetworkTime
 	if e.CLI {
-		slack = commandSlack + s.Way
+		slack = commandSlack + s.NetworkTime
 	}
 	other := otherClock(e.Loaded.Warmup)
 	const lastBatch = "the prompt was not evaluated whole, or only its last batch was timed, as some servers before 0.12.7 do: update Ollama"
@@ -59,7 +59,7 @@ func promptCache(e *Evidence) []Finding {
 	case partly && unaccounted(s, s.TotalDuration, requestSlack):
 		return refuse("the server's own total is %v, of which load and generation are %v: %s", s.TotalDuration, s.LoadDuration+s.EvalDuration, lastBatch)
 	case partly && unaccounted(s, s.Wall, slack) && s.TotalDuration > 0:
-		return refuse("the request took %v by the wall clock and %v by the server's: the rest is the way to the server (%v for a request of that size that needs no model), or unknown; run the sweep on the server's machine, or use a longer prompt", s.Wall, s.TotalDuration, s.Way)
+		return refuse("the request took %v by the wall clock and %v by the server's: the rest is the way to the server (%v for a request of that size that needs no model), or unknown; run the sweep on the server's machine, or use a longer prompt", s.Wall, s.TotalDuration, s.NetworkTime)
 	case partly && unaccounted(s, s.Wall, slack):
 		return refuse("the request took %v by the wall clock, of which load and generation are %v: %s", s.Wall, s.LoadDuration+s.EvalDuration, lastBatch)
 	case s.PromptEvalDuration < leastDuration(e):
@@ -138,8 +138,8 @@ const (
 	aboveWarmup   = 100
 )
 
-// Known is a prompt whose rate was accepted.
-type Known struct {
+// AcceptedRate is a prompt whose rate was accepted.
+type AcceptedRate struct {
 	Rate  float64 // tokens per second
 	Batch int     // most tokens in a pass
 }
@@ -149,8 +149,8 @@ type Known struct {
 // not take less time, so that the rate grows at most in proportion to num_batch.
 // Prompts with a much smaller num_batch count only where there are no others; the
 // warm-up is of the same load, and always counts.
-func Ceiling(batch int, accepted []Known, warmup Known) float64 {
-	scaled := func(k Known, factor float64) float64 {
+func Ceiling(batch int, accepted []AcceptedRate, warmup AcceptedRate) float64 {
+	scaled := func(k AcceptedRate, factor float64) float64 {
 		if k.Batch > 0 && batch > k.Batch {
 			factor *= float64(batch) / float64(k.Batch)
 		}

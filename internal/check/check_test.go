@@ -28,7 +28,7 @@ func sound() Evidence {
 			PromptEvalCount: 3684, PromptEvalDuration: 12963530257, EvalCount: 2, EvalDuration: 11827633,
 			LoadDuration: 25883899, TotalDuration: 13003567238, Wall: 13005 * time.Millisecond,
 		},
-		Ceiling: Ceiling(512, nil, Known{Rate: 200, Batch: 100}),
+		Ceiling: Ceiling(512, nil, AcceptedRate{Rate: 200, Batch: 100}),
 	}
 }
 
@@ -56,7 +56,7 @@ func TestTraps(t *testing.T) {
 			e.Sample.PromptEvalDuration, e.Sample.EvalCount = 14281514, 0
 			e.Sample.Wall, e.Sample.TotalDuration = 60*time.Millisecond, 55*time.Millisecond
 			e.Loaded.Warmup.EvalCount = 0
-			e.Ceiling = Ceiling(512, nil, Known{Rate: 200, Batch: 512})
+			e.Ceiling = Ceiling(512, nil, AcceptedRate{Rate: 200, Batch: 512})
 		}, "prompt cache", measurement.NoFigures, true, "3684 tokens in 14.3ms are 257956 tokens/s, but 20000 is the most that earlier prompts allow: the prompt came out of a cache"},
 		{"faster than its generated tokens allow", Sample, func(e *Evidence) {
 			e.NumBatch, e.Ceiling = 128, 0
@@ -75,7 +75,7 @@ func TestTraps(t *testing.T) {
 		{"the server's own total contradicts", Sample, func(e *Evidence) { e.CLI = true; e.Sample.PromptEvalDuration = 300 * time.Millisecond }, "prompt cache", measurement.NoFigures, true, "the server's own total is 13s, of which"},
 		{"only the last batch timed, over a slow network", Sample, func(e *Evidence) {
 			e.Version = "0.12.6"
-			e.Sample.PromptEvalDuration, e.Sample.TotalDuration, e.Sample.Wall, e.Sample.Way = 300*time.Millisecond, 345*time.Millisecond, second, 90*time.Millisecond
+			e.Sample.PromptEvalDuration, e.Sample.TotalDuration, e.Sample.Wall, e.Sample.NetworkTime = 300*time.Millisecond, 345*time.Millisecond, second, 90*time.Millisecond
 		}, "prompt cache", measurement.NoFigures, true, "the request took 1s by the wall clock and 345ms by the server's: the rest is the way to the server (90ms for a request of that size that needs no model), or unknown"},
 		{"out of the cache, and reported", Sample, func(e *Evidence) { cached := 3000; e.Sample.PromptCached, e.Head = &cached, 90 }, "prompt cache", measurement.NoFigures, true, "684 tokens in 13s are 53 tokens/s, but 3000 of the prompt's 3684 tokens came out of the server's cache, and no more than 90 can"},
 		{"another clock", Sample, func(e *Evidence) { e.Sample.Wall = second; e.Loaded.Warmup.Wall = second / 2 }, "prompt cache", "", false, "its clock can't be checked"},
@@ -108,7 +108,7 @@ func TestTraps(t *testing.T) {
 		{"reloaded during a sample", Sample, func(e *Evidence) {
 			e.Sample.LoadDuration, e.Sample.TotalDuration, e.Sample.Wall = 7*second, 20*second, 20*second
 		}, "warm-up", "", true, "the model was loaded again for a sample (7s, at first 8s)"},
-		{"reloaded between two samples", Sample, func(e *Evidence) { e.Sample.LoadedAnew = true }, "warm-up", "", true, "the model was loaded again for a sample"},
+		{"reloaded between two samples", Sample, func(e *Evidence) { e.Sample.Reloaded = true }, "warm-up", "", true, "the model was loaded again for a sample"},
 		{"used by another client", Sample, func(e *Evidence) { e.Sample.OtherClient = true }, "other models", "", false, "another client used the model too"},
 		{"used by another client in spite of -exclusive", Sample, func(e *Evidence) { e.Exclusive, e.Sample.OtherClient = true, true }, "other models", "", true, "another client used the model too"},
 		{"second try", Load, func(e *Evidence) { e.Retries = 1 }, "memory given back", "", false, "loaded at try 2"},
@@ -190,7 +190,7 @@ func TestNoTrap(t *testing.T) {
 		}},
 		{"a short prompt over a slow network", Sample, func(e *Evidence) {
 			e.Version = "0.12.6"
-			e.Sample.PromptEvalDuration, e.Sample.TotalDuration, e.Sample.Wall, e.Sample.Way = 300*time.Millisecond, 345*time.Millisecond, second, 800*time.Millisecond
+			e.Sample.PromptEvalDuration, e.Sample.TotalDuration, e.Sample.Wall, e.Sample.NetworkTime = 300*time.Millisecond, 345*time.Millisecond, second, 800*time.Millisecond
 		}},
 		{"a system prompt that is known to be cached", Plan, func(e *Evidence) {
 			cached := 300
@@ -203,7 +203,7 @@ func TestNoTrap(t *testing.T) {
 		{"a fast GPU", Sample, func(e *Evidence) { // 8B on a large one: 25,000 and 150 tokens/s
 			e.NumBatch = 2048
 			e.Sample = measurement.Sample{PromptEvalCount: 3684, PromptEvalDuration: 147 * time.Millisecond, EvalCount: 2, EvalDuration: 13 * time.Millisecond, TotalDuration: 165 * time.Millisecond, Wall: 166 * time.Millisecond}
-			e.Ceiling = Ceiling(2048, nil, Known{Rate: 1000, Batch: 128})
+			e.Ceiling = Ceiling(2048, nil, AcceptedRate{Rate: 1000, Batch: 128})
 		}},
 		{"small passes on five GPUs at once", Sample, func(e *Evidence) {
 			e.NumBatch = 32
@@ -221,13 +221,13 @@ func TestNoTrap(t *testing.T) {
 }
 
 func TestCeiling(t *testing.T) {
-	assert.Zero(t, Ceiling(512, nil, Known{}))
-	assert.Equal(t, 20000.0, Ceiling(512, nil, Known{Rate: 200, Batch: 512}))
-	assert.Equal(t, 80000.0, Ceiling(512, nil, Known{Rate: 200, Batch: 128}), "four times as many tokens in a pass")
-	assert.Equal(t, 20000.0, Ceiling(64, []Known{{Rate: 3000, Batch: 512}}, Known{Rate: 200, Batch: 64}), "the warm-up is of the same load")
-	assert.Equal(t, 60000.0, Ceiling(64, []Known{{Rate: 3000, Batch: 512}, {Rate: 10, Batch: 64}}, Known{Rate: 2000, Batch: 64}), "a slow cell does not lower the ceiling of others")
-	assert.Equal(t, 60000.0, Ceiling(512, []Known{{Rate: 3000, Batch: 512}, {Rate: 2900, Batch: 8}}, Known{}), "nor does one with a small num_batch")
-	assert.Equal(t, 240000.0, Ceiling(512, []Known{{Rate: 3000, Batch: 128}}, Known{}))
+	assert.Zero(t, Ceiling(512, nil, AcceptedRate{}))
+	assert.Equal(t, 20000.0, Ceiling(512, nil, AcceptedRate{Rate: 200, Batch: 512}))
+	assert.Equal(t, 80000.0, Ceiling(512, nil, AcceptedRate{Rate: 200, Batch: 128}), "four times as many tokens in a pass")
+	assert.Equal(t, 20000.0, Ceiling(64, []AcceptedRate{{Rate: 3000, Batch: 512}}, AcceptedRate{Rate: 200, Batch: 64}), "the warm-up is of the same load")
+	assert.Equal(t, 60000.0, Ceiling(64, []AcceptedRate{{Rate: 3000, Batch: 512}, {Rate: 10, Batch: 64}}, AcceptedRate{Rate: 2000, Batch: 64}), "a slow cell does not lower the ceiling of others")
+	assert.Equal(t, 60000.0, Ceiling(512, []AcceptedRate{{Rate: 3000, Batch: 512}, {Rate: 2900, Batch: 8}}, AcceptedRate{}), "nor does one with a small num_batch")
+	assert.Equal(t, 240000.0, Ceiling(512, []AcceptedRate{{Rate: 3000, Batch: 128}}, AcceptedRate{}))
 }
 
 func TestDriftNamesFigures(t *testing.T) {

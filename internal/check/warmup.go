@@ -7,7 +7,7 @@ import "time"
 func reloaded(e *Evidence) []Finding {
 	took, first := e.Sample.LoadDuration, e.Loaded.Warmup.LoadDuration
 	short := first == 0 || took < 100*time.Millisecond || took < first/2
-	if short && !e.Sample.LoadedAnew {
+	if short && !e.Sample.Reloaded {
 		return nil
 	}
 	found := warn("the model was loaded again for a sample (%v, at first %v), which makes it the first, slower prompt after a load: another client uses this server; stop it, or wait until it is done", took, first)

@@ -19,9 +19,9 @@ type Checkpoint struct {
 	Sweep   Header `json:"sweep"`
 	// Results are in order of measurement, one per cell.
 	Results []Result `json:"results"`
-	// Remeasured holds the auxiliary measurements, in order: the reference cell,
+	// Auxiliary holds the auxiliary measurements, in order: the reference cell,
 	// confirmations of the leading cells, the baseline, and the cells that compare hosts.
-	Remeasured []Remeasured `json:"remeasured,omitempty"`
+	Auxiliary []Auxiliary `json:"remeasured,omitempty"`
 
 	// OlderTool reports whether the file has the format of an older tool, which
 	// says little about the sweep. That format is never written.
@@ -52,7 +52,7 @@ type Result struct {
 	ContextLength int   `json:"context_length,omitempty"` // tokens, as the server reports
 	Size          int64 `json:"size,omitempty"`           // bytes of the loaded model
 	SizeVRAM      int64 `json:"size_vram,omitempty"`      // bytes of it in GPU memory
-	// Settings is SettingsVerified or SettingsAsked, empty in an older tool's result.
+	// Settings is SettingsVerified or SettingsRequested, empty in an older tool's result.
 	Settings  string                `json:"settings,omitempty"`
 	Effective measurement.Effective `json:"in_force,omitzero"` // effective settings, from the server's log
 	Memory    *measurement.Memory   `json:"memory,omitempty"`  // memory of the load, from the server's log
@@ -71,9 +71,9 @@ const (
 	Baseline  Purpose = "baseline"  // the server's own num_batch, in turns with the recommended cell
 )
 
-// Remeasured is an auxiliary measurement: one load of a cell and its samples. A NumBatch of 0
+// Auxiliary is an auxiliary measurement: one load of a cell and its samples. A NumBatch of 0
 // leaves num_batch to the server.
-type Remeasured struct {
+type Auxiliary struct {
 	Purpose Purpose `json:"purpose"`
 	Host    string  `json:"host,omitempty"` // that measured it, where several share a sweep
 	Result
@@ -150,25 +150,25 @@ func (cp *Checkpoint) ByCell() map[cell.Key]*Result {
 	return results
 }
 
-// Known returns the results as a strategy sees them.
-func (cp *Checkpoint) Known() map[cell.Key]Known {
-	known := make(map[cell.Key]Known, len(cp.Results))
+// Measured returns the results as a strategy sees them.
+func (cp *Checkpoint) Measured() map[cell.Key]Measured {
+	known := make(map[cell.Key]Measured, len(cp.Results))
 	for i := range cp.Results {
-		known[cp.Results[i].Cell()] = cp.Results[i].Known()
+		known[cp.Results[i].Cell()] = cp.Results[i].Measured()
 	}
 	return known
 }
 
-// Known returns the result as a strategy sees it.
-func (r *Result) Known() Known {
+// Measured returns the result as a strategy sees it.
+func (r *Result) Measured() Measured {
 	switch {
 	case r.Failed():
 		// A cell fails for lack of memory only after a second attempt.
-		return Known{Failed: true, Memory: r.Error.Prunes() && r.Retries > 0}
+		return Measured{Failed: true, Memory: r.Error.Prunes() && r.Retries > 0}
 	case len(r.Samples) == 0:
-		return Known{Rates: []float64{*r.PromptEvalRate}, Closed: true} // an older tool's
+		return Measured{Rates: []float64{*r.PromptEvalRate}, Closed: true} // an older tool's
 	}
-	return Known{Rates: r.SampleRates(), Size: r.Size, SizeVRAM: r.SizeVRAM}
+	return Measured{Rates: r.SampleRates(), Size: r.Size, SizeVRAM: r.SizeVRAM}
 }
 
 // Pruned returns the cells that were skipped because they need at least as much memory as a
@@ -177,7 +177,7 @@ func (cp *Checkpoint) Pruned() map[cell.Key]cell.Key {
 	if !cp.Sweep.Prune {
 		return nil
 	}
-	return Pruned(cp.Plan(), cp.Known())
+	return Pruned(cp.Plan(), cp.Measured())
 }
 
 // Axes returns every num_ctx and every num_batch of the grid, ascending, or those of the
@@ -231,6 +231,6 @@ func (cp *Checkpoint) Plan() []cell.Key {
 // The values of Result.Settings: the effective num_ctx and num_batch were read from the
 // server's log, or only those of the request are known.
 const (
-	SettingsVerified = "verified"
-	SettingsAsked    = "as asked"
+	SettingsVerified  = "verified"
+	SettingsRequested = "as asked"
 )

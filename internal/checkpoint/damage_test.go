@@ -20,7 +20,7 @@ import (
 func encoded(t *testing.T) []byte {
 	t.Helper()
 	cp := wholeCheckpoint()
-	cp.Remeasured = []Remeasured{{Purpose: Reference, Result: measured(4096, 128, 150)}}
+	cp.Auxiliary = []Auxiliary{{Purpose: Reference, Result: measured(4096, 128, 150)}}
 	var buf bytes.Buffer
 	require.NoError(t, cp.Encode(&buf))
 	return buf.Bytes()
@@ -61,7 +61,7 @@ func TestDamageFlip(t *testing.T) {
 				continue
 			}
 			require.Len(t, cp.Results, len(want.Results), "byte %d, bit %d: a result is lost", i, bit)
-			require.Len(t, cp.Remeasured, len(want.Remeasured))
+			require.Len(t, cp.Auxiliary, len(want.Auxiliary))
 			for j, r := range cp.Results {
 				require.Len(t, r.Samples, len(want.Results[j].Samples), "byte %d, bit %d: a sample is lost", i, bit)
 				require.Equal(t, want.Results[j].Failed(), r.Failed())

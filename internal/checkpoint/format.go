@@ -102,8 +102,8 @@ func (cp *Checkpoint) check() error {
 	if s := cp.Sweep.Search; s != nil && s.Best != (cell.Key{}) && !seen[s.Best] {
 		return fmt.Errorf("search: best is %v, which has no result", s.Best)
 	}
-	for i := range cp.Remeasured {
-		r := &cp.Remeasured[i]
+	for i := range cp.Auxiliary {
+		r := &cp.Auxiliary[i]
 		problem := r.problem()
 		switch r.Purpose {
 		case Reference, Confirm, Baseline:
@@ -132,7 +132,7 @@ func (r *Result) problem() string {
 		return "both prompt_eval_rate and error"
 	case r.PromptEvalRate != nil && !positive(*r.PromptEvalRate):
 		return fmt.Sprintf("prompt_eval_rate %v is not a positive number", *r.PromptEvalRate)
-	case r.Failed() && !r.Error.OfCell():
+	case r.Failed() && !r.Error.FailsCell():
 		return fmt.Sprintf("error %q is not a failure class of a cell", *r.Error)
 	case r.ContextLength < 0 || r.Size < 0 || r.SizeVRAM < 0 || r.Retries < 0:
 		return "a negative figure"
@@ -169,7 +169,7 @@ func positive(x float64) bool { return x > 0 && !math.IsInf(x, 0) }
 
 // Encode writes the checkpoint with one result per line.
 func (cp *Checkpoint) Encode(w io.Writer) error {
-	return encode(w, cp.Sweep, linesOf("result", cp.Results), linesOf("remeasured", cp.Remeasured))
+	return encode(w, cp.Sweep, linesOf("result", cp.Results), linesOf("remeasured", cp.Auxiliary))
 }
 
 // Save writes the file at path, which is replaced atomically. Where path is a link, the file

@@ -90,7 +90,7 @@ func (h Header) measured() []Trait {
 		{Key: "gpu", Name: "GPU", Value: strings.Join(h.GPU, ", ")},
 		{Key: "ollama_version", Name: "Ollama version", Value: h.OllamaVersion},
 		{Key: "driver", Name: "driver", Value: h.Driver},
-		{Key: "devices", Name: "server's device", Value: strings.Join(h.Devices, ", "), Told: true},
+		{Key: "devices", Name: "server's device", Value: strings.Join(h.Devices, ", "), Optional: true},
 		{Key: "modelfile_sha256", Name: "modelfile", Value: h.ModelfileSHA256, Text: h.Modelfile},
 		h.weights(),
 		{Key: "prompt_sha256", Name: "prompt", Value: h.PromptSHA256, Text: h.Prompt},
@@ -106,7 +106,7 @@ func (h Header) weights() Trait {
 	for _, name := range slices.Sorted(maps.Keys(h.Weights)) {
 		fmt.Fprintf(&text, "%s (sha256 %.12s)\n", name, h.Weights[name])
 	}
-	return Trait{Key: "weights", Name: "weights", Value: strings.Join(sums, " "), Text: text.String(), Told: true}
+	return Trait{Key: "weights", Name: "weights", Value: strings.Join(sums, " "), Text: text.String(), Optional: true}
 }
 
 // WeightsText returns the hashes of the files of weights, shortened where there are several.
@@ -124,7 +124,7 @@ func (h Header) WeightsText() string {
 func (h Header) settings() []Trait {
 	var traits []Trait
 	for _, name := range parse.SettingNames {
-		traits = append(traits, Trait{Key: "settings." + name, Name: name, Value: h.setting(name), Told: true})
+		traits = append(traits, Trait{Key: "settings." + name, Name: name, Value: h.setting(name), Optional: true})
 	}
 	var llama []string
 	for name, value := range h.Settings {
@@ -137,7 +137,7 @@ func (h Header) settings() []Trait {
 	if h.Settings != nil {
 		all = cmp.Or(all, unset)
 	}
-	return append(traits, Trait{Key: "settings." + parse.LlamaArg + "*", Name: parse.LlamaArg + "*", Value: all, Told: true})
+	return append(traits, Trait{Key: "settings." + parse.LlamaArg + "*", Name: parse.LlamaArg + "*", Value: all, Optional: true})
 }
 
 // unset is printed for a setting that the server's log lists without a value.
@@ -192,8 +192,8 @@ func (h Header) Difference(other Header) *difference {
 	// A server of another version has other settings too.
 	there, here := append(h.measured(), h.settings()...), append(other.measured(), other.settings()...)
 	// Shards start with different cells, whose loads may use different GPUs.
-	there = append(there, Trait{Key: "attention", Value: h.Attention, Told: true})
-	here = append(here, Trait{Key: "attention", Value: other.Attention, Told: true})
+	there = append(there, Trait{Key: "attention", Value: h.Attention, Optional: true})
+	here = append(here, Trait{Key: "attention", Value: other.Attention, Optional: true})
 	if other.Strategy == "" { // a search can use another shard's results
 		there = append(there, Trait{Key: "shard", Value: h.Shard.String()})
 		here = append(here, Trait{Key: "shard", Value: other.Shard.String()})

@@ -27,12 +27,12 @@ import (
 // "next" ends it, and holds the SHA-256 of the file that includes all of it. A last line without
 // a line end was never reported as saved.
 type entry struct {
-	Checkpoint string      `json:"checkpoint,omitempty"`
-	Sweep      *Header     `json:"sweep,omitempty"`
-	Result     *Result     `json:"result,omitempty"`
-	At         int         `json:"at,omitempty"` // index of Remeasured in its list
-	Remeasured *Remeasured `json:"remeasured,omitempty"`
-	Next       string      `json:"next,omitempty"`
+	Checkpoint string     `json:"checkpoint,omitempty"`
+	Sweep      *Header    `json:"sweep,omitempty"`
+	Result     *Result    `json:"result,omitempty"`
+	At         int        `json:"at,omitempty"` // index of Auxiliary in its list
+	Remeasured *Auxiliary `json:"remeasured,omitempty"`
+	Next       string     `json:"next,omitempty"`
 }
 
 // JournalName is the journal's name in a sweep's out folder.
@@ -204,12 +204,12 @@ func (cp *Checkpoint) add(e entry, at map[cell.Key]int) error {
 	}
 	if r := e.Remeasured; r != nil {
 		switch {
-		case e.At < 0 || e.At > len(cp.Remeasured):
-			return fmt.Errorf("index %d is out of range for %d entries", e.At, len(cp.Remeasured))
-		case e.At == len(cp.Remeasured):
-			cp.Remeasured = append(cp.Remeasured, *r)
+		case e.At < 0 || e.At > len(cp.Auxiliary):
+			return fmt.Errorf("index %d is out of range for %d entries", e.At, len(cp.Auxiliary))
+		case e.At == len(cp.Auxiliary):
+			cp.Auxiliary = append(cp.Auxiliary, *r)
 		default:
-			cp.Remeasured[e.At] = *r
+			cp.Auxiliary[e.At] = *r
 		}
 	}
 	return nil

@@ -72,7 +72,7 @@ func decodeOlder(data []byte) (*Checkpoint, error) {
 func olderClass(text string) (*measurement.Class, string) {
 	class := measurement.Class(text)
 	switch {
-	case class.OfCell():
+	case class.FailsCell():
 		return &class, ""
 	case text == "Timeout":
 		class = measurement.Timeout

@@ -16,8 +16,8 @@ type Place struct {
 // which may be measured anywhere.
 func (p Place) Traits() []Trait {
 	return []Trait{
-		{Key: "host", Name: "host", Value: p.Host, Told: true},
-		{Key: "machine", Name: "machine", Value: p.Machine, Canonical: p.MachineID, Told: true},
+		{Key: "host", Name: "host", Value: p.Host, Optional: true},
+		{Key: "machine", Name: "machine", Value: p.Machine, Canonical: p.MachineID, Optional: true},
 	}
 }
 

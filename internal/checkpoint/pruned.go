@@ -10,7 +10,7 @@ import (
 // memory, by both settings, as a cell that ran out of it, each with that cell. A
 // failure is ignored once a cell has worked that needs as much: servers don't
 // always need more memory for larger settings.
-func Pruned(plan []cell.Key, known map[cell.Key]Known) map[cell.Key]cell.Key {
+func Pruned(plan []cell.Key, known map[cell.Key]Measured) map[cell.Key]cell.Key {
 	needs := func(c, than cell.Key) bool { return c.Ctx >= than.Ctx && c.Batch >= than.Batch }
 	var out []cell.Key
 	for c, k := range known {

@@ -12,7 +12,7 @@ import (
 // That file is the checkpoint itself, in its folder, which is created if necessary; or, where that is not
 // this sweep's any more, a file next to it with the time in its name. After an error nothing is on disk.
 func (s *Store) Restore(now time.Time) (path string, err error) {
-	if len(s.cp.Results)+len(s.cp.Remeasured) == 0 || s.onDisk.info == nil && !s.folderGone() {
+	if len(s.cp.Results)+len(s.cp.Auxiliary) == 0 || s.onDisk.info == nil && !s.folderGone() {
 		return "", nil // nothing was saved yet
 	}
 	if s.folderGone() {

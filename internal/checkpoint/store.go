@@ -96,7 +96,7 @@ func OpenStore(dir string, h Header, fresh bool, now time.Time) (*Store, error) 
 	if s.results, err = linesOf("result", cp.Results).all(); err != nil {
 		return nil, err
 	}
-	if s.remeasured, err = linesOf("remeasured", cp.Remeasured).all(); err != nil {
+	if s.remeasured, err = linesOf("remeasured", cp.Auxiliary).all(); err != nil {
 		return nil, err
 	}
 	for i := range cp.Results {
@@ -192,34 +192,34 @@ func (s *Store) Put(r Result) error {
 	return s.save(fmt.Appendf(nil, `{"result":%s}`, line))
 }
 
-// Remeasure adds an auxiliary measurement and saves. With more, r replaces the newest entry, which
+// PutAuxiliary adds an auxiliary measurement and saves. With more, r replaces the newest entry, which
 // is the same load with fewer samples.
-func (s *Store) Remeasure(r Remeasured, more bool) error {
+func (s *Store) PutAuxiliary(r Auxiliary, more bool) error {
 	line, err := json.Marshal(&r)
 	if err != nil {
 		return fmt.Errorf("encoding %s %v: %w", r.Purpose, r.Cell(), err)
 	}
 	if !more {
 		s.remeasured = append(s.remeasured, nil)
-		s.cp.Remeasured = append(s.cp.Remeasured, Remeasured{})
+		s.cp.Auxiliary = append(s.cp.Auxiliary, Auxiliary{})
 	}
-	i := len(s.cp.Remeasured) - 1
-	s.remeasured[i], s.cp.Remeasured[i] = line, r
+	i := len(s.cp.Auxiliary) - 1
+	s.remeasured[i], s.cp.Auxiliary[i] = line, r
 	return s.save(fmt.Appendf(nil, `{"at":%d,"remeasured":%s}`, i, line))
 }
 
-// Learn sets the prompt's sizing, to be saved with the next result.
-func (s *Store) Learn(sizing Sizing) { s.cp.Sweep.Sizing, s.header = sizing, true }
+// SetSizing sets the prompt's sizing, to be saved with the next result.
+func (s *Store) SetSizing(sizing Sizing) { s.cp.Sweep.Sizing, s.header = sizing, true }
 
-// Told sets the server's devices and settings, which its log may show only after the sweep has
+// UpdateIdentity sets the server's devices and settings, which its log may show only after the sweep has
 // begun, to be saved with the next result.
-func (s *Store) Told(h Header) {
+func (s *Store) UpdateIdentity(h Header) {
 	s.cp.Sweep.Devices, s.cp.Sweep.Settings, s.header = h.Devices, h.Settings, true
 }
 
-// Attends sets the attention implementation of a load unless it is known already, to be saved with
+// SetAttention sets the attention implementation of a load unless it is known already, to be saved with
 // the next result.
-func (s *Store) Attends(how string) {
+func (s *Store) SetAttention(how string) {
 	s.cp.Sweep.Attention, s.header = cmp.Or(s.cp.Sweep.Attention, how), true
 }
 
@@ -230,8 +230,8 @@ func (s *Store) Warn(text string) {
 	}
 }
 
-// Found sets the result of a search, to be saved with the next result.
-func (s *Store) Found(a *Answer) { s.cp.Sweep.Search, s.header = a, true }
+// SetAnswer sets the result of a search, to be saved with the next result.
+func (s *Store) SetAnswer(a *Answer) { s.cp.Sweep.Search, s.header = a, true }
 
 // Save saves what is to be saved with the next result, where there will be none.
 func (s *Store) Save() error { return s.save() }
@@ -388,20 +388,20 @@ func (s *Store) CopyAside(now time.Time) (string, error) {
 	return name, nil
 }
 
-// Forget removes what was derived from a cell's old samples: the result of a search, and the
+// DropDerived removes what was derived from a cell's old samples: the result of a search, and the
 // confirmations and baseline measurements of the cell, with the other side of a baseline, whose
 // number it returns. Reference and host cells are only compared among themselves, and stay. The
 // change is saved with the next result.
-func (s *Store) Forget(c cell.Key) (confirmations int) {
-	s.Found(nil)
-	remeasured, lines := s.cp.Remeasured[:0], s.remeasured[:0]
-	for i, r := range s.cp.Remeasured {
+func (s *Store) DropDerived(c cell.Key) (confirmations int) {
+	s.SetAnswer(nil)
+	remeasured, lines := s.cp.Auxiliary[:0], s.remeasured[:0]
+	for i, r := range s.cp.Auxiliary {
 		if r.Purpose == Confirm && r.Cell() == c || r.Purpose == Baseline && (r.Cell() == c || r.Cell() == cell.Key{Ctx: c.Ctx}) {
 			confirmations++
 			continue
 		}
 		remeasured, lines = append(remeasured, r), append(lines, s.remeasured[i])
 	}
-	s.cp.Remeasured, s.remeasured, s.rewrite = remeasured, lines, true
+	s.cp.Auxiliary, s.remeasured, s.rewrite = remeasured, lines, true
 	return confirmations
 }

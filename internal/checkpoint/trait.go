@@ -21,12 +21,12 @@ type Trait struct {
 	Text string
 	// Told says that an empty Value means "not known" and is no difference: the figure comes from
 	// the server's log, which may begin too late, or older checkpoints lack it.
-	Told bool
+	Optional bool
 }
 
 // Differs reports whether two values of a trait can't belong to one sweep.
 func (t Trait) Differs(other Trait) bool {
-	return t.compared() != other.compared() && !(t.Told && (t.Value == "" || other.Value == ""))
+	return t.compared() != other.compared() && !(t.Optional && (t.Value == "" || other.Value == ""))
 }
 
 func (t Trait) compared() string { return cmp.Or(t.Canonical, t.Value) }

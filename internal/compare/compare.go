@@ -62,7 +62,7 @@ type Difference struct{ Field, Old, New string }
 func Compare(old, new *checkpoint.Checkpoint, limit float64) (*Comparison, error) {
 	ofOld, ofNew := scatterOf(old), scatterOf(new)
 	c := &Comparison{Identity: identity(old.Sweep, new.Sweep), Limit: limit, OldDrift: ofOld.drift, NewDrift: ofNew.drift}
-	var pairs []verdict.Pair
+	var pairs []verdict.Comparison
 	disturbed := 0.0 // sum of the logarithms over cells
 	cells := allCells(old, new)
 	olds, news := old.ByCell(), new.ByCell()
@@ -137,10 +137,10 @@ func hasRate(r *checkpoint.Result) bool { return r != nil && r.PromptEvalRate !=
 
 // pair returns the samples of a cell to compare: on each side the undisturbed ones, or all where there
 // are none.
-func pair(before, after *checkpoint.Result, oldNoise, newNoise float64) verdict.Pair {
+func pair(before, after *checkpoint.Result, oldNoise, newNoise float64) verdict.Comparison {
 	old, slowedOld := undisturbed(before, oldNoise)
 	new, slowedNew := undisturbed(after, newNoise)
-	return verdict.Pair{Old: old, New: new, Disturbed: (1+slowedOld)*(1+slowedNew) - 1}
+	return verdict.Comparison{Old: old, New: new, Disturbed: (1+slowedOld)*(1+slowedNew) - 1}
 }
 
 // undisturbed returns the undisturbed samples. Where all are disturbed it returns all of them, and by
@@ -152,7 +152,7 @@ func undisturbed(r *checkpoint.Result, noise float64) (rates []float64, slowed f
 	most := 0.0
 	for _, s := range r.Samples {
 		if check.Busy(s) != "" {
-			most = math.Max(most, check.Taken(s))
+			most = math.Max(most, check.OthersShare(s))
 		}
 	}
 	const nearlyAll = 0.9
@@ -177,8 +177,8 @@ func scatterOf(cp *checkpoint.Checkpoint) (s scatter) {
 		return s
 	}
 	s.noise = v.KnownNoise()
-	if v.Changed != nil && math.Abs(v.Changed.Ratio) > math.Abs(s.drift) {
-		s.drift = v.Changed.Ratio
+	if v.MachineChange != nil && math.Abs(v.MachineChange.Ratio) > math.Abs(s.drift) {
+		s.drift = v.MachineChange.Ratio
 	}
 	return s
 }
@@ -284,11 +284,11 @@ func size(c Cell) float64 { return max(c.Ratio, -c.Ratio) }
 // be significant, and returns how many samples are needed on each side.
 func (c *Comparison) tooFew() (cells, needed int) {
 	for _, cell := range c.Cells {
-		if !verdict.CanTell(cell.NOld, cell.NNew, len(c.Cells)) {
+		if !verdict.EnoughSamples(cell.NOld, cell.NNew, len(c.Cells)) {
 			cells++
 		}
 	}
-	return cells, verdict.SamplesToTell(len(c.Cells))
+	return cells, verdict.SamplesNeeded(len(c.Cells))
 }
 
 // classOf returns the failure class of a cell in the new sweep.

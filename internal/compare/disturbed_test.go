@@ -71,7 +71,7 @@ func TestDriftIsAllowedFor(t *testing.T) {
 	for i, rate := range []float64{950, 900, 855} {
 		r := swept(uint64(10+i), ctx[:1], batch[:1], 3, func(int, int) float64 { return rate }).Results[0]
 		r.Timestamp = begun.Add(time.Duration(2*i+3) * time.Minute)
-		new.Remeasured = append(new.Remeasured, checkpoint.Remeasured{Purpose: checkpoint.Reference, Result: r})
+		new.Auxiliary = append(new.Auxiliary, checkpoint.Auxiliary{Purpose: checkpoint.Reference, Result: r})
 	}
 	c, err = Compare(old, new, 0.05)
 	require.NoError(t, err)
@@ -83,7 +83,7 @@ func TestDriftIsAllowedFor(t *testing.T) {
 	assert.Regexp(t, `The machine's speed changed by \+?0\.0 % during the old sweep and by -1\d\.\d % during the new one: up to 1\d\.\d % of any difference may be due to that, and the intervals include it; for a clearer result use -order round`, strings.Join(c.lists(), "\n"))
 
 	slower := swept(3, ctx, batch, 6, func(int, int) float64 { return 600 })
-	slower.Sweep, slower.Remeasured = new.Sweep, new.Remeasured
+	slower.Sweep, slower.Auxiliary = new.Sweep, new.Auxiliary
 	c, err = Compare(old, slower, 0.05)
 	require.NoError(t, err)
 	assert.True(t, c.Failed(), "a loss larger than the drift is found")

@@ -54,13 +54,13 @@ func (c *Comparison) writePicture(w io.Writer) error {
 		Title:  c.OldName + " → " + c.NewName,
 		Text:   c.counts() + "; mean " + c.meanText(),
 		NumCtx: c.ctx, NumBatch: c.batch,
-		Ratio: make(map[cell.Key]float64), Strong: make(map[cell.Key]bool),
+		Ratio: make(map[cell.Key]float64), Significant: make(map[cell.Key]bool),
 		Failed: c.failed,
 	}
 	for _, cell := range c.Cells {
 		changes.Ratio[cell.Key] = cell.Ratio
 		if cell.Significant {
-			changes.Strong[cell.Key] = true
+			changes.Significant[cell.Key] = true
 		}
 	}
 	return report.WriteChanges(w, changes)

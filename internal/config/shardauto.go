@@ -8,7 +8,7 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 )
 
-// ShardAuto, in -shard auto, is the shard that is set in the environment.
+// ShardAuto is the value of -shard for the shard that is set in the environment.
 const ShardAuto = "auto"
 
 // ShardOf reads the shard of this process from the environment variables that schedulers

@@ -106,8 +106,8 @@ func results(cp *checkpoint.Checkpoint) func(yield func(*checkpoint.Result) bool
 				return
 			}
 		}
-		for i := range cp.Remeasured {
-			if !yield(&cp.Remeasured[i].Result) {
+		for i := range cp.Auxiliary {
+			if !yield(&cp.Auxiliary[i].Result) {
 				return
 			}
 		}

@@ -27,9 +27,9 @@ const (
 	ServerAway Class = "server away"
 )
 
-// OfCell reports whether c is a failure of the cell that was being measured,
+// FailsCell reports whether c is a failure of the cell that was being measured,
 // and not a condition of the server.
-func (c Class) OfCell() bool { return c.row().outcome == cellFails }
+func (c Class) FailsCell() bool { return c.row().outcome == cellFails }
 
 // Short returns the short form of the class, at most five letters, for places
 // without room for its text.
@@ -75,7 +75,7 @@ func (f *Failure) Error() string {
 // lack of GPU memory ends only the runner, so it does not explain why a server went
 // away; a lack of system memory does.
 func (f *Failure) Explained(logged *Failure) *Failure {
-	if logged.Class == f.Class || logged.Class.Prunes() && !f.Class.OfCell() {
+	if logged.Class == f.Class || logged.Class.Prunes() && !f.Class.FailsCell() {
 		return f
 	}
 	return &Failure{Class: logged.Class, Detail: fmt.Sprintf("%s (the server's log: %s)", f.Detail, logged.Detail)}

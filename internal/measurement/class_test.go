@@ -30,7 +30,7 @@ func TestEveryClassHasARow(t *testing.T) {
 	}
 	assert.ElementsMatch(t, constants(t, "class.go", "Class"), rows)
 	assert.Equal(t, "FAIL", Class("anything else").Short())
-	assert.False(t, Class("anything else").OfCell())
+	assert.False(t, Class("anything else").FailsCell())
 }
 
 // constants returns the values of a file's constants of a type.
@@ -69,7 +69,7 @@ func TestWhatFollowsFromAClass(t *testing.T) {
 		ServerAway:         {},
 	}
 	for class, want := range want {
-		assert.Equal(t, want, follows{class.OfCell(), class.Retried(), class.OutOfMemory(), class.Prunes()}, class)
+		assert.Equal(t, want, follows{class.FailsCell(), class.Retried(), class.OutOfMemory(), class.Prunes()}, class)
 	}
 	assert.EqualError(t, &Failure{Class: Timeout}, "Timeout or no output")
 	assert.EqualError(t, &Failure{Class: Timeout, Detail: "x"}, "Timeout or no output: x")

@@ -31,7 +31,7 @@ type Sample struct {
 	Wall time.Duration `json:"wall_duration_ns,omitempty"`
 	// Way is the time that the network, or a proxy, adds to a request of that size, measured with
 	// requests that need no model; 0 if it is too short to matter.
-	Way time.Duration `json:"way_duration_ns,omitempty"`
+	NetworkTime time.Duration `json:"way_duration_ns,omitempty"`
 	// GPU is the state of the server's GPUs, if they are this machine's.
 	GPU []GPU `json:"gpu,omitempty"`
 	// CPU is the use of the server's CPUs, if they are this machine's and the model computes
@@ -40,9 +40,9 @@ type Sample struct {
 	// OtherClient reports whether another client used the model since the previous prompt or while
 	// this one was evaluated, according to the time at which the model expires.
 	OtherClient bool `json:"other_client,omitempty"`
-	// LoadedAnew reports whether, since the previous prompt, the server has unloaded the model or
+	// Reloaded reports whether, since the previous prompt, the server has unloaded the model or
 	// loaded it with another client's settings.
-	LoadedAnew bool `json:"-"`
+	Reloaded bool `json:"-"`
 	// Others are the names of other models that were in the server's memory when the prompt
 	// was evaluated.
 	Others []string `json:"other_models,omitempty"`

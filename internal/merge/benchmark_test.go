@@ -66,7 +66,7 @@ func manyShards(b *testing.B, shards, side int) string {
 		cp.Sweep.Shard = cell.Shard{Index: i + 1, Count: shards}
 		for k := range 4 {
 			r := drawn(rng, whole[k/2*len(whole)/2], noon.Add(time.Duration(k)*time.Hour))
-			cp.Remeasured = append(cp.Remeasured, checkpoint.Remeasured{Purpose: checkpoint.HostCheck, Host: fmt.Sprint("node", i), Result: r})
+			cp.Auxiliary = append(cp.Auxiliary, checkpoint.Auxiliary{Purpose: checkpoint.HostCheck, Host: fmt.Sprint("node", i), Result: r})
 		}
 		folder := filepath.Join(dir, fmt.Sprintf("my%s", cp.Sweep.Shard.Suffix()))
 		require.NoError(b, os.Mkdir(folder, 0o755))

@@ -109,10 +109,10 @@ func (m *merger) add(from string, cp *checkpoint.Checkpoint) error {
 		}
 		m.addResult(number, from, r)
 	}
-	for _, r := range cp.Remeasured {
+	for _, r := range cp.Auxiliary {
 		// Drift needs the clock of one machine: that of a part becomes a warning below.
-		if r.Purpose != checkpoint.Reference && !slices.ContainsFunc(m.cp.Remeasured, func(other checkpoint.Remeasured) bool { return same(&r, &other) }) {
-			m.cp.Remeasured = append(m.cp.Remeasured, r)
+		if r.Purpose != checkpoint.Reference && !slices.ContainsFunc(m.cp.Auxiliary, func(other checkpoint.Auxiliary) bool { return same(&r, &other) }) {
+			m.cp.Auxiliary = append(m.cp.Auxiliary, r)
 		}
 	}
 	if d, ok := sweep.Drift(cp); ok && d.Significant {
@@ -147,7 +147,7 @@ func (m *merger) checkIdentity(from string, h checkpoint.Header) error {
 }
 
 // same reports whether two entries are the same measurement.
-func same(a, b *checkpoint.Remeasured) bool {
+func same(a, b *checkpoint.Auxiliary) bool {
 	return a.Purpose == b.Purpose && a.Host == b.Host && a.Cell() == b.Cell() && a.Timestamp.Equal(b.Timestamp)
 }
 
@@ -188,7 +188,7 @@ func (m *merger) addResult(number int, from string, r *checkpoint.Result) {
 func (m *merger) merged() *Merged {
 	m.header()
 	slices.SortStableFunc(m.cp.Results, func(a, b checkpoint.Result) int { return a.Timestamp.Compare(b.Timestamp) })
-	slices.SortStableFunc(m.cp.Remeasured, func(a, b checkpoint.Remeasured) int { return a.Timestamp.Compare(b.Timestamp) })
+	slices.SortStableFunc(m.cp.Auxiliary, func(a, b checkpoint.Auxiliary) int { return a.Timestamp.Compare(b.Timestamp) })
 	out := &Merged{Checkpoint: m.cp, Copies: m.copies, Pooled: m.pools, Contradictions: append(m.contradictions, m.differingRates()...)}
 	slices.SortFunc(out.Pooled, cell.Key.Compare)
 	slices.SortStableFunc(out.Contradictions, func(a, b Contradiction) int { return a.Compare(b.Key) })
@@ -254,12 +254,12 @@ func (m *merger) answer() *checkpoint.Answer {
 	if !ok {
 		return nil
 	}
-	return k.New(float64(config.DefaultTolerance), most).Next(sweep.State{Plan: m.cp.Plan(), Known: m.cp.Known()}).Answer
+	return k.New(float64(config.DefaultTolerance), most).Next(sweep.State{Plan: m.cp.Plan(), Measured: m.cp.Measured()}).Answer
 }
 
 // differingRates returns the pooled cells whose rates differ significantly between parts.
 func (m *merger) differingRates() []Contradiction {
-	var pairs []verdict.Pair
+	var pairs []verdict.Comparison
 	var names [][2]string
 	var cells []cell.Key
 	for _, c := range m.pools {
@@ -273,7 +273,7 @@ func (m *merger) differingRates() []Contradiction {
 				fast = i
 			}
 		}
-		pairs = append(pairs, verdict.Pair{Old: p.rates[slow], New: p.rates[fast]})
+		pairs = append(pairs, verdict.Comparison{Old: p.rates[slow], New: p.rates[fast]})
 		names = append(names, [2]string{m.parts[p.parts[slow]].from, m.parts[p.parts[fast]].from})
 		cells = append(cells, c)
 	}

@@ -54,7 +54,7 @@ func shard(index, count int) *checkpoint.Checkpoint {
 		cp.Results = append(cp.Results, result(c, at, 1000+float64(c.Ctx+c.Batch)/10+float64(index), 1001+float64(c.Batch)))
 	}
 	for i := range 2 {
-		cp.Remeasured = append(cp.Remeasured, checkpoint.Remeasured{Purpose: checkpoint.HostCheck, Host: fmt.Sprint("node", index),
+		cp.Auxiliary = append(cp.Auxiliary, checkpoint.Auxiliary{Purpose: checkpoint.HostCheck, Host: fmt.Sprint("node", index),
 			Result: result(cell.Key{Ctx: 1024, Batch: 64}, cp.Sweep.Started.Add(time.Duration(i)*time.Hour), 1000+float64(i+index), 1001, 1002)})
 	}
 	return cp
@@ -229,7 +229,7 @@ func TestMergePools(t *testing.T) {
 	}
 	b.Results[3].Samples[0].PromptEvalCount = 501
 	b.Results[3].SetRate()
-	b.Results[3].Settings = checkpoint.SettingsAsked
+	b.Results[3].Settings = checkpoint.SettingsRequested
 	b.Results[6].Size, b.Results[6].SizeVRAM = 100, 60
 	b.Results[6].Memory = &measurement.Memory{GPULayers: 20, Layers: 33}
 	dir := save(t, map[string]*checkpoint.Checkpoint{"a": a, "b": b})
@@ -244,7 +244,7 @@ func TestMergePools(t *testing.T) {
 		assert.True(t, results[c[i]].Failed(), "a cell that failed in one part counts as failed")
 		assert.Len(t, results[c[i]].Samples, 1, "and no sample is lost")
 	}
-	assert.Equal(t, checkpoint.SettingsAsked, results[c[3]].Settings)
+	assert.Equal(t, checkpoint.SettingsRequested, results[c[3]].Settings)
 	assert.EqualValues(t, 60, results[c[6]].SizeVRAM)
 	assert.Equal(t, b.Results[6].Memory, results[c[6]].Memory)
 	assert.Equal(t, []cell.Key{c[0], c[3], c[4], c[6]}, m.Pooled)

@@ -44,7 +44,7 @@ func join(have *checkpoint.Result, r *checkpoint.Result, fresh []measurement.Sam
 	if have.Memory == nil {
 		have.Memory = r.Memory
 	}
-	if r.Settings == checkpoint.SettingsAsked {
+	if r.Settings == checkpoint.SettingsRequested {
 		have.Settings = r.Settings
 	}
 	if have.Warmup == nil {

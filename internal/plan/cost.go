@@ -25,7 +25,7 @@ type Cost struct {
 	Time        time.Duration
 	Basis       Basis
 	// Beside is how many of the Loads are auxiliary measurements, at most.
-	Beside int
+	Auxiliary int
 	// Repeats is how many of the Loads the sweep adds automatically while its advice is unclear, at
 	// most.
 	Repeats int
@@ -60,11 +60,11 @@ func (p *Plan) costs(exhaustive Cost) ([]Cost, error) {
 func (p *Plan) addAutomatic(c *Cost) {
 	auxiliary, prompts := p.auxiliary(c.Loads)
 	baseline := p.baseline(c.Strategy, c.Loads)
-	c.Beside = auxiliary + baseline
+	c.Auxiliary = auxiliary + baseline
 	if c.Strategy == config.StrategyExhaustive {
 		c.Repeats = p.repeats
 	}
-	c.Loads, c.Prompts = c.Loads+c.Beside+c.Repeats, c.Prompts+prompts+baseline+c.Repeats
+	c.Loads, c.Prompts = c.Loads+c.Auxiliary+c.Repeats, c.Prompts+prompts+baseline+c.Repeats
 	c.Time = p.Pace.Time(c.Loads, c.Prompts)
 }
 
@@ -109,7 +109,7 @@ func (p *Plan) auxiliary(planned int) (loads, prompts int) {
 		if p.Checkpoint == nil {
 			return 0, 0
 		}
-		again := sweep.AgainLeft(p.Checkpoint, p.Config.Leaders(), p.Config.Baseline == config.BaselineOn)
+		again := sweep.AuxiliaryLoads(p.Checkpoint, p.Config.Leaders(), p.Config.Baseline == config.BaselineOn)
 		return again, again
 	}
 	if every := p.Config.ReferenceEvery; every > 0 {
@@ -141,7 +141,7 @@ func (p *Plan) searchCost(k search.Kind) (Cost, error) {
 	if len(p.Cells) == 0 {
 		return c, nil
 	}
-	choice := k.New(float64(p.Config.Tolerance), p.Config.Repeat).Next(sweep.State{Plan: p.Cells, Known: p.known})
+	choice := k.New(float64(p.Config.Tolerance), p.Config.Repeat).Next(sweep.State{Plan: p.Cells, Measured: p.known})
 	ahead := choice.Ahead.Widened(p.Noise, p.unmeasured())
 	switch {
 	case len(choice.Cells) == 0:

@@ -44,8 +44,8 @@ type Plan struct {
 	// not known.
 	Noise float64
 
-	results  map[cell.Key]*checkpoint.Result // of the checkpoint
-	known    map[cell.Key]checkpoint.Known   // of the checkpoint, without failed cells to be retried
+	results  map[cell.Key]*checkpoint.Result  // of the checkpoint
+	known    map[cell.Key]checkpoint.Measured // of the checkpoint, without failed cells to be retried
 	forecast forecast
 	repeats  int // automatic loads while the advice is unclear, at most
 }
@@ -69,9 +69,9 @@ func Make(in Input) (*Plan, error) {
 func count(in Input) (*Plan, Cost) {
 	p := &Plan{Input: in, Pace: sweep.AssumedPace}
 	p.Cells, p.LeftOut = in.Config.Plan()
-	known := make(map[cell.Key]checkpoint.Known)
+	known := make(map[cell.Key]checkpoint.Measured)
 	if in.Checkpoint != nil {
-		known, p.results = in.Checkpoint.Known(), in.Checkpoint.ByCell()
+		known, p.results = in.Checkpoint.Measured(), in.Checkpoint.ByCell()
 		if pace, ok := sweep.PaceOf(in.Checkpoint); ok {
 			p.Pace = pace
 		}
@@ -84,7 +84,7 @@ func count(in Input) (*Plan, Cost) {
 		k := known[c]
 		if k.Failed && in.Config.RetryFailed {
 			delete(known, c)
-			k = checkpoint.Known{}
+			k = checkpoint.Measured{}
 		}
 		switch {
 		case k.Failed:
@@ -101,6 +101,6 @@ func count(in Input) (*Plan, Cost) {
 	}
 	p.repeats = p.repeatLoads(least)
 	rounds := in.Config.Order == config.OrderRound
-	every := sweep.Exhaustive{Repeat: in.Config.Repeat, Rounds: rounds}.Next(sweep.State{Plan: p.Cells, Known: known})
+	every := sweep.Exhaustive{Repeat: in.Config.Repeat, Rounds: rounds}.Next(sweep.State{Plan: p.Cells, Measured: known})
 	return p, Cost{Strategy: config.StrategyExhaustive, Loads: every.Left, Prompts: lacking, Least: every.Left, Most: every.Left}
 }

@@ -104,7 +104,7 @@ func TestCosts(t *testing.T) {
 	assert.Equal(t, 11, p.ToDo, "of 14 cells; num_batch 2048 is above 1024")
 	own := p.Costs[0]
 	assert.Equal(t, config.StrategyExhaustive, own.Strategy)
-	assert.Equal(t, 12, own.Beside, "the baseline's rounds")
+	assert.Equal(t, 12, own.Auxiliary, "the baseline's rounds")
 	assert.Equal(t, 23, own.Loads)
 	assert.Equal(t, 23*90*time.Second+23*38*time.Second, own.Time)
 
@@ -113,7 +113,7 @@ func TestCosts(t *testing.T) {
 	p, err = Make(in)
 	require.NoError(t, err)
 	assert.Equal(t, 12, p.ToDo)
-	assert.Equal(t, 3+18, p.Costs[0].Beside, "the reference cell three times, three leading cells in six rounds")
+	assert.Equal(t, 3+18, p.Costs[0].Auxiliary, "the reference cell three times, three leading cells in six rounds")
 
 	none := Input{Config: configOf([]int{8192}, []int{512}), Checkpoint: &checkpoint.Checkpoint{Results: []checkpoint.Result{measured(8192, 512, 0, 0)}}, Now: noon}
 	p, err = Make(none)
@@ -139,11 +139,11 @@ func TestAutomaticCosts(t *testing.T) {
 		return of
 	}
 	every := costs(small)[config.StrategyExhaustive]
-	assert.Equal(t, 12, every.Beside)
+	assert.Equal(t, 12, every.Auxiliary)
 	assert.Equal(t, 20, every.Repeats, "24 loads and prompts of 5 s in total, minus the plan's")
 	assert.Equal(t, sweep.RepeatTime+time.Minute, every.Time)
 	best := costs(small)[config.StrategyBest]
-	assert.Equal(t, 12, best.Beside)
+	assert.Equal(t, 12, best.Auxiliary)
 	assert.Zero(t, best.Repeats)
 
 	long := func(in Input) Input { // loads of a minute and a half
@@ -151,12 +151,12 @@ func TestAutomaticCosts(t *testing.T) {
 		return in
 	}
 	every = costs(long(small))[config.StrategyExhaustive]
-	assert.Zero(t, every.Beside)
+	assert.Zero(t, every.Auxiliary)
 	assert.Zero(t, every.Repeats)
-	assert.Equal(t, 12, costs(long(small))[config.StrategyBest].Beside, "a search measures the baseline however long loads take")
+	assert.Equal(t, 12, costs(long(small))[config.StrategyBest].Auxiliary, "a search measures the baseline however long loads take")
 	large := long(small)
 	large.Config.NumCtx, large.Config.NumBatch = cell.Axis{Start: 8192, End: 8192 * 39, Step: 8192}, cell.Axis{Start: 64, End: 1024, Step: 64}
-	assert.Equal(t, 12, costs(large)[config.StrategyExhaustive].Beside, "less than 3 % of 624 loads")
+	assert.Equal(t, 12, costs(large)[config.StrategyExhaustive].Auxiliary, "less than 3 % of 624 loads")
 
 	one := small
 	one.Config.NumBatch = cell.Axis{List: []int{512}}
@@ -182,7 +182,7 @@ func TestAutomaticCosts(t *testing.T) {
 	for ctx := range 2 {
 		for _, batch := range []int{256, 0} {
 			for range 6 {
-				done.Checkpoint.Remeasured = append(done.Checkpoint.Remeasured, checkpoint.Remeasured{Purpose: checkpoint.Baseline, Result: measured(8192*(1+ctx), batch, 0, 0)})
+				done.Checkpoint.Auxiliary = append(done.Checkpoint.Auxiliary, checkpoint.Auxiliary{Purpose: checkpoint.Baseline, Result: measured(8192*(1+ctx), batch, 0, 0)})
 			}
 		}
 	}
@@ -320,7 +320,7 @@ func TestSearchUnderWay(t *testing.T) {
 		if bases[c.Basis]++; c.Basis == Ended {
 			break
 		}
-		choice := own.Next(sweep.State{Plan: p.Cells, Known: p.known})
+		choice := own.Next(sweep.State{Plan: p.Cells, Measured: p.known})
 		require.NotEmpty(t, choice.Cells)
 		assert.LessOrEqual(t, c.Least, c.Loads)
 		assert.GreaterOrEqual(t, c.Most, c.Loads)

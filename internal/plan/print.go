@@ -81,8 +81,8 @@ func (c Cost) note() (note string) {
 	case Simulated:
 		note = fmt.Sprintf("  simulated: %v %s", sweep.Range{Least: c.Least, Most: c.Most}, english.PluralWord(c.Most, "load", ""))
 	}
-	if c.Beside > 0 {
-		note += fmt.Sprintf("  with up to %d auxiliary", c.Beside)
+	if c.Auxiliary > 0 {
+		note += fmt.Sprintf("  with up to %d auxiliary", c.Auxiliary)
 	}
 	if c.Repeats > 0 {
 		note += fmt.Sprintf("  with up to %d repeats", c.Repeats)
@@ -107,7 +107,7 @@ func (p *Plan) printAutomatic(b *strings.Builder) {
 	if own == config.StrategyExhaustive && p.repeats > 0 {
 		fmt.Fprintf(b, "  %s\n", sweep.RepeatText(p.repeats))
 	}
-	if p.baseline(own, p.Costs[0].Loads-p.Costs[0].Beside-p.Costs[0].Repeats) > 0 {
+	if p.baseline(own, p.Costs[0].Loads-p.Costs[0].Auxiliary-p.Costs[0].Repeats) > 0 {
 		fmt.Fprintf(b, "  %s\n", sweep.BaselineText("because "+p.baselineReason(own)))
 	}
 }
@@ -117,13 +117,13 @@ func (p *Plan) printShards(b *strings.Builder) {
 	fmt.Fprintf(b, "Shards: all %s from the start, a machine of %s for each\n", english.Plural(len(p.Cells), "cell", ""), english.Plural(s.GPUs, "GPU", ""))
 	fmt.Fprintf(b, "  %8s %12s %12s %10s %9s %8s %9s\n", "machines", "time", "19 of 20", "GPU hours", "for cells", "largest", "merge")
 	for _, c := range s.Costs {
-		fmt.Fprintf(b, "  %8d %12v %12v %10s %7.0f %% %8d %9v\n", c.Shards, short(c.Time), short(c.Late), hours(c.GPU), 100*c.Cells, c.Largest, short(c.Merge))
+		fmt.Fprintf(b, "  %8d %12v %12v %10s %7.0f %% %8d %9v\n", c.Shards, short(c.Time), short(c.P95), hours(c.GPU), 100*c.Cells, c.Largest, short(c.Merge))
 	}
-	if s.Known > 0 {
-		fmt.Fprintf(b, "  simulated %d times with the timings of %s; 19 of 20 simulations end within the second time\n", plays, english.Plural(s.Known, "cell", ""))
+	if s.Measured > 0 {
+		fmt.Fprintf(b, "  simulated %d times with the timings of %s; 19 of 20 simulations end within the second time\n", plays, english.Plural(s.Measured, "cell", ""))
 	}
 	fmt.Fprintf(b, "  each of several machines takes %v in addition to its cells: for the prompt's length, and for %s\n    twice to compare machines; waiting in a queue and copying the model are not included\n", short(s.Fixed), english.Plural(s.hostCells, "cell", ""))
-	switch pays := s.Pays(); {
+	switch pays := s.MostUseful(); {
 	case pays < 2:
 		b.WriteString("  several machines are not worth it: even on two that is more than the cells take\n")
 	case pays < len(p.Cells):
@@ -133,7 +133,7 @@ func (p *Plan) printShards(b *strings.Builder) {
 		fmt.Fprintf(b, "  saving takes %.0f %% of one machine's time, because each save writes the whole checkpoint: shards\n    have smaller ones, even one after the other on one machine\n", 100*saving)
 	}
 	switch {
-	case s.Known == 0:
+	case s.Measured == 0:
 		b.WriteString("  all cells and machines are assumed to be alike: a checkpoint gives a better estimate\n")
 	case s.Hosts < 2:
 		b.WriteString("  machines are assumed to be alike: the checkpoint does not compare any\n")

@@ -34,13 +34,13 @@ const (
 
 // Sharing is the cost of the whole grid on several machines, every cell from the start.
 type Sharing struct {
-	GPUs    int           // of a machine
-	Known   int           // cells in the checkpoint whose timings are used
-	Hosts   int           // hosts in the checkpoint whose differences are used; 0 and 1 mean none
-	Fixed   time.Duration // that each of several shards takes in addition to its cells
-	Work    time.Duration // that all cells take together, on average
-	Longest time.Duration // that the longest cell takes, on average
-	Costs   []ShardCost
+	GPUs     int           // of a machine
+	Measured int           // cells in the checkpoint whose timings are used
+	Hosts    int           // hosts in the checkpoint whose differences are used; 0 and 1 mean none
+	Fixed    time.Duration // that each of several shards takes in addition to its cells
+	Work     time.Duration // that all cells take together, on average
+	Longest  time.Duration // that the longest cell takes, on average
+	Costs    []ShardCost
 
 	hostCells int
 }
@@ -51,16 +51,16 @@ type ShardCost struct {
 	Largest int // cells of the largest shard
 	// Time is until the last shard has ended and all are merged: the median of the
 	// simulations; Late is their 95th percentile.
-	Time, Late time.Duration
-	GPU        time.Duration // that the GPUs of all machines are held, on average
-	Cells      float64       // share of GPU that is spent on the plan's cells
-	Saving     float64       // share of GPU that is spent on writing checkpoints
-	Merge      time.Duration // 0 for one shard
+	Time, P95 time.Duration
+	GPU       time.Duration // that the GPUs of all machines are held, on average
+	Cells     float64       // share of GPU that is spent on the plan's cells
+	Saving    float64       // share of GPU that is spent on writing checkpoints
+	Merge     time.Duration // 0 for one shard
 }
 
-// Pays returns the largest number of shards that spend more time on cells than on the fixed
+// MostUseful returns the largest number of shards that spend more time on cells than on the fixed
 // cost of each shard.
-func (s *Sharing) Pays() int { return int(s.Work / max(1, s.Fixed)) }
+func (s *Sharing) MostUseful() int { return int(s.Work / max(1, s.Fixed)) }
 
 // Check returns an error where settings contradict each other.
 func (in *Input) Check() error {
@@ -108,7 +108,7 @@ func (p *Plan) share() *Sharing {
 	s.Hosts = len(slowdowns)
 	cells, _ := cell.Grid{Ctx: p.Config.NumCtx.Values(), Batch: p.Config.NumBatch.Values()}.Cells()
 	g := p.newGridModel(cells)
-	s.Known, s.Fixed, s.hostCells = g.measured, g.fixed(2, 1), g.hostCells
+	s.Measured, s.Fixed, s.hostCells = g.measured, g.fixed(2, 1), g.hostCells
 	rng := rand.New(rand.NewPCG(1, 1))
 	var dealt [][]int
 	for _, n := range series(p.Shards) {
@@ -136,7 +136,7 @@ func (p *Plan) share() *Sharing {
 	for i := range s.Costs {
 		slices.Sort(times[i])
 		s.Costs[i].Time = time.Duration(stat.Quantile(0.5, stat.LinInterp, times[i], nil))
-		s.Costs[i].Late = time.Duration(stat.Quantile(0.95, stat.Empirical, times[i], nil))
+		s.Costs[i].P95 = time.Duration(stat.Quantile(0.95, stat.Empirical, times[i], nil))
 	}
 	return s
 }

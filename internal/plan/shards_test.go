@@ -56,7 +56,7 @@ func onHosts(in Input, rates map[string]float64) Input {
 				r := takes(c.Cell(), 10*time.Second, 2*time.Second)
 				noisy := rate * noise
 				r.PromptEvalRate = &noisy
-				in.Checkpoint.Remeasured = append(in.Checkpoint.Remeasured, checkpoint.Remeasured{Purpose: checkpoint.HostCheck, Host: host, Result: r})
+				in.Checkpoint.Auxiliary = append(in.Checkpoint.Auxiliary, checkpoint.Auxiliary{Purpose: checkpoint.HostCheck, Host: host, Result: r})
 			}
 		}
 	}
@@ -104,11 +104,11 @@ func TestShardTimes(t *testing.T) {
 	assert.Equal(t, 1200*time.Second, s.Work)
 	assert.Equal(t, 12*time.Second, s.Longest)
 	assert.Equal(t, 5, s.GPUs)
-	assert.Equal(t, 100, s.Known)
+	assert.Equal(t, 100, s.Measured)
 	const prompt = 12 * time.Second                        // to determine its length
 	const hosts = 2*2*10*time.Second + 2*2*3*2*time.Second // two cells twice, three samples of each
 	assert.Equal(t, prompt+hosts, s.Fixed)
-	assert.Equal(t, 15, s.Pays(), "1,200 s by 76 s")
+	assert.Equal(t, 15, s.MostUseful(), "1,200 s by 76 s")
 	require.Len(t, s.Costs, 4)
 	for i, want := range []ShardCost{
 		{Shards: 1, Largest: 100, Time: prompt + 1200*time.Second, GPU: 5 * (prompt + 1200*time.Second)},
@@ -120,7 +120,7 @@ func TestShardTimes(t *testing.T) {
 		assert.Equal(t, want.Shards, got.Shards)
 		assert.Equal(t, want.Largest, got.Largest)
 		assert.InDelta(t, want.Time.Seconds(), got.Time.Seconds(), 0.1, "saving and merging a hundred cells take almost no time")
-		assert.Equal(t, got.Time, got.Late, "all simulations are the same")
+		assert.Equal(t, got.Time, got.P95, "all simulations are the same")
 		assert.InDelta(t, want.GPU.Seconds(), got.GPU.Seconds(), 0.1)
 		assert.InDelta(t, 5*1200/want.GPU.Seconds(), got.Cells, 1e-3)
 	}
@@ -141,10 +141,10 @@ func TestTheSlowestShardCounts(t *testing.T) {
 	assert.Equal(t, 5, differ.Hosts)
 	one, five := differ.Costs[0], differ.Costs[len(differ.Costs)-1]
 	assert.InDelta(t, 1, float64(one.Time)/float64(same.Costs[0].Time), 0.2, "one machine is rarely the slow one")
-	slow := float64(five.Late) / float64(same.Costs[len(same.Costs)-1].Time)
+	slow := float64(five.P95) / float64(same.Costs[len(same.Costs)-1].Time)
 	assert.Greater(t, slow, 1.5, "one of five often is")
 	assert.Less(t, slow, 2.1)
-	assert.Greater(t, five.Late, five.Time/2)
+	assert.Greater(t, five.P95, five.Time/2)
 	assert.Less(t, five.GPU, 2*same.Costs[len(same.Costs)-1].GPU, "the others end earlier, and release their GPUs")
 }
 
@@ -197,10 +197,10 @@ func TestFailuresTakeTheirTime(t *testing.T) {
 	in.Checkpoint.Results = []checkpoint.Result{{NumCtx: 8192, NumBatch: 128, Error: &memory}, measured(8192, 256, 0, 0)}
 	in.Checkpoint.Results[1].Samples = nil // as in a checkpoint of an older version
 	s := share(t, in, 2)
-	assert.Equal(t, 1, s.Known, "a cell without a sample has no timing")
+	assert.Equal(t, 1, s.Measured, "a cell without a sample has no timing")
 	assert.Equal(t, 4*90*time.Second, s.Work)
 	in.Checkpoint.Results = in.Checkpoint.Results[1:]
-	assert.Zero(t, share(t, in, 2).Known)
+	assert.Zero(t, share(t, in, 2).Measured)
 }
 
 func TestShardsAreChecked(t *testing.T) {

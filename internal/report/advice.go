@@ -42,7 +42,7 @@ func (g *grid) advise(v *sweep.Verdict) *advice {
 	}
 	a.rate, _ = v.Estimate(v.Recommended)
 	a.rate.Rate, _ = v.Figure(v.Recommended)
-	a.samples = len(v.Recommended.Rates) + len(v.Recommended.Again)
+	a.samples = len(v.Recommended.Rates) + len(v.Recommended.Later)
 	a.bounded = v.Basis != verdict.Assumed
 	return a
 }

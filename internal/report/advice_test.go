@@ -120,7 +120,7 @@ func inTurns(cp *checkpoint.Checkpoint, batch int, rate, own float64) *checkpoin
 	for round := range 6 {
 		for b, rate := range map[int]float64{batch: rate, 0: own} {
 			r := checkpoints.Add(checkpoints.Planned(nil, nil), 4096, b, rate*(1+0.001*float64(round%3)))
-			cp.Remeasured = append(cp.Remeasured, checkpoint.Remeasured{Purpose: checkpoint.Baseline, Result: *r})
+			cp.Auxiliary = append(cp.Auxiliary, checkpoint.Auxiliary{Purpose: checkpoint.Baseline, Result: *r})
 		}
 	}
 	return cp

@@ -127,7 +127,7 @@ func frontierRows(frontier []sweep.ColumnBest) [][]string {
 	for _, c := range frontier {
 		var low, high string
 		source := "measured"
-		if c.Believed {
+		if c.Estimated {
 			source = "believed by the search"
 		}
 		// A change of the machine is corrected in the rate but not in the samples, so the

@@ -20,7 +20,7 @@ type Changes struct {
 	// in both sweeps.
 	Ratio map[cell.Key]float64
 	// Strong holds the cells of Ratio whose change is significant.
-	Strong map[cell.Key]bool
+	Significant map[cell.Key]bool
 	// Failed are the results of the cells that fail in the newer sweep.
 	Failed []checkpoint.Result
 }
@@ -50,11 +50,11 @@ func WriteChanges(w io.Writer, c Changes) error {
 	plain := p.Cell
 	p.Cell = func(column, row int) picture.Cell {
 		shown := plain(column, row)
-		shown.Bold = c.Strong[cell.Key{Ctx: g.ctx[column], Batch: g.batch[row]}]
+		shown.Bold = c.Significant[cell.Key{Ctx: g.ctx[column], Batch: g.batch[row]}]
 		return shown
 	}
 	p.Title = []picture.Line{picture.Heading(OneLine(c.Title)), picture.Detail(OneLine(c.Text))}
-	p.Legend = g.changeLegend(len(c.Strong) > 0)
+	p.Legend = g.changeLegend(len(c.Significant) > 0)
 	if err := p.Write(w); err != nil {
 		return fmt.Errorf("writing changes: %w", err)
 	}

@@ -21,9 +21,9 @@ func TestWriteChanges(t *testing.T) {
 	class := measurement.OutOfGPUMemory
 	c := Changes{
 		Title: "old → new", Text: "4 compared", NumCtx: []int{512, 1024}, NumBatch: []int{64, 128, 256},
-		Ratio:  map[cell.Key]float64{{Ctx: 512, Batch: 64}: -0.1, {Ctx: 512, Batch: 128}: 0, {Ctx: 1024, Batch: 64}: 0.1, {Ctx: 1024, Batch: 128}: 0.02},
-		Strong: map[cell.Key]bool{{Ctx: 512, Batch: 64}: true},
-		Failed: []checkpoint.Result{{NumCtx: 1024, NumBatch: 256, Error: &class}},
+		Ratio:       map[cell.Key]float64{{Ctx: 512, Batch: 64}: -0.1, {Ctx: 512, Batch: 128}: 0, {Ctx: 1024, Batch: 64}: 0.1, {Ctx: 1024, Batch: 128}: 0.02},
+		Significant: map[cell.Key]bool{{Ctx: 512, Batch: 64}: true},
+		Failed:      []checkpoint.Result{{NumCtx: 1024, NumBatch: 256, Error: &class}},
 	}
 	var b bytes.Buffer
 	require.NoError(t, WriteChanges(&b, c))

@@ -47,7 +47,7 @@ func (g *grid) disturbances() disturbances {
 		for _, s := range slices.Concat(r.Samples, r.SetAside) {
 			text := check.Busy(s)
 			busy = busy || text != ""
-			if share := check.Taken(s); text != "" && (d.most == "" || share > used) {
+			if share := check.OthersShare(s); text != "" && (d.most == "" || share > used) {
 				d.most, used = text, share
 			}
 		}

@@ -44,7 +44,7 @@ func newGrid(cp *checkpoint.Checkpoint) *grid {
 		planned: make(map[cell.Key]bool, len(plan)),
 		results: cp.ByCell(),
 	}
-	g.again, _ = sweep.Again(cp)
+	g.again, _ = sweep.AuxiliaryRates(cp)
 	g.cp = cp
 	g.verdict = sync.OnceValues(func() (sweep.Verdict, bool) { return sweep.VerdictOf(cp) })
 	g.disturbed = sync.OnceValue(g.disturbances)

@@ -131,7 +131,7 @@ func titleNotes(s Stats) string {
 		notes = fmt.Sprintf(" (95 %% interval %s–%s)", rateText(in.Low), rateText(in.High))
 	}
 	if v := s.Verdict; len(v.Tied) > 0 {
-		notes += fmt.Sprintf("; %d tied within %s %%", len(v.Tied), percent(v.Within))
+		notes += fmt.Sprintf("; %d tied within %s %%", len(v.Tied), percent(v.TiedWithin))
 	}
 	if !s.recommends(s.Best.Cell()) {
 		notes += "; recommended: " + named(s.Verdict.Recommended)

@@ -250,8 +250,8 @@ func newest(cp *checkpoint.Checkpoint) time.Time {
 			last = at
 		}
 	}
-	for i := range cp.Remeasured {
-		if at := cp.Remeasured[i].Timestamp; at.After(last) {
+	for i := range cp.Auxiliary {
+		if at := cp.Auxiliary[i].Timestamp; at.After(last) {
 			last = at
 		}
 	}

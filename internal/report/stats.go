@@ -189,9 +189,9 @@ func (s Stats) bestText() string {
 	case 0:
 		text += "no other cell is tied with it"
 	case 1:
-		text += fmt.Sprintf("1 cell is tied with it within %s %%", percent(v.Within))
+		text += fmt.Sprintf("1 cell is tied with it within %s %%", percent(v.TiedWithin))
 	default:
-		text += fmt.Sprintf("%d cells are tied with it within %s %%", n, percent(v.Within))
+		text += fmt.Sprintf("%d cells are tied with it within %s %%", n, percent(v.TiedWithin))
 	}
 	if v.Basis == verdict.Assumed {
 		return text + "; with so few cells and samples noise can't be distinguished from real differences"

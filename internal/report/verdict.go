@@ -75,7 +75,7 @@ func (s Stats) verdictTexts() []string {
 	if len(v.Outliers) > 0 {
 		texts = append(texts, "outliers, above their row and column, most likely by luck: "+cellNames(v.Outliers))
 	}
-	if c := v.Changed; c != nil {
+	if c := v.MachineChange; c != nil {
 		texts = append(texts, fmt.Sprintf("the machine changed: measured again, the leading cells were %s (95 %% %s) than expected from all first samples; their rates are corrected for that", fasterText(c.Ratio), percents(*c)))
 	}
 	if s.OneSample {
@@ -200,7 +200,7 @@ func confirmedText(c, first sweep.Confirmed) string {
 	switch {
 	case c.Key == first.Key:
 		return text
-	case c.Apart:
+	case c.Slower:
 		return text + "; slower than the first"
 	}
 	return text + "; tied with the first"

@@ -16,9 +16,9 @@ import (
 // onHosts adds loads of one host, of a cell that compares hosts.
 func onHosts(cp *checkpoint.Checkpoint, host string, rates ...float64) {
 	for _, rate := range rates {
-		r := checkpoint.Remeasured{Purpose: checkpoint.HostCheck, Host: host, Result: checkpoint.Result{NumCtx: 512, NumBatch: 128}}
+		r := checkpoint.Auxiliary{Purpose: checkpoint.HostCheck, Host: host, Result: checkpoint.Result{NumCtx: 512, NumBatch: 128}}
 		r.PromptEvalRate = &rate
-		cp.Remeasured = append(cp.Remeasured, r)
+		cp.Auxiliary = append(cp.Auxiliary, r)
 	}
 }
 

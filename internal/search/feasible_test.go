@@ -22,9 +22,9 @@ func square(n int) []cell.Key {
 }
 
 // feasible returns a search's probability that a cell works, given failures and rates.
-func feasible(known map[cell.Key]checkpoint.Known) func(ctx, batch int) float64 {
+func feasible(known map[cell.Key]checkpoint.Measured) func(ctx, batch int) float64 {
 	var s searcher
-	v := s.update(sweep.State{Plan: square(10), Known: known})
+	v := s.update(sweep.State{Plan: square(10), Measured: known})
 	return func(ctx, batch int) float64 { return v.feas.works(v.index[cell.Key{Ctx: ctx, Batch: batch}]) }
 }
 
@@ -32,7 +32,7 @@ func TestFeasibility(t *testing.T) {
 	works := feasible(nil)
 	assert.Equal(t, 1.0, works(100000, 1000), "nothing failed")
 
-	known := map[cell.Key]checkpoint.Known{
+	known := map[cell.Key]checkpoint.Measured{
 		{Ctx: 80000, Batch: 500}: {Failed: true, Memory: true},
 		{Ctx: 40000, Batch: 500}: {Rates: []float64{7}},
 	}
@@ -44,14 +44,14 @@ func TestFeasibility(t *testing.T) {
 	assert.Greater(t, works(50000, 500), works(70000, 500))
 	assert.Greater(t, works(80000, 100), works(80000, 400))
 
-	known[cell.Key{Ctx: 100000, Batch: 1000}] = checkpoint.Known{Rates: []float64{7}}
+	known[cell.Key{Ctx: 100000, Batch: 1000}] = checkpoint.Measured{Rates: []float64{7}}
 	works = feasible(known)
 	assert.Greater(t, works(90000, 900), 0.5, "dominance does not hold here")
 	assert.Less(t, works(80000, 600), 0.5, "but a cell near a failure likely fails")
 }
 
 func TestFeasibilityOfOtherFailures(t *testing.T) {
-	works := feasible(map[cell.Key]checkpoint.Known{
+	works := feasible(map[cell.Key]checkpoint.Measured{
 		{Ctx: 50000, Batch: 500}: {Failed: true},
 		{Ctx: 10000, Batch: 100}: {Rates: []float64{7}},
 	})

@@ -12,16 +12,16 @@ import (
 
 // sized returns the result of a cell that was loaded: with 0.5 GB of weights, and
 // 1.2 GB of GPU memory.
-func sized(c cell.Key) checkpoint.Known {
+func sized(c cell.Key) checkpoint.Measured {
 	ctx, batch := float64(c.Ctx)/100000, float64(c.Batch)/1000
 	size := int64(1e9 * (0.5 + ctx + 0.2*batch + 0.1*ctx*batch))
-	return checkpoint.Known{Rates: []float64{7}, Size: size, SizeVRAM: min(size, 1.2e9)}
+	return checkpoint.Measured{Rates: []float64{7}, Size: size, SizeVRAM: min(size, 1.2e9)}
 }
 
 func TestMemory(t *testing.T) {
 	plan := square(10)
 	s := newSpace(plan, len(plan))
-	known := make(map[cell.Key]checkpoint.Known)
+	known := make(map[cell.Key]checkpoint.Measured)
 	for _, i := range []int{0, 9, 35, 48, 80, 99} {
 		known[plan[i]] = sized(plan[i])
 	}
@@ -34,7 +34,7 @@ func TestMemory(t *testing.T) {
 		assert.InDelta(t, 1-float64(k.SizeVRAM)/float64(k.Size), m.spill[i], 0.01, c)
 	}
 	assert.True(t, m.equal(newMemory(s, known)))
-	known[plan[50]] = checkpoint.Known{Rates: []float64{7}, Size: 3e9, SizeVRAM: 3e9}
+	known[plan[50]] = checkpoint.Measured{Rates: []float64{7}, Size: 3e9, SizeVRAM: 3e9}
 	assert.False(t, m.equal(newMemory(s, known)))
 	assert.False(t, m.equal(nil))
 }
@@ -42,17 +42,17 @@ func TestMemory(t *testing.T) {
 func TestMemoryOfUselessSizes(t *testing.T) {
 	plan := square(10)
 	s := newSpace(plan, len(plan))
-	known := make(map[cell.Key]checkpoint.Known)
+	known := make(map[cell.Key]checkpoint.Measured)
 	for _, i := range []int{0, 9, 35} {
 		known[plan[i]] = sized(plan[i])
 	}
 	assert.Nil(t, newMemory(s, known), "too few")
 	for _, c := range plan {
-		known[c] = checkpoint.Known{Rates: []float64{7}, Size: 5, SizeVRAM: 5}
+		known[c] = checkpoint.Measured{Rates: []float64{7}, Size: 5, SizeVRAM: 5}
 	}
 	assert.Nil(t, newMemory(s, known), "all the same")
 	for _, c := range plan {
-		known[c] = checkpoint.Known{Rates: []float64{7}}
+		known[c] = checkpoint.Measured{Rates: []float64{7}}
 	}
 	assert.Nil(t, newMemory(s, known), "not known")
 	for _, c := range plan {

@@ -33,12 +33,12 @@ func believed(m *model, cell int) (mean, sd float64) {
 func TestModelLearnsASurface(t *testing.T) {
 	plan := square(10)
 	rng := rand.New(rand.NewPCG(1, 1))
-	known := make(map[cell.Key]checkpoint.Known)
+	known := make(map[cell.Key]checkpoint.Measured)
 	for _, i := range []int{0, 4, 9, 25, 48, 61, 90, 99} {
-		known[plan[i]] = checkpoint.Known{Rates: []float64{saturating(plan[i]) * math.Exp(0.01*rng.NormFloat64())}}
+		known[plan[i]] = checkpoint.Measured{Rates: []float64{saturating(plan[i]) * math.Exp(0.01*rng.NormFloat64())}}
 	}
 	var s searcher
-	v := s.update(sweep.State{Plan: plan, Known: known})
+	v := s.update(sweep.State{Plan: plan, Measured: known})
 	require.Len(t, v.m.posts, keptShapes)
 	var weight float64
 	for _, p := range v.m.posts {
@@ -61,16 +61,16 @@ func TestModelLearnsASurface(t *testing.T) {
 
 func TestModelDiscountsAnOutlier(t *testing.T) {
 	plan := square(10)
-	known := make(map[cell.Key]checkpoint.Known)
+	known := make(map[cell.Key]checkpoint.Measured)
 	for i, c := range plan {
 		if i%6 == 0 {
-			known[c] = checkpoint.Known{Rates: []float64{saturating(c)}}
+			known[c] = checkpoint.Measured{Rates: []float64{saturating(c)}}
 		}
 	}
 	slow := plan[48]
-	known[slow] = checkpoint.Known{Rates: []float64{0.85 * saturating(slow)}}
+	known[slow] = checkpoint.Measured{Rates: []float64{0.85 * saturating(slow)}}
 	var s searcher
-	v := s.update(sweep.State{Plan: plan, Known: known})
+	v := s.update(sweep.State{Plan: plan, Measured: known})
 	assert.Less(t, v.byCell[48].weight[0], 0.2)
 	for _, o := range v.obs {
 		if o.cell != 48 {
@@ -86,21 +86,21 @@ func TestModelDiscountsAnOutlier(t *testing.T) {
 // the prediction by other cells, every search checks it with another prompt.
 func TestOutlierIsMeasuredAgain(t *testing.T) {
 	plan := square(10)
-	known := make(map[cell.Key]checkpoint.Known)
+	known := make(map[cell.Key]checkpoint.Measured)
 	for i, c := range plan {
 		if i%6 == 0 || i%10 == 0 || i%10 == 9 {
-			known[c] = checkpoint.Known{Rates: []float64{saturating(c)}}
+			known[c] = checkpoint.Measured{Rates: []float64{saturating(c)}}
 		}
 	}
 	for _, strategy := range []sweep.Strategy{&Best{Tolerance: 0.01}, &Frontier{Tolerance: 0.01}} {
-		st := sweep.State{Plan: plan, Known: maps.Clone(known), Loaded: plan[48]}
-		st.Known[plan[48]] = checkpoint.Known{Rates: []float64{0.85 * saturating(plan[48])}}
+		st := sweep.State{Plan: plan, Measured: maps.Clone(known), Loaded: plan[48]}
+		st.Measured[plan[48]] = checkpoint.Measured{Rates: []float64{0.85 * saturating(plan[48])}}
 		choice := strategy.Next(st)
 		assert.Equal(t, []cell.Key{plan[48]}, choice.Cells)
 		assert.Equal(t, 2, choice.Samples)
 		assert.Equal(t, choice, strategy.Next(st), "the same state gives the same choice")
 
-		st.Known[plan[48]] = known[plan[48]]
+		st.Measured[plan[48]] = known[plan[48]]
 		assert.NotEqual(t, []cell.Key{plan[48]}, strategy.Next(st).Cells, "as fast as expected")
 	}
 }
@@ -109,12 +109,12 @@ func TestOutlierIsMeasuredAgain(t *testing.T) {
 // that may be the fastest.
 func TestModelOfManyCells(t *testing.T) {
 	plan := square(20)
-	known := make(map[cell.Key]checkpoint.Known)
+	known := make(map[cell.Key]checkpoint.Measured)
 	for _, c := range plan {
-		known[c] = checkpoint.Known{Rates: []float64{saturating(c)}}
+		known[c] = checkpoint.Measured{Rates: []float64{saturating(c)}}
 	}
 	var s searcher
-	v := s.update(sweep.State{Plan: plan, Known: known})
+	v := s.update(sweep.State{Plan: plan, Measured: known})
 	assert.Len(t, v.m.obs, mostMeasured)
 	assert.Len(t, v.m.all, 400)
 	fastest := make(map[int]bool)
@@ -130,13 +130,13 @@ func TestModelOfManyCells(t *testing.T) {
 
 func TestModelIsKeptWhileSamplesAreTheSame(t *testing.T) {
 	plan := square(5)
-	known := map[cell.Key]checkpoint.Known{plan[0]: {Rates: []float64{5}}, plan[9]: {Rates: []float64{7}}}
+	known := map[cell.Key]checkpoint.Measured{plan[0]: {Rates: []float64{5}}, plan[9]: {Rates: []float64{7}}}
 	var s searcher
-	first := s.update(sweep.State{Plan: plan, Known: known}).m
-	known[plan[3]] = checkpoint.Known{Closed: true}
-	assert.Same(t, first, s.update(sweep.State{Plan: plan, Known: known}).m)
-	known[plan[9]] = checkpoint.Known{Rates: []float64{7, 8}}
-	assert.NotSame(t, first, s.update(sweep.State{Plan: plan, Known: known}).m)
+	first := s.update(sweep.State{Plan: plan, Measured: known}).m
+	known[plan[3]] = checkpoint.Measured{Closed: true}
+	assert.Same(t, first, s.update(sweep.State{Plan: plan, Measured: known}).m)
+	known[plan[9]] = checkpoint.Measured{Rates: []float64{7, 8}}
+	assert.NotSame(t, first, s.update(sweep.State{Plan: plan, Measured: known}).m)
 }
 
 func TestExpectedGain(t *testing.T) {

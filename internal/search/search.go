@@ -41,7 +41,7 @@ func (b *searcher) update(st sweep.State) *view {
 	v := &view{space: b.s, st: st, byCell: make(map[int]*measured)}
 	f := &feasibility{s: b.s}
 	for i, c := range v.cells {
-		k := st.Known[c]
+		k := st.Measured[c]
 		switch {
 		case k.Failed:
 			v.failed = append(v.failed, i)
@@ -59,7 +59,7 @@ func (b *searcher) update(st sweep.State) *view {
 			v.usable = append(v.usable, i)
 		}
 	}
-	if m := newMemory(b.s, st.Known); !m.equal(b.memory) {
+	if m := newMemory(b.s, st.Measured); !m.equal(b.memory) {
 		b.memory, b.m = m, nil
 		for _, k := range b.kernels {
 			k.setPressure(m)
@@ -88,7 +88,7 @@ func allCells(st sweep.State) []cell.Key {
 	for _, c := range cells {
 		in[c] = true
 	}
-	for c := range st.Known {
+	for c := range st.Measured {
 		if !in[c] {
 			cells = append(cells, c)
 		}
@@ -101,7 +101,7 @@ func allCells(st sweep.State) []cell.Key {
 
 // unmeasured reports whether the cell has no result yet, so that it can be measured.
 func (v *view) unmeasured(i int) bool {
-	_, known := v.st.Known[v.cells[i]]
+	_, known := v.st.Measured[v.cells[i]]
 	return !known
 }
 
@@ -109,7 +109,7 @@ func (v *view) unmeasured(i int) bool {
 // useful.
 func (v *view) canRepeat(i int) bool {
 	o := v.byCell[i]
-	return o != nil && v.cells[i] == v.st.Loaded && !v.st.Known[v.cells[i]].Closed && len(o.logs) < mostSamples
+	return o != nil && v.cells[i] == v.st.Loaded && !v.st.Measured[v.cells[i]].Closed && len(o.logs) < mostSamples
 }
 
 // suspectedOutlier returns the loaded cell where one of its samples may well be an
@@ -164,7 +164,7 @@ func (v *view) earlyAnswer() *checkpoint.Answer {
 	a := new(checkpoint.Answer)
 	if len(v.obs) > 0 {
 		a.Best = v.cells[v.obs[0].cell]
-		a.Rate = v.st.Known[a.Best].Rates[0]
+		a.Rate = v.st.Measured[a.Best].Rates[0]
 		a.Low, a.High = a.Rate, a.Rate
 	}
 	return a

@@ -36,7 +36,7 @@ func surface(t testing.TB, name string) *simulate.Surface {
 // cell that it must not.
 func runSearch(t *testing.T, s sweep.Strategy, plan []cell.Key, rate func(cell.Key) float64) (sweep.State, sweep.Choice) {
 	t.Helper()
-	st := sweep.State{Plan: plan, Known: make(map[cell.Key]checkpoint.Known)}
+	st := sweep.State{Plan: plan, Measured: make(map[cell.Key]checkpoint.Measured)}
 	rng := rand.New(rand.NewPCG(1, 1))
 	for range 8*len(plan) + 1 {
 		choice := s.Next(st)
@@ -48,7 +48,7 @@ func runSearch(t *testing.T, s sweep.Strategy, plan []cell.Key, rate func(cell.K
 		}
 		require.Len(t, choice.Cells, 1)
 		c := choice.Cells[0]
-		known := st.Known[c]
+		known := st.Measured[c]
 		require.Contains(t, plan, c)
 		require.False(t, known.Failed || known.Closed, "%v is chosen again", c)
 		require.Greater(t, choice.Samples, len(known.Rates))
@@ -58,10 +58,10 @@ func runSearch(t *testing.T, s sweep.Strategy, plan []cell.Key, rate func(cell.K
 			if v := rate(c); v > 0 {
 				known.Rates = append(known.Rates, v*math.Exp(0.005*rng.NormFloat64()))
 			} else {
-				known, st.Loaded = checkpoint.Known{Failed: true, Memory: true}, cell.Key{}
+				known, st.Loaded = checkpoint.Measured{Failed: true, Memory: true}, cell.Key{}
 			}
 		}
-		st.Known[c] = known
+		st.Measured[c] = known
 	}
 	require.Fail(t, "the search does not end")
 	return st, sweep.Choice{}
@@ -123,7 +123,7 @@ func TestNothingWorks(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			st, choice := runSearch(t, strategy(), grid(4, 4), func(cell.Key) float64 { return 0 })
 			assert.Equal(t, &checkpoint.Answer{Done: true, Why: "no cell is left to measure"}, choice.Answer)
-			assert.Len(t, st.Known, 16)
+			assert.Len(t, st.Measured, 16)
 		})
 	}
 }
@@ -140,7 +140,7 @@ func TestChoiceDependsOnStateOnly(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			one := strategy()
 			rng := rand.New(rand.NewPCG(2, 2))
-			st := sweep.State{Plan: s.Plan, Known: make(map[cell.Key]checkpoint.Known)}
+			st := sweep.State{Plan: s.Plan, Measured: make(map[cell.Key]checkpoint.Measured)}
 			for range 16 {
 				choice := one.Next(st)
 				require.Equal(t, strategy().Next(st), choice)
@@ -148,11 +148,11 @@ func TestChoiceDependsOnStateOnly(t *testing.T) {
 					return
 				}
 				c := choice.Cells[0]
-				k := st.Known[c]
+				k := st.Measured[c]
 				for len(k.Rates) < choice.Samples {
 					k.Rates = append(k.Rates, s.Rates[c]*math.Exp(0.01*rng.NormFloat64()))
 				}
-				st.Known[c], st.Loaded = k, c
+				st.Measured[c], st.Loaded = k, c
 			}
 		})
 	}
@@ -162,19 +162,19 @@ func TestChoiceDependsOnStateOnly(t *testing.T) {
 // another shard.
 func TestUsesExistingResults(t *testing.T) {
 	s := surface(t, "saturating-12x8")
-	known := make(map[cell.Key]checkpoint.Known)
+	known := make(map[cell.Key]checkpoint.Measured)
 	for _, c := range s.Plan[:len(s.Plan)/2] {
-		known[c] = checkpoint.Known{Rates: []float64{s.Rates[c]}}
+		known[c] = checkpoint.Measured{Rates: []float64{s.Rates[c]}}
 	}
 	for name, strategy := range strategies {
 		t.Run(name, func(t *testing.T) {
-			choice := strategy().Next(sweep.State{Plan: s.Plan, Known: known})
+			choice := strategy().Next(sweep.State{Plan: s.Plan, Measured: known})
 			if len(choice.Cells) > 0 {
 				assert.NotContains(t, known, choice.Cells[0])
 			}
 			assert.InDelta(t, s.Best(), s.Rates[choice.Answer.Best], 0.02*s.Best())
 			rest := s.Plan[len(s.Plan)/2:]
-			choice = strategy().Next(sweep.State{Plan: rest, Known: known})
+			choice = strategy().Next(sweep.State{Plan: rest, Measured: known})
 			for _, c := range choice.Cells {
 				assert.Contains(t, rest, c, "cells outside of the plan are used, and not measured")
 			}
@@ -189,20 +189,20 @@ func TestSkipsClosedCells(t *testing.T) {
 	plan := grid(12, 8)
 	for name, strategy := range strategies {
 		t.Run(name, func(t *testing.T) {
-			known := make(map[cell.Key]checkpoint.Known)
+			known := make(map[cell.Key]checkpoint.Measured)
 			for _, c := range plan {
 				if c.Ctx != plan[40].Ctx {
-					known[c] = checkpoint.Known{Closed: true}
+					known[c] = checkpoint.Measured{Closed: true}
 				}
 			}
 			for {
-				choice := strategy().Next(sweep.State{Plan: plan, Known: known})
+				choice := strategy().Next(sweep.State{Plan: plan, Measured: known})
 				if len(choice.Cells) == 0 {
 					assert.Equal(t, plan[40].Ctx, choice.Answer.Best.Ctx)
 					return
 				}
 				require.Equal(t, plan[40].Ctx, choice.Cells[0].Ctx)
-				known[choice.Cells[0]] = checkpoint.Known{Rates: []float64{float64(choice.Cells[0].Batch)}}
+				known[choice.Cells[0]] = checkpoint.Measured{Rates: []float64{float64(choice.Cells[0].Batch)}}
 			}
 		})
 	}
@@ -223,7 +223,7 @@ func TestFindsTheEdgeOfMemory(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			st, choice := runSearch(t, strategy(), plan, rate)
 			var failed int
-			for _, k := range st.Known {
+			for _, k := range st.Measured {
 				if k.Failed {
 					failed++
 				}
@@ -264,7 +264,7 @@ func TestRepeat(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			st, _ := runSearch(t, strategy, grid(5, 5), func(c cell.Key) float64 { return float64(c.Batch) })
-			for c, k := range st.Known {
+			for c, k := range st.Measured {
 				assert.GreaterOrEqual(t, len(k.Rates), 3, c)
 			}
 		})
@@ -279,29 +279,29 @@ func FuzzNext(f *testing.F) {
 	f.Fuzz(func(t *testing.T, seed uint64, ctxs, batches, share uint8) {
 		rng := rand.New(rand.NewPCG(seed, 0))
 		plan := grid(1+int(ctxs)%20, 1+int(batches)%20)
-		st := sweep.State{Plan: plan, Known: make(map[cell.Key]checkpoint.Known)}
+		st := sweep.State{Plan: plan, Measured: make(map[cell.Key]checkpoint.Measured)}
 		for _, c := range grid(22, 22) {
 			if rng.IntN(256) >= int(share) {
 				continue
 			}
-			k := checkpoint.Known{Closed: rng.IntN(5) == 0}
+			k := checkpoint.Measured{Closed: rng.IntN(5) == 0}
 			switch rng.IntN(4) {
 			case 0:
-				k = checkpoint.Known{Failed: true, Memory: rng.IntN(2) == 0}
+				k = checkpoint.Measured{Failed: true, Memory: rng.IntN(2) == 0}
 			default:
 				for range rng.IntN(5) {
 					k.Rates = append(k.Rates, math.Exp(20*rng.NormFloat64()))
 				}
 			}
 			if k.Closed || k.Failed || len(k.Rates) > 0 {
-				st.Known[c] = k
+				st.Measured[c] = k
 				st.Loaded = c
 			}
 		}
 		for name, strategy := range strategies {
 			choice := strategy().Next(st)
 			for _, c := range choice.Cells {
-				k := st.Known[c]
+				k := st.Measured[c]
 				require.Contains(t, plan, c, name)
 				require.False(t, k.Closed || k.Failed, name)
 				require.Greater(t, choice.Samples, len(k.Rates), name)
@@ -322,14 +322,14 @@ func BenchmarkNext(b *testing.B) {
 			b.Run(fmt.Sprintf("%s/cells=%d", name, size.ctxs*size.batches), func(b *testing.B) {
 				plan := grid(size.ctxs, size.batches)
 				rng := rand.New(rand.NewPCG(1, 1))
-				st := sweep.State{Plan: plan, Known: make(map[cell.Key]checkpoint.Known)}
+				st := sweep.State{Plan: plan, Measured: make(map[cell.Key]checkpoint.Measured)}
 				for _, i := range rng.Perm(len(plan))[:known] {
-					st.Known[plan[i]] = checkpoint.Known{Rates: []float64{1000 / (1 + 200/float64(plan[i].Batch)) * math.Exp(0.01*rng.NormFloat64())}}
+					st.Measured[plan[i]] = checkpoint.Measured{Rates: []float64{1000 / (1 + 200/float64(plan[i].Batch)) * math.Exp(0.01*rng.NormFloat64())}}
 				}
 				s := strategy()
 				s.Next(st)
 				for i := 0; b.Loop(); i++ {
-					st.Known[plan[0]] = checkpoint.Known{Rates: []float64{700 + float64(i%7)}} // so that the model can't be kept
+					st.Measured[plan[0]] = checkpoint.Measured{Rates: []float64{700 + float64(i%7)}} // so that the model can't be kept
 					s.Next(st)
 				}
 			})

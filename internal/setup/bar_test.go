@@ -27,13 +27,13 @@ func TestScreenText(t *testing.T) {
 		later time.Duration
 		want  string
 	}{
-		{sweep.Progress{Name: "ctx=1024/batch=8", Begins: true, Number: 1, Cells: 28, Known: true, LeftLeast: time.Minute, Left: time.Minute}, 0, "1/28 ctx=1024/batch=8 | 0s, ETA 1m0s"},
-		{sweep.Progress{Name: "ctx=1024/batch=16", Number: 2, Cells: 28, Last: 3383, Best: best, Elapsed: 2 * time.Second, Known: true, LeftLeast: 15 * time.Second, Left: 15 * time.Second}, 0, "2/28 ctx=1024/batch=16 | last 3383.0, best 3445.4 tokens/s | 2s, ETA 15s"},
-		{sweep.Progress{Name: "ctx=1024/batch=32", Begins: true, Number: 3, Cells: 28, Best: best, Failed: 1, Elapsed: 2 * time.Second, Known: true, LeftLeast: 15 * time.Second, Left: 15 * time.Second}, 4 * time.Second, "3/28 ctx=1024/batch=32 | last 3383.0, best 3445.4 tokens/s | 1 failed | 6s, ETA 11s"},
+		{sweep.Progress{Name: "ctx=1024/batch=8", Begins: true, Number: 1, Cells: 28, HasLeft: true, LeftLeast: time.Minute, Left: time.Minute}, 0, "1/28 ctx=1024/batch=8 | 0s, ETA 1m0s"},
+		{sweep.Progress{Name: "ctx=1024/batch=16", Number: 2, Cells: 28, Last: 3383, Best: best, Elapsed: 2 * time.Second, HasLeft: true, LeftLeast: 15 * time.Second, Left: 15 * time.Second}, 0, "2/28 ctx=1024/batch=16 | last 3383.0, best 3445.4 tokens/s | 2s, ETA 15s"},
+		{sweep.Progress{Name: "ctx=1024/batch=32", Begins: true, Number: 3, Cells: 28, Best: best, Failed: 1, Elapsed: 2 * time.Second, HasLeft: true, LeftLeast: 15 * time.Second, Left: 15 * time.Second}, 4 * time.Second, "3/28 ctx=1024/batch=32 | last 3383.0, best 3445.4 tokens/s | 1 failed | 6s, ETA 11s"},
 		{sweep.Progress{Name: "ctx=1024/batch=32", Number: 3, Cells: 28, Best: best, Failed: 2, Elapsed: 90 * time.Second}, time.Minute, "3/28 ctx=1024/batch=32 | best 3445.4 tokens/s | 2 failed | 2m30s"},
-		{sweep.Progress{Name: "a", Number: 1, Cells: 2, Elapsed: 9 * time.Second, Known: true, LeftLeast: 3 * time.Second, Left: 12 * time.Second, Why: "a first look"}, time.Second, "1/2 a | 10s, ETA 2s to 11s"},
-		{sweep.Progress{Name: "a", Number: 1, Cells: 2, Elapsed: 9 * time.Second, Known: true, LeftLeast: 3 * time.Second, Left: 12 * time.Second, Why: "a first look"}, 4 * time.Second, "1/2 a | 13s, ETA 0s to 8s"},
-		{sweep.Progress{Name: "a", Number: 1, Cells: 2, Known: true, LeftLeast: time.Second, Left: time.Second}, time.Minute, "1/2 a | 1m0s, ETA 0s"},
+		{sweep.Progress{Name: "a", Number: 1, Cells: 2, Elapsed: 9 * time.Second, HasLeft: true, LeftLeast: 3 * time.Second, Left: 12 * time.Second, Why: "a first look"}, time.Second, "1/2 a | 10s, ETA 2s to 11s"},
+		{sweep.Progress{Name: "a", Number: 1, Cells: 2, Elapsed: 9 * time.Second, HasLeft: true, LeftLeast: 3 * time.Second, Left: 12 * time.Second, Why: "a first look"}, 4 * time.Second, "1/2 a | 13s, ETA 0s to 8s"},
+		{sweep.Progress{Name: "a", Number: 1, Cells: 2, HasLeft: true, LeftLeast: time.Second, Left: time.Second}, time.Minute, "1/2 a | 1m0s, ETA 0s"},
 	} {
 		s.update(tt.p)
 		now = now.Add(tt.later)

@@ -44,7 +44,7 @@ func (i *identity) update(ctx context.Context, h checkpoint.Header, when sweep.M
 	if h.OllamaVersion, err = i.server.Version(ctx); err != nil {
 		return h, err
 	}
-	if i.model != "" && when >= sweep.BeforeKept { // slow on a server with many models
+	if i.model != "" && when >= sweep.BeforeSave { // slow on a server with many models
 		digest, err := i.server.Digest(ctx, i.model)
 		if err != nil {
 			return h, err

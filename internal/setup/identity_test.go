@@ -49,31 +49,31 @@ func TestIdentityOfLoads(t *testing.T) {
 			assert.Equal(t, test.cfg.Modelfile != "", h.Weights != nil)
 
 			require.NoError(t, os.WriteFile(adapter, []byte("two"), 0o644))
-			fake.Play(func(r ollamatest.Request) http.HandlerFunc {
+			fake.Inject(func(r ollamatest.Request) http.HandlerFunc {
 				if r.Path != "/api/tags" {
 					return nil
 				}
-				return ollamatest.Say(strings.Replace(ollamatest.Captured("tags.json"), "0df5935b", "deadbeef", 1))
+				return ollamatest.Reply(strings.Replace(ollamatest.Captured("tags.json"), "0df5935b", "deadbeef", 1))
 			})
 			load, err := i.update(t.Context(), h, sweep.BeforeLoad)
 			require.NoError(t, err)
 			assert.Equal(t, h.Digest, load.Digest)
-			now, err := i.update(t.Context(), h, sweep.BeforeKept)
+			now, err := i.update(t.Context(), h, sweep.BeforeSave)
 			require.NoError(t, err)
 			assert.Equal(t, test.digests, now.Digest != h.Digest)
 			assert.Equal(t, test.weights, load.Differs(h) != "")
 			assert.Equal(t, test.weights || test.digests, now.Differs(h) != "")
 
-			fake.Play(func(r ollamatest.Request) http.HandlerFunc {
+			fake.Inject(func(r ollamatest.Request) http.HandlerFunc {
 				switch r.Path {
 				case "/api/tags":
-					return ollamatest.Say(`{"models":[]}`)
+					return ollamatest.Reply(`{"models":[]}`)
 				case "/api/show":
-					return ollamatest.SayStatus(http.StatusNotFound, `{"error":"model 'tiny' not found"}`)
+					return ollamatest.ReplyStatus(http.StatusNotFound, `{"error":"model 'tiny' not found"}`)
 				}
 				return nil
 			})
-			_, err = i.update(t.Context(), h, sweep.BeforeKept)
+			_, err = i.update(t.Context(), h, sweep.BeforeSave)
 			if test.digests {
 				assert.ErrorContains(t, err, "is not on the server any more")
 			} else {

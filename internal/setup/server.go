@@ -43,7 +43,7 @@ func (b *Session) hostOrEngine(o Options) (*ollamarun.Server, error) {
 	if b.config.Ollama == "" {
 		b.config.Ollama = "ollama"
 	}
-	return &ollamarun.Server{URL: b.host, User: b.user, Wait: b.config.ServerWait, Log: b.log, Marks: marks{b.dir}}, nil
+	return &ollamarun.Server{URL: b.host, User: b.user, Wait: b.config.ServerWait, Log: b.log, ModelList: modelList{b.dir}}, nil
 }
 
 // parseHost reads the server's address from the config, or the environment.

@@ -146,7 +146,7 @@ func (b *Session) open(o Options) (err error) {
 		Runner:   runner,
 		Store:    store,
 		Prompter: prompter,
-		Known:    known,
+		Evidence: known,
 		Identify: func(ctx context.Context, when sweep.Moment) (checkpoint.Header, error) {
 			return identity.update(ctx, store.Checkpoint().Sweep, when)
 		},

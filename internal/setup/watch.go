@@ -68,7 +68,7 @@ func (b *Session) watch(server *ollamarun.Server, subject subject, store *checkp
 // warnOfOthers warns of other sweeps and models on the server before the first load.
 // Models that are loaded later are reported with each sample.
 func (b *Session) warnOfOthers(server *ollamarun.Server, subject subject, store *checkpoint.Store) error {
-	company, err := server.Company(b.ctx, subject.model)
+	company, err := server.OtherClients(b.ctx, subject.model)
 	if err != nil {
 		return err
 	}
@@ -95,7 +95,7 @@ func (b *Session) warnOfOthers(server *ollamarun.Server, subject subject, store 
 
 // claim marks the user's server as used by this sweep, adds the marks of other sweeps to company, and
 // reports whether this one is the first.
-func (b *Session) claim(server *ollamarun.Server, model string, company *ollamarun.Company) (first bool, err error) {
+func (b *Session) claim(server *ollamarun.Server, model string, company *ollamarun.OtherClients) (first bool, err error) {
 	// Nobody else uses the embedded engine. Of a file, the runner creates a model, which is a mark itself.
 	if b.config.Engine == config.EngineEmbedded || filepath.IsAbs(model) {
 		return false, nil

@@ -20,7 +20,7 @@ func (r Random) Next(s sweep.State) sweep.Choice {
 	order := rand.New(rand.NewPCG(r.Seed, 2)).Perm(len(s.Plan))
 	choice := sweep.Choice{Samples: 1}
 	for _, i := range order[:min(n, len(order))] {
-		if _, known := s.Known[s.Plan[i]]; !known {
+		if _, known := s.Measured[s.Plan[i]]; !known {
 			choice.Cells = append(choice.Cells, s.Plan[i])
 		}
 	}
@@ -61,7 +61,7 @@ func (g Golden) nextCell(s sweep.State) (unknown cell.Key) {
 	slices.Sort(batches)
 	ctxs, batches = slices.Compact(ctxs), slices.Compact(batches)
 	rate := func(c cell.Key) float64 {
-		known, ok := s.Known[c]
+		known, ok := s.Measured[c]
 		switch {
 		case !slices.Contains(s.Plan, c), ok && known.Failed:
 			return 0

@@ -91,9 +91,9 @@ func (o Options) Check() error {
 
 // Comparison holds the scores of strategies.
 type Comparison struct {
-	Asked    []string `json:"-"`        // the requested strategies
-	Surfaces []Score  `json:"surfaces"` // each strategy on each surface
-	Overall  []Score  `json:"overall"`  // each strategy on all surfaces with the same grid size, and on all
+	Requested []string `json:"-"`        // the requested strategies
+	Surfaces  []Score  `json:"surfaces"` // each strategy on each surface
+	Overall   []Score  `json:"overall"`  // each strategy on all surfaces with the same grid size, and on all
 }
 
 // Compare plays strategies on surfaces. The result is deterministic, except for the
@@ -132,7 +132,7 @@ func Compare(surfaces []*Surface, o Options) Comparison {
 	}
 	group.Wait()
 
-	c := Comparison{Asked: o.Strategies}
+	c := Comparison{Requested: o.Strategies}
 	for i, runs := range plays {
 		c.Surfaces = append(c.Surfaces, score(surfaces[i/len(names)].Name, names[i%len(names)], runs))
 	}

@@ -42,7 +42,7 @@ type Run struct {
 // the same choices.
 func Play(s *Surface, strategy sweep.Strategy, seed uint64) Run {
 	rng := rand.New(rand.NewPCG(seed, 1))
-	state := sweep.State{Plan: s.Plan, Known: make(map[cell.Key]checkpoint.Known)}
+	state := sweep.State{Plan: s.Plan, Measured: make(map[cell.Key]checkpoint.Measured)}
 	var run Run
 	for {
 		begun := time.Now()
@@ -71,11 +71,11 @@ func (run *Run) measure(s *Surface, state *sweep.State, c cell.Key, choice sweep
 	if s.Rates[c] == 0 {
 		run.Cost += promptCost
 		run.Failed++
-		state.Known[c] = checkpoint.Known{Failed: true, Memory: true}
+		state.Measured[c] = checkpoint.Measured{Failed: true, Memory: true}
 		state.Loaded = cell.Key{}
 		return
 	}
-	known := state.Known[c]
+	known := state.Measured[c]
 	known.Size, known.SizeVRAM = s.Sizes[c].All, s.Sizes[c].VRAM
 	if len(known.Rates) == 0 {
 		run.Measured++
@@ -85,7 +85,7 @@ func (run *Run) measure(s *Surface, state *sweep.State, c cell.Key, choice sweep
 		run.Samples++
 		known.Rates = append(known.Rates, s.sample(c, rng))
 	}
-	state.Known[c] = known
+	state.Measured[c] = known
 }
 
 // judge compares an answer with the true rates. Without an answer it uses the cell with
@@ -114,7 +114,7 @@ func (run *Run) judge(s *Surface, state sweep.State, answer *checkpoint.Answer) 
 func highest(s sweep.State) (best cell.Key, columns map[int]cell.Key) {
 	columns = make(map[int]cell.Key)
 	rate := func(c cell.Key) float64 {
-		if rates := s.Known[c].Rates; len(rates) > 0 {
+		if rates := s.Measured[c].Rates; len(rates) > 0 {
 			return verdict.Median(rates)
 		}
 		return 0

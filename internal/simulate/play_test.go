@@ -145,7 +145,7 @@ func TestPrintRepeatsNothing(t *testing.T) {
 
 // TestSentence: the sentence names the requested strategies.
 func TestSentence(t *testing.T) {
-	c := Comparison{Asked: []string{"best", "frontier"}, Overall: []Score{
+	c := Comparison{Requested: []string{"best", "frontier"}, Overall: []Score{
 		{Surfaces: "5 x 5", Strategy: "best", Loads: 50, Mean: 5},
 		{Surfaces: "all", Strategy: "best", Loads: 16.7, Mean: 0.42, Columns: &ColumnScore{Mean: 3}},
 		{Surfaces: "all", Strategy: "frontier", Loads: 41, Mean: 0.5, Columns: &ColumnScore{Mean: 0.21}},

@@ -120,7 +120,7 @@ func (c Comparison) Print(w io.Writer) error {
 func (c Comparison) sentence() string {
 	var parts []string
 	for _, s := range c.Overall {
-		if s.Surfaces != allSurfaces || !slices.Contains(c.Asked, s.Strategy) {
+		if s.Surfaces != allSurfaces || !slices.Contains(c.Requested, s.Strategy) {
 			continue
 		}
 		lost := fmt.Sprintf("lost %.1f %%", s.Mean)

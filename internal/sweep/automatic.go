@@ -63,9 +63,9 @@ func spareLoads(cp *checkpoint.Checkpoint, p Pace, cells, samples int) int {
 			lacking, spent = lacking-1, spent+p.Load+Taken(s)
 		}
 	}
-	for i := range cp.Remeasured {
+	for i := range cp.Auxiliary {
 		spent += p.Load
-		for _, s := range cp.Remeasured[i].Samples {
+		for _, s := range cp.Auxiliary[i].Samples {
 			spent += Taken(s)
 		}
 	}
@@ -218,7 +218,7 @@ func (r *run) fewest() fewest {
 	var f fewest
 	most := 0
 	for _, c := range r.Plan {
-		known := r.state.Known[c]
+		known := r.state.Measured[c]
 		n := len(known.Rates)
 		if known.Failed || known.Closed || n == 0 {
 			continue

@@ -52,7 +52,7 @@ func (f *fixture) loads(took time.Duration) {
 // scatter by scatter, and num_batch 256 is faster by gain.
 func (f *fixture) differing(scatter, gain float64) {
 	f.fake.rate = func(c cell.Key) float64 {
-		n := len(f.Store.Checkpoint().Remeasured)
+		n := len(f.Store.Checkpoint().Auxiliary)
 		if result := f.Store.Checkpoint().Result(c); result != nil && c.Batch > 0 {
 			n += len(result.Samples)
 		}

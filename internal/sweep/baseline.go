@@ -60,8 +60,8 @@ func turnsToTake(cp *checkpoint.Checkpoint, b config.Baseline) (baselineTurns, b
 // baselined returns the cells that were measured in turns with the server's own num_batch, the
 // newest last.
 func baselined(cp *checkpoint.Checkpoint) (cells []cell.Key) {
-	for i := range cp.Remeasured {
-		r := &cp.Remeasured[i]
+	for i := range cp.Auxiliary {
+		r := &cp.Auxiliary[i]
 		if c := r.Cell(); r.Purpose == checkpoint.Baseline && r.NumBatch > 0 && !slices.Contains(cells, c) {
 			cells = append(cells, c)
 		}

@@ -78,16 +78,16 @@ func TestALuckyCellIsMeasuredAgain(t *testing.T) {
 func TestBaselineCountsForBothCells(t *testing.T) {
 	found, own := measured(1000, 200, 6), measured(1000, 0, 5)
 	cp := &checkpoint.Checkpoint{
-		Results:    []checkpoint.Result{measured(1000, 200, 7)},
-		Remeasured: []checkpoint.Remeasured{{Purpose: checkpoint.Baseline, Result: found}, {Purpose: checkpoint.Baseline, Result: own}},
+		Results:   []checkpoint.Result{measured(1000, 200, 7)},
+		Auxiliary: []checkpoint.Auxiliary{{Purpose: checkpoint.Baseline, Result: found}, {Purpose: checkpoint.Baseline, Result: own}},
 	}
-	rates, _ := Again(cp)
+	rates, _ := AuxiliaryRates(cp)
 	assert.Empty(t, rates, "the server's own num_batch is not known")
-	cp.Remeasured[1].Effective.NumBatch = 512
-	rates, _ = Again(cp)
+	cp.Auxiliary[1].Effective.NumBatch = 512
+	rates, _ = AuxiliaryRates(cp)
 	assert.Empty(t, rates, "it is not on the grid")
 	cp.Results = append(cp.Results, measured(1000, 512, 7))
-	rates, failed := Again(cp)
+	rates, failed := AuxiliaryRates(cp)
 	assert.Equal(t, map[cell.Key][]float64{{Ctx: 1000, Batch: 200}: found.SampleRates(), {Ctx: 1000, Batch: 512}: own.SampleRates()}, rates)
 	assert.False(t, failed[cell.Key{Ctx: 1000, Batch: 512}])
 }

@@ -26,7 +26,7 @@ type Disturbed struct {
 // measured again: if it still does then, it really differs.
 func FindDisturbed(cp *checkpoint.Checkpoint, v Verdict) []Disturbed {
 	far := make(map[cell.Key]bool)
-	for _, c := range v.Far {
+	for _, c := range v.Disturbed {
 		far[cellOf(c)] = true
 	}
 	onGrid := cp.OnGrid()
@@ -83,7 +83,7 @@ const lagsNoise = 5
 // lags reports whether sample i lies far below the others of its cell. Of two samples that are far
 // apart, either may be wrong.
 func lags(rates []float64, i int, noise float64) bool {
-	apart := 1 - max(verdict.Far, lagsNoise*noise)
+	apart := 1 - max(verdict.MinDisturbance, lagsNoise*noise)
 	if len(rates) == 2 {
 		return slices.Min(rates) < slices.Max(rates)*apart
 	}
@@ -215,6 +215,6 @@ func (r *run) measureAgain(ctx context.Context, s step, d Disturbed) (o Outcome,
 			return Outcome{Err: r.stop}, false
 		}
 	}
-	r.state.Known[d.Key] = result.Known()
+	r.state.Measured[d.Key] = result.Measured()
 	return Outcome{}, !busy
 }

@@ -15,7 +15,7 @@ type ColumnBest struct {
 	Rates []float64 // tokens per second, of each sample
 	// Believed reports that the cell was not measured: the Rate is a search's estimate, and
 	// there are no Rates.
-	Believed bool
+	Estimated bool
 	// Measured is how many cells of this num_ctx have a rate, of as many as Planned:
 	// the fastest of few may not be the fastest of all.
 	Measured, Planned int
@@ -45,12 +45,12 @@ func Frontier(cp *checkpoint.Checkpoint, v Verdict) []ColumnBest {
 		best := ColumnBest{Measured: len(columns[ctx]), Planned: planned[ctx]}
 		for _, c := range columns[ctx] {
 			if rate, _ := v.Figure(c); rate > best.Rate || rate == best.Rate && v.Best.Same(c) {
-				best.Key, best.Rate, best.Rates = cellOf(c), rate, append(slices.Clone(c.Rates), c.Again...)
+				best.Key, best.Rate, best.Rates = cellOf(c), rate, append(slices.Clone(c.Rates), c.Later...)
 			}
 		}
 		measured := slices.ContainsFunc(columns[ctx], func(c verdict.Cell) bool { return cellOf(c) == picked[ctx].Cell() })
 		if pick := picked[ctx]; !measured && pick.Rate > best.Rate {
-			best.Key, best.Rate, best.Rates, best.Believed = pick.Cell(), pick.Rate, nil, true
+			best.Key, best.Rate, best.Rates, best.Estimated = pick.Cell(), pick.Rate, nil, true
 		}
 		if best.Rate > 0 {
 			all = append(all, best)

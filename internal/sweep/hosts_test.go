@@ -34,7 +34,7 @@ func TestHostCellsBeforeAndAfter(t *testing.T) {
 	assert.Contains(t, f.log.String(), "# host a, ctx=2000/batch=200: 2200.0 tokens/s\n")
 	cp, err := checkpoint.Load(f.Store.Path())
 	require.NoError(t, err)
-	for _, r := range cp.Remeasured {
+	for _, r := range cp.Auxiliary {
 		assert.Equal(t, checkpoint.HostCheck, r.Purpose)
 		assert.Equal(t, "a", r.Host)
 		assert.Len(t, r.Samples, ReferenceSamples)
@@ -85,7 +85,7 @@ func TestHostCellsThatFail(t *testing.T) {
 	f = newFixture(t, t.TempDir()).shared("a")
 	f.Filtered = true
 	f.run(t.Context())
-	assert.Empty(t, f.Store.Checkpoint().Remeasured, "only some cells were requested")
+	assert.Empty(t, f.Store.Checkpoint().Auxiliary, "only some cells were requested")
 }
 
 // TestHostCellsFit: a prompt that is too long for these cells is refused, as for a

@@ -15,7 +15,7 @@ type Moment int
 // The moments. Each includes all checks of the one before it.
 const (
 	BeforeLoad   Moment = iota // cheap checks only, since all were made after the last sample
-	BeforeKept                 // before a sample or a failure is kept
+	BeforeSave                 // before a sample or a failure is kept
 	AfterAbsence               // after the server was away, when more than a restart may have happened
 )
 
@@ -38,7 +38,7 @@ func (r *run) verify(ctx context.Context, when Moment) error {
 	if was.Settings == nil && now.Settings != nil {
 		r.attentionChecked = false // the server was restarted, and its earlier settings are not known
 	}
-	r.Store.Told(now)
+	r.Store.UpdateIdentity(now)
 	return nil
 }
 
@@ -56,7 +56,7 @@ func (r *run) verifyLoad(attention string) error {
 		return err
 	}
 	r.attentionChecked = true
-	r.Store.Attends(attention)
+	r.Store.SetAttention(attention)
 	return nil
 }
 
@@ -72,7 +72,7 @@ func differs(was, now checkpoint.Header) error {
 // it the cell's failure.
 func asServerFailure(err error) error {
 	var f *measurement.Failure
-	if errors.As(err, &f) && f.Class.OfCell() {
+	if errors.As(err, &f) && f.Class.FailsCell() {
 		return &measurement.Failure{Class: measurement.ServerAway, Detail: f.Detail}
 	}
 	return err

@@ -31,7 +31,7 @@ func TestVerifyWhenever(t *testing.T) {
 	f.fake.errs[first] = []error{&measurement.Failure{Class: measurement.ServerAway}}
 	f.fake.loadErrs[second] = []error{&measurement.Failure{Class: measurement.ModelError}}
 	var asked []string
-	moments := map[Moment]string{BeforeLoad: "load", BeforeKept: "kept", AfterAbsence: "absence"}
+	moments := map[Moment]string{BeforeLoad: "load", BeforeSave: "kept", AfterAbsence: "absence"}
 	identified(f, func(_ *checkpoint.Header, when Moment) error {
 		asked = append(asked, fmt.Sprintf("%s: %d loads, %d samples", moments[when], len(f.fake.loads), len(f.fake.samples)))
 		return nil
@@ -55,8 +55,8 @@ func TestVerifyStops(t *testing.T) {
 		after int // loads
 	}{
 		{"a load", BeforeLoad, false, 0},
-		{"a sample", BeforeKept, false, 1},
-		{"a failure", BeforeKept, true, 1},
+		{"a sample", BeforeSave, false, 1},
+		{"a failure", BeforeSave, true, 1},
 		{"an absence", AfterAbsence, false, 1},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -99,7 +99,7 @@ func TestVerifyOfAServerThatIsAway(t *testing.T) {
 		summary := f.Run(t.Context(), func(_ string, measure func() Outcome) { measure() })
 		require.NoError(t, summary.Stop)
 		assert.Contains(t, f.log.String(), "no answer: waiting for it, then measuring the cell again")
-		assert.Equal(t, 4, summary.Stood)
+		assert.Equal(t, 4, summary.Rated)
 		assert.Len(t, f.fake.loads, 5)
 	}
 	f := newFixture(t, t.TempDir())

@@ -55,8 +55,8 @@ func (r *run) measure(ctx context.Context, t *task) error {
 				return err
 			}
 			continue
-		case failure.Class.OfCell():
-			err := r.verify(ctx, BeforeKept)
+		case failure.Class.FailsCell():
+			err := r.verify(ctx, BeforeSave)
 			if err == nil {
 				return t.fail(*failure, r.Now())
 			}
@@ -149,7 +149,7 @@ func (r *run) load(ctx context.Context, t *task) error {
 		result.Warmup = &loaded.Warmup
 	}
 	result.ContextLength, result.Size, result.SizeVRAM = loaded.ContextLength, loaded.Size, loaded.SizeVRAM
-	result.Effective, result.Memory, result.Settings = loaded.Effective, loaded.Memory, checkpoint.SettingsAsked
+	result.Effective, result.Memory, result.Settings = loaded.Effective, loaded.Memory, checkpoint.SettingsRequested
 	if loaded.Effective.NumBatch > 0 {
 		result.Settings = checkpoint.SettingsVerified
 	}
@@ -175,23 +175,23 @@ func (r *run) size(ctx context.Context, loaded int) error {
 	err := r.Prompter.Size(loaded, smallest(r.cells()), func(prompt func() string) (int, error) {
 		s, err := r.Runner.Sample(ctx, prompt)
 		if rate, ok := s.PromptEvalRate(); ok {
-			r.probes = append(r.probes, check.Known{Rate: rate, Batch: min(r.loaded.Batch, s.PromptEvalCount)})
+			r.probes = append(r.probes, check.AcceptedRate{Rate: rate, Batch: min(r.loaded.Batch, s.PromptEvalCount)})
 		}
 		return s.PromptEvalCount, err
 	})
 	var unsizable unsizable
 	if errors.As(err, &unsizable) && r.Prompter.text != "" {
 		fmt.Fprintf(r.Log, "# warning: truncation: the prompt's length is not known before its first sample: %s\n", unsizable)
-		r.Prompter.Resize(checkpoint.Sizing{Uncounted: true})
+		r.Prompter.SetSizing(checkpoint.Sizing{Uncounted: true})
 		err = nil
 	}
 	if err != nil {
 		return err
 	}
-	if err := r.verify(ctx, BeforeKept); err != nil {
+	if err := r.verify(ctx, BeforeSave); err != nil {
 		return err
 	}
-	r.Store.Learn(r.Prompter.sizing)
+	r.Store.SetSizing(r.Prompter.sizing)
 	r.warnOfCopies()
 	return r.Prompter.fits(r.cells())
 }
@@ -266,7 +266,7 @@ func addWarning(r *checkpoint.Result, f check.Finding, planned bool) bool {
 
 // evidence returns what is known of a cell and its load.
 func (r *run) evidence(result *checkpoint.Result, loaded measurement.Loaded) check.Evidence {
-	e := r.Known
+	e := r.Evidence
 	e.NumCtx, e.NumBatch = result.NumCtx, result.NumBatch
 	e.GPU = r.gpu
 	e.Retries = result.Retries
@@ -295,16 +295,16 @@ func (r *run) ceiling(result *checkpoint.Result, loaded measurement.Loaded) floa
 	accepted := slices.Clone(r.probes)
 	for _, other := range r.Store.Checkpoint().Results {
 		if other.PromptEvalRate != nil {
-			accepted = append(accepted, check.Known{Rate: *other.PromptEvalRate, Batch: other.NumBatch})
+			accepted = append(accepted, check.AcceptedRate{Rate: *other.PromptEvalRate, Batch: other.NumBatch})
 		}
 	}
 	first, _ := loaded.Warmup.PromptEvalRate()
-	return check.Ceiling(result.NumBatch, accepted, check.Known{Rate: first, Batch: min(result.NumBatch, loaded.Warmup.PromptEvalCount)})
+	return check.Ceiling(result.NumBatch, accepted, check.AcceptedRate{Rate: first, Batch: min(result.NumBatch, loaded.Warmup.PromptEvalCount)})
 }
 
 // keep saves a sample, and only then reports it.
 func (r *run) keep(ctx context.Context, t *task, sample measurement.Sample) error {
-	if err := r.verify(ctx, BeforeKept); err != nil {
+	if err := r.verify(ctx, BeforeSave); err != nil {
 		return err
 	}
 	key := r.promptKey(t.result.NumCtx)

@@ -109,7 +109,7 @@ func TestRunChecksEveryCell(t *testing.T) {
 func TestRunWaitsForOtherClients(t *testing.T) {
 	begin := func(quietAfter int) (f *fixture, pauses *[]time.Duration) {
 		f, pauses = newFixture(t, t.TempDir()), new([]time.Duration)
-		f.Known.Exclusive = true
+		f.Evidence.Exclusive = true
 		f.fake.alterSample = func(s *measurement.Sample) {
 			if len(*pauses) < quietAfter {
 				s.Others = []string{"llama3:8b"}
@@ -155,7 +155,7 @@ func TestRunWaitsForOtherClients(t *testing.T) {
 func TestRunLearnsThePromptOnce(t *testing.T) {
 	dir := t.TempDir()
 	f := newFixture(t, dir)
-	f.Prompter.Resize(checkpoint.Sizing{})
+	f.Prompter.SetSizing(checkpoint.Sizing{})
 	f.Plan = f.Plan[:2]
 	_, _ = f.run(t.Context())
 	sized := len(f.fake.prompts) - 2
@@ -163,7 +163,7 @@ func TestRunLearnsThePromptOnce(t *testing.T) {
 	assert.Equal(t, 522, f.Store.Checkpoint().Sweep.Sizing.FileTokens)
 
 	f = newFixture(t, dir)
-	f.Prompter.Resize(checkpoint.Sizing{})
+	f.Prompter.SetSizing(checkpoint.Sizing{})
 	_, _ = f.run(t.Context())
 	assert.Len(t, f.fake.prompts, 2, "it resumes without another sizing")
 }
@@ -171,7 +171,7 @@ func TestRunLearnsThePromptOnce(t *testing.T) {
 // TestRunOfAServerWhoseCountsMakeNoSense: a file's prompt is sent without a sizing.
 func TestRunOfAServerWhoseCountsMakeNoSense(t *testing.T) {
 	f := newFixture(t, t.TempDir())
-	f.Prompter.Resize(checkpoint.Sizing{})
+	f.Prompter.SetSizing(checkpoint.Sizing{})
 	f.fake.alterSample = func(s *measurement.Sample) { s.PromptEvalCount = 400 }
 	summary, _ := f.run(t.Context())
 	require.NoError(t, summary.Usable())
@@ -184,7 +184,7 @@ func TestRunOfAServerWhoseCountsMakeNoSense(t *testing.T) {
 func TestRunRefusesAPromptThatDoesNotFit(t *testing.T) {
 	dir := t.TempDir()
 	f := newFixture(t, dir)
-	f.Prompter.Resize(checkpoint.Sizing{})
+	f.Prompter.SetSizing(checkpoint.Sizing{})
 	f.Plan = append([]cell.Key{{Ctx: 256, Batch: 100}}, f.Plan...)
 	summary, outcomes := f.run(t.Context())
 	assert.ErrorContains(t, summary.Usable(), "has 522 tokens, which with num_predict 2 do not fit the smallest num_ctx 256")

@@ -70,7 +70,7 @@ func TestOnProgress(t *testing.T) {
 	f.OnProgress = func(p Progress) { reports = append(reports, p) }
 	f.run(t.Context())
 	assert.Len(t, reports, 8)
-	assert.Equal(t, Progress{Name: "ctx=1000/batch=100", Begins: true, Number: 1, Cells: 4, Left: 20 * time.Second, LeftLeast: 20 * time.Second, Known: true}, reports[0])
+	assert.Equal(t, Progress{Name: "ctx=1000/batch=100", Begins: true, Number: 1, Cells: 4, Left: 20 * time.Second, LeftLeast: 20 * time.Second, HasLeft: true}, reports[0])
 	assert.Equal(t, "ctx=1000/batch=200", reports[3].Name)
 	assert.False(t, reports[3].Begins)
 	assert.Equal(t, 2, reports[3].Number)

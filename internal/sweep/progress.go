@@ -23,7 +23,7 @@ type Progress struct {
 	// LeftLeast and Left are the smallest and the largest expected time to the end, where Known. They
 	// differ in a search, which does not know how many cells it needs.
 	Left, LeftLeast time.Duration
-	Known           bool
+	HasLeft         bool
 	Why             string // why a search measures the cell, empty without a search
 }
 
@@ -37,7 +37,7 @@ func (r *run) begin() Choice {
 	}
 	lacking := 0
 	for _, c := range r.Plan {
-		if r.state.Known[c].Open(r.Repeat) {
+		if r.state.Measured[c].Open(r.Repeat) {
 			lacking++
 		}
 	}
@@ -65,7 +65,7 @@ func (r *run) left() (time.Duration, string) {
 	pace := r.pace()
 	prompts := 0
 	for _, c := range r.Plan {
-		if known := r.state.Known[c]; known.Open(r.want) {
+		if known := r.state.Measured[c]; known.Open(r.want) {
 			prompts += r.want - len(known.Rates)
 		}
 	}
@@ -91,7 +91,7 @@ func (r *run) leftOfSearch() (least, most time.Duration, ok bool) {
 func (r *run) expected() Range {
 	open := 0
 	for _, c := range r.Plan {
-		if _, known := r.state.Known[c]; !known {
+		if _, known := r.state.Measured[c]; !known {
 			open++
 		}
 	}
@@ -168,11 +168,11 @@ func (r *run) progress(s step) Progress {
 	p.Failed += len(r.suspects.all)
 	if !r.counts {
 		p.Why = s.why
-		p.LeftLeast, p.Left, p.Known = r.leftOfSearch()
+		p.LeftLeast, p.Left, p.HasLeft = r.leftOfSearch()
 	}
 	if r.counts && !r.Filtered {
 		p.Left, _ = r.left()
-		p.LeftLeast, p.Known = p.Left, true
+		p.LeftLeast, p.HasLeft = p.Left, true
 	}
 	return p
 }
@@ -203,7 +203,7 @@ func (p Progress) String() string {
 //
 // It is empty where that is not known.
 func (p Progress) ETA(since time.Duration, round func(time.Duration) time.Duration) string {
-	if !p.Known {
+	if !p.HasLeft {
 		return ""
 	}
 	least, most := round(max(0, p.LeftLeast-since)), round(max(0, p.Left-since))
@@ -221,7 +221,7 @@ func (r *run) number(c cell.Key) int {
 	}
 	n := 0
 	for _, c := range r.Plan {
-		if k := r.state.Known[c]; k.Failed || len(k.Rates) > 0 {
+		if k := r.state.Measured[c]; k.Failed || len(k.Rates) > 0 {
 			n++
 		}
 	}

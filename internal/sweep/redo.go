@@ -15,10 +15,10 @@ type redo struct{ *run }
 // Next implements [Strategy]. It treats a cell as unmeasured until the run has measured or skipped it.
 // The run's state keeps the old samples meanwhile, because pruning depends on them.
 func (d redo) Next(s State) Choice {
-	s.Known = maps.Clone(s.Known)
+	s.Measured = maps.Clone(s.Measured)
 	for _, c := range s.Plan {
 		if d.redoes(c) {
-			delete(s.Known, c)
+			delete(s.Measured, c)
 		}
 	}
 	choice := Exhaustive{Repeat: d.Repeat, Rounds: d.Rounds}.Next(s)
@@ -47,7 +47,7 @@ func (r *run) beginRedo() {
 // keepOld restores what is known of a cell that the caller has skipped.
 func (r *run) keepOld(c cell.Key) {
 	if result, ok := r.Store.Result(c); ok && r.Redo {
-		r.state.Known[c] = result.Known()
+		r.state.Measured[c] = result.Measured()
 		r.redone[c] = true
 	}
 }
@@ -77,7 +77,7 @@ func (r *run) store(result checkpoint.Result, replaces bool) error {
 		if err := r.copyOnce(); err != nil {
 			return err
 		}
-		if n := r.Store.Forget(c); n > 0 {
+		if n := r.Store.DropDerived(c); n > 0 {
 			fmt.Fprintf(r.Log, "# %v: %d samples that confirmed the old ones are removed too; the next run without -run takes new ones\n", c, n)
 		}
 	}
@@ -104,11 +104,11 @@ func (r *run) answer(choice Choice) *checkpoint.Answer {
 		return choice.Answer
 	}
 	cp := r.Store.Checkpoint()
-	known := cp.Known()
+	known := cp.Measured()
 	for c := range cp.Pruned() {
-		known[c] = checkpoint.Known{Closed: true}
+		known[c] = checkpoint.Measured{Closed: true}
 	}
-	found := r.Strategy.Next(State{Plan: r.Plan, Known: known}).Answer
+	found := r.Strategy.Next(State{Plan: r.Plan, Measured: known}).Answer
 	if found != nil {
 		r.done = found.Done
 	}

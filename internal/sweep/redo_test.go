@@ -74,7 +74,7 @@ func TestRedoMeasuresNamedCellsAgain(t *testing.T) {
 	require.NoError(t, summary.Usable())
 	assert.Len(t, outcomes, 2)
 	assert.Equal(t, []cell.Key{{Ctx: 1000, Batch: 200}, {Ctx: 2000, Batch: 100}}, f.fake.loads, "each with a load of its own")
-	assert.Equal(t, Summary{Planned: 4, Measured: 2, Stood: 4, Elapsed: 12 * time.Second}, summary)
+	assert.Equal(t, Summary{Planned: 4, Measured: 2, Rated: 4, Elapsed: 12 * time.Second}, summary)
 
 	cp, err := checkpoint.Load(f.Store.Path())
 	require.NoError(t, err)
@@ -233,7 +233,7 @@ func TestRedoAndPruning(t *testing.T) {
 	assert.Equal(t, 1, summary.Pruned)
 	assert.Zero(t, summary.Missing)
 	require.Len(t, search.asked, 1, "for its answer alone")
-	assert.Equal(t, checkpoint.Known{Closed: true}, search.asked[0].Known[cell.Key{Ctx: 2000, Batch: 200}])
+	assert.Equal(t, checkpoint.Measured{Closed: true}, search.asked[0].Measured[cell.Key{Ctx: 2000, Batch: 200}])
 
 	f = pruning(true)
 	_, outcomes = f.only(t.Context(), "ctx=1000/batch=200", "ctx=2000/batch=200")
@@ -266,7 +266,7 @@ func TestRedoOfTheLoadedCell(t *testing.T) {
 	sweptBefore(t, dir, 1)
 	f := newRedo(t, dir, 1)
 	f.ReferenceEvery = 1
-	require.NoError(t, f.Store.Remeasure(checkpoint.Remeasured{Purpose: checkpoint.Reference, Result: measured(1000, 200, 1)}, false))
+	require.NoError(t, f.Store.PutAuxiliary(checkpoint.Auxiliary{Purpose: checkpoint.Reference, Result: measured(1000, 200, 1)}, false))
 	f.only(t.Context(), "ctx=1000/batch=100", "ctx=1000/batch=200")
 	assert.Equal(t, []cell.Key{{Ctx: 1000, Batch: 100}, {Ctx: 1000, Batch: 200}, {Ctx: 1000, Batch: 200}, {Ctx: 1000, Batch: 200}}, f.fake.loads)
 	assert.Equal(t, []checkpoint.Purpose{checkpoint.Reference, checkpoint.Reference, checkpoint.Reference}, purposes(f.Store.Checkpoint()), "the reference cell is measured as before")
@@ -279,7 +279,7 @@ func TestRedoForgetsConfirmations(t *testing.T) {
 	sweptBefore(t, dir, 1)
 	again := func(p checkpoint.Purpose, ctx, batch int) {
 		s := openStore(t, dir, checkpoint.Header{Model: "m", NumCtx: []int{1000, 2000}, NumBatch: []int{100, 200}})
-		require.NoError(t, s.Remeasure(checkpoint.Remeasured{Purpose: p, Result: measured(ctx, batch, 5)}, false))
+		require.NoError(t, s.PutAuxiliary(checkpoint.Auxiliary{Purpose: p, Result: measured(ctx, batch, 5)}, false))
 	}
 	again(checkpoint.Reference, 2000, 200)
 	again(checkpoint.Confirm, 2000, 200)
@@ -293,7 +293,7 @@ func TestRedoForgetsConfirmations(t *testing.T) {
 	cp, err := checkpoint.Load(f.Store.Path())
 	require.NoError(t, err)
 	assert.Equal(t, []checkpoint.Purpose{checkpoint.Reference, checkpoint.Confirm}, purposes(cp))
-	assert.Equal(t, cell.Key{Ctx: 2000, Batch: 100}, cp.Remeasured[1].Cell(), "that of another cell stays")
+	assert.Equal(t, cell.Key{Ctx: 2000, Batch: 100}, cp.Auxiliary[1].Cell(), "that of another cell stays")
 }
 
 // TestRedoAfterASearch: a redo measures the named cells alone, and updates the answer of the
@@ -342,8 +342,8 @@ func TestRedoInterruptedInASearch(t *testing.T) {
 	dir := t.TempDir()
 	sweptBefore(t, dir, 2)
 	s := openStore(t, dir, checkpoint.Header{Model: "m"})
-	s.Found(&checkpoint.Answer{Best: cell.Key{Ctx: 1000, Batch: 200}, Rate: 1200})
-	assert.Zero(t, s.Forget(cell.Key{Ctx: 1000, Batch: 200}))
+	s.SetAnswer(&checkpoint.Answer{Best: cell.Key{Ctx: 1000, Batch: 200}, Rate: 1200})
+	assert.Zero(t, s.DropDerived(cell.Key{Ctx: 1000, Batch: 200}))
 	require.NoError(t, s.Put(measured(1000, 200, 1320)))
 	cp, err := checkpoint.Load(s.Path())
 	require.NoError(t, err)

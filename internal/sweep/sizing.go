@@ -13,8 +13,8 @@ import (
 // Sized reports whether prompts can be made.
 func (p *Prompter) Sized() bool { return p.sizing.PerWord > 0 || p.sizing.Uncounted }
 
-// Resize sets the sizing to that of an earlier run of the same sweep.
-func (p *Prompter) Resize(s checkpoint.Sizing) { p.sizing = s }
+// SetSizing sets the sizing to that of an earlier run of the same sweep.
+func (p *Prompter) SetSizing(s checkpoint.Sizing) { p.sizing = s }
 
 // A sizing sends a prompt of the list's first leastWords words, and then the rest of the list
 // in parts of partWords words, each after the same first words. A part that is too long for

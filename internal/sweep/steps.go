@@ -26,7 +26,7 @@ func (r *run) next() Choice {
 	r.state.Loaded = r.loaded
 	choice := r.strategy.Next(r.state)
 	if choice.Answer != nil {
-		r.Store.Found(choice.Answer)
+		r.Store.SetAnswer(choice.Answer)
 	}
 	r.todo, r.counts = choice.Left, choice.Left > 0
 	if choice.Ahead.Most > 0 {
@@ -43,7 +43,7 @@ func (r *run) reportMeasured(each each) {
 	}
 	for want := first; want <= r.Repeat; want++ {
 		for _, c := range r.Plan {
-			if known, ok := r.state.Known[c]; !ok || known.Open(want) {
+			if known, ok := r.state.Measured[c]; !ok || known.Open(want) {
 				continue
 			}
 			if result, ok := r.Store.Result(c); ok {
@@ -116,9 +116,9 @@ func (r *run) take(ctx context.Context, choice Choice, each each) {
 		}
 		if !called {
 			r.keepOld(c)
-			known := r.state.Known[c]
+			known := r.state.Measured[c]
 			known.Closed = true
-			r.state.Known[c] = known
+			r.state.Measured[c] = known
 			r.todo--
 		}
 		r.prune()
@@ -147,7 +147,7 @@ func (r *run) cell(ctx context.Context, s step) Outcome {
 		r.stop = err
 		return Outcome{Err: err}
 	}
-	r.state.Known[s.Key] = result.Known()
+	r.state.Measured[s.Key] = result.Measured()
 	spent := min(r.since(begun), r.CellTimeout)
 	r.timings.add(spent, !reused, result.Samples[had:])
 	if !reused {
@@ -177,11 +177,11 @@ func (r *run) prune() {
 		return
 	}
 	for c := range r.pruned {
-		delete(r.state.Known, c)
+		delete(r.state.Measured, c)
 	}
-	r.pruned = checkpoint.Pruned(r.Plan, r.state.Known)
+	r.pruned = checkpoint.Pruned(r.Plan, r.state.Measured)
 	for c := range r.pruned {
-		r.state.Known[c] = checkpoint.Known{Closed: true}
+		r.state.Measured[c] = checkpoint.Measured{Closed: true}
 	}
 }
 
@@ -193,7 +193,7 @@ func (r *run) keepAnswer(a *checkpoint.Answer) error {
 	if !r.done && r.stop != nil {
 		a.Why = "stopped: " + r.stop.Error()
 	}
-	r.Store.Found(a)
+	r.Store.SetAnswer(a)
 	return r.Store.Save()
 }
 

@@ -22,7 +22,7 @@ type State struct {
 	Plan []cell.Key
 	// Known holds the cells that have samples, failed or must not be measured. Some may
 	// be outside of the plan: of a larger grid, or another shard.
-	Known map[cell.Key]checkpoint.Known
+	Measured map[cell.Key]checkpoint.Measured
 	// Loaded is the cell that is loaded, so that one more sample of it costs no
 	// load; the zero value where there is none.
 	Loaded cell.Key
@@ -81,7 +81,7 @@ type Exhaustive struct {
 func (e Exhaustive) Next(s State) Choice {
 	choice := Choice{Samples: e.Repeat + 1, Reload: e.Rounds, Why: "every cell of the plan is measured"}
 	for _, c := range s.Plan {
-		known := s.Known[c]
+		known := s.Measured[c]
 		if !known.Open(e.Repeat) {
 			continue
 		}

@@ -28,10 +28,10 @@ func (s *scripted) Next(st State) Choice {
 	answer := &checkpoint.Answer{Why: "as the list says"}
 	for _, c := range s.cells {
 		want[c]++
-		if len(st.Known[c].Rates) > 0 {
-			answer.Best, answer.Rate = c, st.Known[c].Rates[0]
+		if len(st.Measured[c].Rates) > 0 {
+			answer.Best, answer.Rate = c, st.Measured[c].Rates[0]
 		}
-		if st.Known[c].Open(want[c]) {
+		if st.Measured[c].Open(want[c]) {
 			return Choice{Cells: []cell.Key{c}, Samples: want[c], Why: "next in the list", Answer: answer}
 		}
 	}
@@ -54,16 +54,16 @@ func (f *fixture) names(ctx context.Context) (Summary, []string) {
 
 func TestExhaustive(t *testing.T) {
 	a, b, c := cell.Key{Ctx: 1, Batch: 1}, cell.Key{Ctx: 1, Batch: 2}, cell.Key{Ctx: 2, Batch: 1}
-	s := State{Plan: []cell.Key{a, b, c}, Known: map[cell.Key]checkpoint.Known{}}
+	s := State{Plan: []cell.Key{a, b, c}, Measured: map[cell.Key]checkpoint.Measured{}}
 	assert.Equal(t, Choice{Cells: s.Plan, Samples: 2, Left: 3, Why: "every cell of the plan"}, Exhaustive{Repeat: 2}.Next(s))
 	rounds := Exhaustive{Repeat: 2, Rounds: true}
 	assert.Equal(t, Choice{Cells: s.Plan, Samples: 1, Left: 6, Reload: true, Why: "every cell of the plan"}, rounds.Next(s))
-	s.Known[a] = checkpoint.Known{Rates: []float64{1}}
-	s.Known[b] = checkpoint.Known{Failed: true}
+	s.Measured[a] = checkpoint.Measured{Rates: []float64{1}}
+	s.Measured[b] = checkpoint.Measured{Failed: true}
 	assert.Equal(t, Choice{Cells: []cell.Key{c}, Samples: 1, Left: 3, Reload: true, Why: "every cell of the plan"}, rounds.Next(s))
-	s.Known[c] = checkpoint.Known{Closed: true}
+	s.Measured[c] = checkpoint.Measured{Closed: true}
 	assert.Equal(t, Choice{Cells: []cell.Key{a}, Samples: 2, Left: 1, Why: "every cell of the plan"}, Exhaustive{Repeat: 2}.Next(s))
-	s.Known[a] = checkpoint.Known{Rates: []float64{1, 2}}
+	s.Measured[a] = checkpoint.Measured{Rates: []float64{1, 2}}
 	assert.Empty(t, Exhaustive{Repeat: 2}.Next(s).Cells)
 }
 
@@ -199,7 +199,7 @@ func TestRunSkipsCellsThatTheCallerSkips(t *testing.T) {
 	})
 	require.NoError(t, summary.Usable())
 	assert.Equal(t, []cell.Key{{Ctx: 1000, Batch: 100}, {Ctx: 1000, Batch: 200}}, f.fake.samples)
-	assert.Equal(t, checkpoint.Known{Closed: true}, s.asked[1].Known[cell.Key{Ctx: 2000, Batch: 200}])
+	assert.Equal(t, checkpoint.Measured{Closed: true}, s.asked[1].Measured[cell.Key{Ctx: 2000, Batch: 200}])
 }
 
 // outOfMemory has the next n loads of each cell fail.
@@ -263,28 +263,28 @@ func TestRunPrunesOnlyByGPUMemory(t *testing.T) {
 			summary, _ := f.names(t.Context())
 			assert.Equal(t, 0, summary.Pruned)
 			assert.Equal(t, 1, summary.Failed)
-			assert.Equal(t, 3, summary.Stood)
+			assert.Equal(t, 3, summary.Rated)
 		})
 	}
 	t.Run("without -prune", func(t *testing.T) {
 		f := newFixture(t, t.TempDir())
 		f.outOfMemory(measurement.OutOfGPUMemory, 2, cell.Key{Ctx: 1000, Batch: 100})
 		summary, _ := f.names(t.Context())
-		assert.Equal(t, 3, summary.Stood)
+		assert.Equal(t, 3, summary.Rated)
 		assert.Nil(t, f.Store.Checkpoint().Pruned())
 	})
 }
 
 func TestPruned(t *testing.T) {
 	plan, _ := cell.Grid{Ctx: []int{10, 20, 30}, Batch: []int{1, 2, 3}}.Cells()
-	known := map[cell.Key]checkpoint.Known{{Ctx: 20, Batch: 2}: {Failed: true, Memory: true}, {Ctx: 30, Batch: 1}: {Failed: true}}
+	known := map[cell.Key]checkpoint.Measured{{Ctx: 20, Batch: 2}: {Failed: true, Memory: true}, {Ctx: 30, Batch: 1}: {Failed: true}}
 	assert.Equal(t, map[cell.Key]cell.Key{{Ctx: 20, Batch: 3}: {Ctx: 20, Batch: 2}, {Ctx: 30, Batch: 2}: {Ctx: 20, Batch: 2}, {Ctx: 30, Batch: 3}: {Ctx: 20, Batch: 2}}, checkpoint.Pruned(plan, known))
-	known[cell.Key{Ctx: 10, Batch: 2}] = checkpoint.Known{Failed: true, Memory: true}
-	known[cell.Key{Ctx: 30, Batch: 3}] = checkpoint.Known{Rates: []float64{1}}
+	known[cell.Key{Ctx: 10, Batch: 2}] = checkpoint.Measured{Failed: true, Memory: true}
+	known[cell.Key{Ctx: 30, Batch: 3}] = checkpoint.Measured{Rates: []float64{1}}
 	assert.Empty(t, checkpoint.Pruned(plan, known), "a cell worked that needs more memory than each that failed")
-	known[cell.Key{Ctx: 10, Batch: 3}] = checkpoint.Known{Failed: true, Memory: true}
+	known[cell.Key{Ctx: 10, Batch: 3}] = checkpoint.Measured{Failed: true, Memory: true}
 	delete(known, cell.Key{Ctx: 30, Batch: 3})
-	known[cell.Key{Ctx: 30, Batch: 2}] = checkpoint.Known{Rates: []float64{1}}
+	known[cell.Key{Ctx: 30, Batch: 2}] = checkpoint.Measured{Rates: []float64{1}}
 	assert.Equal(t, map[cell.Key]cell.Key{{Ctx: 20, Batch: 3}: {Ctx: 10, Batch: 3}, {Ctx: 30, Batch: 3}: {Ctx: 10, Batch: 3}}, checkpoint.Pruned(plan, known))
 }
 
@@ -300,7 +300,7 @@ func TestSearchResumesAnyCheckpoint(t *testing.T) {
 	shard.Strategy = config.StrategyBest
 	store, err = checkpoint.OpenStore(dir, shard, false, noon)
 	require.NoError(t, err)
-	store.Found(&checkpoint.Answer{Best: cell.Key{Ctx: 1000, Batch: 100}, Rate: 5})
+	store.SetAnswer(&checkpoint.Answer{Best: cell.Key{Ctx: 1000, Batch: 100}, Rate: 5})
 	require.NoError(t, store.Save())
 	store, err = checkpoint.OpenStore(dir, shard, false, noon)
 	require.NoError(t, err)
@@ -309,7 +309,7 @@ func TestSearchResumesAnyCheckpoint(t *testing.T) {
 	store, err = checkpoint.OpenStore(dir, shard, false, noon)
 	require.NoError(t, err)
 	assert.Nil(t, store.Checkpoint().Sweep.Search, "of another")
-	assert.Len(t, store.Checkpoint().Known(), 1)
+	assert.Len(t, store.Checkpoint().Measured(), 1)
 }
 
 func TestDecodeRefusesASearchWithoutItsBest(t *testing.T) {

@@ -16,7 +16,7 @@ type Summary struct {
 	Measured int // cells measured in this run
 	Failed   int // cells that failed in this run
 	Repeats  int // samples that this run took automatically, because the advice was not clear
-	Stood    int // cells of the plan that have a rate, of this run or an earlier one
+	Rated    int // cells of the plan that have a rate, of this run or an earlier one
 	Missing  int // cells of the plan that still lack samples
 	Pruned   int // cells of the plan that were skipped because they need too much memory
 	// Search reports that a search decided which cells to measure, and PassedOver is the number
@@ -36,14 +36,14 @@ type Summary struct {
 // the time limit is one, since it is ten minutes by default.
 func (s Summary) Usable() error {
 	switch cut := errors.Is(s.Stop, ErrDeadline); {
-	case cut && s.Stood > 0 && s.Search:
+	case cut && s.Rated > 0 && s.Search:
 		return fmt.Errorf("the search was cut: %w", s.Stop)
-	case cut && s.Stood > 0:
+	case cut && s.Rated > 0:
 		return fmt.Errorf("the sweep was cut, and %d of %d cells lack samples: %w", s.Missing, s.Planned, s.Stop)
 	case s.Stop != nil && !cut && !errors.Is(s.Stop, ErrBudget):
 		return s.Stop
 	}
-	if s.Stood == 0 && s.Planned > 0 { // a shard may have no cell
+	if s.Rated == 0 && s.Planned > 0 { // a shard may have no cell
 		if s.Stop != nil {
 			return fmt.Errorf("nothing was measured: %w", s.Stop)
 		}
@@ -59,7 +59,7 @@ func (s Summary) Print(w io.Writer) error {
 		repeats = fmt.Sprintf(", with %s,", english.Plural(s.Repeats, "more sample", ""))
 	}
 	line := fmt.Sprintf("This run: %d cells measured and %d failed%s in %v; %d of %d have a rate, ",
-		s.Measured, s.Failed, repeats, round(s.Elapsed), s.Stood, s.Planned)
+		s.Measured, s.Failed, repeats, round(s.Elapsed), s.Rated, s.Planned)
 	if s.Pruned > 0 {
 		line += fmt.Sprintf("%d are pruned, ", s.Pruned)
 	}
@@ -95,11 +95,11 @@ func (r *run) summary() Summary {
 		case !known:
 			sum.PassedOver++
 			sum.Missing++
-		case result.Known().Open(r.Repeat) || result.Failed() && r.RetryFailed && !r.failedNow[c]:
+		case result.Measured().Open(r.Repeat) || result.Failed() && r.RetryFailed && !r.failedNow[c]:
 			sum.Missing++
 		}
 		if known && !result.Failed() {
-			sum.Stood++
+			sum.Rated++
 		}
 	}
 	if sum.Search && r.done {

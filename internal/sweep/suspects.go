@@ -182,9 +182,9 @@ func (r *run) dropSuspects() {
 			r.suspects.dropped++
 		}
 		delete(r.failedNow, c)
-		delete(r.state.Known, c)
+		delete(r.state.Measured, c)
 		if result, ok := r.Store.Result(c); ok {
-			r.state.Known[c] = result.Known()
+			r.state.Measured[c] = result.Measured()
 		}
 	}
 	r.suspects.all = nil

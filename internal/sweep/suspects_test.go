@@ -215,7 +215,7 @@ func TestRunThatEndsAmongFailures(t *testing.T) {
 			summary, _ := f.run(ctx)
 			if stop > 11 {
 				assert.ErrorIs(t, summary.Stop, ErrInterrupted)
-				assert.Equal(t, 20, summary.Stood+summary.Failed+summary.Missing, "%+v", summary)
+				assert.Equal(t, 20, summary.Rated+summary.Failed+summary.Missing, "%+v", summary)
 			}
 		}
 		data, err := os.ReadFile(filepath.Join(dir, checkpoint.FileName))
@@ -396,11 +396,11 @@ func TestAuxiliaryLoadsOfABrokenServer(t *testing.T) {
 			f.breaks(test.load, noDevice)
 			summary, _ := f.run(t.Context())
 			require.ErrorContains(t, summary.Usable(), " failed, and then ctx=")
-			for _, r := range f.Store.Checkpoint().Remeasured {
+			for _, r := range f.Store.Checkpoint().Auxiliary {
 				assert.False(t, r.Failed())
 			}
 			assert.Zero(t, summary.Failed)
-			assert.Equal(t, 20, summary.Stood)
+			assert.Equal(t, 20, summary.Rated)
 			measured, failed := f.saved(t)
 			assert.Equal(t, 20, measured)
 			assert.Zero(t, failed)
@@ -418,7 +418,7 @@ func TestAuxiliaryLoadsOfABrokenServer(t *testing.T) {
 	summary, _ := f.run(t.Context())
 	require.NoError(t, summary.Usable())
 	failed := 0
-	for _, r := range f.Store.Checkpoint().Remeasured {
+	for _, r := range f.Store.Checkpoint().Auxiliary {
 		if r.Failed() {
 			failed++
 		}
@@ -453,7 +453,7 @@ func TestRetakeOfABrokenServer(t *testing.T) {
 	f.breaks(21, noDevice)
 	summary, _ := f.run(t.Context())
 	require.ErrorContains(t, summary.Usable(), "ctx=2000/batch=200 failed, and then ctx=4000/batch=500, which worked before: ")
-	assert.Equal(t, 20, summary.Stood)
+	assert.Equal(t, 20, summary.Rated)
 	measured, failed := f.saved(t)
 	assert.Equal(t, 20, measured)
 	assert.Zero(t, failed)
@@ -464,5 +464,5 @@ func TestRetakeOfABrokenServer(t *testing.T) {
 	summary, _ = again.run(t.Context())
 	require.NoError(t, summary.Usable())
 	assert.Len(t, again.fake.loads, 2, "it is tried twice")
-	assert.Equal(t, 20, summary.Stood)
+	assert.Equal(t, 20, summary.Rated)
 }

@@ -49,7 +49,7 @@ type Sweep struct {
 
 	// Known is the evidence that is the same for every cell: about the server, the
 	// model and the requested settings.
-	Known check.Evidence
+	Evidence check.Evidence
 
 	Strategy    Strategy      // which cells, in which order; nil for Exhaustive
 	Prune       bool          // skip cells that need at least the memory of one that ran out of it
@@ -195,16 +195,16 @@ type run struct {
 	retaken   map[cell.Key]bool     // disturbed cells that were measured again
 	// stillDisturbed is the number of cells in a row that were disturbed again when they were measured again.
 	stillDisturbed   int
-	redone           map[cell.Key]bool  // cells that this redo has replaced or skipped
-	copied           bool               // the checkpoint, before the first of these was replaced
-	warned           bool               // of the deadline
-	copiesNamed      bool               // by warnOfCopies
-	gpu              bool               // the server has put a model into GPU memory
-	tokens           map[int]int        // counted tokens of the prompt, by promptKey
-	loaded           cell.Key           // the cell that is loaded, the zero value for none
-	loadedAs         measurement.Loaded // what the server reported of it
-	attentionChecked bool               // by verifyLoad, since the server started
-	probes           []check.Known      // rates of the prompts of the sizing
+	redone           map[cell.Key]bool    // cells that this redo has replaced or skipped
+	copied           bool                 // the checkpoint, before the first of these was replaced
+	warned           bool                 // of the deadline
+	copiesNamed      bool                 // by warnOfCopies
+	gpu              bool                 // the server has put a model into GPU memory
+	tokens           map[int]int          // counted tokens of the prompt, by promptKey
+	loaded           cell.Key             // the cell that is loaded, the zero value for none
+	loadedAs         measurement.Loaded   // what the server reported of it
+	attentionChecked bool                 // by verifyLoad, since the server started
+	probes           []check.AcceptedRate // rates of the prompts of the sizing
 	suspects         suspects
 	stop             error // why the sweep stops
 }
@@ -212,7 +212,7 @@ type run struct {
 func newRun(s *Sweep) *run {
 	r := &run{
 		Sweep: s, start: s.Now(), want: s.Repeat, named: make(map[string]bool), failedNow: make(map[cell.Key]bool), retaken: make(map[cell.Key]bool), redone: make(map[cell.Key]bool),
-		tokens: make(map[int]int), gpu: s.Known.GPU,
+		tokens: make(map[int]int), gpu: s.Evidence.GPU,
 	}
 	cp := s.Store.Checkpoint()
 	for _, result := range cp.Results {
@@ -222,7 +222,7 @@ func newRun(s *Sweep) *run {
 		}
 	}
 	if sizing := cp.Sweep.Sizing; sizing != (checkpoint.Sizing{}) {
-		s.Prompter.Resize(sizing)
+		s.Prompter.SetSizing(sizing)
 	}
 	r.strategy = s.Strategy
 	if r.strategy == nil {
@@ -231,11 +231,11 @@ func newRun(s *Sweep) *run {
 	if s.Redo {
 		r.strategy = redo{r}
 	}
-	r.state = State{Plan: s.Plan, Known: cp.Known()}
+	r.state = State{Plan: s.Plan, Measured: cp.Measured()}
 	if s.RetryFailed || s.Redo {
 		for _, c := range s.Plan {
-			if r.state.Known[c].Failed {
-				delete(r.state.Known, c)
+			if r.state.Measured[c].Failed {
+				delete(r.state.Measured, c)
 			}
 		}
 	}
@@ -266,7 +266,7 @@ func (r *run) unloadFirst(ctx context.Context) error {
 	switch {
 	case ctx.Err() != nil:
 		return stopCause(ctx)
-	case errors.As(err, &failure) && !failure.Class.OfCell():
+	case errors.As(err, &failure) && !failure.Class.FailsCell():
 		return nil // the first cell waits for the server, which has nothing loaded then
 	}
 	return err

@@ -115,7 +115,7 @@ func newFixture(t testing.TB, dir string) *fixture {
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "p"), []byte(strings.Repeat("once upon a time ", 60)), 0o644))
 	prompter, err := NewPrompter(config.Prompt{File: filepath.Join(dir, "p")}, 2)
 	require.NoError(t, err)
-	prompter.Resize(checkpoint.Sizing{Fixed: 10 + 2*16, PerWord: 2, FileTokens: 522})
+	prompter.SetSizing(checkpoint.Sizing{Fixed: 10 + 2*16, PerWord: 2, FileTokens: 522})
 	f := &fixture{dir: dir, fake: &fakeRunner{clock: noon, errs: map[cell.Key][]error{}, loadErrs: map[cell.Key][]error{}}}
 	plan, _ := cell.Grid{Ctx: []int{1000, 2000}, Batch: []int{100, 200}}.Cells()
 	f.Sweep = &Sweep{
@@ -158,7 +158,7 @@ func TestRunMeasuresInColumnOrder(t *testing.T) {
 	assert.Equal(t, want, f.fake.samples)
 	assert.Equal(t, make([]Outcome, 4), outcomes)
 	assert.Equal(t, []string{"ctx=1000/batch=100", "ctx=1000/batch=200", "ctx=2000/batch=100", "ctx=2000/batch=200"}, f.bench)
-	assert.Equal(t, Summary{Planned: 4, Measured: 4, Stood: 4, Elapsed: 20 * time.Second}, summary)
+	assert.Equal(t, Summary{Planned: 4, Measured: 4, Rated: 4, Elapsed: 20 * time.Second}, summary)
 	assert.Equal(t, `# 4 cells: 0 already measured, 4 to measure
 # 1/4 ctx=1000/batch=100: 1100.0 tokens/s (load 3s); best 1100.0 at ctx=1000/batch=100; elapsed 5s, ETA 15s
 # 2/4 ctx=1000/batch=200: 1200.0 tokens/s (load 3s); best 1200.0 at ctx=1000/batch=200; elapsed 10s, ETA 10s
@@ -249,7 +249,7 @@ func TestRunKeepsFailuresAsData(t *testing.T) {
 	require.NoError(t, summary.Usable())
 	assert.Equal(t, "CUDA OOM: cudaMalloc failed: out of memory", outcomes[1].Skip)
 	assert.Equal(t, 2, summary.Failed)
-	assert.Equal(t, 2, summary.Stood)
+	assert.Equal(t, 2, summary.Rated)
 	assert.Zero(t, summary.Missing)
 	assert.Contains(t, f.log.String(), "# 2/4 ctx=1000/batch=200: CUDA OOM: cudaMalloc failed: out of memory; best 1100.0 at ctx=1000/batch=100; 1 failed; elapsed 14s, ETA 15s")
 	r, _ := f.Store.Result(cell.Key{Ctx: 2000, Batch: 100})
@@ -358,17 +358,17 @@ func TestUsable(t *testing.T) {
 		s    Summary
 		want string // empty for a run that is fine
 	}{
-		{"whole", Summary{Planned: 4, Stood: 4}, ""},
-		{"some failed", Summary{Planned: 4, Stood: 1}, ""},
+		{"whole", Summary{Planned: 4, Rated: 4}, ""},
+		{"some failed", Summary{Planned: 4, Rated: 1}, ""},
 		{"all failed", Summary{Planned: 4}, "nothing could be measured: no cell of the plan has a rate"},
 		{"a shard without cells", Summary{}, ""},
-		{"budget", Summary{Planned: 4, Stood: 1, Missing: 3, Stop: ErrBudget}, ""},
+		{"budget", Summary{Planned: 4, Rated: 1, Missing: 3, Stop: ErrBudget}, ""},
 		{"budget of nothing", Summary{Planned: 4, Missing: 4, Stop: ErrBudget}, "nothing was measured: the budget is spent"},
-		{"time limit", Summary{Planned: 4, Stood: 1, Missing: 3, Stop: cut}, "the sweep was cut, and 3 of 4 cells lack samples: in a cell: "},
-		{"time limit before the last confirmation", Summary{Planned: 4, Stood: 4, Stop: ErrDeadline}, "the sweep was cut, and 0 of 4 cells lack samples: "},
-		{"time limit of a search", Summary{Planned: 400, Stood: 9, Missing: 391, Search: true, Stop: ErrDeadline}, "the search was cut: "},
+		{"time limit", Summary{Planned: 4, Rated: 1, Missing: 3, Stop: cut}, "the sweep was cut, and 3 of 4 cells lack samples: in a cell: "},
+		{"time limit before the last confirmation", Summary{Planned: 4, Rated: 4, Stop: ErrDeadline}, "the sweep was cut, and 0 of 4 cells lack samples: "},
+		{"time limit of a search", Summary{Planned: 400, Rated: 9, Missing: 391, Search: true, Stop: ErrDeadline}, "the search was cut: "},
 		{"time limit before the first cell", Summary{Planned: 4, Missing: 4, Stop: ErrDeadline}, "nothing was measured: the time that go test allows"},
-		{"interrupt", Summary{Planned: 4, Stood: 4, Stop: ErrInterrupted}, "interrupted"},
+		{"interrupt", Summary{Planned: 4, Rated: 4, Stop: ErrInterrupted}, "interrupted"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			err := test.s.Usable()

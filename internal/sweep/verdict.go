@@ -32,7 +32,7 @@ type Confirmed struct {
 	Rates  []float64 // tokens per second, each of another load
 	Failed bool      // in one of these loads
 	// Apart reports that the cell is significantly slower than the first.
-	Apart bool
+	Slower bool
 }
 
 // VerdictOf returns the verdict on the measured cells of the grid. Confirmations and baselines count
@@ -54,7 +54,7 @@ func verdictBy(cp *checkpoint.Checkpoint, purposes ...checkpoint.Purpose) (Verdi
 	best := cellOf(v.Recommended)
 	found, _ := auxiliaryRates(cp, checkpoint.Baseline, best)
 	own, _ := auxiliaryRates(cp, checkpoint.Baseline, cell.Key{Ctx: best.Ctx})
-	if gain, ok := verdict.GainOf(found, own); ok {
+	if gain, ok := verdict.GainOver(found, own); ok {
 		v.Gain = &gain
 	}
 	return v, true
@@ -132,24 +132,24 @@ func ratedBy(cp *checkpoint.Checkpoint, purposes ...checkpoint.Purpose) []verdic
 		if len(rates) == 0 {
 			rates = []float64{*r.PromptEvalRate} // of the older tool
 		}
-		cells = append(cells, verdict.Cell{Ctx: c.Ctx, Batch: c.Batch, Rates: rates, Again: again[c], Default: c.Batch == own(c.Ctx)})
+		cells = append(cells, verdict.Cell{Ctx: c.Ctx, Batch: c.Batch, Rates: rates, Later: again[c], Default: c.Batch == own(c.Ctx)})
 	}
 	return cells
 }
 
-// Again returns the auxiliary measurements that count with a cell's first samples: their rates in
+// AuxiliaryRates returns the auxiliary measurements that count with a cell's first samples: their rates in
 // tokens per second, each of another load, and the cells that failed in them. These are the
 // confirmations, and both sides of a baseline where the server's log shows which cell of the grid has
 // its own num_batch. One side alone could not distinguish a lucky cell from a machine that changed.
-func Again(cp *checkpoint.Checkpoint) (rates map[cell.Key][]float64, failed map[cell.Key]bool) {
+func AuxiliaryRates(cp *checkpoint.Checkpoint) (rates map[cell.Key][]float64, failed map[cell.Key]bool) {
 	return remeasuredBy(cp, checkpoint.Confirm, checkpoint.Baseline)
 }
 
 func remeasuredBy(cp *checkpoint.Checkpoint, purposes ...checkpoint.Purpose) (rates map[cell.Key][]float64, failed map[cell.Key]bool) {
 	rates, failed = make(map[cell.Key][]float64), make(map[cell.Key]bool)
 	own := ownMeasured(cp)
-	for i := range cp.Remeasured {
-		r := &cp.Remeasured[i]
+	for i := range cp.Auxiliary {
+		r := &cp.Auxiliary[i]
 		c := r.Cell()
 		if !slices.Contains(purposes, r.Purpose) || r.Purpose == checkpoint.Baseline && own[c.Ctx] == 0 {
 			continue
@@ -178,8 +178,8 @@ func ownMeasured(cp *checkpoint.Checkpoint) map[int]int {
 // ownLogged returns the server's own num_batch by num_ctx, where its log shows it.
 func ownLogged(cp *checkpoint.Checkpoint) map[int]int {
 	logged := make(map[int]int)
-	for i := range cp.Remeasured {
-		if r := &cp.Remeasured[i]; r.Purpose == checkpoint.Baseline && r.NumBatch == 0 && r.Effective.NumBatch > 0 {
+	for i := range cp.Auxiliary {
+		if r := &cp.Auxiliary[i]; r.Purpose == checkpoint.Baseline && r.NumBatch == 0 && r.Effective.NumBatch > 0 {
 			logged[r.NumCtx] = r.Effective.NumBatch
 		}
 	}
@@ -198,8 +198,8 @@ func ownBatches(cp *checkpoint.Checkpoint) func(numCtx int) int {
 // confirmed returns the leading cells that were measured again, the fastest first.
 func confirmed(cp *checkpoint.Checkpoint) []Confirmed {
 	var all []Confirmed
-	for i := range cp.Remeasured {
-		r := &cp.Remeasured[i]
+	for i := range cp.Auxiliary {
+		r := &cp.Auxiliary[i]
 		if r.Purpose != checkpoint.Confirm || slices.ContainsFunc(all, func(c Confirmed) bool { return c.Key == r.Cell() }) {
 			continue
 		}
@@ -225,7 +225,7 @@ func confirmed(cp *checkpoint.Checkpoint) []Confirmed {
 	}
 	if len(rivals) > 0 {
 		for i, apart := range verdict.Differ(all[0].Rates, rivals) {
-			all[i+1].Apart = apart || all[i+1].Failed
+			all[i+1].Slower = apart || all[i+1].Failed
 		}
 	}
 	return all
@@ -247,8 +247,8 @@ func referencePoints(cp *checkpoint.Checkpoint) []verdict.Point {
 		return nil
 	}
 	var points []verdict.Point
-	for i := range cp.Remeasured {
-		r := &cp.Remeasured[i]
+	for i := range cp.Auxiliary {
+		r := &cp.Auxiliary[i]
 		if r.Purpose == checkpoint.Reference && r.Cell() == cell && len(r.Samples) > 0 && !r.Failed() {
 			points = append(points, verdict.Point{At: r.Timestamp.Sub(cp.Sweep.Started), Rates: r.SampleRates()})
 		}
@@ -269,8 +269,8 @@ func Drift(cp *checkpoint.Checkpoint) (verdict.Drift, bool) {
 // fewer than two have measured the cells that compare hosts.
 func Spread(cp *checkpoint.Checkpoint) (verdict.Spread, bool) {
 	loads := make(map[cell.Key]map[string][]float64)
-	for i := range cp.Remeasured {
-		r := &cp.Remeasured[i]
+	for i := range cp.Auxiliary {
+		r := &cp.Auxiliary[i]
 		if r.Purpose != checkpoint.HostCheck || r.PromptEvalRate == nil {
 			continue
 		}

@@ -12,7 +12,7 @@ type Cell struct {
 	Rates      []float64 // tokens per second, one or more, in any order
 	// Again holds the rates of later samples that confirm the cell, each measured
 	// after a separate load of the model.
-	Again []float64
+	Later []float64
 	// Default says that the server itself would choose this Batch for this Ctx.
 	Default bool
 }
@@ -25,7 +25,7 @@ func (c Cell) Median() float64 { return Median(c.Rates) }
 func (c Cell) Same(other Cell) bool { return c.Ctx == other.Ctx && c.Batch == other.Batch }
 
 // samples is the number of samples in Rates and Again.
-func (c Cell) samples() int { return len(c.Rates) + len(c.Again) }
+func (c Cell) samples() int { return len(c.Rates) + len(c.Later) }
 
 // Median returns the median of values, and 0 where there are none.
 func Median(values []float64) float64 {

@@ -8,8 +8,8 @@ import (
 	"gonum.org/v1/gonum/stat/distuv"
 )
 
-// Pair is the rates of one cell in two sweeps, in tokens per second.
-type Pair struct {
+// Comparison is the rates of one cell in two sweeps, in tokens per second.
+type Comparison struct {
 	Old, New []float64
 	// Disturbed is the largest relative change of the rates of either side that a
 	// disturbance, and not the sweeps' difference, may have caused.
@@ -33,12 +33,12 @@ type Change struct {
 // is the relative loss that is accepted: 0.05 is 5 %. drift is the relative change of the
 // machine's own speed during the sweeps. Intervals and tests allow for the drift and for the
 // disturbance of each pair.
-func Changes(pairs []Pair, limit, drift float64) []Change {
+func Changes(pairs []Comparison, limit, drift float64) []Change {
 	changes := make([]Change, len(pairs))
 	differ, slower := make([]float64, len(pairs)), make([]float64, len(pairs))
 	for i, p := range pairs {
 		before, after := measured(p.Old), measured(p.New)
-		gain, _ := GainOf(after, before)
+		gain, _ := GainOver(after, before)
 		allowed := (1+drift)*(1+p.Disturbed) - 1
 		gain = gain.Widened(allowed)
 		ratio := Median(after) / Median(before)
@@ -104,11 +104,11 @@ func MeanChange(changes []Change) Gain {
 	return g
 }
 
-// SamplesToTell returns the number n of samples per side that are needed to find one
+// SamplesNeeded returns the number n of samples per side that are needed to find one
 // of the cells slower where no other is: the smallest possible p-value of the
 // one-sided test, 1/C(2n, n), must be at most the smallest level of Benjamini and
 // Hochberg.
-func SamplesToTell(cells int) int {
+func SamplesNeeded(cells int) int {
 	for n := 1; ; n++ {
 		if smallestP(n, n) <= alpha/float64(cells) {
 			return n
@@ -116,8 +116,8 @@ func SamplesToTell(cells int) int {
 	}
 }
 
-// CanTell reports whether nOld and nNew samples are enough to find one of the cells slower.
-func CanTell(nOld, nNew, cells int) bool { return smallestP(nOld, nNew) <= alpha/float64(cells) }
+// EnoughSamples reports whether nOld and nNew samples are enough to find one of the cells slower.
+func EnoughSamples(nOld, nNew, cells int) bool { return smallestP(nOld, nNew) <= alpha/float64(cells) }
 
 // smallestP is the p-value of the one-sided Mann–Whitney test where every sample of one
 // side is below all of the other: 1/C(n1+n2, n1).

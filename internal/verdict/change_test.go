@@ -19,7 +19,7 @@ func around(rng *rand.Rand, rate, share float64, n int) []float64 {
 
 func TestChanges(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
-	pairs := []Pair{
+	pairs := []Comparison{
 		{Old: around(rng, 1000, 0.002, 8), New: around(rng, 1000, 0.002, 8)}, // unchanged
 		{Old: around(rng, 1000, 0.002, 8), New: around(rng, 900, 0.002, 8)},  // slower by 10 %
 		{Old: around(rng, 1000, 0.002, 8), New: around(rng, 980, 0.002, 8)},  // slower by 2 %
@@ -53,9 +53,9 @@ func TestChangesOfEqualSweeps(t *testing.T) {
 	const sweeps = 200
 	wrong := 0
 	for range sweeps {
-		pairs := make([]Pair, 40)
+		pairs := make([]Comparison, 40)
 		for i := range pairs {
-			pairs[i] = Pair{Old: around(rng, 1000, 0.01, 6), New: around(rng, 1000, 0.01, 6)}
+			pairs[i] = Comparison{Old: around(rng, 1000, 0.01, 6), New: around(rng, 1000, 0.01, 6)}
 		}
 		any := false
 		for _, c := range Changes(pairs, 0.05, 0) {
@@ -126,11 +126,11 @@ func TestSamplesToTell(t *testing.T) {
 		40:  6, // 1/C(12,6) = 1/924 ≤ 1/800
 		799: 9, // 1/C(18,9) = 1/48620 ≤ 1/15980
 	} {
-		assert.Equal(t, want, SamplesToTell(cells), cells)
-		assert.True(t, CanTell(want, want, cells))
-		assert.False(t, CanTell(want-1, want-1, cells))
+		assert.Equal(t, want, SamplesNeeded(cells), cells)
+		assert.True(t, EnoughSamples(want, want, cells))
+		assert.False(t, EnoughSamples(want-1, want-1, cells))
 	}
-	assert.False(t, CanTell(0, 9, 1))
+	assert.False(t, EnoughSamples(0, 9, 1))
 }
 
 // TestChangesOnAMachineThatDrifts checks that only the part of a difference beyond the
@@ -139,7 +139,7 @@ func TestChangesOnAMachineThatDrifts(t *testing.T) {
 	of := func(times float64) []float64 {
 		return scaled([]float64{99, 99.5, 99.8, 100, 100.2, 100.5, 101}, times)
 	}
-	pairs := []Pair{{of(1), of(1), 0}, {of(1), of(0.92), 0}, {of(1), of(0.8), 0}, {of(1), of(1.3), 0}}
+	pairs := []Comparison{{of(1), of(1), 0}, {of(1), of(0.92), 0}, {of(1), of(0.8), 0}, {of(1), of(1.3), 0}}
 	for i, c := range Changes(pairs, 0.05, 0) {
 		assert.Equal(t, i > 0, c.Significant, i)
 		assert.Equal(t, i == 1 || i == 2, c.Slower, i)

@@ -18,10 +18,10 @@ func changeOf(cells []Cell, reference []float64) *Gain {
 		if len(c.Rates) == 0 {
 			continue
 		}
-		if len(c.Again) > 0 {
+		if len(c.Later) > 0 {
 			again = append(again, c)
 		}
-		c.Again = nil
+		c.Later = nil
 		first = append(first, c)
 	}
 	const fewest = 2
@@ -36,8 +36,8 @@ func changeOf(cells []Cell, reference []float64) *Gain {
 	var precision, shared float64
 	for _, c := range again {
 		i := Verdict{model: m}.index(c)
-		variance := m.variance(i) + m.noise.ofFigure(Cell{Again: c.Again})
-		differences = append(differences, math.Log(Median(c.Again))-m.level[i])
+		variance := m.variance(i) + m.noise.ofFigure(Cell{Later: c.Later})
+		differences = append(differences, math.Log(Median(c.Later))-m.level[i])
 		sds = append(sds, math.Sqrt(variance))
 		precision += 1 / variance
 		shared = math.Max(shared, m.fit.covariance(i, i))
@@ -72,11 +72,11 @@ func correct(changed *Gain, cells []Cell) []Cell {
 	}
 	corrected := make([]Cell, len(cells))
 	for i, c := range cells {
-		again := make([]float64, len(c.Again))
-		for k, rate := range c.Again {
+		again := make([]float64, len(c.Later))
+		for k, rate := range c.Later {
 			again[k] = rate / (1 + changed.Ratio)
 		}
-		c.Again = again
+		c.Later = again
 		corrected[i] = c
 	}
 	return corrected

@@ -21,7 +21,7 @@ func (v noise) ofFigure(c Cell) float64 {
 	if len(c.Rates) > 0 {
 		precision += 1 / v.ofLoad(len(c.Rates))
 	}
-	precision += float64(len(c.Again)) / v.ofLoad(1)
+	precision += float64(len(c.Later)) / v.ofLoad(1)
 	return float64(c.samples()) * medianVariance(c.samples()) / precision
 }
 
@@ -29,7 +29,7 @@ func (v noise) ofFigure(c Cell) float64 {
 // load together have the weight of their mean (1 / variance); where loads add no noise,
 // all samples have the same weight.
 func (v noise) figure(c Cell) float64 {
-	if len(c.Again) == 0 {
+	if len(c.Later) == 0 {
 		return math.Log(Median(c.Rates))
 	}
 	type weighted struct{ log, weight float64 }
@@ -37,7 +37,7 @@ func (v noise) figure(c Cell) float64 {
 	for _, rate := range c.Rates {
 		samples = append(samples, weighted{math.Log(rate), 1 / v.ofLoad(len(c.Rates)) / float64(len(c.Rates))})
 	}
-	for _, rate := range c.Again {
+	for _, rate := range c.Later {
 		samples = append(samples, weighted{math.Log(rate), 1 / v.ofLoad(1)})
 	}
 	slices.SortFunc(samples, func(a, b weighted) int { return cmp.Compare(a.log, b.log) })
@@ -64,7 +64,7 @@ func repeatNoise(cells []Cell, reference []float64) (noise, int) {
 	var within, loads [][]float64
 	for _, c := range cells {
 		within = append(within, c.Rates)
-		loads = append(loads, c.Again)
+		loads = append(loads, c.Later)
 	}
 	within = append(within, reference)
 	ofSample, ofLoad := robustScatter(within), robustScatter(loads)

@@ -27,11 +27,11 @@ func (g Gain) Widened(drift float64) Gain {
 	return g
 }
 
-// GainOf returns how much faster a is than b, both in tokens per second, by the
+// GainOver returns how much faster a is than b, both in tokens per second, by the
 // Hodges–Lehmann estimate on logarithms: the median of all pairwise ratios. Its
 // interval is the one of the Mann–Whitney test: it excludes 0 when the test
 // finds a difference at 5 %. It returns false when either side is empty.
-func GainOf(a, b []float64) (Gain, bool) {
+func GainOver(a, b []float64) (Gain, bool) {
 	a, b = measured(a), measured(b)
 	if len(a) == 0 || len(b) == 0 {
 		return Gain{}, false

@@ -356,9 +356,9 @@ func (m *model) lucky(i int) bool {
 	return m.y[i] > m.fit.mean[i] && m.explained[i][wentWrong].probability > 0.5
 }
 
-// Far is the smallest relative difference from the expected rate at which a sample is
+// MinDisturbance is the smallest relative difference from the expected rate at which a sample is
 // considered doubtful: 5 %.
-const Far = 0.05
+const MinDisturbance = 0.05
 
 // farBelow reports whether a cell is far below its expected value, most likely not because of
 // noise but because a sample went wrong or the cell is really different. A cell with less than
@@ -368,10 +368,10 @@ func (m *model) farBelow(i int) bool {
 	if m.polished != nil && m.polished[i] < math.Log(0.5) {
 		return true
 	}
-	return m.y[i]-m.fit.mean[i] < math.Log1p(-Far) && m.explained[i][scatters].probability < 0.5
+	return m.y[i]-m.fit.mean[i] < math.Log1p(-MinDisturbance) && m.explained[i][scatters].probability < 0.5
 }
 
 // farAbove is farBelow for a cell above its expected value.
 func (m *model) farAbove(i int) bool {
-	return m.y[i]-m.fit.mean[i] > math.Log1p(Far) && m.explained[i][scatters].probability < 0.5
+	return m.y[i]-m.fit.mean[i] > math.Log1p(MinDisturbance) && m.explained[i][scatters].probability < 0.5
 }

@@ -18,7 +18,7 @@ type Verdict struct {
 	Tied []Cell
 	// Within is the largest relative distance of a tied cell's figure from the
 	// best's: 0.016 is 1.6 %; 0 without ties.
-	Within float64
+	TiedWithin float64
 	// Recommended is Best or one of Tied.
 	Recommended Cell
 	// Outliers are those of Best and Tied whose figure is so far above the value expected
@@ -28,7 +28,7 @@ type Verdict struct {
 	// Far are the cells whose figure is so far below the value expected from their row and
 	// column (with a single sample also above it) that noise is not the likeliest reason,
 	// ordered by Ctx, then Batch.
-	Far []Cell
+	Disturbed []Cell
 	// Noise is the relative standard deviation of one sample, and Basis what it was
 	// estimated from. With single samples it is the scatter around the fit, which includes
 	// real differences between cells.
@@ -37,7 +37,7 @@ type Verdict struct {
 	// Changed is how much faster the cells that were measured again were in their later
 	// samples than expected from all first samples; nil where the difference is within noise
 	// or not common to them.
-	Changed *Gain
+	MachineChange *Gain
 
 	model *model
 }
@@ -56,7 +56,7 @@ type Verdict struct {
 func Judge(cells []Cell, reference []float64) (Verdict, bool) {
 	var kept []Cell
 	for _, c := range cells {
-		c.Rates, c.Again = measured(c.Rates), measured(c.Again)
+		c.Rates, c.Later = measured(c.Rates), measured(c.Later)
 		if c.samples() > 0 {
 			kept = append(kept, c)
 		}
@@ -68,7 +68,7 @@ func Judge(cells []Cell, reference []float64) (Verdict, bool) {
 	changed := changeOf(kept, measured(reference))
 	m := newModel(correct(changed, kept), measured(reference))
 	v := m.verdict()
-	v.Changed = changed
+	v.MachineChange = changed
 	return v, true
 }
 
@@ -101,11 +101,11 @@ func (m *model) verdict() Verdict {
 	for i, c := range m.cells {
 		if i != best && m.slower(i, top) < tieLevel {
 			v.Tied = append(v.Tied, c)
-			v.Within = max(v.Within, -math.Expm1(m.y[i]-m.y[best]))
+			v.TiedWithin = max(v.TiedWithin, -math.Expm1(m.y[i]-m.y[best]))
 			candidates = append(candidates, i)
 		}
 		if m.farBelow(i) || c.samples() == 1 && m.farAbove(i) {
-			v.Far = append(v.Far, c)
+			v.Disturbed = append(v.Disturbed, c)
 		}
 	}
 	slices.Sort(candidates)

@@ -61,7 +61,7 @@ func TestJudgePrefersContextAmongTies(t *testing.T) {
 	assert.Equal(t, Cell{Ctx: 4096, Batch: 128, Rates: same}, v.Best, "the preferred one of equal cells")
 	assert.Equal(t, Cell{Ctx: 4096, Batch: 128, Rates: same}, v.Recommended)
 	assert.Len(t, v.Tied, 4)
-	assert.Zero(t, v.Within)
+	assert.Zero(t, v.TiedWithin)
 }
 
 // TestJudgeFindsTheFastRow: of 24 rows one is the fastest, the others are 10 %
@@ -114,7 +114,7 @@ func TestJudgeOfALoneSpike(t *testing.T) {
 // weight, and that they show a change of the machine.
 func TestJudgeLaterSamples(t *testing.T) {
 	rng := rand.New(rand.NewPCG(7, 7))
-	again := func(c *Cell, rate float64) { c.Again = noisy(rng, rate, 0.005, 6) }
+	again := func(c *Cell, rate float64) { c.Later = noisy(rng, rate, 0.005, 6) }
 	plateau := func(_, batch int) float64 { return 1000 + 50*float64(min(batch, 3)) }
 
 	cells := square(rng, 4, 1, 0.005, plateau)
@@ -123,7 +123,7 @@ func TestJudgeLaterSamples(t *testing.T) {
 	again(&cells[6], 1150)
 	again(&cells[10], 1150)
 	v, _ := Judge(cells, nil)
-	assert.Nil(t, v.Changed, "one lucky sample is no change of the machine")
+	assert.Nil(t, v.MachineChange, "one lucky sample is no change of the machine")
 	assert.False(t, v.Best.Same(cells[0]))
 	figure, ok := v.Figure(cells[0])
 	require.True(t, ok)
@@ -139,8 +139,8 @@ func TestJudgeLaterSamples(t *testing.T) {
 		again(&cells[i], 0.9*1150)
 	}
 	v, _ = Judge(cells, nil)
-	require.NotNil(t, v.Changed)
-	assert.InDelta(t, -0.1, v.Changed.Ratio, 0.02)
+	require.NotNil(t, v.MachineChange)
+	assert.InDelta(t, -0.1, v.MachineChange.Ratio, 0.02)
 	assert.GreaterOrEqual(t, v.Recommended.Batch, 64*3, "cells without later samples must not appear faster")
 	figure, _ = v.Figure(cells[6])
 	assert.InDelta(t, 1150, figure, 15)
@@ -195,9 +195,9 @@ func TestDiffer(t *testing.T) {
 }
 
 func TestGain(t *testing.T) {
-	_, ok := GainOf(nil, []float64{1})
+	_, ok := GainOver(nil, []float64{1})
 	assert.False(t, ok)
-	g, ok := GainOf([]float64{110}, []float64{100})
+	g, ok := GainOver([]float64{110}, []float64{100})
 	require.True(t, ok)
 	assert.InDelta(t, 0.1, g.Ratio, 1e-9)
 	assert.False(t, g.Bounded)
@@ -206,7 +206,7 @@ func TestGain(t *testing.T) {
 	covered := 0
 	const runs = 1000
 	for range runs {
-		g, _ := GainOf(noisy(rng, 112, 0.02, 6), noisy(rng, 100, 0.02, 6))
+		g, _ := GainOver(noisy(rng, 112, 0.02, 6), noisy(rng, 100, 0.02, 6))
 		require.True(t, g.Bounded)
 		require.LessOrEqual(t, g.Low, g.Ratio)
 		require.LessOrEqual(t, g.Ratio, g.High)
@@ -275,7 +275,7 @@ func FuzzJudge(f *testing.F) {
 		rng := rand.New(rand.NewPCG(seed, 1))
 		cells := square(rng, 4, 1+int(uint(samples)%7), noise, func(int, int) float64 { return speed })
 		v, ok := Judge(cells, nil)
-		if ok && (v.Best.Median() <= 0 || !finite(v.Within) || !finite(v.Noise) || !finite(v.Recommended.Median())) {
+		if ok && (v.Best.Median() <= 0 || !finite(v.TiedWithin) || !finite(v.Noise) || !finite(v.Recommended.Median())) {
 			t.Fatalf("%+v", v)
 		}
 	})

@@ -145,7 +145,7 @@ func Decided() *checkpoint.Checkpoint {
 		one := Planned(nil, nil)
 		r := Add(one, 8192, batch, rate)
 		r.Timestamp = start.Add(at)
-		cp.Remeasured = append(cp.Remeasured, checkpoint.Remeasured{Purpose: purpose, Result: *r})
+		cp.Auxiliary = append(cp.Auxiliary, checkpoint.Auxiliary{Purpose: purpose, Result: *r})
 	}
 	for i := range 6 {
 		noise := float64(i%3) - 1

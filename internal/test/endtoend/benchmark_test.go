@@ -61,10 +61,10 @@ func benchmarkSweep(b *testing.B, runner sweep.Runner, existing int, server *oll
 	require.NoError(b, cp.Encode(f))
 	require.NoError(b, f.Close())
 	s := sweeptest.InProcess(b, dir, runner, 960)
-	s.Prompter.Resize(tinySizing)
+	s.Prompter.SetSizing(tinySizing)
 	if server != nil {
 		s.Identify = func(ctx context.Context, when sweep.Moment) (h checkpoint.Header, err error) {
-			if h.OllamaVersion, err = server.Version(ctx); err == nil && when >= sweep.BeforeKept {
+			if h.OllamaVersion, err = server.Version(ctx); err == nil && when >= sweep.BeforeSave {
 				h.Digest, err = server.Digest(ctx, ollamarun.TinyModel)
 			}
 			return s.Store.Checkpoint().Sweep, err
@@ -123,7 +123,7 @@ func BenchmarkSpread(b *testing.B) {
 	runner := tinyRunner(b)
 	prompter, err := sweep.NewPrompter(config.Prompt{Tokens: 960}, 2)
 	require.NoError(b, err)
-	prompter.Resize(tinySizing)
+	prompter.SetSizing(tinySizing)
 	load := func(prompt func() string) measurement.Sample {
 		require.NoError(b, runner.Unload(b.Context()))
 		loaded, err := runner.Load(b.Context(), 2048, 64, prompt)
@@ -137,7 +137,7 @@ func BenchmarkSpread(b *testing.B) {
 		require.NoError(b, err)
 		return s
 	}
-	same := ollamatest.Always(next())
+	same := ollamatest.Constant(next())
 	for _, way := range []struct {
 		name   string
 		sample func(i int) measurement.Sample
@@ -185,7 +185,7 @@ func BenchmarkSearch(b *testing.B) {
 	grid, _ := cell.Grid{Ctx: steps(1024, 8192, 12), Batch: steps(8, 512, 10)}.Cells()
 	run := func(b *testing.B, plan []cell.Key, repeat int, strategy sweep.Strategy) (*checkpoint.Checkpoint, time.Duration) {
 		s := sweeptest.InProcess(b, b.TempDir(), runner, 960)
-		s.Prompter.Resize(tinySizing)
+		s.Prompter.SetSizing(tinySizing)
 		s.Plan, s.Repeat, s.Strategy = plan, repeat, strategy
 		begun := time.Now()
 		summary := s.Run(b.Context(), func(_ string, measure func() sweep.Outcome) { measure() })

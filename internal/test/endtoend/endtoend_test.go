@@ -37,24 +37,24 @@ func TestEndToEndEmbedded(t *testing.T) {
 	config, out := sweeptest.WriteConfig(t, "engine: embedded\n"+sweeptest.SmallGrid), t.TempDir()
 	args := []string{"-config", config, "-out", out}
 
-	p := sweeptest.StartRaced(t, args...)
+	p := sweeptest.StartWithRaceDetector(t, args...)
 	p.Await(t, "# 3/6 ")
 	p.Signal(t, syscall.SIGKILL)
 	sweeptest.RequireEngineGone(t, out)
 	before := sweeptest.Load(t, out)
 	require.GreaterOrEqual(t, len(before.Results), 3)
 
-	printed, code := sweeptest.StartRaced(t, args...).Wait()
+	printed, code := sweeptest.StartWithRaceDetector(t, args...).Wait()
 	require.Zero(t, code, printed)
 	sweeptest.RequireEngineGone(t, out)
 	requireWholeSweep(t, out, before, printed)
 
-	printed, code = sweeptest.StartRaced(t, args...).Wait()
+	printed, code = sweeptest.StartWithRaceDetector(t, args...).Wait()
 	require.Zero(t, code, printed)
 	assert.Contains(t, printed, "# 6 cells: 6 already measured, 0 to measure")
 	assert.NotContains(t, printed, "BenchmarkSweep")
 
-	printed, code = sweeptest.StartRaced(t, append(args, "-test.run=Sweep/ctx=1024/batch=128$", "-fresh", "-repeat", "1", "-test.v")...).Wait()
+	printed, code = sweeptest.StartWithRaceDetector(t, append(args, "-test.run=Sweep/ctx=1024/batch=128$", "-fresh", "-repeat", "1", "-test.v")...).Wait()
 	require.Zero(t, code, printed)
 	assert.Contains(t, printed, "=== RUN   TestSweep/ctx=1024/batch=128\n")
 	assert.NotContains(t, printed, "=== RUN   TestSweep/ctx=512", "one cell is selected")
@@ -85,7 +85,7 @@ func TestEndToEndHost(t *testing.T) {
 			args := []string{"-config", config, "-out", out, "-host", engine.Server.URL.String(), "-ollama", engine.Ollama}
 			logged := sweeptest.Size(t, filepath.Join(home, ollamarun.EngineLog))
 
-			p := sweeptest.StartRaced(t, args...)
+			p := sweeptest.StartWithRaceDetector(t, args...)
 			p.Await(t, "# 1/6 ")
 			require.NoError(t, p.Command.Process.Signal(syscall.SIGINT))
 			p.Await(t, "# everything is saved and cleaned up")
@@ -95,13 +95,13 @@ func TestEndToEndHost(t *testing.T) {
 			assert.Equal(t, users, sweeptest.Models(t, client), "an interrupted sweep deletes its models:\n%s", printed)
 			sweeptest.RequireNothingLoaded(t, client)
 
-			p = sweeptest.StartRaced(t, args...)
+			p = sweeptest.StartWithRaceDetector(t, args...)
 			p.Await(t, "# 3/6 ")
 			p.Signal(t, syscall.SIGKILL)
 			before := sweeptest.Load(t, out)
 			assert.Greater(t, len(sweeptest.Models(t, client)), len(users), "a killed sweep can't delete its models")
 
-			printed, code = sweeptest.StartRaced(t, args...).Wait()
+			printed, code = sweeptest.StartWithRaceDetector(t, args...).Wait()
 			require.Zero(t, code, printed)
 			assert.Contains(t, printed, "# deleted ollama-sweep-tmp-")
 			assert.Equal(t, users, sweeptest.Models(t, client), "the next run deletes them")
@@ -128,7 +128,7 @@ func TestEndToEndHost(t *testing.T) {
 	// again after the second.
 	out := filepath.Join(outs, "again")
 	cfg := sweeptest.WriteConfig(t, "model: tiny\nmodelfile: "+template+"\nrunner: api"+sweeptest.SmallGrid)
-	printed, code := sweeptest.StartRaced(t, "-config", cfg, "-out", out, "-host", engine.Server.URL.String()).Wait()
+	printed, code := sweeptest.StartWithRaceDetector(t, "-config", cfg, "-out", out, "-host", engine.Server.URL.String()).Wait()
 	require.Zero(t, code, printed)
 	for _, r := range sweeptest.Load(t, out).Results {
 		rates[config.RunnerAPI] = append(rates[config.RunnerAPI], r.SampleRates()...)
@@ -206,7 +206,7 @@ func TestBadInputIsRefusedFirst(t *testing.T) {
 			assert.Contains(t, printed, test.want)
 			assert.NotContains(t, printed, "-ctx-start", "only the message, not the list of flags")
 			assert.NoFileExists(t, filepath.Join(out, checkpoint.FileName))
-			assert.Empty(t, server.Asked(), "requests to the server")
+			assert.Empty(t, server.Requests(), "requests to the server")
 		})
 	}
 	printed, code := sweeptest.Start(t, "-config", sweeptest.WriteConfig(t, "model: m\nhost: 127.0.0.1:1\nserver_wait: 1ms"+sweeptest.SmallGrid), "-out", t.TempDir()).Wait()
@@ -287,7 +287,7 @@ func TestRedo(t *testing.T) {
 	}
 	lines := sweeptest.BenchLines(printed)
 	assert.Len(t, lines, 6)
-	sweeptest.RequireSamples(t, cp, lines)
+	sweeptest.RequireReported(t, cp, lines)
 	var bench bytes.Buffer
 	require.NoError(t, report.WriteBench(&bench, cp))
 	file, err := os.ReadFile(filepath.Join(out, report.BenchFile))

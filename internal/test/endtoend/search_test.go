@@ -85,7 +85,7 @@ func TestSearchEmbedded(t *testing.T) {
 	assert.Less(t, len(cp.Results), 75, "of 150")
 	assert.NotNil(t, cp.Result(cp.Sweep.Search.Best))
 	again := 0
-	for _, r := range cp.Remeasured {
+	for _, r := range cp.Auxiliary {
 		if r.Purpose == checkpoint.Confirm {
 			again++
 		}

@@ -30,26 +30,26 @@ func TestTrapPromptCache(t *testing.T) {
 	engine := sweeptest.StartEngine(t, t.TempDir())
 	runner, err := ollamarun.NewAPI(t.Context(), &engine.Server, ollamarun.TinyModel, nil, 2)
 	require.NoError(t, err)
-	loaded, err := runner.Load(t.Context(), 2048, 128, ollamatest.Always("the old mill by the river had stood empty"))
+	loaded, err := runner.Load(t.Context(), 2048, 128, ollamatest.Constant("the old mill by the river had stood empty"))
 	require.NoError(t, err)
 	warm, _ := loaded.Warmup.PromptEvalRate()
 	version, err := engine.Server.Version(t.Context())
 	require.NoError(t, err)
-	var accepted []check.Known
+	var accepted []check.AcceptedRate
 	evidence := func(sample measurement.Sample) check.Evidence {
 		return check.Evidence{
 			Version: version, NumCtx: 2048, NumBatch: 128, PromptTokens: sample.PromptEvalCount, Loaded: loaded, Sample: sample,
-			Ceiling: check.Ceiling(128, accepted, check.Known{Rate: warm, Batch: min(128, loaded.Warmup.PromptEvalCount)}),
+			Ceiling: check.Ceiling(128, accepted, check.AcceptedRate{Rate: warm, Batch: min(128, loaded.Warmup.PromptEvalCount)}),
 		}
 	}
 	prompt := strings.Repeat("many years later ", 75)
-	first, err := runner.Sample(t.Context(), ollamatest.Always(prompt))
+	first, err := runner.Sample(t.Context(), ollamatest.Constant(prompt))
 	require.NoError(t, err)
 	e := evidence(first)
 	assert.Empty(t, check.Sample(&e))
 	rate, _ := first.PromptEvalRate()
-	accepted = append(accepted, check.Known{Rate: rate, Batch: 128})
-	second, err := runner.Sample(t.Context(), ollamatest.Always(prompt))
+	accepted = append(accepted, check.AcceptedRate{Rate: rate, Batch: 128})
+	second, err := runner.Sample(t.Context(), ollamatest.Constant(prompt))
 	require.NoError(t, err)
 	assert.Equal(t, first.PromptEvalCount, second.PromptEvalCount, "cached tokens are counted too")
 	e = evidence(second)
@@ -138,16 +138,16 @@ func TestAuxiliaryMeasurements(t *testing.T) {
 	assert.Contains(t, printed, "=== RUN   TestSweep/ctx=1024/batch=8/round=2")
 	cp := sweeptest.Load(t, out)
 	assert.Equal(t, before.Results, cp.Results)
-	assert.Equal(t, before.Remeasured, cp.Remeasured[:len(before.Remeasured)], "nothing is measured twice")
+	assert.Equal(t, before.Auxiliary, cp.Auxiliary[:len(before.Auxiliary)], "nothing is measured twice")
 	count := make(map[checkpoint.Purpose]int)
-	for _, r := range cp.Remeasured {
+	for _, r := range cp.Auxiliary {
 		count[r.Purpose]++
 		assert.Greater(t, r.LoadDuration(), 100*time.Millisecond, "%s %v has a load of its own", r.Purpose, r.Cell())
 	}
 	assert.Equal(t, 3, count[checkpoint.Reference], "after four of twelve measurements each")
 	assert.GreaterOrEqual(t, count[checkpoint.Confirm], 2*5)
 	turns := make(map[cell.Key]int)
-	for _, r := range cp.Remeasured {
+	for _, r := range cp.Auxiliary {
 		if r.Purpose == checkpoint.Baseline {
 			turns[r.Cell()]++
 		}
@@ -214,7 +214,7 @@ while :; do echo "0, 93, 1095, 699.80, 70000, 87, 0x0000000000000040"; sleep 0.0
 		require.Len(t, r.Warnings, 2)
 		assert.Contains(t, r.Warnings[0], "spill: 0.0 of 0.0 GB of the model are in GPU memory", "the engine seems to be on the CPU of a machine with a GPU")
 		assert.Contains(t, r.Warnings[1], "thermal and power: GPU 0 was throttled (HW thermal slowdown) at 93 °C, 700 W, SM clock down to 1095 MHz")
-		assert.Equal(t, checkpoint.SettingsAsked, r.Settings, "without -server-log")
+		assert.Equal(t, checkpoint.SettingsRequested, r.Settings, "without -server-log")
 	}
 	assert.Contains(t, printed, "# Warning: thermal and power: GPU 0 was throttled")
 	table, err := os.ReadFile(filepath.Join(out, report.TableFile))

@@ -60,13 +60,13 @@ const maxRequests = 1000
 func New(t testing.TB) *Server {
 	t.Helper()
 	s := &Server{Answers: map[string]http.HandlerFunc{
-		"/api/version":  Say(Captured("version.json")),
-		"/api/tags":     Say(Captured("tags.json")),
-		"/api/show":     Say(Captured("show.json")),
-		"/api/ps":       Say(Captured("ps.json")),
-		"/api/generate": Say(Captured("generate.ndjson")),
-		"/api/delete":   Say(""),
-		"/api/create":   Say(`{"status":"success"}` + "\n"),
+		"/api/version":  Reply(Captured("version.json")),
+		"/api/tags":     Reply(Captured("tags.json")),
+		"/api/show":     Reply(Captured("show.json")),
+		"/api/ps":       Reply(Captured("ps.json")),
+		"/api/generate": Reply(Captured("generate.ndjson")),
+		"/api/delete":   Reply(""),
+		"/api/create":   Reply(`{"status":"success"}` + "\n"),
 	}}
 	s.URL = &url.URL{Scheme: "http", Host: "127.0.0.1:0"}
 	require.NoError(t, s.Start())
@@ -105,7 +105,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	s.mu.Unlock()
 	if !s.simulated && strings.Contains(request.Body, `"keep_alive":"0s"`) {
-		s.Answers["/api/ps"] = Say(`{"models":[]}`) // unloaded
+		s.Answers["/api/ps"] = Reply(`{"models":[]}`) // unloaded
 	}
 	if answer := s.faultFor(request); answer != nil {
 		answer(w, r.WithContext(withRequest(r.Context(), request)))
@@ -119,9 +119,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	answer(w, r.WithContext(withRequest(r.Context(), request)))
 }
 
-// Play makes the server call fault before each answer. If fault returns a handler,
+// Inject makes the server call fault before each answer. If fault returns a handler,
 // that answers instead. Calls are serialized. A nil fault ends this.
-func (s *Server) Play(fault func(Request) http.HandlerFunc) {
+func (s *Server) Inject(fault func(Request) http.HandlerFunc) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.fault = fault
@@ -136,9 +136,9 @@ func (s *Server) faultFor(r Request) http.HandlerFunc {
 	return s.fault(r)
 }
 
-// Asked returns the recorded requests, the first thousand at most, each in the form
+// Requests returns the recorded requests, the first thousand at most, each in the form
 // "POST /api/generate {…}".
-func (s *Server) Asked() []string {
+func (s *Server) Requests() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return append([]string(nil), s.requests...)
@@ -147,7 +147,7 @@ func (s *Server) Asked() []string {
 // AskedOf returns the first recorded request to a path.
 func (s *Server) AskedOf(t testing.TB, path string) string {
 	t.Helper()
-	for _, asked := range s.Asked() {
+	for _, asked := range s.Requests() {
 		if strings.Contains(asked, " "+path+" ") {
 			return asked
 		}
@@ -156,18 +156,18 @@ func (s *Server) AskedOf(t testing.TB, path string) string {
 	return ""
 }
 
-// Forget clears the recorded requests.
-func (s *Server) Forget() {
+// ClearRequests clears the recorded requests.
+func (s *Server) ClearRequests() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.requests = nil
 }
 
-// Say returns a handler that answers with the text.
-func Say(text string) http.HandlerFunc { return SayStatus(http.StatusOK, text) }
+// Reply returns a handler that answers with the text.
+func Reply(text string) http.HandlerFunc { return ReplyStatus(http.StatusOK, text) }
 
-// SayStatus returns a handler that answers with the text and a status.
-func SayStatus(status int, text string) http.HandlerFunc {
+// ReplyStatus returns a handler that answers with the text and a status.
+func ReplyStatus(status int, text string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json; charset=utf-8")
 		w.WriteHeader(status)
@@ -175,8 +175,8 @@ func SayStatus(status int, text string) http.HandlerFunc {
 	}
 }
 
-// SayPage returns a handler that answers with a web page, as a proxy does.
-func SayPage(status int, text string) http.HandlerFunc {
+// ReplyPage returns a handler that answers with a web page, as a proxy does.
+func ReplyPage(status int, text string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html")
 		w.WriteHeader(status)
@@ -220,5 +220,5 @@ func Endless(text string) http.HandlerFunc {
 	}
 }
 
-// Always returns a function that always returns the same prompt.
-func Always(prompt string) func() string { return func() string { return prompt } }
+// Constant returns a function that always returns the same prompt.
+func Constant(prompt string) func() string { return func() string { return prompt } }

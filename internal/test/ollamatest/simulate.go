@@ -82,7 +82,7 @@ func (sim *simulation) checkModel(w http.ResponseWriter, model string) bool {
 	if slices.Contains(sim.models, tagged(model)) {
 		return true
 	}
-	SayStatus(http.StatusNotFound, strings.Replace(Captured("generate-missing.json"), "nosuch", model, 1))(w, nil)
+	ReplyStatus(http.StatusNotFound, strings.Replace(Captured("generate-missing.json"), "nosuch", model, 1))(w, nil)
 	return false
 }
 
@@ -98,7 +98,7 @@ func (sim *simulation) tags(w http.ResponseWriter, r *http.Request) {
 		}
 		all = append(all, entry)
 	}
-	Say(`{"models":[`+strings.Join(all, ",")+`]}`)(w, r)
+	Reply(`{"models":[`+strings.Join(all, ",")+`]}`)(w, r)
 }
 
 func (sim *simulation) show(w http.ResponseWriter, r *http.Request) {
@@ -107,7 +107,7 @@ func (sim *simulation) show(w http.ResponseWriter, r *http.Request) {
 	var req struct{ Model string }
 	decode(r, &req)
 	if sim.checkModel(w, req.Model) {
-		Say(Captured("show.json"))(w, r)
+		Reply(Captured("show.json"))(w, r)
 	}
 }
 
@@ -115,14 +115,14 @@ func (sim *simulation) ps(w http.ResponseWriter, r *http.Request) {
 	sim.mu.Lock()
 	defer sim.mu.Unlock()
 	if sim.loaded == (settings{}) {
-		Say(`{"models":[]}`)(w, r)
+		Reply(`{"models":[]}`)(w, r)
 		return
 	}
 	expires := sim.expires
 	if expires.IsZero() {
 		expires = time.Now().UTC().Add(sim.keep)
 	}
-	Say(strings.NewReplacer("tiny:latest", tagged(sim.loaded.Model), "2026-11-23T07:11:01.600707055Z", expires.Format(time.RFC3339Nano), `"context_length":2048`, fmt.Sprintf(`"context_length":%d`, sim.loaded.NumCtx)).Replace(Captured("ps.json")))(w, r)
+	Reply(strings.NewReplacer("tiny:latest", tagged(sim.loaded.Model), "2026-11-23T07:11:01.600707055Z", expires.Format(time.RFC3339Nano), `"context_length":2048`, fmt.Sprintf(`"context_length":%d`, sim.loaded.NumCtx)).Replace(Captured("ps.json")))(w, r)
 }
 
 func (sim *simulation) create(w http.ResponseWriter, r *http.Request) {
@@ -132,7 +132,7 @@ func (sim *simulation) create(w http.ResponseWriter, r *http.Request) {
 	decode(r, &req)
 	if sim.checkModel(w, req.From) {
 		sim.add(req.Model)
-		Say(`{"status":"success"}`+"\n")(w, r)
+		Reply(`{"status":"success"}`+"\n")(w, r)
 	}
 }
 
@@ -152,7 +152,7 @@ func (sim *simulation) copy(w http.ResponseWriter, r *http.Request) {
 	decode(r, &req)
 	if sim.checkModel(w, req.Source) {
 		sim.add(req.Destination)
-		Say("")(w, r)
+		Reply("")(w, r)
 	}
 }
 
@@ -163,7 +163,7 @@ func (sim *simulation) delete(w http.ResponseWriter, r *http.Request) {
 	decode(r, &req)
 	if sim.checkModel(w, req.Model) {
 		sim.models = slices.DeleteFunc(sim.models, func(m string) bool { return m == tagged(req.Model) })
-		Say("")(w, r)
+		Reply("")(w, r)
 	}
 }
 
@@ -187,7 +187,7 @@ func (sim *simulation) generate(w http.ResponseWriter, r *http.Request) {
 	}
 	if req.Prompt == "" {
 		sim.load(settings{}, nil)
-		Say(Captured("generate-unload.ndjson"))(w, r)
+		Reply(Captured("generate-unload.ndjson"))(w, r)
 		return
 	}
 	want := req.Options
@@ -201,7 +201,7 @@ func (sim *simulation) generate(w http.ResponseWriter, r *http.Request) {
 	generated := 629194 * time.Nanosecond // as captured
 	time.Sleep(load + read + generated)
 	load, read, generated = load*sim.clock, read*sim.clock, generated*sim.clock
-	Say(strings.NewReplacer(
+	Reply(strings.NewReplacer(
 		`"total_duration":267417900`, fmt.Sprintf(`"total_duration":%d`, load+read+generated),
 		`"load_duration":260133778`, fmt.Sprintf(`"load_duration":%d`, load),
 		`"prompt_eval_count":21`, fmt.Sprintf(`"prompt_eval_count":%d`, tokens),

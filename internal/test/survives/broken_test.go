@@ -22,13 +22,13 @@ const thirtyCells = "prompt: {tokens: 300}\nnum_ctx: {start: 1024, end: 1424, st
 // failFrom makes a server fail at every prompt from the n-th on, until repair is called.
 func failFrom(server *ollamatest.Server, n int32, fault http.HandlerFunc) (repair func()) {
 	var prompts atomic.Int32
-	server.Play(func(r ollamatest.Request) http.HandlerFunc {
+	server.Inject(func(r ollamatest.Request) http.HandlerFunc {
 		if strings.Contains(r.Body, `"num_ctx"`) && prompts.Add(1) >= n {
 			return fault
 		}
 		return nil
 	})
-	return func() { server.Play(nil) }
+	return func() { server.Inject(nil) }
 }
 
 // failedIn returns the number of failed cells in a checkpoint.
@@ -49,12 +49,12 @@ func TestSurvivesABrokenServer(t *testing.T) {
 		fault http.HandlerFunc
 		says  string
 	}{
-		{"a missing driver", ollamatest.SayStatus(500, `{"error":"llama runner process has terminated: CUDA error: no CUDA-capable device is detected"}`), "Runner crashed: llama runner process has terminated: CUDA error: no CUDA-capable device is detected"},
-		{"memory used by another program", ollamatest.SayStatus(500, `{"error":"llama runner process has terminated: cudaMalloc failed: out of memory"}`), "CUDA OOM: llama runner process has terminated: cudaMalloc failed: out of memory"},
-		{"missing weights", ollamatest.SayStatus(500, `{"error":"unable to load model: /models/blobs/sha256-5258"}`), "Model error: unable to load model"},
+		{"a missing driver", ollamatest.ReplyStatus(500, `{"error":"llama runner process has terminated: CUDA error: no CUDA-capable device is detected"}`), "Runner crashed: llama runner process has terminated: CUDA error: no CUDA-capable device is detected"},
+		{"memory used by another program", ollamatest.ReplyStatus(500, `{"error":"llama runner process has terminated: cudaMalloc failed: out of memory"}`), "CUDA OOM: llama runner process has terminated: cudaMalloc failed: out of memory"},
+		{"missing weights", ollamatest.ReplyStatus(500, `{"error":"unable to load model: /models/blobs/sha256-5258"}`), "Model error: unable to load model"},
 		{"a proxy that resets each prompt", ollamatest.BreakOff(""), "Runner crashed: the server went away 3 times during this cell: "},
-		{"answers of another program", ollamatest.Say("what?\n"), "Model error: what?"},
-		{"wrong figures", ollamatest.Say(strings.Replace(ollamatest.Captured("generate.ndjson"), `"eval_count":2`, `"eval_count":3`, 1)), "Parse error: "},
+		{"answers of another program", ollamatest.Reply("what?\n"), "Model error: what?"},
+		{"wrong figures", ollamatest.Reply(strings.Replace(ollamatest.Captured("generate.ndjson"), `"eval_count":2`, `"eval_count":3`, 1)), "Parse error: "},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			out := t.TempDir()
@@ -72,7 +72,7 @@ func TestSurvivesABrokenServer(t *testing.T) {
 			assert.Greater(t, measured, 5)
 			assert.Less(t, measured, 30)
 			assert.Zero(t, failedIn(cp))
-			sweeptest.RequireSamples(t, cp, sweeptest.BenchLines(printed))
+			sweeptest.RequireReported(t, cp, sweeptest.BenchLines(printed))
 			assert.Len(t, sweeptest.BenchLines(printed), measured)
 
 			repair()
@@ -90,7 +90,7 @@ func TestSurvivesABrokenServer(t *testing.T) {
 func TestSurvivesKillOfABrokenSweep(t *testing.T) {
 	out := t.TempDir()
 	server, args := sweeptest.SimulatedBy(t, 100, out, thirtyCells)
-	repair := failFrom(server, 30, ollamatest.SayStatus(500, `{"error":"llama runner process has terminated: exit status 2"}`))
+	repair := failFrom(server, 30, ollamatest.ReplyStatus(500, `{"error":"llama runner process has terminated: exit status 2"}`))
 	for range 2 {
 		p := sweeptest.Start(t, args...)
 		p.Await(t, "# 14/30 ") // the second of the three failures before the check
@@ -112,7 +112,7 @@ func TestSurvivesKillOfABrokenSweep(t *testing.T) {
 func TestSurvivesABrokenServerFromTheStart(t *testing.T) {
 	out := t.TempDir()
 	server, args := sweeptest.SimulatedBy(t, 100, out, thirtyCells)
-	repair := failFrom(server, 1, ollamatest.SayStatus(500, `{"error":"llama runner process has terminated: exit status 2"}`))
+	repair := failFrom(server, 1, ollamatest.ReplyStatus(500, `{"error":"llama runner process has terminated: exit status 2"}`))
 	printed, code := sweeptest.Start(t, args...).Wait()
 	assert.Equal(t, 1, code)
 	assert.Contains(t, printed, "# stopped: 3 cells in a row failed, and then ctx=1024 and the server's own num_batch: the server does not work, so the failed cells")
@@ -127,10 +127,10 @@ func TestSurvivesABrokenServerFromTheStart(t *testing.T) {
 func TestSurvivesSizesThatDoNotFit(t *testing.T) {
 	out := t.TempDir()
 	server, args := sweeptest.SimulatedBy(t, 100, out, thirtyCells)
-	server.Play(func(r ollamatest.Request) http.HandlerFunc {
+	server.Inject(func(r ollamatest.Request) http.HandlerFunc {
 		for _, tooLarge := range []string{`"num_ctx":1264`, `"num_ctx":1344`, `"num_ctx":1424`} {
 			if strings.Contains(r.Body, tooLarge) {
-				return ollamatest.SayStatus(500, `{"error":"llama runner process has terminated: cudaMalloc failed: out of memory"}`)
+				return ollamatest.ReplyStatus(500, `{"error":"llama runner process has terminated: cudaMalloc failed: out of memory"}`)
 			}
 		}
 		return nil
@@ -141,6 +141,6 @@ func TestSurvivesSizesThatDoNotFit(t *testing.T) {
 	assert.Len(t, cp.Results, 30)
 	assert.Equal(t, 15, failedIn(cp))
 	assert.Contains(t, printed, "# the server works: the failures belong to their cells\n")
-	sweeptest.RequireSamples(t, cp, sweeptest.BenchLines(printed))
+	sweeptest.RequireReported(t, cp, sweeptest.BenchLines(printed))
 	assert.Len(t, sweeptest.BenchLines(printed), 15, "the check of the server is not a sample")
 }

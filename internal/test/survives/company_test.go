@@ -22,7 +22,7 @@ import (
 func chatAround(t *testing.T, server *ollamatest.Server, body string, n int32) *atomic.Int32 {
 	var prompts, chats atomic.Int32
 	generate := server.Answers["/api/generate"]
-	server.Play(func(r ollamatest.Request) http.HandlerFunc {
+	server.Inject(func(r ollamatest.Request) http.HandlerFunc {
 		if r.Path != "/api/generate" || !strings.Contains(r.Body, `"num_batch"`) || prompts.Add(1) != n {
 			return nil
 		}
@@ -114,11 +114,11 @@ func TestSurvivesConstantCompany(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			out := t.TempDir()
 			server, args := sweeptest.SimulatedBy(t, 1, out, grid)
-			server.Play(func(r ollamatest.Request) http.HandlerFunc {
+			server.Inject(func(r ollamatest.Request) http.HandlerFunc {
 				if r.Path != "/api/version" {
 					return nil
 				}
-				return ollamatest.Say(`{"version":"` + test.version + `"}`)
+				return ollamatest.Reply(`{"version":"` + test.version + `"}`)
 			})
 			chatConstantly(t, server, `{"model":"tiny","prompt":"`+strings.Repeat("word ", 100)+`",`+test.keep+`"options":{"num_ctx":1024,"num_batch":64}}`)
 			sweep := sweeptest.Start(t, append(args, test.flags...)...)

@@ -27,7 +27,7 @@ func requireStoppedByTheDisk(t *testing.T, server *ollamatest.Server, out, print
 	assert.Regexp(t, `saving (checkpoint )?"`+out+`/[^"]+": .*`+reason, printed, "the message names file and reason")
 	cp := sweeptest.Load(t, out)
 	assert.NotEmpty(t, cp.Results)
-	sweeptest.RequireSamples(t, cp, sweeptest.BenchLines(printed))
+	sweeptest.RequireReported(t, cp, sweeptest.BenchLines(printed))
 	hidden, err := filepath.Glob(filepath.Join(out, "."+checkpoint.FileName+"*"))
 	require.NoError(t, err)
 	assert.Empty(t, hidden, "unfinished saves")
@@ -36,7 +36,7 @@ func requireStoppedByTheDisk(t *testing.T, server *ollamatest.Server, out, print
 		samples += len(r.Samples)
 	}
 	asked := 0
-	for _, r := range server.Asked() {
+	for _, r := range server.Requests() {
 		if strings.Contains(r, `"num_ctx"`) {
 			asked++
 		}
@@ -59,11 +59,11 @@ func TestSurvivesAFileSizeLimit(t *testing.T) {
 	requireStoppedByTheDisk(t, server, out, printed, code, "file too large")
 
 	before := sweeptest.Load(t, out)
-	server.Forget()
+	server.ClearRequests()
 	printed, code = limited("4")
 	assert.Equal(t, 1, code)
 	assert.Contains(t, printed, "file too large; what was saved before is intact")
-	assert.NotContains(t, strings.Join(server.Asked(), "\n"), `"num_ctx"`, "the sweep stops before the first load")
+	assert.NotContains(t, strings.Join(server.Requests(), "\n"), `"num_ctx"`, "the sweep stops before the first load")
 	assert.Equal(t, before, sweeptest.Load(t, out))
 }
 
@@ -99,11 +99,11 @@ func TestSurvivesAReadOnlyFolder(t *testing.T) {
 	printed, code := p.Wait()
 	requireStoppedByTheDisk(t, server, out, printed, code, "permission denied")
 
-	server.Forget()
+	server.ClearRequests()
 	printed, code = run().Wait()
 	assert.Equal(t, 1, code)
 	assert.Contains(t, printed, "permission denied")
-	assert.NotContains(t, strings.Join(server.Asked(), "\n"), `"num_ctx"`, "the sweep stops before the first load")
+	assert.NotContains(t, strings.Join(server.Requests(), "\n"), `"num_ctx"`, "the sweep stops before the first load")
 	require.NoError(t, os.Chmod(out, 0o755))
 }
 
@@ -121,14 +121,14 @@ func TestSurvivesARemovedFolder(t *testing.T) {
 	assert.Contains(t, printed, "its folder is gone: ")
 	assert.Contains(t, printed, "# warning: checkpoint "+filepath.Join(out, checkpoint.FileName)+" was removed or renamed while the sweep ran: it is written again, with all ")
 	assert.NotContains(t, printed, "what was saved before is intact")
-	sweeptest.RequireSamples(t, sweeptest.Load(t, out), sweeptest.BenchLines(printed))
+	sweeptest.RequireReported(t, sweeptest.Load(t, out), sweeptest.BenchLines(printed))
 
 	// interrupted returns the output of a sweep that is interrupted in the load of its third cell,
 	// after remove.
 	interrupted := func(out string, remove func()) string {
 		server, args := sweeptest.Simulated(t, out, sweeptest.SmallGrid)
-		hanging, third := make(chan struct{}), sweeptest.Prompts{Of: sweeptest.SmallPlan[2]}
-		server.Play(func(r ollamatest.Request) http.HandlerFunc {
+		hanging, third := make(chan struct{}), sweeptest.PromptCounter{Cell: sweeptest.SmallPlan[2]}
+		server.Inject(func(r ollamatest.Request) http.HandlerFunc {
 			if !third.Next(r) {
 				return nil
 			}
@@ -149,7 +149,7 @@ func TestSurvivesARemovedFolder(t *testing.T) {
 	printed = interrupted(out, func() { require.NoError(t, os.RemoveAll(out)) })
 	assert.Contains(t, printed, "while the sweep ran: it is written again, with all ")
 	assert.Contains(t, printed, "# everything is saved and cleaned up; ")
-	sweeptest.RequireSamples(t, sweeptest.Load(t, out), sweeptest.BenchLines(printed))
+	sweeptest.RequireReported(t, sweeptest.Load(t, out), sweeptest.BenchLines(printed))
 
 	out = filepath.Join(t.TempDir(), "out")
 	printed = interrupted(out, func() {

@@ -142,7 +142,7 @@ func TestSurvivesForeignFiles(t *testing.T) {
 			require.Equal(t, 1, code, printed)
 			assert.Contains(t, printed, named)
 			assert.Contains(t, printed, "name another folder with -out")
-			assert.Zero(t, len(server.Asked()), "requests")
+			assert.Zero(t, len(server.Requests()), "requests")
 			assert.Equal(t, before, contents(t, out))
 		})
 	}
@@ -244,8 +244,8 @@ func TestSurvivesFilesInTheWay(t *testing.T) {
 			precious := filepath.Join(t.TempDir(), "precious")
 			write(t, "precious", precious)
 			server, args := sweeptest.Simulated(t, out, sweeptest.SmallGrid)
-			path, reached, placed, second := filepath.Join(out, name), make(chan struct{}), make(chan struct{}), sweeptest.Prompts{Of: sweeptest.SmallPlan[1]}
-			server.Play(func(r ollamatest.Request) http.HandlerFunc {
+			path, reached, placed, second := filepath.Join(out, name), make(chan struct{}), make(chan struct{}), sweeptest.PromptCounter{Cell: sweeptest.SmallPlan[1]}
+			server.Inject(func(r ollamatest.Request) http.HandlerFunc {
 				if second.Next(r) && second.N == 1 {
 					close(reached)
 					<-placed
@@ -273,7 +273,7 @@ func TestSurvivesFilesInTheWay(t *testing.T) {
 			text, err := os.ReadFile(path)
 			require.NoError(t, err)
 			assert.Equal(t, "precious", string(text))
-			sweeptest.RequireSamples(t, sweeptest.Load(t, out), sweeptest.BenchLines(printed))
+			sweeptest.RequireReported(t, sweeptest.Load(t, out), sweeptest.BenchLines(printed))
 			requireNoScratch(t, out)
 		})
 	}

@@ -57,7 +57,7 @@ func requireNothingForged(t *testing.T, printed string) {
 // TestSurvivesForgedLines: text of a server, wherever it is printed, is not interpreted by another
 // program.
 func TestSurvivesForgedLines(t *testing.T) {
-	failure := ollamatest.SayStatus(500, `{"error":"`+quoted()+`"}`)
+	failure := ollamatest.ReplyStatus(500, `{"error":"`+quoted()+`"}`)
 	at := func(path string, n int, answer http.HandlerFunc) func(ollamatest.Request) http.HandlerFunc {
 		asked := 0
 		return func(r ollamatest.Request) http.HandlerFunc {
@@ -88,13 +88,13 @@ func TestSurvivesForgedLines(t *testing.T) {
 	}{
 		{"a cell's failure", once(at("/api/generate", 12, failure)), 0},
 		{"failures of all", at("/api/generate", 12, failure), 1},
-		{"a failure to be tried again", at("/api/generate", 12, ollamatest.SayStatus(500, `{"error":"CUDA error: out of memory `+quoted()+`"}`)), 1},
-		{"busy", once(at("/api/generate", 12, ollamatest.SayStatus(503, `{"error":"server busy, please try again `+quoted()+`"}`))), 0},
-		{"a version", at("/api/version", 1, ollamatest.Say(`{"version":"`+quoted()+`"}`)), 0},
+		{"a failure to be tried again", at("/api/generate", 12, ollamatest.ReplyStatus(500, `{"error":"CUDA error: out of memory `+quoted()+`"}`)), 1},
+		{"busy", once(at("/api/generate", 12, ollamatest.ReplyStatus(503, `{"error":"server busy, please try again `+quoted()+`"}`))), 0},
+		{"a version", at("/api/version", 1, ollamatest.Reply(`{"version":"`+quoted()+`"}`)), 0},
 		{"no version", at("/api/version", 1, failure), 1},
-		{"no model", at("/api/show", 1, ollamatest.SayStatus(404, `{"error":"`+quoted()+`"}`)), 1},
-		{"models", at("/api/tags", 1, ollamatest.Say(`{"models":[{"name":"ollama-sweep-tmp-`+quoted()+`"},{"name":"tiny:latest","digest":"`+quoted()+`"}]}`)), 0},
-		{"a model in memory", at("/api/ps", 1, ollamatest.Say(`{"models":[{"name":"`+quoted()+`","model":"y","digest":"z","size":5}]}`)), 0},
+		{"no model", at("/api/show", 1, ollamatest.ReplyStatus(404, `{"error":"`+quoted()+`"}`)), 1},
+		{"models", at("/api/tags", 1, ollamatest.Reply(`{"models":[{"name":"ollama-sweep-tmp-`+quoted()+`"},{"name":"tiny:latest","digest":"`+quoted()+`"}]}`)), 0},
+		{"a model in memory", at("/api/ps", 1, ollamatest.Reply(`{"models":[{"name":"`+quoted()+`","model":"y","digest":"z","size":5}]}`)), 0},
 		{"a redirect", at("/api/show", 1, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Location", "/%0ABenchmarkSweep/ctx=9/batch=9%201%209%20tokens/s")
 			w.WriteHeader(302)
@@ -103,7 +103,7 @@ func TestSurvivesForgedLines(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			out := filepath.Join(t.TempDir(), "a\nBenchmarkSweep/ctx=9/batch=9 1 9 tokens\x1b[2J")
 			server, args := sweeptest.Simulated(t, out, sweeptest.SmallGrid)
-			server.Play(test.fault)
+			server.Inject(test.fault)
 			for range 2 { // the second run prints the checkpoint's text
 				printed, code := sweeptest.Start(t, append(args, "-test.v")...).Wait()
 				assert.Equal(t, test.code, code, printed)
@@ -118,9 +118,9 @@ func TestSurvivesForgedLines(t *testing.T) {
 func TestSurvivesForgedCheckpoint(t *testing.T) {
 	out := t.TempDir()
 	server, args := sweeptest.Simulated(t, out, sweeptest.SmallGrid)
-	server.Play(func(r ollamatest.Request) http.HandlerFunc {
+	server.Inject(func(r ollamatest.Request) http.HandlerFunc {
 		if strings.Contains(r.Body, `"num_batch":128`) {
-			return ollamatest.SayStatus(400, `{"error":"no"}`)
+			return ollamatest.ReplyStatus(400, `{"error":"no"}`)
 		}
 		return nil
 	})

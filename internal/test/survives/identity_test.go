@@ -86,22 +86,22 @@ func TestSurvivesAnotherServer(t *testing.T) {
 			appendTo(t, log, serverStart("f16", "NVIDIA A"))
 			server, args := sweeptest.Simulated(t, out, "server_log: "+log+"\n"+sweeptest.SmallGrid)
 			generate := server.Answers["/api/generate"]
-			prompts := sweeptest.Prompts{Of: test.at.cell}
-			server.Play(func(r ollamatest.Request) http.HandlerFunc {
+			prompts := sweeptest.PromptCounter{Cell: test.at.cell}
+			server.Inject(func(r ollamatest.Request) http.HandlerFunc {
 				if prompts.Next(r) && prompts.N == test.at.prompt && test.log != "" {
 					appendTo(t, log, test.log)
 				}
 				other := prompts.N >= test.at.prompt
 				if strings.Contains(r.Body, `"num_ctx"`) {
 					if test.fails && other {
-						return ollamatest.SayStatus(500, out500)
+						return ollamatest.ReplyStatus(500, out500)
 					}
 					if other {
 						return slower(generate)
 					}
 				}
 				if answer, ok := test.answers[r.Path]; ok && other {
-					return ollamatest.Say(answer)
+					return ollamatest.Reply(answer)
 				}
 				return nil
 			})
@@ -116,7 +116,7 @@ func TestSurvivesAnotherServer(t *testing.T) {
 			} else {
 				assert.NotZero(t, kept)
 				cp := sweeptest.Load(t, out)
-				sweeptest.RequireSamples(t, cp, sweeptest.BenchLines(printed))
+				sweeptest.RequireReported(t, cp, sweeptest.BenchLines(printed))
 				for _, r := range cp.Results {
 					assert.False(t, r.Failed(), "%v %s", r.Cell(), r.Detail)
 					for _, sample := range r.Samples {
@@ -130,7 +130,7 @@ func TestSurvivesAnotherServer(t *testing.T) {
 				assert.Equal(t, 1, code, "it is still the other server")
 				assert.Contains(t, printed, "belongs to another sweep")
 			}
-			server.Play(nil)
+			server.Inject(nil)
 			appendTo(t, log, serverStart("f16", "NVIDIA A"))
 			printed, code = sweeptest.Start(t, args...).Wait()
 			assert.Zero(t, code, printed)
@@ -164,8 +164,8 @@ func TestSurvivesAnotherServerAfterAnAbsence(t *testing.T) {
 	out := t.TempDir()
 	server, args := sweeptest.Simulated(t, out, sweeptest.SmallGrid)
 	var mu sync.Mutex
-	second, otherPrompts := sweeptest.Prompts{Of: sweeptest.SmallPlan[1]}, 0
-	server.Play(func(r ollamatest.Request) http.HandlerFunc {
+	second, otherPrompts := sweeptest.PromptCounter{Cell: sweeptest.SmallPlan[1]}, 0
+	server.Inject(func(r ollamatest.Request) http.HandlerFunc {
 		mu.Lock()
 		defer mu.Unlock()
 		if second.Next(r) && second.N == 3 {
@@ -178,7 +178,7 @@ func TestSurvivesAnotherServerAfterAnAbsence(t *testing.T) {
 			otherPrompts++
 		}
 		if r.Path == "/api/version" {
-			return ollamatest.Say(otherVersion)
+			return ollamatest.Reply(otherVersion)
 		}
 		return nil
 	})

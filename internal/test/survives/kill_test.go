@@ -69,7 +69,7 @@ func TestSurvivesKill(t *testing.T) {
 		}
 		cp := sweeptest.Load(t, out)
 		reported = append(reported, sweeptest.BenchLines(p.Printed())...)
-		sweeptest.RequireSamples(t, cp, reported)
+		sweeptest.RequireReported(t, cp, reported)
 	}
 	assert.Less(t, early, kills, "every kill came before the first sample")
 	assert.Positive(t, journals, "no kill left a journal: the grid is too small")
@@ -117,7 +117,7 @@ func TestSurvivesKillEmbedded(t *testing.T) {
 		sweeptest.RequireEngineGone(t, out)
 		cp := sweeptest.Load(t, out)
 		reported = append(reported, sweeptest.BenchLines(p.Printed())...)
-		sweeptest.RequireSamples(t, cp, reported)
+		sweeptest.RequireReported(t, cp, reported)
 		requireGrown(t, cp, seen)
 	}
 	printed, code := sweeptest.Start(t, args...).Wait()
@@ -173,12 +173,12 @@ func TestSurvivesKillInASearch(t *testing.T) {
 			continue
 		}
 		cp := sweeptest.Load(t, out)
-		sweeptest.RequireSamples(t, cp, reported)
+		sweeptest.RequireReported(t, cp, reported)
 		requireGrown(t, cp, seen)
 	}
 	printed, code := sweeptest.Start(t, args...).Wait()
 	require.Zero(t, code, printed)
 	cp := sweeptest.Load(t, out)
 	assert.True(t, cp.Sweep.Search.Done)
-	sweeptest.RequireSamples(t, cp, append(reported, sweeptest.BenchLines(printed)...))
+	sweeptest.RequireReported(t, cp, append(reported, sweeptest.BenchLines(printed)...))
 }

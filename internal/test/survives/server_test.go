@@ -36,7 +36,7 @@ func TestSurvivesServerFaults(t *testing.T) {
 	answer := ollamatest.Captured("generate.ndjson")
 	firstLine, _, _ := strings.Cut(answer, "\n")
 	figure := func(captured, instead string) http.HandlerFunc {
-		return ollamatest.Say(strings.Replace(answer, captured, instead, 1))
+		return ollamatest.Reply(strings.Replace(answer, captured, instead, 1))
 	}
 	none := map[cell.Key]measurement.Class{}
 	is := func(c measurement.Class) map[cell.Key]measurement.Class {
@@ -50,30 +50,30 @@ func TestSurvivesServerFaults(t *testing.T) {
 		detail   string // of the failure
 		printed  string
 	}{
-		{"busy", ollamatest.SayStatus(503, `{"error":"server busy, please try again.  maximum pending requests exceeded"}`), inPair, inPair, none, "", "server busy"},
-		{"loading for three prompts", ollamatest.SayStatus(503, `{"error":"{\"error\":{\"code\":503,\"message\":\"Loading model\",\"type\":\"unavailable_error\"}}"}`), inPair, inPair + 2, none, "", "server busy: Loading model"},
-		{"a proxy's page", ollamatest.SayPage(200, "<html>log in</html>"), inPair, inPair + 1, none, "", "the answer is a web page (200 OK), not Ollama's"},
-		{"a proxy's error", ollamatest.SayPage(502, "<html>502 Bad Gateway</html>"), inPair, inPair + 1, none, "", "a proxy can't reach the server: 502 Bad Gateway"},
+		{"busy", ollamatest.ReplyStatus(503, `{"error":"server busy, please try again.  maximum pending requests exceeded"}`), inPair, inPair, none, "", "server busy"},
+		{"loading for three prompts", ollamatest.ReplyStatus(503, `{"error":"{\"error\":{\"code\":503,\"message\":\"Loading model\",\"type\":\"unavailable_error\"}}"}`), inPair, inPair + 2, none, "", "server busy: Loading model"},
+		{"a proxy's page", ollamatest.ReplyPage(200, "<html>log in</html>"), inPair, inPair + 1, none, "", "the answer is a web page (200 OK), not Ollama's"},
+		{"a proxy's error", ollamatest.ReplyPage(502, "<html>502 Bad Gateway</html>"), inPair, inPair + 1, none, "", "a proxy can't reach the server: 502 Bad Gateway"},
 		{"closed before the header", ollamatest.BreakOff(""), inPair, inPair + 1, none, "", "EOF"},
 		{"closed in the stream", ollamatest.BreakOff(firstLine + "\n"), inPair, inPair + 1, none, "", "the answer broke off: unexpected EOF"},
 		{"closed in a line", ollamatest.BreakOff(firstLine[:30]), inPair, inPair + 1, none, "", "the answer broke off"},
 		{"closed three times", ollamatest.BreakOff(firstLine), firstOfPair, firstOfPair + 2, is(measurement.RunnerCrashed), "the server went away 3 times during this cell: the answer broke off: unexpected EOF", ""},
 		{"no end", ollamatest.Endless(strings.Replace(firstLine, `"H"`, `"`+strings.Repeat("H", 1<<16)+`"`, 1) + "\n"), inPair, inPair, none, "", "the answer is longer than 64 MB"},
 		{"a line without end", ollamatest.Endless(strings.Repeat("x", 1<<16)), inPair, inPair, is(measurement.NoFigures), "not an answer of Ollama: bufio.Scanner: token too long", ""},
-		{"invalid JSON", ollamatest.Say(`{"model":"tiny","response":` + "\n"), inPair, inPair, is(measurement.NoFigures), "not an answer of Ollama", ""},
+		{"invalid JSON", ollamatest.Reply(`{"model":"tiny","response":` + "\n"), inPair, inPair, is(measurement.NoFigures), "not an answer of Ollama", ""},
 		{"hanging in the load", ollamatest.Hang(""), firstOfPair, firstOfPair, is(measurement.Timeout), "not done within 2s (cell_timeout)", ""},
 		{"hanging before the header", ollamatest.Hang(""), inPair, inPair, is(measurement.Timeout), "not done within 2s (cell_timeout)", ""},
 		{"hanging in the stream", ollamatest.Hang(firstLine + "\n"), inPair, inPair, is(measurement.Timeout), "not done within 2s (cell_timeout)", ""},
 		{"negative", figure(`"prompt_eval_count":21`, `"prompt_eval_count":-21`), inPair, inPair, is(measurement.NoFigures), "a negative figure: prompt_eval_count is -21", ""},
 		{"zero", figure(`"prompt_eval_duration":5092533`, `"prompt_eval_duration":0`), inPair, inPair + 3, is(measurement.NoFigures), "without the message that holds the figures, for each of 4 prompts", ""},
 		{"zero three times", figure(`"prompt_eval_duration":5092533`, `"prompt_eval_duration":0`), inPair, inPair + 2, none, "", ""},
-		{"no answer three times", ollamatest.Say(""), inPair, inPair + 2, none, "", ""},
+		{"no answer three times", ollamatest.Reply(""), inPair, inPair + 2, none, "", ""},
 		{"NaN", figure(`"prompt_eval_duration":5092533`, `"prompt_eval_duration":NaN`), inPair, inPair, is(measurement.NoFigures), "not an answer of Ollama", ""},
 		{"1e308", figure(`"prompt_eval_count":21`, `"prompt_eval_count":1e308`), inPair, inPair, is(measurement.NoFigures), "cannot unmarshal number 1e308", ""},
 		{"the longest duration", figure(`"prompt_eval_duration":5092533`, `"prompt_eval_duration":9223372036854775807`), inPair, inPair, none, "", "a sample does not count: prompt cache"},
 		{"the largest count", figure(`"prompt_eval_count":21`, `"prompt_eval_count":9223372036854775807`), inPair, inPair, none, "", "a sample does not count: prompt cache"},
-		{"out of memory once", ollamatest.SayStatus(500, `{"error":"llama runner process has terminated: cudaMalloc failed: out of memory"}`), firstOfPair, firstOfPair, none, "", "waiting for the memory to be given back"},
-		{"out of memory", ollamatest.SayStatus(500, `{"error":"llama runner process has terminated: cudaMalloc failed: out of memory"}`), firstOfPair, firstOfPair + 1, is(measurement.OutOfGPUMemory), "cudaMalloc failed: out of memory", ""},
+		{"out of memory once", ollamatest.ReplyStatus(500, `{"error":"llama runner process has terminated: cudaMalloc failed: out of memory"}`), firstOfPair, firstOfPair, none, "", "waiting for the memory to be given back"},
+		{"out of memory", ollamatest.ReplyStatus(500, `{"error":"llama runner process has terminated: cudaMalloc failed: out of memory"}`), firstOfPair, firstOfPair + 1, is(measurement.OutOfGPUMemory), "cudaMalloc failed: out of memory", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			out := t.TempDir()
@@ -82,8 +82,8 @@ func TestSurvivesServerFaults(t *testing.T) {
 				timeout = "2s"
 			}
 			server, args := sweeptest.Simulated(t, out, "cell_timeout: "+timeout+"\n"+sweeptest.SmallGrid)
-			second := sweeptest.Prompts{Of: sweeptest.SmallPlan[1]}
-			server.Play(func(r ollamatest.Request) http.HandlerFunc {
+			second := sweeptest.PromptCounter{Cell: sweeptest.SmallPlan[1]}
+			server.Inject(func(r ollamatest.Request) http.HandlerFunc {
 				if !second.Next(r) || second.N < test.from || second.N > test.to {
 					return nil
 				}
@@ -92,7 +92,7 @@ func TestSurvivesServerFaults(t *testing.T) {
 			p := sweeptest.Start(t, args...)
 			printed, code := p.Wait()
 			require.Zero(t, code, printed)
-			server.Play(nil)
+			server.Inject(nil)
 			assert.GreaterOrEqual(t, second.N, test.to, "the fault was injected")
 			assert.Contains(t, printed, test.printed)
 			cp := sweeptest.Load(t, out)
@@ -122,7 +122,7 @@ func peakMemory(p *sweeptest.Process) int64 {
 // TestSurvivesServerThatStops has faults that waiting can't fix: the sweep stops, no cell has failed,
 // and the same command resumes it.
 func TestSurvivesServerThatStops(t *testing.T) {
-	missing := ollamatest.SayStatus(404, strings.Replace(ollamatest.Captured("generate-missing.json"), "nosuch", "tiny", 1))
+	missing := ollamatest.ReplyStatus(404, strings.Replace(ollamatest.Captured("generate-missing.json"), "nosuch", "tiny", 1))
 	for _, test := range []struct {
 		name  string
 		fault http.HandlerFunc
@@ -132,13 +132,13 @@ func TestSurvivesServerThatStops(t *testing.T) {
 		{"a redirect", func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "https://elsewhere.example/", http.StatusTemporaryRedirect)
 		}, "the server redirects to https://elsewhere.example/ (307 Temporary Redirect): name Ollama's own address with -host"},
-		{"a password", ollamatest.SayPage(401, ""), "the server refuses the request (401 Unauthorized)"},
+		{"a password", ollamatest.ReplyPage(401, ""), "the server refuses the request (401 Unauthorized)"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			out := t.TempDir()
 			server, args := sweeptest.Simulated(t, out, sweeptest.SmallGrid)
-			second := sweeptest.Prompts{Of: sweeptest.SmallPlan[1]}
-			server.Play(func(r ollamatest.Request) http.HandlerFunc {
+			second := sweeptest.PromptCounter{Cell: sweeptest.SmallPlan[1]}
+			server.Inject(func(r ollamatest.Request) http.HandlerFunc {
 				second.Next(r)
 				if second.N >= 3 && (r.Path == "/api/generate" || r.Path == "/api/show") {
 					return test.fault
@@ -155,7 +155,7 @@ func TestSurvivesServerThatStops(t *testing.T) {
 				assert.False(t, r.Failed())
 			}
 
-			server.Play(nil)
+			server.Inject(nil)
 			printed, code = sweeptest.Start(t, args...).Wait()
 			require.Zero(t, code, printed)
 			assert.Len(t, sweeptest.Load(t, out).Results, len(sweeptest.SmallPlan))
@@ -191,7 +191,7 @@ func TestSurvivesServerAway(t *testing.T) {
 	assert.Contains(t, printed, "stayed away for 2s (server_wait): ")
 	assert.Contains(t, printed, "# to resume: run the same command again")
 	cp := sweeptest.Load(t, out)
-	sweeptest.RequireSamples(t, cp, sweeptest.BenchLines(printed))
+	sweeptest.RequireReported(t, cp, sweeptest.BenchLines(printed))
 	require.NoError(t, server.Start())
 	printed, code = sweeptest.Start(t, args...).Wait()
 	require.Zero(t, code, printed)
@@ -206,17 +206,17 @@ func TestSurvivesOddServers(t *testing.T) {
 		code       int
 		want       string
 	}{
-		{"a version that makes no sense", "/api/version", ollamatest.Say(`{"version":"banana\nBenchmarkSweep/ctx=1/batch=1 1 9 tokens/s"}`), 0, "\nollama: banana BenchmarkSweep/ctx=1/batch=1 1 9 tokens/s\n"},
-		{"a page", "/api/version", ollamatest.SayPage(200, "<html>welcome</html>"), 1, "stayed away for 1s (server_wait): the answer is a web page (200 OK), not Ollama's"},
+		{"a version that makes no sense", "/api/version", ollamatest.Reply(`{"version":"banana\nBenchmarkSweep/ctx=1/batch=1 1 9 tokens/s"}`), 0, "\nollama: banana BenchmarkSweep/ctx=1/batch=1 1 9 tokens/s\n"},
+		{"a page", "/api/version", ollamatest.ReplyPage(200, "<html>welcome</html>"), 1, "stayed away for 1s (server_wait): the answer is a web page (200 OK), not Ollama's"},
 		{"another server", "/api/version", http.NotFound, 1, "the server has no /api/version (404 Not Found): is Ollama at that address?"},
 		{"a redirect", "/api/version", http.RedirectHandler("/login", http.StatusFound).ServeHTTP, 1, "/login (302 Found): name Ollama's own address with -host"},
 		{"a version without end", "/api/version", ollamatest.Endless(strings.Repeat("x", 1<<16)), 1, "the answer is longer than 64 MB"},
 		{"a list without end", "/api/tags", ollamatest.Endless(strings.Repeat("x", 1<<16)), 1, "the answer is longer than 64 MB"},
-		{"no JSON", "/api/ps", ollamatest.Say("what"), 1, "listing loaded models: Parse error: not an answer of Ollama: invalid character 'w'"},
+		{"no JSON", "/api/ps", ollamatest.Reply("what"), 1, "listing loaded models: Parse error: not an answer of Ollama: invalid character 'w'"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			server, _ := sweeptest.Simulated(t, "", "")
-			server.Play(func(r ollamatest.Request) http.HandlerFunc {
+			server.Inject(func(r ollamatest.Request) http.HandlerFunc {
 				if r.Path == test.path {
 					return test.fault
 				}

@@ -38,7 +38,7 @@ func TestSurvivesSignals(t *testing.T) {
 		{"before the first sample", ollamatest.Hang(""), first, 7, false},
 		{"in a sample, before the header", ollamatest.Hang(""), third, 3, true},
 		{"in a sample, in the stream", ollamatest.Hang(`{"model":"tiny","created_at":"2026-11-23T07:06:01.599962147Z","response":"H","done":false}` + "\n"), third, 3, true},
-		{"waiting for a server that is busy", ollamatest.SayStatus(503, `{"error":"server busy, please try again.  maximum pending requests exceeded"}`), third, 3, true},
+		{"waiting for a server that is busy", ollamatest.ReplyStatus(503, `{"error":"server busy, please try again.  maximum pending requests exceeded"}`), third, 3, true},
 	} {
 		signals := []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP}
 		if !*long { // one signal for each state
@@ -51,8 +51,8 @@ func TestSurvivesSignals(t *testing.T) {
 				require.NoError(t, os.WriteFile(template, []byte("FROM tiny\nPARAMETER top_k 5\n"), 0o644))
 				server, args := sweeptest.Simulated(t, out, "modelfile: "+template+"\n"+sweeptest.SmallGrid)
 				client := api.NewClient(server.URL, http.DefaultClient)
-				prompts, reached := sweeptest.Prompts{Of: test.cell}, make(chan struct{})
-				server.Play(func(r ollamatest.Request) http.HandlerFunc {
+				prompts, reached := sweeptest.PromptCounter{Cell: test.cell}, make(chan struct{})
+				server.Inject(func(r ollamatest.Request) http.HandlerFunc {
 					if !prompts.Next(r) || prompts.N < test.from {
 						return nil
 					}
@@ -92,8 +92,8 @@ func TestSurvivesSignals(t *testing.T) {
 func TestSurvivesSignalsOfAHangingServer(t *testing.T) {
 	server, args := sweeptest.Simulated(t, t.TempDir(), sweeptest.SmallGrid)
 	hanging := make(chan struct{})
-	third := sweeptest.Prompts{Of: sweeptest.SmallPlan[2]}
-	server.Play(func(r ollamatest.Request) http.HandlerFunc {
+	third := sweeptest.PromptCounter{Cell: sweeptest.SmallPlan[2]}
+	server.Inject(func(r ollamatest.Request) http.HandlerFunc {
 		if third.Next(r) && third.N == 1 {
 			close(hanging)
 		}
@@ -123,7 +123,7 @@ func TestSurvivesASecondSignal(t *testing.T) {
 	out := t.TempDir()
 	server, args := sweeptest.Simulated(t, out, sweeptest.SmallGrid)
 	unloading, asked := make(chan struct{}), 0
-	server.Play(func(r ollamatest.Request) http.HandlerFunc {
+	server.Inject(func(r ollamatest.Request) http.HandlerFunc {
 		if asked++; asked > 20 && strings.Contains(r.Body, `"keep_alive":"0s"`) {
 			close(unloading)
 			return ollamatest.Hang("")

@@ -31,7 +31,7 @@ func TestSurvivesSecrets(t *testing.T) {
 	var mu sync.Mutex
 	var sent []string
 	generate := server.Answers["/api/generate"]
-	server.Play(func(r ollamatest.Request) http.HandlerFunc {
+	server.Inject(func(r ollamatest.Request) http.HandlerFunc {
 		if r.Path != "/api/generate" {
 			return nil
 		}
@@ -74,8 +74,8 @@ func TestSurvivesHostileNames(t *testing.T) {
 	out := t.TempDir()
 	server, args := sweeptest.Simulated(t, out, sweeptest.SmallGrid)
 	loaded := server.Answers["/api/ps"]
-	second := sweeptest.Prompts{Of: sweeptest.SmallPlan[1]}
-	server.Play(func(r ollamatest.Request) http.HandlerFunc {
+	second := sweeptest.PromptCounter{Cell: sweeptest.SmallPlan[1]}
+	server.Inject(func(r ollamatest.Request) http.HandlerFunc {
 		switch {
 		case r.Path == "/api/ps":
 			return func(w http.ResponseWriter, r *http.Request) {
@@ -84,7 +84,7 @@ func TestSurvivesHostileNames(t *testing.T) {
 				fmt.Fprint(w, strings.Replace(b.String(), `{"models":[{`, `{"models":[{"name":"`+hostile+`","model":"x","size":1,"digest":"x"},{`, 1))
 			}
 		case second.Next(r) && second.N == 2:
-			return ollamatest.SayStatus(http.StatusInternalServerError, `{"error":"`+hostile+`"}`)
+			return ollamatest.ReplyStatus(http.StatusInternalServerError, `{"error":"`+hostile+`"}`)
 		}
 		return nil
 	})

@@ -45,8 +45,8 @@ func TestSurvivesATakeover(t *testing.T) {
 			require.NotNil(t, saved, printed)
 			cp, err := checkpoint.Load(saved[1])
 			require.NoError(t, err)
-			sweeptest.RequireSamples(t, cp, sweeptest.BenchLines(printed))
-			sweeptest.RequireSamples(t, sweeptest.Load(t, out), sweeptest.BenchLines(second.Printed()))
+			sweeptest.RequireReported(t, cp, sweeptest.BenchLines(printed))
+			sweeptest.RequireReported(t, sweeptest.Load(t, out), sweeptest.BenchLines(second.Printed()))
 		})
 	}
 }
@@ -70,7 +70,7 @@ func TestSurvivesAnEditedCheckpoint(t *testing.T) {
 	require.Len(t, asides, 1, printed)
 	cp, err := checkpoint.Load(asides[0])
 	require.NoError(t, err)
-	sweeptest.RequireSamples(t, cp, sweeptest.BenchLines(printed))
+	sweeptest.RequireReported(t, cp, sweeptest.BenchLines(printed))
 }
 
 // TestSurvivesTwoLinks: if the checkpoints of two sweeps are links to the same file, the second sweep
@@ -99,7 +99,7 @@ func TestSurvivesTwoLinks(t *testing.T) {
 	first.Signal(t, syscall.SIGINT)
 	cp, err := checkpoint.Load(shared)
 	require.NoError(t, err)
-	sweeptest.RequireSamples(t, cp, sweeptest.BenchLines(first.Printed()))
+	sweeptest.RequireReported(t, cp, sweeptest.BenchLines(first.Printed()))
 	link, err := os.Readlink(filepath.Join(outs[0], checkpoint.FileName))
 	require.NoError(t, err)
 	assert.Equal(t, shared, link, "a link stays a link")

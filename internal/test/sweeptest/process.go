@@ -59,8 +59,8 @@ func Start(t *testing.T, flags ...string) *Process {
 	return StartProgram(t, binary, func(cmd *exec.Cmd) { cmd.Dir = Root }, flags...)
 }
 
-// StartRaced is Start with the race detector, if these tests are built with it.
-func StartRaced(t *testing.T, flags ...string) *Process {
+// StartWithRaceDetector is Start with the race detector, if these tests are built with it.
+func StartWithRaceDetector(t *testing.T, flags ...string) *Process {
 	t.Helper()
 	return StartProgram(t, raced, func(cmd *exec.Cmd) { cmd.Dir = Root }, flags...)
 }

@@ -91,8 +91,8 @@ func BenchLines(printed string) []string {
 	return regexp.MustCompile(`(?m)^BenchmarkSweep/.* vram-bytes$`).FindAllString(printed, -1)
 }
 
-// RequireSamples requires that the checkpoint has the sample of each of these benchmark lines.
-func RequireSamples(t *testing.T, cp *checkpoint.Checkpoint, reported []string) {
+// RequireReported requires that the checkpoint has the sample of each of these benchmark lines.
+func RequireReported(t *testing.T, cp *checkpoint.Checkpoint, reported []string) {
 	t.Helper()
 	var all strings.Builder
 	require.NoError(t, report.WriteBench(&all, cp))
@@ -106,16 +106,16 @@ func RequireSamples(t *testing.T, cp *checkpoint.Checkpoint, reported []string) 
 	}
 }
 
-// Prompts counts the prompts for one cell that a server receives, the load included. Tests use it
+// PromptCounter counts the prompts for one cell that a server receives, the load included. Tests use it
 // to inject a fault at a certain prompt. The prompts of all cells would not do: on a busy machine
 // a sample may be refused and measured again.
-type Prompts struct {
-	Of cell.Key
-	N  int // so far
+type PromptCounter struct {
+	Cell cell.Key
+	N    int // so far
 }
 
 // Next reports whether the request is one of these prompts, and counts it.
-func (p *Prompts) Next(r ollamatest.Request) bool {
+func (p *PromptCounter) Next(r ollamatest.Request) bool {
 	var asked struct {
 		Prompt  string
 		Options struct {
@@ -124,7 +124,7 @@ func (p *Prompts) Next(r ollamatest.Request) bool {
 		}
 	}
 	json.Unmarshal([]byte(r.Body), &asked) // other requests have no such fields
-	if asked.Prompt == "" || (cell.Key{Ctx: asked.Options.NumCtx, Batch: asked.Options.NumBatch}) != p.Of {
+	if asked.Prompt == "" || (cell.Key{Ctx: asked.Options.NumCtx, Batch: asked.Options.NumBatch}) != p.Cell {
 		return false
 	}
 	p.N++

@@ -57,8 +57,8 @@ func cost(cp *checkpoint.Checkpoint) (sum time.Duration) {
 	for i := range cp.Results {
 		sum += costOf(&cp.Results[i])
 	}
-	for i := range cp.Remeasured {
-		sum += costOf(&cp.Remeasured[i].Result)
+	for i := range cp.Auxiliary {
+		sum += costOf(&cp.Auxiliary[i].Result)
 	}
 	return sum
 }

@@ -33,14 +33,14 @@ func TestDescribe(t *testing.T) {
 
 func TestExchange(t *testing.T) {
 	server := ollamatest.New(t)
-	server.Answers["/api/generate"] = ollamatest.SayStatus(http.StatusInternalServerError, `{"error":"no"}`)
+	server.Answers["/api/generate"] = ollamatest.ReplyStatus(http.StatusInternalServerError, `{"error":"no"}`)
 	status, text, raw, err := exchange(t.Context(), http.MethodPost, server.URL.JoinPath("/api/generate").String(), []byte(`{"model":"tiny"}`))
 	require.NoError(t, err)
 	assert.Equal(t, 500, status)
 	assert.Equal(t, `{"error":"no"}`, string(text))
 	assert.True(t, bytes.HasPrefix(raw, []byte("HTTP/1.1 500 Internal Server Error\r\n")), "%s", raw)
 	assert.True(t, bytes.HasSuffix(raw, []byte("\r\n\r\n"+`{"error":"no"}`)), "%s", raw)
-	assert.Equal(t, []string{`POST /api/generate {"model":"tiny"}`}, server.Asked())
+	assert.Equal(t, []string{`POST /api/generate {"model":"tiny"}`}, server.Requests())
 }
 
 // TestHold: the stand-in for the compiler makes a program that holds no memory, and ends when it is released.

@@ -66,9 +66,9 @@ func (k *cachingServer) generate(body string) http.HandlerFunc {
 	}
 	if k.withoutFigures > 0 {
 		k.withoutFigures--
-		return ollamatest.Say("")
+		return ollamatest.Reply("")
 	}
-	return ollamatest.Say(strings.NewReplacer(
+	return ollamatest.Reply(strings.NewReplacer(
 		`"prompt_eval_count":21`, fmt.Sprintf(`"prompt_eval_count":%d`, tokens),
 		`"prompt_eval_duration":5092533`, fmt.Sprintf(`"prompt_eval_duration":%d`, took),
 	).Replace(ollamatest.Captured("generate.ndjson")))
@@ -91,7 +91,7 @@ func (k *cachingServer) Evaluated(context.Context, time.Duration) (cached, evalu
 func probing(t *testing.T, k *cachingServer) (*prober, *[]reading) {
 	t.Helper()
 	server := ollamatest.New(t)
-	server.Play(func(r ollamatest.Request) http.HandlerFunc {
+	server.Inject(func(r ollamatest.Request) http.HandlerFunc {
 		if r.Path != "/api/generate" {
 			return nil
 		}

@@ -27,7 +27,7 @@ func marked(t *testing.T) (*Server, *fakeMarks, func(name string) string) {
 	f := ollamatest.New(t)
 	f.Simulate(1)
 	marks := &fakeMarks{}
-	s := &Server{URL: f.URL, Marks: marks}
+	s := &Server{URL: f.URL, ModelList: marks}
 	return s, marks, func(name string) string {
 		require.NoError(t, s.client().Copy(t.Context(), copyOf("tiny", name)))
 		return name
@@ -92,7 +92,7 @@ func TestMarksAfterKills(t *testing.T) {
 // can't be read.
 func TestMarksErrors(t *testing.T) {
 	marks := &fakeMarks{failed: errors.New("a link")}
-	s := &Server{URL: &url.URL{Scheme: "http", Host: "127.0.0.1:1"}, Marks: marks} // gets no request
+	s := &Server{URL: &url.URL{Scheme: "http", Host: "127.0.0.1:1"}, ModelList: marks} // gets no request
 	_, err := s.newTemporary()
 	assert.ErrorContains(t, err, "list of temporary models: a link")
 	_, _, err = s.DeleteLeftovers(t.Context())

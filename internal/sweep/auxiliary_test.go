@@ -25,7 +25,7 @@ func around(seed uint64, noise float64, speed func(cell.Key) float64) func(cell.
 }
 
 func purposes(cp *checkpoint.Checkpoint) (list []checkpoint.Purpose) {
-	for _, r := range cp.Remeasured {
+	for _, r := range cp.Auxiliary {
 		list = append(list, r.Purpose)
 	}
 	return list
@@ -45,7 +45,7 @@ func TestReferenceCell(t *testing.T) {
 	cp, err := checkpoint.Load(f.Store.Path())
 	require.NoError(t, err)
 	assert.Equal(t, []checkpoint.Purpose{checkpoint.Reference, checkpoint.Reference, checkpoint.Reference}, purposes(cp))
-	for _, r := range cp.Remeasured {
+	for _, r := range cp.Auxiliary {
 		assert.Equal(t, cell.Key{Ctx: 1000, Batch: 100}, r.Cell())
 		assert.Len(t, r.Samples, ReferenceSamples)
 	}
@@ -61,7 +61,7 @@ func TestReferenceCell(t *testing.T) {
 	f.sweeps(cell.Grid{Ctx: []int{1000, 2000, 3000, 4000}, Batch: []int{100, 200, 300}})
 	f.fake.clock = noon.Add(time.Hour)
 	f.run(t.Context())
-	assert.Len(t, f.Store.Checkpoint().Remeasured, 4)
+	assert.Len(t, f.Store.Checkpoint().Auxiliary, 4)
 }
 
 // TestConfirmReplacesALuckyCell: the cell with the best first samples is not the best.
@@ -84,16 +84,16 @@ func TestConfirmReplacesALuckyCell(t *testing.T) {
 	f := start()
 	ctx, cancel := context.WithCancel(t.Context())
 	f.fake.onSample = func() {
-		if len(f.Store.Checkpoint().Remeasured) == 7 {
+		if len(f.Store.Checkpoint().Auxiliary) == 7 {
 			cancel()
 		}
 	}
 	summary, _ := f.run(ctx)
 	assert.ErrorIs(t, summary.Usable(), ErrInterrupted)
 	assert.Contains(t, f.log.String(), "# confirm, round 1 of at most 6, ctx=1000/batch=100: ")
-	left := 3*MostRounds - len(f.Store.Checkpoint().Remeasured)
-	assert.Equal(t, left, AgainLeft(f.Store.Checkpoint(), 3, false))
-	assert.Equal(t, left+2*MostRounds, AgainLeft(f.Store.Checkpoint(), 3, true))
+	left := 3*MostRounds - len(f.Store.Checkpoint().Auxiliary)
+	assert.Equal(t, left, AuxiliaryLoads(f.Store.Checkpoint(), 3, false))
+	assert.Equal(t, left+2*MostRounds, AuxiliaryLoads(f.Store.Checkpoint(), 3, true))
 	f = start()
 	summary, _ = f.run(t.Context())
 	require.NoError(t, summary.Usable())
@@ -102,13 +102,13 @@ func TestConfirmReplacesALuckyCell(t *testing.T) {
 	require.NoError(t, err)
 	v, ok := VerdictOf(cp)
 	require.True(t, ok)
-	assert.Zero(t, AgainLeft(cp, 3, false))
+	assert.Zero(t, AuxiliaryLoads(cp, 3, false))
 	assert.Equal(t, cell.Key{Ctx: 3000, Batch: 300}, cell.Key{Ctx: v.Recommended.Ctx, Batch: v.Recommended.Batch})
 	for _, c := range v.Confirmed {
 		assert.GreaterOrEqual(t, len(c.Rates), leastRounds)
 		assert.Equal(t, c.Key == lucky, c.Before == 1500)
 		if c.Key == lucky {
-			assert.True(t, c.Apart, "%+v", v.Confirmed)
+			assert.True(t, c.Slower, "%+v", v.Confirmed)
 		}
 	}
 	loads := len(f.fake.loads)
@@ -124,8 +124,8 @@ func TestConfirmEndsEarlyAndLeavesOutFailures(t *testing.T) {
 	f.fake.rate = around(3, 0.001, func(c cell.Key) float64 { return float64(c.Ctx + c.Batch) })
 	f.run(t.Context())
 	cp := f.Store.Checkpoint()
-	assert.Len(t, cp.Remeasured, 2*leastRounds, "five rounds distinguish them")
-	assert.Zero(t, AgainLeft(cp, 2, false))
+	assert.Len(t, cp.Auxiliary, 2*leastRounds, "five rounds distinguish them")
+	assert.Zero(t, AuxiliaryLoads(cp, 2, false))
 
 	f = newFixture(t, t.TempDir())
 	f.Repeat, f.Leaders = 6, 2
@@ -157,13 +157,13 @@ func TestBaseline(t *testing.T) {
 	require.NoError(t, summary.Usable())
 	cp, err := checkpoint.Load(f.Store.Path())
 	require.NoError(t, err)
-	assert.Len(t, cp.Remeasured, 2*MostRounds)
-	assert.Zero(t, AgainLeft(cp, 0, true))
+	assert.Len(t, cp.Auxiliary, 2*MostRounds)
+	assert.Zero(t, AuxiliaryLoads(cp, 0, true))
 	assert.GreaterOrEqual(t, f.fake.unloaded, 2*MostRounds-1, "the server's own num_batch may be the cell's, and then it would not reload")
 	v, _ := VerdictOf(cp)
 	require.NotNil(t, v.Gain)
 	assert.True(t, v.Gain.Bounded)
-	assert.Equal(t, 0, cp.Remeasured[1].NumBatch)
+	assert.Equal(t, 0, cp.Auxiliary[1].NumBatch)
 	want := (1000+float64(v.Recommended.Batch)+float64(v.Recommended.Ctx)/4)/1800 - 1
 	assert.InDelta(t, want, v.Gain.Ratio, 0.01)
 	assert.LessOrEqual(t, v.Gain.Low, want)
@@ -181,14 +181,14 @@ func TestNoAuxiliaryMeasurementsOfAnUnfinishedPlan(t *testing.T) {
 	f := newFixture(t, t.TempDir())
 	f.Leaders, f.Baseline, f.Filtered = 3, config.BaselineOn, true
 	f.run(t.Context())
-	assert.Empty(t, f.Store.Checkpoint().Remeasured, "only a part of the plan was requested")
+	assert.Empty(t, f.Store.Checkpoint().Auxiliary, "only a part of the plan was requested")
 
 	f = newFixture(t, t.TempDir())
 	f.Leaders, f.Baseline = 3, config.BaselineOn
 	f.BudgetEnd = noon.Add(12 * time.Second)
 	summary, _ := f.run(t.Context())
 	assert.ErrorIs(t, summary.Stop, ErrBudget)
-	assert.Empty(t, f.Store.Checkpoint().Remeasured)
+	assert.Empty(t, f.Store.Checkpoint().Auxiliary)
 }
 
 // TestRecordedSweepReplayed replays a sweep of a real server, with one sample per
@@ -225,7 +225,7 @@ func TestRecordedSweepReplayed(t *testing.T) {
 	require.NoError(t, summary.Usable())
 	v, ok := VerdictOf(f.Store.Checkpoint())
 	require.True(t, ok)
-	t.Log(v.Recommended, v.Changed, v.Confirmed, len(v.Tied), v.Noise)
+	t.Log(v.Recommended, v.MachineChange, v.Confirmed, len(v.Tied), v.Noise)
 	assert.GreaterOrEqual(t, levels[v.Recommended.Batch], 84.0, "%v", v.Recommended)
 	assert.Less(t, rates[cell.Key{Ctx: v.Recommended.Ctx, Batch: v.Recommended.Batch}]-levels[v.Recommended.Batch], 0.5, "no lone outlier")
 }

@@ -21,7 +21,7 @@ func inMemory(t *testing.T, names ...string) http.HandlerFunc {
 	for _, name := range names {
 		entries = append(entries, strings.ReplaceAll(entry, "tiny:latest", name))
 	}
-	return ollamatest.Say(`{"models":[` + strings.Join(entries, ",") + `]}`)
+	return ollamatest.Reply(`{"models":[` + strings.Join(entries, ",") + `]}`)
 }
 
 // TestLoadedUnderAnotherTag checks that a single model in memory counts as the one that was loaded.
@@ -33,7 +33,7 @@ func TestLoadedUnderAnotherTag(t *testing.T) {
 	assert.Empty(t, others)
 	assert.Equal(t, 2048, m.ContextLength)
 
-	f.Answers["/api/ps"] = ollamatest.Say(`{"models":[]}`)
+	f.Answers["/api/ps"] = ollamatest.Reply(`{"models":[]}`)
 	_, ok, _, err = s.Loaded(t.Context(), "tiny")
 	require.NoError(t, err)
 	assert.False(t, ok)
@@ -50,10 +50,10 @@ func TestLoadedListsOthers(t *testing.T) {
 
 	a, err := NewAPI(t.Context(), s, "tiny", nil, 2)
 	require.NoError(t, err)
-	loaded, err := a.Load(t.Context(), 2048, 64, ollamatest.Always("warm up"))
+	loaded, err := a.Load(t.Context(), 2048, 64, ollamatest.Constant("warm up"))
 	require.NoError(t, err)
 	assert.Equal(t, others, loaded.Others)
-	sample, err := a.Sample(t.Context(), ollamatest.Always("one"))
+	sample, err := a.Sample(t.Context(), ollamatest.Constant("one"))
 	require.NoError(t, err)
 	assert.Equal(t, others, sample.Others)
 }
@@ -70,8 +70,8 @@ func TestExclusive(t *testing.T) {
 		f.Answers["/api/ps"] = inMemory(t, "tiny:latest")
 		generate(w, r)
 	}
-	f.Forget()
-	loaded, err := a.Load(t.Context(), 2048, 64, ollamatest.Always("warm up"))
+	f.ClearRequests()
+	loaded, err := a.Load(t.Context(), 2048, 64, ollamatest.Constant("warm up"))
 	require.NoError(t, err)
 	assert.Empty(t, loaded.Others)
 	assert.Contains(t, f.AskedOf(t, "/api/generate"), `"model":"llama3.1:8b"`, "it is unloaded first")
@@ -82,7 +82,7 @@ func TestExclusive(t *testing.T) {
 		generate(w, r)
 	}
 	f.Answers["/api/ps"] = inMemory(t, "llama3.1:8b", "tiny:latest")
-	_, err = a.Load(t.Context(), 2048, 64, ollamatest.Always("warm up"))
+	_, err = a.Load(t.Context(), 2048, 64, ollamatest.Constant("warm up"))
 	assert.ErrorContains(t, err, "llama3.1:8b is still in the server's memory although -exclusive has unloaded it")
 	var failure *measurement.Failure
 	assert.NotErrorAs(t, err, &failure, "it is not a failure of the cell")
@@ -94,11 +94,11 @@ func TestCompany(t *testing.T) {
 	alive := thisSystem.self.newName()
 	left := endedOwner(t).newName() + ":latest"
 	f.Answers["/api/ps"] = inMemory(t, "llama3.1:8b", alive, left)
-	c, err := s.Company(t.Context(), "tiny")
+	c, err := s.OtherClients(t.Context(), "tiny")
 	require.NoError(t, err)
-	assert.Equal(t, Company{Sweeps: []string{alive}, Ours: true, Others: []string{"llama3.1:8b"}}, c)
+	assert.Equal(t, OtherClients{Sweeps: []string{alive}, Ours: true, Others: []string{"llama3.1:8b"}}, c)
 	f.Answers["/api/ps"] = inMemory(t, "tiny:latest")
-	c, err = s.Company(t.Context(), "tiny")
+	c, err = s.OtherClients(t.Context(), "tiny")
 	require.NoError(t, err)
-	assert.Equal(t, Company{Ours: true}, c)
+	assert.Equal(t, OtherClients{Ours: true}, c)
 }

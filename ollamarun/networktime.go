@@ -65,6 +65,6 @@ func (s *Server) sendPadded(ctx context.Context, size int) error {
 // addNetworkTime adds the network time to the sample of a prompt, if it is large enough to matter.
 func (s *Server) addNetworkTime(ctx context.Context, sample *measurement.Sample, prompt int) {
 	if sample.TotalDuration > 0 && sample.Wall-sample.TotalDuration > minNetworkTime {
-		sample.Way = s.networkTime(ctx, prompt)
+		sample.NetworkTime = s.networkTime(ctx, prompt)
 	}
 }

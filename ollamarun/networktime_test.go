@@ -34,21 +34,21 @@ func TestNetworkTime(t *testing.T) {
 
 	near, err := NewAPI(t.Context(), s, "tiny", nil, 2)
 	require.NoError(t, err)
-	sample, err := near.Sample(t.Context(), ollamatest.Always("x"))
+	sample, err := near.Sample(t.Context(), ollamatest.Constant("x"))
 	require.NoError(t, err)
-	assert.Zero(t, sample.Way, "the server reports a longer time than the request took")
+	assert.Zero(t, sample.NetworkTime, "the server reports a longer time than the request took")
 
 	total := regexp.MustCompile(`"total_duration":\d+`)
-	f.Answers["/api/generate"] = ollamatest.Say(total.ReplaceAllString(ollamatest.Captured("generate.ndjson"), `"total_duration":1000000`))
+	f.Answers["/api/generate"] = ollamatest.Reply(total.ReplaceAllString(ollamatest.Captured("generate.ndjson"), `"total_duration":1000000`))
 	address, err := url.Parse(far.URL)
 	require.NoError(t, err)
 	a, err := NewAPI(t.Context(), &Server{URL: address}, "tiny", nil, 2)
 	require.NoError(t, err)
 	prompt := strings.Repeat("once upon a time ", 600)
 	for range 3 {
-		sample, err = a.Sample(t.Context(), ollamatest.Always(prompt))
+		sample, err = a.Sample(t.Context(), ollamatest.Constant(prompt))
 		require.NoError(t, err)
-		assert.GreaterOrEqual(t, sample.Way, 2*delay)
+		assert.GreaterOrEqual(t, sample.NetworkTime, 2*delay)
 	}
 	assert.EqualValues(t, networkTries, asked.Load(), "measured once")
 }
@@ -59,7 +59,7 @@ func TestAPICached(t *testing.T) {
 	a, err := NewAPI(t.Context(), s, "tiny", nil, 2)
 	require.NoError(t, err)
 	f.Answers["/api/generate"] = figures(`"prompt_eval_count":21`, `"prompt_eval_count":21,"prompt_eval_cached_count":5`)
-	sample, err := a.Sample(t.Context(), ollamatest.Always(`x","prompt_eval_cached_count":9`))
+	sample, err := a.Sample(t.Context(), ollamatest.Constant(`x","prompt_eval_cached_count":9`))
 	require.NoError(t, err)
 	require.NotNil(t, sample.PromptCached)
 	assert.Equal(t, 5, *sample.PromptCached)

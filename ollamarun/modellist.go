@@ -8,12 +8,12 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/modelname"
 )
 
-// Marks stores a list of a sweep's temporary models in its out folder, one line for each with the
+// ModelList stores a list of a sweep's temporary models in its out folder, one line for each with the
 // server's address. The next sweep in that folder, which uses it exclusively, can so identify and
 // delete them: also in another container, on another machine, or after a reboot. A name is added
 // before its model is created and removed after the model is deleted. Names are unique, so a
 // model is recognized even if its server has another address by then.
-type Marks interface {
+type ModelList interface {
 	// Read returns the data that was written last in this folder, nil if there is none.
 	Read() ([]byte, error)
 	// Write replaces the data; empty data removes it.
@@ -31,10 +31,10 @@ func (m modelMarks) contain(model string) bool {
 
 // marks returns the list of the out folder. Lines without the name of a temporary model are ignored.
 func (s *Server) marks() (marks modelMarks, err error) {
-	if s.Marks == nil {
+	if s.ModelList == nil {
 		return nil, nil
 	}
-	data, err := s.Marks.Read()
+	data, err := s.ModelList.Read()
 	if err != nil {
 		return nil, fmt.Errorf("reading the out folder's list of temporary models: %w", err)
 	}
@@ -52,7 +52,7 @@ func (s *Server) writeMarks(marks modelMarks) error {
 	for _, m := range marks {
 		b.WriteString(m.name + " " + m.address + "\n")
 	}
-	if err := s.Marks.Write([]byte(b.String())); err != nil {
+	if err := s.ModelList.Write([]byte(b.String())); err != nil {
 		return fmt.Errorf("writing the out folder's list of temporary models: %w", err)
 	}
 	return nil
@@ -60,7 +60,7 @@ func (s *Server) writeMarks(marks modelMarks) error {
 
 func (s *Server) mark(name string) error {
 	marks, err := s.marks()
-	if err != nil || s.Marks == nil {
+	if err != nil || s.ModelList == nil {
 		return err
 	}
 	return s.writeMarks(append(marks, modelMark{name, s.Address()}))

@@ -11,20 +11,20 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/outdir"
 )
 
-// marksIn returns the marks of an out folder that a sweep has claimed.
-func marksIn(t *testing.T, dir string) marks {
+// modelListIn returns the marks of an out folder that a sweep has claimed.
+func modelListIn(t *testing.T, dir string) modelList {
 	t.Helper()
 	d, err := outdir.Open(dir, "", nil)
 	require.NoError(t, err)
 	require.NoError(t, d.Claim())
-	return marks{d}
+	return modelList{d}
 }
 
-func TestMarks(t *testing.T) {
+func TestModelList(t *testing.T) {
 	const names = "ollama-sweep-tmp-1f3a9c07d2e4-4711-88123-1 http://127.0.0.1:11434\n"
 	dir := t.TempDir()
 	file := filepath.Join(dir, outdir.Models)
-	m := marksIn(t, dir)
+	m := modelListIn(t, dir)
 	read := func(m marks) string {
 		t.Helper()
 		data, err := m.Read()
@@ -36,31 +36,31 @@ func TestMarks(t *testing.T) {
 	info, err := os.Stat(file)
 	require.NoError(t, err)
 	assert.Equal(t, os.FileMode(0o600), info.Mode())
-	assert.Equal(t, names, read(marksIn(t, dir)), "the next sweep's")
+	assert.Equal(t, names, read(modelListIn(t, dir)), "the next sweep's")
 	require.NoError(t, m.Write([]byte(names+names)))
 	assert.Equal(t, names+names, read(m))
 
 	renamed := filepath.Join(t.TempDir(), "renamed")
 	require.NoError(t, os.Rename(dir, renamed))
-	assert.Equal(t, names+names, read(marksIn(t, renamed)))
+	assert.Equal(t, names+names, read(modelListIn(t, renamed)))
 	copied := filepath.Join(t.TempDir(), "copied")
 	require.NoError(t, os.CopyFS(copied, os.DirFS(renamed)))
-	assert.Empty(t, read(marksIn(t, copied)), "the sweep of the first folder may still run")
-	require.NoError(t, marksIn(t, copied).Write([]byte(names)))
-	assert.Equal(t, names, read(marksIn(t, copied)))
+	assert.Empty(t, read(modelListIn(t, copied)), "the sweep of the first folder may still run")
+	require.NoError(t, modelListIn(t, copied).Write([]byte(names)))
+	assert.Equal(t, names, read(modelListIn(t, copied)))
 
-	m = marksIn(t, renamed)
+	m = modelListIn(t, renamed)
 	require.NoError(t, m.Write(nil))
 	assert.NoFileExists(t, filepath.Join(renamed, outdir.Models))
 	assert.Empty(t, read(m))
 }
 
-// TestMarksOfOthers: a file or link that the program has not made is neither read, followed nor
+// TestModelListOfOthers: a file or link that the program has not made is neither read, followed nor
 // replaced, and a file that is cut or has other content marks nothing.
-func TestMarksOfOthers(t *testing.T) {
+func TestModelListOfOthers(t *testing.T) {
 	dir, precious := t.TempDir(), filepath.Join(t.TempDir(), "precious")
 	file := filepath.Join(dir, outdir.Models)
-	m := marksIn(t, dir)
+	m := modelListIn(t, dir)
 	require.NoError(t, m.Write([]byte("ollama-sweep-tmp-1f3a9c07d2e4-4711-88123-1 http://127.0.0.1:11434\n")))
 	text, err := os.ReadFile(file)
 	require.NoError(t, err)

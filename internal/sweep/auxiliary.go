@@ -41,9 +41,9 @@ func (r *run) reference(ctx context.Context) error {
 // ReferenceCell returns the cell that is measured again at regular intervals, and
 // false while there is none.
 func ReferenceCell(cp *checkpoint.Checkpoint) (cell.Key, bool) {
-	for i := range cp.Remeasured {
-		if cp.Remeasured[i].Purpose == checkpoint.Reference {
-			return cp.Remeasured[i].Cell(), true
+	for i := range cp.Auxiliary {
+		if cp.Auxiliary[i].Purpose == checkpoint.Reference {
+			return cp.Auxiliary[i].Cell(), true
 		}
 	}
 	for i := range cp.Results {
@@ -58,8 +58,8 @@ func ReferenceCell(cp *checkpoint.Checkpoint) (cell.Key, bool) {
 // reference cell, or since the sweep began.
 func sinceReference(cp *checkpoint.Checkpoint) int {
 	last := cp.Sweep.Started
-	for i := range cp.Remeasured {
-		if r := &cp.Remeasured[i]; r.Purpose == checkpoint.Reference && r.Timestamp.After(last) {
+	for i := range cp.Auxiliary {
+		if r := &cp.Auxiliary[i]; r.Purpose == checkpoint.Reference && r.Timestamp.After(last) {
 			last = r.Timestamp
 		}
 	}
@@ -111,8 +111,8 @@ func (r *run) hostCells(ctx context.Context, loads int) error {
 // hostLoads counts a host's loads of a cell that compares hosts.
 func hostLoads(cp *checkpoint.Checkpoint, host string, c cell.Key) int {
 	n := 0
-	for i := range cp.Remeasured {
-		if r := &cp.Remeasured[i]; r.Purpose == checkpoint.HostCheck && r.Host == host && r.Cell() == c {
+	for i := range cp.Auxiliary {
+		if r := &cp.Auxiliary[i]; r.Purpose == checkpoint.HostCheck && r.Host == host && r.Cell() == c {
 			n++
 		}
 	}
@@ -143,7 +143,7 @@ func (r *run) confirm(ctx context.Context) error {
 func leadersOf(cp *checkpoint.Checkpoint, n int) []cell.Key {
 	cells := rated(cp)
 	for i := range cells {
-		cells[i].Again = nil
+		cells[i].Later = nil
 	}
 	v, ok := verdict.Judge(cells, referenceRates(cp))
 	if !ok || n == 0 {
@@ -168,7 +168,7 @@ func leadersOf(cp *checkpoint.Checkpoint, n int) []cell.Key {
 // again, and a cell that fails is skipped from then on.
 func (r *run) turns(ctx context.Context, purpose checkpoint.Purpose, cells []cell.Key, rounds int) error {
 	cp := r.Store.Checkpoint()
-	before := len(cp.Remeasured)
+	before := len(cp.Auxiliary)
 	for round := 1; round <= rounds; round++ {
 		if round > leastRounds && distinguished(cp, purpose, cells) {
 			return nil
@@ -187,7 +187,7 @@ func (r *run) turns(ctx context.Context, purpose checkpoint.Purpose, cells []cel
 			}
 		}
 	}
-	if rounds > MostRounds && len(cp.Remeasured) > before {
+	if rounds > MostRounds && len(cp.Auxiliary) > before {
 		r.printMedians(purpose, cells, rounds)
 	}
 	return nil
@@ -218,9 +218,9 @@ func distinguished(cp *checkpoint.Checkpoint, purpose checkpoint.Purpose, cells 
 	return len(all) < 2 || !slices.Contains(verdict.Differ(all[0], all[1:]), false)
 }
 
-// AgainLeft returns how many loads the confirmation of so many leading cells and the baseline still
+// AuxiliaryLoads returns how many loads the confirmation of so many leading cells and the baseline still
 // take at most, once the plan has been measured.
-func AgainLeft(cp *checkpoint.Checkpoint, leaders int, baseline bool) int {
+func AuxiliaryLoads(cp *checkpoint.Checkpoint, leaders int, baseline bool) int {
 	n := turnsLeft(cp, checkpoint.Confirm, leadersOf(cp, leaders))
 	if baseline {
 		n += BaselineLoads(cp, config.BaselineOn)
@@ -253,8 +253,8 @@ func missingTurns(cp *checkpoint.Checkpoint, purpose checkpoint.Purpose, cells [
 // auxiliaryRates returns the rates of a cell's auxiliary measurements for the purpose, and whether one
 // of them failed.
 func auxiliaryRates(cp *checkpoint.Checkpoint, purpose checkpoint.Purpose, c cell.Key) (rates []float64, failed bool) {
-	for i := range cp.Remeasured {
-		if r := &cp.Remeasured[i]; r.Purpose == purpose && r.Cell() == c {
+	for i := range cp.Auxiliary {
+		if r := &cp.Auxiliary[i]; r.Purpose == purpose && r.Cell() == c {
 			rates = append(rates, r.SampleRates()...)
 			failed = failed || r.Failed()
 		}
@@ -271,7 +271,7 @@ func (r *run) measureAuxiliary(ctx context.Context, purpose checkpoint.Purpose, 
 	result := checkpoint.Result{NumCtx: c.Ctx, NumBatch: c.Batch}
 	saved := false
 	save := func(res checkpoint.Result) error {
-		err := r.Store.Remeasure(checkpoint.Remeasured{Purpose: purpose, Host: r.Host, Result: res}, saved)
+		err := r.Store.PutAuxiliary(checkpoint.Auxiliary{Purpose: purpose, Host: r.Host, Result: res}, saved)
 		saved = true
 		return err
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/outdir"
 )
 
-// marks keeps the names of temporary models in the out folder (see ollamarun.Marks). Its file begins
+// modelList keeps the names of temporary models in the out folder (see ollamarun.ModelList). Its file begins
 // with the inode number of the folder in which it was written:
 //
 //	folder 1835023
@@ -17,9 +17,9 @@ import (
 //
 // A file from a copied folder is ignored: the copy has another lock, so the sweep of the original
 // folder may still run.
-type marks struct{ dir *outdir.Dir }
+type modelList struct{ dir *outdir.Dir }
 
-func (m marks) Read() ([]byte, error) {
+func (m modelList) Read() ([]byte, error) {
 	data, err := m.dir.Read(outdir.Models)
 	if err != nil {
 		return nil, err
@@ -35,7 +35,7 @@ func (m marks) Read() ([]byte, error) {
 	return names, nil
 }
 
-func (m marks) Write(data []byte) error {
+func (m modelList) Write(data []byte) error {
 	if len(data) == 0 {
 		return m.dir.Remove(outdir.Models)
 	}
@@ -46,7 +46,7 @@ func (m marks) Write(data []byte) error {
 	return m.dir.WritePrivate(outdir.Models, append(title, data...))
 }
 
-func (m marks) title() ([]byte, error) {
+func (m modelList) title() ([]byte, error) {
 	info, err := os.Stat(m.dir.Path())
 	if err != nil {
 		return nil, err

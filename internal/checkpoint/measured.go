@@ -1,7 +1,7 @@
 package checkpoint
 
-// Known is the result of a cell as a strategy sees it.
-type Known struct {
+// Measured is the result of a cell as a strategy sees it.
+type Measured struct {
 	Rates  []float64 // of each sample, in tokens per second
 	Failed bool      // the cell failed, and gets no more samples
 	// Size is the bytes of the loaded model, and SizeVRAM those in GPU memory; 0 where they are
@@ -16,4 +16,4 @@ type Known struct {
 }
 
 // Open reports whether the cell has fewer than want samples and can get more.
-func (k Known) Open(want int) bool { return !k.Failed && !k.Closed && len(k.Rates) < want }
+func (k Measured) Open(want int) bool { return !k.Failed && !k.Closed && len(k.Rates) < want }

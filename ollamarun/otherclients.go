@@ -45,17 +45,17 @@ func (s *Server) running(ctx context.Context) ([]api.ProcessModelResponse, error
 	return ps.Models, nil
 }
 
-// Company lists the models that the server has in memory before a sweep.
-type Company struct {
+// OtherClients lists the models that the server has in memory before a sweep.
+type OtherClients struct {
 	Sweeps []string // temporary models of other running sweeps
 	Ours   bool     // the model itself, or a temporary one of a killed sweep
 	Others []string // all other models
 }
 
-// Company returns the models in memory, which show who else may be using the server.
+// OtherClients returns the models in memory, which show who else may be using the server.
 // A temporary model counts as a running sweep's unless its process has surely ended.
-func (s *Server) Company(ctx context.Context, model string) (Company, error) {
-	var c Company
+func (s *Server) OtherClients(ctx context.Context, model string) (OtherClients, error) {
+	var c OtherClients
 	loaded, err := s.running(ctx)
 	if err != nil {
 		return c, err
