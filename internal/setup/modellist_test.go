@@ -11,7 +11,7 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/outdir"
 )
 
-// modelListIn returns the marks of an out folder that a sweep has claimed.
+// modelListIn returns the modelList of an out folder that a sweep has claimed.
 func modelListIn(t *testing.T, dir string) modelList {
 	t.Helper()
 	d, err := outdir.Open(dir, "", nil)
@@ -25,7 +25,7 @@ func TestModelList(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, outdir.Models)
 	m := modelListIn(t, dir)
-	read := func(m marks) string {
+	read := func(m modelList) string {
 		t.Helper()
 		data, err := m.Read()
 		require.NoError(t, err)
@@ -56,7 +56,7 @@ func TestModelList(t *testing.T) {
 }
 
 // TestModelListOfOthers: a file or link that the program has not made is neither read, followed nor
-// replaced, and a file that is cut or has other content marks nothing.
+// replaced, and a file that is cut or has other content modelList nothing.
 func TestModelListOfOthers(t *testing.T) {
 	dir, precious := t.TempDir(), filepath.Join(t.TempDir(), "precious")
 	file := filepath.Join(dir, outdir.Models)
