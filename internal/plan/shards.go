@@ -219,10 +219,10 @@ func (g *gridModel) timingOf(r *checkpoint.Result) *timing {
 	}
 	t := &timing{load: g.pace.Load}
 	if r.Warmup != nil {
-		t.load = sweep.Taken(*r.Warmup)
+		t.load = sweep.RequestTime(*r.Warmup)
 	}
 	for _, s := range r.Samples {
-		t.prompts = append(t.prompts, sweep.Taken(s))
+		t.prompts = append(t.prompts, sweep.RequestTime(s))
 	}
 	return t
 }

@@ -60,13 +60,13 @@ func spareLoads(cp *checkpoint.Checkpoint, p Pace, cells, samples int) int {
 			continue
 		}
 		for _, s := range r.Samples[:min(samples, len(r.Samples))] {
-			lacking, spent = lacking-1, spent+p.Load+Taken(s)
+			lacking, spent = lacking-1, spent+p.Load+RequestTime(s)
 		}
 	}
 	for i := range cp.Auxiliary {
 		spent += p.Load
 		for _, s := range cp.Auxiliary[i].Samples {
-			spent += Taken(s)
+			spent += RequestTime(s)
 		}
 	}
 	spent += p.Time(lacking, lacking)
@@ -99,7 +99,7 @@ func adviceOf(cp *checkpoint.Checkpoint) Advice {
 
 // printAutomatic announces what the sweep may measure automatically.
 func (r *run) printAutomatic() {
-	cut := r.BudgetCells > 0 && r.todo > r.BudgetCells // before the plan's end
+	cut := r.BudgetCells > 0 && r.outlook.todo > r.BudgetCells // before the plan's end
 	if r.Filtered || cut || !CanAdvise(r.Plan) {
 		return
 	}
@@ -130,7 +130,7 @@ func (r *run) repeatsAutomatically() bool { return r.RepeatUntilClear && !r.sear
 func (r *run) timeFor(loads int) bool {
 	end := r.Now().Add(r.pace().Time(loads, loads))
 	within := func(limit time.Time) bool { return limit.IsZero() || !end.After(limit) }
-	return within(r.Deadline) && within(r.BudgetEnd) && (r.BudgetCells == 0 || len(r.spent)+loads <= r.BudgetCells)
+	return within(r.Deadline) && within(r.BudgetEnd) && (r.BudgetCells == 0 || len(r.tally.spent)+loads <= r.BudgetCells)
 }
 
 // afterPlan takes the measurements that follow the plan. More samples come first, because they can
@@ -161,10 +161,10 @@ func (r *run) repeatUntilClear(ctx context.Context, each each) {
 			why = ""
 		}
 		fmt.Fprintf(r.Log, "# %ssample %d of every cell\n", why, f.samples+1)
-		r.want, r.todo, r.counts = f.samples+1, len(f.cells), true
-		before := len(r.spent)
-		r.take(ctx, Choice{Cells: f.cells, Samples: r.want, Left: r.todo, Reload: true}, each)
-		r.repeats += len(r.spent) - before
+		r.want, r.outlook.todo, r.outlook.counts = f.samples+1, len(f.cells), true
+		before := len(r.tally.spent)
+		r.take(ctx, Choice{Cells: f.cells, Samples: r.want, Left: r.outlook.todo, Reload: true}, each)
+		r.tally.repeats += len(r.tally.spent) - before
 	}
 	r.settleSuspects(ctx)
 }

@@ -126,11 +126,11 @@ func MostRetaken(planned int, p Pace, repeat int) int {
 // It ends when the machine is still busy, or when time is up, which is no error once the plan is
 // complete.
 func (r *run) retake(ctx context.Context, each each) (any bool) {
-	if !r.Retake || r.Filtered || r.stop != nil || r.stillDisturbed == mostStillDisturbed || r.summary().Missing > 0 {
+	if !r.Retake || r.Filtered || r.stop != nil || r.retakes.inVain == mostStillDisturbed || r.summary().Missing > 0 {
 		return false
 	}
 	todo := r.toRetake()
-	r.todo, r.counts = len(todo), true
+	r.outlook.todo, r.outlook.counts = len(todo), true
 	for _, d := range todo {
 		if r.timeUp(ctx) != nil {
 			break
@@ -139,16 +139,16 @@ func (r *run) retake(ctx context.Context, each each) (any bool) {
 		s := step{Key: d.Key, want: len(r.Store.Checkpoint().Result(d.Key).Samples), name: d.Key.String() + "/again"}
 		each(s.name, func() Outcome {
 			outcome, better := r.measureAgain(ctx, s, d)
-			if r.stillDisturbed++; better {
-				r.stillDisturbed = 0
+			if r.retakes.inVain++; better {
+				r.retakes.inVain = 0
 			}
 			return outcome
 		})
-		r.todo--
+		r.outlook.todo--
 		if r.stop != nil {
 			break
 		}
-		if r.stillDisturbed == mostStillDisturbed {
+		if r.retakes.inVain == mostStillDisturbed {
 			fmt.Fprintln(r.Log, "# the machine is still busy: no more cells are measured again")
 			break
 		}
@@ -166,7 +166,7 @@ func (r *run) toRetake() []Disturbed {
 	}
 	todo := slices.DeleteFunc(FindDisturbed(cp, v), func(d Disturbed) bool {
 		result, _ := r.Store.Result(d.Key)
-		return r.retaken[d.Key] || len(result.SetAside) > 0
+		return r.retakes.cells[d.Key] || len(result.SetAside) > 0
 	})
 	if len(todo) == 0 {
 		return nil
@@ -185,7 +185,7 @@ func (r *run) toRetake() []Disturbed {
 // measureAgain replaces the samples in doubt of a cell by new ones. It returns false where the machine
 // was busy again: then the first samples are kept. A cell that fails stays as it was.
 func (r *run) measureAgain(ctx context.Context, s step, d Disturbed) (o Outcome, better bool) {
-	r.retaken[d.Key] = true
+	r.retakes.cells[d.Key] = true
 	before := *r.Store.Checkpoint().Result(d.Key)
 	result := before
 	setAside(&result, d.Samples)

@@ -36,7 +36,7 @@ func (r *run) verify(ctx context.Context, when Moment) error {
 		return err
 	}
 	if was.Settings == nil && now.Settings != nil {
-		r.attentionChecked = false // the server was restarted, and its earlier settings are not known
+		r.server.attentionChecked = false // the server was restarted, and its earlier settings are not known
 	}
 	r.Store.UpdateIdentity(now)
 	return nil
@@ -46,7 +46,7 @@ func (r *run) verify(ctx context.Context, when Moment) error {
 // than in the sweep's first load. It checks the first load after each start of the server: later ones
 // may be on other GPUs.
 func (r *run) verifyLoad(attention string) error {
-	if attention == "" || r.attentionChecked {
+	if attention == "" || r.server.attentionChecked {
 		return nil
 	}
 	was := r.Store.Checkpoint().Sweep
@@ -55,7 +55,7 @@ func (r *run) verifyLoad(attention string) error {
 	if err := differs(was, now); err != nil {
 		return err
 	}
-	r.attentionChecked = true
+	r.server.attentionChecked = true
 	r.Store.SetAttention(attention)
 	return nil
 }
@@ -83,7 +83,7 @@ func (r *run) ready(ctx context.Context) error {
 	if err := r.Runner.Ready(ctx); err != nil {
 		return r.cause(ctx, err)
 	}
-	r.attentionChecked = false
+	r.server.attentionChecked = false
 	err := r.verify(ctx, AfterAbsence)
 	var away *measurement.Failure
 	if err == nil || errors.As(err, &away) { // the next try finds out

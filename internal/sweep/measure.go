@@ -35,7 +35,7 @@ func (r *run) measure(ctx context.Context, t *task) error {
 		if err == nil {
 			return nil
 		}
-		r.loaded = cell.Key{}
+		r.server.cell = cell.Key{}
 		var failure *measurement.Failure
 		var inUse *inUseError
 		switch {
@@ -124,13 +124,13 @@ func (r *run) attempt(ctx context.Context, t *task) error {
 // load loads the cell, checks the effective settings, and takes the samples.
 func (r *run) load(ctx context.Context, t *task) error {
 	result := t.result
-	if t.reuseLoad && r.loaded == result.Cell() {
-		return r.samples(ctx, t, r.loadedAs)
+	if t.reuseLoad && r.server.cell == result.Cell() {
+		return r.samples(ctx, t, r.server.loaded)
 	}
 	if err := r.verify(ctx, BeforeLoad); err != nil {
 		return err
 	}
-	if r.loaded.MayEqual(result.Cell()) {
+	if r.server.cell.MayEqual(result.Cell()) {
 		// The server would not reload the model with the same settings.
 		if err := r.Runner.Unload(ctx); err != nil {
 			return err
@@ -143,8 +143,8 @@ func (r *run) load(ctx context.Context, t *task) error {
 	if err := r.verifyLoad(loaded.Attention); err != nil {
 		return err
 	}
-	r.loaded, r.loadedAs = result.Cell(), loaded
-	r.gpu = r.gpu || loaded.SizeVRAM > 0
+	r.server.cell, r.server.loaded = result.Cell(), loaded
+	r.server.gpu = r.server.gpu || loaded.SizeVRAM > 0
 	if result.Warmup == nil {
 		result.Warmup = &loaded.Warmup
 	}
@@ -175,7 +175,7 @@ func (r *run) size(ctx context.Context, loaded int) error {
 	err := r.Prompter.Size(loaded, smallest(r.cells()), func(prompt func() string) (int, error) {
 		s, err := r.Runner.Sample(ctx, prompt)
 		if rate, ok := s.PromptEvalRate(); ok {
-			r.probes = append(r.probes, check.AcceptedRate{Rate: rate, Batch: min(r.loaded.Batch, s.PromptEvalCount)})
+			r.prompts.sizing = append(r.prompts.sizing, check.AcceptedRate{Rate: rate, Batch: min(r.server.cell.Batch, s.PromptEvalCount)})
 		}
 		return s.PromptEvalCount, err
 	})
@@ -268,14 +268,14 @@ func addWarning(r *checkpoint.Result, f check.Finding, planned bool) bool {
 func (r *run) evidence(result *checkpoint.Result, loaded measurement.Loaded) check.Evidence {
 	e := r.Evidence
 	e.NumCtx, e.NumBatch = result.NumCtx, result.NumBatch
-	e.GPU = r.gpu
+	e.GPU = r.server.gpu
 	e.Retries = result.Retries
 	e.Loaded = loaded
 	e.Head = loaded.Warmup.PromptEvalCount
 	if fixed := r.Prompter.sizing.Fixed; fixed > 0 {
 		e.Head = int(math.Ceil(fixed))
 	}
-	e.PromptTokens = r.tokens[r.promptKey(result.NumCtx)]
+	e.PromptTokens = r.prompts.tokens[r.promptKey(result.NumCtx)]
 	if e.PromptTokens == 0 && r.Prompter.Sized() {
 		e.PromptTokens, e.Estimated = r.Prompter.Tokens(result.NumCtx), true
 	}
@@ -292,7 +292,7 @@ func (r *run) promptKey(numCtx int) int {
 
 // ceiling returns the rate above which a sample of the cell is refused.
 func (r *run) ceiling(result *checkpoint.Result, loaded measurement.Loaded) float64 {
-	accepted := slices.Clone(r.probes)
+	accepted := slices.Clone(r.prompts.sizing)
 	for _, other := range r.Store.Checkpoint().Results {
 		if other.PromptEvalRate != nil {
 			accepted = append(accepted, check.AcceptedRate{Rate: *other.PromptEvalRate, Batch: other.NumBatch})
@@ -308,8 +308,8 @@ func (r *run) keep(ctx context.Context, t *task, sample measurement.Sample) erro
 		return err
 	}
 	key := r.promptKey(t.result.NumCtx)
-	if r.tokens[key] == 0 {
-		r.tokens[key] = sample.PromptEvalCount
+	if r.prompts.tokens[key] == 0 {
+		r.prompts.tokens[key] = sample.PromptEvalCount
 	}
 	t.result.Samples = append(t.result.Samples, sample)
 	if err := t.put(r.Now()); err != nil {
@@ -343,7 +343,7 @@ func (r *run) warnOfCopies() {
 	cells := make(map[string][]cell.Key)
 	var order []string
 	for _, c := range r.Plan {
-		e := r.evidence(&checkpoint.Result{NumCtx: c.Ctx, NumBatch: c.Batch}, measurement.Loaded{Warmup: measurement.Sample{PromptCached: r.loadedAs.Warmup.PromptCached}})
+		e := r.evidence(&checkpoint.Result{NumCtx: c.Ctx, NumBatch: c.Batch}, measurement.Loaded{Warmup: measurement.Sample{PromptCached: r.server.loaded.Warmup.PromptCached}})
 		for _, f := range check.Plan(&e) {
 			if cells[f.String()] == nil {
 				order = append(order, f.String())

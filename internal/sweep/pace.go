@@ -30,10 +30,10 @@ func PaceOf(cp *checkpoint.Checkpoint) (Pace, bool) {
 	for i := range cp.Results {
 		r := &cp.Results[i]
 		if r.Warmup != nil {
-			t.loads = append(t.loads, Taken(*r.Warmup))
+			t.loads = append(t.loads, RequestTime(*r.Warmup))
 		}
 		for _, s := range r.Samples {
-			t.prompts = append(t.prompts, Taken(s))
+			t.prompts = append(t.prompts, RequestTime(s))
 		}
 	}
 	slices.Sort(t.loads)
@@ -41,9 +41,9 @@ func PaceOf(cp *checkpoint.Checkpoint) (Pace, bool) {
 	return t.pace("as measured before")
 }
 
-// Taken returns how long a request took: by the wall clock or, where that is missing, by
+// RequestTime returns how long a request took: by the wall clock or, where that is missing, by
 // the server's.
-func Taken(s measurement.Sample) time.Duration {
+func RequestTime(s measurement.Sample) time.Duration {
 	if s.Wall > 0 {
 		return s.Wall
 	}
@@ -57,8 +57,8 @@ type timings struct{ loads, prompts []time.Duration }
 // add adds the time spent on a cell, and the samples taken in it.
 func (t *timings) add(spent time.Duration, loaded bool, samples []measurement.Sample) {
 	for _, s := range samples {
-		insert(&t.prompts, Taken(s))
-		spent -= Taken(s)
+		insert(&t.prompts, RequestTime(s))
+		spent -= RequestTime(s)
 	}
 	if loaded {
 		insert(&t.loads, max(0, spent))

@@ -48,7 +48,7 @@ func (r *run) begin() Choice {
 	measured := len(r.Plan) - lacking - len(r.pruned)
 	if choice.Answer != nil {
 		expected := ""
-		if r.ahead.Most > 0 {
+		if r.outlook.ahead.Most > 0 {
 			expected = fmt.Sprintf(", likely %v", r.expected())
 		}
 		fmt.Fprintf(r.Log, "# %d cells: %d already measured%s; the search measures as many more as it needs%s\n", len(r.Plan), measured, pruned, expected)
@@ -69,18 +69,18 @@ func (r *run) left() (time.Duration, string) {
 			prompts += r.want - len(known.Rates)
 		}
 	}
-	return pace.Time(r.todo, prompts), pace.Basis
+	return pace.Time(r.outlook.todo, prompts), pace.Basis
 }
 
 // leftOfSearch returns the time that a search still takes at least and at most, and false where
 // that is not known or the caller may skip cells. A budget of cells limits it.
 func (r *run) leftOfSearch() (least, most time.Duration, ok bool) {
-	if r.ahead.Most == 0 || r.Filtered {
+	if r.outlook.ahead.Most == 0 || r.Filtered {
 		return 0, 0, false
 	}
 	ahead := r.expected()
 	if r.BudgetCells > 0 {
-		left := max(0, r.BudgetCells-len(r.spent))
+		left := max(0, r.BudgetCells-len(r.tally.spent))
 		ahead = Range{min(ahead.Least, left), min(ahead.Most, left)}
 	}
 	pace, prompts := r.pace(), max(1, r.Repeat)
@@ -95,12 +95,12 @@ func (r *run) expected() Range {
 			open++
 		}
 	}
-	return r.ahead.Widened(Noise(r.Store.Checkpoint()), open)
+	return r.outlook.ahead.Widened(Noise(r.Store.Checkpoint()), open)
 }
 
 // pace returns the pace of this run, else that of the checkpoint, else an assumption.
 func (r *run) pace() Pace {
-	pace, ok := r.timings.pace("as measured in this run")
+	pace, ok := r.tally.timings.pace("as measured in this run")
 	if !ok {
 		pace, ok = PaceOf(r.Store.Checkpoint())
 	}
@@ -111,7 +111,7 @@ func (r *run) pace() Pace {
 }
 
 func (r *run) warnOfDeadline() {
-	if r.warned || r.Filtered || !r.counts || r.Deadline.IsZero() {
+	if r.outlook.warned || r.Filtered || !r.outlook.counts || r.Deadline.IsZero() {
 		return
 	}
 	need, basis := r.left()
@@ -119,9 +119,9 @@ func (r *run) warnOfDeadline() {
 	if need <= left {
 		return
 	}
-	r.warned = true
+	r.outlook.warned = true
 	fmt.Fprintf(r.Log, "# warning: %d cells of %v (%s) need %v, and go test allows %v more: -timeout 0 lifts the limit; samples until then are saved\n",
-		r.todo, round(need/time.Duration(max(1, r.todo))), basis, round(need), round(left))
+		r.outlook.todo, round(need/time.Duration(max(1, r.outlook.todo))), basis, round(need), round(left))
 }
 
 // reportBegin reports that a step begins.
@@ -166,11 +166,11 @@ func (r *run) progress(s step) Progress {
 		}
 	}
 	p.Failed += len(r.suspects.all)
-	if !r.counts {
+	if !r.outlook.counts {
 		p.Why = s.why
 		p.LeftLeast, p.Left, p.HasLeft = r.leftOfSearch()
 	}
-	if r.counts && !r.Filtered {
+	if r.outlook.counts && !r.Filtered {
 		p.Left, _ = r.left()
 		p.LeftLeast, p.HasLeft = p.Left, true
 	}
@@ -216,7 +216,7 @@ func (p Progress) ETA(since time.Duration, round func(time.Duration) time.Durati
 // number returns the cell's place in the plan or, in a search, how many cells are
 // measured.
 func (r *run) number(c cell.Key) int {
-	if r.counts {
+	if r.outlook.counts {
 		return slices.Index(r.Plan, c) + 1
 	}
 	n := 0

@@ -30,7 +30,7 @@ func (d redo) Next(s State) Choice {
 // this run replaces.
 func (r *run) redoes(c cell.Key) bool {
 	_, measured := r.Store.Result(c)
-	return r.Redo && measured && !r.redone[c]
+	return r.Redo && measured && !r.redone.cells[c]
 }
 
 // beginRedo prints how many cells may be measured again. How many -run selects is not known yet.
@@ -48,7 +48,7 @@ func (r *run) beginRedo() {
 func (r *run) keepOld(c cell.Key) {
 	if result, ok := r.Store.Result(c); ok && r.Redo {
 		r.state.Measured[c] = result.Measured()
-		r.redone[c] = true
+		r.redone.cells[c] = true
 	}
 }
 
@@ -56,7 +56,7 @@ func (r *run) keepOld(c cell.Key) {
 func (r *run) put(result checkpoint.Result) error {
 	replaces := r.redoes(result.Cell())
 	if r.Redo {
-		r.redone[result.Cell()] = true
+		r.redone.cells[result.Cell()] = true
 	}
 	switch {
 	case mayBeServersFault(&result):
@@ -85,14 +85,14 @@ func (r *run) store(result checkpoint.Result, replaces bool) error {
 }
 
 func (r *run) copyOnce() error {
-	if r.copied {
+	if r.redone.copied {
 		return nil
 	}
 	name, err := r.Store.CopyAside(r.Now())
 	if err != nil {
 		return err
 	}
-	r.copied = true
+	r.redone.copied = true
 	fmt.Fprintf(r.Log, "# the checkpoint with the old samples is kept as %s\n", name)
 	return nil
 }
@@ -110,7 +110,7 @@ func (r *run) answer(choice Choice) *checkpoint.Answer {
 	}
 	found := r.Strategy.Next(State{Plan: r.Plan, Measured: known}).Answer
 	if found != nil {
-		r.done = found.Done
+		r.outlook.done = found.Done
 	}
 	return found
 }

@@ -23,14 +23,14 @@ type each func(name string, measure func() Outcome)
 
 // next returns the strategy's next choice. Its answer is saved with the next sample.
 func (r *run) next() Choice {
-	r.state.Loaded = r.loaded
+	r.state.Loaded = r.server.cell
 	choice := r.strategy.Next(r.state)
 	if choice.Answer != nil {
 		r.Store.SetAnswer(choice.Answer)
 	}
-	r.todo, r.counts = choice.Left, choice.Left > 0
+	r.outlook.todo, r.outlook.counts = choice.Left, choice.Left > 0
 	if choice.Ahead.Most > 0 {
-		r.ahead = choice.Ahead
+		r.outlook.ahead = choice.Ahead
 	}
 	return choice
 }
@@ -95,7 +95,7 @@ func (r *run) choices(ctx context.Context, choice Choice, each each) Choice {
 		r.take(ctx, choice, each)
 		choice = r.next()
 	}
-	r.done = len(choice.Cells) == 0
+	r.outlook.done = len(choice.Cells) == 0
 	r.settleSuspects(ctx)
 	return choice
 }
@@ -119,7 +119,7 @@ func (r *run) take(ctx context.Context, choice Choice, each each) {
 			known := r.state.Measured[c]
 			known.Closed = true
 			r.state.Measured[c] = known
-			r.todo--
+			r.outlook.todo--
 		}
 		r.prune()
 		if r.reportPruned(each) {
@@ -129,7 +129,7 @@ func (r *run) take(ctx context.Context, choice Choice, each each) {
 }
 
 // reusesLoad reports whether the step needs no load, because its cell is loaded.
-func (r *run) reusesLoad(s step) bool { return r.loaded == s.Key && !s.reload }
+func (r *run) reusesLoad(s step) bool { return r.server.cell == s.Key && !s.reload }
 
 // cell measures a step.
 func (r *run) cell(ctx context.Context, s step) Outcome {
@@ -149,16 +149,16 @@ func (r *run) cell(ctx context.Context, s step) Outcome {
 	}
 	r.state.Measured[s.Key] = result.Measured()
 	spent := min(r.since(begun), r.CellTimeout)
-	r.timings.add(spent, !reused, result.Samples[had:])
+	r.tally.timings.add(spent, !reused, result.Samples[had:])
 	if !reused {
-		r.spent = append(r.spent, spent)
-		r.todo--
-		r.ahead = r.ahead.less()
+		r.tally.spent = append(r.tally.spent, spent)
+		r.outlook.todo--
+		r.outlook.ahead = r.outlook.ahead.less()
 	}
 	r.reportEnd(s, result)
 	if result.Failed() {
-		r.failed++
-		r.failedNow[s.Key] = true
+		r.tally.failed++
+		r.tally.failedCells[s.Key] = true
 		if r.stop = r.checkServer(ctx); r.stop != nil {
 			return Outcome{Err: r.stop}
 		}
@@ -190,7 +190,7 @@ func (r *run) keepAnswer(a *checkpoint.Answer) error {
 	if a == nil || r.stop != nil && !inGoodOrder(r.stop) || len(r.Store.Checkpoint().Results) == 0 {
 		return nil
 	}
-	if !r.done && r.stop != nil {
+	if !r.outlook.done && r.stop != nil {
 		a.Why = "stopped: " + r.stop.Error()
 	}
 	r.Store.SetAnswer(a)

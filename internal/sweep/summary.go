@@ -79,9 +79,9 @@ func (s Summary) Print(w io.Writer) error {
 func (r *run) summary() Summary {
 	sum := Summary{
 		Planned:  len(r.Plan),
-		Measured: len(r.spent) - r.failed - r.repeats,
-		Failed:   r.failed - r.suspects.dropped,
-		Repeats:  r.repeats,
+		Measured: len(r.tally.spent) - r.tally.failed - r.tally.repeats,
+		Failed:   r.tally.failed - r.suspects.dropped,
+		Repeats:  r.tally.repeats,
 		Elapsed:  r.since(r.start),
 		Stop:     r.stop,
 	}
@@ -95,14 +95,14 @@ func (r *run) summary() Summary {
 		case !known:
 			sum.PassedOver++
 			sum.Missing++
-		case result.Measured().Open(r.Repeat) || result.Failed() && r.RetryFailed && !r.failedNow[c]:
+		case result.Measured().Open(r.Repeat) || result.Failed() && r.RetryFailed && !r.tally.failedCells[c]:
 			sum.Missing++
 		}
 		if known && !result.Failed() {
 			sum.Rated++
 		}
 	}
-	if sum.Search && r.done {
+	if sum.Search && r.outlook.done {
 		sum.Missing = 0
 	}
 	return sum

@@ -170,7 +170,7 @@ func (r *run) settleSuspects(ctx context.Context) {
 		err = r.testServer(ctx)
 	}
 	if err != nil {
-		r.stop, r.done = err, false
+		r.stop, r.outlook.done = err, false
 	}
 }
 
@@ -178,10 +178,10 @@ func (r *run) settleSuspects(ctx context.Context) {
 func (r *run) dropSuspects() {
 	for _, s := range r.suspects.all {
 		c := s.Cell()
-		if r.failedNow[c] {
+		if r.tally.failedCells[c] {
 			r.suspects.dropped++
 		}
-		delete(r.failedNow, c)
+		delete(r.tally.failedCells, c)
 		delete(r.state.Measured, c)
 		if result, ok := r.Store.Result(c); ok {
 			r.state.Measured[c] = result.Measured()

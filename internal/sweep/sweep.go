@@ -177,48 +177,42 @@ func (s *Sweep) Run(ctx context.Context, call func(name string, measure func() O
 // run is the state of one Run.
 type run struct {
 	*Sweep
-	start     time.Time
-	strategy  Strategy
-	state     State
-	named     map[string]bool       // the names that each was called with
-	pruned    map[cell.Key]cell.Key // cells that are skipped, by the failed cell whose memory they need at least
-	want      int                   // samples that each cell needs now
-	todo      int                   // loads of the plan to the end, where counts is set
-	counts    bool                  // the strategy knows how many loads are left
-	ahead     Range                 // loads to the end, as a search has predicted last
-	done      bool                  // the strategy wants nothing more
-	spent     []time.Duration       // on each load of the plan in this run, at most CellTimeout each
-	timings   timings               // of these loads and their prompts
-	failed    int                   // loads among these that failed
-	repeats   int                   // loads among these for automatic samples
-	failedNow map[cell.Key]bool     // cells that failed in this run
-	retaken   map[cell.Key]bool     // disturbed cells that were measured again
-	// stillDisturbed is the number of cells in a row that were disturbed again when they were measured again.
-	stillDisturbed   int
-	redone           map[cell.Key]bool    // cells that this redo has replaced or skipped
-	copied           bool                 // the checkpoint, before the first of these was replaced
-	warned           bool                 // of the deadline
-	copiesNamed      bool                 // by warnOfCopies
-	gpu              bool                 // the server has put a model into GPU memory
-	tokens           map[int]int          // counted tokens of the prompt, by promptKey
-	loaded           cell.Key             // the cell that is loaded, the zero value for none
-	loadedAs         measurement.Loaded   // what the server reported of it
-	attentionChecked bool                 // by verifyLoad, since the server started
-	probes           []check.AcceptedRate // rates of the prompts of the sizing
-	suspects         suspects
-	stop             error // why the sweep stops
+	start       time.Time
+	strategy    Strategy
+	state       State
+	want        int                   // samples that each cell needs now
+	named       map[string]bool       // the names that each was called with
+	pruned      map[cell.Key]cell.Key // cells that are skipped, by the failed cell whose memory they need at least
+	copiesNamed bool                  // by warnOfCopies
+
+	server   serverState
+	prompts  promptCounts
+	tally    tally
+	outlook  outlook
+	retakes  retakeState
+	redone   redone
+	suspects suspects
+
+	stop error // why the sweep stops
 }
 
 func newRun(s *Sweep) *run {
 	r := &run{
-		Sweep: s, start: s.Now(), want: s.Repeat, named: make(map[string]bool), failedNow: make(map[cell.Key]bool), retaken: make(map[cell.Key]bool), redone: make(map[cell.Key]bool),
-		tokens: make(map[int]int), gpu: s.Evidence.GPU,
+		Sweep:   s,
+		start:   s.Now(),
+		want:    s.Repeat,
+		named:   make(map[string]bool),
+		server:  serverState{gpu: s.Evidence.GPU},
+		prompts: promptCounts{tokens: make(map[int]int)},
+		tally:   tally{failedCells: make(map[cell.Key]bool)},
+		retakes: retakeState{cells: make(map[cell.Key]bool)},
+		redone:  redone{cells: make(map[cell.Key]bool)},
 	}
 	cp := s.Store.Checkpoint()
 	for _, result := range cp.Results {
-		r.gpu = r.gpu || result.SizeVRAM > 0
+		r.server.gpu = r.server.gpu || result.SizeVRAM > 0
 		if len(result.Samples) > 0 {
-			r.tokens[r.promptKey(result.NumCtx)] = result.Samples[0].PromptEvalCount
+			r.prompts.tokens[r.promptKey(result.NumCtx)] = result.Samples[0].PromptEvalCount
 		}
 	}
 	if sizing := cp.Sweep.Sizing; sizing != (checkpoint.Sizing{}) {
@@ -287,7 +281,7 @@ func failureText(r checkpoint.Result) string {
 
 // mustStop returns why the step can't begin, nil where it can.
 func (r *run) mustStop(ctx context.Context, s step) error {
-	if r.BudgetCells > 0 && len(r.spent) >= r.BudgetCells && !r.reusesLoad(s) {
+	if r.BudgetCells > 0 && len(r.tally.spent) >= r.BudgetCells && !r.reusesLoad(s) {
 		return ErrBudget
 	}
 	return r.timeUp(ctx)
@@ -302,7 +296,7 @@ func (r *run) timeUp(ctx context.Context) error {
 	if !r.BudgetEnd.IsZero() && now.After(r.BudgetEnd) {
 		return ErrBudget
 	}
-	if !r.Deadline.IsZero() && now.Add(mean(r.spent)).After(r.Deadline) {
+	if !r.Deadline.IsZero() && now.Add(mean(r.tally.spent)).After(r.Deadline) {
 		return ErrDeadline
 	}
 	return nil
