@@ -73,15 +73,13 @@ func (g *grid) includeAgain() {
 		return
 	}
 	for c := range g.again {
-		if rate, ok := v.Figure(verdict.Cell{Ctx: c.Ctx, Batch: c.Batch}); ok && g.results[c] != nil {
+		if rate, ok := v.Figure(verdict.Cell{Key: c}); ok && g.results[c] != nil {
 			r := *g.results[c]
 			r.PromptEvalRate = &rate
 			g.results[c] = &r
 		}
 	}
 }
-
-func cellOf(c verdict.Cell) cell.Key { return cell.Key{Ctx: c.Ctx, Batch: c.Batch} }
 
 // at returns the state of c, with its result where it is failed or measured. A
 // result counts also where num_batch is above num_ctx: older tools measured such cells.

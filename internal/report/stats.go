@@ -100,7 +100,7 @@ func (g *grid) stats() Stats {
 	s.Mean, s.Median = stat.Mean(rates, nil), verdict.Median(rates)
 	if v, ok := g.verdict(); ok {
 		s.Verdict = &v
-		s.Best = g.results[cellOf(v.Best)]
+		s.Best = g.results[v.Best.Key]
 	}
 	s.disturbed = g.disturbed()
 	if d, ok := sweep.Drift(g.cp); ok {

@@ -106,11 +106,11 @@ func (g *grid) verdicts() map[cell.Key]string {
 		}
 		verdicts[c] = text
 	}
-	best, recommended := cellOf(v.Best), cellOf(v.Recommended)
+	best, recommended := v.Best.Key, v.Recommended.Key
 	add(best, "best")
 	add(recommended, "recommended")
 	for _, c := range v.Tied {
-		if cell := cellOf(c); cell != best && cell != recommended {
+		if cell := c.Key; cell != best && cell != recommended {
 			add(cell, "tied")
 		}
 	}

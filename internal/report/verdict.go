@@ -17,7 +17,7 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
 )
 
-func named(c verdict.Cell) string { return keyText(cellOf(c)) }
+func named(c verdict.Cell) string { return keyText(c.Key) }
 
 func keyText(c cell.Key) string { return fmt.Sprintf("num_ctx=%d, num_batch=%d", c.Ctx, c.Batch) }
 
@@ -154,7 +154,7 @@ func (s Stats) hostTexts() []string {
 }
 
 func spreadText(c verdict.CellSpread) string {
-	text := fmt.Sprintf("%s: %s is %.1f %% faster than %s", keyText(cell.Key{Ctx: c.Ctx, Batch: c.Batch}), OneLine(c.Fastest), 100*c.Ratio, OneLine(c.Slowest))
+	text := fmt.Sprintf("%s: %s is %.1f %% faster than %s", keyText(c.Key), OneLine(c.Fastest), 100*c.Ratio, OneLine(c.Slowest))
 	switch {
 	case !c.Bounded:
 		return text + "; the noise is unknown, since no host has measured the cell twice"
@@ -186,7 +186,7 @@ func paragraph(w io.Writer, indent, text string) {
 func cellNames(cells []verdict.Cell) string {
 	list := make([]cell.Key, len(cells))
 	for i, c := range cells {
-		list[i] = cell.Key{Ctx: c.Ctx, Batch: c.Batch}
+		list[i] = c.Key
 	}
 	return cell.Names(list)
 }
@@ -239,7 +239,7 @@ func warnings(cp *checkpoint.Checkpoint) []warning {
 	if spread, ok := sweep.Spread(cp); ok {
 		for _, c := range spread.Cells {
 			if c.Significant {
-				name := keyText(cell.Key{Ctx: c.Ctx, Batch: c.Batch})
+				name := keyText(c.Key)
 				all = append(all, warning{text: OneLine(check.Hosts(name, c.Slowest, c.Fastest, c.Ratio, c.Low, c.High).String())})
 			}
 		}

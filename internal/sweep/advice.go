@@ -82,7 +82,7 @@ func Advise(cp *checkpoint.Checkpoint, v Verdict) Advice {
 	if lacking := lacking(cp); lacking != "" {
 		return Advice{Lacking: lacking}
 	}
-	a := Advice{Key: cellOf(v.Recommended)}
+	a := Advice{Key: v.Recommended.Key}
 	a.Own = ownBatches(cp)(a.Ctx)
 	var rows []RowGain
 	for _, c := range rated(cp) {
@@ -150,7 +150,7 @@ func lacking(cp *checkpoint.Checkpoint) string {
 func cellsOf(judged []verdict.Cell) []cell.Key {
 	cells := make([]cell.Key, len(judged))
 	for i, c := range judged {
-		cells[i] = cellOf(c)
+		cells[i] = c.Key
 	}
 	return cells
 }

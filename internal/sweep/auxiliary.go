@@ -129,7 +129,7 @@ func (r *run) confirm(ctx context.Context) error {
 			return err
 		}
 		v, _ := verdictBy(cp, checkpoint.Confirm) // without the baseline, which is measured later
-		top := cellOf(v.Recommended)
+		top := v.Recommended.Key
 		if slices.Contains(leaders, top) || more == r.Leaders {
 			return nil
 		}
@@ -149,14 +149,14 @@ func leadersOf(cp *checkpoint.Checkpoint, n int) []cell.Key {
 	if !ok || n == 0 {
 		return nil
 	}
-	first := cellOf(v.Recommended)
+	first := v.Recommended.Key
 	if s := cp.Sweep.Search; s != nil && s.Best != (cell.Key{}) {
 		first = s.Best
 	}
 	slices.SortStableFunc(cells, func(a, b verdict.Cell) int { return -cmp.Compare(a.Median(), b.Median()) })
 	leaders := []cell.Key{first}
 	for _, c := range cells {
-		if cell := cellOf(c); len(leaders) < n && cell != leaders[0] {
+		if cell := c.Key; len(leaders) < n && cell != leaders[0] {
 			leaders = append(leaders, cell)
 		}
 	}

@@ -43,7 +43,7 @@ func TestBaselineCountsForItsCell(t *testing.T) {
 	f.run(t.Context())
 	cp := f.onDisk(t)
 	v, _ := VerdictOf(cp)
-	require.Equal(t, c, cellOf(v.Recommended))
+	require.Equal(t, c, v.Recommended.Key)
 
 	f.Baseline = config.BaselineOn
 	f.run(t.Context())
@@ -52,7 +52,7 @@ func TestBaselineCountsForItsCell(t *testing.T) {
 	require.Len(t, cells, mostBaselines)
 	assert.Equal(t, c, cells[0])
 	v, _ = VerdictOf(cp)
-	assert.Equal(t, cells[1], cellOf(v.Recommended))
+	assert.Equal(t, cells[1], v.Recommended.Key)
 	assert.Equal(t, 400, v.Recommended.Batch)
 	assert.NotNil(t, v.Gain)
 	assert.Zero(t, BaselineLoads(cp, config.BaselineOn))
@@ -70,7 +70,7 @@ func TestALuckyCellIsMeasuredAgain(t *testing.T) {
 	assert.Len(t, cp.Result(c).SetAside, 1)
 	v, _ := VerdictOf(cp)
 	assert.Equal(t, 400, v.Recommended.Batch)
-	assert.Equal(t, []cell.Key{cellOf(v.Recommended)}, baselined(cp))
+	assert.Equal(t, []cell.Key{v.Recommended.Key}, baselined(cp))
 }
 
 // TestBaselineCountsForBothCells: where the server's log has the num_batch that it chose, and the grid

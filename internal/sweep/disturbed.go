@@ -27,7 +27,7 @@ type Disturbed struct {
 func FindDisturbed(cp *checkpoint.Checkpoint, v Verdict) []Disturbed {
 	far := make(map[cell.Key]bool)
 	for _, c := range v.Disturbed {
-		far[cellOf(c)] = true
+		far[c.Key] = true
 	}
 	onGrid := cp.OnGrid()
 	gpu := slices.ContainsFunc(cp.Results, func(r checkpoint.Result) bool { return r.SizeVRAM > 0 })

@@ -44,11 +44,11 @@ func Frontier(cp *checkpoint.Checkpoint, v Verdict) []ColumnBest {
 	for _, ctx := range ctxs {
 		best := ColumnBest{Measured: len(columns[ctx]), Planned: planned[ctx]}
 		for _, c := range columns[ctx] {
-			if rate, _ := v.Figure(c); rate > best.Rate || rate == best.Rate && v.Best.Same(c) {
-				best.Key, best.Rate, best.Rates = cellOf(c), rate, append(slices.Clone(c.Rates), c.Later...)
+			if rate, _ := v.Figure(c); rate > best.Rate || rate == best.Rate && v.Best.Key == c.Key {
+				best.Key, best.Rate, best.Rates = c.Key, rate, append(slices.Clone(c.Rates), c.Later...)
 			}
 		}
-		measured := slices.ContainsFunc(columns[ctx], func(c verdict.Cell) bool { return cellOf(c) == picked[ctx].Cell() })
+		measured := slices.ContainsFunc(columns[ctx], func(c verdict.Cell) bool { return c.Key == picked[ctx].Cell() })
 		if pick := picked[ctx]; !measured && pick.Rate > best.Rate {
 			best.Key, best.Rate, best.Rates, best.Estimated = pick.Cell(), pick.Rate, nil, true
 		}

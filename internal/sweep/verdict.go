@@ -51,7 +51,7 @@ func verdictBy(cp *checkpoint.Checkpoint, purposes ...checkpoint.Purpose) (Verdi
 	v := Verdict{Verdict: judged, Confirmed: confirmed(cp)}
 	v.preferSearch(cp.Sweep.Search)
 	v.preferBaselined(baselined(cp))
-	best := cellOf(v.Recommended)
+	best := v.Recommended.Key
 	found, _ := auxiliaryRates(cp, checkpoint.Baseline, best)
 	own, _ := auxiliaryRates(cp, checkpoint.Baseline, cell.Key{Ctx: best.Ctx})
 	if gain, ok := verdict.GainOver(found, own); ok {
@@ -80,8 +80,6 @@ func knownNoise(v verdict.Verdict) float64 {
 	return v.Noise
 }
 
-func cellOf(c verdict.Cell) cell.Key { return cell.Key{Ctx: c.Ctx, Batch: c.Batch} }
-
 // preferSearch recommends the cell that a search has found, where it is tied with the best: the search
 // takes neighbouring cells into account.
 func (v *Verdict) preferSearch(found *checkpoint.Answer) {
@@ -90,7 +88,7 @@ func (v *Verdict) preferSearch(found *checkpoint.Answer) {
 	}
 	v.Search = found
 	for _, c := range append([]verdict.Cell{v.Best}, v.Tied...) {
-		if cellOf(c) == found.Best {
+		if c.Key == found.Best {
 			v.Recommended = c
 		}
 	}
@@ -105,7 +103,7 @@ const preferWithin = 0.01
 func (v *Verdict) preferBaselined(measured []cell.Key) {
 	for _, c := range append([]verdict.Cell{v.Best}, v.Tied...) {
 		gain, ok := v.GainOver(v.Recommended, c)
-		if len(measured) > 0 && cellOf(c) == measured[len(measured)-1] && ok && gain.Ratio <= preferWithin {
+		if len(measured) > 0 && c.Key == measured[len(measured)-1] && ok && gain.Ratio <= preferWithin {
 			v.Recommended = c
 			return
 		}
@@ -132,7 +130,7 @@ func ratedBy(cp *checkpoint.Checkpoint, purposes ...checkpoint.Purpose) []verdic
 		if len(rates) == 0 {
 			rates = []float64{*r.PromptEvalRate} // of the older tool
 		}
-		cells = append(cells, verdict.Cell{Ctx: c.Ctx, Batch: c.Batch, Rates: rates, Later: again[c], Default: c.Batch == own(c.Ctx)})
+		cells = append(cells, verdict.Cell{Key: c, Rates: rates, Later: again[c], Default: c.Batch == own(c.Ctx)})
 	}
 	return cells
 }
@@ -281,7 +279,7 @@ func Spread(cp *checkpoint.Checkpoint) (verdict.Spread, bool) {
 	}
 	var cells []verdict.SharedCell
 	for _, c := range slices.SortedFunc(maps.Keys(loads), cell.Key.Compare) {
-		shared := verdict.SharedCell{Ctx: c.Ctx, Batch: c.Batch}
+		shared := verdict.SharedCell{Key: c}
 		for _, host := range slices.Sorted(maps.Keys(loads[c])) {
 			shared.Hosts = append(shared.Hosts, verdict.HostLoads{Host: host, Rates: loads[c][host]})
 		}

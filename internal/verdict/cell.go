@@ -3,28 +3,27 @@ package verdict
 import (
 	"cmp"
 	"slices"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 )
 
 // Cell is a cell of the grid: its settings and its samples. Functions of this
 // package never modify the slices.
 type Cell struct {
-	Ctx, Batch int
-	Rates      []float64 // tokens per second, one or more, in any order
-	// Again holds the rates of later samples that confirm the cell, each measured
+	cell.Key
+	Rates []float64 // tokens per second, one or more, in any order
+	// Later holds the rates of later samples that confirm the cell, each measured
 	// after a separate load of the model.
 	Later []float64
 	// Default says that the server itself would choose this Batch for this Ctx.
 	Default bool
 }
 
-// Median is the median of Rates in tokens per second, without Again; 0 where Rates is
+// Median is the median of Rates in tokens per second, without Later; 0 where Rates is
 // empty.
 func (c Cell) Median() float64 { return Median(c.Rates) }
 
-// Same reports whether two cells have the same settings.
-func (c Cell) Same(other Cell) bool { return c.Ctx == other.Ctx && c.Batch == other.Batch }
-
-// samples is the number of samples in Rates and Again.
+// samples is the number of samples in Rates and Later.
 func (c Cell) samples() int { return len(c.Rates) + len(c.Later) }
 
 // Median returns the median of values, and 0 where there are none.
@@ -58,7 +57,7 @@ func measured(rates []float64) []float64 {
 
 // byGrid orders cells by Ctx, then Batch.
 func byGrid(a, b Cell) int {
-	return cmp.Or(cmp.Compare(a.Ctx, b.Ctx), cmp.Compare(a.Batch, b.Batch))
+	return a.Compare(b.Key)
 }
 
 // byPreference orders cells of equal speed, the preferred one first: the largest Ctx,

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/test/race"
 	"github.com/stretchr/testify/assert"
 )
@@ -195,7 +196,7 @@ func draw(rng *rand.Rand, f family, grid [2]int, noise float64, samples int, slo
 			if rate == 0 {
 				continue
 			}
-			c := Cell{Ctx: 1024 << i, Batch: 32 << j}
+			c := Cell{Key: cell.Key{Ctx: 1024 << i, Batch: 32 << j}}
 			truth[settings(c)] = rate
 			for range samples {
 				x := 1000 * rate * math.Exp(noise*rng.NormFloat64())
@@ -238,7 +239,7 @@ func judged(cells []Cell, truth map[[2]int]float64) tally {
 	for _, c := range cells {
 		if truth[settings(c)] < 0.95*best {
 			t.slow++
-			count(&t.slowTied, is[settings(c)] && !c.Same(v.Best))
+			count(&t.slowTied, is[settings(c)] && c.Key != v.Best.Key)
 		}
 	}
 	return t

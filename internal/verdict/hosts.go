@@ -5,14 +5,15 @@ import (
 	"math"
 	"slices"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"gonum.org/v1/gonum/stat"
 	"gonum.org/v1/gonum/stat/distuv"
 )
 
 // SharedCell is a cell that was measured on several hosts.
 type SharedCell struct {
-	Ctx, Batch int
-	Hosts      []HostLoads
+	cell.Key
+	Hosts []HostLoads
 }
 
 // HostLoads is one host's measurement of a cell.
@@ -34,7 +35,7 @@ type Spread struct {
 
 // CellSpread is the difference between the fastest and the slowest host at one cell.
 type CellSpread struct {
-	Ctx, Batch       int
+	cell.Key
 	Slowest, Fastest string
 	Ratio            float64 // relative: 0.04 is 4 %
 	// Low and High bound the 95 % interval of the ratio between the true rates of the
@@ -70,7 +71,7 @@ func SpreadOf(cells []SharedCell) (Spread, bool) {
 	for i, hosts := range all {
 		if len(hosts) > 1 {
 			spread := spreadOf(hosts, noise, comparisons)
-			spread.Ctx, spread.Batch = cells[i].Ctx, cells[i].Batch
+			spread.Key = cells[i].Key
 			s.Cells = append(s.Cells, spread)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -12,7 +13,7 @@ import (
 // hosts simulates two cells measured on n hosts with two loads each and a noise of 1 % per
 // load. factor is the relative speed of a host at a cell.
 func hosts(rng *rand.Rand, n int, factor func(host, cell int) float64) []SharedCell {
-	cells := []SharedCell{{Ctx: 1024, Batch: 64}, {Ctx: 4096, Batch: 256}}
+	cells := []SharedCell{{Key: cell.Key{Ctx: 1024, Batch: 64}}, {Key: cell.Key{Ctx: 4096, Batch: 256}}}
 	for i := range cells {
 		for h := range n {
 			rate := 1000 * float64(i+1) * factor(h, i)
@@ -81,21 +82,21 @@ func TestSpreadOfFewLoads(t *testing.T) {
 	one := HostLoads{"a", []float64{1000, 1010}}
 	_, ok := SpreadOf(nil)
 	assert.False(t, ok)
-	_, ok = SpreadOf([]SharedCell{{1024, 64, []HostLoads{one}}})
+	_, ok = SpreadOf([]SharedCell{{cell.Key{Ctx: 1024, Batch: 64}, []HostLoads{one}}})
 	assert.False(t, ok, "only one host")
-	_, ok = SpreadOf([]SharedCell{{1024, 64, []HostLoads{one, {"b", []float64{-1}}}}})
+	_, ok = SpreadOf([]SharedCell{{cell.Key{Ctx: 1024, Batch: 64}, []HostLoads{one, {"b", []float64{-1}}}}})
 	assert.False(t, ok, "no valid rate of the second host")
 
-	s, ok := SpreadOf([]SharedCell{{1024, 64, []HostLoads{{"a", []float64{1000}}, {"b", []float64{2000}}}}})
+	s, ok := SpreadOf([]SharedCell{{cell.Key{Ctx: 1024, Batch: 64}, []HostLoads{{"a", []float64{1000}}, {"b", []float64{2000}}}}})
 	require.True(t, ok)
 	assert.InDelta(t, 1, s.Cells[0].Ratio, 1e-9)
 	assert.False(t, s.Cells[0].Bounded, "one load per host gives no estimate of the noise")
 	assert.False(t, s.Cells[0].Significant)
 
-	s, _ = SpreadOf([]SharedCell{{1024, 64, []HostLoads{{"a", []float64{1000, 1000}}, {"b", []float64{1000, 1000}}}}})
-	assert.Equal(t, CellSpread{Ctx: 1024, Batch: 64, Slowest: "a", Fastest: "b", Bounded: true}, s.Cells[0], "all rates equal")
+	s, _ = SpreadOf([]SharedCell{{cell.Key{Ctx: 1024, Batch: 64}, []HostLoads{{"a", []float64{1000, 1000}}, {"b", []float64{1000, 1000}}}}})
+	assert.Equal(t, CellSpread{Key: cell.Key{Ctx: 1024, Batch: 64}, Slowest: "a", Fastest: "b", Bounded: true}, s.Cells[0], "all rates equal")
 
-	s, _ = SpreadOf([]SharedCell{{512, 8, []HostLoads{one}}, {1024, 64, []HostLoads{one, {"b", []float64{900}}}}})
+	s, _ = SpreadOf([]SharedCell{{cell.Key{Ctx: 512, Batch: 8}, []HostLoads{one}}, {cell.Key{Ctx: 1024, Batch: 64}, []HostLoads{one, {"b", []float64{900}}}}})
 	require.Len(t, s.Cells, 1)
 	assert.Equal(t, 1024, s.Cells[0].Ctx)
 	assert.Equal(t, []string{"b", "a"}, []string{s.Hosts[0].Host, s.Hosts[1].Host})

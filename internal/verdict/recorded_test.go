@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"testing"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/test/race"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -29,7 +30,7 @@ func recorded(t *testing.T) []Cell {
 		for i, field := range line[1:] {
 			if field != "" {
 				cells = append(cells, Cell{
-					Ctx: integer(t, lines[0][i+1]), Batch: integer(t, line[0]),
+					Key:   cell.Key{Ctx: integer(t, lines[0][i+1]), Batch: integer(t, line[0])},
 					Rates: []float64{number(t, field)},
 				})
 			}
@@ -69,12 +70,12 @@ func rowMedians(cells []Cell) map[int]float64 {
 // luck, and that a cell of the best plateau is recommended.
 func TestRecorded(t *testing.T) {
 	cells := recorded(t)
-	plateau := Cell{Ctx: 18432, Batch: 928, Rates: []float64{84.6}}
+	plateau := Cell{Key: cell.Key{Ctx: 18432, Batch: 928}, Rates: []float64{84.6}}
 	v, ok := Judge(cells, nil)
 	require.True(t, ok)
 	assert.Equal(t, Residuals, v.Basis)
 	assert.InDelta(t, 0.002, v.Noise, 0.001)
-	assert.Equal(t, Cell{Ctx: 18432, Batch: 544, Rates: []float64{85.6}}, v.Best)
+	assert.Equal(t, Cell{Key: cell.Key{Ctx: 18432, Batch: 544}, Rates: []float64{85.6}}, v.Best)
 	assert.Contains(t, v.Outliers, v.Best)
 	assert.Equal(t, plateau, v.Recommended)
 	assert.Contains(t, v.Tied, plateau)

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -24,7 +25,7 @@ func square(rng *rand.Rand, n, samples int, noise float64, speed func(ctx, batch
 	var cells []Cell
 	for ctx := 1; ctx <= n; ctx++ {
 		for batch := 1; batch <= n; batch++ {
-			cells = append(cells, Cell{Ctx: 1024 * ctx, Batch: 64 * batch, Rates: noisy(rng, speed(ctx, batch), noise, samples)})
+			cells = append(cells, Cell{Key: cell.Key{Ctx: 1024 * ctx, Batch: 64 * batch}, Rates: noisy(rng, speed(ctx, batch), noise, samples)})
 		}
 	}
 	return cells
@@ -33,19 +34,19 @@ func square(rng *rand.Rand, n, samples int, noise float64, speed func(ctx, batch
 func TestJudgeOfFewCells(t *testing.T) {
 	_, ok := Judge(nil, nil)
 	assert.False(t, ok)
-	_, ok = Judge([]Cell{{Ctx: 1024, Batch: 64, Rates: nil}, {Ctx: 1024, Batch: 128, Rates: []float64{math.NaN(), 0, math.Inf(1), -1}}}, nil)
+	_, ok = Judge([]Cell{{Key: cell.Key{Ctx: 1024, Batch: 64}, Rates: nil}, {Key: cell.Key{Ctx: 1024, Batch: 128}, Rates: []float64{math.NaN(), 0, math.Inf(1), -1}}}, nil)
 	assert.False(t, ok, "none of these is a valid rate")
 
-	v, ok := Judge([]Cell{{Ctx: 1024, Batch: 64, Rates: []float64{100}}}, nil)
+	v, ok := Judge([]Cell{{Key: cell.Key{Ctx: 1024, Batch: 64}, Rates: []float64{100}}}, nil)
 	require.True(t, ok)
 	assert.Equal(t, v.Best, v.Recommended)
 	assert.Empty(t, v.Tied)
 
-	v, _ = Judge([]Cell{{Ctx: 1024, Batch: 64, Rates: []float64{100}}, {Ctx: 2048, Batch: 64, Rates: []float64{97}}}, nil)
+	v, _ = Judge([]Cell{{Key: cell.Key{Ctx: 1024, Batch: 64}, Rates: []float64{100}}, {Key: cell.Key{Ctx: 2048, Batch: 64}, Rates: []float64{97}}}, nil)
 	assert.Equal(t, Assumed, v.Basis)
 	assert.Equal(t, 1024, v.Best.Ctx)
 	assert.Len(t, v.Tied, 1, "the difference is within noise")
-	v, _ = Judge([]Cell{{Ctx: 1024, Batch: 64, Rates: []float64{100}}, {Ctx: 2048, Batch: 64, Rates: []float64{50}}}, nil)
+	v, _ = Judge([]Cell{{Key: cell.Key{Ctx: 1024, Batch: 64}, Rates: []float64{100}}, {Key: cell.Key{Ctx: 2048, Batch: 64}, Rates: []float64{50}}}, nil)
 	assert.Empty(t, v.Tied, "the difference is larger than any server's noise")
 	assert.Equal(t, 1024, v.Recommended.Ctx)
 }
@@ -54,12 +55,12 @@ func TestJudgePrefersContextAmongTies(t *testing.T) {
 	same := []float64{99, 100, 101, 100, 99.5, 100.5}
 	var cells []Cell
 	for _, c := range [][2]int{{1024, 64}, {1024, 512}, {4096, 512}, {4096, 128}, {2048, 64}} {
-		cells = append(cells, Cell{Ctx: c[0], Batch: c[1], Rates: same})
+		cells = append(cells, Cell{Key: cell.Key{Ctx: c[0], Batch: c[1]}, Rates: same})
 	}
-	v, _ := Judge(append(cells, Cell{Ctx: 8192, Batch: 64, Rates: []float64{50, 51, 52, 50, 51, 52}}), nil)
+	v, _ := Judge(append(cells, Cell{Key: cell.Key{Ctx: 8192, Batch: 64}, Rates: []float64{50, 51, 52, 50, 51, 52}}), nil)
 	assert.Equal(t, Repeats, v.Basis)
-	assert.Equal(t, Cell{Ctx: 4096, Batch: 128, Rates: same}, v.Best, "the preferred one of equal cells")
-	assert.Equal(t, Cell{Ctx: 4096, Batch: 128, Rates: same}, v.Recommended)
+	assert.Equal(t, Cell{Key: cell.Key{Ctx: 4096, Batch: 128}, Rates: same}, v.Best, "the preferred one of equal cells")
+	assert.Equal(t, Cell{Key: cell.Key{Ctx: 4096, Batch: 128}, Rates: same}, v.Recommended)
 	assert.Len(t, v.Tied, 4)
 	assert.Zero(t, v.TiedWithin)
 }
@@ -104,7 +105,7 @@ func TestJudgeOfALoneSpike(t *testing.T) {
 			cells[20].Rates[0] = spike
 			v, _ = Judge(cells, nil)
 			assert.Equal(t, cells[20].Rates, v.Best.Rates)
-			assert.Equal(t, believed, v.Recommended.Same(v.Best), "%v of 1000 with a noise of %v", spike, noise)
+			assert.Equal(t, believed, v.Recommended.Key == v.Best.Key, "%v of 1000 with a noise of %v", spike, noise)
 			assert.Equal(t, !believed, len(v.Outliers) == 1)
 		}
 	}
@@ -124,7 +125,7 @@ func TestJudgeLaterSamples(t *testing.T) {
 	again(&cells[10], 1150)
 	v, _ := Judge(cells, nil)
 	assert.Nil(t, v.MachineChange, "one lucky sample is no change of the machine")
-	assert.False(t, v.Best.Same(cells[0]))
+	assert.NotEqual(t, cells[0].Key, v.Best.Key)
 	figure, ok := v.Figure(cells[0])
 	require.True(t, ok)
 	assert.InDelta(t, 1050, figure, 15)
@@ -145,9 +146,9 @@ func TestJudgeLaterSamples(t *testing.T) {
 	figure, _ = v.Figure(cells[6])
 	assert.InDelta(t, 1150, figure, 15)
 
-	_, ok = v.Estimate(Cell{Ctx: 1, Batch: 1})
+	_, ok = v.Estimate(Cell{Key: cell.Key{Ctx: 1, Batch: 1}})
 	assert.False(t, ok)
-	_, ok = v.GainOver(cells[6], Cell{Ctx: 1, Batch: 1})
+	_, ok = v.GainOver(cells[6], Cell{Key: cell.Key{Ctx: 1, Batch: 1}})
 	assert.False(t, ok)
 }
 
@@ -162,7 +163,7 @@ func TestGainOfCells(t *testing.T) {
 			var cells []Cell
 			for ctx := range columns {
 				for batch, speed := range []float64{800, 1000, 1000} {
-					cells = append(cells, Cell{Ctx: 1024 << ctx, Batch: 64 << batch, Rates: noisy(rng, speed, 0.01, 1)})
+					cells = append(cells, Cell{Key: cell.Key{Ctx: 1024 << ctx, Batch: 64 << batch}, Rates: noisy(rng, speed, 0.01, 1)})
 				}
 			}
 			v, _ := Judge(cells, nil)
