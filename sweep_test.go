@@ -95,7 +95,7 @@ func TestSweep(t *testing.T) {
 		}
 	})
 
-	summary := b.Run(func(name string, measure func() sweep.Outcome) {
+	summary := b.Run(ctx, func(name string, measure func() sweep.Outcome) {
 		t.Run(name, func(t *testing.T) {
 			switch outcome := measure(); {
 			case outcome.Err != nil:

@@ -29,8 +29,8 @@ func Inspect(ctx context.Context, cfg config.Config, o Options) (in Inspection, 
 	}
 	defer os.RemoveAll(scratch)
 	cfg.Out = scratch // for the engine's log
-	b := &Session{ctx: ctx, config: cfg, log: lines.Comments(o.Stdout)}
-	defer func() { err = errors.Join(err, b.cleanUp()) }()
+	b := &Session{config: cfg, log: lines.Comments(o.Stdout)}
+	defer func() { err = errors.Join(err, b.cleanup.run()) }()
 	subject, err := newSubject(cfg)
 	if err != nil {
 		return in, err
@@ -38,7 +38,7 @@ func Inspect(ctx context.Context, cfg config.Config, o Options) (in Inspection, 
 	if b.host, b.user, err = b.parseHost(); err != nil {
 		return in, err
 	}
-	server, err := b.hostOrEngine(o)
+	server, err := b.hostOrEngine(ctx, o)
 	if err != nil {
 		return in, err
 	}

@@ -69,7 +69,7 @@ func (b *Session) claimDir() error {
 	for _, text := range left {
 		fmt.Fprintln(b.log, "warning: "+text)
 	}
-	b.atEnd(func() error {
+	b.cleanup.add(func() error {
 		_, err := b.dir.Clear() // files of an engine that was still ending
 		return err
 	})

@@ -16,15 +16,15 @@ import (
 
 // startServer returns the server to measure on, once it answers and the leftovers of
 // killed sweeps are deleted.
-func (b *Session) startServer(o Options) (*ollamarun.Server, error) {
-	server, err := b.hostOrEngine(o)
+func (b *Session) startServer(ctx context.Context, o Options) (*ollamarun.Server, error) {
+	server, err := b.hostOrEngine(ctx, o)
 	if err != nil {
 		return nil, err
 	}
-	if err := server.Ready(b.ctx); err != nil {
+	if err := server.Ready(ctx); err != nil {
 		return nil, err
 	}
-	leftovers, unsure, err := server.DeleteLeftovers(b.ctx)
+	leftovers, unsure, err := server.DeleteLeftovers(ctx)
 	for _, name := range leftovers {
 		fmt.Fprintf(b.log, "deleted %s, left by a run that was killed\n", name)
 	}
@@ -36,9 +36,9 @@ func (b *Session) startServer(o Options) (*ollamarun.Server, error) {
 
 // hostOrEngine returns the config's server, or starts the embedded engine. It also decides which
 // command the cli runner calls.
-func (b *Session) hostOrEngine(o Options) (*ollamarun.Server, error) {
+func (b *Session) hostOrEngine(ctx context.Context, o Options) (*ollamarun.Server, error) {
 	if b.config.Engine == config.EngineEmbedded {
-		return b.startEngine(o)
+		return b.startEngine(ctx, o)
 	}
 	if b.config.Ollama == "" {
 		b.config.Ollama = "ollama"
@@ -58,20 +58,32 @@ func (b *Session) parseHost() (*url.URL, *url.Userinfo, error) {
 	return u, user, err
 }
 
-func (b *Session) startEngine(o Options) (*ollamarun.Server, error) {
-	engine, err := ollamarun.StartEngine(b.ctx, ollamarun.EngineSource{Ollama: b.config.Ollama, Module: o.EngineSource}, b.config.Out, b.log)
+func (b *Session) startEngine(ctx context.Context, o Options) (*ollamarun.Server, error) {
+	engine, err := ollamarun.StartEngine(ctx, ollamarun.EngineSource{Ollama: b.config.Ollama, Module: o.EngineSource}, b.config.Out, b.log)
 	if err != nil {
 		return nil, err
 	}
-	b.atEnd(engine.Stop)
-	ctx, cancel := context.WithCancelCause(b.ctx)
-	go func() {
-		<-engine.Exited()
-		cancel(fmt.Errorf("the embedded engine ended unexpectedly; its log is %s", filepath.Join(b.config.Out, ollamarun.EngineLog)))
-	}()
-	b.ctx = ctx
+	b.cleanup.add(engine.Stop)
+	b.engine = engine
 	b.config.Ollama = engine.Ollama
 	return &engine.Server, nil
+}
+
+// whileEngineRuns returns a context that also ends when the embedded engine does.
+func (b *Session) whileEngineRuns(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := func() { cancel(context.Canceled) }
+	if b.engine == nil {
+		return ctx, stop
+	}
+	go func() {
+		select {
+		case <-b.engine.Exited():
+			cancel(fmt.Errorf("the embedded engine ended unexpectedly; its log is %s", filepath.Join(b.config.Out, ollamarun.EngineLog)))
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, stop
 }
 
 // closeTimeout limits the cleanup on the server. The rest of the five seconds in which
@@ -84,14 +96,13 @@ type closingRunner interface {
 	Close(context.Context) error
 }
 
-func (b *Session) startRunner(server *ollamarun.Server, s subject) (sweep.Runner, error) {
-	runner, err := b.newRunner(server, s)
+func (b *Session) startRunner(ctx context.Context, server *ollamarun.Server, s subject) (sweep.Runner, error) {
+	runner, err := b.newRunner(ctx, server, s)
 	if err != nil {
 		return nil, err
 	}
-	b.atEnd(func() error {
-		// Not b.ctx, which has ended when the sweep was interrupted.
-		ctx, cancel := context.WithDeadline(context.Background(), b.cleanupBy)
+	b.cleanup.add(func() error {
+		ctx, cancel := b.cleanup.requests()
 		defer cancel()
 		err := runner.Close(ctx)
 		switch {
@@ -106,9 +117,9 @@ func (b *Session) startRunner(server *ollamarun.Server, s subject) (sweep.Runner
 	return runner, nil
 }
 
-func (b *Session) newRunner(server *ollamarun.Server, s subject) (closingRunner, error) {
+func (b *Session) newRunner(ctx context.Context, server *ollamarun.Server, s subject) (closingRunner, error) {
 	// A template's weights may have to be uploaded.
-	ctx, cancel := context.WithTimeoutCause(b.ctx, b.config.CellTimeout, fmt.Errorf("creating the model of the template took longer than %v (cell_timeout)", b.config.CellTimeout))
+	ctx, cancel := context.WithTimeoutCause(ctx, b.config.CellTimeout, fmt.Errorf("creating the model of the template took longer than %v (cell_timeout)", b.config.CellTimeout))
 	defer cancel()
 	if b.config.Runner == config.RunnerAPI {
 		return ollamarun.NewAPI(ctx, server, s.model, s.template, b.config.NumPredict)

@@ -25,6 +25,7 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/search"
 	"github.com/ollama-sweep/ollama-sweep/internal/shell"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/ollamarun"
 )
 
 // Options are the inputs and outputs of a sweep.
@@ -48,20 +49,18 @@ type Options struct {
 // Session is a sweep that is ready to run. Make one with [Open] and end it with
 // Close.
 type Session struct {
-	config config.Config
-	host   *url.URL      // of the server, without user and password
-	user   *url.Userinfo // nil where the server needs none
-	sweep  sweep.Sweep
-	ctx    context.Context // ends with that of Open, or when the embedded engine ends
-	screen *screen         // nil without a progress bar
-	log    io.Writer       // lines for people
-	undo   []func() error  // steps of the cleanup, run in reverse order
-	// cleanupBy is the deadline of all requests that clean up on the server.
-	cleanupBy time.Time
-	locked    *checkpoint.Lock // of the out folder, until Close
-	dir       *outdir.Dir      // the out folder
-	failed    error            // of the cleanup after the run
-	lost      error            // why samples are not in the checkpoint, nil where they are
+	config  config.Config
+	host    *url.URL          // of the server, without user and password
+	user    *url.Userinfo     // nil where the server needs none
+	engine  *ollamarun.Engine // nil for a server of the user's
+	sweep   sweep.Sweep
+	screen  *screen   // nil without a progress bar
+	log     io.Writer // lines for people
+	cleanup cleanup
+	locked  *checkpoint.Lock // of the out folder, until Close
+	dir     *outdir.Dir      // the out folder
+	failed  error            // of the cleanup after the run
+	lost    error            // why samples are not in the checkpoint, nil where they are
 
 	refresher refresher
 }
@@ -69,13 +68,13 @@ type Session struct {
 // Open sets up the sweep, cheap checks first. It returns an error for anything that
 // can't be used, before a model is loaded.
 func Open(ctx context.Context, o Options) (*Session, error) {
-	b := &Session{ctx: ctx}
+	b := new(Session)
 	if o.Terminal != nil {
 		b.screen = &screen{out: o.Stdout, fd: int(o.Terminal.Fd()), now: time.Now}
 		o.Stdout = b.screen
 	}
 	b.log = lines.Comments(o.Stdout)
-	err := b.open(o)
+	err := b.open(ctx, o)
 	if err == nil {
 		return b, nil
 	}
@@ -86,7 +85,7 @@ func Open(ctx context.Context, o Options) (*Session, error) {
 	return nil, err
 }
 
-func (b *Session) open(o Options) (err error) {
+func (b *Session) open(ctx context.Context, o Options) (err error) {
 	if b.config, err = config.Read(o.Config, o.Overrides); err != nil {
 		return err
 	}
@@ -117,23 +116,25 @@ func (b *Session) open(o Options) (err error) {
 	if err := b.claimDir(); err != nil {
 		return err
 	}
-	server, err := b.startServer(o)
+	server, err := b.startServer(ctx, o)
 	if err != nil {
 		return err
 	}
+	ctx, stop := b.whileEngineRuns(ctx)
+	defer stop()
 	if err := b.openLog(server); err != nil {
 		return err
 	}
 	identity := newIdentity(server, subject, b.config, o.Stdout)
-	store, known, err := b.openStore(identity, subject, prompter, o.Overrides.Command(o.Config))
+	store, known, err := b.openStore(ctx, identity, subject, prompter, o.Overrides.Command(o.Config))
 	if err != nil {
 		return err
 	}
-	if err := b.watch(server, subject, store); err != nil {
+	if err := b.watch(ctx, server, subject, store); err != nil {
 		return err
 	}
 	b.printLeftOut(leftOut)
-	runner, err := b.startRunner(server, subject)
+	runner, err := b.startRunner(ctx, server, subject)
 	if err != nil {
 		return err
 	}
@@ -193,9 +194,11 @@ func strategy(c config.Config) sweep.Strategy {
 
 // Run runs the sweep (see [sweep.Sweep.Run]) and cleans up at once, because reports of
 // many cells take a while and an interrupted run writes none.
-func (b *Session) Run(each func(name string, measure func() sweep.Outcome)) sweep.Summary {
+func (b *Session) Run(ctx context.Context, each func(name string, measure func() sweep.Outcome)) sweep.Summary {
 	b.screen.show(len(b.sweep.Plan))
-	summary := b.sweep.Run(b.ctx, func(name string, measure func() sweep.Outcome) {
+	ctx, stop := b.whileEngineRuns(ctx)
+	defer stop()
+	summary := b.sweep.Run(ctx, func(name string, measure func() sweep.Outcome) {
 		each(name, func() sweep.Outcome {
 			outcome := measure()
 			b.refresh()
@@ -203,7 +206,7 @@ func (b *Session) Run(each func(name string, measure func() sweep.Outcome)) swee
 		})
 	})
 	b.screen.hide()
-	b.failed = b.cleanUp()
+	b.failed = b.cleanup.run()
 	b.restore(&summary)
 	if b.lost == nil && errors.Is(summary.Stop, sweep.ErrInterrupted) {
 		fmt.Fprintln(b.log, "everything is saved and cleaned up; "+b.howToResume(summary))
@@ -298,24 +301,10 @@ func (b *Session) howToResume(summary sweep.Summary) string {
 
 // Close cleans up where Run has not, and unlocks the out folder.
 func (b *Session) Close() error {
-	err := errors.Join(b.failed, b.cleanUp())
+	err := errors.Join(b.failed, b.cleanup.run())
 	b.failed = nil
 	return errors.Join(err, b.locked.Unlock())
 }
-
-// cleanUp unloads the model, deletes the sweep's models on the server and stops the
-// embedded engine. It takes no context, because an interrupted sweep cleans up too.
-func (b *Session) cleanUp() error {
-	b.cleanupBy = time.Now().Add(closeTimeout)
-	var errs []error
-	for i := len(b.undo) - 1; i >= 0; i-- {
-		errs = append(errs, b.undo[i]())
-	}
-	b.undo = nil
-	return errors.Join(errs...)
-}
-
-func (b *Session) atEnd(undo func() error) { b.undo = append(b.undo, undo) }
 
 // lock keeps a second sweep out of the out folder for as long as this process
 // lives, and makes the folder.
@@ -333,8 +322,8 @@ func (b *Session) lock() error {
 
 // openStore gets the identity of server and model, and opens the checkpoint with it.
 // It returns the evidence for the checks too.
-func (b *Session) openStore(i *identity, subject subject, prompter *sweep.Prompter, command string) (*checkpoint.Store, check.Evidence, error) {
-	header, known, err := subject.header(b.ctx, i, prompter)
+func (b *Session) openStore(ctx context.Context, i *identity, subject subject, prompter *sweep.Prompter, command string) (*checkpoint.Store, check.Evidence, error) {
+	header, known, err := subject.header(ctx, i, prompter)
 	if err != nil {
 		return nil, check.Evidence{}, err
 	}
@@ -361,7 +350,7 @@ func (b *Session) benchLines(stdout io.Writer, cp *checkpoint.Checkpoint) (func(
 	if err != nil {
 		return nil, err
 	}
-	b.atEnd(file.Close)
+	b.cleanup.add(file.Close)
 	lines := report.NewBenchWriter(stdout, cp.Sweep)
 	failing := false
 	return func(r *checkpoint.Result, s measurement.Sample) error {

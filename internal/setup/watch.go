@@ -38,9 +38,9 @@ func usesOurGPUs(server *ollamarun.Server, cfg config.Config, devices []string) 
 
 // watch starts the monitors of CPUs and GPUs, where they are this machine's, and warns of other sweeps,
 // other models and busy GPUs before the first load.
-func (b *Session) watch(server *ollamarun.Server, subject subject, store *checkpoint.Store) error {
+func (b *Session) watch(ctx context.Context, server *ollamarun.Server, subject subject, store *checkpoint.Store) error {
 	server.Exclusive = b.config.Exclusive
-	if err := b.warnOfOthers(server, subject, store); err != nil {
+	if err := b.warnOfOthers(ctx, server, subject, store); err != nil {
 		return err
 	}
 	if b.config.Engine == config.EngineEmbedded || server.Local() {
@@ -49,8 +49,8 @@ func (b *Session) watch(server *ollamarun.Server, subject subject, store *checkp
 	if !usesOurGPUs(server, b.config, store.Checkpoint().Sweep.Devices) {
 		return nil
 	}
-	server.Monitor = ollamarun.StartGPUMonitor(b.ctx)
-	b.atEnd(server.Monitor.Close)
+	server.Monitor = ollamarun.StartGPUMonitor(ctx)
+	b.cleanup.add(server.Monitor.Close)
 	for _, gpu := range server.Monitor.Now() {
 		if gpu.Utilization < check.BusyGPU {
 			continue
@@ -67,12 +67,12 @@ func (b *Session) watch(server *ollamarun.Server, subject subject, store *checkp
 
 // warnOfOthers warns of other sweeps and models on the server before the first load.
 // Models that are loaded later are reported with each sample.
-func (b *Session) warnOfOthers(server *ollamarun.Server, subject subject, store *checkpoint.Store) error {
-	company, err := server.OtherClients(b.ctx, subject.model)
+func (b *Session) warnOfOthers(ctx context.Context, server *ollamarun.Server, subject subject, store *checkpoint.Store) error {
+	company, err := server.OtherClients(ctx, subject.model)
 	if err != nil {
 		return err
 	}
-	first, err := b.claim(server, subject.base(), &company)
+	first, err := b.claim(ctx, server, subject.base(), &company)
 	if err != nil {
 		return err
 	}
@@ -95,15 +95,15 @@ func (b *Session) warnOfOthers(server *ollamarun.Server, subject subject, store 
 
 // claim marks the user's server as used by this sweep, adds the marks of other sweeps to company, and
 // reports whether this one is the first.
-func (b *Session) claim(server *ollamarun.Server, model string, company *ollamarun.OtherClients) (first bool, err error) {
+func (b *Session) claim(ctx context.Context, server *ollamarun.Server, model string, company *ollamarun.OtherClients) (first bool, err error) {
 	// Nobody else uses the embedded engine. Of a file, the runner creates a model, which is a mark itself.
 	if b.config.Engine == config.EngineEmbedded || filepath.IsAbs(model) {
 		return false, nil
 	}
 	loaded := len(company.Sweeps) > 0
-	others, first, err := server.Claim(b.ctx, model)
-	b.atEnd(func() error {
-		ctx, cancel := context.WithDeadline(context.Background(), b.cleanupBy)
+	others, first, err := server.Claim(ctx, model)
+	b.cleanup.add(func() error {
+		ctx, cancel := b.cleanup.requests()
 		defer cancel()
 		if err := server.Unclaim(ctx); err != nil && server.Reachable(ctx) {
 			return fmt.Errorf("cleaning up on the server: %w", err)

@@ -163,7 +163,7 @@ func measureOne(ctx context.Context, o setup.Options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, b.Close()) }()
-	summary := b.Run(func(_ string, measure func() sweep.Outcome) { measure() })
+	summary := b.Run(ctx, func(_ string, measure func() sweep.Outcome) { measure() })
 	if summary.Stop != nil && !errors.Is(summary.Stop, sweep.ErrBudget) {
 		return summary.Stop
 	}
