@@ -88,8 +88,8 @@ const ConfirmDefault = -1
 // DefaultTolerance is the tolerance of a search unless the config sets one.
 const DefaultTolerance = Tolerance(0.01)
 
-// MaxSamples is the maximum number of samples of all cells together.
-const MaxSamples = 10_000_000
+// maxSamples is the maximum number of samples of all cells together.
+const maxSamples = 10_000_000
 
 func defaults() Config {
 	return Config{
@@ -233,8 +233,8 @@ func (c *Config) checkGrid() (key string, err error) {
 	if n := ctxs * batches; n > cell.MaxCells {
 		return "num_ctx", fmt.Errorf("%d values by %d of num_batch are %d cells, the maximum is %d: use larger steps", ctxs, batches, n, cell.MaxCells)
 	}
-	if n := ctxs * batches; c.Repeat > MaxSamples/n {
-		return "repeat", fmt.Errorf("%d samples of %d cells are too many, the maximum is %d in all", c.Repeat, n, MaxSamples)
+	if n := ctxs * batches; c.Repeat > maxSamples/n {
+		return "repeat", fmt.Errorf("%d samples of %d cells are too many, the maximum is %d in all", c.Repeat, n, maxSamples)
 	}
 	g := c.Grid()
 	if least := g.Ctx[0]; least <= c.NumPredict {

@@ -43,8 +43,8 @@ func (o *Overrides) Register(flags *flag.FlagSet) {
 
 // flagShard reads "2/4", or for "auto" the shard in the environment.
 func flagShard(s string) (cell.Shard, error) {
-	if s == ShardAuto {
-		return ShardOf(os.Getenv)
+	if s == shardAuto {
+		return shardOf(os.Getenv)
 	}
 	return cell.ParseShard(s)
 }
@@ -63,7 +63,7 @@ func (o *Overrides) count(key string) int {
 // outNamesShard reports whether -out is the folder of the one shard in -shard. An out folder in
 // the config, or with -shard auto, is shared by all shards, and gets a suffix.
 func (o *Overrides) outNamesShard() bool {
-	auto := slices.ContainsFunc(o.edits, func(e edit) bool { return e.key.name == "shard" && e.text == ShardAuto })
+	auto := slices.ContainsFunc(o.edits, func(e edit) bool { return e.key.name == "shard" && e.text == shardAuto })
 	return o.flags("out") != "" && !auto
 }
 

@@ -8,10 +8,10 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 )
 
-// ShardAuto is the value of -shard for the shard that is set in the environment.
-const ShardAuto = "auto"
+// shardAuto is the value of -shard for the shard that is set in the environment.
+const shardAuto = "auto"
 
-// ShardOf reads the shard of this process from the environment variables that schedulers
+// shardOf reads the shard of this process from the environment variables that schedulers
 // set. The first of these that is set counts:
 //
 //	SWEEP_SHARD=2/4                                  set by hand, or by a job matrix
@@ -21,7 +21,7 @@ const ShardAuto = "auto"
 //
 // Without SWEEP_SHARDS an array with irregular gaps, or one that begins above 1, is an
 // error: it may be a part of a larger array, and would split the grid differently.
-func ShardOf(getenv func(string) string) (cell.Shard, error) {
+func shardOf(getenv func(string) string) (cell.Shard, error) {
 	if text := getenv("SWEEP_SHARD"); text != "" {
 		sh, err := cell.ParseShard(text)
 		if err != nil {

@@ -15,7 +15,7 @@ import (
 // weights, since 0.30 with llama-quantize, which may be missing, and take twice as long.
 func Install(models, name string, s Shape, kind Type, parameters map[string]any) error {
 	blobs := filepath.Join(models, "blobs")
-	weights, err := WriteBlob(blobs, s, kind)
+	weights, err := writeBlob(blobs, s, kind)
 	if err != nil {
 		return err
 	}

@@ -52,7 +52,7 @@ func TestOllamaReadsModel(t *testing.T) {
 func written(t *testing.T, s Shape, kind Type) (*ggml.GGML, []byte) {
 	t.Helper()
 	dir := t.TempDir()
-	digest, err := WriteBlob(dir, s, kind)
+	digest, err := writeBlob(dir, s, kind)
 	require.NoError(t, err)
 	data, err := os.ReadFile(filepath.Join(dir, "sha256-"+digest))
 	require.NoError(t, err)

@@ -12,8 +12,8 @@ import (
 	"github.com/ollama/ollama/fs/ggml"
 )
 
-// WriteBlob writes the model into a folder, under Ollama's name for a blob with its digest.
-func WriteBlob(dir string, s Shape, kind Type) (digest string, err error) {
+// writeBlob writes the model into a folder, under Ollama's name for a blob with its digest.
+func writeBlob(dir string, s Shape, kind Type) (digest string, err error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", fmt.Errorf("creating the folder for blobs: %w", err)
 	}

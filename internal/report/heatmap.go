@@ -11,11 +11,11 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
 )
 
-// WriteHeatmap draws the sweep as a PNG picture: num_ctx to the right,
+// writeHeatmap draws the sweep as a PNG picture: num_ctx to the right,
 // num_batch upwards, each cell coloured by its rate and labelled with it. It
 // returns an error for a checkpoint without cells, or with more cells than a
 // picture can show.
-func WriteHeatmap(w io.Writer, cp *checkpoint.Checkpoint) error { return newGrid(cp).writeHeatmap(w) }
+func writeHeatmap(w io.Writer, cp *checkpoint.Checkpoint) error { return newGrid(cp).writeHeatmap(w) }
 
 func (g *grid) writeHeatmap(w io.Writer) error {
 	p := g.picture()

@@ -32,7 +32,7 @@ func full(columns, rows int) *checkpoint.Checkpoint {
 func TestWriteHeatmap(t *testing.T) {
 	race.SkipSequential(t)
 	var b bytes.Buffer
-	require.NoError(t, WriteHeatmap(&b, checkpoints.Mixed()))
+	require.NoError(t, writeHeatmap(&b, checkpoints.Mixed()))
 	const header = 33 // bytes of the signature and the first chunk
 	assert.Equal(t, "pHYs", b.String()[header+4:header+8], "the resolution")
 	img, err := png.Decode(&b)
@@ -56,7 +56,7 @@ func TestHeatmapMarksSpill(t *testing.T) {
 			cp.Results[i].Size, cp.Results[i].SizeVRAM = 18e9, vram
 		}
 		var b bytes.Buffer
-		require.NoError(t, WriteHeatmap(&b, cp))
+		require.NoError(t, writeHeatmap(&b, cp))
 		img, err := png.Decode(&b)
 		require.NoError(t, err)
 		return colorsIn(img)[bestBlue]
@@ -67,12 +67,12 @@ func TestHeatmapMarksSpill(t *testing.T) {
 }
 
 func TestHeatmapErrors(t *testing.T) {
-	err := WriteHeatmap(io.Discard, checkpoints.Planned(nil, nil))
+	err := writeHeatmap(io.Discard, checkpoints.Planned(nil, nil))
 	assert.EqualError(t, err, "drawing heatmap: the sweep has no cells")
-	err = WriteHeatmap(io.Discard, checkpoints.Planned(checkpoints.Steps(8192, 1, 501), checkpoints.Steps(1, 1, 500)))
+	err = writeHeatmap(io.Discard, checkpoints.Planned(checkpoints.Steps(8192, 1, 501), checkpoints.Steps(1, 1, 500)))
 	assert.EqualError(t, err, "drawing heatmap: 501 × 500 cells are more than the 250000 that a picture can show")
 	disk := fullDisk(0)
-	assert.ErrorIs(t, WriteHeatmap(&disk, full(1, 1)), errFull)
+	assert.ErrorIs(t, writeHeatmap(&disk, full(1, 1)), errFull)
 }
 
 func BenchmarkHeatmap(b *testing.B) {
@@ -80,7 +80,7 @@ func BenchmarkHeatmap(b *testing.B) {
 		cp := full(size.X, size.Y)
 		b.Run(fmt.Sprintf("cells=%d", size.X*size.Y), func(b *testing.B) {
 			for b.Loop() {
-				require.NoError(b, WriteHeatmap(io.Discard, cp))
+				require.NoError(b, writeHeatmap(io.Discard, cp))
 			}
 		})
 	}
@@ -95,7 +95,7 @@ func TestHeatmapMarksPicks(t *testing.T) {
 		cp.Sweep.Search.Best = cell.Key{Ctx: 1024, Batch: 512} // the cell with the highest rate, so that there is no outline of a recommended one
 		cp.Sweep.Search.Columns = cp.Sweep.Search.Columns[:picks]
 		var b bytes.Buffer
-		require.NoError(t, WriteHeatmap(&b, cp))
+		require.NoError(t, writeHeatmap(&b, cp))
 		img, err := png.Decode(&b)
 		require.NoError(t, err)
 		return colorsIn(img)[bestBlue]
@@ -148,7 +148,7 @@ func TestHeatmapOfAnySweep(t *testing.T) {
 		"all left out": checkpoints.Planned([]int{64}, []int{128}), "pruned": checkpoints.Pruned(), "a search": checkpoints.Searched(),
 	} {
 		t.Run(name, func(t *testing.T) {
-			require.NoError(t, WriteHeatmap(io.Discard, cp))
+			require.NoError(t, writeHeatmap(io.Discard, cp))
 		})
 	}
 }

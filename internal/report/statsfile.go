@@ -12,20 +12,20 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
 )
 
-// statsColumns is the header of the file that [WriteStats] writes.
+// statsColumns is the header of the file that [writeStats] writes.
 var statsColumns = []string{
 	"num_ctx", "num_batch", "n", "median", "low", "high", "spread", "warnings",
 	"verdict", "settings", "size", "size_vram", "retries", "error",
 }
 
-// WriteStats writes the statistics of each cell as CSV, a row for each result in
+// writeStats writes the statistics of each cell as CSV, a row for each result in
 // order of num_ctx and num_batch: the number of samples, their median in tokens per
 // second, its 95 % interval (empty below six samples), the spread from the smallest
 // to the largest sample in percent of the median, the warnings, whether the cell is
 // best, tied, recommended or the fastest of its num_ctx by the estimate of a search,
 // whether the settings were verified, the model's bytes in all and in GPU memory, the
 // number of failed attempts, and the failure class.
-func WriteStats(w io.Writer, cp *checkpoint.Checkpoint) error { return newGrid(cp).writeStats(w) }
+func writeStats(w io.Writer, cp *checkpoint.Checkpoint) error { return newGrid(cp).writeStats(w) }
 
 func (g *grid) writeStats(w io.Writer) error {
 	verdicts := g.verdicts()

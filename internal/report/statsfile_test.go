@@ -12,13 +12,13 @@ import (
 )
 
 func TestWriteStats(t *testing.T) {
-	goldens(t, ".stats.csv", WriteStats)
+	goldens(t, ".stats.csv", writeStats)
 	var b strings.Builder
-	require.NoError(t, WriteStats(&b, checkpoints.Decided()))
+	require.NoError(t, writeStats(&b, checkpoints.Decided()))
 	golden.Equal(t, "decided.stats.csv", b.String())
 	for _, room := range []fullDisk{0, 200} {
 		disk := room
-		assert.ErrorIs(t, WriteStats(&disk, checkpoints.Decided()), errFull)
+		assert.ErrorIs(t, writeStats(&disk, checkpoints.Decided()), errFull)
 	}
 }
 
@@ -39,7 +39,7 @@ func TestCSVText(t *testing.T) {
 	cp := checkpoints.Decided()
 	cp.Results[4].Warnings = []string{"=1+1"}
 	var b strings.Builder
-	require.NoError(t, WriteStats(&b, cp))
+	require.NoError(t, writeStats(&b, cp))
 	assert.Contains(t, b.String(), ",'=1+1,")
 }
 

@@ -11,12 +11,12 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 )
 
-// WriteTable writes the rates as CSV: a row for each num_batch, a column for
+// writeTable writes the rates as CSV: a row for each num_batch, a column for
 // each num_ctx, tokens per second with two decimals. A failed cell holds its
 // failure class, a pruned one "pruned"; one that is not measured or not in the
 // plan is empty. "spill" follows the rate of a model that was partly outside of
 // GPU memory.
-func WriteTable(w io.Writer, cp *checkpoint.Checkpoint) error { return newGrid(cp).writeTable(w) }
+func writeTable(w io.Writer, cp *checkpoint.Checkpoint) error { return newGrid(cp).writeTable(w) }
 
 func (g *grid) writeTable(w io.Writer) error {
 	out := csv.NewWriter(w)

@@ -10,12 +10,12 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 )
 
-// Random measures random cells, about as many as a search should need: 4 % of the
+// randomSearch measures random cells, about as many as a search should need: 4 % of the
 // plan, and at least 25.
-type Random struct{ Seed uint64 }
+type randomSearch struct{ Seed uint64 }
 
 // Next implements [sweep.Strategy].
-func (r Random) Next(s sweep.State) sweep.Choice {
+func (r randomSearch) Next(s sweep.State) sweep.Choice {
 	n := max(25, int(math.Ceil(0.04*float64(len(s.Plan)))))
 	order := rand.New(rand.NewPCG(r.Seed, 2)).Perm(len(s.Plan))
 	choice := sweep.Choice{Samples: 1}
@@ -37,13 +37,13 @@ func end(why string, s sweep.State) sweep.Choice {
 	return sweep.Choice{Why: why, Answer: &checkpoint.Answer{Best: best}}
 }
 
-// Golden searches for the best num_batch at the smallest num_ctx, and then for the
+// goldenSection searches for the best num_batch at the smallest num_ctx, and then for the
 // best num_ctx with that num_batch, each by golden-section search of the list, which
 // assumes that the rate is unimodal.
-type Golden struct{}
+type goldenSection struct{}
 
 // Next implements [sweep.Strategy].
-func (g Golden) Next(s sweep.State) sweep.Choice {
+func (g goldenSection) Next(s sweep.State) sweep.Choice {
 	if next := g.nextCell(s); next != (cell.Key{}) {
 		return sweep.Choice{Cells: []cell.Key{next}, Samples: 1, Why: "golden section"}
 	}
@@ -52,7 +52,7 @@ func (g Golden) Next(s sweep.State) sweep.Choice {
 
 // nextCell repeats the search from the start and returns the first cell that is not
 // measured yet; the zero Key where there is none.
-func (g Golden) nextCell(s sweep.State) (unknown cell.Key) {
+func (g goldenSection) nextCell(s sweep.State) (unknown cell.Key) {
 	var ctxs, batches []int
 	for _, c := range s.Plan {
 		ctxs, batches = append(ctxs, c.Ctx), append(batches, c.Batch)

@@ -32,9 +32,9 @@ func strategy(name string, tolerance float64, seed uint64) sweep.Strategy {
 	}
 	switch name {
 	case "golden":
-		return Golden{}
+		return goldenSection{}
 	case "random":
-		return Random{seed}
+		return randomSearch{seed}
 	}
 	return sweep.Exhaustive{Repeat: 1}
 }

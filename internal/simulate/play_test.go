@@ -63,12 +63,12 @@ func TestPlayWithoutAnAnswer(t *testing.T) {
 
 func TestRandom(t *testing.T) {
 	s := Generate(1, 1)[0]
-	run := Play(s, Random{3}, 1)
+	run := Play(s, randomSearch{3}, 1)
 	assert.Equal(t, 25, run.Measured+run.Failed)
 	assert.Equal(t, 25.0, run.Cost)
 	assert.Empty(t, run.Columns)
 	small := &Surface{Plan: s.Plan[:7], Rates: s.Rates}
-	assert.Equal(t, 7.0, Play(small, Random{3}, 1).Cost)
+	assert.Equal(t, 7.0, Play(small, randomSearch{3}, 1).Cost)
 }
 
 // TestGolden: golden sections find the only maximum, and miss the higher of two.
@@ -81,7 +81,7 @@ func TestGolden(t *testing.T) {
 			hill.Rates[c] = 1e4 - float64((ctx-9)*(ctx-9)+(batch-21)*(batch-21))
 		}
 	}
-	run := Play(hill, Golden{}, 1)
+	run := Play(hill, goldenSection{}, 1)
 	assert.Equal(t, 0.0, run.Regret)
 	assert.Less(t, run.Cost, 25.0)
 	for _, c := range hill.Plan {
@@ -89,11 +89,11 @@ func TestGolden(t *testing.T) {
 			hill.Rates[c] *= 2
 		}
 	}
-	assert.Greater(t, Play(hill, Golden{}, 1).Regret, 0.4)
+	assert.Greater(t, Play(hill, goldenSection{}, 1).Regret, 0.4)
 
 	one := cell.Key{Ctx: 1, Batch: 1}
 	single := &Surface{Plan: []cell.Key{one}, Rates: map[cell.Key]float64{one: 5}}
-	assert.Equal(t, 1.0, Play(single, Golden{}, 1).Cost)
+	assert.Equal(t, 1.0, Play(single, goldenSection{}, 1).Cost)
 }
 
 func TestScore(t *testing.T) {

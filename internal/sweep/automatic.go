@@ -18,10 +18,10 @@ const (
 	// leastSamples is the number of samples that each cell then has in any case: single samples can't
 	// show that the machine was faster for a while.
 	leastSamples = 2
-	// ShortLoad is the load time below which the server's own num_batch is always measured.
-	ShortLoad = 10 * time.Second
-	// CheapShare is the share of a sweep's time below which it is measured also where loads are longer.
-	CheapShare = 0.03
+	// shortLoad is the load time below which the server's own num_batch is always measured.
+	shortLoad = 10 * time.Second
+	// cheapShare is the share of a sweep's time below which it is measured also where loads are longer.
+	cheapShare = 0.03
 )
 
 // RepeatText returns the text that announces automatic samples, which take at most so many loads, 0
@@ -114,7 +114,7 @@ func (r *run) printAutomatic() {
 	case reason != "":
 		fmt.Fprintf(r.Log, "# %s\n", BaselineText("because "+reason))
 	case r.Baseline == config.BaselineAuto && !known:
-		fmt.Fprintf(r.Log, "# %s\n", BaselineText(fmt.Sprintf("if a load takes less than %v, or all of them less than %.0f %% of the time", ShortLoad, 100*CheapShare)))
+		fmt.Fprintf(r.Log, "# %s\n", BaselineText(fmt.Sprintf("if a load takes less than %v, or all of them less than %.0f %% of the time", shortLoad, 100*cheapShare)))
 	}
 }
 

@@ -185,7 +185,7 @@ func TestAutomaticBaseline(t *testing.T) {
 		alter func(*fixture)
 	}{
 		{"none is wanted", func(f *fixture) { f.Baseline = config.BaselineOff }},
-		{"loads are long", func(f *fixture) { f.loads(ShortLoad) }},
+		{"loads are long", func(f *fixture) { f.loads(shortLoad) }},
 		{"the server's own num_batch is recommended", func(f *fixture) { f.differing(0.001, -0.1) }},
 		{"one num_batch gives no advice", func(f *fixture) { f.sweeps(cell.Grid{Ctx: []int{1024, 2048}, Batch: []int{256}}) }},
 		{"only a part of the plan is requested", func(f *fixture) { f.Filtered = true }},
@@ -208,7 +208,7 @@ func TestAutomaticBaseline(t *testing.T) {
 
 	f = automatic(t, t.TempDir())
 	f.differing(0.001, 0.1)
-	f.loads(ShortLoad)
+	f.loads(shortLoad)
 	f.Strategy = &scripted{cells: f.Plan}
 	f.run(t.Context())
 	assert.Contains(t, f.log.String(), "# baseline: the server's own num_batch, 12 loads at the end, because this is a search (-baseline=false: none)\n")

@@ -30,7 +30,7 @@ const (
 // the checkpoint that has a rate, after every ReferenceEvery others.
 func (r *run) reference(ctx context.Context) error {
 	cp := r.Store.Checkpoint()
-	cell, ok := ReferenceCell(cp)
+	cell, ok := referenceCell(cp)
 	if r.ReferenceEvery == 0 || !ok || sinceReference(cp) < r.ReferenceEvery {
 		return nil
 	}
@@ -38,9 +38,9 @@ func (r *run) reference(ctx context.Context) error {
 	return err
 }
 
-// ReferenceCell returns the cell that is measured again at regular intervals, and
+// referenceCell returns the cell that is measured again at regular intervals, and
 // false while there is none.
-func ReferenceCell(cp *checkpoint.Checkpoint) (cell.Key, bool) {
+func referenceCell(cp *checkpoint.Checkpoint) (cell.Key, bool) {
 	for i := range cp.Auxiliary {
 		if cp.Auxiliary[i].Purpose == checkpoint.Reference {
 			return cp.Auxiliary[i].Cell(), true

@@ -19,10 +19,10 @@ func BaselineReason(b config.Baseline, search bool, p Pace, loads, prompts int) 
 		return ""
 	case search:
 		return "this is a search"
-	case p.Load < ShortLoad:
+	case p.Load < shortLoad:
 		return fmt.Sprintf("a load takes %v", round(p.Load))
-	case float64(rounds) < CheapShare*float64(p.Time(loads, prompts)):
-		return fmt.Sprintf("they take less than %.0f %% of the sweep's time", 100*CheapShare)
+	case float64(rounds) < cheapShare*float64(p.Time(loads, prompts)):
+		return fmt.Sprintf("they take less than %.0f %% of the sweep's time", 100*cheapShare)
 	}
 	return ""
 }

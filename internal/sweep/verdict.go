@@ -240,7 +240,7 @@ func referenceRates(cp *checkpoint.Checkpoint) []float64 {
 }
 
 func referencePoints(cp *checkpoint.Checkpoint) []verdict.Point {
-	cell, ok := ReferenceCell(cp)
+	cell, ok := referenceCell(cp)
 	if !ok {
 		return nil
 	}
