@@ -8,6 +8,7 @@ import (
 
 	"github.com/ollama/ollama/api"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 	"github.com/ollama-sweep/ollama-sweep/internal/modelname"
 )
 
@@ -45,17 +46,10 @@ func (s *Server) running(ctx context.Context) ([]api.ProcessModelResponse, error
 	return ps.Models, nil
 }
 
-// OtherClients lists the models that the server has in memory before a sweep.
-type OtherClients struct {
-	Sweeps []string // temporary models of other running sweeps
-	Ours   bool     // the model itself, or a temporary one of a killed sweep
-	Others []string // all other models
-}
-
 // OtherClients returns the models in memory, which show who else may be using the server.
 // A temporary model counts as a running sweep's unless its process has surely ended.
-func (s *Server) OtherClients(ctx context.Context, model string) (OtherClients, error) {
-	var c OtherClients
+func (s *Server) OtherClients(ctx context.Context, model string) (measurement.OtherClients, error) {
+	var c measurement.OtherClients
 	loaded, err := s.running(ctx)
 	if err != nil {
 		return c, err

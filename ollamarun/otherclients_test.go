@@ -96,9 +96,9 @@ func TestCompany(t *testing.T) {
 	f.Answers["/api/ps"] = inMemory(t, "llama3.1:8b", alive, left)
 	c, err := s.OtherClients(t.Context(), "tiny")
 	require.NoError(t, err)
-	assert.Equal(t, OtherClients{Sweeps: []string{alive}, Ours: true, Others: []string{"llama3.1:8b"}}, c)
+	assert.Equal(t, measurement.OtherClients{Sweeps: []string{alive}, Ours: true, Others: []string{"llama3.1:8b"}}, c)
 	f.Answers["/api/ps"] = inMemory(t, "tiny:latest")
 	c, err = s.OtherClients(t.Context(), "tiny")
 	require.NoError(t, err)
-	assert.Equal(t, OtherClients{Ours: true}, c)
+	assert.Equal(t, measurement.OtherClients{Ours: true}, c)
 }

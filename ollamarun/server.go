@@ -98,22 +98,24 @@ func (s *Server) Local() bool {
 	return strings.EqualFold(strings.TrimSuffix(host, "."), "localhost") || ip != nil && (ip.IsLoopback() || ip.IsUnspecified())
 }
 
-// Model is the server's description of a model.
-type Model struct {
-	Digest       string // of the manifest, hexadecimal
-	Quantization string // such as "Q4_K_M"
-	System       string // system prompt
-	TrainedCtx   int    // context in tokens that it was trained for; 0 if unknown
-}
+// Hostname returns the name or the address of the server's machine, as the user writes it.
+func (s *Server) Hostname() string { return s.URL.Hostname() }
+
+// HasLog reports whether the server's log can be read.
+func (s *Server) HasLog() bool { return s.ServerLog != nil }
+
+// Start returns what the log reports about the server's newest start; all of it is unknown
+// without a log.
+func (s *Server) Start() (measurement.ServerStart, error) { return s.ServerLog.Start() }
 
 // Model describes a model of the server. A model that does not exist or can't be
 // measured is an error.
-func (s *Server) Model(ctx context.Context, name string) (Model, error) {
+func (s *Server) Model(ctx context.Context, name string) (measurement.Model, error) {
 	show, entry, err := s.describe(ctx, name, false)
 	if err != nil {
-		return Model{}, err
+		return measurement.Model{}, err
 	}
-	m := Model{Digest: oneLine(entry.Digest), Quantization: oneLine(show.Details.QuantizationLevel), System: show.System}
+	m := measurement.Model{Digest: oneLine(entry.Digest), Quantization: oneLine(show.Details.QuantizationLevel), System: show.System}
 	if architecture, ok := show.ModelInfo["general.architecture"].(string); ok {
 		trained, _ := show.ModelInfo[architecture+".context_length"].(float64)
 		if trained > 0 && trained < math.MaxInt32 {

@@ -25,7 +25,7 @@ func TestModel(t *testing.T) {
 	_, s := newFakeServer(t)
 	m, err := s.Model(t.Context(), "tiny")
 	require.NoError(t, err)
-	assert.Equal(t, Model{
+	assert.Equal(t, measurement.Model{
 		Digest:       "0df5935b21afb06aec4f9d0110175c94619006a83d90407be6b496e6d6c08051",
 		Quantization: "unknown",
 		TrainedCtx:   131072,

@@ -18,7 +18,7 @@ type ServerLog struct {
 	from int64 // offset set by Mark
 	file os.FileInfo
 
-	start ServerStart
+	start measurement.ServerStart
 	head  []byte // the first bytes of the file from which start was read
 	read  int64  // bytes of that file that were searched for a start
 }

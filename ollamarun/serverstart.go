@@ -5,15 +5,9 @@ import (
 	"io"
 	"os"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
-
-// ServerStart is what a server's log reports about its newest start. A field is nil if the log
-// does not have it, for example because the log was started later than the server.
-type ServerStart struct {
-	Devices  []string          // devices that it computes on; see parse.Devices
-	Settings map[string]string // settings of its environment; see parse.ServerSettings
-}
 
 // headSize is how many of a log's first bytes distinguish it from another log in the same file:
 // a server that is started with `>FILE` truncates the previous log, and its own may soon be longer.
@@ -21,7 +15,7 @@ const headSize = 256
 
 // Start returns what the log reports about the server's newest start. If the log has grown since
 // the last call it reads the new part, and if that has a start, the whole log again.
-func (l *ServerLog) Start() (start ServerStart, err error) {
+func (l *ServerLog) Start() (start measurement.ServerStart, err error) {
 	err = l.open(func(f *os.File) error {
 		head := make([]byte, headSize)
 		n, err := f.ReadAt(head, 0)
@@ -29,7 +23,7 @@ func (l *ServerLog) Start() (start ServerStart, err error) {
 			return err
 		}
 		if !bytes.HasPrefix(head[:n], l.head) {
-			l.start, l.read = ServerStart{}, 0
+			l.start, l.read = measurement.ServerStart{}, 0
 		}
 		l.head = head[:n]
 		err = l.readStart(f)

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -19,13 +20,13 @@ func started(settings, gpu string) string {
 
 func TestServerLogStart(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "server.log")
-	start := func(cache, device string) ServerStart {
-		return ServerStart{Devices: []string{device + " (driver 12.3)"}, Settings: map[string]string{"OLLAMA_KV_CACHE_TYPE": cache}}
+	start := func(cache, device string) measurement.ServerStart {
+		return measurement.ServerStart{Devices: []string{device + " (driver 12.3)"}, Settings: map[string]string{"OLLAMA_KV_CACHE_TYPE": cache}}
 	}
 	appendTo(t, path, started("f16", "NVIDIA A"))
 	l, err := OpenServerLog(path)
 	require.NoError(t, err)
-	expect := func(want ServerStart, why string) {
+	expect := func(want measurement.ServerStart, why string) {
 		t.Helper()
 		got, err := l.Start()
 		require.NoError(t, err)
@@ -44,12 +45,12 @@ func TestServerLogStart(t *testing.T) {
 	require.NoError(t, os.WriteFile(path, []byte(started("q4_0", "NVIDIA C")+strings.Repeat("msg=load\n", 5000)), 0o644))
 	expect(start("q4_0", "NVIDIA C"), "truncated, and longer than before")
 	require.NoError(t, os.WriteFile(path, []byte("msg=load\n"), 0o644))
-	expect(ServerStart{}, "a log that was started after the server")
+	expect(measurement.ServerStart{}, "a log that was started after the server")
 
 	require.NoError(t, os.Remove(path))
 	_, err = l.Start()
 	assert.ErrorContains(t, err, "reading server log: open "+path)
 	none, err := (*ServerLog)(nil).Start()
 	assert.NoError(t, err)
-	assert.Equal(t, ServerStart{}, none)
+	assert.Equal(t, measurement.ServerStart{}, none)
 }

@@ -7,13 +7,24 @@ import (
 
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/config"
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 	"github.com/ollama-sweep/ollama-sweep/ollamarun"
 )
 
+// identified is what the identity of a sweep needs of its server.
+type identified interface {
+	located
+	Version(ctx context.Context) (string, error)
+	Model(ctx context.Context, name string) (measurement.Model, error)
+	Digest(ctx context.Context, model string) (string, error)
+	HasLog() bool
+	Start() (measurement.ServerStart, error)
+}
+
 // identity gets the current identity of server and model.
 type identity struct {
-	server  *ollamarun.Server
+	server  identified
 	model   string             // whose digest is checked, empty where it can't change loads
 	weights *ollamarun.Weights // files that are checked, nil where they can't change loads
 	cfg     config.Config
@@ -22,7 +33,7 @@ type identity struct {
 
 // newIdentity returns the identity of a subject. Over the API a template's model is created once, when
 // the sweep starts; the cli runner creates it for each load.
-func newIdentity(server *ollamarun.Server, s subject, cfg config.Config, log io.Writer) *identity {
+func newIdentity(server identified, s subject, cfg config.Config, log io.Writer) *identity {
 	i := &identity{server: server, cfg: cfg, log: log}
 	switch {
 	case s.template != nil && cfg.Runner == config.RunnerAPI:
@@ -68,8 +79,8 @@ func (i *identity) update(ctx context.Context, h checkpoint.Header, when sweep.M
 }
 
 // addLogged adds the devices and settings of the server's newest start, where its log shows them.
-func addLogged(server *ollamarun.Server, h *checkpoint.Header) error {
-	start, err := server.ServerLog.Start()
+func addLogged(server identified, h *checkpoint.Header) error {
+	start, err := server.Start()
 	if err != nil {
 		return err
 	}

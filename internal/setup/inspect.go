@@ -45,7 +45,7 @@ func Inspect(ctx context.Context, cfg config.Config, o Options) (in Inspection, 
 	if err := b.openLog(server); err != nil {
 		return in, err
 	}
-	start, err := server.ServerLog.Start()
+	start, err := server.Start()
 	if err != nil {
 		return in, err
 	}

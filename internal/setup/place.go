@@ -10,21 +10,27 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/config"
 	"github.com/ollama-sweep/ollama-sweep/internal/report"
-	"github.com/ollama-sweep/ollama-sweep/ollamarun"
 )
 
 // namedHost returns the name that the user gives this machine, empty for none.
 func namedHost() string { return report.OneLine(os.Getenv("SWEEP_HOST")) }
 
+// located is what the place of a sweep needs of its server.
+type located interface {
+	Local() bool
+	Address() string
+	Hostname() string
+}
+
 // hostName returns the name of the machine that measures, for a sweep that several
 // share: SWEEP_HOST, with which jobs on different GPUs of one machine have different
 // names, or the machine's own name.
-func hostName(server *ollamarun.Server) (string, error) {
+func hostName(server located) (string, error) {
 	if name := namedHost(); name != "" {
 		return name, nil
 	}
 	if !server.Local() {
-		return server.URL.Hostname(), nil
+		return server.Hostname(), nil
 	}
 	name, err := os.Hostname()
 	if err != nil {
@@ -34,7 +40,7 @@ func hostName(server *ollamarun.Server) (string, error) {
 }
 
 // place returns the server's address and machine.
-func (b *Session) place(server *ollamarun.Server) (p checkpoint.Place, err error) {
+func (b *Session) place(server located) (p checkpoint.Place, err error) {
 	if b.config.Engine != config.EngineEmbedded {
 		p.Host = server.Address()
 	}

@@ -91,6 +91,6 @@ func (s subject) header(ctx context.Context, i *identity, prompter *sweep.Prompt
 	if err != nil {
 		return checkpoint.Header{}, check.Evidence{}, err
 	}
-	known.Version, known.GPU, known.Log = h.OllamaVersion, len(h.GPUs()) > 0, server.ServerLog != nil
+	known.Version, known.GPU, known.Log = h.OllamaVersion, len(h.GPUs()) > 0, server.HasLog()
 	return h, known, nil
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/check"
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/config"
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 	"github.com/ollama-sweep/ollama-sweep/ollamarun"
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
@@ -29,7 +30,7 @@ func (b *Session) openLog(server *ollamarun.Server) (err error) {
 
 // usesOurGPUs reports whether the server may compute on this machine's GPUs. The devices of the
 // embedded engine are known from its log.
-func usesOurGPUs(server *ollamarun.Server, cfg config.Config, devices []string) bool {
+func usesOurGPUs(server located, cfg config.Config, devices []string) bool {
 	if cfg.Engine == config.EngineEmbedded {
 		return slices.ContainsFunc(devices, func(device string) bool { return device != parse.CPU })
 	}
@@ -65,9 +66,17 @@ func (b *Session) watch(ctx context.Context, server *ollamarun.Server, subject s
 	return nil
 }
 
+// shared is what is needed of a server that others may use.
+type shared interface {
+	Reachable(ctx context.Context) bool
+	OtherClients(ctx context.Context, model string) (measurement.OtherClients, error)
+	Claim(ctx context.Context, model string) (others []string, first bool, err error)
+	Unclaim(ctx context.Context) error
+}
+
 // warnOfOthers warns of other sweeps and models on the server before the first load.
 // Models that are loaded later are reported with each sample.
-func (b *Session) warnOfOthers(ctx context.Context, server *ollamarun.Server, subject subject, store *checkpoint.Store) error {
+func (b *Session) warnOfOthers(ctx context.Context, server shared, subject subject, store *checkpoint.Store) error {
 	company, err := server.OtherClients(ctx, subject.model)
 	if err != nil {
 		return err
@@ -95,7 +104,7 @@ func (b *Session) warnOfOthers(ctx context.Context, server *ollamarun.Server, su
 
 // claim marks the user's server as used by this sweep, adds the marks of other sweeps to company, and
 // reports whether this one is the first.
-func (b *Session) claim(ctx context.Context, server *ollamarun.Server, model string, company *ollamarun.OtherClients) (first bool, err error) {
+func (b *Session) claim(ctx context.Context, server shared, model string, company *measurement.OtherClients) (first bool, err error) {
 	// Nobody else uses the embedded engine. Of a file, the runner creates a model, which is a mark itself.
 	if b.config.Engine == config.EngineEmbedded || filepath.IsAbs(model) {
 		return false, nil
