@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/lines"
 	"github.com/ollama-sweep/ollama-sweep/internal/test/ollamatest"
 )
 
@@ -31,7 +32,7 @@ func TestClaim(t *testing.T) {
 	assert.True(t, temporaryName.MatchString(models[1].Name))
 
 	var log strings.Builder
-	s.Log = &log
+	s.Log = lines.Comments(&log)
 	copied := func() int { return strings.Count(strings.Join(f.Requests(), "\n"), "/api/copy") }
 	s.renewClaim(t.Context())
 	assert.Equal(t, 1, copied(), "a recent claim is not renewed")
@@ -137,7 +138,7 @@ func TestClaimRefused(t *testing.T) {
 		f.Simulate(1)
 		f.Answers["/api/copy"] = ollamatest.ReplyStatus(status, `{"error":"not here"}`)
 		var log strings.Builder
-		s := &Server{URL: f.URL, Log: &log, answerTimeout: time.Second}
+		s := &Server{URL: f.URL, Log: lines.Comments(&log), answerTimeout: time.Second}
 		others, first, err := s.Claim(t.Context(), "tiny")
 		require.NoError(t, err)
 		assert.Empty(t, others)

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/lines"
 	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 	"github.com/ollama-sweep/ollama-sweep/internal/test/ollamatest"
 )
@@ -107,7 +108,7 @@ func TestCLINeedsItsCommand(t *testing.T) {
 func TestCLIChecksItsCommand(t *testing.T) {
 	var log bytes.Buffer
 	c, _, _ := newFakeCLI(t, "")
-	c.Log = &log
+	c.Log = lines.Comments(&log)
 	require.NoError(t, c.checkCommand(t.Context()))
 	assert.Empty(t, log.String())
 

@@ -64,8 +64,8 @@ type EngineSource struct {
 	Module string // folder of the Go module that it is built from
 }
 
-// find returns the command's file, building it if needed, and where it comes from. It writes
-// lines that begin with "# " to log.
+// find returns the command's file, building it if needed, and where it comes from. log gets
+// progress lines.
 func (s EngineSource) find(ctx context.Context, log io.Writer) (file, origin string, err error) {
 	name, origin := s.Ollama, "-ollama"
 	if name == "" {

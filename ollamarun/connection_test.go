@@ -21,6 +21,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/lines"
 	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 	"github.com/ollama-sweep/ollama-sweep/internal/test/ollamatest"
 )
@@ -100,7 +101,7 @@ func TestReadyStopsAtOnce(t *testing.T) {
 			u, err := url.Parse(test.url)
 			require.NoError(t, err)
 			var log bytes.Buffer
-			s := &Server{URL: u, Wait: 10 * time.Minute, Log: &log}
+			s := &Server{URL: u, Wait: 10 * time.Minute, Log: lines.Comments(&log)}
 			err = s.Ready(t.Context())
 			require.ErrorContains(t, err, test.want)
 			assert.ErrorContains(t, err, test.url)

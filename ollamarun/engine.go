@@ -55,7 +55,7 @@ const engineStart = time.Minute
 
 // StartEngine starts a server with the source's ollama command, creates TinyModel on it,
 // and prints version and file of the command. The server's log is appended to engine.log in
-// the folder out, which must exist. Lines written to log begin with "# ".
+// the folder out, which must exist.
 func StartEngine(ctx context.Context, source EngineSource, out string, log io.Writer) (*Engine, error) {
 	file, origin, err := source.find(ctx, log)
 	if err != nil {
@@ -77,7 +77,7 @@ func StartEngine(ctx context.Context, source EngineSource, out string, log io.Wr
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("%w; its log is %s; the command is %s (%s): %s", err, logFile, file, origin, commandAdvice), e.Stop())
 	}
-	fmt.Fprintf(log, "# engine: Ollama %s, %s (%s)\n", version, file, origin)
+	fmt.Fprintf(log, "engine: Ollama %s, %s (%s)\n", version, file, origin)
 	return e, nil
 }
 

@@ -61,7 +61,7 @@ func TestEngine(t *testing.T) {
 		var log bytes.Buffer
 		e, err := StartEngine(t.Context(), source, out, &log)
 		require.NoError(t, err)
-		assert.Equal(t, "# engine: Ollama "+engineVersion+", "+source.Ollama+" (-ollama)\n", log.String())
+		assert.Equal(t, "engine: Ollama "+engineVersion+", "+source.Ollama+" (-ollama)\n", log.String())
 		t.Cleanup(func() { assert.NoError(t, e.Stop()) })
 		assert.True(t, net.ParseIP(e.Server.URL.Hostname()).IsLoopback())
 		version, err := e.Server.Version(t.Context())

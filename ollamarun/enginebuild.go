@@ -23,7 +23,7 @@ const engineVersion = "0.10.1"
 
 // BuildEngine builds the ollama command from the Go module in the folder source into the
 // user's cache folder, unless it is there already, and returns its file. Of two processes
-// at the same time, one builds and the other waits. Progress lines in log begin with "# ".
+// at the same time, one builds and the other waits. log gets progress lines.
 func BuildEngine(ctx context.Context, source string, log io.Writer) (string, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
@@ -47,10 +47,10 @@ func buildEngine(ctx context.Context, source, cache string, log io.Writer) (stri
 		return engine.file(), nil
 	}
 	if !errors.Is(why, fs.ErrNotExist) {
-		fmt.Fprintf(log, "# the embedded Ollama in %s is not used: %v\n", engine.dir, why)
+		fmt.Fprintf(log, "the embedded Ollama in %s is not used: %v\n", engine.dir, why)
 	}
-	fmt.Fprintf(log, "# building the embedded Ollama %s into %s: once, a few minutes\n", engineVersion, engine.dir)
-	defer tick(log, "# still building the embedded Ollama")()
+	fmt.Fprintf(log, "building the embedded Ollama %s into %s: once, a few minutes\n", engineVersion, engine.dir)
+	defer tick(log, "still building the embedded Ollama")()
 	lock := flock.New(filepath.Join(engine.dir, "lock"))
 	if _, err := lock.TryLockContext(ctx, time.Second); err != nil {
 		return "", fmt.Errorf("waiting for another build of the embedded engine: %w", err)
@@ -63,7 +63,7 @@ func buildEngine(ctx context.Context, source, cache string, log io.Writer) (stri
 	if err := engine.build(ctx, source, env); err != nil {
 		return "", err
 	}
-	fmt.Fprintf(log, "# built the embedded Ollama in %v\n", time.Since(begun).Round(time.Second))
+	fmt.Fprintf(log, "built the embedded Ollama in %v\n", time.Since(begun).Round(time.Second))
 	return engine.file(), nil
 }
 

@@ -55,7 +55,7 @@ func TestEngineCache(t *testing.T) {
 				return
 			}
 			assert.Equal(t, 2, builds(), "it is built anew")
-			assert.Contains(t, log.String(), "# the embedded Ollama in "+filepath.Dir(file)+" is not used: ")
+			assert.Contains(t, log.String(), "the embedded Ollama in "+filepath.Dir(file)+" is not used: ")
 			assert.Contains(t, log.String(), why)
 			out, err := exec.Command(again).Output()
 			require.NoError(t, err)

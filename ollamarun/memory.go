@@ -265,6 +265,6 @@ func (s *Server) settle(ctx context.Context, model string) error {
 
 func (s *Server) logf(format string, args ...any) {
 	if s.Log != nil {
-		fmt.Fprintf(s.Log, "# "+format+"\n", args...)
+		fmt.Fprintf(s.Log, format+"\n", args...)
 	}
 }

@@ -75,7 +75,7 @@ func TestExclusive(t *testing.T) {
 	require.NoError(t, err)
 	assert.Empty(t, loaded.Others)
 	assert.Contains(t, f.AskedOf(t, "/api/generate"), `"model":"llama3.1:8b"`, "it is unloaded first")
-	assert.Contains(t, log.String(), "# unloading llama3.1:8b because of -exclusive\n")
+	assert.Contains(t, log.String(), "unloading llama3.1:8b because of -exclusive\n")
 
 	f.Answers["/api/generate"] = func(w http.ResponseWriter, r *http.Request) {
 		f.Answers["/api/ps"] = inMemory(t, "llama3.1:8b", "tiny:latest")

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/lines"
 	"github.com/ollama-sweep/ollama-sweep/internal/test/ollamatest"
 )
 
@@ -32,7 +33,7 @@ func TestReady(t *testing.T) {
 		version(w, r)
 	}
 	var log bytes.Buffer
-	s.Wait, s.Log = time.Minute, &log
+	s.Wait, s.Log = time.Minute, lines.Comments(&log)
 	require.NoError(t, s.Ready(t.Context()))
 	assert.Equal(t, 2, tries)
 	assert.Contains(t, log.String(), "# waiting up to 1m0s for the Ollama server at "+s.URL.String()+": server busy")
@@ -57,7 +58,7 @@ func TestConnectionRefused(t *testing.T) {
 	nobody, _, err := ParseHost("127.0.0.1:1")
 	require.NoError(t, err)
 	var log bytes.Buffer
-	s := &Server{URL: nobody, Wait: 600 * time.Millisecond, Log: &log}
+	s := &Server{URL: nobody, Wait: 600 * time.Millisecond, Log: lines.Comments(&log)}
 	require.Error(t, s.Ready(t.Context()))
 	assert.Equal(t, "# waiting up to 600ms for the Ollama server at http://127.0.0.1:1: nothing listens there (connection refused); start it with `ollama serve`, or name its address with -host or in OLLAMA_HOST\n", log.String())
 	_, err = s.Model(t.Context(), "tiny")
@@ -67,7 +68,7 @@ func TestConnectionRefused(t *testing.T) {
 	require.NoError(t, s.Ready(t.Context()))
 	f.Stop()
 	log.Reset()
-	s.Wait, s.Log = 600*time.Millisecond, &log
+	s.Wait, s.Log = 600*time.Millisecond, lines.Comments(&log)
 	assert.ErrorContains(t, s.Ready(t.Context()), "start it with `ollama serve`")
 	assert.Equal(t, "# waiting up to 600ms for the Ollama server at "+s.URL.String()+": nothing listens there (connection refused)\n", log.String())
 }
@@ -91,7 +92,7 @@ func TestUnreachable(t *testing.T) {
 func TestBusyIsWaitedFor(t *testing.T) {
 	f, s := newFakeServer(t)
 	var log bytes.Buffer
-	s.Wait, s.Log = time.Minute, &log
+	s.Wait, s.Log = time.Minute, lines.Comments(&log)
 	a, err := NewAPI(t.Context(), s, "tiny", nil, 2)
 	require.NoError(t, err)
 	generate := f.Answers["/api/generate"]

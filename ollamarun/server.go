@@ -27,7 +27,7 @@ type Server struct {
 	User *url.Userinfo
 	// Wait is how long Ready waits for a server that is away; zero means not at all.
 	Wait time.Duration
-	// Log receives messages and warnings, as lines that begin with "# "; nil discards them.
+	// Log receives messages and warnings, a line each; nil discards them.
 	Log io.Writer
 
 	// ServerLog, Monitor and CPU observe the server while it works. They are nil if its

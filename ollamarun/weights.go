@@ -61,8 +61,8 @@ func newWeights(dir string, commands []parser.Command) *Weights {
 }
 
 // Hash returns the current SHA-256 of each file by the file's name relative to the template's
-// folder. Files are read again only if one has changed since the last call. It writes lines that
-// begin with "# " to log.
+// folder. Files are read again only if one has changed since the last call. log gets a line if
+// that takes long.
 func (w *Weights) Hash(ctx context.Context, log io.Writer) (map[string]string, error) {
 	if w == nil {
 		return nil, nil
@@ -100,7 +100,7 @@ func (w *Weights) hashAll(ctx context.Context, before map[string]stamp, log io.W
 		bytes += s.size
 	}
 	if bytes >= hashNotice {
-		fmt.Fprintf(log, "# hashing %s of weights, to notice if they change\n", humanize.Bytes(uint64(bytes)))
+		fmt.Fprintf(log, "hashing %s of weights, to notice if they change\n", humanize.Bytes(uint64(bytes)))
 	}
 	begun := time.Now()
 	hashed, err := w.digests(ctx)

@@ -28,7 +28,7 @@ type identity struct {
 	model   string             // whose digest is checked, empty where it can't change loads
 	weights *ollamarun.Weights // files that are checked, nil where they can't change loads
 	cfg     config.Config
-	log     io.Writer // takes lines that begin with "# "
+	log     io.Writer // lines for people
 }
 
 // newIdentity returns the identity of a subject. Over the API a template's model is created once, when

@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/lines"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 )
 
@@ -48,7 +49,7 @@ func Interruptible(ctx context.Context, stdout io.Writer) (_ context.Context, ou
 			return
 		}
 		signal.Stop(signals)
-		fmt.Fprintf(stdout, "# interrupted %s: saving and cleaning up; a second signal ends the sweep at once\n", why)
+		fmt.Fprintf(lines.Comments(stdout), "interrupted %s: saving and cleaning up; a second signal ends the sweep at once\n", why)
 		cancel(fmt.Errorf("%w %s", sweep.ErrInterrupted, why))
 	}()
 	return ctx, &pipeWriter{stdout, closed}, func() { signal.Stop(signals); cancel(nil) }

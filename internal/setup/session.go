@@ -125,7 +125,7 @@ func (b *Session) open(ctx context.Context, o Options) (err error) {
 	if err := b.openLog(server); err != nil {
 		return err
 	}
-	identity := newIdentity(server, subject, b.config, o.Stdout)
+	identity := newIdentity(server, subject, b.config, b.log)
 	store, known, err := b.openStore(ctx, identity, subject, prompter, o.Overrides.Command(o.Config))
 	if err != nil {
 		return err

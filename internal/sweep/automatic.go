@@ -107,14 +107,14 @@ func (r *run) printAutomatic() {
 	pace, known := PaceOf(cp)
 	most := RepeatLoads(cp, pace, len(r.Plan), max(r.Repeat, r.fewest().samples))
 	if r.repeatsAutomatically() && (!known || most > 0) && (!ended || Unclear(cp)) {
-		fmt.Fprintf(r.Log, "# %s\n", RepeatText(most))
+		fmt.Fprintf(r.Log, "%s\n", RepeatText(most))
 	}
 	switch reason := r.baselineReason(); {
 	case ended && BaselineLoads(cp, r.Baseline) == 0:
 	case reason != "":
-		fmt.Fprintf(r.Log, "# %s\n", BaselineText("because "+reason))
+		fmt.Fprintf(r.Log, "%s\n", BaselineText("because "+reason))
 	case r.Baseline == config.BaselineAuto && !known:
-		fmt.Fprintf(r.Log, "# %s\n", BaselineText(fmt.Sprintf("if a load takes less than %v, or all of them less than %.0f %% of the time", shortLoad, 100*cheapShare)))
+		fmt.Fprintf(r.Log, "%s\n", BaselineText(fmt.Sprintf("if a load takes less than %v, or all of them less than %.0f %% of the time", shortLoad, 100*cheapShare)))
 	}
 }
 
@@ -160,7 +160,7 @@ func (r *run) repeatUntilClear(ctx context.Context, each each) {
 		if f.samples < leastSamples {
 			why = ""
 		}
-		fmt.Fprintf(r.Log, "# %ssample %d of every cell\n", why, f.samples+1)
+		fmt.Fprintf(r.Log, "%ssample %d of every cell\n", why, f.samples+1)
 		r.want, r.outlook.todo, r.outlook.counts = f.samples+1, len(f.cells), true
 		before := len(r.tally.spent)
 		r.take(ctx, Choice{Cells: f.cells, Samples: r.want, Left: r.outlook.todo, Reload: true}, each)

@@ -103,7 +103,7 @@ func (r *run) hostCells(ctx context.Context, loads int) error {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(r.Log, "# host %s, %v: %s\n", r.Host, c, auxiliaryText(result))
+		fmt.Fprintf(r.Log, "host %s, %v: %s\n", r.Host, c, auxiliaryText(result))
 	}
 	return nil
 }
@@ -200,7 +200,7 @@ func (r *run) printMedians(purpose checkpoint.Purpose, cells []cell.Key, rounds 
 		rates, _ := auxiliaryRates(r.Store.Checkpoint(), purpose, c)
 		texts = append(texts, fmt.Sprintf("%s %.1f tokens/s", auxiliaryName(c, ownLogged(r.Store.Checkpoint())[c.Ctx]), verdict.Median(rates)))
 	}
-	fmt.Fprintf(r.Log, "# %s, median of %d rounds: %s\n", purpose, rounds, strings.Join(texts, ", "))
+	fmt.Fprintf(r.Log, "%s, median of %d rounds: %s\n", purpose, rounds, strings.Join(texts, ", "))
 }
 
 // distinguished reports whether every cell is significantly slower than the fastest of them.
@@ -292,7 +292,7 @@ func (r *run) measureAuxiliary(ctx context.Context, purpose checkpoint.Purpose, 
 }
 
 func (r *run) printRound(purpose checkpoint.Purpose, round int, result checkpoint.Result) {
-	fmt.Fprintf(r.Log, "# %s, round %d of at most %d, %s: %s\n", purpose, round, MostRounds, auxiliaryName(result.Cell(), result.Effective.NumBatch), auxiliaryText(result))
+	fmt.Fprintf(r.Log, "%s, round %d of at most %d, %s: %s\n", purpose, round, MostRounds, auxiliaryName(result.Cell(), result.Effective.NumBatch), auxiliaryText(result))
 }
 
 // auxiliaryName returns a cell's name, also where its num_batch is the server's own, which is 0 where

@@ -150,6 +150,6 @@ func (r *run) moreTurns() (baselineTurns, bool) {
 	if !r.repeatsAutomatically() || a.Kind != Unsure || !a.Baseline || failed || r.spare(r.fewest()) < missing || !r.timeFor(missing) {
 		return t, false
 	}
-	fmt.Fprintf(r.Log, "# the advice is not clear yet: %d rounds of the baseline\n", t.rounds)
+	fmt.Fprintf(r.Log, "the advice is not clear yet: %d rounds of the baseline\n", t.rounds)
 	return t, true
 }

@@ -149,7 +149,7 @@ func (r *run) retake(ctx context.Context, each each) (any bool) {
 			break
 		}
 		if r.retakes.inVain == mostStillDisturbed {
-			fmt.Fprintln(r.Log, "# the machine is still busy: no more cells are measured again")
+			fmt.Fprintln(r.Log, "the machine is still busy: no more cells are measured again")
 			break
 		}
 	}
@@ -178,7 +178,7 @@ func (r *run) toRetake() []Disturbed {
 	if disturbed > most {
 		text = fmt.Sprintf(", the first %d of them", most)
 	}
-	fmt.Fprintf(r.Log, "# %s in doubt: measuring again%s\n", english.Plural(disturbed, "cell is", "cells are"), text)
+	fmt.Fprintf(r.Log, "%s in doubt: measuring again%s\n", english.Plural(disturbed, "cell is", "cells are"), text)
 	return todo
 }
 

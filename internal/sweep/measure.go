@@ -73,7 +73,7 @@ func (r *run) measure(ctx context.Context, t *task) error {
 				Detail: fmt.Sprintf("the server went away %d times during this cell: %s", crashes, failure.Detail),
 			}, r.Now())
 		}
-		fmt.Fprintf(r.Log, "# %v: %s: waiting for it, then measuring the cell again\n", t.result.Cell(), failure)
+		fmt.Fprintf(r.Log, "%v: %s: waiting for it, then measuring the cell again\n", t.result.Cell(), failure)
 		if err := r.ready(ctx); err != nil {
 			return err
 		}
@@ -84,7 +84,7 @@ func (r *run) measure(ctx context.Context, t *task) error {
 func (r *run) settle(ctx context.Context, result *checkpoint.Result, failure *measurement.Failure) error {
 	result.Retries++
 	f := checkpoint.Result{Error: &failure.Class, Detail: failure.Detail}
-	fmt.Fprintf(r.Log, "# %v: %s: waiting for the memory to be given back, then trying once more\n", result.Cell(), failureText(f))
+	fmt.Fprintf(r.Log, "%v: %s: waiting for the memory to be given back, then trying once more\n", result.Cell(), failureText(f))
 	err := r.Runner.Settle(ctx)
 	var away *measurement.Failure
 	if err == nil || errors.As(err, &away) {
@@ -181,7 +181,7 @@ func (r *run) size(ctx context.Context, loaded int) error {
 	})
 	var unsizable unsizable
 	if errors.As(err, &unsizable) && r.Prompter.text != "" {
-		fmt.Fprintf(r.Log, "# warning: truncation: the prompt's length is not known before its first sample: %s\n", unsizable)
+		fmt.Fprintf(r.Log, "warning: truncation: the prompt's length is not known before its first sample: %s\n", unsizable)
 		r.Prompter.SetSizing(checkpoint.Sizing{Uncounted: true})
 		err = nil
 	}
@@ -219,7 +219,7 @@ func (r *run) samples(ctx context.Context, t *task, loaded measurement.Loaded) e
 		}
 		if again != nil {
 			if refused++; refused < refusals {
-				fmt.Fprintf(r.Log, "# %v: a sample does not count: %s\n", t.result.Cell(), again)
+				fmt.Fprintf(r.Log, "%v: a sample does not count: %s\n", t.result.Cell(), again)
 				continue
 			}
 			if again.Class == "" {
@@ -245,7 +245,7 @@ func (r *run) judge(result *checkpoint.Result, found []check.Finding) (again *ch
 		case f.Class != "":
 			return nil, f.Failure()
 		case addWarning(result, f, false):
-			fmt.Fprintf(r.Log, "# warning: %v: %s\n", result.Cell(), f)
+			fmt.Fprintf(r.Log, "warning: %v: %s\n", result.Cell(), f)
 		}
 	}
 	return nil, nil
@@ -352,6 +352,6 @@ func (r *run) warnOfCopies() {
 		}
 	}
 	for _, text := range order {
-		fmt.Fprintf(r.Log, "# warning: %s: %s\n", cell.Names(cells[text]), text)
+		fmt.Fprintf(r.Log, "warning: %s: %s\n", cell.Names(cells[text]), text)
 	}
 }

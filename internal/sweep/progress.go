@@ -51,10 +51,10 @@ func (r *run) begin() Choice {
 		if r.outlook.ahead.Most > 0 {
 			expected = fmt.Sprintf(", likely %v", r.expected())
 		}
-		fmt.Fprintf(r.Log, "# %d cells: %d already measured%s; the search measures as many more as it needs%s\n", len(r.Plan), measured, pruned, expected)
+		fmt.Fprintf(r.Log, "%d cells: %d already measured%s; the search measures as many more as it needs%s\n", len(r.Plan), measured, pruned, expected)
 		return choice
 	}
-	fmt.Fprintf(r.Log, "# %d cells: %d already measured%s, %d to measure\n", len(r.Plan), measured, pruned, lacking)
+	fmt.Fprintf(r.Log, "%d cells: %d already measured%s, %d to measure\n", len(r.Plan), measured, pruned, lacking)
 	r.warnOfDeadline()
 	return choice
 }
@@ -120,7 +120,7 @@ func (r *run) warnOfDeadline() {
 		return
 	}
 	r.outlook.warned = true
-	fmt.Fprintf(r.Log, "# warning: %d cells of %v (%s) need %v, and go test allows %v more: -timeout 0 lifts the limit; samples until then are saved\n",
+	fmt.Fprintf(r.Log, "warning: %d cells of %v (%s) need %v, and go test allows %v more: -timeout 0 lifts the limit; samples until then are saved\n",
 		r.outlook.todo, round(need/time.Duration(max(1, r.outlook.todo))), basis, round(need), round(left))
 }
 
@@ -145,7 +145,7 @@ func (r *run) reportEnd(s step, result checkpoint.Result) {
 		what = fmt.Sprintf("%.1f tokens/s (load %v)", p.Last, round(result.LoadDuration()))
 	}
 	if r.OnProgress == nil || result.Failed() {
-		fmt.Fprintf(r.Log, "# %d/%d %s: %s; %s\n", p.Number, p.Cells, s.name, what, p)
+		fmt.Fprintf(r.Log, "%d/%d %s: %s; %s\n", p.Number, p.Cells, s.name, what, p)
 	}
 	if r.OnProgress != nil {
 		r.OnProgress(p)

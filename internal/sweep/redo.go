@@ -41,7 +41,7 @@ func (r *run) beginRedo() {
 			measured++
 		}
 	}
-	fmt.Fprintf(r.Log, "# %d cells: %d already measured, of which those that -run names are measured again\n", len(r.Plan), measured)
+	fmt.Fprintf(r.Log, "%d cells: %d already measured, of which those that -run names are measured again\n", len(r.Plan), measured)
 }
 
 // keepOld restores what is known of a cell that the caller has skipped.
@@ -78,7 +78,7 @@ func (r *run) store(result checkpoint.Result, replaces bool) error {
 			return err
 		}
 		if n := r.Store.DropDerived(c); n > 0 {
-			fmt.Fprintf(r.Log, "# %v: %d samples that confirmed the old ones are removed too; the next run without -run takes new ones\n", c, n)
+			fmt.Fprintf(r.Log, "%v: %d samples that confirmed the old ones are removed too; the next run without -run takes new ones\n", c, n)
 		}
 	}
 	return r.Store.Put(result)
@@ -93,7 +93,7 @@ func (r *run) copyOnce() error {
 		return err
 	}
 	r.redone.copied = true
-	fmt.Fprintf(r.Log, "# the checkpoint with the old samples is kept as %s\n", name)
+	fmt.Fprintf(r.Log, "the checkpoint with the old samples is kept as %s\n", name)
 	return nil
 }
 

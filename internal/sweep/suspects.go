@@ -108,7 +108,7 @@ func (r *run) testServer(ctx context.Context) error {
 		failed = fmt.Sprintf("%d cells in a row", n)
 	}
 	name, t := r.testTask()
-	fmt.Fprintf(r.Log, "# %s failed: loading %s, to check whether the server still works\n", failed, name)
+	fmt.Fprintf(r.Log, "%s failed: loading %s, to check whether the server still works\n", failed, name)
 	if err := r.measure(ctx, t); err != nil {
 		return err
 	}
@@ -116,7 +116,7 @@ func (r *run) testServer(ctx context.Context) error {
 		r.dropSuspects()
 		return fmt.Errorf("%s failed, and then %s: the server does not work, so the failed cells count as not measured; check its log, and once it works run the same command again; its error: %s", failed, name, failureText(*t.result))
 	}
-	fmt.Fprintln(r.Log, "# the server works: the failures belong to their cells")
+	fmt.Fprintln(r.Log, "the server works: the failures belong to their cells")
 	r.suspects.worked = true
 	r.suspects.most = min(2*max(r.suspects.most, suspectsFrom), mostSuspects)
 	return r.keepSuspects()
@@ -194,7 +194,7 @@ func (r *run) dropSuspects() {
 // dropUnsettled drops the failures that are still held back when the run ends, and prints how many.
 func (r *run) dropUnsettled() {
 	if n := len(r.suspects.all); n > 0 {
-		fmt.Fprintf(r.Log, "# %s failed last, and nothing worked after that: they count as not measured, and the next run measures them\n", english.Plural(n, "cell", ""))
+		fmt.Fprintf(r.Log, "%s failed last, and nothing worked after that: they count as not measured, and the next run measures them\n", english.Plural(n, "cell", ""))
 		r.dropSuspects()
 	}
 }

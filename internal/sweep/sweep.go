@@ -81,9 +81,9 @@ type Sweep struct {
 	Filtered bool
 
 	// OnSample is called for each sample once it is saved, and OnProgress, if it is
-	// set, when a cell begins and ends. Log gets lines for people, which begin with
-	// "# " so that readers of benchmark lines ignore them. Without OnProgress it gets
-	// a line for each cell.
+	// set, when a cell begins and ends. Log gets lines for people: among benchmark
+	// lines, use a writer of [lines.Comments]. Without OnProgress it gets a line for each
+	// cell.
 	OnSample   func(*checkpoint.Result, measurement.Sample) error
 	OnProgress func(Progress)
 	Log        io.Writer

@@ -17,6 +17,7 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/config"
+	"github.com/ollama-sweep/ollama-sweep/internal/lines"
 	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
@@ -129,7 +130,7 @@ func newFixture(t testing.TB, dir string) *fixture {
 			f.bench = append(f.bench, r.Cell().String())
 			return nil
 		},
-		Log: &f.log,
+		Log: lines.Comments(&f.log),
 		Now: f.fake.now,
 	}
 	return f

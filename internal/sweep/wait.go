@@ -34,7 +34,7 @@ func (r *run) waitForOthers(ctx context.Context, c cell.Key, n int, why *inUseEr
 	}
 	pause := min(firstPause<<(n-1), longestPause)
 	pause = (pause/2 + rand.N(pause)).Round(time.Second)
-	fmt.Fprintf(r.Log, "# %v: %s: waiting for %v, then measuring the cell again\n", c, why, pause)
+	fmt.Fprintf(r.Log, "%v: %s: waiting for %v, then measuring the cell again\n", c, why, pause)
 	if err := r.sleep(ctx, pause); err != nil {
 		return stopCause(ctx)
 	}

@@ -103,7 +103,7 @@ func (d *drive) stageDone(outcomes []outcome) {
 	d.mu.Unlock()
 	if len(outcomes) > 0 {
 		last := outcomes[len(outcomes)-1]
-		fmt.Fprintf(d.progress, "# %s %s in %.1f s %s\n", last.stage, last.state, last.took.Seconds(), last.why)
+		fmt.Fprintf(d.progress, "%s %s in %.1f s %s\n", last.stage, last.state, last.took.Seconds(), last.why)
 	}
 	d.publish()
 }
@@ -116,7 +116,7 @@ func (d *drive) publish() {
 	d.leftOut = leftOut
 	text := summary(d.outcomes, d.leftOut, err)
 	if err := replace(filepath.Join(d.out, summaryName), text); err != nil {
-		fmt.Fprintf(d.progress, "# writing the summary: %v\n", err)
+		fmt.Fprintf(d.progress, "writing the summary: %v\n", err)
 	}
 }
 

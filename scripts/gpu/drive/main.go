@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/arguments"
+	"github.com/ollama-sweep/ollama-sweep/internal/lines"
 )
 
 func main() {
@@ -63,7 +64,7 @@ func run(ctx context.Context, begun time.Time, args []string, stdout, stderr io.
 	}
 	d, err := newDrive(*bundle, *out, *work, *small)
 	if err == nil {
-		d.progress, d.server.port = stdout, *port
+		d.progress, d.server.port = lines.Comments(stdout), *port
 		d.schedule = schedule{clock: wallClock{}, end: begun.Add(*limit - margin), onStage: d.stageDone}
 		d.schedule.stages, err = selectStages(d.stages(), names)
 	}
