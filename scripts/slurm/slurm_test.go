@@ -92,7 +92,7 @@ func TestTaskWhoseServerDoesNotListen(t *testing.T) {
 			k := newTask(t, tt.wait)
 			k.command(t, "ollama", `trap 'touch "$TMPDIR/printed"' EXIT; `+tt.serve+`; touch "$TMPDIR/printed"; exec /bin/sleep 600`)
 			// The task's clock advances only after the server has printed.
-			k.command(t, "sleep", `until [ -e "$TMPDIR/printed" ]; do /bin/sleep 0.01; done; exec /bin/sleep "$1"`)
+			k.command(t, "sleep", `for _ in $(seq 1000); do [ -e "$TMPDIR/printed" ] && break; /bin/sleep 0.01; done; exec /bin/sleep "$1"`)
 			printed, code := k.run(t, "-config", "my.yaml")
 			assert.Equal(t, 1, code, printed)
 			assert.Contains(t, printed, tt.want)
