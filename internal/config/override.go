@@ -44,7 +44,7 @@ func (o *Overrides) Register(flags *flag.FlagSet) {
 // flagShard reads "2/4", or for "auto" the shard in the environment.
 func flagShard(s string) (cell.Shard, error) {
 	if s == shardAuto {
-		return shardOf(os.Getenv)
+		return ShardOf(os.Getenv)
 	}
 	return cell.ParseShard(s)
 }

@@ -11,7 +11,7 @@ import (
 // shardAuto is the value of -shard for the shard that is set in the environment.
 const shardAuto = "auto"
 
-// shardOf reads the shard of this process from the environment variables that schedulers
+// ShardOf reads the shard of this process from the environment variables that schedulers
 // set. The first of these that is set counts:
 //
 //	SWEEP_SHARD=2/4                                  set by hand, or by a job matrix
@@ -21,7 +21,7 @@ const shardAuto = "auto"
 //
 // Without SWEEP_SHARDS an array with irregular gaps, or one that begins above 1, is an
 // error: it may be a part of a larger array, and would split the grid differently.
-func shardOf(getenv func(string) string) (cell.Shard, error) {
+func ShardOf(getenv func(string) string) (cell.Shard, error) {
 	if text := getenv("SWEEP_SHARD"); text != "" {
 		sh, err := cell.ParseShard(text)
 		if err != nil {

@@ -41,7 +41,7 @@ func TestShardOf(t *testing.T) {
 		{"Kubernetes with too small a count", env{"JOB_COMPLETION_INDEX": "4", "SWEEP_SHARDS": "4"}, cell.Shard{}, "JOB_COMPLETION_INDEX=4 is out of range for SWEEP_SHARDS=4: expected 0 to 3"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := shardOf(func(name string) string { return tt.env[name] })
+			got, err := ShardOf(func(name string) string { return tt.env[name] })
 			if tt.err != "" {
 				assert.ErrorContains(t, err, tt.err)
 				return
@@ -58,7 +58,7 @@ func FuzzShardOf(f *testing.F) {
 	f.Add("", "", "", "", "", "0", "8")
 	f.Add("-9223372036854775808", "1", "9223372036854775807", "1", "4", "", "")
 	f.Fuzz(func(t *testing.T, id, least, most, step, count, index, shards string) {
-		sh, err := shardOf(func(name string) string {
+		sh, err := ShardOf(func(name string) string {
 			return map[string]string{
 				"SLURM_ARRAY_TASK_ID": id, "SLURM_ARRAY_TASK_MIN": least, "SLURM_ARRAY_TASK_MAX": most, "SLURM_ARRAY_TASK_STEP": step,
 				"SLURM_ARRAY_TASK_COUNT": count, "JOB_COMPLETION_INDEX": index, "SWEEP_SHARDS": shards,
