@@ -29,7 +29,7 @@ func Inspect(ctx context.Context, cfg config.Config, o Options) (in Inspection, 
 	}
 	defer os.RemoveAll(scratch)
 	cfg.Out = scratch // for the engine's log
-	b := &Session{config: cfg, log: lines.Comments(o.Stdout)}
+	b := &Sweep{config: cfg, log: lines.Comments(o.Stdout)}
 	defer func() { err = errors.Join(err, b.cleanup.run()) }()
 	subject, err := newSubject(cfg)
 	if err != nil {

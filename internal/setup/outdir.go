@@ -18,7 +18,7 @@ import (
 
 // checkDir refuses an out folder in which something else has the name of one of the sweep's files,
 // before anything in it is touched.
-func (b *Session) checkDir() (err error) {
+func (b *Sweep) checkDir() (err error) {
 	if err := checkAccess(b.config.Out); err != nil {
 		return err
 	}
@@ -56,7 +56,7 @@ func checkAccess(dir string) error {
 }
 
 // claimDir starts the list of files in the out folder, and removes what a killed sweep left there.
-func (b *Session) claimDir() error {
+func (b *Sweep) claimDir() error {
 	if b.dir.Claimed() {
 		if err := clearSaves(b.config.Out); err != nil {
 			return err

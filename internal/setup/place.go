@@ -40,7 +40,7 @@ func hostName(server located) (string, error) {
 }
 
 // place returns the server's address and machine.
-func (b *Session) place(server located) (p checkpoint.Place, err error) {
+func (b *Sweep) place(server located) (p checkpoint.Place, err error) {
 	if b.config.Engine != config.EngineEmbedded {
 		p.Host = server.Address()
 	}

@@ -15,7 +15,7 @@ import (
 
 func TestPlace(t *testing.T) {
 	at := func(engine, host string) checkpoint.Place {
-		b := &Session{config: config.Config{Engine: engine}}
+		b := &Sweep{config: config.Config{Engine: engine}}
 		p, err := b.place(&ollamarun.Server{URL: &url.URL{Scheme: "http", Host: host}})
 		require.NoError(t, err)
 		return p

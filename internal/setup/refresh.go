@@ -19,7 +19,7 @@ type refresher struct {
 const idle = 50
 
 // refresh is called between cells, when it does not disturb a measurement.
-func (b *Session) refresh() {
+func (b *Sweep) refresh() {
 	cp := b.sweep.Store.Checkpoint()
 	begun := time.Now()
 	if len(cp.Results) == 0 || begun.Before(b.refresher.next) {

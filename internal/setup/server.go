@@ -16,7 +16,7 @@ import (
 
 // startServer returns the server to measure on, once it answers and the leftovers of
 // killed sweeps are deleted.
-func (b *Session) startServer(ctx context.Context, o Options) (*ollamarun.Server, error) {
+func (b *Sweep) startServer(ctx context.Context, o Options) (*ollamarun.Server, error) {
 	server, err := b.hostOrEngine(ctx, o)
 	if err != nil {
 		return nil, err
@@ -36,7 +36,7 @@ func (b *Session) startServer(ctx context.Context, o Options) (*ollamarun.Server
 
 // hostOrEngine returns the config's server, or starts the embedded engine. It also decides which
 // command the cli runner calls.
-func (b *Session) hostOrEngine(ctx context.Context, o Options) (*ollamarun.Server, error) {
+func (b *Sweep) hostOrEngine(ctx context.Context, o Options) (*ollamarun.Server, error) {
 	if b.config.Engine == config.EngineEmbedded {
 		return b.startEngine(ctx, o)
 	}
@@ -47,7 +47,7 @@ func (b *Session) hostOrEngine(ctx context.Context, o Options) (*ollamarun.Serve
 }
 
 // parseHost reads the server's address from the config, or the environment.
-func (b *Session) parseHost() (*url.URL, *url.Userinfo, error) {
+func (b *Sweep) parseHost() (*url.URL, *url.Userinfo, error) {
 	if b.config.Host != "" || b.config.Engine == config.EngineEmbedded {
 		return ollamarun.ParseHost(b.config.Host)
 	}
@@ -58,7 +58,7 @@ func (b *Session) parseHost() (*url.URL, *url.Userinfo, error) {
 	return u, user, err
 }
 
-func (b *Session) startEngine(ctx context.Context, o Options) (*ollamarun.Server, error) {
+func (b *Sweep) startEngine(ctx context.Context, o Options) (*ollamarun.Server, error) {
 	engine, err := ollamarun.StartEngine(ctx, ollamarun.EngineSource{Ollama: b.config.Ollama, Module: o.EngineSource}, b.config.Out, b.log)
 	if err != nil {
 		return nil, err
@@ -70,7 +70,7 @@ func (b *Session) startEngine(ctx context.Context, o Options) (*ollamarun.Server
 }
 
 // whileEngineRuns returns a context that also ends when the embedded engine does.
-func (b *Session) whileEngineRuns(ctx context.Context) (context.Context, context.CancelFunc) {
+func (b *Sweep) whileEngineRuns(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	stop := func() { cancel(context.Canceled) }
 	if b.engine == nil {
@@ -96,7 +96,7 @@ type closingRunner interface {
 	Close(context.Context) error
 }
 
-func (b *Session) startRunner(ctx context.Context, server *ollamarun.Server, s subject) (sweep.Runner, error) {
+func (b *Sweep) startRunner(ctx context.Context, server *ollamarun.Server, s subject) (sweep.Runner, error) {
 	runner, err := b.newRunner(ctx, server, s)
 	if err != nil {
 		return nil, err
@@ -117,7 +117,7 @@ func (b *Session) startRunner(ctx context.Context, server *ollamarun.Server, s s
 	return runner, nil
 }
 
-func (b *Session) newRunner(ctx context.Context, server *ollamarun.Server, s subject) (closingRunner, error) {
+func (b *Sweep) newRunner(ctx context.Context, server *ollamarun.Server, s subject) (closingRunner, error) {
 	// A template's weights may have to be uploaded.
 	ctx, cancel := context.WithTimeoutCause(ctx, b.config.CellTimeout, fmt.Errorf("creating the model of the template took longer than %v (cell_timeout)", b.config.CellTimeout))
 	defer cancel()

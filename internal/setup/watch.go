@@ -17,7 +17,7 @@ import (
 )
 
 // openLog opens the server's log, where the config names one or the engine is embedded.
-func (b *Session) openLog(server *ollamarun.Server) (err error) {
+func (b *Sweep) openLog(server *ollamarun.Server) (err error) {
 	log := b.config.ServerLog
 	if b.config.Engine == config.EngineEmbedded { // server_log would be the log of another server
 		log = filepath.Join(b.config.Out, ollamarun.EngineLog)
@@ -39,7 +39,7 @@ func usesOurGPUs(server located, cfg config.Config, devices []string) bool {
 
 // watch starts the monitors of CPUs and GPUs, where they are this machine's, and warns of other sweeps,
 // other models and busy GPUs before the first load.
-func (b *Session) watch(ctx context.Context, server *ollamarun.Server, subject subject, store *checkpoint.Store) error {
+func (b *Sweep) watch(ctx context.Context, server *ollamarun.Server, subject subject, store *checkpoint.Store) error {
 	server.Exclusive = b.config.Exclusive
 	if err := b.warnOfOthers(ctx, server, subject, store); err != nil {
 		return err
@@ -76,7 +76,7 @@ type shared interface {
 
 // warnOfOthers warns of other sweeps and models on the server before the first load.
 // Models that are loaded later are reported with each sample.
-func (b *Session) warnOfOthers(ctx context.Context, server shared, subject subject, store *checkpoint.Store) error {
+func (b *Sweep) warnOfOthers(ctx context.Context, server shared, subject subject, store *checkpoint.Store) error {
 	company, err := server.OtherClients(ctx, subject.model)
 	if err != nil {
 		return err
@@ -104,7 +104,7 @@ func (b *Session) warnOfOthers(ctx context.Context, server shared, subject subje
 
 // claim marks the user's server as used by this sweep, adds the marks of other sweeps to company, and
 // reports whether this one is the first.
-func (b *Session) claim(ctx context.Context, server shared, model string, company *measurement.OtherClients) (first bool, err error) {
+func (b *Sweep) claim(ctx context.Context, server shared, model string, company *measurement.OtherClients) (first bool, err error) {
 	// Nobody else uses the embedded engine. Of a file, the runner creates a model, which is a mark itself.
 	if b.config.Engine == config.EngineEmbedded || filepath.IsAbs(model) {
 		return false, nil

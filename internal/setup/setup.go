@@ -46,9 +46,9 @@ type Options struct {
 	Cells int
 }
 
-// Session is a sweep that is ready to run. Make one with [Open] and end it with
+// Sweep is a sweep that is ready to run. Make one with [Open] and end it with
 // Close.
-type Session struct {
+type Sweep struct {
 	config  config.Config
 	host    *url.URL          // of the server, without user and password
 	user    *url.Userinfo     // nil where the server needs none
@@ -67,8 +67,8 @@ type Session struct {
 
 // Open sets up the sweep, cheap checks first. It returns an error for anything that
 // can't be used, before a model is loaded.
-func Open(ctx context.Context, o Options) (*Session, error) {
-	b := new(Session)
+func Open(ctx context.Context, o Options) (*Sweep, error) {
+	b := new(Sweep)
 	if o.Terminal != nil {
 		b.screen = &screen{out: o.Stdout, fd: int(o.Terminal.Fd()), now: time.Now}
 		o.Stdout = b.screen
@@ -85,7 +85,7 @@ func Open(ctx context.Context, o Options) (*Session, error) {
 	return nil, err
 }
 
-func (b *Session) open(ctx context.Context, o Options) (err error) {
+func (b *Sweep) open(ctx context.Context, o Options) (err error) {
 	if b.config, err = config.Read(o.Config, o.Overrides); err != nil {
 		return err
 	}
@@ -194,7 +194,7 @@ func strategy(c config.Config) sweep.Strategy {
 
 // Run runs the sweep (see [sweep.Sweep.Run]) and cleans up at once, because reports of
 // many cells take a while and an interrupted run writes none.
-func (b *Session) Run(ctx context.Context, each func(name string, measure func() sweep.Outcome)) sweep.Summary {
+func (b *Sweep) Run(ctx context.Context, each func(name string, measure func() sweep.Outcome)) sweep.Summary {
 	b.screen.show(len(b.sweep.Plan))
 	ctx, stop := b.whileEngineRuns(ctx)
 	defer stop()
@@ -217,7 +217,7 @@ func (b *Session) Run(ctx context.Context, each func(name string, measure func()
 // restore makes sure that the samples are on disk at the end: where the checkpoint was removed,
 // renamed or taken over by another sweep while this one ran, it writes the samples again, under
 // another name where needed. It reports lost samples.
-func (b *Session) restore(summary *sweep.Summary) {
+func (b *Sweep) restore(summary *sweep.Summary) {
 	store := b.sweep.Store
 	if err := store.Fold(); err != nil && summary.Stop == nil {
 		summary.Stop = err
@@ -242,7 +242,7 @@ func (b *Session) restore(summary *sweep.Summary) {
 
 // Report writes the reports, and prints the result, where the files are and how to resume. Where -run
 // selected no cell there is nothing to report.
-func (b *Session) Report(summary sweep.Summary) error {
+func (b *Sweep) Report(summary sweep.Summary) error {
 	if errors.Is(summary.Stop, sweep.ErrNoCell) {
 		return nil
 	}
@@ -273,7 +273,7 @@ func (b *Session) Report(summary sweep.Summary) error {
 }
 
 // howToResume returns the command that resumes the sweep or, where it is complete, measures cells again.
-func (b *Session) howToResume(summary sweep.Summary) string {
+func (b *Sweep) howToResume(summary sweep.Summary) string {
 	const again = "to measure again: some cells with -redo and -run, all with -fresh; both keep the old checkpoint"
 	effect, cut := "; it measures the missing cells", summary.Missing > 0 || summary.Stop != nil
 	if summary.Search {
@@ -300,7 +300,7 @@ func (b *Session) howToResume(summary sweep.Summary) string {
 }
 
 // Close cleans up where Run has not, and unlocks the out folder.
-func (b *Session) Close() error {
+func (b *Sweep) Close() error {
 	err := errors.Join(b.failed, b.cleanup.run())
 	b.failed = nil
 	return errors.Join(err, b.locked.Unlock())
@@ -308,7 +308,7 @@ func (b *Session) Close() error {
 
 // lock keeps a second sweep out of the out folder for as long as this process
 // lives, and makes the folder.
-func (b *Session) lock() error {
+func (b *Sweep) lock() error {
 	if err := os.MkdirAll(b.config.Out, 0o755); err != nil {
 		return fmt.Errorf("making the out folder: %w", err)
 	}
@@ -322,7 +322,7 @@ func (b *Session) lock() error {
 
 // openStore gets the identity of server and model, and opens the checkpoint with it.
 // It returns the evidence for the checks too.
-func (b *Session) openStore(ctx context.Context, i *identity, subject subject, prompter *sweep.Prompter, command string) (*checkpoint.Store, check.Evidence, error) {
+func (b *Sweep) openStore(ctx context.Context, i *identity, subject subject, prompter *sweep.Prompter, command string) (*checkpoint.Store, check.Evidence, error) {
 	header, known, err := subject.header(ctx, i, prompter)
 	if err != nil {
 		return nil, check.Evidence{}, err
@@ -345,7 +345,7 @@ func (b *Session) openStore(ctx context.Context, i *identity, subject subject, p
 
 // benchLines returns a function that writes a sample to bench.txt and to standard output. Where the
 // file can't be written the sweep continues, since the checkpoint has the same samples.
-func (b *Session) benchLines(stdout io.Writer, cp *checkpoint.Checkpoint) (func(*checkpoint.Result, measurement.Sample) error, error) {
+func (b *Sweep) benchLines(stdout io.Writer, cp *checkpoint.Checkpoint) (func(*checkpoint.Result, measurement.Sample) error, error) {
 	file, err := report.OpenBenchLog(b.config.Out, cp)
 	if err != nil {
 		return nil, err
@@ -364,7 +364,7 @@ func (b *Session) benchLines(stdout io.Writer, cp *checkpoint.Checkpoint) (func(
 }
 
 // printLeftOut names the combinations of settings that are not measured.
-func (b *Session) printLeftOut(leftOut []cell.Key) {
+func (b *Sweep) printLeftOut(leftOut []cell.Key) {
 	if len(leftOut) > 0 {
 		fmt.Fprintf(b.log, "left out: %s, because servers cap num_batch at num_ctx\n", cell.Names(leftOut))
 	}
