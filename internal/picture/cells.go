@@ -63,6 +63,7 @@ func (m *cells) Plot(c draw.Canvas, _ *plot.Plot) {
 	first := m.area(c.Rectangle, 0, 0).Size()
 	size := m.typeSize(first)
 	layouts := make(map[string]failureLayout)
+	var picked, recommended, best []vg.Rectangle // which are drawn over all of this
 	m.each(c.Rectangle, func(cell Cell, area vg.Rectangle) {
 		switch cell.State {
 		case Measured:
@@ -74,22 +75,25 @@ func (m *cells) Plot(c draw.Canvas, _ *plot.Plot) {
 			drawFailedBorder(c, area)
 			layouts[cell.Error].draw(c, area)
 		}
-	})
-	m.each(c.Rectangle, func(cell Cell, area vg.Rectangle) {
 		if cell.Picked && area.Max.Y >= m.from && area.Min.Y <= m.to {
-			drawPick(c, area)
+			picked = append(picked, area)
+		}
+		switch {
+		case cell.Best:
+			best = append(best, area)
+		case cell.Recommended:
+			recommended = append(recommended, area)
 		}
 	})
-	m.each(c.Rectangle, func(cell Cell, area vg.Rectangle) {
-		if cell.Recommended && !cell.Best {
-			drawRecommended(c, area)
-		}
-	})
-	m.each(c.Rectangle, func(cell Cell, area vg.Rectangle) {
-		if cell.Best {
-			stroke(c, draw.LineStyle{Color: bestBlue, Width: outline}, area)
-		}
-	})
+	for _, area := range picked {
+		drawPick(c, area)
+	}
+	for _, area := range recommended {
+		drawRecommended(c, area)
+	}
+	for _, area := range best {
+		stroke(c, draw.LineStyle{Color: bestBlue, Width: outline}, area)
+	}
 }
 
 func (m *cells) drawGround(c draw.Canvas, cell Cell, area vg.Rectangle) {

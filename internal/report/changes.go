@@ -40,18 +40,12 @@ func WriteChanges(w io.Writer, c Changes) error {
 		cp.Results = append(cp.Results, checkpoint.Result{NumCtx: at.Ctx, NumBatch: at.Batch, PromptEvalRate: &percent})
 	}
 	g := newGrid(cp)
-	p := g.picture()
+	p := g.picture(func(at cell.Key, shown *picture.Cell) { shown.Bold = c.Significant[at] })
 	if err := p.Check(); err != nil {
 		return fmt.Errorf("drawing changes: %w", err)
 	}
 	if len(c.Ratio) > 0 {
 		p.Scale = &picture.Scale{Low: -most, High: most, Colors: &picture.Change, Name: "Change of Prompt Eval Rate (%)", Text: SignedPercent}
-	}
-	plain := p.Cell
-	p.Cell = func(column, row int) picture.Cell {
-		shown := plain(column, row)
-		shown.Bold = c.Significant[cell.Key{Ctx: g.ctx[column], Batch: g.batch[row]}]
-		return shown
 	}
 	p.Title = []picture.Line{picture.Heading(OneLine(c.Title)), picture.Detail(OneLine(c.Text))}
 	p.Legend = g.changeLegend(len(c.Significant) > 0)

@@ -18,16 +18,18 @@ import (
 func writeHeatmap(w io.Writer, cp *checkpoint.Checkpoint) error { return newGrid(cp).writeHeatmap(w) }
 
 func (g *grid) writeHeatmap(w io.Writer) error {
-	p := g.picture()
+	var s Stats
+	p := g.picture(func(c cell.Key, shown *picture.Cell) {
+		shown.Best, shown.Recommended = s.Best != nil && c == s.Best.Cell(), s.recommends(c)
+	})
 	if err := p.Check(); err != nil {
 		return fmt.Errorf("drawing heatmap: %w", err)
 	}
-	s := g.stats()
+	s = g.stats() // of a grid that is not too large
 	p.Title = g.title(g.cp.Sweep, s)
 	p.Legend = g.legend()
 	if s.Best != nil {
 		p.Scale = rateScale(s)
-		p.Cell = marked(p.Cell, g, s)
 		if !s.recommends(s.Best.Cell()) {
 			p.Legend = append([]picture.Entry{{Look: picture.LookRecommended, Meaning: "recommended"}}, p.Legend...)
 		}
@@ -38,8 +40,8 @@ func (g *grid) writeHeatmap(w io.Writer) error {
 	return nil
 }
 
-// picture returns the grid's axes and cells, without the marks that follow from all of them.
-func (g *grid) picture() *picture.Picture {
+// picture returns the grid's axes and cells. mark adds what depends on more than the cell.
+func (g *grid) picture(mark func(cell.Key, *picture.Cell)) *picture.Picture {
 	picks := g.picks()
 	return &picture.Picture{
 		XLabel:  "num_ctx",
@@ -61,18 +63,9 @@ func (g *grid) picture() *picture.Picture {
 			case pruned:
 				shown.State = picture.Pruned
 			}
+			mark(c, &shown)
 			return shown
 		},
-	}
-}
-
-// marked adds the frames of the best and the recommended cell.
-func marked(of func(column, row int) picture.Cell, g *grid, s Stats) func(column, row int) picture.Cell {
-	return func(column, row int) picture.Cell {
-		c := cell.Key{Ctx: g.ctx[column], Batch: g.batch[row]}
-		shown := of(column, row)
-		shown.Best, shown.Recommended = c == s.Best.Cell(), s.recommends(c)
-		return shown
 	}
 }
 
