@@ -99,7 +99,7 @@ func adviceOf(cp *checkpoint.Checkpoint) Advice {
 
 // printAutomatic announces what the sweep may measure automatically.
 func (r *run) printAutomatic() {
-	cut := r.BudgetCells > 0 && r.outlook.todo > r.BudgetCells // before the plan's end
+	cut := r.BudgetCells > 0 && r.outlook.loads > r.BudgetCells // before the plan's end
 	if r.Filtered || cut || !CanAdvise(r.Plan) {
 		return
 	}
@@ -161,9 +161,9 @@ func (r *run) repeatUntilClear(ctx context.Context, each each) {
 			why = ""
 		}
 		fmt.Fprintf(r.Log, "%ssample %d of every cell\n", why, f.samples+1)
-		r.want, r.outlook.todo, r.outlook.counts = f.samples+1, len(f.cells), true
+		r.want, r.outlook.loads, r.outlook.counts = f.samples+1, len(f.cells), true
 		before := len(r.tally.spent)
-		r.take(ctx, Choice{Cells: f.cells, Samples: r.want, Left: r.outlook.todo, Reload: true}, each)
+		r.take(ctx, Choice{Cells: f.cells, Samples: r.want, Left: r.outlook.loads, Reload: true}, each)
 		r.tally.repeats += len(r.tally.spent) - before
 	}
 	r.settleSuspects(ctx)

@@ -130,7 +130,7 @@ func (r *run) retake(ctx context.Context, each each) (any bool) {
 		return false
 	}
 	todo := r.toRetake()
-	r.outlook.todo, r.outlook.counts = len(todo), true
+	r.outlook.loads, r.outlook.counts = len(todo), true
 	for _, d := range todo {
 		if r.timeUp(ctx) != nil {
 			break
@@ -144,7 +144,7 @@ func (r *run) retake(ctx context.Context, each each) (any bool) {
 			}
 			return outcome
 		})
-		r.outlook.todo--
+		r.outlook.loads--
 		if r.stop != nil {
 			break
 		}

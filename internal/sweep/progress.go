@@ -69,7 +69,7 @@ func (r *run) left() (time.Duration, string) {
 			prompts += r.want - len(known.Rates)
 		}
 	}
-	return pace.Time(r.outlook.todo, prompts), pace.Basis
+	return pace.Time(r.outlook.loads, prompts), pace.Basis
 }
 
 // leftOfSearch returns the time that a search still takes at least and at most, and false where
@@ -121,7 +121,7 @@ func (r *run) warnOfDeadline() {
 	}
 	r.outlook.warned = true
 	fmt.Fprintf(r.Log, "warning: %d cells of %v (%s) need %v, and go test allows %v more: -timeout 0 lifts the limit; samples until then are saved\n",
-		r.outlook.todo, round(need/time.Duration(max(1, r.outlook.todo))), basis, round(need), round(left))
+		r.outlook.loads, round(need/time.Duration(max(1, r.outlook.loads))), basis, round(need), round(left))
 }
 
 // reportBegin reports that a step begins.

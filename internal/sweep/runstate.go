@@ -34,7 +34,7 @@ type tally struct {
 
 // outlook is what the strategy predicts of the loads to the end.
 type outlook struct {
-	todo   int   // loads of the plan that are left, where counts is set
+	loads  int   // of the plan that are left, where counts is set
 	counts bool  // the strategy knows how many are left
 	ahead  Range // the same of a search, as it has predicted last
 	done   bool  // the strategy wants nothing more

@@ -28,7 +28,7 @@ func (r *run) next() Choice {
 	if choice.Answer != nil {
 		r.Store.SetAnswer(choice.Answer)
 	}
-	r.outlook.todo, r.outlook.counts = choice.Left, choice.Left > 0
+	r.outlook.loads, r.outlook.counts = choice.Left, choice.Left > 0
 	if choice.Ahead.Most > 0 {
 		r.outlook.ahead = choice.Ahead
 	}
@@ -119,7 +119,7 @@ func (r *run) take(ctx context.Context, choice Choice, each each) {
 			known := r.state.Measured[c]
 			known.Closed = true
 			r.state.Measured[c] = known
-			r.outlook.todo--
+			r.outlook.loads--
 		}
 		r.prune()
 		if r.reportPruned(each) {
@@ -152,7 +152,7 @@ func (r *run) cell(ctx context.Context, s step) Outcome {
 	r.tally.timings.add(spent, !reused, result.Samples[had:])
 	if !reused {
 		r.tally.spent = append(r.tally.spent, spent)
-		r.outlook.todo--
+		r.outlook.loads--
 		r.outlook.ahead = r.outlook.ahead.less()
 	}
 	r.reportEnd(s, result)
