@@ -26,7 +26,7 @@ func newFolder(t *testing.T) folder {
 	require.NoError(t, err)
 	write(t, filepath.Join(f.tools, "cmake"), `#!/bin/sh
 if [ "$1" = --build ]; then
-	mkdir -p "$2/bin" && ln -s '`+self+`' "$2/bin/llama-server" && touch "$2/bin/libggml.so"
+	mkdir -p "$2/bin" && ln -s '`+self+`' "$2/bin/llama-server" && touch "$2/bin/libggml.so" "$2/bin/libggml-cuda.so"
 else
 	for a; do [ "$a" != -DLLAMA_BUILD_NUMBER=10091 ] || exit 0; done
 	echo no build number; exit 1

@@ -16,7 +16,8 @@ places() {
 	local home
 	home=$(toolkit)
 	printf '%s\n' "$home"/lib64 "$home"/targets/*/lib "$home"/lib64/stubs "$home"/targets/*/lib/stubs
-	ldconfig -p | sed -n 's|.*=> \(/.*\)/[^/]*$|\1|p' | sort -u
+	tr : '\n' <<<"${LD_LIBRARY_PATH:-}"
+	PATH=$PATH:/sbin ldconfig -p | sed -n 's|.*=> \(/.*\)/[^/]*$|\1|p' | sort -u || true
 	python3 -c 'import glob, sys
 for p in sys.path: print("\n".join(glob.glob(p + "/nvidia/*/lib")))' 2>/dev/null || true
 }

@@ -26,10 +26,11 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// serveCompletion answers as llama-server does after a prompt of 600 tokens, or with $FAKE_ANSWER.
+// serveCompletion answers as llama-server does after a prompt of 600 tokens, or with $FAKE_ANSWER. It
+// lists $FAKE_DEVICE as a device.
 func serveCompletion(args []string) error {
 	if slices.Contains(args, "--list-devices") {
-		fmt.Println("Available devices:")
+		fmt.Println("Available devices:", os.Getenv("FAKE_DEVICE"))
 		os.Exit(0)
 	}
 	port := slices.Index(args, "--port") + 1
