@@ -88,6 +88,17 @@ func TestBuildBrokenParts(t *testing.T) {
 	assert.NotContains(t, printed, "unpack")
 }
 
+// TestBuildFailedCheck: an engine that fails the checks is packed, so that it need not be compiled again.
+func TestBuildFailedCheck(t *testing.T) {
+	f := newFolder(t)
+	out := t.TempDir()
+	printed, code := f.build(t, []string{t.TempDir(), out}, `FAKE_ANSWER={"error":"no memory"}`)
+	assert.Equal(t, 1, code)
+	assert.Contains(t, printed, "no memory")
+	assert.Contains(t, printed, "what was built does not work here")
+	assert.FileExists(t, filepath.Join(out, "engine.tar.xz.aa"))
+}
+
 func TestBuildErrors(t *testing.T) {
 	f := newFolder(t)
 	for _, tt := range []struct {
@@ -99,7 +110,6 @@ func TestBuildErrors(t *testing.T) {
 		{"no engine", nil, nil, "usage: build ENGINE [OUT]"},
 		{"an argument", []string{t.TempDir(), t.TempDir(), "x"}, nil, "usage: build ENGINE [OUT]"},
 		{"another prompt", []string{t.TempDir()}, []string{`FAKE_ANSWER={"timings":{"prompt_n":1}}`}, "what was built does not work here"},
-		{"an error", []string{t.TempDir()}, []string{`FAKE_ANSWER={"error":"no memory"}`}, "no memory"},
 		{"no nvcc", []string{t.TempDir()}, []string{"GPU_BUILD_CUDA=on", "CUDA_HOME=" + t.TempDir()}, "set CUDA_HOME"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

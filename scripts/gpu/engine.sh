@@ -102,7 +102,7 @@ lists_device() {
 # a model of a few layers in F16.
 reads_prompt() {
 	local port=$((20000 + RANDOM % 20000)) server status=0
-	"$bundle/model" -o "$scratch/model.gguf" -layers 2 -width 256 -inner 512 -heads 2 -kv-heads 1 -vocab 512 >/dev/null || return 1
+	"$bundle/model" -o "$scratch/model.gguf" -layers 2 -width 256 -inner 512 -heads 2 -kv-heads 1 -vocab 1024 >/dev/null || return 1
 	llama -m "$scratch/model.gguf" -c 2048 -ngl 99 --host 127.0.0.1 --port "$port" >"$scratch/prompt.log" 2>&1 &
 	server=$!
 	ask "$port" "$server" || status=$?
