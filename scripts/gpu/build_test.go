@@ -3,6 +3,8 @@ package gpu
 import (
 	"os"
 	"path/filepath"
+	"strconv"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -51,8 +53,10 @@ func (f folder) build(t *testing.T, args []string, env ...string) (printed strin
 func TestBuild(t *testing.T) {
 	f := newFolder(t)
 	engine, out := t.TempDir(), t.TempDir()
-	printed, code := f.build(t, []string{engine, out})
+	pid := filepath.Join(t.TempDir(), "pid")
+	printed, code := f.build(t, []string{engine, out}, "FAKE_PID="+pid)
 	require.Zero(t, code, printed)
+	assertEnded(t, pid)
 	assert.Contains(t, printed, "build: compile: ")
 	assert.FileExists(t, filepath.Join(engine, "bin", "ollama"))
 	assert.FileExists(t, filepath.Join(engine, "lib", "ollama", "llama-server"))
@@ -70,6 +74,17 @@ func TestBuild(t *testing.T) {
 	assert.FileExists(t, filepath.Join(engine, "bin", "ollama"))
 	assert.FileExists(t, filepath.Join(engine, "lib", "ollama", "llama-server"))
 	assert.NoFileExists(t, filepath.Join(out, "engine.tar.xz.aa"), "it is in the bundle already")
+}
+
+// assertEnded checks that no process has the id in a file: a llama-server that stays would hold memory
+// of the GPU.
+func assertEnded(t *testing.T, file string) {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	require.NoError(t, err)
+	pid, err := strconv.Atoi(string(text))
+	require.NoError(t, err)
+	assert.ErrorIs(t, syscall.Kill(pid, 0), syscall.ESRCH)
 }
 
 // TestBuildBrokenParts: an engine that can't be unpacked, or does not work, is built of the sources.

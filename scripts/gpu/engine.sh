@@ -85,15 +85,18 @@ missing_library() {
 		awk '/=> not found/ && $1 != "libcuda.so.1" { print $1; exit }'
 }
 
-# llama runs llama-server as Ollama does.
-llama() {
-	local backend=()
-	[ ! -e "$gpu/libggml-cuda.so" ] || backend=(GGML_BACKEND_PATH="$gpu/libggml-cuda.so")
-	env LD_LIBRARY_PATH="$lib:$gpu:${LD_LIBRARY_PATH:-}" "${backend[@]}" "$lib/llama-server" "$@"
+# llama_command sets command to llama-server as Ollama starts it. It is no function that runs it: of one
+# in the background, kill would end the shell alone.
+llama_command() {
+	command=(env LD_LIBRARY_PATH="$lib:$gpu:${LD_LIBRARY_PATH:-}")
+	[ ! -e "$gpu/libggml-cuda.so" ] || command+=(GGML_BACKEND_PATH="$gpu/libggml-cuda.so")
+	command+=("$lib/llama-server")
 }
 
 lists_device() {
-	llama --list-devices >"$scratch/devices.log" 2>&1 || { cat "$scratch/devices.log"; return 1; }
+	local command
+	llama_command
+	"${command[@]}" --list-devices >"$scratch/devices.log" 2>&1 || { cat "$scratch/devices.log"; return 1; }
 	[ "$cuda" != off ] && [ "${GPU_BUILD_DEVICE:-}" != none ] || return 0
 	grep 'CUDA0:' "$scratch/devices.log" || { cat "$scratch/devices.log"; return 1; }
 }
@@ -101,9 +104,10 @@ lists_device() {
 # reads_prompt has llama-server read a prompt that is long enough for the kernels of a prompt, with
 # a model of a few layers in F16.
 reads_prompt() {
-	local port=$((20000 + RANDOM % 20000)) server status=0
+	local port=$((20000 + RANDOM % 20000)) server status=0 command
+	llama_command
 	"$bundle/model" -o "$scratch/model.gguf" -layers 2 -width 256 -inner 512 -heads 2 -kv-heads 1 -vocab 1024 >/dev/null || return 1
-	llama -m "$scratch/model.gguf" -c 2048 -ngl 99 --host 127.0.0.1 --port "$port" >"$scratch/prompt.log" 2>&1 &
+	"${command[@]}" -m "$scratch/model.gguf" -c 2048 -ngl 99 --host 127.0.0.1 --port "$port" >"$scratch/prompt.log" 2>&1 &
 	server=$!
 	ask "$port" "$server" || status=$?
 	kill "$server" 2>/dev/null || true

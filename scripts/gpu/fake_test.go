@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -27,7 +28,7 @@ func TestMain(m *testing.M) {
 }
 
 // serveCompletion answers as llama-server does after a prompt of 600 tokens, or with $FAKE_ANSWER. It
-// lists $FAKE_DEVICE as a device.
+// lists $FAKE_DEVICE as a device, and writes its process id to the file $FAKE_PID.
 func serveCompletion(args []string) error {
 	if slices.Contains(args, "--list-devices") {
 		fmt.Println("Available devices:", os.Getenv("FAKE_DEVICE"))
@@ -36,6 +37,11 @@ func serveCompletion(args []string) error {
 	port := slices.Index(args, "--port") + 1
 	if port == 0 || port == len(args) {
 		return errors.New("no --port")
+	}
+	if file := os.Getenv("FAKE_PID"); file != "" {
+		if err := os.WriteFile(file, []byte(strconv.Itoa(os.Getpid())), 0o644); err != nil {
+			return err
+		}
 	}
 	answer := os.Getenv("FAKE_ANSWER")
 	if answer == "" {
