@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/test/race"
+	"github.com/ollama-sweep/ollama-sweep/internal/test/ramdir"
 )
 
 // Root is the root of the repository, in which users run `go test -run Sweep`, from the folder of the tests.
@@ -50,6 +51,7 @@ func Main(m *testing.M) int {
 	// Under nohup, child processes would inherit that SIGHUP is ignored. With a handler here they
 	// start with the default.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
+	ramdir.Use()
 	debug.SetGCPercent(1000) // as in the sweep itself, whose overhead benchmarks measure
 	dir, err := os.MkdirTemp("", "ollama-sweep-test-")
 	if err != nil {

@@ -1,0 +1,12 @@
+package outdir
+
+import (
+	"testing"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/test/ramdir"
+)
+
+func TestMain(m *testing.M) {
+	ramdir.Use()
+	m.Run()
+}
