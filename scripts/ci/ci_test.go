@@ -70,7 +70,7 @@ func (c checkout) step(t *testing.T, script string, env ...string) (outputs map[
 	outputFile, summaryFile := filepath.Join(t.TempDir(), "output"), filepath.Join(t.TempDir(), "summary")
 	cmd := exec.CommandContext(t.Context(), c.path("scripts", "ci", script))
 	cmd.Dir = string(c)
-	cmd.Env = append(os.Environ(), "GITHUB_OUTPUT="+outputFile, "GITHUB_STEP_SUMMARY="+summaryFile)
+	cmd.Env = append(sameBuild(), "GITHUB_OUTPUT="+outputFile, "GITHUB_STEP_SUMMARY="+summaryFile)
 	cmd.Env = append(cmd.Env, env...)
 	out, err := cmd.CombinedOutput()
 	if cmd.ProcessState == nil {
@@ -84,6 +84,10 @@ func (c checkout) step(t *testing.T, script string, env ...string) (outputs map[
 	}
 	return outputs, read(t, summaryFile), string(out), cmd.ProcessState.ExitCode()
 }
+
+// sameBuild returns the environment of a script. In it Go compiles each package once for all checkouts,
+// and not once for each.
+func sameBuild() []string { return append(os.Environ(), "GOFLAGS=-trimpath") }
 
 // read returns a file's text, empty where there is none.
 func read(t *testing.T, file string) string {
@@ -151,7 +155,7 @@ func TestRunsOfTheWorkflow(t *testing.T) {
 		t.Skip("needs the embedded engine")
 	}
 	c := newCheckout(t)
-	require.NoError(t, os.WriteFile(c.path("my ci.yaml"), []byte("engine: embedded\nollama: "+sweeptest.Ollama(t)+"\nprompt: {tokens: 400}\nnum_ctx: [512, 1024]\nnum_batch: [64, 128]\nrepeat: 6\nconfirm: 0\nbaseline: false\n"), 0o644))
+	require.NoError(t, os.WriteFile(c.path("my ci.yaml"), []byte("engine: embedded\nollama: "+sweeptest.Ollama(t)+"\nprompt: {tokens: 200}\nnum_ctx: [512, 1024]\nnum_batch: [64, 128]\nrepeat: 6\nconfirm: 0\nbaseline: false\n"), 0o644))
 	measure := func(budget string) {
 		for _, shard := range []string{"1", "2"} {
 			_, _, printed, code := c.step(t, "sweep", "CONFIG=my ci.yaml", "BUDGET="+budget, "STRATEGY=exhaustive", "SHARD="+shard, "SHARDS=2", "RUNNER_NAME=runner"+shard)
@@ -225,10 +229,10 @@ func TestCancelledJob(t *testing.T) {
 		t.Skip("needs the embedded engine")
 	}
 	c := newCheckout(t)
-	require.NoError(t, os.WriteFile(c.path("ci.yaml"), []byte("engine: embedded\nollama: "+sweeptest.Ollama(t)+"\nprompt: {tokens: 400}\nnum_ctx: [512, 1024]\nnum_batch: [64, 128]\nrepeat: 50\nbaseline: false\n"), 0o644))
+	require.NoError(t, os.WriteFile(c.path("ci.yaml"), []byte("engine: embedded\nollama: "+sweeptest.Ollama(t)+"\nprompt: {tokens: 200}\nnum_ctx: [512, 1024]\nnum_batch: [64, 128]\nrepeat: 50\nbaseline: false\n"), 0o644))
 	cmd := exec.CommandContext(t.Context(), "bash", "-c", "exec scripts/ci/sweep")
 	cmd.Dir = string(c)
-	cmd.Env = append(os.Environ(), "CONFIG=ci.yaml")
+	cmd.Env = append(sameBuild(), "CONFIG=ci.yaml")
 	stdout, err := cmd.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())

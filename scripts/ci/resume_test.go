@@ -99,7 +99,7 @@ func TestCampaignOfAnotherOllama(t *testing.T) {
 		t.Skip("needs the embedded engine")
 	}
 	c := newCheckout(t)
-	require.NoError(t, os.WriteFile(c.path("ci.yaml"), []byte("engine: embedded\nollama: "+sweeptest.Ollama(t)+"\nprompt: {tokens: 400}\nnum_ctx: [512]\nnum_batch: [64, 128]\nrepeat: 2\nconfirm: 0\nbaseline: false\n"), 0o644))
+	require.NoError(t, os.WriteFile(c.path("ci.yaml"), []byte("engine: embedded\nollama: "+sweeptest.Ollama(t)+"\nprompt: {tokens: 200}\nnum_ctx: [512]\nnum_batch: [64, 128]\nrepeat: 2\nconfirm: 0\nbaseline: false\n"), 0o644))
 	out := c.path("state", "ci")
 	night := func() (printed string, code int) {
 		_, _, printed, code = c.step(t, "sweep", "CONFIG=ci.yaml", "OUT="+out)
