@@ -53,6 +53,7 @@ func TestAPIFigures(t *testing.T) {
 }
 
 func TestAPIFaults(t *testing.T) {
+	t.Parallel()
 	stream := ollamatest.Captured("generate.ndjson")
 	firstLine, _, _ := strings.Cut(stream, "\n")
 	for _, test := range []struct {

@@ -18,6 +18,7 @@ import (
 // TestUnloadFindsForeignModels checks that a single model that stays in memory when
 // ours was unloaded does not count as ours under another tag.
 func TestUnloadFindsForeignModels(t *testing.T) {
+	t.Parallel()
 	f, s := newFakeServer(t)
 	stays := inMemory(t, "llama3.1:8b")
 	f.Answers["/api/generate"] = func(w http.ResponseWriter, _ *http.Request) {
@@ -67,6 +68,7 @@ func TestSettle(t *testing.T) {
 
 // TestLogExplainsFailures checks when a failure gets the class of the server's log.
 func TestLogExplainsFailures(t *testing.T) {
+	t.Parallel()
 	const (
 		gpu    = "ggml_backend_cuda_buffer_type_alloc_buffer: allocating 9.00 MiB on device 0: cudaMalloc failed: out of memory\n"
 		killed = "ollama.service: A process of this unit has been killed by the OOM killer.\n"

@@ -19,6 +19,7 @@ import (
 
 // TestNetworkTime measures through a proxy that delays each request.
 func TestNetworkTime(t *testing.T) {
+	t.Parallel()
 	const delay = 30 * time.Millisecond
 	f, s := newFakeServer(t)
 	var asked atomic.Int64

@@ -59,6 +59,7 @@ func TestLoadedListsOthers(t *testing.T) {
 }
 
 func TestExclusive(t *testing.T) {
+	t.Parallel()
 	f, s := newFakeServer(t)
 	var log bytes.Buffer
 	s.Log, s.Exclusive = &log, true

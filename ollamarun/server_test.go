@@ -45,6 +45,7 @@ func TestDeletedModel(t *testing.T) {
 
 // TestHangingAnswers checks that requests that need no loaded model have a timeout.
 func TestHangingAnswers(t *testing.T) {
+	t.Parallel()
 	f, s := newFakeServer(t)
 	a, err := NewAPI(t.Context(), s, "tiny", nil, 2)
 	require.NoError(t, err)

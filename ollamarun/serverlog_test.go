@@ -80,6 +80,7 @@ func TestServerLogMemory(t *testing.T) {
 
 // TestServerLogLate covers a log that is written in parts after the answer.
 func TestServerLogLate(t *testing.T) {
+	t.Parallel()
 	waitForLog(t, func(t *testing.T, path string, l *ServerLog) {
 		go func() {
 			for _, line := range []string{loadLine, passLine, endLine} {
