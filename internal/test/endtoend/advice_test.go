@@ -29,7 +29,7 @@ func TestAdviceIsAccepted(t *testing.T) {
 	template := filepath.Join(t.TempDir(), "template")
 	require.NoError(t, os.WriteFile(template, []byte("FROM tiny\nSYSTEM be brief\nPARAMETER num_batch 8\nPARAMETER top_k 5\n"), 0o644))
 	out := t.TempDir()
-	printed, code := sweeptest.Start(t, "-config", sweeptest.WriteConfig(t, "modelfile: "+template+"\nprompt: {tokens: 700}\nnum_ctx: [1024, 2048]\nnum_batch: [16, 512]\nrepeat: 3\nconfirm: 0\nbaseline: false\n"), "-out", out, "-host", engine.Server.URL.String()).Wait()
+	printed, code := sweeptest.Start(t, "-config", sweeptest.WriteConfig(t, "modelfile: "+template+"\nprompt: {tokens: 200}\nnum_ctx: [1024, 2048]\nnum_batch: [16, 512]\nrepeat: 3\nconfirm: 0\nbaseline: false\n"), "-out", out, "-host", engine.Server.URL.String()).Wait()
 	require.Zero(t, code, printed)
 
 	// The advice of a noisy machine can't be predicted, so the larger num_batch is made the slower one.

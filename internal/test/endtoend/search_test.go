@@ -77,7 +77,7 @@ func TestSearches(t *testing.T) {
 func TestSearchEmbedded(t *testing.T) {
 	sweeptest.NeedsEngine(t)
 	out := t.TempDir()
-	config := sweeptest.WriteConfig(t, "engine: embedded\nprompt: {tokens: 400}\nconfirm: 2\nbaseline: false\nstrategy: best\nnum_ctx: {start: 512, end: 4096, step: 256}\nnum_batch: {start: 8, end: 512, step: 56}\n")
+	config := sweeptest.WriteConfig(t, "engine: embedded\nprompt: {tokens: 200}\nconfirm: 2\nbaseline: false\nstrategy: best\nnum_ctx: {start: 512, end: 4096, step: 256}\nnum_batch: {start: 8, end: 512, step: 56}\n")
 	printed, code := sweeptest.Start(t, "-config", config, "-out", out).Wait()
 	require.Zero(t, code, printed)
 	cp := sweeptest.Load(t, out)

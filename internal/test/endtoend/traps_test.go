@@ -64,13 +64,13 @@ func TestTrapTruncation(t *testing.T) {
 	sweeptest.NeedsEngine(t)
 	out := t.TempDir()
 	prompt := filepath.Join(t.TempDir(), "p")
-	require.NoError(t, os.WriteFile(prompt, []byte(strings.Repeat("once upon a time ", 60)), 0o644))
+	require.NoError(t, os.WriteFile(prompt, []byte(strings.Repeat("once upon a time ", 45)), 0o644))
 	config := sweeptest.WriteConfig(t, "engine: embedded\nprompt: "+prompt+"\nnum_ctx: [1024, 2048]\nnum_batch: [64, 128]\nrepeat: 1\nbaseline: false\n")
 	printed, code := sweeptest.Start(t, "-config", config, "-out", out).Wait()
 	assert.Equal(t, 1, code)
-	// 60 times 13 letters and 4 spaces, of which the last is trimmed; a nonce of 16 digits and
-	// spaces; and two tokens of the model's own: 60·25 - 3 + 64 + …
-	assert.Regexp(t, `prompt .*/p has 15[5-7]\d tokens, which with num_predict 2 do not fit the smallest num_ctx 1024`, printed)
+	// 45 times 13 letters and 4 spaces, of which the last is trimmed; a nonce of 16 digits and
+	// spaces; and two tokens of the model's own: 45·25 - 3 + 64 + …
+	assert.Regexp(t, `prompt .*/p has 11[89]\d tokens, which with num_predict 2 do not fit the smallest num_ctx 1024`, printed)
 	assert.NoFileExists(t, filepath.Join(out, checkpoint.FileName))
 	assert.NotContains(t, printed, "Benchmark")
 
@@ -94,7 +94,7 @@ func TestTrapTruncation(t *testing.T) {
 func TestTrapSettings(t *testing.T) {
 	sweeptest.NeedsEngine(t)
 	out := t.TempDir()
-	config := sweeptest.WriteConfig(t, "engine: embedded\nprompt: {tokens: 900}\nnum_ctx: [2048, 131080]\nnum_batch: [64, 512, 1024, 2048]\nrepeat: 1\nbaseline: false\n")
+	config := sweeptest.WriteConfig(t, "engine: embedded\nprompt: {tokens: 600}\nnum_ctx: [2048, 131080]\nnum_batch: [64, 512, 1024, 2048]\nrepeat: 1\nbaseline: false\n")
 	printed, code := sweeptest.Start(t, "-config", config, "-out", out).Wait()
 	require.Zero(t, code, printed)
 	cp := sweeptest.Load(t, out)
@@ -127,7 +127,7 @@ func TestTrapSettings(t *testing.T) {
 func TestAuxiliaryMeasurements(t *testing.T) {
 	sweeptest.NeedsEngine(t)
 	out := t.TempDir()
-	config := sweeptest.WriteConfig(t, "engine: embedded\nprompt: {tokens: 300}\nnum_ctx: [1024, 2048]\nnum_batch: [8, 64, 512]\nrepeat: 2\norder: round\nreference_every: 4\nconfirm: 2\nbaseline: true\n")
+	config := sweeptest.WriteConfig(t, "engine: embedded\nprompt: {tokens: 200}\nnum_ctx: [1024, 2048]\nnum_batch: [8, 64, 512]\nrepeat: 2\norder: round\nreference_every: 4\nconfirm: 2\nbaseline: true\n")
 	args := []string{"-config", config, "-out", out}
 	p := sweeptest.Start(t, args...)
 	p.Await(t, "# confirm, round 2")
@@ -191,7 +191,7 @@ while :; do echo "0, 93, 1095, 699.80, 70000, 87, 0x0000000000000040"; sleep 0.0
 `), 0o755))
 	t.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH"))
 	out := t.TempDir()
-	config := sweeptest.WriteConfig(t, "model: tiny\nprompt: {tokens: 300}\nnum_ctx: [1024]\nnum_batch: [64, 128]\nrepeat: 1\nbaseline: false\n")
+	config := sweeptest.WriteConfig(t, "model: tiny\nprompt: {tokens: 200}\nnum_ctx: [1024]\nnum_batch: [64, 128]\nrepeat: 1\nbaseline: false\n")
 	args := []string{"-config", config, "-out", out, "-host", engine.Server.URL.String()}
 
 	printed, code := sweeptest.Start(t, append(args, "-exclusive")...).Wait()
@@ -228,7 +228,7 @@ func TestServerLog(t *testing.T) {
 	home := t.TempDir()
 	engine := sweeptest.StartEngine(t, home)
 	out := t.TempDir()
-	config := sweeptest.WriteConfig(t, "model: tiny\nprompt: {tokens: 300}\nnum_ctx: [1024]\nnum_batch: [64, 128]\nrepeat: 1\nbaseline: false\n")
+	config := sweeptest.WriteConfig(t, "model: tiny\nprompt: {tokens: 200}\nnum_ctx: [1024]\nnum_batch: [64, 128]\nrepeat: 1\nbaseline: false\n")
 	printed, code := sweeptest.Start(t, "-config", config, "-out", out, "-host", engine.Server.URL.String(), "-server-log", filepath.Join(home, ollamarun.EngineLog)).Wait()
 	require.Zero(t, code, printed)
 	cp := sweeptest.Load(t, out)

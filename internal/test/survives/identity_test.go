@@ -192,7 +192,7 @@ func TestSurvivesAnotherServerAfterAnAbsence(t *testing.T) {
 // TestSurvivesAnotherPlace: a sweep is resumed only on the server and the machine on which it began,
 // under any of their names; a shard is resumed anywhere.
 func TestSurvivesAnotherPlace(t *testing.T) {
-	const grid = "prompt: {tokens: 400}\nnum_ctx: [512]\nnum_batch: [64, 128]\nbaseline: false\nconfirm: 0\n"
+	const grid = "prompt: {tokens: 200}\nnum_ctx: [512]\nnum_batch: [64, 128]\nbaseline: false\nconfirm: 0\n"
 	local := func(s *ollamatest.Server, host string) string { return "http://" + host + ":" + s.URL.Port() }
 	for _, test := range []struct {
 		name           string

@@ -106,7 +106,7 @@ func withoutTimes(t *testing.T, out, file string) string {
 func TestSurvivesKillEmbedded(t *testing.T) {
 	sweeptest.NeedsEngine(t)
 	out := t.TempDir()
-	args := []string{"-config", sweeptest.WriteConfig(t, "engine: embedded\nconfirm: 0\nbaseline: false\nprompt: {tokens: 400}\nnum_ctx: {start: 512, end: 2048, step: 512}\nnum_batch: {start: 64, end: 512, step: 64}\nrepeat: 2\n"), "-out", out}
+	args := []string{"-config", sweeptest.WriteConfig(t, "engine: embedded\nconfirm: 0\nbaseline: false\nprompt: {tokens: 200}\nnum_ctx: {start: 512, end: 2048, step: 512}\nnum_batch: {start: 64, end: 512, step: 64}\nrepeat: 2\n"), "-out", out}
 	seen := make(map[cell.Key][]measurement.Sample)
 	var reported []string
 	for range inFull(10, 2) {

@@ -22,7 +22,7 @@ import (
 
 // SmallGrid is a part of a config: six cells with three samples each.
 const SmallGrid = `
-prompt: {tokens: 400}
+prompt: {tokens: 200}
 num_ctx: [512, 1024]
 num_batch: {start: 64, end: 192, step: 64}
 repeat: 3
