@@ -305,6 +305,9 @@ func TestNoiseWidensRange(t *testing.T) {
 // TestSearchUnderWay: the cost of a search under way is the search's own estimate, and 0 once it
 // has ended.
 func TestSearchUnderWay(t *testing.T) {
+	if testing.Short() {
+		t.Skip("simulates searches")
+	}
 	ctx, batch := []int{1024, 2048, 4096, 8192}, []int{8, 16, 32, 64, 128, 256, 512}
 	surfaces, err := simulate.Draw(ctx, batch, 3)
 	require.NoError(t, err)

@@ -79,6 +79,9 @@ func grid(ctxs, batches int) []cell.Key {
 
 // TestUnusualSurfaces: surfaces with little or nothing to find.
 func TestUnusualSurfaces(t *testing.T) {
+	if testing.Short() {
+		t.Skip("simulates searches for a second")
+	}
 	rising := func(c cell.Key) float64 { return float64(c.Batch) }
 	for _, test := range []struct {
 		name string

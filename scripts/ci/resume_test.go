@@ -20,6 +20,9 @@ import (
 // TestJobWithoutSave: a runner went down before its job could save its samples, and later runs
 // another job of the same sweep.
 func TestJobWithoutSave(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds a program")
+	}
 	c := newCheckout(t)
 	state := filepath.Join(t.TempDir(), "it's state")
 	samples := func(file string, n int) {

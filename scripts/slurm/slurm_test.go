@@ -67,6 +67,7 @@ func rest(lines *bufio.Scanner) string {
 }
 
 func TestTaskWithAServerOfItsOwn(t *testing.T) {
+	t.Parallel()
 	k := newTask(t)
 	k.command(t, "ollama", `echo "started with $OLLAMA_HOST"; echo '`+listening+`'; exec sleep 60`)
 	printed, code := k.run(t, "-config", "my sweep's.yaml", "-out", "$(id)")
@@ -79,6 +80,7 @@ func TestTaskWithAServerOfItsOwn(t *testing.T) {
 
 // TestTaskWhoseServerDoesNotListen: the server hangs, listens elsewhere, or has ended.
 func TestTaskWhoseServerDoesNotListen(t *testing.T) {
+	t.Parallel()
 	const patience = "SWEEP_SERVER_WAIT=2"
 	for name, tt := range map[string]struct{ wait, serve, want string }{
 		"hangs":         {patience, `seq -f 'line %g' 100`, "# ollama serve does not listen after 2 s; the end of its log:\n# line 81\n"},
@@ -89,6 +91,7 @@ func TestTaskWhoseServerDoesNotListen(t *testing.T) {
 		"no number":     {"SWEEP_SERVER_WAIT=2m", ``, "# SWEEP_SERVER_WAIT is \"2m\": it must be a number of seconds\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			k := newTask(t, tt.wait)
 			k.command(t, "ollama", `trap 'touch "$TMPDIR/printed"' EXIT; `+tt.serve+`; touch "$TMPDIR/printed"; exec /bin/sleep 600`)
 			// The task's clock advances only after the server has printed.
@@ -104,6 +107,7 @@ func TestTaskWhoseServerDoesNotListen(t *testing.T) {
 // TestTaskAtItsTimeLimit: the task is requeued, except with -redo, which would measure its first
 // cell again each time.
 func TestTaskAtItsTimeLimit(t *testing.T) {
+	t.Parallel()
 	for name, tt := range map[string]struct {
 		args    []string
 		requeue bool
@@ -115,6 +119,7 @@ func TestTaskAtItsTimeLimit(t *testing.T) {
 		"no redo":        {[]string{"-redo", "-redo=false"}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			k := newTask(t, "OLLAMA_HOST=127.0.0.1:1")
 			k.command(t, "go", `trap 'echo interrupted; exit 1' INT; echo measures; while :; do sleep 0.05; done`)
 			cmd, lines := k.start(t, tt.args...)
@@ -136,6 +141,7 @@ func TestTaskWhoseServerDoesNotEnd(t *testing.T) {
 	if testing.Short() {
 		t.Skip("waits for ten seconds")
 	}
+	t.Parallel()
 	k := newTask(t)
 	k.command(t, "ollama", `trap '' TERM; echo "pid $$" >"$TMPDIR/pid"; echo '`+listening+`'; while :; do sleep 1; done`)
 	printed, code := k.run(t)
