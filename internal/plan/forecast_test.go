@@ -36,6 +36,9 @@ func inLog(s memory.Settings, larger float64) Input {
 }
 
 func TestForecastFromLog(t *testing.T) {
+	if testing.Short() {
+		t.Skip("simulates searches")
+	}
 	cell := cell.Key{Ctx: 32768, Batch: 2048}
 	for name, s := range map[string]memory.Settings{"flash attention": {}, "none": {FlashOff: true}, "a cache of 8 bit": {CacheType: "q8_0"}} {
 		t.Run(name, func(t *testing.T) {
@@ -56,6 +59,9 @@ func TestForecastFromLog(t *testing.T) {
 
 // TestForecastOfAnUnknownModel: the log's figures of two num_ctx are enough.
 func TestForecastOfAnUnknownModel(t *testing.T) {
+	if testing.Short() {
+		t.Skip("simulates searches")
+	}
 	in := inLog(memory.Settings{}, 1)
 	model := in.Model
 	in.Model, in.NoModel = nil, "the memory of the context is unknown for architecture \"x\""

@@ -60,6 +60,10 @@ func midway() Input {
 }
 
 func TestPlanTexts(t *testing.T) {
+	if testing.Short() {
+		t.Skip("simulates searches")
+	}
+	race.SkipSequential(t)
 	unknown := Input{Config: configOf([]int{8192, 16384}, []int{512}), NoModel: "the server does not answer", Now: noon}
 	unknown.Config.Repeat, unknown.Config.Order, unknown.Config.Fresh = 6, config.OrderRound, checkpoint.FreshAlways
 	unknown.Config.Budget = config.Budget{Time: time.Hour}
@@ -308,6 +312,7 @@ func TestSearchUnderWay(t *testing.T) {
 	if testing.Short() {
 		t.Skip("simulates searches")
 	}
+	race.SkipSequential(t)
 	ctx, batch := []int{1024, 2048, 4096, 8192}, []int{8, 16, 32, 64, 128, 256, 512}
 	surfaces, err := simulate.Draw(ctx, batch, 3)
 	require.NoError(t, err)

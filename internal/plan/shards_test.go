@@ -19,6 +19,7 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 	"github.com/ollama-sweep/ollama-sweep/internal/test/golden"
+	"github.com/ollama-sweep/ollama-sweep/internal/test/race"
 )
 
 // steps returns n values, starting at first.
@@ -72,6 +73,10 @@ func share(t *testing.T, in Input, shards int) *Sharing {
 }
 
 func TestShardsTexts(t *testing.T) {
+	if testing.Short() {
+		t.Skip("simulates searches")
+	}
+	race.SkipSequential(t)
 	assumed := Input{Config: configOf(steps(32768, 2048, 39), steps(128, 128, 16)), NoModel: "the server does not answer", Now: noon, Shards: 100}
 	differ := onHosts(uniform(12, 8), map[string]float64{"node1": 1000, "node2": 990, "node3": 700})
 	differ.Shards = 10
@@ -245,6 +250,7 @@ func TestScaleTables(t *testing.T) {
 	if testing.Short() {
 		t.Skip("simulates a million cells")
 	}
+	race.SkipSequential(t)
 	doc, err := os.ReadFile("../../docs/clusters.md")
 	require.NoError(t, err)
 	for _, pace := range []struct {
