@@ -34,7 +34,7 @@ import (
 // can't clean up, and resumes it.
 func TestEndToEndEmbedded(t *testing.T) {
 	sweeptest.NeedsEngine(t)
-	config, out := sweeptest.WriteConfig(t, "engine: embedded\n"+sweeptest.SmallGrid), t.TempDir()
+	config, out := sweeptest.WriteConfig(t, "engine: embedded\n"+sweeptest.RealGrid), t.TempDir()
 	args := []string{"-config", config, "-out", out}
 
 	p := sweeptest.StartWithRaceDetector(t, args...)
@@ -81,7 +81,7 @@ func TestEndToEndHost(t *testing.T) {
 	for _, runner := range []string{config.RunnerAPI, config.RunnerCLI} {
 		t.Run(runner, func(t *testing.T) {
 			out := filepath.Join(outs, runner)
-			config := sweeptest.WriteConfig(t, "model: tiny\nmodelfile: "+template+"\nrunner: "+runner+sweeptest.SmallGrid)
+			config := sweeptest.WriteConfig(t, "model: tiny\nmodelfile: "+template+"\nrunner: "+runner+sweeptest.RealGrid)
 			args := []string{"-config", config, "-out", out, "-host", engine.Server.URL.String(), "-ollama", engine.Ollama}
 			logged := sweeptest.Size(t, filepath.Join(home, ollamarun.EngineLog))
 
@@ -127,7 +127,7 @@ func TestEndToEndHost(t *testing.T) {
 	// Another program may have used the machine during one of the two, so the first is measured
 	// again after the second.
 	out := filepath.Join(outs, "again")
-	cfg := sweeptest.WriteConfig(t, "model: tiny\nmodelfile: "+template+"\nrunner: api"+sweeptest.SmallGrid)
+	cfg := sweeptest.WriteConfig(t, "model: tiny\nmodelfile: "+template+"\nrunner: api"+sweeptest.RealGrid)
 	printed, code := sweeptest.StartWithRaceDetector(t, "-config", cfg, "-out", out, "-host", engine.Server.URL.String()).Wait()
 	require.Zero(t, code, printed)
 	for _, r := range sweeptest.Load(t, out).Results {

@@ -22,7 +22,7 @@ import (
 func TestProgressOnATerminal(t *testing.T) {
 	sweeptest.NeedsEngine(t)
 	out := t.TempDir()
-	cmd := exec.Command(sweeptest.Binary(), "-test.run=^TestSweep$", "-test.timeout=0", "-config", sweeptest.WriteConfig(t, "engine: embedded\n"+sweeptest.SmallGrid), "-out", out)
+	cmd := exec.Command(sweeptest.Binary(), "-test.run=^TestSweep$", "-test.timeout=0", "-config", sweeptest.WriteConfig(t, "engine: embedded\n"+sweeptest.RealGrid), "-out", out)
 	cmd.Dir = sweeptest.Root
 	cmd.Env = append(os.Environ(), "TERM=xterm")
 	terminal, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 30, Cols: 140})
@@ -58,7 +58,7 @@ func TestProgressOnATerminal(t *testing.T) {
 func TestPictureAndPageWhileRunning(t *testing.T) {
 	sweeptest.NeedsEngine(t)
 	out := t.TempDir()
-	p := sweeptest.Start(t, "-config", sweeptest.WriteConfig(t, "engine: embedded\n"+sweeptest.SmallGrid), "-out", out)
+	p := sweeptest.Start(t, "-config", sweeptest.WriteConfig(t, "engine: embedded\n"+sweeptest.RealGrid), "-out", out)
 	p.Await(t, "# 1/6 ")
 	page := filepath.Join(out, report.PageFile)
 	require.Eventually(t, func() bool { _, err := os.Stat(page); return err == nil }, 10*time.Second, 10*time.Millisecond)

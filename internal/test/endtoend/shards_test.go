@@ -20,7 +20,7 @@ import (
 // shard is killed and resumed on another host.
 func TestShardsMerge(t *testing.T) {
 	sweeptest.NeedsEngine(t)
-	config, dir := sweeptest.WriteConfig(t, "engine: embedded\n"+sweeptest.SmallGrid), t.TempDir()
+	config, dir := sweeptest.WriteConfig(t, "engine: embedded\n"+sweeptest.RealGrid), t.TempDir()
 	out := func(shard int) string { return filepath.Join(dir, fmt.Sprintf("my-%dof3", shard)) }
 	start := func(shard int, host string) *sweeptest.Process {
 		t.Setenv("SWEEP_SHARD", fmt.Sprintf("%d/3", shard))

@@ -212,7 +212,7 @@ func TestSurvivesEngineFolder(t *testing.T) {
 	sweeptest.NeedsEngine(t)
 	out := filepath.Join(t.TempDir(), "scripts")
 	write(t, "package main\n", out, "engine", "main.go")
-	args := []string{"-config", sweeptest.WriteConfig(t, "engine: embedded\n"+sweeptest.SmallGrid), "-out", out}
+	args := []string{"-config", sweeptest.WriteConfig(t, "engine: embedded\n"+sweeptest.RealGrid), "-out", out}
 	p := sweeptest.Start(t, args...)
 	p.Await(t, "# 1/6 ")
 	p.Signal(t, syscall.SIGKILL)

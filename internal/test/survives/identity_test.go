@@ -82,9 +82,10 @@ func TestSurvivesAnotherServer(t *testing.T) {
 		{"GPU", inPair, nil, false, serverStart("f16", "NVIDIA B"), false, `devices was "NVIDIA A (driver 12.3)" and is now "NVIDIA B (driver 12.3)"`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
 			out, log := t.TempDir(), filepath.Join(t.TempDir(), "server.log")
 			appendTo(t, log, serverStart("f16", "NVIDIA A"))
-			server, args := sweeptest.Simulated(t, out, "server_log: "+log+"\n"+sweeptest.SmallGrid)
+			server, args := sweeptest.SimulatedBy(t, 100, out, "server_log: "+log+"\n"+sweeptest.SmallGrid)
 			generate := server.Answers["/api/generate"]
 			prompts := sweeptest.PromptCounter{Cell: test.at.cell}
 			server.Inject(func(r ollamatest.Request) http.HandlerFunc {
@@ -139,8 +140,8 @@ func TestSurvivesAnotherServer(t *testing.T) {
 	}
 }
 
-// ownEval is the eval_duration in the simulated server's answers, otherEval that of the other server.
-const ownEval, otherEval = 629194 * time.Nanosecond, 1258388 * time.Nanosecond
+// ownEval is the eval_duration in the answers of a simulated server with a clock of 100, otherEval that of the other server.
+const ownEval, otherEval = 62919400 * time.Nanosecond, 125838800 * time.Nanosecond
 
 // slower answers as the server that has replaced the first one.
 func slower(generate http.HandlerFunc) http.HandlerFunc {
@@ -248,7 +249,7 @@ func TestSurvivesOtherWeights(t *testing.T) {
 			require.NoError(t, tinymodel.Write(weights))
 			template := filepath.Join(dir, "Modelfile")
 			require.NoError(t, os.WriteFile(template, []byte("FROM ./weights.gguf\nPARAMETER num_thread 1\n"), 0o644))
-			config := sweeptest.WriteConfig(t, "engine: embedded\nrunner: "+runner+"\nmodelfile: "+template+"\n"+sweeptest.SmallGrid)
+			config := sweeptest.WriteConfig(t, "engine: embedded\nrunner: "+runner+"\nmodelfile: "+template+"\n"+sweeptest.RealGrid)
 			args := []string{"-config", config, "-out", out}
 			p := sweeptest.Start(t, args...)
 			p.Await(t, "# 1/6")

@@ -26,7 +26,7 @@ import (
 // TestSurvivesKill kills a sweep again and again, at random times, resumes it, and compares its
 // final files with those of a sweep that was never killed.
 func TestSurvivesKill(t *testing.T) {
-	columns, kills := inFull(120, 32), inFull(220, 20)
+	columns, kills := inFull(120, 32), inFull(220, 12)
 	grid := fmt.Sprintf("prompt: {tokens: 300}\nnum_ctx: {start: 1024, end: %d, step: 16}\nnum_batch: {start: 64, end: 512, step: 64}\nrepeat: 2\nconfirm: 0\nbaseline: false\n", 1024+16*(columns-1))
 
 	whole := t.TempDir()
@@ -105,8 +105,9 @@ func withoutTimes(t *testing.T, out, file string) string {
 // requires that it keeps each sample.
 func TestSurvivesKillEmbedded(t *testing.T) {
 	sweeptest.NeedsEngine(t)
-	out := t.TempDir()
-	args := []string{"-config", sweeptest.WriteConfig(t, "engine: embedded\nconfirm: 0\nbaseline: false\nprompt: {tokens: 200}\nnum_ctx: {start: 512, end: 2048, step: 512}\nnum_batch: {start: 64, end: 512, step: 64}\nrepeat: 2\n"), "-out", out}
+	out, batches := t.TempDir(), inFull(8, 6)
+	grid := fmt.Sprintf("num_ctx: {start: 512, end: 2048, step: 512}\nnum_batch: {start: 64, end: %d, step: 64}\n", 64*batches)
+	args := []string{"-config", sweeptest.WriteConfig(t, "engine: embedded\nconfirm: 0\nbaseline: false\nprompt: {tokens: 200}\nrepeat: 2\n"+grid), "-out", out}
 	seen := make(map[cell.Key][]measurement.Sample)
 	var reported []string
 	for range inFull(10, 2) {
@@ -125,7 +126,7 @@ func TestSurvivesKillEmbedded(t *testing.T) {
 	sweeptest.RequireEngineGone(t, out)
 	cp := sweeptest.Load(t, out)
 	requireGrown(t, cp, seen)
-	require.Len(t, cp.Results, 4*8)
+	require.Len(t, cp.Results, 4*batches)
 	for _, r := range cp.Results {
 		assert.Len(t, r.Samples, 2)
 		assert.False(t, r.Failed())
@@ -161,7 +162,7 @@ func TestSurvivesKillInASearch(t *testing.T) {
 	_, args := sweeptest.SimulatedBy(t, 100, out, sweeptest.SearchedGrid+"strategy: frontier\ntolerance: 0.02%\nrepeat: 2\n")
 	seen := make(map[cell.Key][]measurement.Sample)
 	var reported []string
-	for range inFull(25, 6) {
+	for range inFull(25, 4) {
 		p := sweeptest.Start(t, args...)
 		time.Sleep(time.Duration(rand.Int64N(int64(400 * time.Millisecond))))
 		if err := p.Command.Process.Kill(); errors.Is(err, os.ErrProcessDone) {

@@ -70,18 +70,19 @@ func TestSurvivesServerFaults(t *testing.T) {
 		{"no answer three times", ollamatest.Reply(""), inPair, inPair + 2, none, "", ""},
 		{"NaN", figure(`"prompt_eval_duration":5092533`, `"prompt_eval_duration":NaN`), inPair, inPair, is(measurement.NoFigures), "not an answer of Ollama", ""},
 		{"1e308", figure(`"prompt_eval_count":21`, `"prompt_eval_count":1e308`), inPair, inPair, is(measurement.NoFigures), "cannot unmarshal number 1e308", ""},
-		{"the longest duration", figure(`"prompt_eval_duration":5092533`, `"prompt_eval_duration":9223372036854775807`), inPair, inPair, none, "", "a sample does not count: prompt cache"},
+		{"the longest duration", figure(`"prompt_eval_duration":5092533`, `"prompt_eval_duration":9223372036854775807`), inPair, inPair, none, "", "a sample does not count: impossible figures"},
 		{"the largest count", figure(`"prompt_eval_count":21`, `"prompt_eval_count":9223372036854775807`), inPair, inPair, none, "", "a sample does not count: prompt cache"},
 		{"out of memory once", ollamatest.ReplyStatus(500, `{"error":"llama runner process has terminated: cudaMalloc failed: out of memory"}`), firstOfPair, firstOfPair, none, "", "waiting for the memory to be given back"},
 		{"out of memory", ollamatest.ReplyStatus(500, `{"error":"llama runner process has terminated: cudaMalloc failed: out of memory"}`), firstOfPair, firstOfPair + 1, is(measurement.OutOfGPUMemory), "cudaMalloc failed: out of memory", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
 			out := t.TempDir()
 			timeout := "1m" // a busy machine may take a while to read 64 MB
 			if test.failed[sweeptest.SmallPlan[1]] == measurement.Timeout {
 				timeout = "2s"
 			}
-			server, args := sweeptest.Simulated(t, out, "cell_timeout: "+timeout+"\n"+sweeptest.SmallGrid)
+			server, args := sweeptest.SimulatedBy(t, 100, out, "cell_timeout: "+timeout+"\n"+sweeptest.SmallGrid)
 			second := sweeptest.PromptCounter{Cell: sweeptest.SmallPlan[1]}
 			server.Inject(func(r ollamatest.Request) http.HandlerFunc {
 				if !second.Next(r) || second.N < test.from || second.N > test.to {
@@ -135,6 +136,7 @@ func TestSurvivesServerThatStops(t *testing.T) {
 		{"a password", ollamatest.ReplyPage(401, ""), "the server refuses the request (401 Unauthorized)"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
 			out := t.TempDir()
 			server, args := sweeptest.Simulated(t, out, sweeptest.SmallGrid)
 			second := sweeptest.PromptCounter{Cell: sweeptest.SmallPlan[1]}
@@ -167,7 +169,7 @@ func TestSurvivesServerThatStops(t *testing.T) {
 // server_wait.
 func TestSurvivesServerAway(t *testing.T) {
 	out := t.TempDir()
-	server, args := sweeptest.Simulated(t, out, sweeptest.SmallGrid)
+	server, args := sweeptest.SimulatedBy(t, 100, out, sweeptest.SmallGrid)
 	p := sweeptest.Start(t, args...)
 	p.Await(t, "# 2/6 ")
 	server.Stop()
@@ -215,6 +217,7 @@ func TestSurvivesOddServers(t *testing.T) {
 		{"no JSON", "/api/ps", ollamatest.Reply("what"), 1, "listing loaded models: Parse error: not an answer of Ollama: invalid character 'w'"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
 			server, _ := sweeptest.Simulated(t, "", "")
 			server.Inject(func(r ollamatest.Request) http.HandlerFunc {
 				if r.Path == test.path {

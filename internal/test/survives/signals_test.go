@@ -179,7 +179,7 @@ func TestSurvivesUnderGoTest(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			out := t.TempDir()
-			config := sweeptest.WriteConfig(t, "engine: embedded\n"+sweeptest.SmallGrid)
+			config := sweeptest.WriteConfig(t, "engine: embedded\n"+sweeptest.RealGrid)
 			cmd := exec.Command("go", "test", "-run", "Sweep", "-timeout", "0", "-config", config, "-out", out)
 			cmd.Dir = sweeptest.Root
 			cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -208,7 +208,7 @@ func TestSurvivesUnderGoTest(t *testing.T) {
 func TestSurvivesAStoppedEngine(t *testing.T) {
 	sweeptest.NeedsEngine(t)
 	out := t.TempDir()
-	p := sweeptest.Start(t, "-config", sweeptest.WriteConfig(t, "engine: embedded\n"+sweeptest.SmallGrid), "-out", out)
+	p := sweeptest.Start(t, "-config", sweeptest.WriteConfig(t, "engine: embedded\n"+sweeptest.RealGrid), "-out", out)
 	p.Await(t, "# 1/6 ")
 	started := descendants(t, p.Command.Process.Pid)[1:]
 	if len(started) == 0 {

@@ -130,7 +130,7 @@ func (w *intoBuilder) Write(p []byte) (int, error) { return w.b.Write(p) }
 func TestSurvivesOnLoopback(t *testing.T) {
 	sweeptest.NeedsEngine(t)
 	out := t.TempDir()
-	p := sweeptest.Start(t, "-config", sweeptest.WriteConfig(t, "engine: embedded\n"+sweeptest.SmallGrid), "-out", out)
+	p := sweeptest.Start(t, "-config", sweeptest.WriteConfig(t, "engine: embedded\n"+sweeptest.RealGrid), "-out", out)
 	p.Await(t, "# 1/6 ")
 	folders, err := filepath.Glob(filepath.Join(out, ".ollama-sweep-engine-*"))
 	require.NoError(t, err)

@@ -20,15 +20,19 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/test/ollamatest"
 )
 
-// SmallGrid is a part of a config: six cells with three samples each.
-const SmallGrid = `
-prompt: {tokens: 200}
+const smallAxes = `
 num_ctx: [512, 1024]
 num_batch: {start: 64, end: 192, step: 64}
 repeat: 3
 confirm: 0
 baseline: false
 `
+
+// SmallGrid is a part of a config: six cells with three samples each.
+const SmallGrid = "\nprompt: {tokens: 400}" + smallAxes
+
+// RealGrid is SmallGrid for a real engine, which takes a second to read 400 tokens.
+const RealGrid = "\nprompt: {tokens: 200}" + smallAxes
 
 // SmallPlan is the expected cells of SmallGrid, in the order in which they are measured.
 var SmallPlan = []cell.Key{{Ctx: 512, Batch: 64}, {Ctx: 512, Batch: 128}, {Ctx: 512, Batch: 192}, {Ctx: 1024, Batch: 64}, {Ctx: 1024, Batch: 128}, {Ctx: 1024, Batch: 192}}
