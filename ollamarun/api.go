@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"runtime"
-	"time"
 
 	"github.com/ollama/ollama/api"
 
@@ -20,6 +19,9 @@ type API struct {
 	system     string // the model's system prompt
 	numPredict int
 	options    map[string]any // of the current load
+	numCtx     int            // of the current load, like numBatch
+	numBatch   int
+	units      []string // of probes, nil before the first
 }
 
 // NewAPI returns a runner for a model of the server. If template is not nil, it
@@ -55,6 +57,7 @@ func (a *API) Load(ctx context.Context, numCtx, numBatch int, warmup func() stri
 	if err := a.beforeLoad(ctx, a.model); err != nil {
 		return measurement.Loaded{}, err
 	}
+	a.numCtx, a.numBatch = numCtx, numBatch
 	a.options = map[string]any{"num_ctx": numCtx, "num_batch": numBatch, "num_predict": a.numPredict}
 	if numBatch == 0 {
 		delete(a.options, "num_batch")
@@ -89,40 +92,7 @@ func (a *API) generate(ctx context.Context, prompt string) (measurement.Sample, 
 		// otherwise the server would take it from its cache.
 		req.System = prompt[:min(len(prompt), nonceSize)] + a.system
 	}
-	// Without streaming the server sends no header until it is done. With it,
-	// errors arrive sooner, and a message per token costs nothing.
-	var final *api.GenerateResponse
-	var w wire
-	begin := time.Now()
-	err := a.clientOn(&w).Generate(ctx, req, func(r api.GenerateResponse) error {
-		if r.Done {
-			final = &r
-		}
-		return nil
-	})
-	switch {
-	case ctx.Err() == nil && w.broken != nil && final == nil:
-		// The library does not report it, or reports half a line as the server's message.
-		return measurement.Sample{}, &measurement.Failure{Class: measurement.ServerAway, Detail: "the answer broke off: " + printable(w.broken.Error())}
-	case err != nil:
-		return measurement.Sample{}, a.failure(ctx, "reading a prompt", err)
-	case final == nil && ctx.Err() != nil:
-		return measurement.Sample{}, context.Cause(ctx)
-	case final == nil:
-		return measurement.Sample{Wall: time.Since(begin)}, noFigures
-	}
-	a.busy = busy{}
-	sample := measurement.Sample{
-		PromptEvalCount:    final.PromptEvalCount,
-		PromptEvalDuration: final.PromptEvalDuration,
-		PromptCached:       final.PromptEvalCachedCount,
-		EvalCount:          final.EvalCount,
-		EvalDuration:       final.EvalDuration,
-		LoadDuration:       final.LoadDuration,
-		TotalDuration:      final.TotalDuration,
-		Wall:               time.Since(begin),
-	}
-	return sample, sample.Check()
+	return a.send(ctx, req)
 }
 
 // nonceSize is the number of bytes at a prompt's start that no other prompt has.

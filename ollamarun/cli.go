@@ -26,6 +26,9 @@ type CLI struct {
 	template   Modelfile
 	numPredict int
 	model      string // temporary
+	numCtx     int    // of the current load, like numBatch
+	numBatch   int
+	units      []string // of probes, nil before the first
 	created    bool
 	dir        *outdir.Scratch // of the Modelfile
 }
@@ -107,6 +110,7 @@ func (c *CLI) Load(ctx context.Context, numCtx, numBatch int, warmup func() stri
 	if err := c.beforeLoad(ctx, c.model); err != nil {
 		return measurement.Loaded{}, err
 	}
+	c.numCtx, c.numBatch = numCtx, numBatch
 	m := c.template.Without("num_batch").WithParameter("num_ctx", numCtx)
 	if numBatch != 0 {
 		m = m.WithParameter("num_batch", numBatch)
