@@ -3,6 +3,7 @@ package ollamarun
 import (
 	"context"
 	"math/rand/v2"
+	"slices"
 	"strings"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
@@ -73,31 +74,31 @@ func singles(words []string, added func(string) (int, error)) ([]string, error) 
 }
 
 func shuffled(units []string) []string {
-	all := append([]string(nil), units...)
+	all := slices.Clone(units)
 	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 	return all
 }
 
-// take returns a text of n tokens that begins with another unit than the text before.
-func (t *passText) take(n int) string {
-	for t.units[t.next%len(t.units)] == t.first {
-		t.next++
+// start returns the units of a prompt of n tokens that no other prompt begins like.
+func (t *passText) start(n int) []string {
+	units := make([]string, 0, n)
+	for range min(n, nonceUnits) {
+		units = append(units, t.units[rand.IntN(len(t.units))])
 	}
-	t.first = t.units[t.next%len(t.units)]
-	var b strings.Builder
-	for i := range n {
-		b.WriteString(t.units[(t.next+i)%len(t.units)])
-	}
-	t.next = (t.next + n) % len(t.units)
-	return b.String()
+	units[0] = strings.TrimPrefix(units[0], " ")
+	return append(units, t.take(n-len(units))...)
 }
 
-// start returns a prompt of about n tokens that no other prompt begins like.
-func (t *passText) start(n int) string {
-	var b strings.Builder
-	for range nonceUnits {
-		b.WriteString(t.units[rand.IntN(len(t.units))])
+// take returns n units. The first one differs from that of the units before.
+func (t *passText) take(n int) []string {
+	for t.units[t.next] == t.first {
+		t.next = (t.next + 1) % len(t.units)
 	}
-	b.WriteString(t.take(max(1, n-nonceUnits-1)))
-	return strings.TrimPrefix(b.String(), " ")
+	t.first = t.units[t.next]
+	units := make([]string, 0, n)
+	for range n {
+		units = append(units, t.units[t.next])
+		t.next = (t.next + 1) % len(t.units)
+	}
+	return units
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/ollama/ollama/api"
@@ -15,20 +16,20 @@ import (
 
 // A server keeps the prompt that it has read. Of a prompt that repeats it and adds b tokens, it
 // evaluates only those b, in one pass if the load's num_batch is b or more. So one load shows how long
-// the passes of a smaller num_batch take.
+// the passes of each smaller num_batch take. Because the time of a pass grows linearly with the number
+// of tokens before it, one pass in the middle of a prompt has the rate of all of them.
 
-// Probe measures passes of the given sizes on the loaded model, repeats times each, at about this
-// depth: after that many tokens of a prompt that the server keeps. Each size must be at most the load's
-// num_batch; a size that does not fit num_ctx at that depth is left out. Words returns n words of a list, from
-// place first on; the list repeats as needed. The error is of type *measurement.Unprobeable if the load
-// can't be probed.
-func (a *API) Probe(ctx context.Context, depth int, sizes []int, repeats int, words func(first, n int) string) ([]measurement.Probe, error) {
-	return a.probe(ctx, probedLoad{a.model, a.model, a.options, a.numCtx, a.numBatch, &a.units}, depth, sizes, repeats, words)
+// Probe measures passes of the given sizes on the loaded model, repeats times each, in the middle of a
+// prompt of the given number of tokens. Each size must be at most the load's num_batch. Words returns n words
+// of a list, from place first on; the list repeats as needed. The error is of type
+// *measurement.Unprobeable if the load can't be probed.
+func (a *API) Probe(ctx context.Context, tokens int, sizes []int, repeats int, words func(first, n int) string) ([]measurement.Probe, error) {
+	return a.probe(ctx, probedLoad{a.model, a.model, a.options, a.numCtx, a.numBatch, &a.units}, tokens, sizes, repeats, words)
 }
 
 // Probe is like API.Probe. It sends its prompts over the API.
-func (c *CLI) Probe(ctx context.Context, depth int, sizes []int, repeats int, words func(first, n int) string) ([]measurement.Probe, error) {
-	return c.probe(ctx, probedLoad{c.model, c.template.From(), nil, c.numCtx, c.numBatch, &c.units}, depth, sizes, repeats, words)
+func (c *CLI) Probe(ctx context.Context, tokens int, sizes []int, repeats int, words func(first, n int) string) ([]measurement.Probe, error) {
+	return c.probe(ctx, probedLoad{c.model, c.template.From(), nil, c.numCtx, c.numBatch, &c.units}, tokens, sizes, repeats, words)
 }
 
 // probedLoad is the load that is probed.
@@ -39,72 +40,90 @@ type probedLoad struct {
 	units            *[]string // of one token each, found with the first probe of a model
 }
 
-// Tokens to generate after a prompt. A pass needs one, so that the server ends the prompt. Several show
-// how long the generation of one takes.
-const (
-	predictOne = 1
-	predictFew = 4
-)
-
 // prober takes the probes of a load.
 type prober struct {
 	*Server
 	load     probedLoad
+	tokens   int // of the prompt in whose middle the passes are
 	text     passText
-	kept     string             // prompt that the server keeps
-	first    measurement.Sample // of the kept prompt
-	repeated []measurement.Sample
+	kept     []string // units of the prompt that the server keeps
+	head     int      // tokens before the first unit
+	first    measurement.Sample
+	repeated []measurement.Sample // of the kept prompt, sent again
 	passes   []pass
 }
 
-// pass is the sample of a kept prompt with size tokens more.
+// pass is the sample of a prompt that repeats depth tokens of the kept one and adds others.
 type pass struct {
-	size int
 	measurement.Sample
-	at time.Time
+	size, depth int
+	at          time.Time
 }
 
-func (s *Server) probe(ctx context.Context, load probedLoad, depth int, sizes []int, repeats int, words func(first, n int) string) ([]measurement.Probe, error) {
-	sizes, err := load.fitting(depth, sizes)
+func (s *Server) probe(ctx context.Context, load probedLoad, tokens int, sizes []int, repeats int, words func(first, n int) string) ([]measurement.Probe, error) {
+	sizes, err := load.check(tokens, sizes)
 	if err != nil {
 		return nil, err
 	}
-	p := &prober{Server: s, load: load}
+	p := &prober{Server: s, load: load, tokens: tokens}
 	if *load.units == nil {
 		if *load.units, err = findUnits(ctx, words, p.count); err != nil {
 			return nil, err
 		}
 	}
 	p.text = passText{units: *load.units}
-	if err := p.keep(ctx, depth); err != nil {
+	if err := p.keep(ctx, sizes[0]); err != nil {
 		return nil, err
 	}
-	for round := range 1 + repeats { // the first one warms the sizes up
-		if err := p.round(ctx, round, sizes); err != nil {
+	for round := range 1 + repeats {
+		if err := p.round(ctx, round, repeats, sizes); err != nil {
 			return nil, err
 		}
 	}
-	return p.probes(sizes)
+	return p.probes()
 }
 
-// fitting returns the sizes that fit the load's num_ctx, in ascending order.
-func (l probedLoad) fitting(depth int, sizes []int) ([]int, error) {
+// check returns the sizes in ascending order, or an error if they can't be probed.
+func (l probedLoad) check(tokens int, sizes []int) ([]int, error) {
 	sizes = slices.Compact(slices.Sorted(slices.Values(sizes)))
-	if last := len(sizes) - 1; last < 0 || sizes[0] < 1 || l.numBatch > 0 && sizes[last] > l.numBatch {
+	last := len(sizes) - 1
+	switch {
+	case last < 0 || sizes[0] < 1 || l.numBatch > 0 && sizes[last] > l.numBatch:
 		return nil, fmt.Errorf("probing passes of %v tokens with num_batch=%d", sizes, l.numBatch)
+	case tokens+predictFew > l.numCtx:
+		return nil, &measurement.Unprobeable{Reason: fmt.Sprintf("a prompt of %d tokens does not fit num_ctx=%d", tokens, l.numCtx), Temporary: true}
+	case tokens < leastTokens:
+		return nil, &measurement.Unprobeable{Reason: fmt.Sprintf("a prompt of %d tokens is too short: %d are needed", tokens, leastTokens), Temporary: true}
 	}
-	fit := slices.DeleteFunc(sizes, func(size int) bool { return depth+size+predictFew > l.numCtx })
-	if len(fit) == 0 {
-		return nil, &measurement.Unprobeable{Reason: fmt.Sprintf("num_ctx=%d has no room for a pass after %d tokens", l.numCtx, depth), Temporary: true}
-	}
-	return fit, nil
+	return sizes, nil
 }
 
-// sendPrompt sends a prompt to which the server adds no template.
-func (p *prober) sendPrompt(ctx context.Context, prompt func() string, predict int) (measurement.Sample, error) {
-	options := map[string]any{"num_predict": predict}
-	maps.Copy(options, p.load.options)
+const (
+	// leastTokens is the length of the shortest prompt that is probed.
+	leastTokens = 4 * leastDepth
+	// A size of at most this share of the prompt is warmed up by a pass that does not count: the server
+	// does some work for the first pass of a size only. For larger sizes it takes a negligible share
+	// of the pass, and a pass costs more.
+	warmShare = 8
+	// Tokens to generate after a prompt. A pass needs one, so that the server ends the prompt. Several
+	// show how long the generation of one takes.
+	predictOne = 1
+	predictFew = 4
+)
+
+// depthOf returns the tokens before a pass in the middle of the prompt.
+func (p *prober) depthOf(size int) int {
+	return max(nonceUnits+p.head, (p.tokens-size)/2)
+}
+
+// sendUnits sends a prompt to which the server adds no template.
+func (p *prober) sendUnits(ctx context.Context, units func() []string, predict int) (measurement.Sample, error) {
+	options := maps.Clone(p.load.options)
+	if options == nil {
+		options = make(map[string]any)
+	}
 	options["num_predict"] = predict
+	prompt := func() string { return strings.Join(units(), "") }
 	sample, err := p.sample(ctx, p.load.model, p.load.base, prompt, func(ctx context.Context, prompt string) (measurement.Sample, error) {
 		return p.send(ctx, &api.GenerateRequest{
 			Model: p.load.model, Prompt: prompt, Raw: true, Options: options, Truncate: &noTruncate,
@@ -123,57 +142,93 @@ func (p *prober) sendPrompt(ctx context.Context, prompt func() string, predict i
 
 // count returns the number of tokens of a prompt.
 func (p *prober) count(ctx context.Context, prompt string) (int, error) {
-	sample, err := p.sendPrompt(ctx, func() string { return prompt }, predictOne)
+	sample, err := p.sendUnits(ctx, func() []string { return []string{prompt} }, predictOne)
 	return sample.PromptEvalCount, err
 }
 
-// keep sends the prompt that the server then keeps.
-func (p *prober) keep(ctx context.Context, depth int) (err error) {
-	p.first, err = p.sendPrompt(ctx, func() string { p.kept = p.text.start(depth); return p.kept }, predictOne)
+// keep sends the prompt that the server then keeps, as far as the middle of the smallest size needs it.
+func (p *prober) keep(ctx context.Context, smallest int) (err error) {
+	depth := p.depthOf(smallest)
+	p.first, err = p.sendUnits(ctx, func() []string { p.kept = p.text.start(depth); return p.kept }, predictOne)
+	p.head = p.first.PromptEvalCount - len(p.kept)
+	if err == nil && (p.head < 0 || p.head > mostHead) {
+		return &measurement.Unprobeable{Reason: fmt.Sprintf("the server counts %d tokens in a text of %d", p.first.PromptEvalCount, len(p.kept))}
+	}
 	return err
 }
 
-// round sends the kept prompt alone and with each number of tokens added. The order alternates, so
-// that a slow drift acts on all sizes alike.
-func (p *prober) round(ctx context.Context, round int, sizes []int) error {
-	again, err := p.sendPrompt(ctx, func() string { return p.kept }, predictFew)
+// mostHead is the most tokens that a server may add to the beginning of a prompt without a template.
+const mostHead = 4
+
+// round measures a pass of each size. The order of the sizes alternates, so that a slow drift acts on
+// all alike.
+func (p *prober) round(ctx context.Context, round, repeats int, sizes []int) error {
+	if err := p.fill(ctx, len(p.kept)+p.head); err != nil {
+		return err
+	}
+	again, err := p.sendUnits(ctx, func() []string { return p.kept }, predictFew)
+	if err == nil {
+		err = p.checkKept(again)
+	}
 	if err != nil {
 		return err
 	}
 	p.repeated = append(p.repeated, again)
-	if err := p.checkKept(again); err != nil {
-		return err
-	}
-	sizes = slices.Clone(sizes)
-	if round%2 == 1 {
-		slices.Reverse(sizes)
-	}
-	for _, size := range sizes {
-		at := time.Now()
-		sample, err := p.sendPrompt(ctx, func() string { return p.kept + p.text.take(size) }, predictOne)
-		if err != nil {
-			return err
+	for i := range sizes {
+		size := sizes[i]
+		descending := round%2 == 1
+		if descending {
+			size = sizes[len(sizes)-1-i]
 		}
-		if err := p.checkPass(size, sample); err != nil {
-			return err
+		warm := size <= p.tokens/warmShare
+		if round == repeats && !warm {
+			continue // it has no pass that does not count
 		}
-		if round > 0 {
-			p.passes = append(p.passes, pass{size, sample, at})
+		if err := p.pass(ctx, size, descending, round > 0 || !warm); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
+// fill sends the kept prompt up to this depth, of which the server evaluates what it no longer has.
+func (p *prober) fill(ctx context.Context, depth int) error {
+	_, err := p.sendUnits(ctx, func() []string { return p.kept[:depth-p.head] }, predictOne)
+	return err
+}
+
+// pass measures a pass. Fill is true if the server may have less of the kept prompt than it needs.
+func (p *prober) pass(ctx context.Context, size int, fill, counts bool) error {
+	depth := min(p.depthOf(size), len(p.kept)+p.head)
+	if fill {
+		if err := p.fill(ctx, depth); err != nil {
+			return err
+		}
+	}
+	pass := pass{size: size, depth: depth, at: time.Now()}
+	var err error
+	pass.Sample, err = p.sendUnits(ctx, func() []string {
+		return slices.Concat(p.kept[:depth-p.head], p.text.take(min(size, p.tokens-depth)))
+	}, predictOne)
+	if err == nil {
+		err = checkPass(pass)
+	}
+	if err == nil && counts {
+		p.passes = append(p.passes, pass)
+	}
+	return err
+}
+
 // probes returns the probes of all passes, if they can be believed.
-func (p *prober) probes(sizes []int) ([]measurement.Probe, error) {
-	if err := p.checkDurations(sizes); err != nil {
+func (p *prober) probes() ([]measurement.Probe, error) {
+	if err := p.checkDurations(); err != nil {
 		return nil, err
 	}
 	cost := p.requestCost()
 	probes := make([]measurement.Probe, 0, len(p.passes))
 	for _, pass := range p.passes {
 		probe := measurement.Probe{
-			NumBatch: pass.size, Depth: p.first.PromptEvalCount, Tokens: pass.PromptEvalCount - p.first.PromptEvalCount,
+			NumBatch: pass.size, Depth: pass.depth, Tokens: pass.PromptEvalCount - pass.depth,
 			Duration: pass.PromptEvalDuration, RequestCost: cost, Timestamp: pass.at,
 		}
 		if pass.PromptCached != nil {

@@ -2,6 +2,7 @@ package ollamarun
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -35,56 +36,56 @@ func (p *prober) checkKept(again measurement.Sample) error {
 	return nil
 }
 
-// checkPass returns an *Unprobeable if the size of a pass is not what it should be.
-func (p *prober) checkPass(size int, pass measurement.Sample) error {
-	added := pass.PromptEvalCount - p.first.PromptEvalCount
+// checkPass returns an *Unprobeable if a pass has more tokens than its size.
+func checkPass(p pass) error {
+	added := p.PromptEvalCount - p.depth
 	switch {
-	case added < 1 || added > size:
-		return &measurement.Unprobeable{Reason: fmt.Sprintf("a text of %d tokens, added to a prompt of %d, made it one of %d", size, p.first.PromptEvalCount, pass.PromptEvalCount)}
-	case pass.PromptCached != nil && pass.Evaluated() > size:
-		return &measurement.Unprobeable{Reason: fmt.Sprintf("the server evaluated %d tokens, of which only %d were new: the model can't continue a part of a prompt, as with sliding windows or recurrent layers, or the server keeps no prompts", pass.Evaluated(), size)}
+	case added < 1 || added > p.size:
+		return &measurement.Unprobeable{Reason: fmt.Sprintf("at most %d tokens, added to a prompt of %d, made it one of %d", p.size, p.depth, p.PromptEvalCount)}
+	case p.PromptCached != nil && p.Evaluated() > added:
+		return &measurement.Unprobeable{Reason: fmt.Sprintf("the server evaluated %d tokens of a prompt, of which only %d were new: the model can't continue a part of a prompt, as with sliding windows or recurrent layers, or the server keeps no prompts", p.Evaluated(), added)}
 	}
 	return nil
 }
 
 // checkDurations returns an *Unprobeable if the server does not report what it evaluates, and the
 // durations have another explanation than passes of these sizes.
-func (p *prober) checkDurations(sizes []int) error {
-	depth, took := p.first.PromptEvalCount, p.first.PromptEvalDuration
-	for _, size := range sizes {
-		var all []time.Duration
-		for _, pass := range p.passes {
-			if pass.size == size && pass.PromptCached == nil {
-				all = append(all, pass.PromptEvalDuration)
-			}
+func (p *prober) checkDurations() error {
+	durations := make(map[int][]time.Duration)
+	for _, pass := range p.passes {
+		if pass.PromptCached == nil {
+			durations[pass.size] = append(durations[pass.size], pass.PromptEvalDuration)
 		}
-		if len(all) == 0 {
-			continue
-		}
-		whole := took * time.Duration(depth+size) / time.Duration(depth)
-		switch pass := middle(all); {
-		case size <= depth && pass > whole*3/4:
-			return &measurement.Unprobeable{Reason: fmt.Sprintf("%d tokens after a prompt of %d took %v, about as long as all of them: the server keeps no prompts, or the model can't continue one", size, depth, pass)}
-		case pass*fastest*time.Duration(depth) < took*time.Duration(size):
-			return &measurement.Unprobeable{Reason: fmt.Sprintf("%d tokens after a prompt of %d took %v, far less than they can: the server does not evaluate them", size, depth, pass)}
+	}
+	read := float64(p.first.PromptEvalDuration) / float64(p.first.PromptEvalCount) // for a token
+	for _, size := range slices.Sorted(maps.Keys(durations)) {
+		took, depth := middle(durations[size]), p.depthOf(size)
+		added := min(size, p.tokens-depth)
+		switch {
+		case added <= depth && float64(took) > read*float64(depth+added)*3/4:
+			return &measurement.Unprobeable{Reason: fmt.Sprintf("%d tokens after a prompt of %d took %v, about as long as all of them: the server keeps no prompts, or the model can't continue one", added, depth, took)}
+		case float64(took)*fastest < read*float64(added):
+			return &measurement.Unprobeable{Reason: fmt.Sprintf("%d tokens after a prompt of %d took %v, far less than they can: the server does not evaluate them", added, depth, took)}
 		}
 	}
 	return nil
 }
 
 // requestCost returns what a request costs besides its passes: what the evaluation of the kept prompt's
-// last token takes longer than the generation of a token. It is nil if no tokens were generated.
+// last token takes longer than the generation of a token. It compares the least of both, since other
+// programs only lengthen them. It is nil if no tokens were generated.
 func (p *prober) requestCost() *time.Duration {
-	var costs []time.Duration
-	for _, again := range p.repeated[1:] {
+	var evaluated, generated []time.Duration
+	for _, again := range p.repeated {
 		if again.EvalCount > 1 {
-			costs = append(costs, again.PromptEvalDuration-again.EvalDuration/time.Duration(again.EvalCount-1))
+			evaluated = append(evaluated, again.PromptEvalDuration)
+			generated = append(generated, again.EvalDuration/time.Duration(again.EvalCount-1))
 		}
 	}
-	if len(costs) == 0 {
+	if len(evaluated) == 0 {
 		return nil
 	}
-	cost := max(0, middle(costs))
+	cost := max(0, slices.Min(evaluated)-slices.Min(generated))
 	return &cost
 }
 
