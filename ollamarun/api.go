@@ -21,7 +21,7 @@ type API struct {
 	options    map[string]any // of the current load
 	numCtx     int            // of the current load, like numBatch
 	numBatch   int
-	units      []string // of probes, nil before the first
+	probed     probedModel
 }
 
 // NewAPI returns a runner for a model of the server. If template is not nil, it

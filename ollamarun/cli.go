@@ -28,7 +28,7 @@ type CLI struct {
 	model      string // temporary
 	numCtx     int    // of the current load, like numBatch
 	numBatch   int
-	units      []string // of probes, nil before the first
+	probed     probedModel
 	created    bool
 	dir        *outdir.Scratch // of the Modelfile
 }

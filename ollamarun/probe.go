@@ -24,12 +24,12 @@ import (
 // of a list, from place first on; the list repeats as needed. The error is of type
 // *measurement.Unprobeable if the load can't be probed.
 func (a *API) Probe(ctx context.Context, tokens int, sizes []int, repeats int, words func(first, n int) string) ([]measurement.Probe, error) {
-	return a.probe(ctx, probedLoad{a.model, a.model, a.options, a.numCtx, a.numBatch, &a.units}, tokens, sizes, repeats, words)
+	return a.probe(ctx, probedLoad{a.model, a.model, a.options, a.numCtx, a.numBatch, &a.probed}, tokens, sizes, repeats, words)
 }
 
 // Probe is like API.Probe. It sends its prompts over the API.
 func (c *CLI) Probe(ctx context.Context, tokens int, sizes []int, repeats int, words func(first, n int) string) ([]measurement.Probe, error) {
-	return c.probe(ctx, probedLoad{c.model, c.template.From(), nil, c.numCtx, c.numBatch, &c.units}, tokens, sizes, repeats, words)
+	return c.probe(ctx, probedLoad{c.model, c.template.From(), nil, c.numCtx, c.numBatch, &c.probed}, tokens, sizes, repeats, words)
 }
 
 // probedLoad is the load that is probed.
@@ -37,7 +37,7 @@ type probedLoad struct {
 	model, base      string         // base is the model from which the models of all cells are created
 	options          map[string]any // of its requests
 	numCtx, numBatch int
-	units            *[]string // of one token each, found with the first probe of a model
+	known            *probedModel
 }
 
 // prober takes the probes of a load.
@@ -66,12 +66,10 @@ func (s *Server) probe(ctx context.Context, load probedLoad, tokens int, sizes [
 		return nil, err
 	}
 	p := &prober{Server: s, load: load, tokens: tokens}
-	if *load.units == nil {
-		if *load.units, err = findUnits(ctx, words, p.count); err != nil {
-			return nil, err
-		}
+	if err := load.known.find(ctx, p, words); err != nil {
+		return nil, err
 	}
-	p.text = passText{units: *load.units}
+	p.text = passText{units: load.known.units}
 	if err := p.keep(ctx, sizes[0]); err != nil {
 		return nil, err
 	}
