@@ -72,18 +72,22 @@ func (p *prober) checkDurations() error {
 }
 
 // requestCost returns what a request costs besides its passes: what the evaluation of the kept prompt's
-// last token takes longer than the generation of a token. It compares the least of both, since other
-// programs only lengthen them. It is nil if no tokens were generated.
+// last token takes longer than the generation of a token, or what the shortest pass does if that is
+// less. It compares the least of each, since other programs only lengthen them. It is nil if no tokens
+// were generated.
 func (p *prober) requestCost() *time.Duration {
 	var evaluated, generated []time.Duration
 	for _, again := range p.repeated {
-		if again.EvalCount > 1 {
+		if again.EvalCount > 1 && again.EvalDuration > 0 {
 			evaluated = append(evaluated, again.PromptEvalDuration)
 			generated = append(generated, again.EvalDuration/time.Duration(again.EvalCount-1))
 		}
 	}
-	if len(evaluated) == 0 {
+	if len(generated) == 0 {
 		return nil
+	}
+	for _, pass := range p.passes {
+		evaluated = append(evaluated, pass.PromptEvalDuration)
 	}
 	cost := max(0, slices.Min(evaluated)-slices.Min(generated))
 	return &cost

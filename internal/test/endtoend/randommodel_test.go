@@ -42,7 +42,7 @@ func TestRandomModel(t *testing.T) {
 }
 
 // generate returns the last message of an answer, with the text of all its messages.
-func generate(t *testing.T, client *api.Client, r *api.GenerateRequest) (answer api.GenerateResponse) {
+func generate(t testing.TB, client *api.Client, r *api.GenerateRequest) (answer api.GenerateResponse) {
 	t.Helper()
 	var text strings.Builder
 	require.NoError(t, client.Generate(t.Context(), r, func(part api.GenerateResponse) error {
