@@ -51,6 +51,7 @@ type prober struct {
 	first    measurement.Sample
 	repeated []measurement.Sample // of the kept prompt, sent again
 	passes   []pass
+	others   int // requests during which another client seems to have used the model
 }
 
 // pass is the sample of a prompt that repeats depth tokens of the kept one and adds others.
@@ -66,10 +67,18 @@ func (s *Server) probe(ctx context.Context, load probedLoad, tokens int, sizes [
 		return nil, err
 	}
 	p := &prober{Server: s, load: load, tokens: tokens}
-	if err := load.known.find(ctx, p, words); err != nil {
+	probes, err := p.run(ctx, sizes, repeats, words)
+	if u := new(measurement.Unprobeable); errors.As(err, &u) && p.others > 0 {
+		u.Temporary = true // the other client's prompts may be the reason
+	}
+	return probes, err
+}
+
+func (p *prober) run(ctx context.Context, sizes []int, repeats int, words func(first, n int) string) ([]measurement.Probe, error) {
+	if err := p.load.known.find(ctx, p, words); err != nil {
 		return nil, err
 	}
-	p.text = passText{units: load.known.units}
+	p.text = passText{units: p.load.known.units}
 	if err := p.keep(ctx, sizes[0]); err != nil {
 		return nil, err
 	}
@@ -107,6 +116,9 @@ const (
 	// show how long the generation of one takes.
 	predictOne = 1
 	predictFew = 4
+	// mostOthers is how many requests may be sent again because of other clients. On a busy machine
+	// a delayed answer looks like one.
+	mostOthers = 5
 )
 
 // depthOf returns the tokens before a pass in the middle of the prompt.
@@ -114,7 +126,8 @@ func (p *prober) depthOf(size int) int {
 	return max(nonceUnits+p.head, (p.tokens-size)/2)
 }
 
-// sendUnits sends a prompt to which the server adds no template.
+// sendUnits sends a prompt to which the server adds no template, and another one if another client
+// seems to have used the model meanwhile.
 func (p *prober) sendUnits(ctx context.Context, units func() []string, predict int) (measurement.Sample, error) {
 	options := maps.Clone(p.load.options)
 	if options == nil {
@@ -122,20 +135,24 @@ func (p *prober) sendUnits(ctx context.Context, units func() []string, predict i
 	}
 	options["num_predict"] = predict
 	prompt := func() string { return strings.Join(units(), "") }
-	sample, err := p.sample(ctx, p.load.model, p.load.base, prompt, func(ctx context.Context, prompt string) (measurement.Sample, error) {
-		return p.send(ctx, &api.GenerateRequest{
-			Model: p.load.model, Prompt: prompt, Raw: true, Options: options, Truncate: &noTruncate,
-			KeepAlive: &api.Duration{Duration: keepAlive},
+	for {
+		sample, err := p.sample(ctx, p.load.model, p.load.base, prompt, func(ctx context.Context, prompt string) (measurement.Sample, error) {
+			return p.send(ctx, &api.GenerateRequest{
+				Model: p.load.model, Prompt: prompt, Raw: true, Options: options, Truncate: &noTruncate,
+				KeepAlive: &api.Duration{Duration: keepAlive},
+			})
 		})
-	})
-	var f *measurement.Failure
-	switch {
-	case errors.As(err, &f) && f.Class == measurement.NoFigures:
-		return sample, &measurement.Unprobeable{Reason: f.Detail, Temporary: true}
-	case err == nil && (sample.OtherClient || sample.Reloaded):
-		return sample, &measurement.Unprobeable{Reason: "another client used the model", Temporary: true}
+		var f *measurement.Failure
+		if errors.As(err, &f) && f.Class == measurement.NoFigures {
+			err = &measurement.Unprobeable{Reason: f.Detail, Temporary: true}
+		}
+		if err != nil || !sample.OtherClient && !sample.Reloaded {
+			return sample, err
+		}
+		if p.others++; sample.Reloaded || p.others > mostOthers {
+			return sample, &measurement.Unprobeable{Reason: "another client used the model", Temporary: true}
+		}
 	}
-	return sample, err
 }
 
 // count returns the number of tokens of a prompt.

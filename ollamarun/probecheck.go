@@ -9,13 +9,8 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
-const (
-	// leastDepth is the smallest depth at which durations show whether the server keeps a prompt, in
-	// tokens.
-	leastDepth = 128
-	// fastest is how many times the rate of the kept prompt a pass can have.
-	fastest = 4
-)
+// leastDepth is the smallest depth at which durations show whether the server keeps a prompt, in tokens.
+const leastDepth = 128
 
 // checkKept returns an *Unprobeable if the kept prompt, sent again, was evaluated again.
 func (p *prober) checkKept(again measurement.Sample) error {
@@ -58,14 +53,23 @@ func (p *prober) checkDurations() error {
 		}
 	}
 	read := float64(p.first.PromptEvalDuration) / float64(p.first.PromptEvalCount) // for a token
+	var one time.Duration                                                          // for a request that evaluates one token
+	for _, again := range p.repeated {
+		if one == 0 || again.PromptEvalDuration < one {
+			one = again.PromptEvalDuration
+		}
+	}
 	for _, size := range slices.Sorted(maps.Keys(durations)) {
 		took, depth := middle(durations[size]), p.depthOf(size)
 		added := min(size, p.tokens-depth)
+		whole, alone := read*float64(depth+added), read*float64(added)
 		switch {
-		case added <= depth && float64(took) > read*float64(depth+added)*3/4:
+		// Only where even passes that other programs have lengthened, or a reading of the kept prompt
+		// that they have, leave no doubt.
+		case 4*added <= depth && float64(took) > whole*3/4:
 			return &measurement.Unprobeable{Reason: fmt.Sprintf("%d tokens after a prompt of %d took %v, about as long as all of them: the server keeps no prompts, or the model can't continue one", added, depth, took)}
-		case float64(took)*fastest < read*float64(added):
-			return &measurement.Unprobeable{Reason: fmt.Sprintf("%d tokens after a prompt of %d took %v, far less than they can: the server does not evaluate them", added, depth, took)}
+		case alone > 8*float64(one) && 2*took < 3*one:
+			return &measurement.Unprobeable{Reason: fmt.Sprintf("%d tokens after a prompt of %d took %v, about as long as one: the server does not evaluate them", added, depth, took)}
 		}
 	}
 	return nil

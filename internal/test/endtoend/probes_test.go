@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -43,34 +44,57 @@ func loggedEngine(t testing.TB, home string) *ollamarun.Engine {
 	return engine
 }
 
-// TestProbe: a real Ollama evaluates passes of exactly the sizes that were requested.
+// TestProbe: a real Ollama evaluates passes of exactly the sizes that were requested, for both
+// runners.
 func TestProbe(t *testing.T) {
 	sweeptest.NeedsEngine(t)
 	engine := loggedEngine(t, t.TempDir())
-	runner, err := ollamarun.NewAPI(t.Context(), &engine.Server, ollamarun.TinyModel, nil, 2)
+	byAPI, err := ollamarun.NewAPI(t.Context(), &engine.Server, ollamarun.TinyModel, nil, 2)
 	require.NoError(t, err)
-	_, err = runner.Load(t.Context(), 2048, 512, func() string { return words(0, 3) })
+	byCLI, err := ollamarun.NewCLI(t.Context(), &engine.Server, sweeptest.Ollama(t), ollamarun.FromModel(ollamarun.TinyModel), 2, t.TempDir())
 	require.NoError(t, err)
-	sizes := []int{16, 100, 512}
-	probes, err := runner.Probe(t.Context(), 1024, sizes, 2, words)
-	require.NoError(t, err)
-	taken := make(map[int]int)
-	for _, p := range probes {
-		taken[p.NumBatch]++
-		assert.Equal(t, p.NumBatch, p.Tokens)
-		assert.Equal(t, (1024-p.NumBatch)/2, p.Depth)
-		assert.Positive(t, p.Duration)
-		if !sweeptest.Before(t, "0.30.0") {
-			assert.True(t, p.Verified)
+	t.Cleanup(func() { assert.NoError(t, byCLI.Close(context.Background())) })
+	for _, runner := range []prober{byAPI, byCLI} {
+		_, err := runner.Load(t.Context(), 2048, 512, func() string { return words(0, 3) })
+		require.NoError(t, err)
+		loads := loadsIn(t, engine)
+		probes, err := runner.Probe(t.Context(), 1024, []int{16, 100, 512}, 2, words)
+		require.NoError(t, err)
+		taken := make(map[int]int)
+		for _, p := range probes {
+			taken[p.NumBatch]++
+			assert.Equal(t, p.NumBatch, p.Tokens)
+			assert.Equal(t, (1024-p.NumBatch)/2, p.Depth)
+			assert.Positive(t, p.Duration)
+			assert.Equal(t, !sweeptest.Before(t, "0.30.0"), p.Verified)
 		}
+		assert.Equal(t, map[int]int{16: 2, 100: 2, 512: 2}, taken)
+		_, err = runner.Sample(t.Context(), func() string { return words(5, 9) })
+		require.NoError(t, err)
+		assert.Equal(t, loads, loadsIn(t, engine), "probes don't load the model anew")
+		require.NoError(t, runner.Unload(t.Context()))
 	}
-	assert.Equal(t, map[int]int{16: 2, 100: 2, 512: 2}, taken)
+	_, err = byCLI.Load(t.Context(), 2048, 512, func() string { return words(0, 3) })
+	require.NoError(t, err)
 	var unprobeable *measurement.Unprobeable
-	_, err = runner.Probe(t.Context(), 4096, sizes, 2, words)
+	_, err = byCLI.Probe(t.Context(), 4096, []int{16}, 2, words)
 	require.ErrorAs(t, err, &unprobeable)
 	assert.True(t, unprobeable.Temporary, "another num_ctx has room for it")
-	_, err = runner.Probe(t.Context(), 1024, []int{513}, 2, words)
+	_, err = byCLI.Probe(t.Context(), 1024, []int{513}, 2, words)
 	require.Error(t, err, "more than num_batch")
+}
+
+// loadsIn returns the number of lines of the engine's log with which a load ends.
+func loadsIn(t *testing.T, engine *ollamarun.Engine) int {
+	text, err := engine.Server.ServerLog.Since()
+	require.NoError(t, err)
+	return len(regexp.MustCompile(`(?:llama runner|llama-server) started in \d`).FindAll(text, -1))
+}
+
+// prober is what both runners have.
+type prober interface {
+	sweep.Runner
+	Probe(ctx context.Context, tokens int, sizes []int, repeats int, words func(first, n int) string) ([]measurement.Probe, error)
 }
 
 // probeTurns is the number of turns of BenchmarkProbes. The interval of a median needs six.
