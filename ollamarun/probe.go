@@ -48,6 +48,7 @@ type prober struct {
 	text     passText
 	kept     []string // units of the prompt that the server keeps
 	head     int      // tokens before the first unit
+	has      int      // tokens of the kept prompt that the server has
 	first    measurement.Sample
 	repeated []measurement.Sample // of the kept prompt, sent again
 	passes   []pass
@@ -116,6 +117,9 @@ const (
 	// show how long the generation of one takes.
 	predictOne = 1
 	predictFew = 4
+	// timesAgain is how many times a round sends the kept prompt again. That takes as long as a few
+	// tokens, and the shortest time is the one that counts.
+	timesAgain = 3
 	// mostOthers is how many requests may be sent again because of other clients. On a busy machine
 	// a delayed answer looks like one.
 	mostOthers = 5
@@ -165,7 +169,7 @@ func (p *prober) count(ctx context.Context, prompt string) (int, error) {
 func (p *prober) keep(ctx context.Context, smallest int) (err error) {
 	depth := p.depthOf(smallest)
 	p.first, err = p.sendUnits(ctx, func() []string { p.kept = p.text.start(depth); return p.kept }, predictOne)
-	p.head = p.first.PromptEvalCount - len(p.kept)
+	p.head, p.has = p.first.PromptEvalCount-len(p.kept), p.first.PromptEvalCount
 	if err == nil && (p.head < 0 || p.head > mostHead) {
 		return &measurement.Unprobeable{Reason: fmt.Sprintf("the server counts %d tokens in a text of %d", p.first.PromptEvalCount, len(p.kept))}
 	}
@@ -178,20 +182,14 @@ const mostHead = 4
 // round measures a pass of each size. The order of the sizes alternates, so that a slow drift acts on
 // all alike.
 func (p *prober) round(ctx context.Context, round, repeats int, sizes []int) error {
-	if err := p.fill(ctx, len(p.kept)+p.head); err != nil {
-		return err
+	descending := round%2 == 1
+	if !descending {
+		if err := p.repeat(ctx); err != nil {
+			return err
+		}
 	}
-	again, err := p.sendUnits(ctx, func() []string { return p.kept }, predictFew)
-	if err == nil {
-		err = p.checkKept(again)
-	}
-	if err != nil {
-		return err
-	}
-	p.repeated = append(p.repeated, again)
 	for i := range sizes {
 		size := sizes[i]
-		descending := round%2 == 1
 		if descending {
 			size = sizes[len(sizes)-1-i]
 		}
@@ -199,28 +197,52 @@ func (p *prober) round(ctx context.Context, round, repeats int, sizes []int) err
 		if round == repeats && !warm {
 			continue // it has no pass that does not count
 		}
-		if err := p.pass(ctx, size, descending, round > 0 || !warm); err != nil {
+		if err := p.pass(ctx, size, round > 0 || !warm); err != nil {
+			return err
+		}
+	}
+	if descending {
+		return p.repeat(ctx)
+	}
+	return nil
+}
+
+// repeat sends the kept prompt again, a few times.
+func (p *prober) repeat(ctx context.Context) error {
+	if err := p.fill(ctx, len(p.kept)+p.head); err != nil {
+		return err
+	}
+	for range timesAgain {
+		again, err := p.sendUnits(ctx, func() []string { return p.kept }, predictFew)
+		if err != nil {
+			return err
+		}
+		p.repeated = append(p.repeated, again)
+		if err := p.checkKept(again); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// fill sends the kept prompt up to this depth, of which the server evaluates what it no longer has.
+// fill sends the kept prompt up to this depth, unless the server has that.
 func (p *prober) fill(ctx context.Context, depth int) error {
+	if p.has >= depth {
+		return nil
+	}
 	_, err := p.sendUnits(ctx, func() []string { return p.kept[:depth-p.head] }, predictOne)
+	p.has = depth
 	return err
 }
 
-// pass measures a pass. Fill is true if the server may have less of the kept prompt than it needs.
-func (p *prober) pass(ctx context.Context, size int, fill, counts bool) error {
+// pass measures a pass, which counts or only warms the size up.
+func (p *prober) pass(ctx context.Context, size int, counts bool) error {
 	depth := min(p.depthOf(size), len(p.kept)+p.head)
-	if fill {
-		if err := p.fill(ctx, depth); err != nil {
-			return err
-		}
+	if err := p.fill(ctx, depth); err != nil {
+		return err
 	}
 	pass := pass{size: size, depth: depth, at: time.Now()}
+	p.has = depth // the pass replaces what is after it
 	var err error
 	pass.Sample, err = p.sendUnits(ctx, func() []string {
 		return slices.Concat(p.kept[:depth-p.head], p.text.take(min(size, p.tokens-depth)))
