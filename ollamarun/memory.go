@@ -62,6 +62,9 @@ func (s *Server) startSample() (m sampleStart) {
 	if s.onCPU {
 		m.cpu, _ = s.CPU.counters()
 	}
+	if s.logTimes {
+		s.ServerLog.MarkPrompt()
+	}
 	m.at = time.Now()
 	return m
 }

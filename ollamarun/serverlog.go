@@ -14,9 +14,10 @@ import (
 // ServerLog is the file that a server writes its log to. It is read while it grows.
 // A nil log is empty.
 type ServerLog struct {
-	path string
-	from int64 // offset set by Mark
-	file os.FileInfo
+	path   string
+	from   int64 // offset set by Mark
+	prompt int64 // offset set by MarkPrompt, 0 for none since Mark
+	file   os.FileInfo
 
 	start measurement.ServerStart
 	head  []byte // the first bytes of the file from which start was read
@@ -51,8 +52,19 @@ func (l *ServerLog) Mark() (err error) {
 	if l.file, err = os.Stat(l.path); err != nil {
 		return fmt.Errorf("reading server log: %w", err)
 	}
-	l.from = l.file.Size()
+	l.from, l.prompt = l.file.Size(), 0
 	return nil
+}
+
+// MarkPrompt makes Timing ignore what was written before. A load's log grows with each prompt, to
+// megabytes.
+func (l *ServerLog) MarkPrompt() {
+	if l == nil {
+		return
+	}
+	if info, err := os.Stat(l.path); err == nil { // else Timing returns the error
+		l.prompt = info.Size()
+	}
 }
 
 // maxLog limits how much of a log is read, in bytes.
@@ -62,13 +74,19 @@ const maxLog = 4 << 20
 // that of Mark or was truncated. If that is more than maxLog bytes, it returns the
 // last ones. A file that was truncated and is longer again than at Mark looks like
 // one that has grown.
-func (l *ServerLog) Since() (text []byte, err error) {
+func (l *ServerLog) Since() ([]byte, error) {
+	if l == nil {
+		return nil, nil
+	}
+	return l.since(l.from)
+}
+
+func (l *ServerLog) since(from int64) (text []byte, err error) {
 	err = l.open(func(f *os.File) error {
 		info, err := f.Stat()
 		if err != nil {
 			return err
 		}
-		from := l.from
 		if !os.SameFile(info, l.file) || info.Size() < from {
 			from = 0
 		}
@@ -79,12 +97,17 @@ func (l *ServerLog) Since() (text []byte, err error) {
 }
 
 // Timing returns how many tokens of a prompt came out of the cache and how many were evaluated. It
-// finds the prompt by the duration of its evaluation. Since the log can be written after the answer,
-// it waits for up to logWait. It returns false if the log does not have the prompt, as before 0.30.
+// finds the prompt by the duration of its evaluation, since MarkPrompt or else since Mark. Since the
+// log can be written after the answer, it waits for up to logWait. It returns false if the log does not
+// have the prompt, as before 0.30.
 func (l *ServerLog) Timing(ctx context.Context, took time.Duration) (cached, evaluated int, ok bool, err error) {
-	err = l.await(ctx, func(text []byte) bool {
+	if l == nil {
+		return 0, 0, false, nil
+	}
+	marked := l.prompt > 0
+	err = l.awaitSince(ctx, max(l.from, l.prompt), func(text []byte) bool {
 		cached, evaluated, ok = parse.PromptTiming(text, took)
-		return ok || !parse.LogsPrompts(text)
+		return ok || !marked && !parse.LogsPrompts(text)
 	})
 	return cached, evaluated, ok, err
 }
@@ -139,9 +162,13 @@ func (l *ServerLog) await(ctx context.Context, found func(text []byte) bool) err
 	if l == nil {
 		return nil
 	}
+	return l.awaitSince(ctx, l.from, found)
+}
+
+func (l *ServerLog) awaitSince(ctx context.Context, from int64, found func(text []byte) bool) error {
 	seen := -1
 	for deadline := time.Now().Add(logWait); ; {
-		text, err := l.Since()
+		text, err := l.since(from)
 		if err != nil {
 			return err
 		}

@@ -141,6 +141,29 @@ func TestServerLogTiming(t *testing.T) {
 	})
 }
 
+// TestServerLogMarkPrompt checks that Timing finds no prompt from before MarkPrompt, also in a new file.
+func TestServerLogMarkPrompt(t *testing.T) {
+	const lines = "| task 4 | cached n_tokens = 25, memory_seq_rm [25, end)\n| task 4 | prompt eval time = 0.74 ms / 13 tokens\n"
+	const took = 740 * time.Microsecond
+	waitForLog(t, func(t *testing.T, path string, l *ServerLog) {
+		appendTo(t, path, lines)
+		l.MarkPrompt()
+		_, _, ok, err := l.Timing(t.Context(), took)
+		require.NoError(t, err)
+		assert.False(t, ok)
+		appendTo(t, path, lines)
+		_, _, ok, err = l.Timing(t.Context(), took)
+		require.NoError(t, err)
+		assert.True(t, ok)
+		require.NoError(t, os.WriteFile(path, []byte(lines), 0o600))
+		_, _, ok, err = l.Timing(t.Context(), took)
+		require.NoError(t, err)
+		assert.True(t, ok, "a file that was truncated is searched as a whole")
+	})
+	var none *ServerLog
+	none.MarkPrompt()
+}
+
 func TestServerLogCanceled(t *testing.T) {
 	waitForLog(t, func(t *testing.T, path string, l *ServerLog) {
 		ctx, cancel := context.WithCancel(t.Context())
