@@ -4,12 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
-	"strings"
-	"time"
-
-	"github.com/ollama/ollama/api"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
@@ -20,8 +15,8 @@ import (
 // of tokens before it, one pass in the middle of a prompt has the rate of all of them.
 
 // Probe measures passes of the given sizes on the loaded model, repeats times each, in the middle of a
-// prompt of the given number of tokens. Each size must be at most the load's num_batch. Words returns n words
-// of a list, from place first on; the list repeats as needed. The error is of type
+// prompt of the given number of tokens. Each size must be at most the load's num_batch. Words returns n
+// words of a list, from place first on; the list repeats as needed. The error is of type
 // *measurement.Unprobeable if the load can't be probed.
 func (a *API) Probe(ctx context.Context, tokens int, sizes []int, repeats int, words func(first, n int) string) ([]measurement.Probe, error) {
 	return a.probe(ctx, probedLoad{a.model, a.model, a.options, a.numCtx, a.numBatch, &a.probed}, tokens, sizes, repeats, words)
@@ -40,28 +35,6 @@ type probedLoad struct {
 	known            *probedModel
 }
 
-// prober takes the probes of a load.
-type prober struct {
-	*Server
-	load     probedLoad
-	tokens   int // of the prompt in whose middle the passes are
-	text     passText
-	kept     []string // units of the prompt that the server keeps
-	head     int      // tokens before the first unit
-	has      int      // tokens of the kept prompt that the server has
-	first    measurement.Sample
-	repeated []measurement.Sample // of the kept prompt, sent again
-	passes   []pass
-	others   int // requests during which another client seems to have used the model
-}
-
-// pass is the sample of a prompt that repeats depth tokens of the kept one and adds others.
-type pass struct {
-	measurement.Sample
-	size, depth int
-	at          time.Time
-}
-
 func (s *Server) probe(ctx context.Context, load probedLoad, tokens int, sizes []int, repeats int, words func(first, n int) string) ([]measurement.Probe, error) {
 	sizes, err := load.check(tokens, sizes)
 	if err != nil {
@@ -75,21 +48,8 @@ func (s *Server) probe(ctx context.Context, load probedLoad, tokens int, sizes [
 	return probes, err
 }
 
-func (p *prober) run(ctx context.Context, sizes []int, repeats int, words func(first, n int) string) ([]measurement.Probe, error) {
-	if err := p.load.known.find(ctx, p, words); err != nil {
-		return nil, err
-	}
-	p.text = passText{units: p.load.known.units}
-	if err := p.keep(ctx, sizes[0]); err != nil {
-		return nil, err
-	}
-	for round := range 1 + repeats {
-		if err := p.round(ctx, round, repeats, sizes); err != nil {
-			return nil, err
-		}
-	}
-	return p.probes()
-}
+// leastTokens is the length of the shortest prompt that is probed.
+const leastTokens = 4 * leastDepth
 
 // check returns the sizes in ascending order, or an error if they can't be probed.
 func (l probedLoad) check(tokens int, sizes []int) ([]int, error) {
@@ -98,180 +58,10 @@ func (l probedLoad) check(tokens int, sizes []int) ([]int, error) {
 	switch {
 	case last < 0 || sizes[0] < 1 || l.numBatch > 0 && sizes[last] > l.numBatch:
 		return nil, fmt.Errorf("probing passes of %v tokens with num_batch=%d", sizes, l.numBatch)
-	case tokens+predictFew > l.numCtx:
+	case tokens+predictOne > l.numCtx:
 		return nil, &measurement.Unprobeable{Reason: fmt.Sprintf("a prompt of %d tokens does not fit num_ctx=%d", tokens, l.numCtx), Temporary: true}
 	case tokens < leastTokens:
 		return nil, &measurement.Unprobeable{Reason: fmt.Sprintf("a prompt of %d tokens is too short: %d are needed", tokens, leastTokens), Temporary: true}
 	}
 	return sizes, nil
-}
-
-const (
-	// leastTokens is the length of the shortest prompt that is probed.
-	leastTokens = 4 * leastDepth
-	// A size of at most this share of the prompt is warmed up by a pass that does not count: the server
-	// does some work for the first pass of a size only. For larger sizes it takes a negligible share
-	// of the pass, and a pass costs more.
-	warmShare = 8
-	// Tokens to generate after a prompt. A pass needs one, so that the server ends the prompt. Several
-	// show how long the generation of one takes.
-	predictOne = 1
-	predictFew = 4
-	// timesAgain is how many times a round sends the kept prompt again. That takes as long as a few
-	// tokens, and the shortest time is the one that counts.
-	timesAgain = 3
-	// mostOthers is how many requests may be sent again because of other clients. On a busy machine
-	// a delayed answer looks like one.
-	mostOthers = 5
-)
-
-// depthOf returns the tokens before a pass in the middle of the prompt.
-func (p *prober) depthOf(size int) int {
-	return max(nonceUnits+p.head, (p.tokens-size)/2)
-}
-
-// sendUnits sends a prompt to which the server adds no template, and another one if another client
-// seems to have used the model meanwhile.
-func (p *prober) sendUnits(ctx context.Context, units func() []string, predict int) (measurement.Sample, error) {
-	options := maps.Clone(p.load.options)
-	if options == nil {
-		options = make(map[string]any)
-	}
-	options["num_predict"] = predict
-	prompt := func() string { return strings.Join(units(), "") }
-	for {
-		sample, err := p.sample(ctx, p.load.model, p.load.base, prompt, func(ctx context.Context, prompt string) (measurement.Sample, error) {
-			return p.send(ctx, &api.GenerateRequest{
-				Model: p.load.model, Prompt: prompt, Raw: true, Options: options, Truncate: &noTruncate,
-				KeepAlive: &api.Duration{Duration: keepAlive},
-			})
-		})
-		var f *measurement.Failure
-		if errors.As(err, &f) && f.Class == measurement.NoFigures {
-			err = &measurement.Unprobeable{Reason: f.Detail, Temporary: true}
-		}
-		if err != nil || !sample.OtherClient && !sample.Reloaded {
-			return sample, err
-		}
-		if p.others++; sample.Reloaded || p.others > mostOthers {
-			return sample, &measurement.Unprobeable{Reason: "another client used the model", Temporary: true}
-		}
-	}
-}
-
-// count returns the number of tokens of a prompt.
-func (p *prober) count(ctx context.Context, prompt string) (int, error) {
-	sample, err := p.sendUnits(ctx, func() []string { return []string{prompt} }, predictOne)
-	return sample.PromptEvalCount, err
-}
-
-// keep sends the prompt that the server then keeps, as far as the middle of the smallest size needs it.
-func (p *prober) keep(ctx context.Context, smallest int) (err error) {
-	depth := p.depthOf(smallest)
-	p.first, err = p.sendUnits(ctx, func() []string { p.kept = p.text.start(depth); return p.kept }, predictOne)
-	p.head, p.has = p.first.PromptEvalCount-len(p.kept), p.first.PromptEvalCount
-	if err == nil && (p.head < 0 || p.head > mostHead) {
-		return &measurement.Unprobeable{Reason: fmt.Sprintf("the server counts %d tokens in a text of %d", p.first.PromptEvalCount, len(p.kept))}
-	}
-	return err
-}
-
-// mostHead is the most tokens that a server may add to the beginning of a prompt without a template.
-const mostHead = 4
-
-// round measures a pass of each size. The order of the sizes alternates, so that a slow drift acts on
-// all alike.
-func (p *prober) round(ctx context.Context, round, repeats int, sizes []int) error {
-	descending := round%2 == 1
-	if !descending {
-		if err := p.repeat(ctx); err != nil {
-			return err
-		}
-	}
-	for i := range sizes {
-		size := sizes[i]
-		if descending {
-			size = sizes[len(sizes)-1-i]
-		}
-		warm := size <= p.tokens/warmShare
-		if round == repeats && !warm {
-			continue // it has no pass that does not count
-		}
-		if err := p.pass(ctx, size, round > 0 || !warm); err != nil {
-			return err
-		}
-	}
-	if descending {
-		return p.repeat(ctx)
-	}
-	return nil
-}
-
-// repeat sends the kept prompt again, a few times.
-func (p *prober) repeat(ctx context.Context) error {
-	if err := p.fill(ctx, len(p.kept)+p.head); err != nil {
-		return err
-	}
-	for range timesAgain {
-		again, err := p.sendUnits(ctx, func() []string { return p.kept }, predictFew)
-		if err != nil {
-			return err
-		}
-		p.repeated = append(p.repeated, again)
-		if err := p.checkKept(again); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// fill sends the kept prompt up to this depth, unless the server has that.
-func (p *prober) fill(ctx context.Context, depth int) error {
-	if p.has >= depth {
-		return nil
-	}
-	_, err := p.sendUnits(ctx, func() []string { return p.kept[:depth-p.head] }, predictOne)
-	p.has = depth
-	return err
-}
-
-// pass measures a pass, which counts or only warms the size up.
-func (p *prober) pass(ctx context.Context, size int, counts bool) error {
-	depth := min(p.depthOf(size), len(p.kept)+p.head)
-	if err := p.fill(ctx, depth); err != nil {
-		return err
-	}
-	pass := pass{size: size, depth: depth, at: time.Now()}
-	p.has = depth // the pass replaces what is after it
-	var err error
-	pass.Sample, err = p.sendUnits(ctx, func() []string {
-		return slices.Concat(p.kept[:depth-p.head], p.text.take(min(size, p.tokens-depth)))
-	}, predictOne)
-	if err == nil {
-		err = checkPass(pass)
-	}
-	if err == nil && counts {
-		p.passes = append(p.passes, pass)
-	}
-	return err
-}
-
-// probes returns the probes of all passes, if they can be believed.
-func (p *prober) probes() ([]measurement.Probe, error) {
-	if err := p.checkDurations(); err != nil {
-		return nil, err
-	}
-	cost := p.requestCost()
-	probes := make([]measurement.Probe, 0, len(p.passes))
-	for _, pass := range p.passes {
-		probe := measurement.Probe{
-			NumBatch: pass.size, Depth: pass.depth, Tokens: pass.PromptEvalCount - pass.depth,
-			Duration: pass.PromptEvalDuration, RequestCost: cost, Timestamp: pass.at,
-		}
-		if pass.PromptCached != nil {
-			probe.Depth, probe.Tokens, probe.Verified = *pass.PromptCached, pass.Evaluated(), true
-		}
-		probes = append(probes, probe)
-	}
-	return probes, nil
 }

@@ -27,7 +27,7 @@ func (m *probedModel) find(ctx context.Context, p *prober, words func(first, n i
 	if err == nil {
 		m.units, err = findUnits(ctx, words, p.count)
 	}
-	if u := new(measurement.Unprobeable); errors.As(err, &u) && !u.Temporary {
+	if u := new(measurement.Unprobeable); errors.As(err, &u) && !u.Temporary && p.others == 0 {
 		m.reason = u
 	}
 	return err
