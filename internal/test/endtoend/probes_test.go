@@ -112,6 +112,7 @@ var probeMedium = randommodel.Shape{Layers: 6, Width: 320, Inner: 960, Heads: 5,
 //	raw     the same with it
 //	depths  passes around a quarter and three quarters of the prompt, less it
 //	pieces  a whole prompt, one pass after the other
+//	loads   a pass in the probed load, compared with one in a load of that num_batch
 func BenchmarkProbes(b *testing.B) {
 	var servers [2]*ollamarun.Server
 	for i := range servers {
@@ -178,7 +179,8 @@ func (c *comparison) compare(b *testing.B, size int) {
 	c.ratios = make(map[string][]float64)
 	var rates []float64
 	for range *probeTurns {
-		raw, middle := c.probe(b, size, c.tokens)
+		raw, middle := probe(b, c.probed, size, c.tokens)
+		own, _ := probe(b, c.direct, size, c.tokens)
 		sample, err := c.direct.Sample(b.Context(), prompts)
 		require.NoError(b, err)
 		rate, ok := sample.PromptEvalRate()
@@ -186,9 +188,10 @@ func (c *comparison) compare(b *testing.B, size int) {
 		rates = append(rates, rate)
 		c.add("raw", raw*rate)
 		c.add("middle", middle*rate)
+		c.add("loads", raw/own)
 		if size <= c.tokens/4 && c.tokens >= 1024 { // else there is no room, or too short a prompt
-			_, first := c.probe(b, size, c.tokens/2)
-			_, second := c.probe(b, size, c.tokens*3/2)
+			_, first := probe(b, c.probed, size, c.tokens/2)
+			_, second := probe(b, c.probed, size, c.tokens*3/2)
 			c.add("depths", (first+second)/2*rate)
 		}
 		if c.tokens/size <= 16 { // else it takes too many requests
@@ -212,9 +215,9 @@ func (c *comparison) add(way string, inverse float64) {
 
 // probe returns the seconds for a token of a pass in the middle of a prompt of that length, with and
 // without what the request costs besides.
-func (c *comparison) probe(b *testing.B, size, length int) (raw, less float64) {
+func probe(b *testing.B, runner *ollamarun.API, size, length int) (raw, less float64) {
 	const repeats = 2
-	probes, err := c.probed.Probe(b.Context(), length, []int{size}, repeats, words)
+	probes, err := runner.Probe(b.Context(), length, []int{size}, repeats, words)
 	require.NoError(b, err)
 	require.Len(b, probes, repeats)
 	for _, p := range probes {
