@@ -4,6 +4,8 @@ package checkpoint
 type Measured struct {
 	Rates  []float64 // of each sample, in tokens per second
 	Failed bool      // the cell failed, and gets no more samples
+	// Probes are the readings of passes of tokens while the cell was loaded, by size.
+	Probes []ProbeRates
 	// Size is the bytes of the loaded model, and SizeVRAM those in GPU memory; 0 where they are
 	// not known.
 	Size, SizeVRAM int64
@@ -13,6 +15,12 @@ type Measured struct {
 	// Closed reports whether the cell gets no more samples: it was pruned, skipped by the
 	// caller, or has the single rate of an older tool.
 	Closed bool
+}
+
+// ProbeRates are the rates of probes of one size.
+type ProbeRates struct {
+	NumBatch int       // tokens per pass: the num_batch that the probe stands for
+	Rates    []float64 // of each reading, in tokens per second
 }
 
 // Open reports whether the cell has fewer than want samples and can get more.

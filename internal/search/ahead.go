@@ -22,6 +22,13 @@ var (
 	frontierAhead = []aheadRow{{math.Inf(1), -1, 36}, {8, 1, 36}, {4, 1, 28}, {2, 1, 18}, {0, 1, 11}}
 )
 
+// Those of searches with probes, on surfaces of four grids, from 4 × 7 to 20 × 16 cells. The loads left of
+// the design are in their rows.
+var (
+	bestAheadProbed     = []aheadRow{{math.Inf(1), 1, 13}, {16, 1, 11}, {8, 1, 11}, {4, 1, 8}, {2, 1, 6}, {0, 1, 5}}
+	frontierAheadProbed = []aheadRow{{math.Inf(1), 1, 20}, {8, 1, 18}, {4, 1, 13}, {2, 1, 12}, {0, 1, 10}}
+)
+
 // mostUseful is the number of cells up to which a larger grid makes the best search longer: on
 // 39 × 16 it took no more loads than on 20 × 15.
 const mostUseful = 300
@@ -47,11 +54,19 @@ func (v *view) ahead(table []aheadRow, gain, scale float64, design int) sweep.Ra
 }
 
 func (v *view) bestAhead(gain float64) sweep.Range {
-	return v.ahead(bestAhead, gain, math.Sqrt(float64(min(v.planned, mostUseful))/100), v.designLeft(bestDesign))
+	scale := math.Sqrt(float64(min(v.planned, mostUseful)) / 100)
+	if v.st.Probes {
+		return v.ahead(bestAheadProbed, gain, scale, 0)
+	}
+	return v.ahead(bestAhead, gain, scale, v.designLeft(bestDesign))
 }
 
 func (v *view) frontierAhead(gain float64) sweep.Range {
-	return v.ahead(frontierAhead, gain, float64(len(v.ctxs))/10, v.designLeft(frontierDesign))
+	scale := float64(len(v.ctxs)) / 10
+	if v.st.Probes {
+		return v.ahead(frontierAheadProbed, gain, scale, 0)
+	}
+	return v.ahead(frontierAhead, gain, scale, v.designLeft(frontierDesign))
 }
 
 // designLeft returns how many cells of a design are not measured yet.

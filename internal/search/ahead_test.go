@@ -1,6 +1,7 @@
 package search_test
 
 import (
+	"fmt"
 	"runtime"
 	"sync"
 	"testing"
@@ -41,8 +42,13 @@ func TestAheadRange(t *testing.T) {
 	if testing.Short() {
 		grids = grids[:1]
 	}
-	for _, name := range []string{config.StrategyBest, config.StrategyFrontier} {
-		t.Run(name, func(t *testing.T) {
+	for _, test := range []struct {
+		strategy string
+		probes   bool
+	}{
+		{config.StrategyBest, false}, {config.StrategyFrontier, false}, {config.StrategyBest, true}, {config.StrategyFrontier, true},
+	} {
+		t.Run(fmt.Sprintf("%s, probes %v", test.strategy, test.probes), func(t *testing.T) {
 			var wg sync.WaitGroup
 			var mu sync.Mutex
 			slots := make(chan struct{}, runtime.GOMAXPROCS(0))
@@ -51,11 +57,14 @@ func TestAheadRange(t *testing.T) {
 				surfaces, err := simulate.Draw(g[0], g[1], 101)
 				require.NoError(t, err)
 				for i, s := range surfaces {
+					if !test.probes {
+						s.Probes = nil
+					}
 					s.Noise = []float64{0.005, 0.01, 0.03, 0.06}[i%4]
 					slots <- struct{}{}
 					wg.Go(func() {
 						defer func() { <-slots }()
-						l := &recorder{Strategy: strategies[name]()}
+						l := &recorder{Strategy: strategies[test.strategy]()}
 						simulate.Play(s, l, 1)
 						mu.Lock()
 						defer mu.Unlock()

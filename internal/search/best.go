@@ -26,25 +26,41 @@ type Best struct {
 // cells at larger num_ctx.
 var bestDesign = []position{{0, 1}, {0, 0.47}, {0, 0.2}, {0, 0.07}, {0, 0.33}, {0.5, 0.6}, {1, 0.2}}
 
-// Thresholds on the expected gain in log rate, relative to the tolerance, found by
-// simulation.
-const (
-	cellWorth   = 1.0 / 5  // for another cell
-	sampleWorth = 1.0 / 12 // for another prompt of the loaded cell
-	// worthFrom is the number of measured cells from which the threshold for another
-	// grows in proportion to it: with many candidates, a high expected gain is more
-	// often due to noise.
-	worthFrom = 15
-	// leastChance is the probability that any cell is faster by more than the
-	// tolerance; below it the threshold is three times as high.
-	leastChance = 0.1
+// bestThresholds decide when Best ends. Gains are in log rate, relative to the tolerance.
+type bestThresholds struct {
+	cell   float64 // least expected gain for another cell
+	sample float64 // for another prompt of the loaded cell
+	// from is the number of measured cells from which the threshold for another grows
+	// in proportion to it: with many candidates, a high expected gain is more often due
+	// to noise.
+	from float64
+	// chance is the probability that any cell is faster by more than the tolerance;
+	// below it the threshold is three times as high.
+	chance float64
+}
+
+// The thresholds were found by simulation. With probes the highest expected gains are soon
+// measured, so that a gain of the same size is more often due to noise.
+var (
+	bestMeasured = bestThresholds{cell: 1.0 / 5, sample: 1.0 / 12, from: 15, chance: 0.1}
+	bestProbed   = bestThresholds{cell: 1, sample: 0.6, from: 8, chance: 0.2}
 )
+
+// bestProbe is the least expected gain of a probe, relative to the tolerance and to its cost.
+const bestProbe = 0.3
 
 // Next implements [sweep.Strategy].
 func (b *Best) Next(st sweep.State) sweep.Choice {
 	v := b.update(st)
+	if points := v.firstProbes(); len(points) > 0 {
+		return v.probe(points, v.earlyAnswer())
+	}
+	design, least := bestDesign, bestMeasured
+	if st.Probes {
+		design, least = probedDesign, bestProbed
+	}
 	if v.m == nil {
-		if i, ok := v.nextOfDesign(bestDesign); ok {
+		if i, ok := v.nextOfDesign(design); ok {
 			return v.load(i, max(b.Repeat, 1), initialDesign, v.earlyAnswer(), v.bestAhead(math.Inf(1)))
 		}
 		return done(noneLeft, v.earlyAnswer())
@@ -54,26 +70,35 @@ func (b *Best) Next(st sweep.State) sweep.Choice {
 	if i, ok := v.suspectedOutlier(); ok {
 		return v.choose(i, len(v.byCell[i].logs)+1, anotherPrompt, answer)
 	}
-	if i, ok := v.nextOfDesign(bestDesign); ok {
+	if len(v.probeable()) > 0 {
+		if points := v.worthProbing(newColumns(v, wholeGrid), b.Tolerance*bestProbe); len(points) > 0 {
+			return v.probe(points, answer)
+		}
+	}
+	i, ok := v.nextOfDesign(design)
+	if !ok && st.Probes {
+		i, ok = v.nextOfSpread(prospects)
+	}
+	if ok {
 		return v.load(i, max(b.Repeat, 1), initialDesign, answer, v.bestAhead(math.Inf(1)))
 	}
 	next, gain := -1, 0.0
 	for j, i := range v.usable {
 		h := prospects[j]
-		if v.canRepeat(i) && h.gain > b.Tolerance*sampleWorth {
+		if v.canRepeat(i) && h.gain > b.Tolerance*least.sample {
 			return v.choose(i, len(v.byCell[i].logs)+1, anotherPrompt, answer)
 		}
 		if g := h.gain * v.feas.works(i); v.unmeasured(i) && g > gain {
 			next, gain = i, g
 		}
 	}
-	least := b.Tolerance * cellWorth * max(1, float64(len(v.obs))/worthFrom)
+	worth := b.Tolerance * least.cell * max(1, float64(len(v.obs))/least.from)
 	switch {
 	case next < 0:
 		return done(noneLeft, answer)
-	case gain >= 3*least || gain >= least && answer.Chance >= leastChance:
+	case gain >= 3*worth || gain >= worth && answer.Chance >= least.chance:
 		why := fmt.Sprintf("may be faster than the best: expected gain %.1f %%", 100*gain)
-		return v.load(next, max(b.Repeat, 1), why, answer, v.bestAhead(gain/least))
+		return v.load(next, max(b.Repeat, 1), why, answer, v.bestAhead(gain/worth))
 	}
 	return done(fmt.Sprintf("measuring another cell would gain %.2g %% on average", 100*gain), answer)
 }
@@ -89,7 +114,7 @@ type prospect struct {
 func (b *Best) prospects(v *view) []prospect {
 	prospects := make([]prospect, len(v.usable))
 	for _, p := range v.m.posts {
-		bs := v.m.beliefs(p, v.usable)
+		bs := v.m.beliefs(p, v.sampledAll(v.usable))
 		first, second := -1, -1 // the fastest measured cells
 		for j, i := range v.usable {
 			prospects[j].mean += p.weight * bs.mean[j]
@@ -110,6 +135,9 @@ func (b *Best) prospects(v *view) []prospect {
 			prospects[j].chance += p.weight * normalCDF((ahead-math.Log1p(b.Tolerance))/sd)
 			if v.byCell[i] != nil { // another sample reduces the uncertainty, but not to zero
 				sd = bs.variance[j] / math.Sqrt(bs.variance[j]+noise)
+			}
+			if j == first && second < 0 {
+				continue // nothing can take its place
 			}
 			if j == first {
 				ahead = bs.mean[second] - bs.mean[first]

@@ -33,7 +33,13 @@ type column struct {
 // mostRivals is the largest number of rivals that are considered for a pick.
 const mostRivals = 3
 
-func newColumns(v *view) *columns {
+// What newColumns makes a column of.
+const (
+	eachCtx   = false
+	wholeGrid = true
+)
+
+func newColumns(v *view, whole bool) *columns {
 	n := len(v.cells)
 	c := &columns{view: v, mean: make([]float64, n), square: make([]float64, n), works: make([]float64, n)}
 	all := make([]int, n)
@@ -41,7 +47,7 @@ func newColumns(v *view) *columns {
 		all[i] = i
 	}
 	for _, p := range v.m.posts {
-		b := v.m.beliefs(p, all)
+		b := v.m.beliefs(p, v.sampledAll(all))
 		c.believed = append(c.believed, b)
 		for i := range all {
 			c.mean[i] += p.weight * b.mean[i]
@@ -50,10 +56,15 @@ func newColumns(v *view) *columns {
 	}
 	of := make(map[int]int) // index in picks, by index of num_ctx
 	for i := range v.planned {
-		if _, ok := of[v.ctx[i]]; !ok {
-			of[v.ctx[i]] = len(c.picks)
-			c.picks = append(c.picks, column{numCtx: v.cells[i].Ctx})
+		if _, ok := of[v.ctx[i]]; ok {
+			continue
 		}
+		if whole && len(c.picks) > 0 {
+			of[v.ctx[i]] = 0
+			continue
+		}
+		of[v.ctx[i]] = len(c.picks)
+		c.picks = append(c.picks, column{numCtx: v.cells[i].Ctx})
 	}
 	for _, i := range v.usable {
 		c.works[i] = 1
@@ -112,7 +123,8 @@ func (c *columns) gains() []float64 {
 	}
 	for k, p := range c.m.posts {
 		for _, col := range c.picks {
-			for i, g := range c.pickGains(p, c.believed[k], col, candidates) {
+			for n, g := range c.pickGains(p, c.believed[k], col, c.believed[k], candidates) {
+				i := candidates[n]
 				gains[i] += p.weight * c.works[i] * g
 			}
 		}
@@ -121,14 +133,35 @@ func (c *columns) gains() []float64 {
 	return gains
 }
 
+// probeGains returns, for each point, the expected improvement of all picks together from a reading of it,
+// in log rate.
+func (c *columns) probeGains(points []point) []float64 {
+	gains, all := make([]float64, len(points)), make([]int, len(points))
+	for i := range points {
+		all[i] = i
+	}
+	for k, p := range c.m.posts {
+		of := c.m.beliefs(p, points)
+		for _, col := range c.picks {
+			if col.pick < 0 {
+				continue
+			}
+			for i, g := range c.pickGains(p, c.believed[k], col, of, all) {
+				gains[i] += p.weight * g
+			}
+		}
+	}
+	return gains
+}
+
 // leastGain is the gain below which a rival is skipped, in log rate.
 const leastGain = 1e-5
 
-// pickGains returns, by candidate, the expected improvement of one column's pick from
-// measuring the candidate: the knowledge gradient. A rival replaces the pick when the
+// pickGains returns, for each candidate, an index into the points of beliefs, the expected
+// improvement of one column's pick from a reading of it: the knowledge gradient. A rival replaces the pick when the
 // measurement moves their difference across zero.
-func (c *columns) pickGains(p *posterior, b *beliefs, col column, candidates []int) map[int]float64 {
-	gains := make(map[int]float64)
+func (c *columns) pickGains(p *posterior, b *beliefs, col column, of *beliefs, candidates []int) []float64 {
+	gains := make([]float64, len(candidates))
 	noise := p.k.noise * p.k.noise
 	for _, r := range col.rivals {
 		behind := -math.Abs(b.mean[r] - b.mean[col.pick])
@@ -137,10 +170,11 @@ func (c *columns) pickGains(p *posterior, b *beliefs, col column, candidates []i
 		}
 		row := make([]float64, len(b.rows[r]))
 		floats.SubTo(row, b.rows[r], b.rows[col.pick])
-		for _, i := range candidates {
-			moves := math.Abs(p.k.at(r, i)-p.k.at(col.pick, i)-floats.Dot(row, b.rows[i])) / math.Sqrt(b.variance[i]+noise)
+		for n, i := range candidates {
+			at := of.points[i]
+			moves := math.Abs(p.k.at(b.points[r], at)-p.k.at(b.points[col.pick], at)-floats.Dot(row, of.rows[i])) / math.Sqrt(of.variance[i]+noise)
 			if -behind < 5*moves { // otherwise the gain is negligible
-				gains[i] = max(gains[i], c.works[r]*expectedGain(behind, moves))
+				gains[n] = max(gains[n], c.works[r]*expectedGain(behind, moves))
 			}
 		}
 	}
@@ -213,6 +247,21 @@ func (c *columns) answer(tolerance float64) *checkpoint.Answer {
 	}
 	slices.SortFunc(a.Columns, func(a, b checkpoint.ColumnAnswer) int { return cmp.Compare(a.NumCtx, b.NumCtx) })
 	return a
+}
+
+// unmeasuredBest returns the pick with the highest expected rate, if it is not measured yet: where a
+// probe has shown it. What is recommended as the fastest cell is always measured.
+func (c *columns) unmeasuredBest() (int, bool) {
+	best, most := -1, math.Inf(-1)
+	for _, col := range c.picks {
+		if col.pick < 0 {
+			continue
+		}
+		if rate := c.mean[col.pick] + math.Log(c.works[col.pick]); rate > most {
+			best, most = col.pick, rate
+		}
+	}
+	return best, best >= 0 && c.st.Probes && c.unmeasured(best)
 }
 
 // chance is the probability that cell i's log rate is above cell j's by more than

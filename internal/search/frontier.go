@@ -25,29 +25,46 @@ type Frontier struct {
 // num_ctx, then cells at larger num_ctx.
 var frontierDesign = []position{{0, 1}, {0, 0.47}, {0, 0.2}, {0, 0.07}, {0.5, 0.47}, {1, 0.2}, {1, 1}, {0.5, 1}, {0.75, 0.33}, {0.25, 0.73}}
 
+// frontierProbed is the initial design where loads can be probed: they show the smaller num_batch.
+var frontierProbed = []position{{0, 1}, {1, 1}, {0.5, 1}}
+
 // Thresholds on the expected gain in log rate, averaged over the picks, found by
 // simulation.
 const (
 	columnWorth = 0.015           // for another cell, relative to the tolerance
 	columnAgain = columnWorth / 4 // for another prompt of the loaded cell, relative to the tolerance
 	againShare  = 1.0 / 4         // for another prompt, relative to the gain of the best cell
+	probedWorth = 0.03            // for another cell where loads can be probed, relative to the tolerance
+	columnProbe = 0.008           // for a probe, relative to the tolerance and to its cost
+	// probedFrom is the number of measured cells from which probedWorth grows in proportion to it.
+	probedFrom = 16
 )
 
 // Next implements [sweep.Strategy].
 func (f *Frontier) Next(st sweep.State) sweep.Choice {
 	v := f.update(st)
+	if points := v.firstProbes(); len(points) > 0 {
+		return v.probe(points, v.earlyAnswer())
+	}
+	design, least := frontierDesign, f.Tolerance*columnWorth
+	if st.Probes {
+		design, least = frontierProbed, f.Tolerance*probedWorth*max(1, float64(len(v.obs))/probedFrom)
+	}
 	if v.m == nil {
-		if i, ok := v.nextOfDesign(frontierDesign); ok {
+		if i, ok := v.nextOfDesign(design); ok {
 			return v.load(i, max(f.Repeat, 1), initialDesign, v.earlyAnswer(), v.frontierAhead(math.Inf(1)))
 		}
 		return done(noneLeft, v.earlyAnswer())
 	}
-	c := newColumns(v)
+	c := newColumns(v, eachCtx)
 	answer := c.answer(f.Tolerance)
 	if i, ok := v.suspectedOutlier(); ok {
 		return v.choose(i, len(v.byCell[i].logs)+1, anotherPrompt, answer)
 	}
-	if i, ok := v.nextOfDesign(frontierDesign); ok {
+	if points := v.worthProbing(c, f.Tolerance*columnProbe*float64(len(c.picks))); len(points) > 0 {
+		return v.probe(points, answer)
+	}
+	if i, ok := v.nextOfDesign(design); ok {
 		return v.load(i, max(f.Repeat, 1), initialDesign, answer, v.frontierAhead(math.Inf(1)))
 	}
 	next, loaded, gain, again := -1, -1, 0.0, 0.0
@@ -62,11 +79,15 @@ func (f *Frontier) Next(st sweep.State) sweep.Choice {
 	switch {
 	case again > f.Tolerance*columnAgain && again > gain*againShare:
 		return v.choose(loaded, len(v.byCell[loaded].logs)+1, anotherPrompt, answer)
-	case next < 0:
-		return done(noneLeft, answer)
-	case gain >= f.Tolerance*columnWorth:
+	case gain >= least:
 		why := fmt.Sprintf("most informative cell: expected gain %.2g %% per num_ctx", 100*gain)
-		return v.load(next, max(f.Repeat, 1), why, answer, v.frontierAhead(gain/(f.Tolerance*columnWorth)))
+		return v.load(next, max(f.Repeat, 1), why, answer, v.frontierAhead(gain/least))
+	}
+	if i, ok := c.unmeasuredBest(); ok {
+		return v.load(i, max(f.Repeat, 1), "measuring the fastest of all recommended cells", answer, sweep.Range{Least: 1, Most: 2})
+	}
+	if next < 0 {
+		return done(noneLeft, answer)
 	}
 	return done(fmt.Sprintf("measuring another cell would gain %.2g %% per num_ctx on average", 100*gain), answer)
 }

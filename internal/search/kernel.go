@@ -21,6 +21,9 @@ type shape struct {
 	product             float64 // of num_batch times num_ctx in the pressure
 	rough               float64 // each cell by itself, with a short length over both settings
 	noise               float64 // of one sample
+	probeLevel          float64 // the error of all probes
+	probeSmooth         float64 // the error of probes, smooth in log2 of their tokens
+	probeEach           float64 // the error of probes of each size by itself
 
 	z        []float64 // all of these as distances from the prior's medians, in standard deviations
 	logPrior float64
@@ -49,6 +52,9 @@ var prior = []struct {
 	{func(h *shape) *float64 { return &h.product }, 0.15, 0.8},
 	{func(h *shape) *float64 { return &h.rough }, 0.006, 0.8},
 	{func(h *shape) *float64 { return &h.noise }, 0.012, 0.5},
+	{func(h *shape) *float64 { return &h.probeLevel }, 0.01, 0.8},
+	{func(h *shape) *float64 { return &h.probeSmooth }, 0.008, 0.8},
+	{func(h *shape) *float64 { return &h.probeEach }, 0.01, 0.8},
 }
 
 // newShape returns the shape with these distances from the prior's medians, in
@@ -87,6 +93,7 @@ type kernel struct {
 	shape
 	s          *space
 	batch, ctx [][]float64 // by index of the two num_batch, num_ctx
+	bias       [][]float64 // of probes, by index of the two num_batch
 	up, down   []float64   // of each cell: e to the pressure on memory, and to its negative
 	spill      []float64   // of each cell: the share of the model that is not in GPU memory; nil where that is not known
 }
@@ -106,6 +113,8 @@ const (
 	// perSpill is the standard deviation of the difference in log rate between a model
 	// that is entirely in GPU memory and one that is not at all.
 	perSpill = 2
+	// probeOctaves is the length of the smooth part of the errors of probes.
+	probeOctaves = 2
 )
 
 func newKernel(s *space, h shape, m *memory) *kernel {
@@ -122,6 +131,13 @@ func newKernel(s *space, h shape, m *memory) *kernel {
 		}
 		if s.power[i] == s.power[j] {
 			v += h.perPower * h.perPower
+		}
+		return v
+	})
+	k.bias = table(len(s.batchs), func(i, j int) float64 {
+		v := h.probeLevel*h.probeLevel + h.probeSmooth*h.probeSmooth*matern32(math.Abs(s.x[i]-s.x[j])/probeOctaves)
+		if i == j {
+			v += h.probeEach * h.probeEach
 		}
 		return v
 	})
@@ -149,13 +165,17 @@ func (k *kernel) setPressure(m *memory) {
 	}
 }
 
-// at is the covariance of two cells.
-func (k *kernel) at(i, j int) float64 {
-	bi, bj, ci, cj := k.s.batch[i], k.s.batch[j], k.s.ctx[i], k.s.ctx[j]
+// at is the covariance of the true rates of two points.
+func (k *kernel) at(p, q point) float64 {
+	i, j := p.cell, q.cell
+	bi, bj, ci, cj := p.pass, q.pass, k.s.ctx[i], k.s.ctx[j]
 	v := constant + k.batch[bi][bj] + k.ctx[ci][cj] + k.rough*k.rough*k.s.roughB[bi][bj]*k.s.roughC[ci][cj] +
 		k.memory*k.memory*k.s.fall[bi][bj]*min(k.up[i]*k.down[j], k.up[j]*k.down[i]) // e to the negative distance
 	if k.spill != nil {
 		v += perSpill * perSpill * k.spill[i] * k.spill[j]
+	}
+	if p.probe && q.probe {
+		v += k.bias[bi][bj]
 	}
 	return v
 }

@@ -14,15 +14,15 @@ import (
 	"gonum.org/v1/gonum/stat/distuv"
 )
 
-// measured is the samples of one cell: logarithms of rates.
+// measured is the readings of one point: logarithms of rates.
 type measured struct {
-	cell   int
+	point
 	logs   []float64
 	weight []float64 // of each: the probability that it is no outlier
 }
 
 func (o *measured) equal(other *measured) bool {
-	return o.cell == other.cell && slices.Equal(o.logs, other.logs)
+	return o.point == other.point && slices.Equal(o.logs, other.logs)
 }
 
 // mean returns the weighted mean of a cell's samples, and the sum of the weights.
@@ -106,21 +106,25 @@ func newModel(s *space, kernels []*kernel, memory *memory, all []*measured) *mod
 	return m
 }
 
-// fastest returns the n most informative cells: the fastest of every num_ctx, then
-// the second fastest of every num_ctx, and so on.
+// fastest returns the n most informative points: sampled ones before probes, and of each the fastest
+// of every num_ctx, then the second fastest of every num_ctx, and so on.
 func fastest(s *space, all []*measured, n int) []*measured {
 	if len(all) <= n {
 		return all
 	}
 	sorted := slices.Clone(all)
 	slices.SortStableFunc(sorted, func(a, b *measured) int { return cmp.Compare(slices.Max(b.logs), slices.Max(a.logs)) })
-	rank := make(map[int]int) // within the num_ctx, by cell
-	seen := make(map[int]int) // by num_ctx
-	for _, o := range sorted {
-		rank[o.cell] = seen[s.ctx[o.cell]]
-		seen[s.ctx[o.cell]]++
+	rank := make(map[point]int) // within the num_ctx
+	seen := make(map[int]int)   // by num_ctx
+	for _, probe := range []bool{false, true} {
+		for _, o := range sorted {
+			if o.probe == probe {
+				rank[o.point] = seen[s.ctx[o.cell]]
+				seen[s.ctx[o.cell]]++
+			}
+		}
 	}
-	slices.SortStableFunc(sorted, func(a, b *measured) int { return cmp.Compare(rank[a.cell], rank[b.cell]) })
+	slices.SortStableFunc(sorted, func(a, b *measured) int { return cmp.Compare(rank[a.point], rank[b.point]) })
 	return sorted[:n]
 }
 
@@ -193,7 +197,7 @@ func (m *model) fit(k *kernel) *posterior {
 		y[i] = mean - m.level
 		p.noise[i] = k.noise * k.noise / count
 		for j, other := range m.obs[i:] {
-			a.Data[i*n+i+j] = k.at(other.cell, o.cell)
+			a.Data[i*n+i+j] = k.at(other.point, o.point)
 		}
 		a.Data[i*n+i] += p.noise[i]
 		for l, v := range o.logs {
@@ -275,33 +279,33 @@ func regular(distance, sd float64) float64 {
 	return max(good/(good+bad), 0.01)
 }
 
-// beliefs are one shape's predictions for cells: the mean and the covariance of their
-// true log rates. Slices are indexed as the list of cells.
+// beliefs are one shape's predictions for points: the mean and the covariance of their
+// true log rates. Slices are indexed as the list of points.
 type beliefs struct {
 	k        *kernel
-	cells    []int
+	points   []point
 	mean     []float64
 	variance []float64
 	rows     [][]float64 // of each cell: its covariances with the measured cells, divided by their Cholesky factor
 }
 
-func (m *model) beliefs(p *posterior, cells []int) *beliefs {
-	b := &beliefs{k: p.k, cells: cells, mean: make([]float64, len(cells)), variance: make([]float64, len(cells)), rows: make([][]float64, len(cells))}
-	solved := mat.NewDense(len(m.obs), len(cells), nil)
-	for c := range cells {
+func (m *model) beliefs(p *posterior, points []point) *beliefs {
+	b := &beliefs{k: p.k, points: points, mean: make([]float64, len(points)), variance: make([]float64, len(points)), rows: make([][]float64, len(points))}
+	solved := mat.NewDense(len(m.obs), len(points), nil)
+	for c := range points {
 		b.mean[c] = m.level
 	}
 	for i, o := range m.obs {
 		row := solved.RawRowView(i)
-		for c, cell := range cells {
-			row[c] = p.k.at(o.cell, cell)
+		for c, at := range points {
+			row[c] = p.k.at(o.point, at)
 			b.mean[c] += row[c] * p.alpha[i]
 		}
 	}
 	blas64.Trsm(blas.Left, blas.Trans, 1, p.chol, solved.RawMatrix())
-	for c, cell := range cells {
+	for c, at := range points {
 		b.rows[c] = mat.Col(nil, c, solved)
-		b.variance[c] = p.k.at(cell, cell)
+		b.variance[c] = p.k.at(at, at)
 		for _, v := range b.rows[c] {
 			b.variance[c] -= v * v
 		}
@@ -312,7 +316,7 @@ func (m *model) beliefs(p *posterior, cells []int) *beliefs {
 
 // spread is the standard deviation of the difference of two cells.
 func (b *beliefs) spread(i, j int) float64 {
-	covariance := b.k.at(b.cells[i], b.cells[j])
+	covariance := b.k.at(b.points[i], b.points[j])
 	other := b.rows[j]
 	for n, x := range b.rows[i] {
 		covariance -= x * other[n]

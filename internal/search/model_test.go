@@ -23,7 +23,7 @@ func saturating(c cell.Key) float64 {
 func believed(m *model, cell int) (mean, sd float64) {
 	var square float64
 	for _, p := range m.posts {
-		b := m.beliefs(p, []int{cell})
+		b := m.beliefs(p, m.s.sampledAll([]int{cell}))
 		mean += p.weight * b.mean[0]
 		square += p.weight * (b.mean[0]*b.mean[0] + b.variance[0])
 	}

@@ -23,12 +23,13 @@ type searcher struct {
 type view struct {
 	*space
 	st     sweep.State
-	obs    []*measured
+	obs    []*measured // the samples of each cell
+	probes []*measured
 	byCell map[int]*measured
 	failed []int // cells
 	usable []int // cells that have a rate or may get one
 	feas   *feasibility
-	m      *model // nil while fewer than two cells have a rate
+	m      *model // nil while fewer than two readings are known
 }
 
 func (b *searcher) update(st sweep.State) *view {
@@ -47,11 +48,9 @@ func (b *searcher) update(st sweep.State) *view {
 			v.failed = append(v.failed, i)
 			f.failed = append(f.failed, failure{i, k.Memory})
 		case len(k.Rates) > 0:
-			o := &measured{cell: i}
-			for _, r := range k.Rates {
-				o.logs = append(o.logs, math.Log(r))
-			}
+			o := &measured{point: b.s.sampled(i), logs: logs(k.Rates)}
 			v.obs = append(v.obs, o)
+			v.probes = append(v.probes, b.s.probed(i, k.Probes)...)
 			v.byCell[i] = o
 			f.worked = append(f.worked, i)
 			v.usable = append(v.usable, i)
@@ -68,17 +67,27 @@ func (b *searcher) update(st sweep.State) *view {
 	f.memory = b.memory
 	f.finish()
 	v.feas = f
-	if len(v.obs) < 2 {
+	if len(v.obs) == 0 || len(v.obs)+len(v.probes) < 2 {
 		return v
 	}
-	if b.m == nil || !slices.EqualFunc(b.m.all, v.obs, (*measured).equal) {
-		b.m = newModel(b.s, b.kernels, b.memory, v.obs)
+	all := append(v.obs[:len(v.obs):len(v.obs)], v.probes...)
+	if b.m == nil || !slices.EqualFunc(b.m.all, all, (*measured).equal) {
+		b.m = newModel(b.s, b.kernels, b.memory, all)
 	}
-	v.m, v.obs = b.m, b.m.all // which have the samples' weights
+	// Those of the model have the readings' weights.
+	v.m, v.obs, v.probes = b.m, b.m.all[:len(v.obs)], b.m.all[len(v.obs):]
 	for _, o := range v.obs {
 		v.byCell[o.cell] = o
 	}
 	return v
+}
+
+func logs(rates []float64) []float64 {
+	logs := make([]float64, len(rates))
+	for i, r := range rates {
+		logs[i] = math.Log(r)
+	}
+	return logs
 }
 
 // allCells returns the plan's cells and, after them, other cells with results.
@@ -191,6 +200,7 @@ func done(why string, a *checkpoint.Answer) sweep.Choice {
 
 const (
 	initialDesign = "initial design"
+	probing       = "passes of other num_batch while it is loaded"
 	anotherPrompt = "another prompt while it is loaded"
 	noneLeft      = "no cell is left to measure"
 )

@@ -29,6 +29,26 @@ type space struct {
 	fall           [][]float64 // similarity of the effect of a lack of memory
 }
 
+// point is what a reading is of: passes of a number of tokens under the load of a cell. A sample
+// is passes of the cell's own num_batch; a probe may be of smaller ones.
+type point struct {
+	cell  int // that is loaded
+	pass  int // tokens of a pass: index into batchs
+	probe bool
+}
+
+// sampled returns the point of samples of a cell.
+func (s *space) sampled(cell int) point { return point{cell: cell, pass: s.batch[cell]} }
+
+// sampledAll returns the points of samples of cells.
+func (s *space) sampledAll(cells []int) []point {
+	points := make([]point, len(cells))
+	for i, c := range cells {
+		points[i] = s.sampled(c)
+	}
+	return points
+}
+
 func newSpace(cells []cell.Key, planned int) *space {
 	s := &space{cells: cells, planned: planned, index: make(map[cell.Key]int, len(cells))}
 	for _, c := range cells {

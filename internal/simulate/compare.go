@@ -44,6 +44,7 @@ type Options struct {
 	Strategies []string // names; the baselines are added automatically
 	Seeds      int      // plays of each strategy on each surface
 	Tolerance  float64  // of the searches
+	HideProbes bool     // let no load be probed
 	HideSizes  bool     // hide the sizes of loaded models from the searches
 	// OnPlay is called after each play, never concurrently; it may be nil.
 	OnPlay func(Played)
@@ -99,11 +100,16 @@ type Comparison struct {
 // Compare plays strategies on surfaces. The result is deterministic, except for the
 // computing times.
 func Compare(surfaces []*Surface, o Options) Comparison {
-	if o.HideSizes {
+	if o.HideSizes || o.HideProbes {
 		surfaces = slices.Clone(surfaces)
 		for i, s := range surfaces {
 			hidden := *s
-			hidden.Sizes = nil
+			if o.HideSizes {
+				hidden.Sizes = nil
+			}
+			if o.HideProbes {
+				hidden.Probes = nil
+			}
 			surfaces[i] = &hidden
 		}
 	}

@@ -85,11 +85,14 @@ func draw(rng *rand.Rand, kind string, g gridShape) *surfaceFile {
 		Noise: between(rng, 0.005, 0.03), OutlierProb: between(rng, 0, 0.05), OutlierLow: between(rng, 0.8, 0.95),
 	}
 	l := newLandscape(rng, kind, g)
+	var rates [][]float64 // also of cells that fail
 	for _, ctx := range g.ctx {
 		var row []*float64
+		var all []float64
 		var sizes, inVRAM []int64
 		for j, batch := range g.batches {
 			rate := l.level * math.Exp(l.overBatch(j, float64(ctx))+l.overCtx(float64(ctx), rng)-l.spilled(ctx, batch))
+			all = append(all, rate)
 			if l.fails(ctx, batch) {
 				row = append(row, nil)
 			} else {
@@ -98,9 +101,10 @@ func draw(rng *rand.Rand, kind string, g gridShape) *surfaceFile {
 			size := 1 + l.pressure(ctx, batch)
 			sizes, inVRAM = append(sizes, int64(1e10*size)), append(inVRAM, int64(1e10*min(size, 1+l.spillAt)))
 		}
-		s.TrueRate = append(s.TrueRate, row)
+		s.TrueRate, rates = append(s.TrueRate, row), append(rates, all)
 		s.Size, s.SizeVRAM = append(s.Size, sizes), append(s.SizeVRAM, inVRAM)
 	}
+	l.drawProbes(rng, s, rates)
 	return s
 }
 

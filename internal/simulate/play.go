@@ -1,7 +1,9 @@
 package simulate
 
 import (
+	"cmp"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/cell"
@@ -28,6 +30,7 @@ type Run struct {
 	Measured  int // cells that have a rate
 	Failed    int // cells
 	Samples   int // prompts
+	Probes    int // readings of probes
 	Loads     int
 	Regret    float64 // by how much the recommended cell's true rate is below the highest: 0.02 is 2 %
 	// Columns is the regret of the recommended cell of each num_ctx where any cell
@@ -42,7 +45,7 @@ type Run struct {
 // the same choices.
 func Play(s *Surface, strategy sweep.Strategy, seed uint64) Run {
 	rng := rand.New(rand.NewPCG(seed, 1))
-	state := sweep.State{Plan: s.Plan, Measured: make(map[cell.Key]checkpoint.Measured)}
+	state := sweep.State{Plan: s.Plan, Measured: make(map[cell.Key]checkpoint.Measured), Probes: s.Probes != nil, PromptTokens: s.PromptTokens}
 	var run Run
 	for {
 		begun := time.Now()
@@ -83,9 +86,32 @@ func (run *Run) measure(s *Surface, state *sweep.State, c cell.Key, choice sweep
 	for len(known.Rates) < choice.Samples {
 		run.Cost += promptCost
 		run.Samples++
-		known.Rates = append(known.Rates, s.sample(c, rng))
+		known.Rates = append(known.Rates, s.reading(s.Rates[c], rng))
+	}
+	if len(choice.Probes) > 0 {
+		run.probe(s, &known, c, choice.Probes, rng)
 	}
 	state.Measured[c] = known
+}
+
+// probe takes one reading of passes of each size under the load of the cell. The server reads half
+// a prompt before them.
+func (run *Run) probe(s *Surface, known *checkpoint.Measured, c cell.Key, sizes []int, rng *rand.Rand) {
+	tokens := s.PromptTokens / 2
+	for _, size := range sizes {
+		rate, ok := s.Probes[c][size]
+		if !ok {
+			continue
+		}
+		tokens += size
+		run.Probes++
+		i, ok := slices.BinarySearchFunc(known.Probes, size, func(p checkpoint.ProbeRates, size int) int { return cmp.Compare(p.NumBatch, size) })
+		if !ok {
+			known.Probes = slices.Insert(known.Probes, i, checkpoint.ProbeRates{NumBatch: size})
+		}
+		known.Probes[i].Rates = append(known.Probes[i].Rates, s.reading(rate, rng))
+	}
+	run.Cost += promptCost * float64(tokens) / float64(s.PromptTokens)
 }
 
 // judge compares an answer with the true rates. Without an answer it uses the cell with

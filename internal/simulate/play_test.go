@@ -154,3 +154,32 @@ func TestSentence(t *testing.T) {
 	assert.Equal(t, "On average, best would have cost 17 % of the loads and lost 0.4 %; frontier would have cost 41 % of the loads and lost 0.2 % of each num_ctx's best rate.", c.sentence())
 	assert.Empty(t, Comparison{}.sentence())
 }
+
+// TestPlayProbes: probes cost their tokens and half a prompt before them, and no load.
+func TestPlayProbes(t *testing.T) {
+	a := cell.Key{Ctx: 2, Batch: 200}
+	s := &Surface{Plan: []cell.Key{a}, Rates: map[cell.Key]float64{a: 80}, PromptTokens: 1000, Probes: map[cell.Key]map[int]float64{a: {100: 70, 200: 81}}}
+	l := &probedList{list: list{choices: []sweep.Choice{
+		{Cells: []cell.Key{a}, Samples: 1},
+		{Cells: []cell.Key{a}, Samples: 1, Probes: []int{200, 100}},
+		{Cells: []cell.Key{a}, Samples: 1, Probes: []int{100}},
+	}, answer: &checkpoint.Answer{Best: a}}}
+	run := Play(s, l, 1)
+	assert.InDelta(t, 1+promptCost*(0.5+0.3+0.5+0.1), run.Cost, 1e-9)
+	assert.Equal(t, 1, run.Loads)
+	assert.Equal(t, 3, run.Probes)
+	assert.True(t, l.last.Probes)
+	assert.Equal(t, 1000, l.last.PromptTokens)
+	assert.Equal(t, []checkpoint.ProbeRates{{NumBatch: 100, Rates: []float64{70, 70}}, {NumBatch: 200, Rates: []float64{81}}}, l.last.Measured[a].Probes)
+}
+
+// probedList keeps the last state.
+type probedList struct {
+	list
+	last sweep.State
+}
+
+func (l *probedList) Next(st sweep.State) sweep.Choice {
+	l.last = st
+	return l.list.Next(st)
+}

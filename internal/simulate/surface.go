@@ -1,6 +1,7 @@
 package simulate
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -24,6 +25,12 @@ type Surface struct {
 	Rates map[cell.Key]float64 // in tokens per second; without the cells that fail
 	Sizes map[cell.Key]Size    // of loaded models, where they are known
 
+	// Probes are the true rates of passes of num_batch tokens under the load of a cell, by these
+	// tokens; nil where no load can be probed.
+	Probes map[cell.Key]map[int]float64
+	// PromptTokens is the length of the prompts.
+	PromptTokens int
+
 	Noise       float64 // standard deviation of the logarithm of a sample's rate
 	OutlierProb float64 // probability that a sample is an outlier, which is slow
 	OutlierLow  float64 // lowest rate of an outlier, relative to the true rate
@@ -36,15 +43,17 @@ type Size struct{ All, VRAM int64 }
 
 // surfaceFile is the format of a surface's file.
 type surfaceFile struct {
-	Name        string       `json:"name"`
-	NumCtx      []int        `json:"num_ctx"`
-	NumBatch    []int        `json:"num_batch"`
-	TrueRate    [][]*float64 `json:"true_rate"` // by num_ctx, then num_batch; null for a cell that fails
-	Size        [][]int64    `json:"size"`      // in the same order, in bytes; optional
-	SizeVRAM    [][]int64    `json:"size_vram"` // likewise
-	Noise       float64      `json:"noise"`
-	OutlierProb float64      `json:"outlier_prob"`
-	OutlierLow  float64      `json:"outlier_low"`
+	Name        string         `json:"name"`
+	NumCtx      []int          `json:"num_ctx"`
+	NumBatch    []int          `json:"num_batch"`
+	TrueRate    [][]*float64   `json:"true_rate"`     // by num_ctx, then num_batch; null for a cell that fails
+	Size        [][]int64      `json:"size"`          // in the same order, in bytes; optional
+	SizeVRAM    [][]int64      `json:"size_vram"`     // likewise
+	ProbeRate   [][][]*float64 `json:"probe_rate"`    // in the same order, then by num_batch up to that of the load; optional
+	Prompt      int            `json:"prompt_tokens"` // optional
+	Noise       float64        `json:"noise"`
+	OutlierProb float64        `json:"outlier_prob"`
+	OutlierLow  float64        `json:"outlier_low"`
 }
 
 // Read reads a surface from its file, or from a sweep's checkpoint: the medians are then
@@ -89,12 +98,18 @@ func (g *surfaceFile) surface() (*Surface, error) {
 	case !(g.Noise >= 0) || !(g.OutlierProb >= 0 && g.OutlierProb <= 1) || !(g.OutlierLow >= 0 && g.OutlierLow <= 1):
 		return nil, errors.New("noise must not be negative, and outlier_prob and outlier_low must be from 0 to 1")
 	}
+	if g.Prompt < 0 {
+		return nil, fmt.Errorf("prompt_tokens is %d: it must be positive", g.Prompt)
+	}
 	for _, sizes := range [][][]int64{g.Size, g.SizeVRAM} {
 		if sizes != nil && !g.holds(sizes) {
 			return nil, errors.New("size and size_vram must have the rows and columns of true_rate")
 		}
 	}
-	s := &Surface{Name: g.Name, Rates: make(map[cell.Key]float64), Sizes: make(map[cell.Key]Size), Noise: g.Noise, OutlierProb: g.OutlierProb, OutlierLow: g.OutlierLow}
+	if g.ProbeRate != nil && !g.holdsProbes() {
+		return nil, errors.New("probe_rate must have the rows and columns of true_rate, each null or with a rate for each num_batch up to that of the column")
+	}
+	s := &Surface{Name: g.Name, PromptTokens: cmp.Or(g.Prompt, defaultPromptTokens), Rates: make(map[cell.Key]float64), Sizes: make(map[cell.Key]Size), Noise: g.Noise, OutlierProb: g.OutlierProb, OutlierLow: g.OutlierLow}
 	for i, ctx := range g.NumCtx {
 		if len(g.TrueRate[i]) != len(g.NumBatch) {
 			return nil, fmt.Errorf("true_rate of num_ctx %d has %d rates for %d num_batch", ctx, len(g.TrueRate[i]), len(g.NumBatch))
@@ -111,6 +126,9 @@ func (g *surfaceFile) surface() (*Surface, error) {
 				}
 				s.Rates[c] = *rate
 			}
+			if err := g.addProbes(s, i, j); err != nil {
+				return nil, err
+			}
 			if g.Size != nil && g.SizeVRAM != nil {
 				s.Sizes[c] = Size{g.Size[i][j], g.SizeVRAM[i][j]}
 			}
@@ -123,6 +141,9 @@ func (g *surfaceFile) surface() (*Surface, error) {
 func (g *surfaceFile) holds(sizes [][]int64) bool {
 	return len(sizes) == len(g.NumCtx) && !slices.ContainsFunc(sizes, func(row []int64) bool { return len(row) != len(g.NumBatch) })
 }
+
+// defaultPromptTokens is the length of the prompts of surfaces that have none.
+const defaultPromptTokens = 7000
 
 func ascending(values []int) bool {
 	for i, v := range values {
@@ -210,9 +231,9 @@ func (s *Surface) columns() []column {
 	return all
 }
 
-// sample draws one measurement of a cell that works.
-func (s *Surface) sample(c cell.Key, rng *rand.Rand) float64 {
-	rate := s.Rates[c] * math.Exp(s.Noise*rng.NormFloat64())
+// reading draws one measurement of a true rate.
+func (s *Surface) reading(rate float64, rng *rand.Rand) float64 {
+	rate *= math.Exp(s.Noise * rng.NormFloat64())
 	if rng.Float64() < s.OutlierProb {
 		rate *= s.OutlierLow + (1-s.OutlierLow)*rng.Float64()
 	}

@@ -60,6 +60,11 @@ func TestReadRefuses(t *testing.T) {
 		{"noise", `{"num_ctx": [1], "num_batch": [1], "true_rate": [[1]], "noise": -1}`, "noise must not be negative, and outlier_prob and outlier_low must be from 0 to 1"},
 		{"outliers", `{"num_ctx": [1], "num_batch": [1], "true_rate": [[1]], "outlier_prob": 2}`, "noise must not be negative, and outlier_prob and outlier_low must be from 0 to 1"},
 		{"sizes", `{"num_ctx": [1], "num_batch": [1], "true_rate": [[1]], "size": [[1, 2]]}`, "size and size_vram must have the rows and columns of true_rate"},
+		{"rows of probes", `{"num_ctx": [1], "num_batch": [1], "true_rate": [[1]], "probe_rate": []}`, "probe_rate must have the rows and columns of true_rate"},
+		{"columns of probes", `{"num_ctx": [1], "num_batch": [1], "true_rate": [[1]], "probe_rate": [[[1], [1]]]}`, "probe_rate must have the rows and columns of true_rate"},
+		{"a probe above its load", `{"num_ctx": [2], "num_batch": [1, 2], "true_rate": [[1, 1]], "probe_rate": [[[1, 2], [1, 2]]]}`, "with a rate for each num_batch up to that of the column"},
+		{"a probe of zero", `{"num_ctx": [1], "num_batch": [1], "true_rate": [[1]], "probe_rate": [[[0]]]}`, "probe_rate of ctx=1/batch=1 must be positive"},
+		{"a negative prompt", `{"num_ctx": [1], "num_batch": [1], "true_rate": [[1]], "prompt_tokens": -1}`, "prompt_tokens is -1: it must be positive"},
 		{"a key twice", `{"num_ctx": [1], "num_batch": [1], "true_rate": [[1]], "true_rate": [[2]]}`, `duplicate key "true_rate"`},
 		{"a text", `{"num_ctx": [1], "num_batch": [1], "true_rate": [["1"]]}`, "line 1: true_rate/0/0 must be a number"},
 	} {
@@ -90,13 +95,24 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-func TestSample(t *testing.T) {
+// TestReadProbes checks which probes a load has, and how long a prompt is.
+func TestReadProbes(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "s.json")
+	require.NoError(t, os.WriteFile(file, []byte(`{"num_ctx": [2, 4], "num_batch": [1, 2], "true_rate": [[10, 20], [11, null]],
+		"probe_rate": [[[9], [null, 19]], [[12], null]], "prompt_tokens": 300}`), 0o644))
+	s, err := Read(file)
+	require.NoError(t, err)
+	assert.Equal(t, map[cell.Key]map[int]float64{{Ctx: 2, Batch: 1}: {1: 9}, {Ctx: 2, Batch: 2}: {2: 19}, {Ctx: 4, Batch: 1}: {1: 12}}, s.Probes)
+	assert.Equal(t, 300, s.PromptTokens)
+}
+
+func TestReading(t *testing.T) {
 	c := cell.Key{Ctx: 1, Batch: 1}
 	s := &Surface{Rates: map[cell.Key]float64{c: 100}, OutlierProb: 0.25, OutlierLow: 0.8}
 	rng := rand.New(rand.NewPCG(1, 1))
 	slow := 0
 	for range 10000 {
-		v := s.sample(c, rng)
+		v := s.reading(s.Rates[c], rng)
 		assert.True(t, v >= 80 && v <= 100)
 		if v < 100 {
 			slow++

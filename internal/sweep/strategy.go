@@ -26,6 +26,10 @@ type State struct {
 	// Loaded is the cell that is loaded, so that one more sample of it costs no
 	// load; the zero value where there is none.
 	Loaded cell.Key
+	// Probes means that a loaded cell can be probed.
+	Probes bool
+	// PromptTokens is the length of a prompt, by which the cost of a probe is known.
+	PromptTokens int
 }
 
 // Choice is what a strategy wants to measure next. Without cells it wants nothing
@@ -33,7 +37,10 @@ type State struct {
 type Choice struct {
 	Cells   []cell.Key // to measure
 	Samples int        // that each cell needs in all, with those that it already has
-	Left    int        // loads to the end, including these; 0 where that is not known
+	// Probes are the sizes of passes, in tokens, to take a reading of while the cell is loaded,
+	// after its samples: at most its num_batch.
+	Probes []int
+	Left   int // loads to the end, including these; 0 where that is not known
 	// Ahead is the same for a strategy that does not know how many loads it needs: nine
 	// of ten sweeps are within the range. The zero value leaves it as it was.
 	Ahead Range

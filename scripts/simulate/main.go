@@ -38,11 +38,12 @@ func run(args []string, stdout, stderr io.Writer) int {
 	draw := flags.Uint64("draw", 1, "`seed` of the generated surfaces")
 	tolerance := flags.Float64("tolerance", 0.01, "difference in rate that is not worth another cell; 0.01 is 1 %")
 	hide := flags.Bool("hide-sizes", false, "hide the sizes of loaded models from the searches")
+	hideProbes := flags.Bool("hide-probes", false, "let the searches measure without probes")
 	asJSON := flags.Bool("json", false, "print JSON for programs")
 	if code, ok := arguments.Parse(flags, args, stdout, stderr, "go run ./scripts/simulate -h"); !ok {
 		return code
 	}
-	o := simulate.Options{Strategies: strings.Split(*strategies, ","), Seeds: *seeds, Tolerance: *tolerance, HideSizes: *hide}
+	o := simulate.Options{Strategies: strings.Split(*strategies, ","), Seeds: *seeds, Tolerance: *tolerance, HideSizes: *hide, HideProbes: *hideProbes}
 	if err := o.Check(); err != nil {
 		fmt.Fprintln(stderr, "simulate:", lines.Text(err.Error()))
 		return 2

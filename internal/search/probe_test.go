@@ -1,0 +1,114 @@
+package search_test
+
+import (
+	"math"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"gonum.org/v1/gonum/stat"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
+	"github.com/ollama-sweep/ollama-sweep/internal/config"
+	"github.com/ollama-sweep/ollama-sweep/internal/search"
+	"github.com/ollama-sweep/ollama-sweep/internal/simulate"
+	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+)
+
+// probedSurface returns a surface of 12 × 8 cells whose probes differ from the cells' rates by that, on the
+// logarithm.
+func probedSurface(t *testing.T, wrong func(size int) float64) *simulate.Surface {
+	s := surface(t, "saturating-12x8")
+	s.PromptTokens, s.Probes = 7000, make(map[cell.Key]map[int]float64)
+	for c := range s.Rates {
+		s.Probes[c] = make(map[int]float64)
+		for k, rate := range s.Rates {
+			if k.Ctx == c.Ctx && k.Batch <= c.Batch {
+				s.Probes[c][k.Batch] = rate * math.Exp(wrong(k.Batch))
+			}
+		}
+	}
+	return s
+}
+
+// plays returns the mean cost and regret of ten plays.
+func plays(s *simulate.Surface, name string) (cost, regret float64) {
+	var costs, regrets []float64
+	for seed := range uint64(10) {
+		run := simulate.Play(s, strategies[name](), seed)
+		costs, regrets = append(costs, run.Cost), append(regrets, run.Regret)
+	}
+	return stat.Mean(costs, nil), stat.Mean(regrets, nil)
+}
+
+// TestProbesSaveLoads: with probes a search costs less and loses no more, and where they mislead by 8 %
+// from size to size it does not believe them.
+func TestProbesSaveLoads(t *testing.T) {
+	alternating := func(size int) float64 { return 0.08 * float64(1-2*(size/256%2)) }
+	for _, name := range []string{config.StrategyBest, config.StrategyFrontier} {
+		t.Run(name, func(t *testing.T) {
+			right := probedSurface(t, func(int) float64 { return 0 })
+			plain := *right
+			plain.Probes = nil
+			cost, regret := plays(&plain, name)
+			probedCost, probedRegret := plays(right, name)
+			_, misledRegret := plays(probedSurface(t, alternating), name)
+			t.Logf("cost %.1f, with probes %.1f; regret %.4f, with probes %.4f, with misleading ones %.4f", cost, probedCost, regret, probedRegret, misledRegret)
+			assert.Less(t, probedCost, 0.8*cost)
+			assert.Less(t, probedRegret, 0.01)
+			assert.Less(t, misledRegret, 0.02)
+		})
+	}
+}
+
+// TestProbesOfALoad checks which probes a search asks for: of the loaded cell, up to its num_batch and
+// to the length of a prompt, and never as a recommendation.
+func TestProbesOfALoad(t *testing.T) {
+	var plan []cell.Key
+	for _, ctx := range []int{4096, 8192, 16384} {
+		for _, batch := range []int{64, 128, 256, 512} {
+			plan = append(plan, cell.Key{Ctx: ctx, Batch: batch})
+		}
+	}
+	loaded := cell.Key{Ctx: 4096, Batch: 512}
+	for name, s := range strategies {
+		t.Run(name, func(t *testing.T) {
+			st := sweep.State{Plan: plan, Loaded: loaded, PromptTokens: 300, Measured: map[cell.Key]checkpoint.Measured{loaded: {Rates: []float64{100}}}}
+			choice := s().Next(st)
+			assert.Empty(t, choice.Probes, "loads can't be probed")
+
+			st.Probes = true
+			choice = s().Next(st)
+			assert.Equal(t, []cell.Key{loaded}, choice.Cells)
+			assert.Equal(t, 1, choice.Samples)
+			assert.Equal(t, []int{64, 128, 256}, choice.Probes)
+
+			known := st.Measured[loaded]
+			for _, size := range choice.Probes {
+				known.Probes = append(known.Probes, checkpoint.ProbeRates{NumBatch: size, Rates: slices.Repeat([]float64{400}, 4)})
+			}
+			st.Measured[loaded] = known
+			choice = s().Next(st)
+			assert.Empty(t, choice.Probes, "four readings of each are enough")
+			require.NotNil(t, choice.Answer)
+			assert.Equal(t, loaded, choice.Answer.Best, "only measured cells are recommended")
+
+			st.Loaded = cell.Key{}
+			choice = s().Next(st)
+			require.Len(t, choice.Cells, 1)
+			assert.NotEqual(t, loaded, choice.Cells[0], "another load is needed")
+		})
+	}
+}
+
+// TestProbesOfOtherSizes: probes of sizes that are no num_batch of the plan do no harm.
+func TestProbesOfOtherSizes(t *testing.T) {
+	plan := []cell.Key{{Ctx: 1024, Batch: 64}, {Ctx: 1024, Batch: 128}}
+	st := sweep.State{Plan: plan, Probes: true, PromptTokens: 7000, Measured: map[cell.Key]checkpoint.Measured{
+		plan[1]: {Rates: []float64{100}, Probes: []checkpoint.ProbeRates{{NumBatch: 7, Rates: []float64{3}}, {NumBatch: 64}}},
+	}}
+	choice := (&search.Best{Tolerance: 0.01}).Next(st)
+	assert.Equal(t, []cell.Key{plan[0]}, choice.Cells)
+}
