@@ -5,6 +5,7 @@
 package checkpoint
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -45,6 +46,8 @@ type Result struct {
 	// SetAside are disturbed samples, which don't count: those that were replaced, and those that
 	// were to replace others.
 	SetAside []measurement.Sample `json:"set_aside,omitempty"`
+	// Probes are passes of other sizes while the cell was loaded. They don't count as samples.
+	Probes []measurement.Probe `json:"probes,omitempty"`
 	// Warmup is the short first prompt after the first load, which is not a sample. Later
 	// loads, in other rounds or after a resume, would differ from it in nothing but time.
 	Warmup *measurement.Sample `json:"warmup,omitempty"`
@@ -120,6 +123,23 @@ func (r *Result) SampleRates() []float64 {
 	return rates
 }
 
+// ProbeRates returns the rates of the probes by their size, ascending, without those that are not known.
+func (r *Result) ProbeRates() []ProbeRates {
+	var all []ProbeRates
+	for _, p := range r.Probes {
+		rate, ok := p.Rate()
+		if !ok {
+			continue
+		}
+		i, ok := slices.BinarySearchFunc(all, p.NumBatch, func(of ProbeRates, size int) int { return cmp.Compare(of.NumBatch, size) })
+		if !ok {
+			all = slices.Insert(all, i, ProbeRates{NumBatch: p.NumBatch})
+		}
+		all[i].Rates = append(all[i].Rates, rate)
+	}
+	return all
+}
+
 // SetRate sets PromptEvalRate to the median of the samples.
 func (r *Result) SetRate() {
 	r.PromptEvalRate = nil
@@ -168,7 +188,7 @@ func (r *Result) Measured() Measured {
 	case len(r.Samples) == 0:
 		return Measured{Rates: []float64{*r.PromptEvalRate}, Closed: true} // an older tool's
 	}
-	return Measured{Rates: r.SampleRates(), Size: r.Size, SizeVRAM: r.SizeVRAM}
+	return Measured{Rates: r.SampleRates(), Probes: r.ProbeRates(), Size: r.Size, SizeVRAM: r.SizeVRAM}
 }
 
 // Pruned returns the cells that were skipped because they need at least as much memory as a

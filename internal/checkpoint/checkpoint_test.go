@@ -31,6 +31,12 @@ func sample(tokensPerSec float64) measurement.Sample {
 	}
 }
 
+// probe returns a probe of that size in the middle of 1000 tokens, whose request costs 0.1 s besides.
+func probe(size int, seconds float64) measurement.Probe {
+	cost := 100 * time.Millisecond
+	return measurement.Probe{NumBatch: size, Depth: (1000 - size) / 2, Tokens: size, Duration: time.Duration(seconds * float64(time.Second)), RequestCost: &cost, Verified: true, Timestamp: noon}
+}
+
 // wholeCheckpoint returns a checkpoint with one result of each kind.
 func wholeCheckpoint() *Checkpoint {
 	oom := measurement.OutOfGPUMemory
@@ -43,6 +49,7 @@ func wholeCheckpoint() *Checkpoint {
 		},
 		Results: []Result{
 			{NumCtx: 4096, NumBatch: 128, Timestamp: noon, Samples: []measurement.Sample{sample(100), sample(300), sample(200)},
+				Probes: []measurement.Probe{probe(64, 0.5), probe(16, 0.3), {NumBatch: 8, Depth: 496, Tokens: 8, Timestamp: noon}, probe(64, 0.4)},
 				Warmup: &measurement.Sample{PromptEvalCount: 50, PromptEvalDuration: time.Second, LoadDuration: 90 * time.Second}, ContextLength: 4096, Size: 10, SizeVRAM: 8,
 				Memory: &measurement.Memory{Devices: []measurement.DeviceMemory{{Name: "CUDA0", ModelMiB: 1.88, ContextMiB: 2, ComputeMiB: 0.66}, {Name: measurement.Host, ComputeMiB: 0.01}}, GPULayers: 3, Layers: 3}},
 			{NumCtx: 4096, NumBatch: 512, Timestamp: noon, Error: &oom, Detail: "cudaMalloc failed: out of memory"},
@@ -74,6 +81,21 @@ func TestCheckpointRoundTrip(t *testing.T) {
 	assert.Contains(t, buf.String(), `"prompt_eval_rate":null`)
 	assert.Contains(t, buf.String(), `"error":null`)
 	assert.Equal(t, 1, strings.Count(buf.String(), `"memory":`), "what is not known is left out")
+	assert.Equal(t, 1, strings.Count(buf.String(), `"probes":`), "what is not known is left out")
+	assert.NotContains(t, buf.String(), `"unprobeable"`)
+}
+
+// TestProbeRates: probes are grouped by size. One without a rate is left out.
+func TestProbeRates(t *testing.T) {
+	cp := wholeCheckpoint()
+	m := cp.Results[0].Measured()
+	require.Len(t, m.Probes, 2)
+	assert.Equal(t, 16, m.Probes[0].NumBatch)
+	assert.InDeltaSlice(t, []float64{16 / 0.2}, m.Probes[0].Rates, 1e-6)
+	assert.Equal(t, 64, m.Probes[1].NumBatch)
+	assert.InDeltaSlice(t, []float64{64 / 0.4, 64 / 0.3}, m.Probes[1].Rates, 1e-6)
+	assert.Len(t, m.Rates, 3, "a probe is not a sample")
+	assert.Empty(t, cp.Results[2].Measured().Probes)
 }
 
 func TestCheckpointPlanAndAxes(t *testing.T) {
@@ -156,6 +178,9 @@ func TestHeaderGPUs(t *testing.T) {
 
 func TestDecodeRefuses(t *testing.T) {
 	const start = "{\n\"version\": 1,\n\"sweep\": {},\n\"results\": [\n"
+	probed := func(probe string) string {
+		return start + `{"num_ctx": 64, "num_batch": 8, "prompt_eval_rate": 1, "probes": [{` + probe + `}]}]}`
+	}
 	for _, test := range []struct{ name, text, want string }{
 		{"empty", " \n", "the file is empty"},
 		{"cut short", start + "{", "line 5: the file ends in the middle of a value"},
@@ -173,6 +198,15 @@ func TestDecodeRefuses(t *testing.T) {
 		{"both known", start + `{"num_ctx": 1, "num_batch": 1, "prompt_eval_rate": 1, "error": "x"}]}`, "both prompt_eval_rate and error"},
 		{"zero rate", start + `{"num_ctx": 1, "num_batch": 1, "prompt_eval_rate": 0}]}`, "prompt_eval_rate 0 is not a positive number"},
 		{"sample without figures", start + `{"num_ctx": 1, "num_batch": 1, "prompt_eval_rate": 1, "samples": [{}]}]}`, "a sample without prompt_eval_count"},
+		{"unknown key of a probe", probed(`"num_batch": 8, "tokens": 8, "rate": 5`), `line 5: unknown key "rate"`},
+		{"probe without a size", probed(`"tokens": 8`), "a probe with num_batch 0, which is not between 1 and the cell's"},
+		{"probe above num_batch", probed(`"num_batch": 9, "tokens": 8`), "a probe with num_batch 9"},
+		{"probe of too many tokens", probed(`"num_batch": 8, "tokens": 9`), "a probe of 9 tokens with num_batch 8"},
+		{"probe of no tokens", probed(`"num_batch": 8`), "a probe of 0 tokens"},
+		{"probe above num_ctx", probed(`"num_batch": 8, "tokens": 8, "depth": 57`), "a probe of 8 tokens after 57, which do not fit num_ctx"},
+		{"probe of a negative depth", probed(`"num_batch": 8, "tokens": 8, "depth": -1`), "a probe of 8 tokens after -1"},
+		{"probe of a negative duration", probed(`"num_batch": 8, "tokens": 8, "duration_ns": -1`), "a probe with a negative duration"},
+		{"probe of a negative cost", probed(`"num_batch": 8, "tokens": 8, "duration_ns": 1, "request_cost_ns": -1`), "a probe with a negative duration"},
 		{"older tool's bad time", `{"metadata": {}, "results": [{"num_ctx": 1, "num_batch": 1, "prompt_eval_rate": 1, "timestamp": "yesterday"}]}`, `timestamp "yesterday" is not ISO 8601`},
 	} {
 		t.Run(test.name, func(t *testing.T) {

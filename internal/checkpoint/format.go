@@ -13,6 +13,7 @@ import (
 	"slices"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 	"github.com/ollama-sweep/ollama-sweep/internal/strictjson"
 	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
 )
@@ -149,7 +150,27 @@ func (r *Result) problem() string {
 			return err.Error()
 		}
 	}
+	for _, p := range r.Probes {
+		if text := r.probeProblem(p); text != "" {
+			return text
+		}
+	}
 	return r.rateProblem()
+}
+
+// probeProblem describes the first value of a probe that a sweep never writes; empty when there is none.
+func (r *Result) probeProblem(p measurement.Probe) string {
+	switch {
+	case p.NumBatch < 1 || p.NumBatch > r.NumBatch:
+		return fmt.Sprintf("a probe with num_batch %d, which is not between 1 and the cell's", p.NumBatch)
+	case p.Tokens < 1 || p.Tokens > p.NumBatch:
+		return fmt.Sprintf("a probe of %d tokens with num_batch %d", p.Tokens, p.NumBatch)
+	case p.Depth < 0 || p.Depth > r.NumCtx-p.Tokens:
+		return fmt.Sprintf("a probe of %d tokens after %d, which do not fit num_ctx", p.Tokens, p.Depth)
+	case p.Duration < 0 || p.RequestCost != nil && *p.RequestCost < 0:
+		return "a probe with a negative duration"
+	}
+	return ""
 }
 
 // rateProblem describes a rate that is not the median of the samples: the file was edited

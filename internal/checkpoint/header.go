@@ -39,6 +39,8 @@ type Header struct {
 	// Attention is the attention implementation of the first load, from the log: see
 	// parse.ServerLogAttention.
 	Attention string `json:"attention,omitempty"`
+	// Unprobeable is the reason why the model's loads can't be probed, empty where they can or were not.
+	Unprobeable string `json:"unprobeable,omitempty"`
 	Place
 	NumCtx   []int      `json:"num_ctx,omitempty"`
 	NumBatch []int      `json:"num_batch,omitempty"`

@@ -86,6 +86,7 @@ func OpenStore(dir string, h Header, fresh bool, now time.Time) (*Store, error) 
 		h.Started, h.Run = cp.Sweep.Started, cp.Sweep.Run
 		h.Sizing = cp.Sweep.Sizing
 		h.Warnings = cp.Sweep.Warnings
+		h.Unprobeable = cp.Sweep.Unprobeable
 		h.fillFrom(cp.Sweep)
 		if h.Strategy == cp.Sweep.Strategy {
 			h.Search = cp.Sweep.Search
@@ -222,6 +223,9 @@ func (s *Store) UpdateIdentity(h Header) {
 func (s *Store) SetAttention(how string) {
 	s.cp.Sweep.Attention, s.header = cmp.Or(s.cp.Sweep.Attention, how), true
 }
+
+// SetUnprobeable sets the reason why the model's loads can't be probed, to be saved with the next result.
+func (s *Store) SetUnprobeable(reason string) { s.cp.Sweep.Unprobeable, s.header = reason, true }
 
 // Warn adds a warning about the machine, to be saved with the next result.
 func (s *Store) Warn(text string) {

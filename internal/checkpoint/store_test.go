@@ -108,6 +108,22 @@ func TestStoreKeepsResults(t *testing.T) {
 	assert.Empty(t, leftovers, "no temporary file is left")
 }
 
+// TestStoreKeepsProbes: a store that is opened again has the probes, and why there can't be others.
+func TestStoreKeepsProbes(t *testing.T) {
+	dir := t.TempDir()
+	s := openStore(t, dir, Header{Model: "m"})
+	r := measured(1000, 100, 10)
+	r.Probes = []measurement.Probe{probe(64, 0.5)}
+	s.SetUnprobeable("the server keeps no prompts")
+	require.NoError(t, s.Put(r))
+	again := openStore(t, dir, Header{Model: "m"})
+	got, ok := again.Result(r.Cell())
+	require.True(t, ok)
+	assert.Equal(t, r.Probes, got.Probes)
+	assert.Equal(t, "the server keeps no prompts", again.Checkpoint().Sweep.Unprobeable)
+	assert.Equal(t, r.PromptEvalRate, got.PromptEvalRate)
+}
+
 func TestStoreRefuses(t *testing.T) {
 	for name, test := range map[string]struct{ text, want string }{
 		"another sweep":            {`{"version": 1, "sweep": {"model": "other"}}`, `belongs to another sweep: model is "other" there and "m" here; use another -out folder, or start anew with -fresh`},

@@ -218,6 +218,7 @@ func (m *merger) header() {
 			h.Settings = p.header.Settings
 		}
 		h.Attention = cmp.Or(h.Attention, p.header.Attention)
+		h.Unprobeable = cmp.Or(h.Unprobeable, p.header.Unprobeable)
 		if h.Weights == nil {
 			h.Weights = p.header.Weights
 		}

@@ -291,6 +291,29 @@ func TestMergeOfSamplesSetAside(t *testing.T) {
 	}
 }
 
+// TestMergeOfProbes: the probes of a cell in several parts are kept, each once.
+func TestMergeOfProbes(t *testing.T) {
+	c := cell.Key{Ctx: 1024, Batch: 64}
+	part := func(unprobeable string, ms ...int) *checkpoint.Checkpoint {
+		r := result(c, noon, 1010)
+		for _, took := range ms {
+			cost := time.Millisecond
+			r.Probes = append(r.Probes, measurement.Probe{NumBatch: 32, Depth: 200, Tokens: 32, Duration: time.Duration(took) * time.Millisecond, RequestCost: &cost, Timestamp: noon})
+		}
+		cp := &checkpoint.Checkpoint{Version: checkpoint.Version, Sweep: header(cell.Shard{}), Results: []checkpoint.Result{r}}
+		cp.Sweep.Unprobeable = unprobeable
+		return cp
+	}
+	dir := save(t, map[string]*checkpoint.Checkpoint{"one": part("", 9, 17), "other": part("no", 17, 33)})
+	m, err := Merge([]string{filepath.Join(dir, "one"), filepath.Join(dir, "other")})
+	require.NoError(t, err)
+	r := m.Checkpoint.Result(c)
+	require.Len(t, r.ProbeRates(), 1)
+	assert.InDeltaSlice(t, []float64{4000, 2000, 1000}, r.ProbeRates()[0].Rates, 1e-6)
+	assert.Len(t, r.Samples, 1)
+	assert.Equal(t, "no", m.Checkpoint.Sweep.Unprobeable)
+}
+
 func rounded(values []float64) (out []float64) {
 	for _, v := range values {
 		out = append(out, float64(int(v+0.5)))

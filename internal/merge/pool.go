@@ -9,12 +9,12 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
-// withoutCopies returns the samples that are not in have. Samples with the same figures are
+// withoutCopies returns the samples, or probes, that are not in have. Those with the same figures are
 // copies: two measurements never have all durations equal to the nanosecond.
-func withoutCopies(have, samples []measurement.Sample) []measurement.Sample {
-	var fresh []measurement.Sample
+func withoutCopies[T any](have, samples []T) []T {
+	var fresh []T
 	for _, s := range samples {
-		if !slices.ContainsFunc(have, func(other measurement.Sample) bool { return reflect.DeepEqual(s, other) }) {
+		if !slices.ContainsFunc(have, func(other T) bool { return reflect.DeepEqual(s, other) }) {
 			fresh = append(fresh, s)
 		}
 	}
@@ -35,6 +35,7 @@ func setAside(have, r *checkpoint.Result) (fresh []measurement.Sample) {
 // cell that failed in one of the parts counts as failed, so that it is not recommended.
 func join(have *checkpoint.Result, r *checkpoint.Result, fresh []measurement.Sample) {
 	have.Samples = append(slices.Clip(have.Samples), fresh...)
+	have.Probes = append(slices.Clip(have.Probes), withoutCopies(have.Probes, r.Probes)...)
 	if have.Error == nil {
 		have.Error, have.Detail = r.Error, r.Detail
 	}
