@@ -48,9 +48,6 @@ func (s *Server) probe(ctx context.Context, load probedLoad, tokens int, sizes [
 	return probes, err
 }
 
-// leastTokens is the length of the shortest prompt that is probed.
-const leastTokens = 4 * leastDepth
-
 // check returns the sizes in ascending order, or an error if they can't be probed.
 func (l probedLoad) check(tokens int, sizes []int) ([]int, error) {
 	sizes = slices.Compact(slices.Sorted(slices.Values(sizes)))
@@ -60,8 +57,8 @@ func (l probedLoad) check(tokens int, sizes []int) ([]int, error) {
 		return nil, fmt.Errorf("probing passes of %v tokens with num_batch=%d", sizes, l.numBatch)
 	case tokens+predictOne > l.numCtx:
 		return nil, &measurement.Unprobeable{Reason: fmt.Sprintf("a prompt of %d tokens does not fit num_ctx=%d", tokens, l.numCtx), Temporary: true}
-	case tokens < leastTokens:
-		return nil, &measurement.Unprobeable{Reason: fmt.Sprintf("a prompt of %d tokens is too short: %d are needed", tokens, leastTokens), Temporary: true}
+	case tokens < measurement.LeastProbed:
+		return nil, &measurement.Unprobeable{Reason: fmt.Sprintf("a prompt of %d tokens is too short: %d are needed", tokens, measurement.LeastProbed), Temporary: true}
 	}
 	return sizes, nil
 }

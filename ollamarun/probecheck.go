@@ -10,7 +10,7 @@ import (
 )
 
 // leastDepth is the smallest depth at which durations show whether the server keeps a prompt, in tokens.
-const leastDepth = 128
+const leastDepth = measurement.LeastProbed / 4
 
 // checkKept returns an *Unprobeable if the kept prompt, sent again, was evaluated again.
 func (p *prober) checkKept(again measurement.Sample) error {

@@ -52,6 +52,7 @@ type Config struct {
 
 	Strategy  string     // StrategyExhaustive, StrategyBest or StrategyFrontier
 	Tolerance Tolerance  // of a search
+	Probe     bool       // a search times passes of other num_batch while a cell is loaded
 	Prune     bool       // skip cells that need more memory than one that ran out of it
 	Shard     cell.Shard // the part of the grid to measure; zero for all
 	Out       string     // folder; empty for results/ and the config's base name
@@ -105,6 +106,7 @@ func defaults() Config {
 		ServerWait:  10 * time.Minute,
 		Strategy:    StrategyExhaustive,
 		Tolerance:   DefaultTolerance,
+		Probe:       true,
 	}
 }
 

@@ -45,6 +45,7 @@ func table() []key {
 		choice("strategy", "`exhaustive` for every cell, best to search for the fastest, frontier for the fastest num_batch of every num_ctx", func(c *Config) *string { return &c.Strategy }, Strategies...),
 		newKey("tolerance", "difference in rate for which a search measures no further cell, like `1%`", func(c *Config) *Tolerance { return &c.Tolerance }, ParseTolerance).
 			checkedBy(func(c *Config) error { return c.Tolerance.Check() }),
+		boolean("probe", "in a search, time passes of other num_batch while a cell is loaded (default true)", func(c *Config) *bool { return &c.Probe }),
 		boolean("prune", "skip cells that need more memory than one that ran out of it", func(c *Config) *bool { return &c.Prune }),
 		newKey("shard", "measure part `I/N` of the grid, or auto to read it from the environment", func(c *Config) *cell.Shard { return &c.Shard }, flagShard).
 			ofMachine().checkedBy(func(c *Config) error { return c.Shard.Check() }),

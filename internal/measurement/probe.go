@@ -2,6 +2,9 @@ package measurement
 
 import "time"
 
+// LeastProbed is the length of the shortest prompt that can be probed, in tokens.
+const LeastProbed = 512
+
 // Probe has the figures of one pass over a part of a prompt: the load's prompt cache had all tokens
 // before that part, so the server evaluated the part alone, in one pass. It shows what a load with a
 // num_batch of that size would take for it. It is not a measurement of that cell.

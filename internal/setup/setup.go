@@ -152,6 +152,7 @@ func (b *Sweep) open(ctx context.Context, o Options) (err error) {
 			return identity.update(ctx, store.Checkpoint().Sweep, when)
 		},
 		Strategy:    strategy(b.config),
+		Probe:       b.config.Probe,
 		Prune:       b.config.Prune,
 		Repeat:      b.config.Repeat,
 		Rounds:      b.config.Order == config.OrderRound,

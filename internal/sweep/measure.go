@@ -104,9 +104,14 @@ func (r *run) cause(ctx context.Context, err error) error {
 // attempt loads the cell and samples it until it has enough, within the cell's
 // time.
 func (r *run) attempt(ctx context.Context, t *task) error {
+	return r.withinCellTimeout(ctx, func(ctx context.Context) error { return r.load(ctx, t) })
+}
+
+// withinCellTimeout works within the cell's time. Where that is over, it unloads the model.
+func (r *run) withinCellTimeout(ctx context.Context, work func(context.Context) error) error {
 	cellCtx, cancel := context.WithTimeout(ctx, r.CellTimeout)
 	defer cancel()
-	err := r.load(cellCtx, t)
+	err := work(cellCtx)
 	if err == nil || cellCtx.Err() == nil || ctx.Err() != nil {
 		return err
 	}

@@ -108,7 +108,7 @@ func (r *run) answer(choice Choice) *checkpoint.Answer {
 	for c := range cp.Pruned() {
 		known[c] = checkpoint.Measured{Closed: true}
 	}
-	found := r.Strategy.Next(State{Plan: r.Plan, Measured: known}).Answer
+	found := r.Strategy.Next(State{Plan: r.Plan, Measured: known, Probes: r.mayProbe(), PromptTokens: r.probedTokens()}).Answer
 	if found != nil {
 		r.outlook.done = found.Done
 	}

@@ -24,6 +24,7 @@ type each func(name string, measure func() Outcome)
 // next returns the strategy's next choice. Its answer is saved with the next sample.
 func (r *run) next() Choice {
 	r.state.Loaded = r.server.cell
+	r.setProbes()
 	choice := r.strategy.Next(r.state)
 	if choice.Answer != nil {
 		r.Store.SetAnswer(choice.Answer)
@@ -104,6 +105,12 @@ func (r *run) choices(ctx context.Context, choice Choice, each each) Choice {
 // the strategy may then choose others.
 func (r *run) take(ctx context.Context, choice Choice, each each) {
 	for _, c := range choice.Cells {
+		if r.onlyProbes(choice, c) {
+			if r.stop = r.probe(ctx, c, choice.Probes); r.stop != nil {
+				return
+			}
+			continue
+		}
 		s := step{Key: c, want: choice.Samples, reload: choice.Reload, why: choice.Why}
 		if r.stop = r.mustStop(ctx, s); r.stop != nil {
 			return

@@ -51,6 +51,7 @@ type Sweep struct {
 	// model and the requested settings.
 	Evidence check.Evidence
 
+	Probe       bool          // a search may probe the loaded cell, if the Runner is a Prober
 	Strategy    Strategy      // which cells, in which order; nil for Exhaustive
 	Prune       bool          // skip cells that need at least the memory of one that ran out of it
 	Repeat      int           // samples per cell
@@ -192,6 +193,7 @@ type run struct {
 	retakes  retakeState
 	redone   redone
 	suspects suspects
+	probing  probing
 
 	stop error // why the sweep stops
 }
@@ -207,6 +209,7 @@ func newRun(s *Sweep) *run {
 		tally:   tally{failedCells: make(map[cell.Key]bool)},
 		retakes: retakeState{cells: make(map[cell.Key]bool)},
 		redone:  redone{cells: make(map[cell.Key]bool)},
+		probing: probing{printed: make(map[string]bool)},
 	}
 	cp := s.Store.Checkpoint()
 	for _, result := range cp.Results {
