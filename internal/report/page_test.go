@@ -72,6 +72,11 @@ func TestCellText(t *testing.T) {
 	r.Memory = &measurement.Memory{GPULayers: 29, Layers: 33, Devices: []measurement.DeviceMemory{{Name: "CUDA0", ModelMiB: 15000, ContextMiB: 2048, ComputeMiB: 300}, {Name: measurement.Host, ModelMiB: 1900}}}
 	r.Timestamp = time.Date(2026, 2, 3, 4, 5, 6, 0, time.UTC)
 	r.Warnings = []string{"spill: 18.0 of 20.0 GB"}
+	cost := 100 * time.Microsecond
+	for _, took := range []time.Duration{20_100, 25_100} {
+		r.Probes = append(r.Probes, measurement.Probe{NumBatch: 32, Depth: 484, Tokens: 32, Duration: took * time.Microsecond, RequestCost: &cost})
+	}
+	r.Probes = append(r.Probes, measurement.Probe{NumBatch: 16, Depth: 492, Tokens: 16, Duration: 12_600 * time.Microsecond, RequestCost: &cost})
 	last := &r.Samples[len(r.Samples)-1]
 	last.EvalCount, last.EvalDuration = 2, 50*time.Millisecond
 	last.GPU = []measurement.GPU{{Index: 1, TemperatureC: 65, SMClockMHz: 1980, PowerW: 312.4, MemoryMiB: 70123, Utilization: 98, Throttle: []string{"SW power cap"}}}
@@ -81,6 +86,8 @@ func TestCellText(t *testing.T) {
 		"prompt: 1250.0 tokens/s (95 % interval 1248.00 to 1252.00, 6 samples)",
 		"samples: 1250.0, 1251.0, 1252.0, 1249.0, 1248.0, 1250.0 tokens/s",
 		"prompt length: 1000 tokens, 4 of them from the server's cache",
+		"passes of 16 tokens: 1280.0 tokens/s (probe)",
+		"passes of 32 tokens: 1600.0, 1280.0 tokens/s (probes)",
 		"generation: 40.0 tokens/s",
 		"load: 91.2 s",
 		"memory: 20 GB, 18 GB of it on GPUs",

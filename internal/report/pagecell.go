@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/dustin/go-humanize"
+	"github.com/dustin/go-humanize/english"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
@@ -155,6 +156,9 @@ func figureLines(r *checkpoint.Result) []string {
 			}
 			lines = append(lines, line)
 		}
+	}
+	for _, p := range r.ProbeRates() {
+		add("passes of %d tokens: %s (%s)", p.NumBatch, ratesText(p.Rates), english.PluralWord(len(p.Rates), "probe", ""))
 	}
 	if rate, ok := evalRate(r); ok {
 		add("generation: %.1f tokens/s", rate)
