@@ -2,6 +2,7 @@ package endtoend
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -92,4 +93,98 @@ func TestSearchEmbedded(t *testing.T) {
 	}
 	assert.GreaterOrEqual(t, again, 10, "the leaders are measured again once the search has ended")
 	assert.Contains(t, strings.Join(strings.Fields(strings.ReplaceAll(printed, "\n# ", " ")), " "), "the search has ended: the chance that an unmeasured cell is faster by more than the tolerance is")
+}
+
+// TestSearchesProbe: a search on a server that keeps prompts takes probes, without a subtest or a sample
+// for them, and none with -probe=false.
+func TestSearchesProbe(t *testing.T) {
+	for _, strategy := range []string{config.StrategyBest, config.StrategyFrontier} {
+		t.Run(strategy, func(t *testing.T) {
+			t.Parallel()
+			out := t.TempDir()
+			server, args := sweeptest.SimulatedBy(t, 100, out, sweeptest.ProbedGrid+"strategy: "+strategy+"\n")
+			server.KeepPrompts()
+			printed, code := sweeptest.Start(t, append(args, "-test.v")...).Wait()
+			require.Zero(t, code, printed)
+			requireProbed(t, out, printed)
+
+			plain := t.TempDir()
+			printed, code = sweeptest.Start(t, append(args, "-out", plain, "-probe=false")...).Wait()
+			require.Zero(t, code, printed)
+			cp := sweeptest.Load(t, plain)
+			assert.True(t, cp.Sweep.Search.Done)
+			assert.Empty(t, cp.Sweep.Unprobeable)
+			assert.NotContains(t, printed, "probe")
+			text, err := os.ReadFile(filepath.Join(plain, checkpoint.FileName))
+			require.NoError(t, err)
+			assert.NotContains(t, string(text), "probe")
+		})
+	}
+}
+
+// TestSearchUnprobeable: a search says once that a server keeps no prompts, and does without probes, also
+// when it is run again.
+func TestSearchUnprobeable(t *testing.T) {
+	out := t.TempDir()
+	_, args := sweeptest.SimulatedBy(t, 100, out, sweeptest.ProbedGrid+"strategy: best\n")
+	printed, code := sweeptest.Start(t, args...).Wait()
+	require.Zero(t, code, printed)
+	assert.Equal(t, 1, strings.Count(printed, "can't be probed"), printed)
+	assert.Regexp(t, `(?m)^# the model can't be probed: .*: measuring without probes$`, printed)
+	cp := sweeptest.Load(t, out)
+	assert.True(t, cp.Sweep.Search.Done)
+	assert.Contains(t, cp.Sweep.Unprobeable, "the server keeps no prompts")
+
+	printed, code = sweeptest.Start(t, args...).Wait()
+	require.Zero(t, code, printed)
+	assert.NotContains(t, printed, "can't be probed")
+	assert.Equal(t, cp, sweeptest.Load(t, out), "it has ended")
+}
+
+// TestSearchesProbeEmbedded probes the loads of a real server.
+func TestSearchesProbeEmbedded(t *testing.T) {
+	sweeptest.NeedsEngine(t)
+	for _, strategy := range []string{config.StrategyBest, config.StrategyFrontier} {
+		t.Run(strategy, func(t *testing.T) {
+			out := t.TempDir()
+			config := sweeptest.WriteConfig(t, "engine: embedded\nprompt: {tokens: 1024}\nconfirm: 0\nbaseline: false\nstrategy: "+strategy+"\nnum_ctx: {start: 2048, end: 6144, step: 1024}\nnum_batch: {start: 64, end: 512, step: 64}\n")
+			args := []string{"-config", config, "-out", out}
+			printed, code := sweeptest.Start(t, append(args, "-test.v")...).Wait()
+			require.Zero(t, code, printed)
+			cp := requireProbed(t, out, printed)
+			for _, r := range cp.Results {
+				for _, p := range r.Probes {
+					assert.Equal(t, !sweeptest.Before(t, "0.30.0"), p.Verified)
+				}
+			}
+			printed, code = sweeptest.Start(t, args...).Wait()
+			require.Zero(t, code, printed)
+			assert.Equal(t, cp.Results, sweeptest.Load(t, out).Results, "the search has ended")
+		})
+	}
+}
+
+// requireProbed requires that a search has ended and has probed its first cell, and that its probes are
+// neither samples nor subtests.
+func requireProbed(t *testing.T, out, printed string) *checkpoint.Checkpoint {
+	t.Helper()
+	cp := sweeptest.Load(t, out)
+	require.True(t, cp.Sweep.Search.Done)
+	require.NotEmpty(t, cp.Results[0].ProbeRates(), printed)
+	samples := 0
+	for _, r := range cp.Results {
+		samples += len(r.Samples)
+	}
+	assert.Equal(t, samples, strings.Count(printed, "\nBenchmarkSweep/"))
+	assert.Equal(t, samples, strings.Count(printed, "=== RUN   TestSweep/"))
+	assert.Contains(t, printed, "# probed "+cp.Results[0].Cell().String()+": passes of ")
+	page, err := os.ReadFile(filepath.Join(out, report.PageFile))
+	require.NoError(t, err)
+	assert.Contains(t, string(page), "(probe)")
+	for _, file := range []string{report.TableFile, report.StatsFile, report.BenchFile} {
+		text, err := os.ReadFile(filepath.Join(out, file))
+		require.NoError(t, err)
+		assert.NotContains(t, string(text), "probe")
+	}
+	return cp
 }

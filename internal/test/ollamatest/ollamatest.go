@@ -38,12 +38,12 @@ type Server struct {
 	// the test has to do that before it starts, or use Play.
 	Answers map[string]http.HandlerFunc
 
-	mu        sync.Mutex
-	fault     func(Request) http.HandlerFunc
-	requests  []string
-	http      *http.Server
-	listener  net.Listener
-	simulated bool
+	mu         sync.Mutex
+	fault      func(Request) http.HandlerFunc
+	requests   []string
+	http       *http.Server
+	listener   net.Listener
+	simulation *simulation // nil for a server that is not simulated
 }
 
 // Request is a request that the server has received.
@@ -104,7 +104,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.requests = append(s.requests, request.String())
 	}
 	s.mu.Unlock()
-	if !s.simulated && strings.Contains(request.Body, `"keep_alive":"0s"`) {
+	if s.simulation == nil && strings.Contains(request.Body, `"keep_alive":"0s"`) {
 		s.Answers["/api/ps"] = Reply(`{"models":[]}`) // unloaded
 	}
 	if answer := s.faultFor(request); answer != nil {

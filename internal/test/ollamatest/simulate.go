@@ -37,6 +37,8 @@ type simulation struct {
 	pending int                  // requests that have not ended
 	turn    sync.Mutex           // held by the request that is evaluated
 	clock   time.Duration
+	keeps   bool   // prompts, as KeepPrompts says
+	kept    string // the newest prompt, used during a turn
 }
 
 // loadTime is the duration of a load.
@@ -50,8 +52,8 @@ const loadTime = 3 * time.Millisecond
 func (s *Server) Simulate(clock int) {
 	s.mu.Lock() // which every request takes before it is answered
 	defer s.mu.Unlock()
-	s.simulated = true
 	sim := &simulation{clock: time.Duration(clock), models: []string{"tiny:latest"}, copied: make(map[string]time.Time)}
+	s.simulation = sim
 	s.Answers["/api/tags"] = sim.tags
 	s.Answers["/api/show"] = sim.show
 	s.Answers["/api/ps"] = sim.ps
@@ -59,6 +61,14 @@ func (s *Server) Simulate(clock int) {
 	s.Answers["/api/create"] = sim.create
 	s.Answers["/api/copy"] = sim.copy
 	s.Answers["/api/delete"] = sim.delete
+}
+
+// KeepPrompts makes a simulated server keep the newest prompt, as a real one does, so that a load can be
+// probed: of a prompt that begins like it, only the rest is evaluated, and at least one token.
+func (s *Server) KeepPrompts() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.simulation.keeps = true
 }
 
 // tokensPerSec returns the prompt eval rate with these settings and a clock of 1.
@@ -194,10 +204,10 @@ func (sim *simulation) generate(w http.ResponseWriter, r *http.Request) {
 	want.Model = req.Model
 	load := 50 * time.Microsecond
 	if sim.load(want, req.KeepAlive) {
-		load = loadTime
+		load, sim.kept = loadTime, ""
 	}
 	tokens := min(len(req.Prompt), want.NumCtx)
-	read := time.Duration(tokens) * time.Second / time.Duration(tokensPerSec(want.NumCtx, want.NumBatch))
+	read := sim.read(req.Prompt[:tokens], want)
 	generated := 629194 * time.Nanosecond // as captured
 	time.Sleep(load + read + generated)
 	load, read, generated = load*sim.clock, read*sim.clock, generated*sim.clock
@@ -208,6 +218,21 @@ func (sim *simulation) generate(w http.ResponseWriter, r *http.Request) {
 		`"prompt_eval_duration":5092533`, fmt.Sprintf(`"prompt_eval_duration":%d`, read),
 		`"eval_duration":629194`, fmt.Sprintf(`"eval_duration":%d`, generated),
 	).Replace(Captured("generate.ndjson")))(w, r)
+}
+
+// read returns how long the evaluation of a prompt takes. With KeepPrompts it is that of its new part,
+// whose rate is that of a num_batch of its size.
+func (sim *simulation) read(prompt string, with settings) time.Duration {
+	evaluated, batch := len(prompt), with.NumBatch
+	if sim.keeps {
+		same := 0
+		for same < min(len(prompt)-1, len(sim.kept)) && prompt[same] == sim.kept[same] {
+			same++
+		}
+		evaluated, sim.kept = len(prompt)-same, prompt
+		batch = min(batch, evaluated)
+	}
+	return time.Duration(evaluated) * time.Second / time.Duration(tokensPerSec(with.NumCtx, batch))
 }
 
 // begin waits until all earlier requests are done.

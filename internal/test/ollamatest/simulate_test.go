@@ -1,11 +1,13 @@
 package ollamatest
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -47,6 +49,26 @@ func TestSimulatedAnswers(t *testing.T) {
 	assert.Contains(t, ask(t, s, "GET", "/api/tags", ""), `"other:latest"`)
 	ask(t, s, "DELETE", "/api/delete", `{"model":"other"}`)
 	assert.NotContains(t, ask(t, s, "GET", "/api/tags", ""), `"other:latest"`)
+}
+
+// TestKeepPrompts: of a prompt that begins like the newest one, only the rest takes time.
+func TestKeepPrompts(t *testing.T) {
+	s := New(t)
+	s.Simulate(1000)
+	s.KeepPrompts()
+	took := func(prompt string) time.Duration {
+		answer := ask(t, s, "POST", "/api/generate", `{"model":"tiny","prompt":"`+prompt+`","options":{"num_ctx":64,"num_batch":8}}`)
+		assert.Contains(t, answer, fmt.Sprintf(`"prompt_eval_count":%d`, len(prompt)))
+		var d time.Duration
+		_, err := fmt.Sscanf(between(answer, `"prompt_eval_duration":`, ","), "%d", &d)
+		require.NoError(t, err)
+		return d.Round(10 * time.Millisecond)
+	}
+	assert.Equal(t, 320*time.Millisecond, took("0123456789abcdef"))
+	assert.Equal(t, 80*time.Millisecond, took("0123456789abcdefghij"))
+	assert.Equal(t, 20*time.Millisecond, took("0123456789abcdefghij"), "the last token is evaluated again")
+	assert.Equal(t, 200*time.Millisecond, took("0123456789ABCDEFGHIJ"))
+	assert.Equal(t, 320*time.Millisecond, took("x123456789abcdef"))
 }
 
 // TestStopAndStart checks that the port is free after Stop, and the same after Start.

@@ -160,7 +160,35 @@ func requireGrown(t *testing.T, cp *checkpoint.Checkpoint, seen map[cell.Key][]m
 func TestSurvivesKillInASearch(t *testing.T) {
 	out := t.TempDir()
 	_, args := sweeptest.SimulatedBy(t, 100, out, sweeptest.SearchedGrid+"strategy: frontier\ntolerance: 0.02%\nrepeat: 2\n")
+	requireSearchSurvives(t, out, args)
+}
+
+// TestSurvivesKillInProbes does the same on a server that can be probed. No probe is lost, and a search
+// that has ended takes no more.
+func TestSurvivesKillInProbes(t *testing.T) {
+	out := t.TempDir()
+	server, args := sweeptest.SimulatedBy(t, 100, out, sweeptest.ProbedGrid+"strategy: frontier\ntolerance: 0.02%\n")
+	server.KeepPrompts()
+	p := sweeptest.Start(t, args...)
+	p.Await(t, "# probed ")
+	p.Signal(t, syscall.SIGKILL)
+	first := sweeptest.Load(t, out).Results[0].Probes
+	require.NotEmpty(t, first)
+	requireSearchSurvives(t, out, args)
+	cp := sweeptest.Load(t, out)
+	assert.Empty(t, cp.Sweep.Unprobeable)
+	assert.Equal(t, first, cp.Results[0].Probes[:len(first)])
+	printed, code := sweeptest.Start(t, args...).Wait()
+	require.Zero(t, code, printed)
+	assert.Equal(t, cp, sweeptest.Load(t, out))
+}
+
+// requireSearchSurvives kills a search at random times, resumes it to its end, and requires that it keeps
+// each sample and each probe.
+func requireSearchSurvives(t *testing.T, out string, args []string) {
+	t.Helper()
 	seen := make(map[cell.Key][]measurement.Sample)
+	probes := make(map[cell.Key][]measurement.Probe)
 	var reported []string
 	for range inFull(25, 4) {
 		p := sweeptest.Start(t, args...)
@@ -176,10 +204,27 @@ func TestSurvivesKillInASearch(t *testing.T) {
 		cp := sweeptest.Load(t, out)
 		sweeptest.RequireReported(t, cp, reported)
 		requireGrown(t, cp, seen)
+		requireProbes(t, cp, probes)
 	}
 	printed, code := sweeptest.Start(t, args...).Wait()
 	require.Zero(t, code, printed)
 	cp := sweeptest.Load(t, out)
 	assert.True(t, cp.Sweep.Search.Done)
+	requireProbes(t, cp, probes)
 	sweeptest.RequireReported(t, cp, append(reported, sweeptest.BenchLines(printed)...))
+}
+
+// requireProbes requires that the checkpoint has all probes in seen, and adds its new ones to seen.
+func requireProbes(t *testing.T, cp *checkpoint.Checkpoint, seen map[cell.Key][]measurement.Probe) {
+	t.Helper()
+	for c, probes := range seen {
+		require.NotNil(t, cp.Result(c), c)
+		require.GreaterOrEqual(t, len(cp.Result(c).Probes), len(probes), c)
+		require.Equal(t, probes, cp.Result(c).Probes[:len(probes)], c)
+	}
+	for i := range cp.Results {
+		if r := &cp.Results[i]; len(r.Probes) > 0 {
+			seen[r.Cell()] = r.Probes
+		}
+	}
 }

@@ -40,6 +40,9 @@ var SmallPlan = []cell.Key{{Ctx: 512, Batch: 64}, {Ctx: 512, Batch: 128}, {Ctx: 
 // SearchedGrid is a part of a config: 20 × 16 cells, for a simulated server.
 const SearchedGrid = "prompt: {tokens: 300}\nconfirm: 0\nbaseline: false\nnum_ctx: {start: 1024, end: 40960, step: 2048}\nnum_batch: {start: 64, end: 1024, step: 64}\n"
 
+// ProbedGrid is SearchedGrid with prompts that are long enough for probes.
+const ProbedGrid = "prompt: {tokens: 1024}\nconfirm: 0\nbaseline: false\nnum_ctx: {start: 2048, end: 40960, step: 2048}\nnum_batch: {start: 64, end: 1024, step: 64}\n"
+
 // Simulated returns a simulated server and the flags of a sweep on it. Its answers take as long as
 // they report.
 func Simulated(t *testing.T, out, config string) (*ollamatest.Server, []string) {
