@@ -191,6 +191,11 @@ func (r *Result) Measured() Measured {
 	return Measured{Rates: r.SampleRates(), Probes: r.ProbeRates(), Size: r.Size, SizeVRAM: r.SizeVRAM}
 }
 
+// Probed reports whether any load was probed.
+func (cp *Checkpoint) Probed() bool {
+	return slices.ContainsFunc(cp.Results, func(r Result) bool { return len(r.Probes) > 0 })
+}
+
 // Pruned returns the cells that were skipped because they need at least as much memory as a
 // cell that ran out of it, each with that cell.
 func (cp *Checkpoint) Pruned() map[cell.Key]cell.Key {

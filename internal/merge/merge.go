@@ -255,7 +255,7 @@ func (m *merger) answer() *checkpoint.Answer {
 	if !ok {
 		return nil
 	}
-	return k.New(float64(config.DefaultTolerance), most).Next(sweep.State{Plan: m.cp.Plan(), Measured: m.cp.Measured()}).Answer
+	return k.New(float64(config.DefaultTolerance), most).Next(sweep.State{Plan: m.cp.Plan(), Measured: m.cp.Measured(), Probes: m.cp.Probed()}).Answer
 }
 
 // differingRates returns the pooled cells whose rates differ significantly between parts.

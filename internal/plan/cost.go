@@ -141,7 +141,7 @@ func (p *Plan) searchCost(k search.Kind) (Cost, error) {
 	if len(p.Cells) == 0 {
 		return c, nil
 	}
-	choice := k.New(float64(p.Config.Tolerance), p.Config.Repeat).Next(sweep.State{Plan: p.Cells, Measured: p.known})
+	choice := k.New(float64(p.Config.Tolerance), p.Config.Repeat).Next(sweep.State{Plan: p.Cells, Measured: p.known, Probes: p.probes()})
 	ahead := choice.Ahead.Widened(p.Noise, p.unmeasured())
 	switch {
 	case len(choice.Cells) == 0:
@@ -154,6 +154,11 @@ func (p *Plan) searchCost(k search.Kind) (Cost, error) {
 		c.Prompts = c.Loads * max(1, p.Config.Repeat)
 	}
 	return c, nil
+}
+
+// probes reports whether the search probes its loads, as it does from the first one on.
+func (p *Plan) probes() bool {
+	return p.Config.Probe && p.Checkpoint != nil && p.Checkpoint.Probed()
 }
 
 // unmeasured returns how many cells have neither a rate nor a failure.

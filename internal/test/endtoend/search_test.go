@@ -114,10 +114,11 @@ func TestSearchesProbe(t *testing.T) {
 			cp := sweeptest.Load(t, plain)
 			assert.True(t, cp.Sweep.Search.Done)
 			assert.Empty(t, cp.Sweep.Unprobeable)
-			assert.NotContains(t, printed, "probe")
+			assert.NotContains(t, printed, "# probed ")
 			text, err := os.ReadFile(filepath.Join(plain, checkpoint.FileName))
 			require.NoError(t, err)
-			assert.NotContains(t, string(text), "probe")
+			assert.NotContains(t, string(text), `probe":`)
+			assert.NotContains(t, string(text), `probes":`)
 		})
 	}
 }
@@ -147,7 +148,7 @@ func TestSearchesProbeEmbedded(t *testing.T) {
 	for _, strategy := range []string{config.StrategyBest, config.StrategyFrontier} {
 		t.Run(strategy, func(t *testing.T) {
 			out := t.TempDir()
-			config := sweeptest.WriteConfig(t, "engine: embedded\nprompt: {tokens: 1024}\nconfirm: 0\nbaseline: false\nstrategy: "+strategy+"\nnum_ctx: {start: 2048, end: 6144, step: 1024}\nnum_batch: {start: 64, end: 512, step: 64}\n")
+			config := sweeptest.WriteConfig(t, "engine: embedded\nprompt: {tokens: 1024}\nconfirm: 0\nbaseline: false\nstrategy: "+strategy+"\ntolerance: 10%\nnum_ctx: [2048, 3072]\nnum_batch: [64, 256]\n")
 			args := []string{"-config", config, "-out", out}
 			printed, code := sweeptest.Start(t, append(args, "-test.v")...).Wait()
 			require.Zero(t, code, printed)

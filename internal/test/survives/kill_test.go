@@ -167,7 +167,7 @@ func TestSurvivesKillInASearch(t *testing.T) {
 // that has ended takes no more.
 func TestSurvivesKillInProbes(t *testing.T) {
 	out := t.TempDir()
-	server, args := sweeptest.SimulatedBy(t, 100, out, sweeptest.ProbedGrid+"strategy: frontier\ntolerance: 0.02%\n")
+	server, args := sweeptest.SimulatedBy(t, 100, out, sweeptest.ProbedGrid+"strategy: best\n")
 	server.KeepPrompts()
 	p := sweeptest.Start(t, args...)
 	p.Await(t, "# probed ")
