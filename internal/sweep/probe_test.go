@@ -143,12 +143,12 @@ func TestRunProbes(t *testing.T) {
 
 // TestRunWithoutProbes: sweeps that can't probe, or must not, tell their strategy so.
 func TestRunWithoutProbes(t *testing.T) {
-	f, p, s := newProbed(t, t.TempDir())
+	f, _, s := newProbed(t, t.TempDir())
 	f.Runner = f.fake // not a Prober
 	_, _ = f.names(t.Context())
 	assert.False(t, s.asked[0].Probes)
 
-	f, p, _ = newProbed(t, t.TempDir())
+	f, p, _ := newProbed(t, t.TempDir())
 	f.Strategy = Exhaustive{Repeat: 1}
 	_, _ = f.names(t.Context())
 	assert.Empty(t, p.asked)
