@@ -221,6 +221,7 @@ func (g *grid) environment() []namedValue {
 	add("Server's settings", h.SettingsText())
 	add("Runner", h.Runner)
 	add("Strategy", h.Strategy)
+	add("Not probed because", h.Unprobeable)
 	add("Shard", h.Shard.String())
 	if n := len(h.Merged); n > 0 {
 		add("Merged", english.Plural(n, "checkpoint", ""))

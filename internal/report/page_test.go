@@ -56,6 +56,7 @@ func TestEnvironment(t *testing.T) {
 	}
 	assert.Equal(t, []string{"Model: m", "Device: cpu"}, of(checkpoint.Header{Model: "m", Devices: []string{parse.CPU}}))
 	assert.Equal(t, []string{"Server's settings: OLLAMA_KV_CACHE_TYPE=q8_0"}, of(checkpoint.Header{Settings: map[string]string{"OLLAMA_KV_CACHE_TYPE": "q8_0"}}))
+	assert.Equal(t, []string{"Strategy: best", "Not probed because: the server keeps no prompts"}, of(checkpoint.Header{Strategy: "best", Unprobeable: "the server keeps no prompts"}))
 	assert.Equal(t, []string{"GPU: A (driver 12.3), A (driver 12.3)"}, of(checkpoint.Header{Devices: []string{"A (driver 12.3)", "A (driver 12.3)"}}))
 	assert.Equal(t, []string{"GPU: A", "Driver: 550", "Merged: 2 checkpoints"},
 		of(checkpoint.Header{GPU: []string{"A"}, Driver: "550", Devices: []string{"A (driver 12.3)"}, Merged: make([]checkpoint.Source, 2)}))
