@@ -43,11 +43,11 @@ type bestThresholds struct {
 // measured, so that a gain of the same size is more often due to noise.
 var (
 	bestMeasured = bestThresholds{cell: 1.0 / 5, sample: 1.0 / 12, from: 15, chance: 0.1}
-	bestProbed   = bestThresholds{cell: 1, sample: 0.6, from: 8, chance: 0.2}
+	bestProbed   = bestThresholds{cell: 0.8, sample: 0.5, from: 8, chance: 0.15}
 )
 
 // bestProbe is the least expected gain of a probe, relative to the tolerance and to its cost.
-const bestProbe = 0.3
+const bestProbe = 0.2
 
 // Next implements [sweep.Strategy].
 func (b *Best) Next(st sweep.State) sweep.Choice {

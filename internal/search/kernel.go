@@ -58,22 +58,33 @@ var prior = []struct {
 }
 
 // newShape returns the shape with these distances from the prior's medians, in
-// standard deviations.
+// standard deviations; the last parameters may be left out, and have the median.
 func newShape(z []float64) shape {
 	h := shape{z: z}
 	for i, p := range prior {
-		*p.figure(&h) = p.median * math.Exp(p.spread*z[i])
-		h.logPrior -= z[i] * z[i] / 2
+		*p.figure(&h) = p.median
+		if i < len(z) {
+			*p.figure(&h) *= math.Exp(p.spread * z[i])
+			h.logPrior -= z[i] * z[i] / 2
+		}
 	}
 	return h
 }
 
-// shapes draws n shapes from the prior, the same ones every time.
-func shapes(n int) []shape {
+// withoutProbes is the number of parameters that do not concern probes. They come first.
+var withoutProbes = len(prior) - 3
+
+// shapes draws n shapes from the prior, the same ones every time. Without probes their parameters have the
+// medians, so that shapes are no different from each other for what nothing is known of.
+func shapes(n int, probes bool) []shape {
+	parameters := withoutProbes
+	if probes {
+		parameters = len(prior)
+	}
 	rng := rand.New(rand.NewPCG(1, 2))
 	drawn := make([]shape, n)
 	for i := range drawn {
-		drawn[i] = near(rng, make([]float64, len(prior)), 1)
+		drawn[i] = near(rng, make([]float64, parameters), 1)
 	}
 	return drawn
 }

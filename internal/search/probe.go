@@ -60,16 +60,21 @@ func (v *view) firstProbes() []point {
 }
 
 // worthProbing returns the probes of the loaded cell whose expected gain, relative to their cost, is
-// at least that.
+// at least that, if together they are worth the prompt that the server has to read before them.
 func (v *view) worthProbing(c *columns, least float64) (worth []point) {
 	points := v.probeable()
 	if len(points) == 0 {
 		return nil
 	}
+	sum, cost := 0.0, promptShare/2
 	for i, gain := range c.probeGains(points) {
 		if gain >= least*v.cost(points[i]) {
 			worth = append(worth, points[i])
+			sum, cost = sum+gain, cost+v.cost(points[i])
 		}
+	}
+	if sum < least*cost {
+		return nil
 	}
 	return worth
 }

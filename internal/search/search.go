@@ -14,6 +14,7 @@ import (
 // as long as the samples are the same.
 type searcher struct {
 	s       *space
+	probes  bool      // there are some, or may be
 	kernels []*kernel // of the drawn shapes
 	memory  *memory   // that these were made with
 	m       *model    // of the latest call
@@ -33,9 +34,13 @@ type view struct {
 }
 
 func (b *searcher) update(st sweep.State) *view {
-	if cells := allCells(st); b.s == nil || !slices.Equal(b.s.cells, cells) {
-		*b = searcher{s: newSpace(cells, len(st.Plan))}
-		for _, h := range shapes(drawnShapes) {
+	probes := st.Probes
+	for _, k := range st.Measured {
+		probes = probes || len(k.Probes) > 0
+	}
+	if cells := allCells(st); b.s == nil || b.probes != probes || !slices.Equal(b.s.cells, cells) {
+		*b = searcher{s: newSpace(cells, len(st.Plan)), probes: probes}
+		for _, h := range shapes(drawnShapes, probes) {
 			b.kernels = append(b.kernels, newKernel(b.s, h, nil))
 		}
 	}
