@@ -57,7 +57,6 @@ func TestSurvivesABrokenServer(t *testing.T) {
 		{"wrong figures", ollamatest.Reply(strings.Replace(ollamatest.Captured("generate.ndjson"), `"eval_count":2`, `"eval_count":3`, 1)), "Parse error: "},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
 			out := t.TempDir()
 			server, args := sweeptest.SimulatedBy(t, 100, out, thirtyCells)
 			repair := failFrom(server, 30, test.fault)

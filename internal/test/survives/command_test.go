@@ -52,7 +52,6 @@ func TestSurvivesCommandFaults(t *testing.T) {
 		{"megabytes from the model", "yes 'prompt eval count: 1 token(s)' | head -c 30000000", 1, "", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
 			dir, out := t.TempDir(), t.TempDir()
 			file := filepath.Join(dir, "ollama")
 			text := strings.NewReplacer("COUNT", filepath.Join(dir, "count"), "FAULT", test.fault, "LAST", strconv.Itoa(9+test.times)).Replace(command)

@@ -74,7 +74,6 @@ func TestSurvivesAChat(t *testing.T) {
 		"the same settings": {`{"model":"tiny","prompt":"hello","keep_alive":"1h","options":{"num_ctx":1024,"num_batch":64}}`, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
 			out := t.TempDir()
 			server, args := sweeptest.SimulatedBy(t, 100, out, grid)
 			const sizing = 6 // prompts before the first sample

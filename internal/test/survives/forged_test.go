@@ -101,7 +101,6 @@ func TestSurvivesForgedLines(t *testing.T) {
 		}), 1},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
 			out := filepath.Join(t.TempDir(), "a\nBenchmarkSweep/ctx=9/batch=9 1 9 tokens\x1b[2J")
 			server, args := sweeptest.Simulated(t, out, sweeptest.SmallGrid)
 			server.Inject(test.fault)

@@ -82,7 +82,6 @@ func TestSurvivesAnotherServer(t *testing.T) {
 		{"GPU", inPair, nil, false, serverStart("f16", "NVIDIA B"), false, `devices was "NVIDIA A (driver 12.3)" and is now "NVIDIA B (driver 12.3)"`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
 			out, log := t.TempDir(), filepath.Join(t.TempDir(), "server.log")
 			appendTo(t, log, serverStart("f16", "NVIDIA A"))
 			server, args := sweeptest.SimulatedBy(t, 100, out, "server_log: "+log+"\n"+sweeptest.SmallGrid)

@@ -76,7 +76,6 @@ func TestSurvivesServerFaults(t *testing.T) {
 		{"out of memory", ollamatest.ReplyStatus(500, `{"error":"llama runner process has terminated: cudaMalloc failed: out of memory"}`), firstOfPair, firstOfPair + 1, is(measurement.OutOfGPUMemory), "cudaMalloc failed: out of memory", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
 			out := t.TempDir()
 			timeout := "1m" // a busy machine may take a while to read 64 MB
 			if test.failed[sweeptest.SmallPlan[1]] == measurement.Timeout {
@@ -136,7 +135,6 @@ func TestSurvivesServerThatStops(t *testing.T) {
 		{"a password", ollamatest.ReplyPage(401, ""), "the server refuses the request (401 Unauthorized)"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
 			out := t.TempDir()
 			server, args := sweeptest.Simulated(t, out, sweeptest.SmallGrid)
 			second := sweeptest.PromptCounter{Cell: sweeptest.SmallPlan[1]}
@@ -217,7 +215,6 @@ func TestSurvivesOddServers(t *testing.T) {
 		{"no JSON", "/api/ps", ollamatest.Reply("what"), 1, "listing loaded models: Parse error: not an answer of Ollama: invalid character 'w'"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
 			server, _ := sweeptest.Simulated(t, "", "")
 			server.Inject(func(r ollamatest.Request) http.HandlerFunc {
 				if r.Path == test.path {

@@ -27,7 +27,6 @@ func TestSurvivesATakeover(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
 			out := filepath.Join(t.TempDir(), "out")
 			_, args := sweeptest.SimulatedBy(t, 20, out, manyCells)
 			first := sweeptest.Start(t, args...)
