@@ -210,6 +210,9 @@ func (p *Plan) runs(k search.Kind, surfaces []*simulate.Surface, seed uint64) []
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, runtime.GOMAXPROCS(0))
 	for i, s := range surfaces {
+		if !p.probes() {
+			s.Probes = nil // whether the model can be probed is not known yet
+		}
 		if p.Noise > 0 {
 			s.Noise = p.Noise
 		}
