@@ -5,7 +5,6 @@
 package checkpoint
 
 import (
-	"cmp"
 	"slices"
 	"time"
 
@@ -127,15 +126,9 @@ func (r *Result) SampleRates() []float64 {
 func (r *Result) ProbeRates() []ProbeRates {
 	var all []ProbeRates
 	for _, p := range r.Probes {
-		rate, ok := p.Rate()
-		if !ok {
-			continue
+		if rate, ok := p.Rate(); ok {
+			all = AddReading(all, p.NumBatch, rate)
 		}
-		i, ok := slices.BinarySearchFunc(all, p.NumBatch, func(of ProbeRates, size int) int { return cmp.Compare(of.NumBatch, size) })
-		if !ok {
-			all = slices.Insert(all, i, ProbeRates{NumBatch: p.NumBatch})
-		}
-		all[i].Rates = append(all[i].Rates, rate)
 	}
 	return all
 }

@@ -1,5 +1,10 @@
 package checkpoint
 
+import (
+	"cmp"
+	"slices"
+)
+
 // Measured is the result of a cell as a strategy sees it.
 type Measured struct {
 	Rates  []float64 // of each sample, in tokens per second
@@ -21,6 +26,16 @@ type Measured struct {
 type ProbeRates struct {
 	NumBatch int       // tokens per pass: the num_batch that the probe stands for
 	Rates    []float64 // of each reading, in tokens per second
+}
+
+// AddReading adds the rate of a probe of that size to those of a load, which are ascending by size.
+func AddReading(all []ProbeRates, size int, rate float64) []ProbeRates {
+	i, ok := slices.BinarySearchFunc(all, size, func(p ProbeRates, size int) int { return cmp.Compare(p.NumBatch, size) })
+	if !ok {
+		all = slices.Insert(all, i, ProbeRates{NumBatch: size})
+	}
+	all[i].Rates = append(all[i].Rates, rate)
+	return all
 }
 
 // Open reports whether the cell has fewer than want samples and can get more.

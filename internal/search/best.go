@@ -70,9 +70,9 @@ func (b *Best) Next(st sweep.State) sweep.Choice {
 	if i, ok := v.suspectedOutlier(); ok {
 		return v.choose(i, len(v.byCell[i].logs)+1, anotherPrompt, answer)
 	}
-	if len(v.probeable()) > 0 {
-		if points := v.worthProbing(newColumns(v, wholeGrid), b.Tolerance*bestProbe); len(points) > 0 {
-			return v.probe(points, answer)
+	if points := v.probeable(); len(points) > 0 {
+		if worth := v.worthProbing(points, newColumns(v, v.wholeGrid), b.Tolerance*bestProbe); len(worth) > 0 {
+			return v.probe(worth, answer)
 		}
 	}
 	i, ok := v.nextOfDesign(design)

@@ -10,7 +10,7 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 )
 
-// columns are the cells of each num_ctx of the plan and the model's predictions for
+// columns are the cells of each num_ctx of the plan, or all together, and the model's predictions for
 // them. Picks are decided by differences between a rival and the pick, in which the
 // effect of num_ctx cancels.
 type columns struct {
@@ -21,9 +21,8 @@ type columns struct {
 	picks        []column
 }
 
-// column is the usable cells of one num_ctx.
+// column is the usable cells of one num_ctx, or of the plan.
 type column struct {
-	numCtx int
 	cells  []int
 	pick   int     // the cell to recommend; -1 where no cell is usable
 	rivals []int   // cells that may be faster than the pick, the likeliest first
@@ -33,13 +32,12 @@ type column struct {
 // mostRivals is the largest number of rivals that are considered for a pick.
 const mostRivals = 3
 
-// What newColumns makes a column of.
-const (
-	eachCtx   = false
-	wholeGrid = true
-)
+// eachCtx and wholeGrid say of a cell what newColumns puts it into a column with.
+func (v *view) eachCtx(cell int) int { return v.ctx[cell] }
+func (v *view) wholeGrid(int) int    { return 0 }
 
-func newColumns(v *view, whole bool) *columns {
+// newColumns returns the columns of cells of which the function returns the same.
+func newColumns(v *view, with func(cell int) int) *columns {
 	n := len(v.cells)
 	c := &columns{view: v, mean: make([]float64, n), square: make([]float64, n), works: make([]float64, n)}
 	all := make([]int, n)
@@ -54,24 +52,19 @@ func newColumns(v *view, whole bool) *columns {
 			c.square[i] += p.weight * (b.mean[i]*b.mean[i] + b.variance[i])
 		}
 	}
-	of := make(map[int]int) // index in picks, by index of num_ctx
+	of := make(map[int]int) // index in picks, by what its cells have in common
 	for i := range v.planned {
-		if _, ok := of[v.ctx[i]]; ok {
-			continue
+		if _, ok := of[with(i)]; !ok {
+			of[with(i)] = len(c.picks)
+			c.picks = append(c.picks, column{})
 		}
-		if whole && len(c.picks) > 0 {
-			of[v.ctx[i]] = 0
-			continue
-		}
-		of[v.ctx[i]] = len(c.picks)
-		c.picks = append(c.picks, column{numCtx: v.cells[i].Ctx})
 	}
 	for _, i := range v.usable {
 		c.works[i] = 1
 		if v.byCell[i] == nil {
 			c.works[i] = v.feas.works(i)
 		}
-		if k, ok := of[v.ctx[i]]; ok {
+		if k, ok := of[with(i)]; ok {
 			c.picks[k].cells = append(c.picks[k].cells, i)
 		}
 	}

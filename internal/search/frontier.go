@@ -56,12 +56,12 @@ func (f *Frontier) Next(st sweep.State) sweep.Choice {
 		}
 		return done(noneLeft, v.earlyAnswer())
 	}
-	c := newColumns(v, eachCtx)
+	c := newColumns(v, v.eachCtx)
 	answer := c.answer(f.Tolerance)
 	if i, ok := v.suspectedOutlier(); ok {
 		return v.choose(i, len(v.byCell[i].logs)+1, anotherPrompt, answer)
 	}
-	if points := v.worthProbing(c, f.Tolerance*columnProbe*float64(len(c.picks))); len(points) > 0 {
+	if points := v.worthProbing(v.probeable(), c, f.Tolerance*columnProbe*float64(len(c.picks))); len(points) > 0 {
 		return v.probe(points, answer)
 	}
 	if i, ok := v.nextOfDesign(design); ok {

@@ -59,14 +59,13 @@ func (v *view) firstProbes() []point {
 	return v.probeable()
 }
 
-// worthProbing returns the probes of the loaded cell whose expected gain, relative to their cost, is
+// worthProbing returns those of the probes whose expected gain, relative to their cost, is
 // at least that, if together they are worth the prompt that the server has to read before them.
-func (v *view) worthProbing(c *columns, least float64) (worth []point) {
-	points := v.probeable()
+func (v *view) worthProbing(points []point, c *columns, least float64) (worth []point) {
 	if len(points) == 0 {
 		return nil
 	}
-	sum, cost := 0.0, promptShare/2
+	sum, cost := 0.0, PromptShare/2
 	for i, gain := range c.probeGains(points) {
 		if gain >= least*v.cost(points[i]) {
 			worth = append(worth, points[i])
@@ -91,11 +90,12 @@ func (v *view) probe(points []point, a *checkpoint.Answer) sweep.Choice {
 
 // cost returns the cost of a probe, where a load with one prompt costs 1.
 func (v *view) cost(p point) float64 {
-	return promptShare * float64(v.batchs[p.pass]) / float64(v.st.PromptTokens)
+	return PromptShare * float64(v.batchs[p.pass]) / float64(v.st.PromptTokens)
 }
 
-// promptShare is the share of a prompt in the cost of a load with one prompt.
-const promptShare = 0.25
+// PromptShare is the share of a prompt in the cost of a load with one prompt: a load takes about as long
+// as three prompts.
+const PromptShare = 0.25
 
 // nextOfSpread returns the unmeasured cell with the highest expected rate of the first num_ctx of the
 // spread that has none of its cells measured; the first one has that of the initial design.

@@ -1,13 +1,12 @@
 package simulate
 
 import (
-	"cmp"
 	"math/rand/v2"
-	"slices"
 	"time"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
+	"github.com/ollama-sweep/ollama-sweep/internal/search"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
 )
@@ -15,8 +14,8 @@ import (
 // The cost of a measurement, in cells: a load takes about as long as three
 // prompts.
 const (
-	loadCost   = 0.75
-	promptCost = 0.25
+	loadCost   = 1 - promptCost
+	promptCost = search.PromptShare
 )
 
 // Run is the result of one play of a strategy.
@@ -88,15 +87,15 @@ func (run *Run) measure(s *Surface, state *sweep.State, c cell.Key, choice sweep
 		run.Samples++
 		known.Rates = append(known.Rates, s.reading(s.Rates[c], rng))
 	}
-	if len(choice.Probes) > 0 {
-		run.probe(s, &known, c, choice.Probes, rng)
+	if len(choice.Probes) > 0 && !run.probe(s, &known, c, choice.Probes, rng) {
+		state.Loaded = cell.Key{} // as in a sweep, so that it is not asked for ever
 	}
 	state.Measured[c] = known
 }
 
-// probe takes one reading of passes of each size under the load of the cell. The server reads half
-// a prompt before them.
-func (run *Run) probe(s *Surface, known *checkpoint.Measured, c cell.Key, sizes []int, rng *rand.Rand) {
+// probe takes one reading of passes of each size under the load of the cell, and reports whether there
+// are any. The server reads half a prompt before them.
+func (run *Run) probe(s *Surface, known *checkpoint.Measured, c cell.Key, sizes []int, rng *rand.Rand) (any bool) {
 	tokens := s.PromptTokens / 2
 	for _, size := range sizes {
 		rate, ok := s.Probes[c][size]
@@ -105,13 +104,11 @@ func (run *Run) probe(s *Surface, known *checkpoint.Measured, c cell.Key, sizes 
 		}
 		tokens += size
 		run.Probes++
-		i, ok := slices.BinarySearchFunc(known.Probes, size, func(p checkpoint.ProbeRates, size int) int { return cmp.Compare(p.NumBatch, size) })
-		if !ok {
-			known.Probes = slices.Insert(known.Probes, i, checkpoint.ProbeRates{NumBatch: size})
-		}
-		known.Probes[i].Rates = append(known.Probes[i].Rates, s.reading(rate, rng))
+		any = true
+		known.Probes = checkpoint.AddReading(known.Probes, size, s.reading(rate, rng))
 	}
 	run.Cost += promptCost * float64(tokens) / float64(s.PromptTokens)
+	return any
 }
 
 // judge compares an answer with the true rates. Without an answer it uses the cell with

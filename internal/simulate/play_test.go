@@ -173,6 +173,25 @@ func TestPlayProbes(t *testing.T) {
 	assert.Equal(t, []checkpoint.ProbeRates{{NumBatch: 100, Rates: []float64{70, 70}}, {NumBatch: 200, Rates: []float64{81}}}, l.last.Measured[a].Probes)
 }
 
+// TestPlayWithoutReadings: a search ends where a load that can be probed has no rates for some sizes.
+func TestPlayWithoutReadings(t *testing.T) {
+	var plan []cell.Key
+	s := &Surface{Rates: make(map[cell.Key]float64), PromptTokens: 7000, Probes: map[cell.Key]map[int]float64{}}
+	for _, ctx := range []int{4096, 8192, 16384} {
+		for _, batch := range []int{64, 128, 256, 512} {
+			c := cell.Key{Ctx: ctx, Batch: batch}
+			plan = append(plan, c)
+			s.Rates[c], s.Probes[c] = float64(batch), map[int]float64{64: 64}
+		}
+	}
+	s.Plan, s.Probes[plan[3]] = plan, nil
+	for _, name := range searches() {
+		run := Play(s, strategy(name, 0.01, 1), 1)
+		assert.NotEmpty(t, run.Why, name)
+		assert.Zero(t, run.Regret, name)
+	}
+}
+
 // probedList keeps the last state.
 type probedList struct {
 	list

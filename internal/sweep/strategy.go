@@ -20,7 +20,7 @@ type Strategy interface {
 type State struct {
 	// Plan holds the cells that may be measured, in the plan's order.
 	Plan []cell.Key
-	// Known holds the cells that have samples, failed or must not be measured. Some may
+	// Measured holds the cells that have samples, failed or must not be measured. Some may
 	// be outside of the plan: of a larger grid, or another shard.
 	Measured map[cell.Key]checkpoint.Measured
 	// Loaded is the cell that is loaded, so that one more sample of it costs no
@@ -37,8 +37,8 @@ type State struct {
 type Choice struct {
 	Cells   []cell.Key // to measure
 	Samples int        // that each cell needs in all, with those that it already has
-	// Probes are the sizes of passes, in tokens, to take a reading of while the cell is loaded,
-	// after its samples: at most its num_batch.
+	// Probes are the sizes of passes, in tokens, to take a reading of in the loaded cell: at most its
+	// num_batch. They are taken where it needs no more samples.
 	Probes []int
 	Left   int // loads to the end, including these; 0 where that is not known
 	// Ahead is the same for a strategy that does not know how many loads it needs: nine
