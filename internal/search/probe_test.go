@@ -15,6 +15,7 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/search"
 	"github.com/ollama-sweep/ollama-sweep/internal/simulate"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/internal/test/race"
 )
 
 // probedSurface returns a surface of 12 × 8 cells whose probes differ from the cells' rates by that, on the
@@ -46,6 +47,7 @@ func plays(s *simulate.Surface, name string) (cost, regret float64) {
 // TestProbesSaveLoads: with probes a search costs less and loses no more, and where they mislead by 8 %
 // from size to size it does not believe them.
 func TestProbesSaveLoads(t *testing.T) {
+	race.SkipSequential(t)
 	alternating := func(size int) float64 { return 0.08 * float64(1-2*(size/256%2)) }
 	for _, name := range []string{config.StrategyBest, config.StrategyFrontier} {
 		t.Run(name, func(t *testing.T) {
