@@ -58,21 +58,30 @@ func commandVersion(ctx context.Context, limit time.Duration, call func(context.
 	return versions[len(versions)-1][1], nil
 }
 
-// EngineSource selects the ollama command that an engine runs.
+// EngineSource selects the ollama command that an engine runs, its models and its settings.
 type EngineSource struct {
-	Ollama string // the command or its file; if empty, the one on PATH, or else one that is built
-	Module string // folder of the Go module that it is built from
+	Ollama string // the command or its file; if empty, the one on PATH
+	Module string // folder of the Go module that one is built from if PATH has none; empty for no build
+	// Models is the user's models folder. The engine's server gets links to these models, so that no file
+	// of them is written, added or removed. If empty, the engine has TinyModel.
+	Models string
+	// Env has settings of the server, by their names, such as OLLAMA_FLASH_ATTENTION. They override those
+	// of the engine.
+	Env map[string]string
 }
 
 // find returns the command's file, building it if needed, and where it comes from. log gets
 // progress lines.
 func (s EngineSource) find(ctx context.Context, log io.Writer) (file, origin string, err error) {
+	if err := checkSettings(s.Env); err != nil {
+		return "", "", err
+	}
 	name, origin := s.Ollama, "-ollama"
 	if name == "" {
 		name, origin = "ollama", "on PATH"
 	}
 	file, err = exec.LookPath(name)
-	if s.Ollama == "" && errors.Is(err, exec.ErrNotFound) {
+	if s.Ollama == "" && s.Module != "" && errors.Is(err, exec.ErrNotFound) {
 		file, err = BuildEngine(ctx, s.Module, log)
 		return file, "built from its Go module", err
 	}
@@ -83,10 +92,24 @@ func (s EngineSource) find(ctx context.Context, log io.Writer) (file, origin str
 		_, err = CommandVersion(ctx, file)
 	}
 	if err != nil {
-		return "", "", fmt.Errorf("looking for the embedded engine's ollama command (%s): %w; %s", origin, err, commandAdvice)
+		return "", "", fmt.Errorf("looking for the engine's ollama command (%s): %w; %s", origin, err, s.advice())
 	}
 	return file, origin, nil
 }
 
-// commandAdvice ends the error of an ollama command that can't be used as an engine.
-const commandAdvice = "name another one with -ollama FILE; where PATH has none, one is built"
+// advice ends the error of an ollama command that can't be used as an engine.
+func (s EngineSource) advice() string {
+	if s.Module == "" {
+		return "name another one with -ollama FILE"
+	}
+	return "name another one with -ollama FILE; where PATH has none, one is built"
+}
+
+// described returns what the line that announces an engine says of its models and settings.
+func (s EngineSource) described() string {
+	text := withSettings(s.Env)
+	if s.Models != "" {
+		text += ", models of " + s.Models
+	}
+	return text
+}

@@ -72,7 +72,7 @@ func TestEngineThatDoesNotServe(t *testing.T) {
 	file := script(t, `[ "$1" = --version ] || exit 1; `+answersVersion)
 	out := t.TempDir()
 	_, err := StartEngine(t.Context(), EngineSource{Ollama: file}, out, new(bytes.Buffer))
-	require.ErrorContains(t, err, "starting the embedded engine: it exited at once; its log is "+filepath.Join(out, EngineLog)+"; the command is "+file+" (-ollama): name another one with -ollama FILE")
+	require.ErrorContains(t, err, "starting the engine: it exited at once; its log is "+filepath.Join(out, EngineLog)+"; the command is "+file+" (-ollama): name another one with -ollama FILE")
 	requireNoScratch(t, out)
 }
 

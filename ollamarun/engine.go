@@ -5,191 +5,226 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
-	"net/url"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
+	"sync"
 	"time"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/outdir"
 	"github.com/ollama-sweep/ollama-sweep/internal/tinymodel"
+	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
 // TinyModel is the name of the embedded engine's only model.
 const TinyModel = "tiny"
 
-// EngineLog is the file name of the embedded engine's log in the out folder.
+// EngineLog is the file name of the engine's log in the out folder.
 const EngineLog = outdir.EngineLog
 
-// Engine is a private Ollama server on a free loopback port, with its models and home in a
-// temporary folder. Start one with StartEngine and end it with Stop.
+// Engine is a private Ollama server on a loopback port, with its home and its models folder in a
+// temporary folder. Its model is TinyModel, or its models are links to the user's. Start one with
+// StartEngine and end it with Stop. Its methods must not be called at the same time.
 type Engine struct {
 	Server Server
 	// Ollama is the file of its command.
 	Ollama string
 
-	home    *outdir.Scratch // removed by Stop
-	alive   *os.File        // closed by Stop, which makes the supervisor exit
-	process *os.Process
+	env     map[string]string // settings of the server
+	dir     *outdir.Dir       // the out folder
+	home    *outdir.Scratch   // removed by Stop
+	process *engineProcess    // nil if the last start has failed
 	exited  chan struct{}
+	exit    func() // closes exited
 }
-
-// supervise runs the server and ends it, with all processes that it started, as
-// soon as the other end of file descriptor 3 is closed: by Stop, or by the system
-// when our process exits for any reason. They share a process group with nobody
-// else, so `kill 0` reaches exactly them.
-const supervise = `
-"$0" serve </dev/null 3<&- &
-server=$!
-{ cat <&3; kill -TERM $server; sleep 1; kill -KILL 0; } >/dev/null 2>&1 &
-wait $server
-echo "engine: server ended with status $?"
-kill -KILL 0
-`
 
 // engineStart is how long the server may take until its first answer.
 const engineStart = time.Minute
 
-// StartEngine starts a server with the source's ollama command, creates TinyModel on it,
-// and prints version and file of the command. The server's log is appended to engine.log in
-// the folder out, which must exist.
+// StartEngine starts a server with the source's ollama command, and prints version and file of the
+// command. Unless the source names the user's models, it creates TinyModel. The server's log is
+// appended to engine.log in the folder out, which must exist.
 func StartEngine(ctx context.Context, source EngineSource, out string, log io.Writer) (*Engine, error) {
 	file, origin, err := source.find(ctx, log)
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{Ollama: file}
-	dir, err := outdir.Open(out, "", nil)
-	if err != nil {
+	e := &Engine{Ollama: file, env: source.Env, exited: make(chan struct{})}
+	e.exit = sync.OnceFunc(func() { close(e.exited) })
+	e.Server.Log = log
+	if e.dir, err = outdir.Open(out, "", nil); err != nil {
 		return nil, err
 	}
-	if e.home, err = dir.Scratch("engine"); err != nil {
+	if e.home, err = e.dir.Scratch("engine"); err != nil {
 		return nil, err
 	}
-	logFile := filepath.Join(out, EngineLog)
-	if err := e.start(dir); err != nil {
-		return nil, errors.Join(err, e.home.Remove())
-	}
-	version, err := e.prepare(ctx)
+	version, err := e.open(ctx, source)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("%w; its log is %s; the command is %s (%s): %s", err, logFile, file, origin, commandAdvice), e.Stop())
+		return nil, errors.Join(fmt.Errorf("%w; the command is %s (%s): %s", err, file, origin, source.advice()), e.Stop())
 	}
-	fmt.Fprintf(log, "engine: Ollama %s, %s (%s)\n", version, file, origin)
+	fmt.Fprintf(log, "engine: Ollama %s, %s (%s)%s\n", version, file, origin, source.described())
 	return e, nil
 }
 
-// prepare waits for the server, creates its model and returns the server's version.
-func (e *Engine) prepare(ctx context.Context) (version string, err error) {
-	ctx, cancel := context.WithTimeout(ctx, engineStart)
-	defer cancel()
-	for {
-		if version, err = e.Server.Version(ctx); err == nil {
-			break
+// open makes the models folder, starts the server and returns its version.
+func (e *Engine) open(ctx context.Context, source EngineSource) (version string, err error) {
+	if source.Models != "" {
+		if err := linkModels(source.Models, filepath.Join(e.home.Path, modelsFolder)); err != nil {
+			return "", err
 		}
-		select {
-		case <-e.exited:
-			return "", errors.New("starting the embedded engine: it exited at once")
-		case <-time.After(20 * time.Millisecond):
-		case <-ctx.Done():
-			return "", fmt.Errorf("starting the embedded engine: %w", context.Cause(ctx))
-		}
+		e.Server.models = source.Models
+		return e.serve(ctx)
+	}
+	if version, err = e.serve(ctx); err != nil {
+		return "", err
 	}
 	gguf := filepath.Join(e.home.Path, "tiny.gguf")
 	if err := tinymodel.Write(gguf); err != nil {
 		return "", err
 	}
+	ctx, cancel := context.WithTimeout(ctx, engineStart)
+	defer cancel()
 	// One thread: several wait for each other by spinning, and if another process
 	// takes a core, a prompt takes fifty times as long.
 	return version, e.Server.create(ctx, TinyModel, FromModel(gguf).WithParameter("num_thread", 1))
 }
 
-func (e *Engine) start(dir *outdir.Dir) error {
-	port, err := freePort()
-	if err != nil {
-		return fmt.Errorf("finding a port for the embedded engine: %w", err)
-	}
-	host := net.JoinHostPort("127.0.0.1", port)
-	log, err := dir.Append(EngineLog, 0o600)
-	if err != nil {
-		return fmt.Errorf("opening the engine's log: %w", err)
-	}
-	defer log.Close()
-	watched, alive, err := os.Pipe()
-	if err != nil {
-		return fmt.Errorf("starting the embedded engine: %w", err)
-	}
-	defer watched.Close()
-	cmd := exec.Command("/bin/sh", "-c", supervise, e.Ollama)
-	cmd.Env = append(withoutOllama(os.Environ()),
-		"HOME="+e.home.Path,
-		"OLLAMA_HOST="+host,
-		// Relative to the working folder: the path becomes part of a model's
-		// manifest, whose digest must not depend on where the sweep runs.
-		"OLLAMA_MODELS=models",
-		"OLLAMA_NUM_PARALLEL=1", // otherwise num_ctx is multiplied
-		"OLLAMA_MAX_LOADED_MODELS=1",
-		"OLLAMA_NO_CLOUD=1",
-		"LLAMA_ARG_CACHE_RAM=0", // otherwise llama-server saves each prompt's state before it evaluates the next
-	)
-	cmd.Dir = e.home.Path
-	cmd.Stdout, cmd.Stderr = log, log
-	// The second file marks the folder as in use as long as one of the processes runs.
-	cmd.ExtraFiles = []*os.File{watched, e.home.Owner}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := cmd.Start(); err != nil {
-		alive.Close()
-		return fmt.Errorf("starting the embedded engine: %w", err)
-	}
-	e.alive, e.process, e.exited = alive, cmd.Process, make(chan struct{})
-	e.Server.URL = &url.URL{Scheme: "http", Host: host}
-	go func() {
-		cmd.Wait() // the supervisor kills itself, so its status means nothing
-		close(e.exited)
+// serve starts the server, waits for its first answer, and returns its version.
+func (e *Engine) serve(ctx context.Context) (version string, err error) {
+	path := filepath.Join(e.dir.Path(), EngineLog)
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("starting the engine%s: %w; its log is %s", withSettings(e.env), err, path)
+		}
 	}()
-	return nil
-}
-
-// freePort returns a loopback port on which nothing listens. Another process can
-// take it before the engine does; the engine then exits at once with an error.
-func freePort() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	p, err := e.start()
 	if err != nil {
 		return "", err
 	}
-	defer l.Close()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	return port, err
+	if version, err = e.await(ctx, p); err != nil {
+		p.end()
+		return "", err
+	}
+	e.process = p
+	go func() {
+		<-p.ended
+		if !p.replaced.Load() {
+			e.exit()
+		}
+	}()
+	return version, nil
 }
 
-// withoutOllama returns the environment without the settings of the user's own server.
-func withoutOllama(env []string) []string {
-	var rest []string
-	for _, v := range env {
-		if !strings.HasPrefix(v, "OLLAMA_") && !strings.HasPrefix(v, "LLAMA_ARG_") {
-			rest = append(rest, v)
+// await waits for the process's first answer. It returns an error if the process exits instead, or if it
+// ignores a setting.
+func (e *Engine) await(ctx context.Context, p *engineProcess) (version string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, engineStart)
+	defer cancel()
+	for {
+		version, err := e.Server.Version(ctx)
+		text, logErr := p.log.Since()
+		switch {
+		case logErr != nil:
+			return "", logErr
+		// Without this line another server has answered, which took the port a moment ago.
+		case err == nil && strings.Contains(string(text), "Listening on "+e.Server.URL.Host):
+			return version, refusedSettings(text)
+		}
+		select {
+		case <-p.ended:
+			if text, err = p.log.Since(); err != nil {
+				return "", err
+			}
+			return "", fmt.Errorf("it exited at once%s", lastWords(string(text)))
+		case <-time.After(20 * time.Millisecond):
+		case <-ctx.Done():
+			return "", context.Cause(ctx)
 		}
 	}
-	return rest
 }
 
-// Exited returns a channel that is closed when the engine has exited, whether by Stop or not.
-func (e *Engine) Exited() <-chan struct{} { return e.exited }
+// refusedSettings returns an error if the log says that the server uses its default in the place of a
+// setting.
+func refusedSettings(log []byte) error {
+	if refused := parse.RefusedSettings(log); len(refused) > 0 {
+		return fmt.Errorf("the server does not accept %s and would use its default", oneLine(strings.Join(refused, ", ")))
+	}
+	return nil
+}
 
-// stopTimeout includes the second for which the supervisor waits for the server.
-const stopTimeout = 1500 * time.Millisecond
+// lastWords returns the last line that a server which has ended wrote to its log.
+func lastWords(log string) string {
+	lines := strings.Split(strings.TrimSpace(log), "\n")
+	for i := len(lines) - 1; i >= 0; i-- {
+		if line := oneLine(lines[i]); line != "" && !strings.HasPrefix(line, engineEnded) {
+			return ": " + line
+		}
+	}
+	return ""
+}
 
-// Stop ends the engine and all processes that it started, and removes its models.
-// It may be called more than once.
-func (e *Engine) Stop() error {
-	e.alive.Close()
+// Restart ends the server with all that it started, waits until the GPU memory that it held is free, and
+// starts it with other settings and, unless ollama is empty, with another command. The address stays the
+// same unless another program has taken the port. If the start fails, there is no server until the next
+// Restart, and Exited is not closed.
+func (e *Engine) Restart(ctx context.Context, ollama string, env map[string]string) error {
 	select {
 	case <-e.exited:
-	case <-time.After(stopTimeout):
-		syscall.Kill(-e.process.Pid, syscall.SIGKILL) // its leader was not waited for, so the group ID is not reused
-		<-e.exited
+		return errors.New("the engine has ended, so it is not started again")
+	default:
 	}
+	if err := checkSettings(env); err != nil {
+		return err
+	}
+	if ollama != "" {
+		file, _, err := EngineSource{Ollama: ollama}.find(ctx, e.Server.Log)
+		if err != nil {
+			return err
+		}
+		e.Ollama = file
+	}
+	e.env = env
+	if err := e.endProcess(ctx); err != nil {
+		return err
+	}
+	if err := e.Server.waitFreed(ctx, time.Now().Add(settleWait)); err != nil {
+		return err
+	}
+	e.Server.forget()
+	if _, err := e.serve(ctx); err != nil {
+		return err
+	}
+	return e.Server.ServerLog.Mark()
+}
+
+// endProcess ends the server and waits until all that it started has ended too.
+func (e *Engine) endProcess(ctx context.Context) error {
+	if e.process == nil {
+		return nil
+	}
+	p := e.process
+	p.replaced.Store(true)
+	p.end()
+	e.process = nil
+	select {
+	case <-p.gone:
+		return nil
+	case <-time.After(settleWait):
+		return fmt.Errorf("processes that the engine started have not ended within %v", settleWait)
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// Exited returns a channel that is closed when the engine has exited, whether by Stop or not. A Restart
+// does not close it.
+func (e *Engine) Exited() <-chan struct{} { return e.exited }
+
+// Stop ends the engine and all processes that it started, and removes its home.
+// It may be called more than once.
+func (e *Engine) Stop() error {
+	if e.process != nil {
+		e.process.end()
+	}
+	e.exit()
 	return e.home.Remove()
 }

@@ -87,9 +87,7 @@ func TestEngine(t *testing.T) {
 		require.NoError(t, e.Stop())
 		requireFree(t, e.Server.URL.Host)
 		assert.NoDirExists(t, e.home.Path)
-		require.Eventually(t, func() bool {
-			return errors.Is(syscall.Kill(-e.process.Pid, 0), syscall.ESRCH)
-		}, 10*time.Second, 20*time.Millisecond, "no process of its group remains")
+		requireNoProcess(t, e.process.pid)
 	}
 	a, err := os.ReadFile(filepath.Join(outs[0], EngineLog))
 	require.NoError(t, err)
@@ -122,6 +120,15 @@ func TestEngineEndsWithItsProcess(t *testing.T) {
 	host := regexp.MustCompile(`Listening on (127\.0\.0\.1:\d+)`).FindSubmatch(log)
 	require.NotNil(t, host)
 	requireFree(t, string(host[1]))
+}
+
+// requireNoProcess requires that soon no process of a group remains. One that has ended may not have
+// been waited for yet.
+func requireNoProcess(t *testing.T, group int) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		return errors.Is(syscall.Kill(-group, 0), syscall.ESRCH)
+	}, 10*time.Second, 20*time.Millisecond, "no process of the group remains")
 }
 
 func requireFree(t *testing.T, host string) {

@@ -251,6 +251,12 @@ func (s *Server) settle(ctx context.Context, model string) error {
 	if _, err := s.waitUnloaded(ctx, model, longUnloadWait); err != nil {
 		return err
 	}
+	return s.waitFreed(ctx, deadline)
+}
+
+// waitFreed waits until the GPUs, if they are monitored, have about as much free memory as before the
+// first load, at most until the deadline.
+func (s *Server) waitFreed(ctx context.Context, deadline time.Time) error {
 	for {
 		used, known := s.Monitor.MemoryUsed()
 		if !known || s.idleMiB == 0 || used <= s.idleMiB+settledMiB {

@@ -46,6 +46,15 @@ func (s *Server) running(ctx context.Context) ([]api.ProcessModelResponse, error
 	return ps.Models, nil
 }
 
+// InMemory returns the names of the models that the server has in memory.
+func (s *Server) InMemory(ctx context.Context) (names []string, err error) {
+	loaded, err := s.running(ctx)
+	for _, m := range loaded {
+		names = append(names, oneLine(m.Name))
+	}
+	return names, err
+}
+
 // OtherClients returns the models in memory, which show who else may be using the server.
 // A temporary model counts as a running sweep's unless its process has surely ended.
 func (s *Server) OtherClients(ctx context.Context, model string) (measurement.OtherClients, error) {

@@ -50,6 +50,7 @@ type Server struct {
 	claim        *claim                // nil for none
 	expiry       expiry                // of the current load
 	foreign      map[string]bool       // models that stayed in memory when ours was unloaded
+	models       string                // the user's models folder, for the server of an engine that uses it
 
 	answered bool // the server has answered at least once
 
@@ -143,7 +144,7 @@ func (s *Server) describe(ctx context.Context, name string, verbose bool) (show 
 	defer cancel()
 	list, err := s.client().List(ctx)
 	if err != nil {
-		return nil, entry, s.describeError(name, s.failure(ctx, "listing models", err))
+		return nil, entry, s.describeError(name, nil, s.failure(ctx, "listing models", err))
 	}
 	for _, e := range list.Models {
 		if modelname.Same(e.Name, name) {
@@ -155,7 +156,7 @@ func (s *Server) describe(ctx context.Context, name string, verbose bool) (show 
 	}
 	show, err = s.client().Show(ctx, &api.ShowRequest{Model: name, Verbose: verbose})
 	if err != nil {
-		return nil, entry, s.describeError(name, s.failure(ctx, "requesting its description", err))
+		return nil, entry, s.describeError(name, list.Models, s.failure(ctx, "requesting its description", err))
 	}
 	return show, entry, checkMeasurable(name, show)
 }
@@ -178,12 +179,38 @@ func (s *Server) Digest(ctx context.Context, name string) (string, error) {
 	return "", s.modelDeleted(ctx, name)
 }
 
-// describeError adds to the error of describe what to do.
-func (s *Server) describeError(name string, err error) error {
+// describeError adds to the error of describe what to do. The server has these models.
+func (s *Server) describeError(name string, models []api.ListModelResponse, err error) error {
 	if f := new(measurement.Failure); errors.As(err, &f) && f.Class == measurement.ServerAway {
 		return fmt.Errorf("model %q of the Ollama server at %s: %w; %s", name, s.URL, err, serverAdvice)
 	}
+	if s.models != "" {
+		return fmt.Errorf("model %q: %w; %s has %s; OLLAMA_MODELS names another folder", name, err, s.models, listed(models))
+	}
 	return fmt.Errorf("model %q: %w; `ollama list` shows what the server has", name, err)
+}
+
+// maxListed limits the models that an error lists.
+const maxListed = 10
+
+// listed returns the names of models for an error.
+func listed(models []api.ListModelResponse) string {
+	var names []string
+	for _, m := range models {
+		names = append(names, oneLine(m.Name))
+	}
+	switch n := len(names); {
+	case n == 0:
+		return "no models"
+	case n > maxListed:
+		names = append(names[:maxListed], fmt.Sprintf("and %d others", n-maxListed))
+	}
+	return strings.Join(names, ", ")
+}
+
+// forget drops what was known of a server process that was replaced by another one.
+func (s *Server) forget() {
+	s.foreign, s.expiry, s.busy = nil, expiry{}, busy{}
 }
 
 // modelDeleted returns an error if the server has no model of that name any more. Then

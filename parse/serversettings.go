@@ -53,3 +53,19 @@ func ServerSettings(log io.Reader) (settings map[string]string, err error) {
 	})
 	return settings, err
 }
+
+// refusedSetting matches the line of a variable that the server can't read, which it writes several times:
+//
+//	level=WARN source=config.go:223 msg="invalid environment variable, using default" key=OLLAMA_NUM_PARALLEL value=two default=1
+var refusedSetting = regexp.MustCompile(`invalid environment variable, using default"? key=(\S+) value=("(?:[^"\\]|\\.)*"|\S*)`)
+
+// RefusedSettings returns the environment variables that a server can't read, and so ignores, in the form
+// NAME=VALUE and in the order of its log.
+func RefusedSettings(log []byte) (settings []string) {
+	for _, found := range refusedSetting.FindAllStringSubmatch(Plain(log), -1) {
+		if text := found[1] + "=" + found[2]; !slices.Contains(settings, text) {
+			settings = append(settings, text)
+		}
+	}
+	return settings
+}

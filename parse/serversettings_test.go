@@ -41,3 +41,15 @@ func TestServerSettings(t *testing.T) {
 	_, err = ServerSettings(iotest.ErrReader(boom))
 	assert.ErrorIs(t, err, boom)
 }
+
+func TestRefusedSettings(t *testing.T) {
+	// Ollama 0.10.1 with these variables.
+	const log = `2026/11/27 14:03:35 config.go:233: WARN invalid environment variable, using default key=OLLAMA_GPU_OVERHEAD value=-1 default=0
+2026/11/27 14:03:35 config.go:210: WARN invalid environment variable, using default key=OLLAMA_NUM_PARALLEL value="two x" default=1
+time=2026-11-27T14:03:35.289Z level=WARN source=config.go:233 msg="invalid environment variable, using default" key=OLLAMA_GPU_OVERHEAD value=-1 default=0
+time=2026-11-27T14:03:35.289Z level=WARN source=config.go:210 msg="invalid environment variable, using default" key=OLLAMA_NUM_PARALLEL value="two x" default=1
+time=2026-11-27T14:03:35.290Z level=INFO source=images.go:476 msg="total blobs: 0"
+`
+	assert.Equal(t, []string{"OLLAMA_GPU_OVERHEAD=-1", `OLLAMA_NUM_PARALLEL="two x"`}, RefusedSettings([]byte(log)))
+	assert.Empty(t, RefusedSettings([]byte("level=INFO msg=\"server config\"\n")))
+}

@@ -83,3 +83,20 @@ func RequireEngineGone(t *testing.T, out string) {
 		}, 10*time.Second, 20*time.Millisecond, "port %s is still in use after the end of the sweep", m[1])
 	}
 }
+
+// UserHome returns a home folder with a key, a history and the embedded engine's model, as a user's
+// server leaves them in .ollama.
+func UserHome(t *testing.T) string {
+	t.Helper()
+	home, out := t.TempDir(), t.TempDir()
+	engine := StartEngine(t, out)
+	models, err := filepath.Glob(filepath.Join(out, ".ollama-sweep-engine-*", "models"))
+	require.NoError(t, err)
+	require.Len(t, models, 1)
+	require.NoError(t, os.CopyFS(filepath.Join(home, ".ollama", "models"), os.DirFS(models[0])))
+	require.NoError(t, engine.Stop())
+	for _, name := range []string{"id_ed25519", "id_ed25519.pub", "history"} {
+		require.NoError(t, os.WriteFile(filepath.Join(home, ".ollama", name), []byte("the user's"), 0o600))
+	}
+	return home
+}
