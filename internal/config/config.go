@@ -25,9 +25,9 @@ type Config struct {
 	Modelfile string // file of a template, or empty
 	Prompt    Prompt
 	Runner    string // RunnerAPI or RunnerCLI
-	Engine    string // EngineHost or EngineEmbedded
+	Engine    string // EngineHost, EngineOwn or EngineEmbedded
 	Host      string // URL; empty for OLLAMA_HOST or Ollama's own default
-	Ollama    string // command of the cli runner and of the embedded engine; empty for "ollama", or the built engine where PATH has none
+	Ollama    string // command of the cli runner and of the engine; empty for "ollama", or for EngineEmbedded the built one where PATH has none
 	ServerLog string // file that the server writes its log to, or empty
 
 	NumCtx       cell.Axis
@@ -66,8 +66,9 @@ type Config struct {
 const (
 	RunnerAPI          = "api"
 	RunnerCLI          = "cli"
-	EngineHost         = "host"
-	EngineEmbedded     = "embedded"
+	EngineHost         = "host"       // the user's server
+	EngineOwn          = "own"        // a server that the sweep starts, with the user's models
+	EngineEmbedded     = "embedded"   // a server that the sweep starts, with a tiny model
 	StrategyExhaustive = "exhaustive" // every cell
 	StrategyBest       = "best"       // search for the fastest cell
 	StrategyFrontier   = "frontier"   // search for the fastest num_batch of every num_ctx
@@ -186,7 +187,7 @@ func (c *Config) check() (key string, err error) {
 }
 
 func (c *Config) checkModel() error {
-	if c.Model == "" && c.Modelfile == "" && c.Engine == EngineHost {
+	if c.Model == "" && c.Modelfile == "" && c.Engine != EngineEmbedded {
 		return errors.New("missing: name the model to sweep, as `ollama list` shows it")
 	}
 	// A cloud model's name can have a second tag.
@@ -218,6 +219,9 @@ func (c *Config) setAutomatic(repeatGiven bool) {
 		c.Baseline = BaselineOff
 	}
 }
+
+// StartsServer reports whether the sweep starts its server, which nobody else uses.
+func (c *Config) StartsServer() bool { return c.Engine != EngineHost }
 
 // Searches reports whether the strategy is a search, which measures only some cells.
 func (c *Config) Searches() bool { return c.Strategy != StrategyExhaustive }

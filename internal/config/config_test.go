@@ -215,7 +215,7 @@ func TestConfigErrors(t *testing.T) {
 		{"shard -1/2", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nshard: -1/2\n", nil, `config my.yaml:5: shard: -1/2: the first number must be between 1 and the second`},
 		{"shard a list", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nshard: [1, 2]\n", nil, `config my.yaml:5: shard: expected a string like 2/4, got a list`},
 		{"runner", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nrunner: curl\n", nil, `config my.yaml:5: runner: unknown value "curl": write api or cli`},
-		{"engine", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nengine: cloud\n", nil, `config my.yaml:5: engine: unknown value "cloud": write host or embedded`},
+		{"engine", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nengine: cloud\n", nil, `config my.yaml:5: engine: unknown value "cloud": write host or own or embedded`},
 		{"strategy", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nstrategy: guess\n", nil, `config my.yaml:5: strategy: unknown value "guess": write exhaustive or best or frontier`},
 		{"strategy with rounds", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\norder: round\nstrategy: best\n", nil, `config my.yaml:5: order: order round measures every cell, but strategy best only a few: use order: cell, or strategy: exhaustive`},
 		{"budget of no cells", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nbudget: 0cells\n", nil, `config my.yaml:5: budget: expected a number of cells like 40cells, got "0cells"`},
@@ -241,7 +241,7 @@ func TestConfigErrors(t *testing.T) {
 		{"flag for true", good, []string{"-fresh=maybe"}, `invalid boolean value "maybe" for -fresh: expected true, false or changed, got "maybe"`},
 		{"flag modelfile", good, []string{"-modelfile", "nowhere"}, `-modelfile: file nowhere does not exist: names in a config are relative to its folder, names in flags to the current folder`},
 		{"flag prompt", good, []string{"-prompt", "nowhere"}, `-prompt: file nowhere does not exist: names in a config are relative to its folder, names in flags to the current folder`},
-		{"flag engine", good, []string{"-engine", "x"}, `-engine: unknown value "x": write host or embedded`},
+		{"flag engine", good, []string{"-engine", "x"}, `-engine: unknown value "x": write host or own or embedded`},
 		{"flag model", good, []string{"-model", "a b"}, "-model: \"a b\" is not a model name: write it as `ollama list` shows it, like llama3.1:8b; to use a file, name it in the FROM line of a modelfile"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

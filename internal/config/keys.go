@@ -17,9 +17,9 @@ func table() []key {
 		newKey("prompt", "`file` of the prompt", func(c *Config) *Prompt { return &c.Prompt }, func(s string) (Prompt, error) { return Prompt{File: s}, nil }).
 			relative(func(c *Config) *string { return &c.Prompt.File }).checkedBy(func(c *Config) error { return c.Prompt.check() }),
 		choice("runner", "`api` for options with each request, cli for ollama create and ollama run", func(c *Config) *string { return &c.Runner }, RunnerAPI, RunnerCLI),
-		choice("engine", "`host` for the server at -host, embedded for a server that the sweep starts", func(c *Config) *string { return &c.Engine }, EngineHost, EngineEmbedded),
+		choice("engine", "`host` for the server at -host, own for a server that the sweep starts with your models, embedded for one with a tiny model", func(c *Config) *string { return &c.Engine }, EngineHost, EngineOwn, EngineEmbedded),
 		text("host", "`URL` of the Ollama server (default OLLAMA_HOST, else http://127.0.0.1:11434)", func(c *Config) *string { return &c.Host }).ofMachine(), // can hold a password
-		text("ollama", "`file` of the ollama command, for the cli runner and the embedded engine", func(c *Config) *string { return &c.Ollama }),
+		text("ollama", "`file` of the ollama command, for the cli runner and the engines own and embedded", func(c *Config) *string { return &c.Ollama }),
 		file("server_log", "`file` that the server writes its log to, which shows the effective num_batch", func(c *Config) *string { return &c.ServerLog }).ofMachine(),
 
 		axis("num_ctx", "ctx", func(c *Config) *cell.Axis { return &c.NumCtx }),

@@ -20,7 +20,7 @@ type Inspection struct {
 }
 
 // Inspect gets the model's figures from the config's server, without loading the model. An
-// embedded engine is started for that and stopped. The error says why the model is not known;
+// engine is started for that and stopped. The error says why the model is not known;
 // the other fields may be set in spite of it.
 func Inspect(ctx context.Context, cfg config.Config, o Options) (in Inspection, err error) {
 	scratch, err := os.MkdirTemp("", "ollama-sweep-plan-")

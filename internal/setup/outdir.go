@@ -10,7 +10,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
-	"github.com/ollama-sweep/ollama-sweep/internal/config"
 	"github.com/ollama-sweep/ollama-sweep/internal/outdir"
 	"github.com/ollama-sweep/ollama-sweep/internal/report"
 	"github.com/ollama-sweep/ollama-sweep/ollamarun"
@@ -36,7 +35,7 @@ func (b *Sweep) checkDir() (err error) {
 		return err
 	}
 	files := report.Files()
-	if b.config.Engine == config.EngineEmbedded {
+	if b.config.StartsServer() {
 		files = append(files, ollamarun.EngineLog)
 	} else {
 		files = append(files, outdir.Models)

@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
-	"github.com/ollama-sweep/ollama-sweep/internal/config"
 	"github.com/ollama-sweep/ollama-sweep/internal/report"
 )
 
@@ -41,7 +40,7 @@ func hostName(server located) (string, error) {
 
 // place returns the server's address and machine.
 func (b *Sweep) place(server located) (p checkpoint.Place, err error) {
-	if b.config.Engine != config.EngineEmbedded {
+	if !b.config.StartsServer() {
 		p.Host = server.Address()
 	}
 	if p.Machine, err = hostName(server); err != nil {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/url"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/config"
@@ -34,10 +33,10 @@ func (b *Sweep) startServer(ctx context.Context, o Options) (*ollamarun.Server, 
 	return server, err
 }
 
-// hostOrEngine returns the config's server, or starts the embedded engine. It also decides which
+// hostOrEngine returns the config's server, or starts an engine. It also decides which
 // command the cli runner calls.
 func (b *Sweep) hostOrEngine(ctx context.Context, o Options) (*ollamarun.Server, error) {
-	if b.config.Engine == config.EngineEmbedded {
+	if b.config.StartsServer() {
 		return b.startEngine(ctx, o)
 	}
 	if b.config.Ollama == "" {
@@ -48,7 +47,7 @@ func (b *Sweep) hostOrEngine(ctx context.Context, o Options) (*ollamarun.Server,
 
 // parseHost reads the server's address from the config, or the environment.
 func (b *Sweep) parseHost() (*url.URL, *url.Userinfo, error) {
-	if b.config.Host != "" || b.config.Engine == config.EngineEmbedded {
+	if b.config.Host != "" || b.config.StartsServer() {
 		return ollamarun.ParseHost(b.config.Host)
 	}
 	u, user, err := ollamarun.ParseHost(os.Getenv("OLLAMA_HOST"))
@@ -58,36 +57,8 @@ func (b *Sweep) parseHost() (*url.URL, *url.Userinfo, error) {
 	return u, user, err
 }
 
-func (b *Sweep) startEngine(ctx context.Context, o Options) (*ollamarun.Server, error) {
-	engine, err := ollamarun.StartEngine(ctx, ollamarun.EngineSource{Ollama: b.config.Ollama, Module: o.EngineSource}, b.config.Out, b.log)
-	if err != nil {
-		return nil, err
-	}
-	b.cleanup.add(engine.Stop)
-	b.engine = engine
-	b.config.Ollama = engine.Ollama
-	return &engine.Server, nil
-}
-
-// whileEngineRuns returns a context that also ends when the embedded engine does.
-func (b *Sweep) whileEngineRuns(ctx context.Context) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	stop := func() { cancel(context.Canceled) }
-	if b.engine == nil {
-		return ctx, stop
-	}
-	go func() {
-		select {
-		case <-b.engine.Exited():
-			cancel(fmt.Errorf("the embedded engine ended unexpectedly; its log is %s", filepath.Join(b.config.Out, ollamarun.EngineLog)))
-		case <-ctx.Done():
-		}
-	}()
-	return ctx, stop
-}
-
 // closeTimeout limits the cleanup on the server. The rest of the five seconds in which
-// an interrupted run ends is for the ollama command and the embedded engine.
+// an interrupted run ends is for the ollama command and the engine.
 const closeTimeout = 2 * time.Second
 
 // closingRunner is a runner that has to be closed.

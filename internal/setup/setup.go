@@ -52,7 +52,7 @@ type Sweep struct {
 	config  config.Config
 	host    *url.URL          // of the server, without user and password
 	user    *url.Userinfo     // nil where the server needs none
-	engine  *ollamarun.Engine // nil for a server of the user's
+	engine  *ollamarun.Engine // nil for the server at -host
 	sweep   sweep.Sweep
 	screen  *screen   // nil without a progress bar
 	log     io.Writer // lines for people

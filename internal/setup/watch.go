@@ -16,10 +16,10 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
 
-// openLog opens the server's log, where the config names one or the engine is embedded.
+// openLog opens the server's log, where the config names one or the sweep has started the server.
 func (b *Sweep) openLog(server *ollamarun.Server) (err error) {
 	log := b.config.ServerLog
-	if b.config.Engine == config.EngineEmbedded { // server_log would be the log of another server
+	if b.config.StartsServer() { // server_log would be the log of another server
 		log = filepath.Join(b.config.Out, ollamarun.EngineLog)
 	}
 	if log != "" {
@@ -28,10 +28,10 @@ func (b *Sweep) openLog(server *ollamarun.Server) (err error) {
 	return err
 }
 
-// usesOurGPUs reports whether the server may compute on this machine's GPUs. The devices of the
-// embedded engine are known from its log.
+// usesOurGPUs reports whether the server may compute on this machine's GPUs. The devices of an
+// engine are known from its log.
 func usesOurGPUs(server located, cfg config.Config, devices []string) bool {
-	if cfg.Engine == config.EngineEmbedded {
+	if cfg.StartsServer() {
 		return slices.ContainsFunc(devices, func(device string) bool { return device != parse.CPU })
 	}
 	return server.Local()
@@ -44,7 +44,10 @@ func (b *Sweep) watch(ctx context.Context, server *ollamarun.Server, subject sub
 	if err := b.warnOfOthers(ctx, server, subject, store); err != nil {
 		return err
 	}
-	if b.config.Engine == config.EngineEmbedded || server.Local() {
+	if err := b.warnOfUsersServers(ctx, store); err != nil {
+		return err
+	}
+	if server.Local() {
 		server.CPU = ollamarun.NewCPUMonitor()
 	}
 	if !usesOurGPUs(server, b.config, store.Checkpoint().Sweep.Devices) {
@@ -105,8 +108,8 @@ func (b *Sweep) warnOfOthers(ctx context.Context, server shared, subject subject
 // claim marks the user's server as used by this sweep, adds the marks of other sweeps to company, and
 // reports whether this one is the first.
 func (b *Sweep) claim(ctx context.Context, server shared, model string, company *measurement.OtherClients) (first bool, err error) {
-	// Nobody else uses the embedded engine. Of a file, the runner creates a model, which is a mark itself.
-	if b.config.Engine == config.EngineEmbedded || filepath.IsAbs(model) {
+	// Nobody else uses an engine. Of a file, the runner creates a model, which is a mark itself.
+	if b.config.StartsServer() || filepath.IsAbs(model) {
 		return false, nil
 	}
 	loaded := len(company.Sweeps) > 0

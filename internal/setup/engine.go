@@ -1,0 +1,92 @@
+package setup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/config"
+	"github.com/ollama-sweep/ollama-sweep/internal/shell"
+	"github.com/ollama-sweep/ollama-sweep/ollamarun"
+)
+
+// startEngine starts the config's engine and returns its server.
+func (b *Sweep) startEngine(ctx context.Context, o Options) (*ollamarun.Server, error) {
+	source, err := b.engineSource(o)
+	if err != nil {
+		return nil, err
+	}
+	engine, err := ollamarun.StartEngine(ctx, source, b.config.Out, b.log)
+	if err != nil {
+		return nil, err
+	}
+	b.cleanup.add(engine.Stop)
+	b.engine = engine
+	b.config.Ollama = engine.Ollama
+	return &engine.Server, nil
+}
+
+// engineSource returns what the config's engine is started from.
+func (b *Sweep) engineSource(o Options) (ollamarun.EngineSource, error) {
+	source := ollamarun.EngineSource{Ollama: b.config.Ollama}
+	if b.config.Engine == config.EngineEmbedded {
+		source.Module = o.EngineSource
+		return source, nil
+	}
+	var err error
+	source.Models, err = ollamarun.UserModels(ollamarun.ServiceModels)
+	if err != nil {
+		return source, unusableModels(source.Models, err, o.Overrides.Command(o.Config))
+	}
+	if b.createsModels() {
+		fmt.Fprintln(b.log, aboutCreation(source.Models))
+	}
+	return source, nil
+}
+
+// unusableModels adds to the error of the user's models folder what to do. Command is the flags of the
+// sweep.
+func unusableModels(dir string, err error, command string) error {
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("engine own: this user can't read the models in %s: %w; run the sweep as one who can: sudo env \"PATH=$PATH\" OLLAMA_MODELS=%s go test -run Sweep -timeout 0 %s", dir, err, shell.Quoted(dir), command)
+	}
+	return fmt.Errorf("engine own: no models folder: %w: set OLLAMA_MODELS to the folder of your models, or use engine: host", err)
+}
+
+// createsModels reports whether the sweep creates a model.
+func (b *Sweep) createsModels() bool {
+	return b.config.Runner == config.RunnerCLI || b.config.Modelfile != ""
+}
+
+// aboutCreation returns the line about what creating models from those of the folder does there: from
+// 0.21 on, Ollama sets the time of the files that a new model shares, which only their owner may do.
+func aboutCreation(models string) string {
+	const creates = "the sweep creates its model in the out folder, and not in %[1]s; Ollama 0.21 and later set the modification time of the files in %[1]s that it is made from"
+	if info, err := os.Stat(filepath.Join(models, "blobs")); err == nil && os.Geteuid() != 0 {
+		if stat, ok := info.Sys().(*syscall.Stat_t); ok && int(stat.Uid) != os.Geteuid() {
+			return fmt.Sprintf("warning: "+creates+", which fails here because they belong to another user: use runner: api without a modelfile, or run the sweep as that user", models)
+		}
+	}
+	return fmt.Sprintf(creates, models)
+}
+
+// whileEngineRuns returns a context that also ends when the engine does.
+func (b *Sweep) whileEngineRuns(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := func() { cancel(context.Canceled) }
+	if b.engine == nil {
+		return ctx, stop
+	}
+	go func() {
+		select {
+		case <-b.engine.Exited():
+			cancel(fmt.Errorf("the engine ended unexpectedly; its log is %s", filepath.Join(b.config.Out, ollamarun.EngineLog)))
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, stop
+}
