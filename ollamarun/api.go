@@ -3,6 +3,7 @@ package ollamarun
 import (
 	"context"
 	"errors"
+	"maps"
 	"runtime"
 
 	"github.com/ollama/ollama/api"
@@ -18,10 +19,11 @@ type API struct {
 	temporary  bool   // model was created by NewAPI; Close deletes it
 	system     string // the model's system prompt
 	numPredict int
-	options    map[string]any // of the current load
-	numCtx     int            // of the current load, like numBatch
-	numBatch   int
-	probed     probedModel
+	// loadOptions are those of SetOptions, and options all of the current load.
+	loadOptions, options map[string]any
+	numCtx               int // of the current load, like numBatch
+	numBatch             int
+	probed               probedModel
 }
 
 // NewAPI returns a runner for a model of the server. If template is not nil, it
@@ -48,7 +50,11 @@ func NewAPI(ctx context.Context, s *Server, model string, template *Modelfile, n
 	return a, nil
 }
 
-// Load loads the model with the two settings and sends the warm-up prompt. With
+// SetOptions sets the load options besides num_ctx and num_batch of the next loads, such as num_gpu: whole
+// numbers and booleans by the names of Ollama's API.
+func (a *API) SetOptions(options map[string]any) { a.loadOptions = options }
+
+// Load loads the model with the two settings and the options, and sends the warm-up prompt. With
 // a numBatch of 0 the server chooses.
 func (a *API) Load(ctx context.Context, numCtx, numBatch int, warmup func() string) (measurement.Loaded, error) {
 	// The client library allocates 8 MB for each request. Freeing them while the
@@ -58,9 +64,13 @@ func (a *API) Load(ctx context.Context, numCtx, numBatch int, warmup func() stri
 		return measurement.Loaded{}, err
 	}
 	a.numCtx, a.numBatch = numCtx, numBatch
-	a.options = map[string]any{"num_ctx": numCtx, "num_batch": numBatch, "num_predict": a.numPredict}
-	if numBatch == 0 {
-		delete(a.options, "num_batch")
+	a.options = maps.Clone(a.loadOptions)
+	if a.options == nil {
+		a.options = make(map[string]any)
+	}
+	a.options["num_ctx"], a.options["num_predict"] = numCtx, a.numPredict
+	if numBatch != 0 {
+		a.options["num_batch"] = numBatch
 	}
 	sample, err := warmUp(ctx, warmup, a.generate)
 	if err != nil {

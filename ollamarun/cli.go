@@ -5,9 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -30,6 +32,7 @@ type CLI struct {
 	numBatch   int
 	probed     probedModel
 	created    bool
+	options    map[string]any  // of SetOptions
 	dir        *outdir.Scratch // of the Modelfile
 }
 
@@ -104,7 +107,10 @@ func (c *CLI) checkCommand(ctx context.Context) error {
 	return nil
 }
 
-// Load creates the temporary model with the two settings and sends the warm-up
+// SetOptions sets the load options besides num_ctx and num_batch of the next loads, as [API.SetOptions] does.
+func (c *CLI) SetOptions(options map[string]any) { c.options = options }
+
+// Load creates the temporary model with the two settings and the options, and sends the warm-up
 // prompt, which loads it. With a numBatch of 0 the server chooses.
 func (c *CLI) Load(ctx context.Context, numCtx, numBatch int, warmup func() string) (measurement.Loaded, error) {
 	if err := c.beforeLoad(ctx, c.model); err != nil {
@@ -114,6 +120,9 @@ func (c *CLI) Load(ctx context.Context, numCtx, numBatch int, warmup func() stri
 	m := c.template.Without("num_batch").WithParameter("num_ctx", numCtx)
 	if numBatch != 0 {
 		m = m.WithParameter("num_batch", numBatch)
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.options)) {
+		m = m.WithParameter(name, c.options[name])
 	}
 	m = m.WithParameter("num_predict", c.numPredict)
 	if err := c.create(ctx, m); err != nil {

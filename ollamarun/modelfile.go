@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/ollama/ollama/api"
@@ -221,9 +220,9 @@ func (m Modelfile) Without(parameters ...string) Modelfile {
 
 // WithParameter returns a copy of the template with one line `PARAMETER name value`
 // instead of all that it had for that parameter.
-func (m Modelfile) WithParameter(name string, value int) Modelfile {
+func (m Modelfile) WithParameter(name string, value any) Modelfile {
 	m = m.Without(name)
-	m.commands = append(m.commands, parser.Command{Name: name, Args: strconv.Itoa(value)})
+	m.commands = append(m.commands, parser.Command{Name: name, Args: fmt.Sprint(value)})
 	return m
 }
 

@@ -13,16 +13,16 @@ func TestGridOrder(t *testing.T) {
 	g := Grid{Ctx: []int{4, 8, 16}, Batch: []int{4, 8}}
 
 	plan, leftOut := g.Cells()
-	assert.Equal(t, []Key{{4, 4}, {8, 4}, {8, 8}, {16, 4}, {16, 8}}, plan, "column order")
-	assert.Equal(t, []Key{{4, 8}}, leftOut, "a batch above its ctx")
+	assert.Equal(t, []Key{{Ctx: 4, Batch: 4}, {Ctx: 8, Batch: 4}, {Ctx: 8, Batch: 8}, {Ctx: 16, Batch: 4}, {Ctx: 16, Batch: 8}}, plan, "column order")
+	assert.Equal(t, []Key{{Ctx: 4, Batch: 8}}, leftOut, "a batch above its ctx")
 
 	g.BatchFirst = true
 	plan, _ = g.Cells()
-	assert.Equal(t, []Key{{4, 4}, {8, 4}, {16, 4}, {8, 8}, {16, 8}}, plan, "row order")
+	assert.Equal(t, []Key{{Ctx: 4, Batch: 4}, {Ctx: 8, Batch: 4}, {Ctx: 16, Batch: 4}, {Ctx: 8, Batch: 8}, {Ctx: 16, Batch: 8}}, plan, "row order")
 }
 
 func TestCellName(t *testing.T) {
-	assert.Equal(t, "ctx=4096/batch=512", Key{4096, 512}.String())
+	assert.Equal(t, "ctx=4096/batch=512", Key{Ctx: 4096, Batch: 512}.String())
 }
 
 // TestShardsGetEveryBatch: where there are as many shards as num_batch in a column,
@@ -58,7 +58,7 @@ func TestParseShard(t *testing.T) {
 
 func TestNamesOfManyCells(t *testing.T) {
 	assert.Empty(t, Names(nil))
-	assert.Equal(t, "num_ctx=1024 with num_batch=64", Names([]Key{{1024, 64}}))
+	assert.Equal(t, "num_ctx=1024 with num_batch=64", Names([]Key{{Ctx: 1024, Batch: 64}}))
 
 	batches := make([]int, 250)
 	for i := range batches {
@@ -72,7 +72,7 @@ func TestNamesOfManyCells(t *testing.T) {
 
 	diagonal := make([]Key, 1_000_000)
 	for i := range diagonal {
-		diagonal[i] = Key{10_000_000 + i, 1_000_000 + i}
+		diagonal[i] = Key{Ctx: 10_000_000 + i, Batch: 1_000_000 + i}
 	}
 	const each = "num_ctx=10000000 with num_batch=1000000; "
 	text, n := Names(diagonal), maxNamesLength/len(each)
@@ -81,7 +81,7 @@ func TestNamesOfManyCells(t *testing.T) {
 
 	huge := make([]Key, 0, 2000)
 	for i := range 2000 {
-		huge = append(huge, Key{1024, 1_000_000_000_000 + i})
+		huge = append(huge, Key{Ctx: 1024, Batch: 1_000_000_000_000 + i})
 	}
 	assert.Less(t, len(Names(huge)), 2100, "also with one num_ctx")
 }

@@ -23,8 +23,31 @@ func Names(cells []Key) string {
 	return fmt.Sprintf("%s and %d more", names(cells[:n]), len(cells)-n)
 }
 
-// names groups the num_ctx that have the same num_batch.
+// names groups the num_ctx that have the same num_batch, and the other settings that have the same of both.
 func names(cells []Key) string {
+	alike := make(map[string][]string)
+	var order []string
+	of := make(map[Settings][]Key)
+	for _, c := range cells {
+		of[c.Settings] = append(of[c.Settings], c)
+	}
+	for _, s := range AllSettings(cells) {
+		pairs := namesOfPairs(of[s])
+		if alike[pairs] == nil {
+			order = append(order, pairs)
+		}
+		alike[pairs] = append(alike[pairs], s.Text())
+	}
+	for i, pairs := range order {
+		if with := strings.Join(alike[pairs], "; "); with != "" {
+			order[i] = fmt.Sprintf("%s (%s)", pairs, with)
+		}
+	}
+	return strings.Join(order, "; ")
+}
+
+// namesOfPairs names cells by num_ctx and num_batch alone.
+func namesOfPairs(cells []Key) string {
 	batches := make(map[int][]int)
 	var ctxs []int
 	for _, c := range cells {

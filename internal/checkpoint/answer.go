@@ -34,7 +34,14 @@ type ColumnAnswer struct {
 	Rate     float64 `json:"rate"` // estimate, in tokens per second
 	// Loss is the expected gain of the best other num_batch: 0.01 is 1 %.
 	Loss float64 `json:"loss"`
+	// Key holds the values on all axes, nil where the sweep has none but num_ctx and num_batch.
+	Key *cell.Key `json:"key,omitempty"`
 }
 
 // Cell returns the cell of c.
-func (c ColumnAnswer) Cell() cell.Key { return cell.Key{Ctx: c.NumCtx, Batch: c.NumBatch} }
+func (c ColumnAnswer) Cell() cell.Key {
+	if c.Key != nil {
+		return *c.Key
+	}
+	return cell.Key{Ctx: c.NumCtx, Batch: c.NumBatch}
+}

@@ -18,8 +18,11 @@ func (cp *Checkpoint) outOfRange() string {
 			return fmt.Sprintf("result %d (%v): the maximum is %d", i+1, c, cell.Largest)
 		}
 	}
-	ctx, batch := cp.Axes()
-	return tooMany(len(ctx), len(batch))
+	g := cp.Grid()
+	if g.Count() > cell.MaxCells {
+		return fmt.Sprintf("%d num_ctx by %d num_batch are %d cells, the maximum is %d", len(g.Ctx), len(g.Batch), len(g.Ctx)*len(g.Batch), cell.MaxCells)
+	}
+	return ""
 }
 
 // outOfRange names the first figure of the header out of range; empty when there is none.
@@ -38,14 +41,6 @@ func (h Header) outOfRange() string {
 		return fmt.Sprintf("shard %v: the maximum is %d shards", h.Shard, cell.MaxCells)
 	}
 	return h.Sizing.outOfRange()
-}
-
-// tooMany returns a message where a grid of so many values has too many cells, and else nothing.
-func tooMany(ctx, batch int) string {
-	if batch == 0 || ctx <= cell.MaxCells/batch {
-		return ""
-	}
-	return fmt.Sprintf("%d num_ctx by %d num_batch are %d cells, the maximum is %d", ctx, batch, ctx*batch, cell.MaxCells)
 }
 
 // outOfRange names the first figure of s out of range: it would make a generated prompt of any

@@ -33,6 +33,8 @@ type Checkpoint struct {
 type Result struct {
 	NumCtx   int `json:"num_ctx"`
 	NumBatch int `json:"num_batch"`
+	// Key holds the values on all axes, nil where the sweep has none but num_ctx and num_batch.
+	Key *cell.Key `json:"key,omitempty"`
 	// PromptEvalRate is the median of the samples in tokens per second, nil for
 	// a failed cell.
 	PromptEvalRate *float64  `json:"prompt_eval_rate"`
@@ -81,8 +83,28 @@ type Auxiliary struct {
 	Result
 }
 
+// NewResult returns a result of the cell, which has neither samples nor an error yet.
+func NewResult(c cell.Key) Result {
+	var r Result
+	r.SetCell(c)
+	return r
+}
+
+// SetCell sets the cell that r belongs to.
+func (r *Result) SetCell(c cell.Key) {
+	r.NumCtx, r.NumBatch, r.Key = c.Ctx, c.Batch, nil
+	if c.Settings != "" {
+		r.Key = &c
+	}
+}
+
 // Cell returns the cell that r belongs to.
-func (r *Result) Cell() cell.Key { return cell.Key{Ctx: r.NumCtx, Batch: r.NumBatch} }
+func (r *Result) Cell() cell.Key {
+	if r.Key != nil {
+		return *r.Key
+	}
+	return cell.Key{Ctx: r.NumCtx, Batch: r.NumBatch}
+}
 
 // Failed reports whether the cell failed.
 func (r *Result) Failed() bool { return r.Error != nil }
@@ -210,16 +232,15 @@ func (cp *Checkpoint) Axes() (ctx, batch []int) {
 	return cell.Distinct(ctx), cell.Distinct(batch)
 }
 
+// Grid returns the grid of the sweep, in column order.
+func (cp *Checkpoint) Grid() cell.Grid {
+	ctx, batch := cp.Axes()
+	return cell.Grid{Ctx: ctx, Batch: batch, Settings: cp.Sweep.Axes}
+}
+
 // OnGrid returns a function that reports whether a cell is on the grid. The checkpoint holds
 // other cells too where its grid has changed.
-func (cp *Checkpoint) OnGrid() func(cell.Key) bool {
-	ctx, batch := cp.Axes()
-	return func(c cell.Key) bool {
-		_, column := slices.BinarySearch(ctx, c.Ctx)
-		_, row := slices.BinarySearch(batch, c.Batch)
-		return column && row
-	}
-}
+func (cp *Checkpoint) OnGrid() func(cell.Key) bool { return cp.Grid().Has }
 
 // OffGrid returns the cells with results that are not on the grid, in order of num_ctx: they
 // were measured for another grid, and are not used.
@@ -238,11 +259,7 @@ func (cp *Checkpoint) OffGrid() []cell.Key {
 // Plan returns the cells that the sweep is to measure, in column order: those
 // of the header's grid, or of the results where an older tool saved no grid.
 func (cp *Checkpoint) Plan() []cell.Key {
-	g := cell.Grid{Ctx: cp.Sweep.NumCtx, Batch: cp.Sweep.NumBatch}
-	if len(g.Ctx) == 0 || len(g.Batch) == 0 {
-		g.Ctx, g.Batch = cp.Axes()
-	}
-	plan, _ := g.Cells()
+	plan, _ := cp.Grid().Cells()
 	return cp.Sweep.Shard.Of(plan)
 }
 

@@ -177,6 +177,9 @@ func TestHeaderGPUs(t *testing.T) {
 }
 
 func TestDecodeRefuses(t *testing.T) {
+	keyed := func(key string) string {
+		return `{"version": 2, "sweep": {"axes": [{"name": "num_gpu", "values": ["1", "2"]}]}, "results": [{"num_ctx": 8, "num_batch": 8, "prompt_eval_rate": 1, "key": ` + key + `}]}`
+	}
 	const start = "{\n\"version\": 1,\n\"sweep\": {},\n\"results\": [\n"
 	probed := func(probe string) string {
 		return start + `{"num_ctx": 64, "num_batch": 8, "prompt_eval_rate": 1, "probes": [{` + probe + `}]}]}`
@@ -188,7 +191,15 @@ func TestDecodeRefuses(t *testing.T) {
 		{"a second value", start + "]}\n{}", "line 6: invalid character '{' after top-level value"},
 		{"not a checkpoint", `{"a": 1}`, `no "version"`},
 		{"a list", `[]`, "line 1: the file must be an object"},
-		{"future version", `{"version": 2}`, "version 2 is not supported, only version 1"},
+		{"future version", `{"version": 3}`, "version 3 is not supported, only versions 1 and 2"},
+		{"version of axes without axes", `{"version": 2}`, "sweep: version 2 with 0 axes besides num_ctx and num_batch"},
+		{"axes in the version without", `{"version": 1, "sweep": {"axes": [{"name": "num_gpu", "values": ["1"]}]}}`, "sweep: version 1 with 1 axes"},
+		{"another key", keyed(`{"num_ctx": 8, "num_batch": 4, "num_gpu": 1}`), "num_ctx and num_batch are not those of the key, ctx=8/batch=4/num_gpu=1"},
+		{"key of other axes", keyed(`{"num_ctx": 8, "num_batch": 8, "num_thread": 1}`), "result 1 (ctx=8/batch=8/num_thread=1): its key does not have the axes of the sweep"},
+		{"key of more axes", keyed(`{"num_ctx": 8, "num_batch": 8, "num_gpu": 1, "num_thread": 1}`), "its key does not have the axes of the sweep"},
+		{"no key", keyed(`null`), "result 1 (ctx=8/batch=8): its key does not have the axes of the sweep"},
+		{"key without num_batch", keyed(`{"num_ctx": 8, "num_gpu": 1}`), "no num_batch"},
+		{"key twice", keyed(`{"num_ctx": 8, "num_batch": 8, "num_gpu": 1, "num_gpu": 2}`), `duplicate key "num_gpu"`},
 		{"unknown purpose", `{"version": 1, "results": [], "remeasured": [{"purpose": "fun", "num_ctx": 1, "num_batch": 1}]}`, `remeasured 1 (ctx=1/batch=1): unknown purpose "fun"`},
 		{"load of no host", `{"version": 1, "results": [], "remeasured": [{"purpose": "host", "num_ctx": 1, "num_batch": 1}]}`, "remeasured 1 (ctx=1/batch=1): no host"},
 		{"wrong type", start + `{"num_ctx": "x"}]}`, "line 5: results/0/num_ctx must be a whole number"},

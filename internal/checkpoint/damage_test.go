@@ -98,7 +98,7 @@ func TestDamageIsRefused(t *testing.T) {
 		{"a dangling link", func(path string) error { return os.Symlink("nowhere.json", path) }, `checkpoint "PATH" is a link to a missing file (lstat DIR/nowhere.json: no such file or directory): mount its disk, or remove the link to start anew`},
 		{"a link to itself", func(path string) error { return os.Symlink(filepath.Base(path), path) }, `checkpoint "PATH" is a link to a missing file (EvalSymlinks: too many links): mount its disk, or remove the link to start anew`},
 		{"another sweep's", file(change("nemotron_f", "nemotron_g")), `checkpoint "PATH" belongs to another sweep: model is "nemotron_g" there and "nemotron_f" here; use another -out folder, or start anew with -fresh, which keeps the file under another name`},
-		{"a future version", file(change(`"version": 1`, `"version": 2`)), `decoding checkpoint "PATH": version 2 is not supported, only version 1: use the release that wrote it` + stillThere},
+		{"a future version", file(change(`"version": 1`, `"version": 3`)), `decoding checkpoint "PATH": version 3 is not supported, only versions 1 and 2: use the release that wrote it` + stillThere},
 		{"a cell twice", file(change(`"num_ctx":4096,"num_batch":512`, `"num_ctx":4096,"num_batch":128`)), `decoding checkpoint "PATH": result 2 (ctx=4096/batch=128): duplicate cell` + stillThere},
 		{"a key that is misspelt", file(change(`"samples"`, `"samplez"`)), `decoding checkpoint "PATH": line 28: unknown key "samplez"` + stillThere},
 		{"another rate", file(change(`"prompt_eval_rate":200`, `"prompt_eval_rate":210`)), `decoding checkpoint "PATH": result 1 (ctx=4096/batch=128): prompt_eval_rate is 210, but the median of the samples is 200: one of them was changed` + stillThere},

@@ -18,8 +18,20 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
 )
 
-// Version is the checkpoint format that this package writes.
-const Version = 1
+// Version is the checkpoint format of a sweep over num_ctx and num_batch, and VersionAxes that of one with
+// other axes: its header has axes, and each result a key.
+const (
+	Version     = 1
+	VersionAxes = 2
+)
+
+// version returns the format of a sweep.
+func (h Header) version() int {
+	if len(h.Axes) > 0 {
+		return VersionAxes
+	}
+	return Version
+}
 
 // FileName is the checkpoint's name in a sweep's out folder.
 const FileName = "benchmark_results.json"
@@ -73,8 +85,8 @@ func decode(data []byte) (*Checkpoint, error) {
 	if top.Version == nil {
 		return nil, fmt.Errorf(`no "version": this is not a sweep's checkpoint`)
 	}
-	if *top.Version != Version {
-		return nil, fmt.Errorf("version %d is not supported, only version %d: use the release that wrote it", *top.Version, Version)
+	if *top.Version != Version && *top.Version != VersionAxes {
+		return nil, fmt.Errorf("version %d is not supported, only versions %d and %d: use the release that wrote it", *top.Version, Version, VersionAxes)
 	}
 	cp := new(Checkpoint)
 	return cp, strictjson.UnmarshalKnown(data, cp)
@@ -82,6 +94,9 @@ func decode(data []byte) (*Checkpoint, error) {
 
 // check returns an error for contents that a sweep never writes.
 func (cp *Checkpoint) check() error {
+	if cp.Version != cp.Sweep.version() && !cp.OlderTool {
+		return fmt.Errorf("sweep: version %d with %d axes besides num_ctx and num_batch", cp.Version, len(cp.Sweep.Axes))
+	}
 	if text := cp.outOfRange(); text != "" {
 		return fmt.Errorf("sweep: %s", text)
 	}
@@ -97,6 +112,9 @@ func (cp *Checkpoint) check() error {
 		}
 		if problem != "" {
 			return fmt.Errorf("result %d (%v): %s", i+1, r.Cell(), problem)
+		}
+		if !cp.Sweep.hasAxes(r.Cell().Settings) {
+			return fmt.Errorf("result %d (%v): its key does not have the axes of the sweep", i+1, r.Cell())
 		}
 		seen[r.Cell()] = true
 	}
@@ -118,6 +136,9 @@ func (cp *Checkpoint) check() error {
 		if problem != "" {
 			return fmt.Errorf("remeasured %d (%v): %s", i+1, r.Cell(), problem)
 		}
+		if !cp.Sweep.hasAxes(r.Cell().Settings) {
+			return fmt.Errorf("remeasured %d (%v): its key does not have the axes of the sweep", i+1, r.Cell())
+		}
 	}
 	return nil
 }
@@ -127,6 +148,8 @@ func (r *Result) problem() string {
 	switch {
 	case r.NumCtx <= 0 || r.NumBatch < 0:
 		return "num_ctx and num_batch must be positive"
+	case r.Key != nil && (r.Key.Ctx != r.NumCtx || r.Key.Batch != r.NumBatch):
+		return fmt.Sprintf("num_ctx and num_batch are not those of the key, %v", *r.Key)
 	case r.PromptEvalRate == nil && r.Error == nil:
 		return "neither prompt_eval_rate nor error"
 	case r.PromptEvalRate != nil && r.Error != nil:
@@ -156,6 +179,19 @@ func (r *Result) problem() string {
 		}
 	}
 	return r.rateProblem()
+}
+
+// hasAxes reports whether the settings of a cell are on the axes besides num_ctx and num_batch, and on no
+// others.
+func (h Header) hasAxes(s cell.Settings) bool {
+	i := 0
+	for name := range s.All() {
+		if i >= len(h.Axes) || h.Axes[i].Name != name {
+			return false
+		}
+		i++
+	}
+	return i == len(h.Axes)
 }
 
 // probeProblem describes the first value of a probe that a sweep never writes; empty when there is none.
@@ -246,7 +282,7 @@ func encode(w io.Writer, h Header, results, remeasured lines) error {
 	if err != nil {
 		return fmt.Errorf("encoding header: %w", err)
 	}
-	if _, err := fmt.Fprintf(w, "{\n  \"version\": %d,\n  \"sweep\": %s,\n  \"results\": ", Version, header); err != nil {
+	if _, err := fmt.Fprintf(w, "{\n  \"version\": %d,\n  \"sweep\": %s,\n  \"results\": ", h.version(), header); err != nil {
 		return err
 	}
 	if err := results.write(w); err != nil {

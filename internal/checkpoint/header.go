@@ -42,9 +42,13 @@ type Header struct {
 	// Unprobeable is the reason why the model's loads can't be probed, empty where they can or were not.
 	Unprobeable string `json:"unprobeable,omitempty"`
 	Place
-	NumCtx   []int      `json:"num_ctx,omitempty"`
-	NumBatch []int      `json:"num_batch,omitempty"`
-	Shard    cell.Shard `json:"shard,omitzero"` // the part of the grid that is to be measured
+	NumCtx   []int `json:"num_ctx,omitempty"`
+	NumBatch []int `json:"num_batch,omitempty"`
+	// Axes are the other axes, in the order in which keys name them.
+	Axes []cell.SettingAxis `json:"axes,omitempty"`
+	// Fixed are the settings besides num_ctx and num_batch that have one value in the sweep, by their names.
+	Fixed map[string]string `json:"fixed,omitempty"`
+	Shard cell.Shard        `json:"shard,omitzero"` // the part of the grid that is to be measured
 	// Command holds the config and those flags of the sweep's command that decide what is
 	// measured.
 	Command string    `json:"command,omitempty"`
@@ -98,7 +102,28 @@ func (h Header) measured() []Trait {
 		{Key: "prompt_sha256", Name: "prompt", Value: h.PromptSHA256, Text: h.Prompt},
 		{Key: "num_predict", Name: "num_predict", Value: predict},
 		{Key: "runner", Name: "runner", Value: h.Runner},
+		{Key: "axes", Name: "axes", Value: strings.Join(h.axisNames(), ", ")},
+		{Key: "fixed", Name: "fixed settings", Value: h.FixedText()},
 	}
+}
+
+// axisNames returns the names of the axes besides num_ctx and num_batch.
+func (h Header) axisNames() []string {
+	var names []string
+	for _, a := range h.Axes {
+		names = append(names, a.Name)
+	}
+	return names
+}
+
+// FixedText returns the settings that have one value in the sweep, such as num_gpu=40, flash_attention=on;
+// empty where there are none.
+func (h Header) FixedText() string {
+	var values []cell.Value
+	for name, value := range h.Fixed {
+		values = append(values, cell.Value{Name: name, Value: value})
+	}
+	return cell.NewSettings(values...).Text()
 }
 
 // weights returns the trait of the files' hashes, in which their names don't count.

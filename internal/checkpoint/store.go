@@ -72,7 +72,7 @@ func OpenStore(dir string, h Header, fresh bool, now time.Time) (*Store, error) 
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		h.Started = now
-		cp = &Checkpoint{Version: Version}
+		cp = new(Checkpoint)
 	case err != nil:
 		return nil, fmt.Errorf("%w; repair or move the file, or start anew with -fresh, which keeps it under another name", err)
 	case cp.OlderTool:
@@ -92,7 +92,7 @@ func OpenStore(dir string, h Header, fresh bool, now time.Time) (*Store, error) 
 			h.Search = cp.Sweep.Search
 		}
 	}
-	cp.Sweep = h
+	cp.Sweep, cp.Version = h, h.version()
 	s.cp, s.onDisk, s.rewrite = cp, onDisk, true // the header may have changed, and the next save ends a journal
 	if s.results, err = linesOf("result", cp.Results).all(); err != nil {
 		return nil, err
@@ -400,7 +400,7 @@ func (s *Store) DropDerived(c cell.Key) (confirmations int) {
 	s.SetAnswer(nil)
 	remeasured, lines := s.cp.Auxiliary[:0], s.remeasured[:0]
 	for i, r := range s.cp.Auxiliary {
-		if r.Purpose == Confirm && r.Cell() == c || r.Purpose == Baseline && (r.Cell() == c || r.Cell() == cell.Key{Ctx: c.Ctx}) {
+		if r.Purpose == Confirm && r.Cell() == c || r.Purpose == Baseline && (r.Cell() == c || r.Cell() == c.Column()) {
 			confirmations++
 			continue
 		}

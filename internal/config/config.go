@@ -32,7 +32,9 @@ type Config struct {
 
 	NumCtx       cell.Axis
 	NumBatch     cell.Axis
-	TestRowFirst bool // all num_ctx of a num_batch before the next num_batch
+	TestRowFirst bool     // all num_ctx of a num_batch before the next num_batch
+	Options      Settings // load options of each request
+	Server       Settings // settings of a server that the sweep starts
 
 	NumPredict int    // tokens to generate after the prompt
 	Repeat     int    // samples per cell
@@ -108,6 +110,7 @@ func defaults() Config {
 		Strategy:    StrategyExhaustive,
 		Tolerance:   DefaultTolerance,
 		Probe:       true,
+		Server:      Settings{server: true},
 	}
 }
 
@@ -125,6 +128,7 @@ func Read(path string, overrides *Overrides) (Config, error) {
 	if err != nil {
 		return Config{}, positioned(path, err)
 	}
+	c.Server.relativeTo(filepath.Dir(path))
 	for _, k := range table() {
 		if k.path == nil {
 			continue
@@ -239,7 +243,13 @@ func (c *Config) checkGrid() (key string, err error) {
 	if n := ctxs * batches; n > cell.MaxCells {
 		return "num_ctx", fmt.Errorf("%d values by %d of num_batch are %d cells, the maximum is %d: use larger steps", ctxs, batches, n, cell.MaxCells)
 	}
-	if n := ctxs * batches; c.Repeat > maxSamples/n {
+	n := ctxs * batches
+	for _, a := range c.axes() {
+		if n *= len(a.Values); n > cell.MaxCells {
+			return "num_ctx", fmt.Errorf("%d values by %d of num_batch and those of the other axes up to %s are %d cells, the maximum is %d: use fewer values", ctxs, batches, a.Name, n, cell.MaxCells)
+		}
+	}
+	if c.Repeat > maxSamples/n {
 		return "repeat", fmt.Errorf("%d samples of %d cells are too many, the maximum is %d in all", c.Repeat, n, maxSamples)
 	}
 	g := c.Grid()
@@ -261,9 +271,9 @@ func (c *Config) checkGrid() (key string, err error) {
 // maxTokens limits the text of a prompt to half a gigabyte.
 const maxTokens = 100_000_000
 
-// Grid returns the grid of the two axes.
+// Grid returns the grid of all axes.
 func (c *Config) Grid() cell.Grid {
-	return cell.Grid{Ctx: c.NumCtx.Values(), Batch: c.NumBatch.Values(), BatchFirst: c.TestRowFirst}
+	return cell.Grid{Ctx: c.NumCtx.Values(), Batch: c.NumBatch.Values(), BatchFirst: c.TestRowFirst, Settings: c.axes()}
 }
 
 // Plan returns the cells to measure, in order, and the invalid cells of the grid,
@@ -274,8 +284,8 @@ func (c *Config) Plan() (plan, leftOut []cell.Key) {
 	if c.Shard == (cell.Shard{}) {
 		return plan, leftOut
 	}
-	columns := cell.Grid{Ctx: g.Ctx, Batch: g.Batch}
-	dealt, _ := columns.Cells() // in column order, whatever the order of measurement
+	g.BatchFirst = false
+	dealt, _ := g.Cells() // in column order, whatever the order of measurement
 	mine := make(map[cell.Key]bool)
 	for _, cell := range c.Shard.Of(dealt) {
 		mine[cell] = true
@@ -288,11 +298,13 @@ func (c *Config) Plan() (plan, leftOut []cell.Key) {
 // of the middle num_ctx. They are the same for every shard; without shards there are
 // none.
 func (c *Config) HostCells() []cell.Key {
-	plan, _ := cell.Grid{Ctx: c.NumCtx.Values(), Batch: c.NumBatch.Values()}.Cells()
+	g := c.Grid()
+	g.BatchFirst = false
+	plan, _ := g.Cells()
 	if c.Shard == (cell.Shard{}) || len(plan) == 0 {
 		return nil
 	}
-	column := slices.DeleteFunc(slices.Clone(plan), func(cell cell.Key) bool { return cell.Ctx != plan[len(plan)/2].Ctx })
+	column := slices.DeleteFunc(slices.Clone(plan), func(cell cell.Key) bool { return cell.Column() != plan[len(plan)/2].Column() })
 	return slices.Compact([]cell.Key{plan[0], column[len(column)/2]})
 }
 

@@ -78,7 +78,7 @@ func TestConfigFlagsOverride(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, Config{
 		Model: "other", Modelfile: "config_test.go", Prompt: Prompt{File: "config_test.go"}, Runner: RunnerCLI, Engine: EngineEmbedded,
-		Host: "gpu:1", Ollama: "/bin/ollama",
+		Host: "gpu:1", Ollama: "/bin/ollama", Server: Settings{server: true},
 		NumCtx: cell.Axis{Start: 10240, End: 12288, Step: 1024}, NumBatch: cell.Axis{Start: 64, End: 256, Step: 64},
 		NumPredict: 2, Repeat: 6, Order: "cell", Confirm: -1, Retake: true, CellTimeout: 3 * time.Minute, ServerWait: 10 * time.Minute, Budget: Budget{Time: 2 * time.Hour}, Tolerance: 0.02, Probe: true, Prune: true,
 		Strategy: StrategyExhaustive, Shard: cell.Shard{Index: 2, Count: 3}, Out: "there", RetryFailed: true, Fresh: checkpoint.FreshAlways,
@@ -137,7 +137,7 @@ func TestConfigErrors(t *testing.T) {
 		{"two documents", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\n---\nmodel: n\n", nil, `config my.yaml:5: more than one YAML document: remove the line ---`},
 		{"binary", "\x00\x01\xff", nil, "config my.yaml:1: not YAML: control characters are not allowed; expected lines like `model: llama3.1:8b`"},
 		{"not closed", "model: [m\n", nil, "config my.yaml:1: not YAML: did not find expected ',' or ']'; expected lines like `model: llama3.1:8b`"},
-		{"unknown key", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nnum_ctxx: 1\n", nil, `config my.yaml:5: unknown key "num_ctxx"; the keys are model, modelfile, prompt, runner, engine, host, ollama, server_log, num_ctx, num_batch, test_row_first, num_predict, repeat, order, reference_every, confirm, baseline, retake, exclusive, cell_timeout, server_wait, budget, strategy, tolerance, probe, prune, shard, out, retry_failed, redo, fresh`},
+		{"unknown key", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nnum_ctxx: 1\n", nil, `config my.yaml:5: unknown key "num_ctxx"; the keys are model, modelfile, prompt, runner, engine, host, ollama, server_log, num_ctx, num_batch, test_row_first, options, server, num_predict, repeat, order, reference_every, confirm, baseline, retake, exclusive, cell_timeout, server_wait, budget, strategy, tolerance, probe, prune, shard, out, retry_failed, redo, fresh`},
 		{"key twice", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nmodel: n\n", nil, `config my.yaml:5: model: already set in line 1`},
 		{"no value", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nrepeat:\n", nil, `config my.yaml:5: repeat: has no value: give one, or leave the key out`},
 		{"null", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nhost: ~\n", nil, `config my.yaml:5: host: has no value: give one, or leave the key out`},

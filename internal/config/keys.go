@@ -25,6 +25,9 @@ func table() []key {
 		axis("num_ctx", "ctx", func(c *Config) *cell.Axis { return &c.NumCtx }),
 		axis("num_batch", "batch", func(c *Config) *cell.Axis { return &c.NumBatch }),
 		boolean("test_row_first", "", func(c *Config) *bool { return &c.TestRowFirst }),
+		settingsKey("options", "option", "load option of each request, `NAME=VALUE` or NAME=VALUE,VALUE,… for an axis, like num_gpu=auto,40; can be repeated", func(c *Config) *Settings { return &c.Options }),
+		settingsKey("server", "server", "setting of a server that the sweep starts, `NAME=VALUE` or NAME=VALUE,VALUE,… for an axis, like flash_attention=on,off; can be repeated", func(c *Config) *Settings { return &c.Server }).
+			checkedBy((*Config).checkServer),
 
 		number("num_predict", "", func(c *Config) *int { return &c.NumPredict }, 1),
 		number("repeat", "measured prompts per `cell` (default 1, and more until the advice is clear, for two minutes in all)", func(c *Config) *int { return &c.Repeat }, 1),
@@ -42,7 +45,8 @@ func table() []key {
 		newKey("budget", "`2h or 40cells`, after which no cell is started", func(c *Config) *Budget { return &c.Budget }, ParseBudget).
 			ofMachine().checkedBy(func(c *Config) error { return c.Budget.Check() }),
 
-		choice("strategy", "`exhaustive` for every cell, best to search for the fastest, frontier for the fastest num_batch of every num_ctx", func(c *Config) *string { return &c.Strategy }, Strategies...),
+		choice("strategy", "`exhaustive` for every cell, best to search for the fastest, frontier for the fastest num_batch of every num_ctx", func(c *Config) *string { return &c.Strategy }, Strategies...).
+			checkedBy((*Config).checkSearch),
 		newKey("tolerance", "difference in rate for which a search measures no further cell, like `1%`", func(c *Config) *Tolerance { return &c.Tolerance }, ParseTolerance).
 			checkedBy(func(c *Config) error { return c.Tolerance.Check() }),
 		boolean("probe", "in a search, time passes of other num_batch while a cell is loaded (default true)", func(c *Config) *bool { return &c.Probe }),

@@ -34,7 +34,7 @@ func (m *merger) deals() []*deal {
 	var all []*deal
 	byKey := make(map[string]*deal)
 	for _, p := range m.parts {
-		key := fmt.Sprint(p.header.NumCtx, p.header.NumBatch, p.header.Shard.Count)
+		key := fmt.Sprint(p.header.NumCtx, p.header.NumBatch, p.header.Axes, p.header.Shard.Count)
 		d := byKey[key]
 		if d == nil {
 			whole := p.header

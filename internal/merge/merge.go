@@ -230,6 +230,7 @@ func (m *merger) header() {
 		}
 		h.Prune = h.Prune && p.header.Prune
 		ctx, batch = append(ctx, p.header.NumCtx...), append(batch, p.header.NumBatch...)
+		h.Axes = cell.Union(h.Axes, p.header.Axes)
 		for _, text := range p.header.Warnings {
 			if !slices.Contains(h.Warnings, text) {
 				h.Warnings = append(h.Warnings, text)

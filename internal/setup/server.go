@@ -89,6 +89,14 @@ func (b *Sweep) startRunner(ctx context.Context, server *ollamarun.Server, s sub
 }
 
 func (b *Sweep) newRunner(ctx context.Context, server *ollamarun.Server, s subject) (closingRunner, error) {
+	runner, err := b.newOllama(ctx, server, s)
+	if err != nil {
+		return nil, err
+	}
+	return &cellRunner{Ollama: runner, fixed: b.config.Fixed()}, nil
+}
+
+func (b *Sweep) newOllama(ctx context.Context, server *ollamarun.Server, s subject) (Ollama, error) {
 	// A template's weights may have to be uploaded.
 	ctx, cancel := context.WithTimeoutCause(ctx, b.config.CellTimeout, fmt.Errorf("creating the model of the template took longer than %v (cell_timeout)", b.config.CellTimeout))
 	defer cancel()

@@ -61,6 +61,8 @@ func (s subject) header(ctx context.Context, i *identity, prompter *sweep.Prompt
 		Runner:       cfg.Runner,
 		NumCtx:       grid.Ctx,
 		NumBatch:     grid.Batch,
+		Axes:         grid.Settings,
+		Fixed:        cfg.Fixed(),
 		Shard:        cfg.Shard,
 		Prune:        cfg.Prune,
 	}

@@ -83,10 +83,10 @@ func Advise(cp *checkpoint.Checkpoint, v Verdict) Advice {
 		return Advice{Lacking: lacking}
 	}
 	a := Advice{Key: v.Recommended.Key}
-	a.Own = ownBatches(cp)(a.Ctx)
+	a.Own = ownBatches(cp)(a.Key)
 	var rows []RowGain
 	for _, c := range rated(cp) {
-		if c.Ctx == a.Ctx && c.Batch != a.Batch {
+		if c.Column() == a.Column() && c.Batch != a.Batch {
 			gain, _ := v.GainOver(v.Recommended, c)
 			rows = append(rows, RowGain{c.Batch, gain})
 		}

@@ -198,7 +198,7 @@ func (r *run) printMedians(purpose checkpoint.Purpose, cells []cell.Key, rounds 
 	var texts []string
 	for _, c := range cells {
 		rates, _ := auxiliaryRates(r.Store.Checkpoint(), purpose, c)
-		texts = append(texts, fmt.Sprintf("%s %.1f tokens/s", auxiliaryName(c, ownLogged(r.Store.Checkpoint())[c.Ctx]), verdict.Median(rates)))
+		texts = append(texts, fmt.Sprintf("%s %.1f tokens/s", auxiliaryName(c, ownLogged(r.Store.Checkpoint())[c.Column()]), verdict.Median(rates)))
 	}
 	fmt.Fprintf(r.Log, "%s, median of %d rounds: %s\n", purpose, rounds, strings.Join(texts, ", "))
 }
@@ -268,7 +268,7 @@ func (r *run) measureAuxiliary(ctx context.Context, purpose checkpoint.Purpose, 
 	if err := r.timeUp(ctx); err != nil {
 		return checkpoint.Result{}, err
 	}
-	result := checkpoint.Result{NumCtx: c.Ctx, NumBatch: c.Batch}
+	result := checkpoint.NewResult(c)
 	saved := false
 	save := func(res checkpoint.Result) error {
 		err := r.Store.PutAuxiliary(checkpoint.Auxiliary{Purpose: purpose, Host: r.Host, Result: res}, saved)
@@ -302,9 +302,18 @@ func auxiliaryName(c cell.Key, own int) string {
 	case c.Batch > 0:
 		return c.String()
 	case own > 0:
-		return fmt.Sprintf("ctx=%d and the server's own num_batch (%d)", c.Ctx, own)
+		return fmt.Sprintf("%s and the server's own num_batch (%d)", columnName(c), own)
 	}
-	return fmt.Sprintf("ctx=%d and the server's own num_batch", c.Ctx)
+	return columnName(c) + " and the server's own num_batch"
+}
+
+// columnName returns the name of a cell without its num_batch.
+func columnName(c cell.Key) string {
+	name := fmt.Sprintf("ctx=%d", c.Ctx)
+	if c.Settings != "" {
+		name += "/" + string(c.Settings)
+	}
+	return name
 }
 
 func auxiliaryText(result checkpoint.Result) string {

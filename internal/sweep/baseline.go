@@ -88,7 +88,7 @@ func turnsOf(cp *checkpoint.Checkpoint, c cell.Key) baselineTurns {
 	for rounds < len(rates) {
 		rounds *= 2
 	}
-	return baselineTurns{[]cell.Key{c, {Ctx: c.Ctx}}, rounds}
+	return baselineTurns{[]cell.Key{c, c.Column()}, rounds}
 }
 
 // BaselineLoads returns how many loads a baseline still takes: none where there is nothing to

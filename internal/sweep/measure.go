@@ -141,7 +141,7 @@ func (r *run) load(ctx context.Context, t *task) error {
 			return err
 		}
 	}
-	loaded, err := r.Runner.Load(ctx, result.NumCtx, result.NumBatch, r.Prompter.Warmup(result.NumBatch))
+	loaded, err := r.Runner.Load(ctx, result.Cell(), r.Prompter.Warmup(result.NumBatch))
 	if err != nil {
 		return err
 	}
@@ -180,6 +180,7 @@ func (r *run) size(ctx context.Context, loaded int) error {
 	err := r.Prompter.Size(loaded, smallest(r.cells()), func(prompt func() string) (int, error) {
 		s, err := r.Runner.Sample(ctx, prompt)
 		if rate, ok := s.PromptEvalRate(); ok {
+			r.prompts.sizedWith = r.server.cell.Settings
 			r.prompts.sizing = append(r.prompts.sizing, check.AcceptedRate{Rate: rate, Batch: min(r.server.cell.Batch, s.PromptEvalCount)})
 		}
 		return s.PromptEvalCount, err
@@ -297,9 +298,14 @@ func (r *run) promptKey(numCtx int) int {
 
 // ceiling returns the rate above which a sample of the cell is refused.
 func (r *run) ceiling(result *checkpoint.Result, loaded measurement.Loaded) float64 {
-	accepted := slices.Clone(r.prompts.sizing)
+	// Other settings, such as num_gpu, can change the rate by any factor.
+	var accepted []check.AcceptedRate
+	settings := result.Cell().Settings
+	if settings == r.prompts.sizedWith {
+		accepted = slices.Clone(r.prompts.sizing)
+	}
 	for _, other := range r.Store.Checkpoint().Results {
-		if other.PromptEvalRate != nil {
+		if other.PromptEvalRate != nil && other.Cell().Settings == settings {
 			accepted = append(accepted, check.AcceptedRate{Rate: *other.PromptEvalRate, Batch: other.NumBatch})
 		}
 	}
@@ -348,7 +354,8 @@ func (r *run) warnOfCopies() {
 	cells := make(map[string][]cell.Key)
 	var order []string
 	for _, c := range r.Plan {
-		e := r.evidence(&checkpoint.Result{NumCtx: c.Ctx, NumBatch: c.Batch}, measurement.Loaded{Warmup: measurement.Sample{PromptCached: r.server.loaded.Warmup.PromptCached}})
+		result := checkpoint.NewResult(c)
+		e := r.evidence(&result, measurement.Loaded{Warmup: measurement.Sample{PromptCached: r.server.loaded.Warmup.PromptCached}})
 		for _, f := range check.Plan(&e) {
 			if cells[f.String()] == nil {
 				order = append(order, f.String())

@@ -21,6 +21,8 @@ type serverState struct {
 type promptCounts struct {
 	tokens map[int]int          // as the server counts, by promptKey
 	sizing []check.AcceptedRate // rates of the prompts that sized it
+	// sizedWith are the settings besides num_ctx and num_batch of the cell that they were sent to.
+	sizedWith cell.Settings
 }
 
 // tally counts the loads of the plan in this run.

@@ -145,7 +145,7 @@ func (r *run) cell(ctx context.Context, s step) Outcome {
 	if result.Failed() || r.redoes(s.Key) {
 		result = checkpoint.Result{}
 	}
-	result.NumCtx, result.NumBatch = s.Ctx, s.Batch
+	result.SetCell(s.Key)
 	reused := r.reusesLoad(s)
 	had := len(result.Samples)
 	r.reportBegin(s)

@@ -125,11 +125,12 @@ func (r *run) testServer(ctx context.Context) error {
 // testTask returns the task that shows whether the server works, and its name. Its result is not saved.
 func (r *run) testTask() (name string, t *task) {
 	result, ok := r.newestRate()
-	t = &task{result: &checkpoint.Result{NumCtx: result.NumCtx, NumBatch: result.NumBatch, Warnings: slices.Clone(result.Warnings)}, want: 1, save: func(checkpoint.Result) error { return nil }}
+	t = &task{result: &checkpoint.Result{NumCtx: result.NumCtx, NumBatch: result.NumBatch, Key: result.Key, Warnings: slices.Clone(result.Warnings)}, want: 1, save: func(checkpoint.Result) error { return nil }}
 	if ok {
 		return fmt.Sprintf("%v, which worked before", result.Cell()), t
 	}
-	t.want, t.result.NumCtx = 0, min(defaultCtx, smallest(r.cells()))
+	t.want = 0
+	t.result.SetCell(cell.Key{Ctx: min(defaultCtx, smallest(r.cells())), Settings: r.cells()[0].Settings})
 	return auxiliaryName(t.result.Cell(), 0), t
 }
 

@@ -23,9 +23,9 @@ type Runner interface {
 	// Ready waits until the server answers, and returns an error once it has been
 	// away for too long.
 	Ready(ctx context.Context) error
-	// Load loads the model with these settings and sends it a warm-up prompt. A
-	// numBatch of 0 leaves it to the server.
-	Load(ctx context.Context, numCtx, numBatch int, warmup func() string) (measurement.Loaded, error)
+	// Load loads the model with the settings of a cell and sends it a warm-up prompt. A
+	// num_batch of 0 leaves it to the server.
+	Load(ctx context.Context, c cell.Key, warmup func() string) (measurement.Loaded, error)
 	// Sample sends one prompt to the loaded model, and another one where the answer has no
 	// figures. Each call of prompt returns a prompt of the same length with another nonce.
 	Sample(ctx context.Context, prompt func() string) (measurement.Sample, error)

@@ -54,14 +54,14 @@ func pop(errs map[cell.Key][]error, c cell.Key) (err error) {
 
 func (f *fakeRunner) Ready(context.Context) error { return f.readyErr }
 
-func (f *fakeRunner) Load(_ context.Context, numCtx, numBatch int, warmup func() string) (measurement.Loaded, error) {
-	f.cell = cell.Key{Ctx: numCtx, Batch: numBatch}
+func (f *fakeRunner) Load(_ context.Context, c cell.Key, warmup func() string) (measurement.Loaded, error) {
+	f.cell = c
 	f.loads = append(f.loads, f.cell)
 	f.clock = f.clock.Add(4 * time.Second)
 	words := len(strings.Fields(warmup()))
 	loaded := measurement.Loaded{
 		Warmup:        measurement.Sample{PromptEvalCount: 10 + 2*words, PromptEvalDuration: time.Second, LoadDuration: 3 * time.Second, TotalDuration: 4 * time.Second},
-		ContextLength: numCtx, Size: 7, SizeVRAM: 7,
+		ContextLength: c.Ctx, Size: 7, SizeVRAM: 7,
 	}
 	if f.alterLoaded != nil {
 		f.alterLoaded(&loaded)

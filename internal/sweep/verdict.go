@@ -53,7 +53,7 @@ func verdictBy(cp *checkpoint.Checkpoint, purposes ...checkpoint.Purpose) (Verdi
 	v.preferBaselined(baselined(cp))
 	best := v.Recommended.Key
 	found, _ := auxiliaryRates(cp, checkpoint.Baseline, best)
-	own, _ := auxiliaryRates(cp, checkpoint.Baseline, cell.Key{Ctx: best.Ctx})
+	own, _ := auxiliaryRates(cp, checkpoint.Baseline, best.Column())
 	if gain, ok := verdict.GainOver(found, own); ok {
 		v.Gain = &gain
 	}
@@ -130,7 +130,7 @@ func ratedBy(cp *checkpoint.Checkpoint, purposes ...checkpoint.Purpose) []verdic
 		if len(rates) == 0 {
 			rates = []float64{*r.PromptEvalRate} // of the older tool
 		}
-		cells = append(cells, verdict.Cell{Key: c, Rates: rates, Later: again[c], Default: c.Batch == own(c.Ctx)})
+		cells = append(cells, verdict.Cell{Key: c, Rates: rates, Later: again[c], Default: c.Batch == own(c)})
 	}
 	return cells
 }
@@ -149,11 +149,11 @@ func remeasuredBy(cp *checkpoint.Checkpoint, purposes ...checkpoint.Purpose) (ra
 	for i := range cp.Auxiliary {
 		r := &cp.Auxiliary[i]
 		c := r.Cell()
-		if !slices.Contains(purposes, r.Purpose) || r.Purpose == checkpoint.Baseline && own[c.Ctx] == 0 {
+		if !slices.Contains(purposes, r.Purpose) || r.Purpose == checkpoint.Baseline && own[c.Column()] == 0 {
 			continue
 		}
 		if c.Batch == 0 {
-			c.Batch = own[c.Ctx]
+			c.Batch = own[c.Column()]
 		}
 		rates[c] = append(rates[c], r.SampleRates()...)
 		failed[c] = failed[c] || r.Failed()
@@ -161,35 +161,35 @@ func remeasuredBy(cp *checkpoint.Checkpoint, purposes ...checkpoint.Purpose) (ra
 	return rates, failed
 }
 
-// ownMeasured returns the server's own num_batch by num_ctx, where its log shows it and the cell has
+// ownMeasured returns the server's own num_batch by column, where its log shows it and the cell has
 // a rate.
-func ownMeasured(cp *checkpoint.Checkpoint) map[int]int {
+func ownMeasured(cp *checkpoint.Checkpoint) map[cell.Key]int {
 	own := ownLogged(cp)
-	for ctx, batch := range own {
-		if r := cp.Result(cell.Key{Ctx: ctx, Batch: batch}); r == nil || r.PromptEvalRate == nil {
-			delete(own, ctx)
+	for column, batch := range own {
+		if r := cp.Result(column.WithBatch(batch)); r == nil || r.PromptEvalRate == nil {
+			delete(own, column)
 		}
 	}
 	return own
 }
 
-// ownLogged returns the server's own num_batch by num_ctx, where its log shows it.
-func ownLogged(cp *checkpoint.Checkpoint) map[int]int {
-	logged := make(map[int]int)
+// ownLogged returns the server's own num_batch by column, where its log shows it.
+func ownLogged(cp *checkpoint.Checkpoint) map[cell.Key]int {
+	logged := make(map[cell.Key]int)
 	for i := range cp.Auxiliary {
 		if r := &cp.Auxiliary[i]; r.Purpose == checkpoint.Baseline && r.NumBatch == 0 && r.Effective.NumBatch > 0 {
-			logged[r.NumCtx] = r.Effective.NumBatch
+			logged[r.Cell().Column()] = r.Effective.NumBatch
 		}
 	}
 	return logged
 }
 
-// ownBatches returns a function that returns the server's own num_batch for a num_ctx: that of its
-// log or, where there is none, that of its version; 0 where neither is known.
-func ownBatches(cp *checkpoint.Checkpoint) func(numCtx int) int {
+// ownBatches returns a function that returns the server's own num_batch in the place of a cell's: that of
+// its log or, where there is none, that of its version; 0 where neither is known.
+func ownBatches(cp *checkpoint.Checkpoint) func(cell.Key) int {
 	logged := ownLogged(cp)
-	return func(numCtx int) int {
-		return cmp.Or(logged[numCtx], check.OwnBatch(cp.Sweep.OllamaVersion, numCtx))
+	return func(c cell.Key) int {
+		return cmp.Or(logged[c.Column()], check.OwnBatch(cp.Sweep.OllamaVersion, c.Ctx))
 	}
 }
 

@@ -1,6 +1,11 @@
 package verdict
 
-import "slices"
+import (
+	"maps"
+	"slices"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+)
 
 // term is one summand of a cell's expected log rate: factor times coefficient.
 type term struct {
@@ -23,7 +28,7 @@ type group struct {
 }
 
 // The indexes of the two groups that every design has: the levels of the rows (Batch)
-// and of the columns (Ctx).
+// and of the columns (Ctx, with any other settings).
 const (
 	ofRows = iota
 	ofColumns
@@ -35,24 +40,26 @@ const (
 // larger num_ctx, or the best num_batch depends on num_ctx.
 func newDesign(cells []Cell) design {
 	batch := values(cells, func(c Cell) int { return c.Batch })
-	ctx := values(cells, func(c Cell) int { return c.Ctx })
+	columnOf := columnsOf(cells)
+	ctxs := values(cells, func(c Cell) int { return c.Ctx })
 	d := design{groupOf: []int{-1}}
 	rows := d.add(group{size: len(batch)})
-	columns := d.add(group{size: len(ctx)})
+	columns := d.add(group{size: len(columnOf)})
 	const fewest = 3 // with two columns, slopes would fit any rates exactly
 	rowSlopes, columnSlopes := -1, -1
-	if len(ctx) >= fewest {
+	if len(ctxs) >= fewest {
 		rowSlopes = d.add(group{size: len(batch), prior: 1e-5})
 	}
 	if len(batch) >= fewest {
-		columnSlopes = d.add(group{size: len(ctx), prior: 1e-5})
+		columnSlopes = d.add(group{size: len(columnOf), prior: 1e-5})
 	}
 	for _, c := range cells {
 		row, _ := slices.BinarySearch(batch, c.Batch)
-		column, _ := slices.BinarySearch(ctx, c.Ctx)
+		column := columnOf[c.Column()]
+		ctx, _ := slices.BinarySearch(ctxs, c.Ctx)
 		terms := []term{{0, 1}, {rows + row, 1}, {columns + column, 1}}
 		if rowSlopes >= 0 {
-			terms = append(terms, term{rowSlopes + row, position(column, len(ctx))})
+			terms = append(terms, term{rowSlopes + row, position(ctx, len(ctxs))})
 		}
 		if columnSlopes >= 0 {
 			terms = append(terms, term{columnSlopes + column, position(row, len(batch))})
@@ -89,6 +96,20 @@ func (g group) update(square float64) float64 {
 
 // levels is the number of rows plus the number of columns.
 func (d design) levels() int { return d.groups[ofRows].size + d.groups[ofColumns].size }
+
+// columnsOf numbers the columns of the cells in order: a column for each num_ctx, and for each combination
+// of other settings, whose effect is that of a column.
+func columnsOf(cells []Cell) map[cell.Key]int {
+	seen := make(map[cell.Key]int)
+	for _, c := range cells {
+		seen[c.Column()] = 0
+	}
+	order := slices.SortedFunc(maps.Keys(seen), cell.Key.Compare)
+	for i, column := range order {
+		seen[column] = i
+	}
+	return seen
+}
 
 // position maps the index i of n values to the range from -1 to 1.
 func position(i, n int) float64 { return 2*float64(i)/float64(n-1) - 1 }

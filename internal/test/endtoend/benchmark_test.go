@@ -15,6 +15,7 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/config"
 	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 	"github.com/ollama-sweep/ollama-sweep/internal/search"
+	"github.com/ollama-sweep/ollama-sweep/internal/setup"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 	"github.com/ollama-sweep/ollama-sweep/internal/test/ollamatest"
 	"github.com/ollama-sweep/ollama-sweep/internal/test/sweeptest"
@@ -31,8 +32,8 @@ var instantSample = measurement.Sample{
 }
 
 func (instant) Ready(context.Context) error { return nil }
-func (instant) Load(_ context.Context, numCtx, _ int, _ func() string) (measurement.Loaded, error) {
-	return measurement.Loaded{Warmup: instantSample, ContextLength: numCtx, Size: 1 << 34, SizeVRAM: 1 << 34}, nil
+func (instant) Load(_ context.Context, c cell.Key, _ func() string) (measurement.Loaded, error) {
+	return measurement.Loaded{Warmup: instantSample, ContextLength: c.Ctx, Size: 1 << 34, SizeVRAM: 1 << 34}, nil
 }
 func (instant) Sample(context.Context, func() string) (measurement.Sample, error) {
 	return instantSample, nil
@@ -103,7 +104,7 @@ func tinyRunner(b *testing.B) *ollamarun.API {
 // total_duration that Ollama reports for every prompt.
 func BenchmarkEmbedded(b *testing.B) {
 	runner := tinyRunner(b)
-	cp, wall := benchmarkSweep(b, runner, 0, runner.Server)
+	cp, wall := benchmarkSweep(b, setup.CellRunner(runner, nil), 0, runner.Server)
 	var served time.Duration
 	for _, r := range cp.Results {
 		served += r.Warmup.TotalDuration
@@ -179,7 +180,7 @@ func BenchmarkSearch(b *testing.B) {
 	runner := tinyRunner(b)
 	grid, _ := cell.Grid{Ctx: steps(1024, 8192, 12), Batch: steps(8, 512, 10)}.Cells()
 	run := func(b *testing.B, plan []cell.Key, repeat int, strategy sweep.Strategy) (*checkpoint.Checkpoint, time.Duration) {
-		s := sweeptest.InProcess(b, b.TempDir(), runner, 960)
+		s := sweeptest.InProcess(b, b.TempDir(), setup.CellRunner(runner, nil), 960)
 		s.Prompter.SetSizing(tinySizing)
 		s.Plan, s.Repeat, s.Strategy = plan, repeat, strategy
 		begun := time.Now()

@@ -19,6 +19,7 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/config"
 	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 	"github.com/ollama-sweep/ollama-sweep/internal/randommodel"
+	"github.com/ollama-sweep/ollama-sweep/internal/setup"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 	"github.com/ollama-sweep/ollama-sweep/internal/test/sweeptest"
 	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
@@ -54,7 +55,7 @@ func TestProbe(t *testing.T) {
 	byCLI, err := ollamarun.NewCLI(t.Context(), &engine.Server, sweeptest.Ollama(t), ollamarun.FromModel(ollamarun.TinyModel), 2, t.TempDir())
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, byCLI.Close(context.Background())) })
-	for _, runner := range []prober{byAPI, byCLI} {
+	for _, runner := range []setup.Ollama{byAPI, byCLI} {
 		_, err := runner.Load(t.Context(), 2048, 512, func() string { return words(0, 3) })
 		require.NoError(t, err)
 		loads := loadsIn(t, engine)
@@ -89,12 +90,6 @@ func loadsIn(t *testing.T, engine *ollamarun.Engine) int {
 	text, err := engine.Server.ServerLog.Since()
 	require.NoError(t, err)
 	return len(regexp.MustCompile(`(?:llama runner|llama-server) started in \d`).FindAll(text, -1))
-}
-
-// prober is what both runners have.
-type prober interface {
-	sweep.Runner
-	Probe(ctx context.Context, tokens int, sizes []int, repeats int, words func(first, n int) string) ([]measurement.Probe, error)
 }
 
 // probeTurns is the number of turns of BenchmarkProbes. The interval of a median needs six.

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/setup"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 	"github.com/ollama-sweep/ollama-sweep/internal/test/ollamatest"
 	"github.com/ollama-sweep/ollama-sweep/internal/test/sweeptest"
@@ -36,7 +37,7 @@ func TestSurvivesSoak(t *testing.T) {
 	server.Simulate(100) // so that a busy machine refuses no figure
 	runner, err := ollamarun.NewAPI(t.Context(), &ollamarun.Server{URL: server.URL}, "tiny", nil, 2)
 	require.NoError(t, err)
-	s := sweeptest.InProcess(t, t.TempDir(), runner, 100)
+	s := sweeptest.InProcess(t, t.TempDir(), setup.CellRunner(runner, nil), 100)
 	for i := range cells {
 		s.Plan = append(s.Plan, cell.Key{Ctx: 1024 + i/64, Batch: 8 + i%64})
 	}

@@ -1,0 +1,54 @@
+package cell
+
+import "slices"
+
+// SettingAxis is the values of a setting besides num_ctx and num_batch, in the order in which they are
+// measured.
+type SettingAxis struct {
+	Name   string   `json:"name"`
+	Values []string `json:"values"`
+}
+
+// Server reports whether another value takes another process of the server.
+func (a SettingAxis) Server() bool {
+	known, _ := SettingOf(a.Name)
+	return known.Server
+}
+
+// SortAxes puts axes into the order in which keys name them.
+func SortAxes(axes []SettingAxis) {
+	slices.SortFunc(axes, func(a, b SettingAxis) int { return compareNames(a.Name, b.Name) })
+}
+
+// Combinations returns the combinations of the values of axes, the last axis fastest; without axes the one
+// that is empty.
+func Combinations(axes []SettingAxis) []Settings {
+	all := []Settings{""}
+	for _, a := range axes {
+		var longer []Settings
+		for _, s := range all {
+			for _, v := range a.Values {
+				longer = append(longer, NewSettings(append(s.values(), Value{a.Name, v})...))
+			}
+		}
+		all = longer
+	}
+	return all
+}
+
+// Union returns the axes with the values of both, those of a first.
+func Union(a, b []SettingAxis) []SettingAxis {
+	var all []SettingAxis
+	for _, axis := range a {
+		values := slices.Clone(axis.Values)
+		for _, other := range b {
+			for _, v := range other.Values {
+				if other.Name == axis.Name && !slices.Contains(values, v) {
+					values = append(values, v)
+				}
+			}
+		}
+		all = append(all, SettingAxis{axis.Name, values})
+	}
+	return all
+}
