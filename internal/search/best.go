@@ -44,6 +44,7 @@ type bestThresholds struct {
 var (
 	bestMeasured = bestThresholds{cell: 1.0 / 5, sample: 1.0 / 12, from: 15, chance: 0.1}
 	bestProbed   = bestThresholds{cell: 0.8, sample: 0.5, from: 8, chance: 0.15}
+	bestSettings = bestThresholds{cell: 0.3, sample: 0.3, from: 25, chance: 0.05}
 )
 
 // bestProbe is the least expected gain of a probe, relative to the tolerance and to its cost.
@@ -58,6 +59,9 @@ func (b *Best) Next(st sweep.State) sweep.Choice {
 	design, least := bestDesign, bestMeasured
 	if st.Probes {
 		design, least = probedDesign, bestProbed
+	}
+	if v.hasSettings() {
+		least = bestSettings
 	}
 	if v.m == nil {
 		if i, ok := v.nextOfDesign(design); ok {
@@ -82,25 +86,29 @@ func (b *Best) Next(st sweep.State) sweep.Choice {
 	if ok {
 		return v.load(i, max(b.Repeat, 1), initialDesign, answer, v.bestAhead(math.Inf(1)))
 	}
-	next, gain := -1, 0.0
+	next, gain, perCost, most := -1, 0.0, 0.0, 0.0
 	for j, i := range v.usable {
 		h := prospects[j]
 		if v.canRepeat(i) && h.gain > b.Tolerance*least.sample {
 			return v.choose(i, len(v.byCell[i].logs)+1, anotherPrompt, answer)
 		}
-		if g := h.gain * v.feas.works(i); v.unmeasured(i) && g > gain {
-			next, gain = i, g
+		if !v.unmeasured(i) {
+			continue
+		}
+		g := h.gain * v.feas.works(i)
+		if most = max(most, g); v.perCost(i, g) > perCost {
+			next, perCost, gain = i, v.perCost(i, g), g
 		}
 	}
 	worth := b.Tolerance * least.cell * max(1, float64(len(v.obs))/least.from)
 	switch {
 	case next < 0:
 		return done(noneLeft, answer)
-	case gain >= 3*worth || gain >= worth && answer.Chance >= least.chance:
+	case most >= 3*worth || most >= worth && answer.Chance >= least.chance:
 		why := fmt.Sprintf("may be faster than the best: expected gain %.1f %%", 100*gain)
-		return v.load(next, max(b.Repeat, 1), why, answer, v.bestAhead(gain/worth))
+		return v.load(next, max(b.Repeat, 1), why, answer, v.bestAhead(most/worth))
 	}
-	return done(fmt.Sprintf("measuring another cell would gain %.2g %% on average", 100*gain), answer)
+	return done(fmt.Sprintf("measuring another cell would gain %.2g %% on average", 100*most), answer)
 }
 
 // prospect is the predicted rate of a cell, and the expected benefit of measuring it.

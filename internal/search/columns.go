@@ -236,7 +236,11 @@ func (c *columns) answer(tolerance float64) *checkpoint.Answer {
 			continue
 		}
 		cell := c.cells[col.pick]
-		a.Columns = append(a.Columns, checkpoint.ColumnAnswer{NumCtx: cell.Ctx, NumBatch: cell.Batch, Rate: math.Exp(c.mean[col.pick]), Loss: col.loss})
+		answer := checkpoint.ColumnAnswer{NumCtx: cell.Ctx, NumBatch: cell.Batch, Rate: math.Exp(c.mean[col.pick]), Loss: col.loss}
+		if cell.Settings != "" {
+			answer.Key = &cell
+		}
+		a.Columns = append(a.Columns, answer)
 	}
 	slices.SortFunc(a.Columns, func(a, b checkpoint.ColumnAnswer) int { return cmp.Compare(a.NumCtx, b.NumCtx) })
 	return a

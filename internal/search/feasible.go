@@ -22,6 +22,8 @@ type feasibility struct {
 	memory   *memory
 	monotone bool
 	edges    []edge
+	// valueWorked and valueFailed count the cells of each value of a setting.
+	valueWorked, valueFailed []float64
 }
 
 // edge is a hypothesis of where memory ends: at a pressure between those of the cells
@@ -48,6 +50,7 @@ const (
 // finish checks whether dominance holds, and draws the edges.
 func (f *feasibility) finish() {
 	f.monotone = true
+	f.countValues()
 	for _, w := range f.worked {
 		for _, x := range f.failed {
 			if x.memory && f.needsAtLeast(w, x.cell) {
@@ -55,7 +58,7 @@ func (f *feasibility) finish() {
 			}
 		}
 	}
-	if len(f.failed) > 0 {
+	if len(f.failed) > 0 && !f.s.hasSettings() { // with other settings the edge is elsewhere
 		f.drawEdges()
 	}
 }
@@ -91,7 +94,7 @@ func (f *feasibility) pressure(e edge, cell int) float64 {
 
 // needsAtLeast reports whether cell i needs at least the memory of cell j.
 func (f *feasibility) needsAtLeast(i, j int) bool {
-	return f.s.ctx[i] >= f.s.ctx[j] && f.s.batch[i] >= f.s.batch[j]
+	return f.s.ctx[i] >= f.s.ctx[j] && f.s.batch[i] >= f.s.batch[j] && f.s.others.needs[f.s.other[i]][f.s.other[j]]
 }
 
 // works is the probability that the cell works. Between a cell that failed and one
@@ -116,7 +119,7 @@ func (f *feasibility) works(cell int) float64 {
 		}
 		toWorked = min(toWorked, f.distance(cell, w, f.monotone))
 	}
-	return f.byEdges(cell, (toFailed+0.01)/(toFailed+toWorked+0.02))
+	return f.worksByValues(cell) * f.byEdges(cell, (toFailed+0.01)/(toFailed+toWorked+0.02))
 }
 
 // byEdges is the mean probability over all hypotheses of the edge of memory, each
@@ -132,12 +135,13 @@ func (f *feasibility) byEdges(cell int, otherwise float64) float64 {
 }
 
 // distance is how much more memory cell i needs than cell j, as a sum of shares of
-// both axes; without dominance it is the distance between the two.
+// both axes and of how different other settings are; without dominance it is the distance between the two.
 func (f *feasibility) distance(i, j int, dominance bool) float64 {
 	dc := f.s.c[f.s.ctx[i]] - f.s.c[f.s.ctx[j]]
 	db := f.s.b[f.s.batch[i]] - f.s.b[f.s.batch[j]]
+	settings := f.s.apart(i, j)
 	if dominance {
-		return max(dc, 0) + max(db, 0)
+		return max(dc, 0) + max(db, 0) + settings
 	}
-	return math.Abs(dc) + math.Abs(db)
+	return math.Abs(dc) + math.Abs(db) + settings
 }

@@ -24,6 +24,10 @@ type shape struct {
 	probeLevel          float64 // the error of all probes
 	probeSmooth         float64 // the error of probes, smooth in log2 of their tokens
 	probeEach           float64 // the error of probes of each size by itself
+	setting             float64 // the offset of each value of another setting, the same in all cells
+	settingBatch        float64 // its interaction with num_batch
+	settingCtx          float64 // its interaction with num_ctx
+	settingPair         float64 // each pair of values of two settings
 
 	z        []float64 // all of these as distances from the prior's medians, in standard deviations
 	logPrior float64
@@ -55,6 +59,10 @@ var prior = []struct {
 	{func(h *shape) *float64 { return &h.probeLevel }, 0.01, 0.8},
 	{func(h *shape) *float64 { return &h.probeSmooth }, 0.008, 0.8},
 	{func(h *shape) *float64 { return &h.probeEach }, 0.01, 0.8},
+	{func(h *shape) *float64 { return &h.setting }, 0.2, 0.8},
+	{func(h *shape) *float64 { return &h.settingBatch }, 0.03, 1.2},
+	{func(h *shape) *float64 { return &h.settingCtx }, 0.02, 1.2},
+	{func(h *shape) *float64 { return &h.settingPair }, 0.05, 1.2},
 }
 
 // newShape returns the shape with these distances from the prior's medians, in
@@ -71,15 +79,22 @@ func newShape(z []float64) shape {
 	return h
 }
 
-// withoutProbes is the number of parameters that do not concern probes. They come first.
-var withoutProbes = len(prior) - 3
+// withoutSettings is the number of parameters that do not concern settings besides num_ctx and num_batch,
+// and withoutProbes of those that do not concern probes either. They come first.
+var (
+	withoutSettings = len(prior) - 4
+	withoutProbes   = withoutSettings - 3
+)
 
-// shapes draws n shapes from the prior, the same ones every time. Without probes their parameters have the
-// medians, so that shapes are no different from each other for what nothing is known of.
-func shapes(n int, probes bool) []shape {
+// shapes draws n shapes from the prior, the same ones every time. Without probes and other settings their
+// parameters have the medians, so that shapes are no different from each other for what nothing is known of.
+func shapes(n int, probes, settings bool) []shape {
 	parameters := withoutProbes
-	if probes {
+	switch {
+	case settings:
 		parameters = len(prior)
+	case probes:
+		parameters = withoutSettings
 	}
 	rng := rand.New(rand.NewPCG(1, 2))
 	drawn := make([]shape, n)
@@ -105,8 +120,12 @@ type kernel struct {
 	s          *space
 	batch, ctx [][]float64 // by index of the two num_batch, num_ctx
 	bias       [][]float64 // of probes, by index of the two num_batch
-	up, down   []float64   // of each cell: e to the pressure on memory, and to its negative
-	spill      []float64   // of each cell: the share of the model that is not in GPU memory; nil where that is not known
+	// settings are the offsets and interactions of two combinations of other settings, and alongBatch and
+	// alongCtx how their interactions with num_batch and num_ctx change along those; nil without other settings.
+	settings             [][]float64
+	alongBatch, alongCtx [][]float64
+	up, down             []float64 // of each cell: e to the pressure on memory, and to its negative
+	spill                []float64 // of each cell: the share of the model that is not in GPU memory; nil where that is not known
 }
 
 // constant is the variance of the level of all rates around the median of the
@@ -156,8 +175,25 @@ func newKernel(s *space, h shape, m *memory) *kernel {
 		return h.perCtx*h.perCtx*matern32(math.Abs(s.c[i]-s.c[j])/h.ctxLength) +
 			h.logCtx*h.logCtx*matern32(math.Abs(s.cx[i]-s.cx[j])/h.ctxOctaves)
 	})
+	if s.hasSettings() {
+		k.setSettings()
+	}
 	k.setPressure(m)
 	return k
+}
+
+// setSettings computes the covariances of the combinations of other settings.
+func (k *kernel) setSettings() {
+	h, s := k.shape, k.s
+	k.settings = table(len(s.others.all), func(i, j int) float64 {
+		return h.setting*h.setting*s.others.alike[i][j] + h.settingPair*h.settingPair*s.others.alikePairs[i][j]
+	})
+	k.alongBatch = table(len(s.batchs), func(i, j int) float64 {
+		return h.settingBatch * h.settingBatch * matern32(math.Abs(s.x[i]-s.x[j])/h.octaves)
+	})
+	k.alongCtx = table(len(s.ctxs), func(i, j int) float64 {
+		return h.settingCtx * h.settingCtx * matern32(math.Abs(s.cx[i]-s.cx[j])/h.ctxOctaves)
+	})
 }
 
 // setPressure computes the pressure on memory, with the weights fitted to reported
@@ -180,7 +216,16 @@ func (k *kernel) setPressure(m *memory) {
 func (k *kernel) at(p, q point) float64 {
 	i, j := p.cell, q.cell
 	bi, bj, ci, cj := p.pass, q.pass, k.s.ctx[i], k.s.ctx[j]
-	v := constant + k.batch[bi][bj] + k.ctx[ci][cj] + k.rough*k.rough*k.s.roughB[bi][bj]*k.s.roughC[ci][cj] +
+	rough := k.rough * k.rough * k.s.roughB[bi][bj] * k.s.roughC[ci][cj]
+	var settings float64
+	if k.settings != nil {
+		oi, oj := k.s.other[i], k.s.other[j]
+		settings = k.settings[oi][oj] + k.s.others.alike[oi][oj]*(k.alongBatch[bi][bj]+k.alongCtx[ci][cj])
+		if oi != oj {
+			rough = 0
+		}
+	}
+	v := constant + settings + k.batch[bi][bj] + k.ctx[ci][cj] + rough +
 		k.memory*k.memory*k.s.fall[bi][bj]*min(k.up[i]*k.down[j], k.up[j]*k.down[i]) // e to the negative distance
 	if k.spill != nil {
 		v += perSpill * perSpill * k.spill[i] * k.spill[j]

@@ -21,6 +21,9 @@ type memory struct {
 // newMemory fits the sizes by least squares. It returns nil where there are fewer than
 // four, or they don't grow with num_ctx.
 func newMemory(s *space, known map[cell.Key]checkpoint.Measured) *memory {
+	if s.hasSettings() {
+		return nil // the size depends on them too
+	}
 	var cells []int
 	var room float64 // bytes of GPU memory that spilled models filled; 0 where none spilled
 	for i, c := range s.cells {

@@ -1,7 +1,6 @@
 package search
 
 import (
-	"cmp"
 	"math"
 	"slices"
 
@@ -40,7 +39,7 @@ func (b *searcher) update(st sweep.State) *view {
 	}
 	if cells := allCells(st); b.s == nil || b.probes != probes || !slices.Equal(b.s.cells, cells) {
 		*b = searcher{s: newSpace(cells, len(st.Plan)), probes: probes}
-		for _, h := range shapes(drawnShapes, probes) {
+		for _, h := range shapes(drawnShapes, probes, b.s.hasSettings()) {
 			b.kernels = append(b.kernels, newKernel(b.s, h, nil))
 		}
 	}
@@ -107,9 +106,7 @@ func allCells(st sweep.State) []cell.Key {
 			cells = append(cells, c)
 		}
 	}
-	slices.SortFunc(cells[len(st.Plan):], func(a, b cell.Key) int {
-		return cmp.Or(cmp.Compare(a.Ctx, b.Ctx), cmp.Compare(a.Batch, b.Batch))
-	})
+	slices.SortFunc(cells[len(st.Plan):], cell.Key.Compare)
 	return cells
 }
 
@@ -148,7 +145,7 @@ type position struct{ ctx, batch float64 }
 func (v *view) at(p position) (int, bool) {
 	ctx := v.ctxs[int(math.Round(p.ctx*float64(len(v.ctxs)-1)))]
 	batch := v.batchs[int(math.Round(p.batch*float64(len(v.batchs)-1)))]
-	i, ok := v.index[cell.Key{Ctx: ctx, Batch: batch}]
+	i, ok := v.index[cell.Key{Ctx: ctx, Batch: batch, Settings: v.others.all[v.others.base]}]
 	return i, ok && i < v.planned
 }
 
@@ -156,6 +153,9 @@ func (v *view) at(p position) (int, bool) {
 // as long as too few cells have a rate for a model, it returns the cell that is
 // likeliest to work. It returns false where there is none.
 func (v *view) nextOfDesign(design []position) (int, bool) {
+	if i, ok := v.own(); ok {
+		return i, true
+	}
 	for _, p := range design {
 		if i, ok := v.at(p); ok && v.unmeasured(i) {
 			return i, true

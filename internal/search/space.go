@@ -21,7 +21,9 @@ type space struct {
 	cx         []float64 // of each of ctxs: log2
 	b          []float64 // of each of batchs: as a share of the largest
 	x          []float64 // of each of batchs: log2
-	power      []int     // of each of batchs: the largest power of two that divides it
+	other      []int     // of each cell: index of its combination of other settings
+	others     others
+	power      []int // of each of batchs: the largest power of two that divides it
 
 	// The parts of covariances that all shapes share, by the indices of two num_batch or num_ctx.
 	jumps          [][]float64 // similarity of the jumps up to both
@@ -62,6 +64,7 @@ func newSpace(cells []cell.Key, planned int) *space {
 		batch, _ := slices.BinarySearch(s.batchs, c.Batch)
 		s.ctx, s.batch = append(s.ctx, ctx), append(s.batch, batch)
 	}
+	s.others, s.other = newOthers(cells)
 	for _, v := range s.ctxs {
 		s.c = append(s.c, float64(v)/float64(s.ctxs[len(s.ctxs)-1]))
 		s.cx = append(s.cx, math.Log2(float64(v)))

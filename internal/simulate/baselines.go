@@ -10,13 +10,19 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 )
 
-// randomSearch measures random cells, about as many as a search should need: 4 % of the
-// plan, and at least 25.
-type randomSearch struct{ Seed uint64 }
+// randomSearch measures random cells: so many or, where that is 0, about as many as a search should need, 4 % of
+// the plan, and at least 25.
+type randomSearch struct {
+	Seed  uint64
+	Cells int
+}
 
 // Next implements [sweep.Strategy].
 func (r randomSearch) Next(s sweep.State) sweep.Choice {
-	n := max(25, int(math.Ceil(0.04*float64(len(s.Plan)))))
+	n := r.Cells
+	if n == 0 {
+		n = max(25, int(math.Ceil(0.04*float64(len(s.Plan)))))
+	}
 	order := rand.New(rand.NewPCG(r.Seed, 2)).Perm(len(s.Plan))
 	choice := sweep.Choice{Samples: 1}
 	for _, i := range order[:min(n, len(order))] {

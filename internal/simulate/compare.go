@@ -34,7 +34,7 @@ func strategy(name string, tolerance float64, seed uint64) sweep.Strategy {
 	case "golden":
 		return goldenSection{}
 	case "random":
-		return randomSearch{seed}
+		return randomSearch{Seed: seed}
 	}
 	return sweep.Exhaustive{Repeat: 1}
 }

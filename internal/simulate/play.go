@@ -31,6 +31,7 @@ type Run struct {
 	Samples   int // prompts
 	Probes    int // readings of probes
 	Loads     int
+	Restarts  int     // of the server, for other settings of it
 	Regret    float64 // by how much the recommended cell's true rate is below the highest: 0.02 is 2 %
 	// Columns is the regret of the recommended cell of each num_ctx where any cell
 	// works. A recommended cell that fails counts as 1.
@@ -38,6 +39,8 @@ type Run struct {
 	Steps   int           // calls of the strategy's Next
 	Thought time.Duration // computing time of all these calls
 	Why     string        // the reason for which the strategy ended
+
+	settings cell.Settings // of the server, in the last load
 }
 
 // Play runs a strategy on a surface. The same seed gives the same measurements for
@@ -66,6 +69,10 @@ func Play(s *Surface, strategy sweep.Strategy, seed uint64) Run {
 
 func (run *Run) measure(s *Surface, state *sweep.State, c cell.Key, choice sweep.Choice, rng *rand.Rand) {
 	if state.Loaded != c || choice.Reload {
+		if run.Loads > 0 && run.settings != c.Settings.Server() {
+			run.Restarts++
+		}
+		run.settings = c.Settings.Server()
 		run.Cost += loadCost
 		run.Loads++
 		state.Loaded = c
@@ -73,7 +80,7 @@ func (run *Run) measure(s *Surface, state *sweep.State, c cell.Key, choice sweep
 	if s.Rates[c] == 0 {
 		run.Cost += promptCost
 		run.Failed++
-		state.Measured[c] = checkpoint.Measured{Failed: true, Memory: true}
+		state.Measured[c] = checkpoint.Measured{Failed: true, Memory: !s.Refused[c]}
 		state.Loaded = cell.Key{}
 		return
 	}

@@ -63,12 +63,12 @@ func TestPlayWithoutAnAnswer(t *testing.T) {
 
 func TestRandom(t *testing.T) {
 	s := Generate(1, 1)[0]
-	run := Play(s, randomSearch{3}, 1)
+	run := Play(s, randomSearch{Seed: 3}, 1)
 	assert.Equal(t, 25, run.Measured+run.Failed)
 	assert.Equal(t, 25.0, run.Cost)
 	assert.Empty(t, run.Columns)
 	small := &Surface{Plan: s.Plan[:7], Rates: s.Rates}
-	assert.Equal(t, 7.0, Play(small, randomSearch{3}, 1).Cost)
+	assert.Equal(t, 7.0, Play(small, randomSearch{Seed: 3}, 1).Cost)
 }
 
 // TestGolden: golden sections find the only maximum, and miss the higher of two.

@@ -25,6 +25,9 @@ type Surface struct {
 	Rates map[cell.Key]float64 // in tokens per second; without the cells that fail
 	Sizes map[cell.Key]Size    // of loaded models, where they are known
 
+	// Refused are the cells that fail for another reason than a lack of memory.
+	Refused map[cell.Key]bool
+
 	// Probes are the true rates of passes of num_batch tokens under the load of a cell, by these
 	// tokens; nil where no load can be probed.
 	Probes map[cell.Key]map[int]float64

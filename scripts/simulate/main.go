@@ -35,6 +35,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	strategies := flags.String("strategy", "best", "comma-separated `names` out of "+strings.Join(simulate.Strategies, ", "))
 	seeds := flags.Int("seeds", 20, "`plays` of each strategy on each surface")
 	generated := flags.Int("generated", 0, "`number` of surfaces to generate in addition to the files")
+	axes := flags.Int("axes", 0, "`number` of surfaces over more axes to generate, on which best is compared with as many random cells and with one axis at a time; without other surfaces")
 	draw := flags.Uint64("draw", 1, "`seed` of the generated surfaces")
 	tolerance := flags.Float64("tolerance", 0.01, "difference in rate that is not worth another cell; 0.01 is 1 %")
 	hide := flags.Bool("hide-sizes", false, "hide the sizes of loaded models from the searches")
@@ -47,6 +48,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 	if err := o.Check(); err != nil {
 		fmt.Fprintln(stderr, "simulate:", lines.Text(err.Error()))
 		return 2
+	}
+	if *axes > 0 {
+		return compareAxes(o, *axes, *draw, flags.NArg()+*generated, *asJSON, stdout, stderr)
 	}
 	if flags.NArg() == 0 && *generated < 1 {
 		fmt.Fprintln(stderr, "simulate: no surfaces: name files, or generate some with -generated N")
@@ -75,6 +79,24 @@ func run(args []string, stdout, stderr io.Writer) int {
 	comparison := simulate.Compare(surfaces, o)
 	end()
 	if err := write(stdout, comparison, *asJSON); err != nil {
+		fmt.Fprintln(stderr, "simulate:", lines.Text(err.Error()))
+		return 1
+	}
+	return 0
+}
+
+// compareAxes compares strategies on generated surfaces over more axes. others is the number of other
+// surfaces that were asked for.
+func compareAxes(o simulate.Options, n int, draw uint64, others int, asJSON bool, stdout, stderr io.Writer) int {
+	switch {
+	case others > 0:
+		fmt.Fprintln(stderr, "simulate: -axes generates its surfaces: use it without files and without -generated")
+		return 2
+	case n > simulate.Most:
+		fmt.Fprintf(stderr, "simulate: -axes: %d surfaces are too many: %d is the most\n", n, simulate.Most)
+		return 2
+	}
+	if err := write(stdout, simulate.CompareAxes(simulate.GenerateAxes(n, draw), o), asJSON); err != nil {
 		fmt.Fprintln(stderr, "simulate:", lines.Text(err.Error()))
 		return 1
 	}

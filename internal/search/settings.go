@@ -1,0 +1,189 @@
+package search
+
+import (
+	"math"
+	"slices"
+	"strconv"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+)
+
+// others are the combinations of settings besides num_ctx and num_batch of a space, whose effect on the
+// logarithm of the rate is a sum: an offset for each value of each setting, the same in all cells, and
+// interactions of settings with each other, with num_batch and with num_ctx, which are small until
+// readings show them.
+type others struct {
+	all  []cell.Settings // the combinations
+	base int             // index of the one that leaves most to the server
+	// alike is, for two combinations, the sum over the settings of how alike their values are, from 0 to 1.
+	alike [][]float64
+	// alikePairs is the same for the pairs of settings, each with the product of both.
+	alikePairs [][]float64
+	// needs reports, for two combinations, whether the first is known to need at least the memory of the second.
+	needs [][]bool
+	// values are, for each combination, the indices of its values in a list of all values of all settings.
+	values [][]int
+	count  int // of all values
+}
+
+// newOthers returns the combinations of the cells, and the index of each cell's.
+func newOthers(cells []cell.Key) (o others, of []int) {
+	index := make(map[cell.Settings]int)
+	for _, c := range cells {
+		i, ok := index[c.Settings]
+		if !ok {
+			i = len(o.all)
+			index[c.Settings] = i
+			o.all = append(o.all, c.Settings)
+		}
+		of = append(of, i)
+	}
+	valueIndex := make(map[cell.Value]int)
+	most := -1
+	for i, s := range o.all {
+		var values []int
+		auto := 0
+		for name, value := range s.All() {
+			v := cell.Value{Name: name, Value: value}
+			if _, ok := valueIndex[v]; !ok {
+				valueIndex[v] = len(valueIndex)
+			}
+			values = append(values, valueIndex[v])
+			if value == cell.Auto {
+				auto++
+			}
+		}
+		o.values = append(o.values, values)
+		if auto > most {
+			o.base, most = i, auto
+		}
+	}
+	o.count = len(valueIndex)
+	o.alikePairs = table(len(o.all), func(i, j int) float64 {
+		sum, squares := alike(o.all[i], o.all[j])
+		return (sum*sum - squares) / 2
+	})
+	o.alike = table(len(o.all), func(i, j int) float64 {
+		sum, _ := alike(o.all[i], o.all[j])
+		return sum
+	})
+	for _, s := range o.all {
+		row := make([]bool, len(o.all))
+		for j, than := range o.all {
+			row[j] = cell.Key{Settings: s}.NeedsMemoryOf(cell.Key{Settings: than})
+		}
+		o.needs = append(o.needs, row)
+	}
+	return o, of
+}
+
+const (
+	// settingOctaves is the distance of two numbers, in octaves, over which their offsets become different.
+	settingOctaves = 1.5
+	// settingShared is the share of the offset of a number that is alike for numbers that are near.
+	settingShared = 0.7
+)
+
+// alike returns the sum over the settings of how alike the values of two combinations are, and the sum of the
+// squares: 1 for equal values, less for numbers that are near each other, 0 for words.
+func alike(a, b cell.Settings) (sum, squares float64) {
+	other := make(map[string]string)
+	for name, value := range b.All() {
+		other[name] = value
+	}
+	for name, value := range a.All() {
+		if value == other[name] {
+			sum, squares = sum+1, squares+1
+			continue
+		}
+		x, errX := strconv.Atoi(value)
+		y, errY := strconv.Atoi(other[name])
+		if errX == nil && errY == nil && x >= 0 && y >= 0 {
+			d := math.Abs(math.Log2(float64(x+1)) - math.Log2(float64(y+1)))
+			near := settingShared * matern32(d/settingOctaves)
+			sum, squares = sum+near, squares+near*near
+		}
+	}
+	return sum, squares
+}
+
+// settingsApart is the distance of two combinations of settings that differ in all of them, where the whole
+// range of num_ctx is 1.
+const settingsApart = 0.5
+
+// apart returns how different the settings of two cells are besides num_ctx and num_batch.
+func (s *space) apart(i, j int) float64 {
+	if axes := len(s.others.values[0]); axes > 0 {
+		return settingsApart * (1 - s.others.alike[s.other[i]][s.other[j]]/float64(axes))
+	}
+	return 0
+}
+
+// worksByValues is the probability that a cell works by what is known of the values of its settings, 1 where
+// it has none: a value that a server refuses fails in all of its cells.
+func (f *feasibility) worksByValues(i int) float64 {
+	p := 1.0
+	for _, v := range f.s.others.values[f.s.other[i]] {
+		p *= (f.valueWorked[v] + 1) / (f.valueWorked[v] + f.valueFailed[v] + 1)
+	}
+	return p
+}
+
+// A cell that failed counts so many times against each value of its settings: a lack of memory is more often
+// due to the cell.
+const (
+	failedByValue  = 2.0
+	failedByMemory = 0.1
+)
+
+// countValues counts, for each value of a setting, the cells that worked and failed with it.
+func (f *feasibility) countValues() {
+	f.valueWorked, f.valueFailed = make([]float64, f.s.others.count), make([]float64, f.s.others.count)
+	for _, w := range f.worked {
+		for _, v := range f.s.others.values[f.s.other[w]] {
+			f.valueWorked[v]++
+		}
+	}
+	for _, x := range f.failed {
+		weight := failedByValue
+		if x.memory {
+			weight = failedByMemory
+		}
+		for _, v := range f.s.others.values[f.s.other[x.cell]] {
+			f.valueFailed[v] += weight
+		}
+	}
+}
+
+// hasSettings reports whether the cells differ in more than num_ctx and num_batch.
+func (s *space) hasSettings() bool { return len(s.others.all) > 1 }
+
+// baseDesign is the initial design of a search over more settings: the server's own num_batch with all else
+// left to it, then what a search over num_ctx and num_batch starts with, in the same combination.
+func (v *view) own() (int, bool) {
+	if !v.hasSettings() {
+		return 0, false
+	}
+	at := slices.IndexFunc(v.batchs, func(b int) bool { return b >= ownBatch })
+	if at < 0 {
+		at = len(v.batchs) - 1
+	}
+	i, ok := v.index[cell.Key{Ctx: v.ctxs[0], Batch: v.batchs[at], Settings: v.others.all[v.others.base]}]
+	return i, ok && i < v.planned && v.unmeasured(i)
+}
+
+// ownBatch is the num_batch that servers choose by themselves where nothing else is known.
+const ownBatch = 512
+
+// restartCost is what a restart of the server costs, where a load with one prompt costs 1.
+const restartCost = 0.5
+
+// perCost returns the gain of measuring a cell relative to what it costs: one with other settings of the
+// server than the loaded cell takes a restart.
+func (v *view) perCost(i int, gain float64) float64 {
+	loaded := v.st.Loaded
+	if loaded == (cell.Key{}) || v.cells[i].Settings.Server() == loaded.Settings.Server() {
+		return gain
+	}
+	return gain / (1 + restartCost)
+}
