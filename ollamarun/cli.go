@@ -107,6 +107,9 @@ func (c *CLI) checkCommand(ctx context.Context) error {
 	return nil
 }
 
+// SetCommand sets the file of the command, which [NewCLI] has checked a first one of.
+func (c *CLI) SetCommand(file string) { c.command = file }
+
 // SetOptions sets the load options besides num_ctx and num_batch of the next loads, as [API.SetOptions] does.
 func (c *CLI) SetOptions(options map[string]any) { c.options = options }
 

@@ -35,6 +35,9 @@ type Config struct {
 	TestRowFirst bool     // all num_ctx of a num_batch before the next num_batch
 	Options      Settings // load options of each request
 	Server       Settings // settings of a server that the sweep starts
+	// Binaries are the files of the server's binaries, where they are an axis, by their names in keys. See
+	// NameBinaries.
+	Binaries map[string]string
 
 	NumPredict int    // tokens to generate after the prompt
 	Repeat     int    // samples per cell
@@ -148,6 +151,7 @@ func Read(path string, overrides *Overrides) (Config, error) {
 	if suffix := c.Shard.Suffix(); !overrides.outNamesShard() && !strings.HasSuffix(filepath.Clean(c.Out), suffix) {
 		c.Out = filepath.Clean(c.Out) + suffix
 	}
+	c.setBinary()
 	c.setAutomatic(lines["repeat"] > 0 || overrides.flags("repeat") != "")
 	key, err := c.check()
 	if err == nil {

@@ -193,6 +193,41 @@ func (c *Config) Fixed() map[string]string {
 	return fixed
 }
 
+// setBinary makes a single binary of the server's settings the one of the key ollama.
+func (c *Config) setBinary() {
+	i := slices.IndexFunc(c.Server.axes, func(a cell.SettingAxis) bool { return a.Name == cell.Ollama })
+	if i >= 0 && len(c.Server.axes[i].Values) == 1 && c.Ollama == "" {
+		c.Ollama = c.Server.axes[i].Values[0]
+		c.Server.axes = slices.Delete(slices.Clone(c.Server.axes), i, i+1)
+	}
+}
+
+// NameBinaries gives the server's binaries, where they are an axis, the short names that keys have: their
+// versions, which the function returns. Of several with the same version, the second is named "0.31.1+2".
+func (c *Config) NameBinaries(version func(file string) (string, error)) error {
+	i := slices.IndexFunc(c.Server.axes, func(a cell.SettingAxis) bool { return a.Name == cell.Ollama })
+	if i < 0 {
+		return nil
+	}
+	c.Binaries = make(map[string]string)
+	var names []string
+	for _, file := range c.Server.axes[i].Values {
+		v, err := version(file)
+		if err != nil {
+			return fmt.Errorf("server: ollama: %s: %w", file, err)
+		}
+		name := v
+		for n := 2; c.Binaries[name] != ""; n++ {
+			name = fmt.Sprintf("%s+%d", v, n)
+		}
+		c.Binaries[name] = file
+		names = append(names, name)
+	}
+	c.Server.axes = slices.Clone(c.Server.axes)
+	c.Server.axes[i].Values = names
+	return nil
+}
+
 func (c *Config) checkServer() error {
 	switch {
 	case len(c.Server.axes) > 0 && c.Engine == EngineHost:

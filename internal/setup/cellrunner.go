@@ -30,13 +30,43 @@ func CellRunner(runner Ollama, fixed map[string]string) sweep.Runner {
 // cellRunner loads cells with a runner of ollamarun.
 type cellRunner struct {
 	Ollama
-	fixed map[string]string // settings that have one value in the sweep
+	fixed   map[string]string // settings that have one value in the sweep
+	process *process          // nil for a server of the user's
 }
 
 // Load implements [sweep.Runner].
 func (r *cellRunner) Load(ctx context.Context, c cell.Key, warmup func() string) (measurement.Loaded, error) {
+	if r.process != nil {
+		if err := r.process.start(ctx, c.Settings.Server(), r.Ollama); err != nil {
+			return measurement.Loaded{}, err
+		}
+	}
 	r.SetOptions(r.options(c))
 	return r.Ollama.Load(ctx, c.Ctx, c.Batch, warmup)
+}
+
+// Ready implements [sweep.Runner]. A server that could not be started is started by the next load.
+func (r *cellRunner) Ready(ctx context.Context) error {
+	if r.process.down() {
+		return nil
+	}
+	return r.Ollama.Ready(ctx)
+}
+
+// Unload implements [sweep.Runner].
+func (r *cellRunner) Unload(ctx context.Context) error {
+	if r.process.down() {
+		return nil
+	}
+	return r.Ollama.Unload(ctx)
+}
+
+// Settle implements [sweep.Runner].
+func (r *cellRunner) Settle(ctx context.Context) error {
+	if r.process.down() {
+		return nil
+	}
+	return r.Ollama.Settle(ctx)
 }
 
 // options returns the load options of a cell, without those that are left to the server.

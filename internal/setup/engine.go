@@ -1,25 +1,44 @@
 package setup
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"syscall"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/config"
 	"github.com/ollama-sweep/ollama-sweep/internal/shell"
 	"github.com/ollama-sweep/ollama-sweep/ollamarun"
 )
 
-// startEngine starts the config's engine and returns its server.
+// binaryVersion returns the version of an ollama command or its file.
+func binaryVersion(ctx context.Context, file string) (string, error) {
+	path, err := exec.LookPath(file)
+	if err != nil {
+		return "", err
+	}
+	return ollamarun.CommandVersion(ctx, path)
+}
+
+// startEngine starts the config's engine, with the settings of the plan's first cell, and returns its server.
 func (b *Sweep) startEngine(ctx context.Context, o Options) (*ollamarun.Server, error) {
 	source, err := b.engineSource(o)
 	if err != nil {
 		return nil, err
 	}
+	var first cell.Settings
+	if plan, _ := b.config.Plan(); len(plan) > 0 {
+		first = plan[0].Settings.Server()
+	}
+	var binary string
+	source.Env, binary = first.Environment(b.config.Fixed())
+	source.Ollama = cmp.Or(b.config.Binaries[binary], source.Ollama)
 	engine, err := ollamarun.StartEngine(ctx, source, b.config.Out, b.log)
 	if err != nil {
 		return nil, err
@@ -27,6 +46,7 @@ func (b *Sweep) startEngine(ctx context.Context, o Options) (*ollamarun.Server, 
 	b.cleanup.add(engine.Stop)
 	b.engine = engine
 	b.config.Ollama = engine.Ollama
+	b.process = &process{engine: engine, running: first, fixed: b.config.Fixed(), binaries: b.config.Binaries, log: b.log}
 	return &engine.Server, nil
 }
 

@@ -93,7 +93,7 @@ func (b *Sweep) newRunner(ctx context.Context, server *ollamarun.Server, s subje
 	if err != nil {
 		return nil, err
 	}
-	return &cellRunner{Ollama: runner, fixed: b.config.Fixed()}, nil
+	return &cellRunner{Ollama: runner, fixed: b.config.Fixed(), process: b.process}, nil
 }
 
 func (b *Sweep) newOllama(ctx context.Context, server *ollamarun.Server, s subject) (Ollama, error) {

@@ -53,6 +53,7 @@ type Sweep struct {
 	host    *url.URL          // of the server, without user and password
 	user    *url.Userinfo     // nil where the server needs none
 	engine  *ollamarun.Engine // nil for the server at -host
+	process *process          // of the engine, nil without one
 	sweep   sweep.Sweep
 	screen  *screen   // nil without a progress bar
 	log     io.Writer // lines for people
@@ -87,6 +88,9 @@ func Open(ctx context.Context, o Options) (*Sweep, error) {
 
 func (b *Sweep) open(ctx context.Context, o Options) (err error) {
 	if b.config, err = config.Read(o.Config, o.Overrides); err != nil {
+		return err
+	}
+	if err := b.config.NameBinaries(func(file string) (string, error) { return binaryVersion(ctx, file) }); err != nil {
 		return err
 	}
 	if o.Cells > 0 {
@@ -149,6 +153,9 @@ func (b *Sweep) open(ctx context.Context, o Options) (err error) {
 		Prompter: prompter,
 		Evidence: known,
 		Identify: func(ctx context.Context, when sweep.Moment) (checkpoint.Header, error) {
+			if b.process.down() { // the next load starts it
+				return store.Checkpoint().Sweep, nil
+			}
 			return identity.update(ctx, store.Checkpoint().Sweep, when)
 		},
 		Strategy:    strategy(b.config),
