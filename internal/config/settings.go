@@ -238,14 +238,6 @@ func (c *Config) checkServer() error {
 	return nil
 }
 
-// checkSearch refuses what a search can't do yet.
-func (c *Config) checkSearch() error {
-	if axes := c.axes(); c.Searches() && len(axes) > 0 {
-		return fmt.Errorf("strategy %s searches over num_ctx and num_batch alone, but %s has %d values: use strategy: exhaustive, or one value for it", c.Strategy, axes[0].Name, len(axes[0].Values))
-	}
-	return nil
-}
-
 // settingsKey is a key of settings, with a flag that can be repeated.
 func settingsKey(name, flagName, usage string, field func(*Config) *Settings) key {
 	return key{name: name, field: func(c *Config) any { return field(c) }, flags: []keyFlag{{name: flagName, usage: usage, parse: func(text string) (func(*Config, *Overrides) error, error) {

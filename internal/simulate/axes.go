@@ -135,10 +135,8 @@ func (e effects) of(c cell.Key, batch int) (sum float64) {
 		value, ok := c.Settings.Value(v.Name)
 		return ok && value == v.Value
 	}
-	for v, effect := range e.own {
-		if has(v) {
-			sum += effect
-		}
+	for name, value := range c.Settings.All() {
+		sum += e.own[cell.Value{Name: name, Value: value}]
 	}
 	switch {
 	case e.kind == "dominant" && has(e.value):

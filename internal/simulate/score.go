@@ -21,11 +21,12 @@ type Score struct {
 	Strategy string `json:"strategy"`
 	Runs     int    `json:"runs"`
 
-	Cells    float64 `json:"cells"`     // mean cost
-	MaxCells float64 `json:"max_cells"` // highest cost
-	Share    float64 `json:"share"`     // mean cost in % of the plan's cells
-	Failed   float64 `json:"failed"`    // mean number of cells that failed
-	Loads    float64 `json:"loads"`     // mean, in % of the plan's cells, each of which an exhaustive sweep loads once
+	Cells    float64 `json:"cells"`              // mean cost
+	MaxCells float64 `json:"max_cells"`          // highest cost
+	Share    float64 `json:"share"`              // mean cost in % of the plan's cells
+	Failed   float64 `json:"failed"`             // mean number of cells that failed
+	Loads    float64 `json:"loads"`              // mean, in % of the plan's cells, each of which an exhaustive sweep loads once
+	Restarts float64 `json:"restarts,omitempty"` // mean number of restarts of the server for other settings of it
 
 	Mean   float64 `json:"regret_mean"`
 	Median float64 `json:"regret_median"`
@@ -50,11 +51,13 @@ func score(surfaces, strategy string, runs []Run) Score {
 	s := Score{Surfaces: surfaces, Strategy: strategy, Runs: len(runs)}
 	var cost, share, failed, loads, regret, columns, worst []float64
 	var thought time.Duration
+	var restarts int
 	var steps, over int
 	for _, r := range runs {
 		cost, share, failed = append(cost, r.Cost), append(share, 100*r.Share), append(failed, float64(r.Failed))
 		loads = append(loads, 100*r.LoadShare)
 		regret = append(regret, 100*r.Regret)
+		restarts += r.Restarts
 		if r.Regret > 0.02 {
 			over++
 		}
@@ -68,7 +71,7 @@ func score(surfaces, strategy string, runs []Run) Score {
 		steps += r.Steps
 	}
 	s.Cells, s.MaxCells, s.Share, s.Failed = stat.Mean(cost, nil), slices.Max(cost), stat.Mean(share, nil), stat.Mean(failed, nil)
-	s.Loads = stat.Mean(loads, nil)
+	s.Loads, s.Restarts = stat.Mean(loads, nil), float64(restarts)/float64(len(runs))
 	s.Mean, s.Median, s.P95, s.Worst = stat.Mean(regret, nil), quantile(0.5, regret), quantile(0.95, regret), slices.Max(regret)
 	s.Over2 = 100 * float64(over) / float64(len(runs))
 	if len(columns) > 0 {

@@ -39,6 +39,13 @@ func TestJSON(t *testing.T) {
 	assert.Equal(t, 96.0, c.Surfaces[2].Cells)
 }
 
+func TestAxes(t *testing.T) {
+	var stdout, stderr bytes.Buffer
+	require.Equal(t, 0, run([]string{"-axes", "1", "-seeds", "1"}, &stdout, &stderr))
+	assert.Empty(t, stderr.String())
+	assert.Regexp(t, `(?m)-axes +one at a time `, stdout.String())
+}
+
 func TestBadArguments(t *testing.T) {
 	for _, test := range []struct {
 		args []string
@@ -51,6 +58,8 @@ func TestBadArguments(t *testing.T) {
 		{[]string{"-generated", "1000000000"}, 2, "simulate: -generated: 1000000000 surfaces are too many: 10000 is the most\n"},
 		{[]string{"-seeds", "0", surface}, 2, "simulate: 0 seeds are too few: give 1 or more\n"},
 		{[]string{"-tolerance", "-1", surface}, 2, "simulate: tolerance -1 must be above 0 and below 1, like 0.01\n"},
+		{[]string{"-axes", "1", surface}, 2, "simulate: -axes generates its surfaces: use it without files and without -generated\n"},
+		{[]string{"-axes", "20000"}, 2, "simulate: -axes: 20000 surfaces are too many: 10000 is the most\n"},
 		{[]string{"-generated", "-1"}, 2, "simulate: no surfaces: name files, or generate some with -generated N\n"},
 		{[]string{"none.json"}, 1, "simulate: open none.json: no such file or directory\n"},
 		{[]string{"-nonsense"}, 2, "flag provided but not defined: -nonsense\n`go run ./scripts/simulate -h` lists the flags\n"},
