@@ -34,6 +34,11 @@ func (s *Server) loaded(ctx context.Context, model string, warmup measurement.Sa
 	if l.Memory, l.Attention, err = s.ServerLog.Memory(); err != nil {
 		return l, err
 	}
+	start, err := s.Start()
+	if err != nil {
+		return l, err
+	}
+	l.Environment = start.Environment
 	s.logTimes, err = s.timing(ctx, &l.Warmup)
 	return l, err
 }

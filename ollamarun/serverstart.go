@@ -49,6 +49,7 @@ func (l *ServerLog) readStart(f *os.File) error {
 	if l.start.Devices, err = parse.Devices(io.NewSectionReader(f, 0, l.read)); err != nil {
 		return err
 	}
-	l.start.Settings, err = parse.ServerSettings(io.NewSectionReader(f, 0, l.read))
+	l.start.Environment, err = parse.Environment(io.NewSectionReader(f, 0, l.read))
+	l.start.Settings = parse.ServerSettings(l.start.Environment)
 	return err
 }

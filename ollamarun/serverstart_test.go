@@ -21,7 +21,7 @@ func started(settings, gpu string) string {
 func TestServerLogStart(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "server.log")
 	start := func(cache, device string) measurement.ServerStart {
-		return measurement.ServerStart{Devices: []string{device + " (driver 12.3)"}, Settings: map[string]string{"OLLAMA_KV_CACHE_TYPE": cache}}
+		return measurement.ServerStart{Devices: []string{device + " (driver 12.3)"}, Settings: map[string]string{"OLLAMA_KV_CACHE_TYPE": cache}, Environment: map[string]string{"OLLAMA_KV_CACHE_TYPE": cache}}
 	}
 	appendTo(t, path, started("f16", "NVIDIA A"))
 	l, err := OpenServerLog(path)

@@ -18,23 +18,27 @@ var (
 	cacheType      = regexp.MustCompile(` (?:(?:--kv-cache-type|--cache-type-k)[ =]|KvCacheType:)([\w]*)`)
 )
 
-// attentionWords maps the values of different versions to one.
-var attentionWords = map[string]string{"enabled": "on", "true": "on", "disabled": "off", "false": "off", "": "on"}
+// attentionWord maps the words of different versions to on, off and auto.
+func attentionWord(word string) string {
+	switch word = strings.ToLower(word); word {
+	case "enabled", "true", "1", "":
+		return "on"
+	case "disabled", "false", "0":
+		return "off"
+	}
+	return word
+}
 
-// attentionOf returns the attention settings in the line of a load, such as
-// "flash attention on, KV cache q8_0".
-func attentionOf(line string) string {
-	flash, cache := "off", ""
+// attentionOf returns the attention settings in the line of a load, such as on and q8_0.
+func attentionOf(line string) (flash, cache string) {
+	flash = "off"
 	if m := flashAttention.FindStringSubmatch(line); m != nil {
-		word := strings.ToLower(cmp.Or(m[1], m[2]))
-		if flash = word; attentionWords[word] != "" {
-			flash = attentionWords[word]
-		}
+		flash = attentionWord(cmp.Or(m[1], m[2]))
 	}
 	if m := cacheType.FindStringSubmatch(line); m != nil {
-		cache = m[1]
+		cache = strings.ToLower(m[1])
 	}
-	return "flash attention " + flash + ", KV cache " + cmp.Or(strings.ToLower(cache), "f16")
+	return flash, cmp.Or(cache, "f16")
 }
 
 // ServerLogAttention returns the attention settings of the newest load in a part of a server's

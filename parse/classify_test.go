@@ -167,6 +167,7 @@ var texts = map[measurement.Class][]string{
 		"pull model manifest: 503: server busy",
 		"llama-server process has terminated: exit status 127: error while loading shared libraries: libgomp.so.1: cannot allocate memory in static TLS block",
 		"llama-server process has terminated: exit status 1: llama_init_from_model: failed to initialize the context: quantized V cache was requested, but this requires Flash Attention",
+		"llama-server process has terminated: exit status 1: llama_prepare_model_devices: invalid value for main_gpu: 3 (available devices: 2)",
 		"mlx runner failed: Error: failed to load model: unsupported architecture: NewForCausalLM (exit: exit status 1)",
 		`"tiny" does not support generate`,
 		"input (4096 tokens) is too large to process. increase the physical batch size (current batch size: 512)",

@@ -67,7 +67,7 @@ func Devices(log io.Reader) (devices []string, err error) {
 	return devices, nil
 }
 
-// HasStart reports whether a log has a line that Devices or ServerSettings parse, and how many of
+// HasStart reports whether a log has a line that Devices or Environment parse, and how many of
 // its bytes are complete lines; the rest is still being written. The error is the reader's.
 func HasStart(log io.Reader) (found bool, whole int64, err error) {
 	lines := bufio.NewReaderSize(log, maxLine)

@@ -114,6 +114,7 @@ var errorTexts = []errorText{
 			`pull model manifest`, // `ollama run`, if the server does not have the model
 			`(?:unknown|unsupported) (?:model )?architecture`,
 			`cache quantization requires`, `requires flash attention`, `does not support k-shift`,
+			`invalid value for main_gpu`,
 			`error while loading shared libraries`, `cannot open shared object file`, `library not loaded`,
 			`mlx(?: runner)? not available`, `failed to initialize mlx`, `build with mlx tag`,
 		),

@@ -89,6 +89,7 @@ func TestCapturedAnswers0325(t *testing.T) {
 		{"generate-missing", 404, measurement.ModelError, "model 'nosuch' not found"},
 		{"generate-too-long", 400, measurement.PromptTruncated, "request (3620 tokens) exceeds the available context size (512 tokens), try increasing it"},
 		{"generate-no-memory", 500, measurement.OutOfSystemMemory, noMemory},
+		{"generate-cache-type-refused", 500, measurement.ModelError, "V cache quantization requires flash_attn"},
 		{"generate-runner-killed", 500, measurement.RunnerCrashed, `Post "http://127.0.0.1:38687/tokenize": EOF`},
 	} {
 		_, body, ok := strings.Cut(string(captured0325(t, test.file+".http")), "\r\n\r\n")

@@ -32,7 +32,7 @@ func TestServerLogReported(t *testing.T) {
 	} {
 		got, ok := ServerLog(reported(t, file))
 		assert.True(t, ok, file)
-		assert.Equal(t, want, got, file)
+		assert.Equal(t, want, got.Only(nil), file)
 	}
 	assert.True(t, ServerLogEnded(reported(t, "server-0.32-windows.log")))
 }
@@ -67,7 +67,7 @@ func TestDockerLog(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			got, ok := ServerLog([]byte(test.log))
 			assert.True(t, ok)
-			assert.Equal(t, test.want, got)
+			assert.Equal(t, test.want, got.Only(nil))
 			failure, ok := LogFailure([]byte(test.log))
 			assert.Equal(t, test.failed, ok)
 			if test.failed {

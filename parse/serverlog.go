@@ -2,7 +2,6 @@ package parse
 
 import (
 	"regexp"
-	"strconv"
 	"strings"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
@@ -63,29 +62,38 @@ func ServerLogEnded(text []byte) bool { return newestLoad(text).ended }
 type load struct {
 	settings  measurement.Effective
 	attention string
-	passes    bool // a ubatchLine was found
 	ended     bool
+
+	// Which of the more exact lines were found: ubatchLine, and those of refine.
+	passes, mapped, offloaded, attended, cached bool
 }
 
 func newestLoad(text []byte) load {
 	var l load
+	var before beforeLoad
 	for line := range strings.Lines(Plain(unwrapLog(text))) {
+		before.read(line)
 		if begin := start.FindString(line); begin != "" {
-			if settings := settingsOf(begin); settings != (measurement.Effective{}) || loadsModel(begin) {
+			if settings := settingsOf(begin); settings != (measurement.Effective{}) {
 				l = load{settings: settings}
-				if settings != (measurement.Effective{}) {
-					l.attention = attentionOf(begin)
-				}
+				l.begin(begin, before)
+			} else if loadsModel(begin) {
+				l = load{}
 			}
 			continue
 		}
 		if request := commit.FindString(line); request != "" {
-			l = load{settings: settingsOf(request), attention: attentionOf(request)}
+			if l = (load{settings: settingsOf(request)}); l.settings != (measurement.Effective{}) {
+				l.begin(request, before)
+			}
 			continue
 		}
-		// Only the first one counts: a later one can be that of a draft model's context.
-		if pass := number(ubatchLine, line); pass > 0 && !l.passes && l.settings != (measurement.Effective{}) {
-			l.settings.NumBatch, l.passes = minKnown(l.settings.NumBatch, pass), true
+		if l.settings != (measurement.Effective{}) {
+			// Only the first one counts: a later one can be that of a draft model's context.
+			if pass := number(ubatchLine, line); pass > 0 && !l.passes {
+				l.settings.NumBatch, l.passes = minKnown(l.settings.NumBatch, pass), true
+			}
+			l.refine(line)
 		}
 		l.ended = l.ended || started.MatchString(line)
 	}
@@ -112,15 +120,10 @@ func settingsOf(line string) measurement.Effective {
 // number returns the last figure that the pattern finds, 0 if there is none or it is
 // too large for an int.
 func number(pattern *regexp.Regexp, line string) int {
-	all := pattern.FindAllStringSubmatch(line, -1)
-	if len(all) == 0 {
-		return 0
+	if n := wholeNumber(last(pattern, line)); n != nil {
+		return *n
 	}
-	n, err := strconv.Atoi(all[len(all)-1][1])
-	if err != nil {
-		return 0
-	}
-	return n
+	return 0
 }
 
 // minKnown returns the smaller of two figures, ignoring those that are 0, which means unknown.

@@ -21,7 +21,7 @@ func TestServerLogCaptured(t *testing.T) {
 	} {
 		got, ok := ServerLog(captured(t, file))
 		assert.True(t, ok, file)
-		assert.Equal(t, want, got, file)
+		assert.Equal(t, want, got.Only(nil), file)
 		assert.True(t, ServerLogEnded(captured(t, file)), file)
 	}
 	_, ok := ServerLog(captured(t, "run.stderr"))
@@ -41,7 +41,7 @@ func TestServerLogFormats(t *testing.T) {
 		require.NoError(t, err)
 		got, ok := ServerLog(text)
 		assert.True(t, ok, file)
-		assert.Equal(t, want, got, file)
+		assert.Equal(t, want, got.Only(nil), file)
 		assert.True(t, ServerLogEnded(text), file)
 		_, ok = LogFailure(text)
 		assert.False(t, ok, file)
@@ -54,7 +54,7 @@ func TestServerLogGrows(t *testing.T) {
 	text := lines[0]
 	got, ok := ServerLog([]byte(text))
 	require.True(t, ok)
-	assert.Equal(t, measurement.Effective{NumCtx: 2048, NumBatch: 1024, Parallel: 1}, got, "only the command")
+	assert.Equal(t, measurement.Effective{NumCtx: 2048, NumBatch: 1024, Parallel: 1}, got.Only(nil), "only the command")
 	for _, line := range lines[1 : len(lines)-2] {
 		text += line
 		assert.False(t, ServerLogEnded([]byte(text)))
@@ -92,7 +92,7 @@ time=2025-11-10T17:37:38.396-05:00 level=INFO source=runner.go:1189 msg=load req
 		t.Run(test.name, func(t *testing.T) {
 			got, ok := ServerLog([]byte(test.text))
 			require.True(t, ok)
-			assert.Equal(t, test.want, got)
+			assert.Equal(t, test.want, got.Only(nil))
 		})
 	}
 	for _, text := range []string{

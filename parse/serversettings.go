@@ -3,6 +3,7 @@ package parse
 import (
 	"bytes"
 	"io"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -36,22 +37,31 @@ var (
 	serverSetting = regexp.MustCompile(`[\[ ]([A-Z][A-Z0-9_]*):([^ \]"]*)`)
 )
 
-// ServerSettings returns the server's environment variables that can change its rates (SettingNames,
-// and those with the prefix LlamaArg), from its log of the newest start. A variable that is not set is
-// empty. The map is nil if the log does not have them. The error is the reader's.
-func ServerSettings(log io.Reader) (settings map[string]string, err error) {
+// Environment returns the environment variables that the server's log of the newest start lists. A variable
+// that is not set is empty, one with spaces ends at the first. The map is nil if the log has none. The error is the reader's.
+func Environment(log io.Reader) (variables map[string]string, err error) {
 	err = eachLine(log, func(line []byte) {
 		if !bytes.Contains(line, serverConfig) {
 			return
 		}
-		settings = make(map[string]string)
+		variables = make(map[string]string)
 		for _, found := range serverSetting.FindAllStringSubmatch(Plain(line), -1) {
-			if name := found[1]; slices.Contains(SettingNames, name) || strings.HasPrefix(name, LlamaArg) {
-				settings[name] = found[2]
+			if !strings.HasPrefix(found[2], "[") { // a list
+				variables[found[1]] = found[2]
 			}
 		}
 	})
-	return settings, err
+	return variables, err
+}
+
+// ServerSettings returns those of a server's environment variables that can change its rates
+// (SettingNames, and those with the prefix LlamaArg), nil for a nil map.
+func ServerSettings(variables map[string]string) map[string]string {
+	settings := maps.Clone(variables)
+	maps.DeleteFunc(settings, func(name, _ string) bool {
+		return !slices.Contains(SettingNames, name) && !strings.HasPrefix(name, LlamaArg)
+	})
+	return settings
 }
 
 // refusedSetting matches the line of a variable that the server can't read, which it writes several times:

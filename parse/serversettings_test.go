@@ -15,8 +15,10 @@ import (
 func TestServerSettings(t *testing.T) {
 	log, err := os.ReadFile("testdata/ollama-0.32.5-start.log")
 	require.NoError(t, err)
-	settings, err := ServerSettings(bytes.NewReader(log))
+	environment, err := Environment(bytes.NewReader(log))
 	require.NoError(t, err)
+	assert.Equal(t, "0", environment["OLLAMA_CONTEXT_LENGTH"])
+	settings := ServerSettings(environment)
 	assert.Equal(t, map[string]string{
 		"OLLAMA_FLASH_ATTENTION": "false", "OLLAMA_KV_CACHE_TYPE": "", "OLLAMA_NUM_PARALLEL": "1", "OLLAMA_SCHED_SPREAD": "false",
 		"OLLAMA_GPU_OVERHEAD": "0", "OLLAMA_LLM_LIBRARY": "", "OLLAMA_VULKAN": "true", "OLLAMA_IGPU_ENABLE": "",
@@ -24,21 +26,22 @@ func TestServerSettings(t *testing.T) {
 	}, settings)
 
 	restarted := string(log) + strings.ReplaceAll(string(log), "OLLAMA_KV_CACHE_TYPE:", "OLLAMA_KV_CACHE_TYPE:q8_0")
-	settings, err = ServerSettings(strings.NewReader(restarted))
+	settings, err = Environment(strings.NewReader(restarted))
 	require.NoError(t, err)
 	assert.Equal(t, "q8_0", settings["OLLAMA_KV_CACHE_TYPE"], "of the newest start")
 
 	quoted := `{"log":"msg=\"server config\" env=\"map[OLLAMA_KV_CACHE_TYPE:q4_0 OLLAMA_NUM_PARALLEL:2]\"\n","stream":"stderr"}`
-	settings, err = ServerSettings(strings.NewReader(quoted))
+	settings, err = Environment(strings.NewReader(quoted))
 	require.NoError(t, err)
 	assert.Equal(t, map[string]string{"OLLAMA_KV_CACHE_TYPE": "q4_0", "OLLAMA_NUM_PARALLEL": "2"}, settings, "in Docker's JSON")
 
-	settings, err = ServerSettings(strings.NewReader("msg=\"inference compute\"\n"))
+	settings, err = Environment(strings.NewReader("msg=\"inference compute\"\n"))
 	require.NoError(t, err)
 	assert.Nil(t, settings, "a log that was started after the server")
+	assert.Nil(t, ServerSettings(nil))
 
 	boom := errors.New("boom")
-	_, err = ServerSettings(iotest.ErrReader(boom))
+	_, err = Environment(iotest.ErrReader(boom))
 	assert.ErrorIs(t, err, boom)
 }
 

@@ -13,6 +13,8 @@ type Model struct {
 type ServerStart struct {
 	Devices  []string          // devices that it computes on; see parse.Devices
 	Settings map[string]string // settings of its environment; see parse.ServerSettings
+	// Environment has all variables that the log lists.
+	Environment map[string]string
 }
 
 // OtherClients lists the models that the server has in memory before a sweep.
