@@ -46,10 +46,12 @@ func (c Key) WithBatch(batch int) Key {
 // Column returns the cell without its num_batch: the key that all cells have which differ in nothing else.
 func (c Key) Column() Key { return c.WithBatch(0) }
 
-// MayEqual reports whether both cells can have the same effective settings on a server: they
-// are equal, or one of them leaves num_batch to the server.
+// MayEqual reports whether a server may take both cells for the same load, and not load the model anew for
+// the second: their num_ctx and num_batch are equal, or one of them leaves num_batch to the server. Other
+// options don't tell: the same value can come from the model, the server ignores options that it does not
+// know, and it keeps a model that was loaded with any num_gpu where the next request leaves that to it.
 func (c Key) MayEqual(other Key) bool {
-	return c.Column() == other.Column() && (c.Batch == other.Batch || c.Batch == 0 || other.Batch == 0)
+	return c.Ctx == other.Ctx && (c.Batch == other.Batch || c.Batch == 0 || other.Batch == 0) && c.Settings.Server() == other.Settings.Server()
 }
 
 // NeedsMemoryOf reports whether the cell is known to need at least the memory of another.

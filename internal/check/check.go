@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
@@ -30,6 +31,7 @@ var Table = []Check{
 	{Name: "truncation", Sample: truncation},
 	{Name: "effective num_ctx", Load: effectiveContext},
 	{Name: "effective num_batch", Plan: batchCopies, Load: effectiveBatch},
+	{Name: "effective settings", Load: effectiveSettings},
 	{Name: "spill", Load: spill},
 	{Name: "other models", Load: othersLoaded, Sample: othersDuringSample},
 	{Name: "warm-up", Sample: reloaded},
@@ -42,16 +44,19 @@ var Table = []Check{
 
 // Evidence is the input of a check. Figures that are zero are not known.
 type Evidence struct {
-	Version    string // of the server, such as "0.10.1"
-	CLI        bool   // figures come from the ollama command, whose start takes time too
-	GPU        bool   // the server is known to have a GPU
-	Log        bool   // the server's log can be read
-	Exclusive  bool   // no other client may use the server
-	NumCtx     int    // requested, tokens
-	NumBatch   int    // requested, tokens; 0 for the server's own
-	NumPredict int    // tokens
-	TrainedCtx int    // tokens of context that the model was trained for
-	System     int    // bytes of the model's system prompt
+	Version   string // of the server, such as "0.10.1"
+	CLI       bool   // figures come from the ollama command, whose start takes time too
+	GPU       bool   // the server is known to have a GPU
+	Log       bool   // the server's log can be read
+	Exclusive bool   // no other client may use the server
+	NumCtx    int    // requested, tokens
+	NumBatch  int    // requested, tokens; 0 for the server's own
+	// Asked are the requested load options and settings of the server besides these, without those that
+	// are left to the server.
+	Asked      cell.Settings
+	NumPredict int // tokens
+	TrainedCtx int // tokens of context that the model was trained for
+	System     int // bytes of the model's system prompt
 
 	// PromptTokens is the expected length of the prompt: as counted by the server in an
 	// earlier sample or, where Estimated, computed from parts of the prompt.

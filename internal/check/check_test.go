@@ -100,6 +100,7 @@ func TestTraps(t *testing.T) {
 		{"batch above the prompt", Plan, func(e *Evidence) { e.NumBatch = 4096 }, "effective num_batch", "", false, "num_batch is above the prompt's 3684 tokens"},
 		{"batch that the version ignores", Plan, func(e *Evidence) { e.Version, e.NumBatch = "0.13.2", 1024 }, "effective num_batch", "", false, "Ollama 0.13.2 on the llama.cpp runner takes no more than 512 tokens in a pass"},
 		{"effective batch, by the log", Load, func(e *Evidence) { e.NumBatch, e.Loaded.Effective.NumBatch = 1024, 512 }, "effective num_batch", "", false, "requested num_batch=1024, effective is 512 (the server's log)"},
+		{"effective settings, by the log", Load, func(e *Evidence) { e.Asked, e.Loaded.Effective.NumThread = "num_thread=8", 4 }, "effective settings", "", false, "requested num_thread=8, effective is num_thread=4 (the server's log)"},
 		{"spill", Load, func(e *Evidence) { e.Loaded.SizeVRAM = 9e9 }, "spill", "", false, "9.0 of 18.0 GB of the model are in GPU memory"},
 		{"spill of all", Load, func(e *Evidence) { e.Loaded.SizeVRAM = 0 }, "spill", "", false, "0.0 of 18.0 GB"},
 		{"another model", Load, func(e *Evidence) { e.Loaded.Others = []string{"llama3:8b"} }, "other models", "", false, "also loaded: llama3:8b; requests to it"},
@@ -250,5 +251,5 @@ func TestEveryCheckIsDocumented(t *testing.T) {
 		seen[c.Name] = true
 		assert.True(t, strings.Contains(string(method), "| **"+c.Name+"** |"), c.Name)
 	}
-	assert.Len(t, Table, 13)
+	assert.Len(t, Table, 14)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -136,7 +137,7 @@ func (r *run) load(ctx context.Context, t *task) error {
 		return err
 	}
 	if r.server.cell.MayEqual(result.Cell()) {
-		// The server would not reload the model with the same settings.
+		// The server may not reload the model.
 		if err := r.Runner.Unload(ctx); err != nil {
 			return err
 		}
@@ -154,11 +155,11 @@ func (r *run) load(ctx context.Context, t *task) error {
 		result.Warmup = &loaded.Warmup
 	}
 	result.ContextLength, result.Size, result.SizeVRAM = loaded.ContextLength, loaded.Size, loaded.SizeVRAM
-	result.Effective, result.Memory, result.Settings = loaded.Effective, loaded.Memory, checkpoint.SettingsRequested
-	if loaded.Effective.NumBatch > 0 {
+	result.Effective, result.Memory, result.Settings = loaded.Effective.Only(r.settingNames()), loaded.Memory, checkpoint.SettingsRequested
+	e := r.evidence(result, loaded)
+	if check.Verified(&e) {
 		result.Settings = checkpoint.SettingsVerified
 	}
-	e := r.evidence(result, loaded)
 	if _, err := r.judge(result, check.Load(&e)); err != nil {
 		return err
 	}
@@ -273,7 +274,7 @@ func addWarning(r *checkpoint.Result, f check.Finding, planned bool) bool {
 // evidence returns what is known of a cell and its load.
 func (r *run) evidence(result *checkpoint.Result, loaded measurement.Loaded) check.Evidence {
 	e := r.Evidence
-	e.NumCtx, e.NumBatch = result.NumCtx, result.NumBatch
+	e.NumCtx, e.NumBatch, e.Asked = result.NumCtx, result.NumBatch, r.asked(result.Cell())
 	e.GPU = r.server.gpu
 	e.Retries = result.Retries
 	e.Loaded = loaded
@@ -286,6 +287,31 @@ func (r *run) evidence(result *checkpoint.Result, loaded measurement.Loaded) che
 		e.PromptTokens, e.Estimated = r.Prompter.Tokens(result.NumCtx), true
 	}
 	return e
+}
+
+// asked returns the requested settings of a cell besides num_ctx and num_batch, those that all cells have
+// included, without those that are left to the server.
+func (r *run) asked(c cell.Key) cell.Settings {
+	var values []cell.Value
+	for name, value := range r.Store.Checkpoint().Sweep.Fixed {
+		values = append(values, cell.Value{Name: name, Value: value})
+	}
+	for name, value := range c.Settings.All() {
+		if value != cell.Auto {
+			values = append(values, cell.Value{Name: name, Value: value})
+		}
+	}
+	return cell.NewSettings(values...)
+}
+
+// settingNames returns the names of the settings besides num_ctx and num_batch that the sweep sets.
+func (r *run) settingNames() []string {
+	h := r.Store.Checkpoint().Sweep
+	names := slices.Collect(maps.Keys(h.Fixed))
+	for _, a := range h.Axes {
+		names = append(names, a.Name)
+	}
+	return names
 }
 
 // promptKey returns a key that is the same for all num_ctx whose prompts have the same length.
