@@ -170,9 +170,9 @@ func (h Header) settings() []Trait {
 // unset is printed for a setting that the server's log lists without a value.
 const unset = "unset"
 
-// setting returns the value of a setting, and nothing where no log shows it.
+// setting returns the value of a setting, and nothing where no log shows it or it is an axis.
 func (h Header) setting(name string) string {
-	if h.Settings == nil {
+	if h.Settings == nil || h.variesVariable(name) {
 		return ""
 	}
 	return cmp.Or(h.Settings[name], unset)

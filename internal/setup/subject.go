@@ -94,5 +94,5 @@ func (s subject) header(ctx context.Context, i *identity, prompter *sweep.Prompt
 		return checkpoint.Header{}, check.Evidence{}, err
 	}
 	known.Version, known.GPU, known.Log = h.OllamaVersion, len(h.GPUs()) > 0, server.HasLog()
-	return h, known, nil
+	return h.WithoutVaried(), known, nil
 }

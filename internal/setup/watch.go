@@ -50,7 +50,11 @@ func (b *Sweep) watch(ctx context.Context, server *ollamarun.Server, subject sub
 	if server.Local() {
 		server.CPU = ollamarun.NewCPUMonitor()
 	}
-	if !usesOurGPUs(server, b.config, store.Checkpoint().Sweep.Devices) {
+	start, err := server.Start()
+	if err != nil {
+		return err
+	}
+	if !usesOurGPUs(server, b.config, start.Devices) {
 		return nil
 	}
 	server.Monitor = ollamarun.StartGPUMonitor(ctx)

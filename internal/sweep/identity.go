@@ -1,6 +1,7 @@
 package sweep
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,10 +32,12 @@ func (r *run) verify(ctx context.Context, when Moment) error {
 	if err != nil {
 		return asServerFailure(err)
 	}
-	was := r.Store.Checkpoint().Sweep
+	version := now.OllamaVersion
+	was, now := r.Store.Checkpoint().Sweep, now.WithoutVaried()
 	if err := differs(was, now); err != nil {
 		return err
 	}
+	r.Evidence.Version = cmp.Or(version, r.Evidence.Version)
 	if was.Settings == nil && now.Settings != nil {
 		r.server.attentionChecked = false // the server was restarted, and its earlier settings are not known
 	}
@@ -52,6 +55,9 @@ func (r *run) verifyLoad(attention string) error {
 	was := r.Store.Checkpoint().Sweep
 	now := was
 	now.Attention = attention
+	if now = now.WithoutVaried(); now.Attention == "" {
+		return nil
+	}
 	if err := differs(was, now); err != nil {
 		return err
 	}

@@ -146,6 +146,11 @@ func (r *run) load(ctx context.Context, t *task) error {
 	if err != nil {
 		return err
 	}
+	if _, other := result.Cell().Settings.Value(cell.Ollama); other {
+		if err := r.verify(ctx, BeforeLoad); err != nil { // its version
+			return err
+		}
+	}
 	if err := r.verifyLoad(loaded.Attention); err != nil {
 		return err
 	}
