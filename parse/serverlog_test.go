@@ -115,9 +115,12 @@ func FuzzServerLog(f *testing.F) {
 	f.Add(captured(f, "load-no-memory.log"))
 	f.Add([]byte(`msg=load request="{Operation:commit Parallel:1 BatchSize:512 KvSize:4096}"`))
 	f.Add([]byte(`msg="starting llama-server" cmd="llama-server --model m -c 8192 -np 0 -b 512 -ub 256"`))
+	f.Add(captured(f, "load-cache-type.log"))
+	f.Add(captured0325(f, "load-main-gpu.log"))
+	f.Add([]byte(`msg=load request="{Operation:commit Parallel:1 BatchSize:512 FlashAttention:Enabled KvSize:4096 KvCacheType:q8_0 NumThreads:8 GPULayers:[] MainGPU:0 UseMmap:true}"`))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		got, ok := ServerLog(text)
-		if min(got.NumCtx, got.NumBatch, got.Parallel) < 0 || !ok && got != (measurement.Effective{}) {
+		if min(got.NumCtx, got.NumBatch, got.Parallel, got.NumThread) < 0 || !ok && got != (measurement.Effective{}) {
 			t.Fatalf("%+v, %v", got, ok)
 		}
 		ServerLogEnded(text)

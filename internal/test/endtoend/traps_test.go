@@ -4,6 +4,8 @@ import (
 	"encoding/csv"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -120,6 +122,31 @@ func TestTrapSettings(t *testing.T) {
 	table, err := os.ReadFile(filepath.Join(out, report.TableFile))
 	require.NoError(t, err)
 	assert.Contains(t, string(table), "Context clamped")
+}
+
+// TestTrapOptions has options that change nothing: a num_gpu without a GPU, and a num_thread that the model
+// has too. The server takes several of the cells for the same load, and each is loaded all the same.
+func TestTrapOptions(t *testing.T) {
+	sweeptest.NeedsEngine(t)
+	out := t.TempDir()
+	config := sweeptest.WriteConfig(t, "engine: embedded\nprompt: {tokens: 400}\nnum_ctx: [1024]\nnum_batch: [64]\noptions: {num_gpu: [auto, 99], num_thread: [auto, 1]}\nrepeat: 1\nbaseline: false\nretake: false\n")
+	printed, code := sweeptest.Start(t, "-config", config, "-out", out).Wait()
+	require.Zero(t, code, printed)
+	cp := sweeptest.Load(t, out)
+	require.Len(t, cp.Results, 4)
+	for _, r := range cp.Results {
+		assert.Equal(t, checkpoint.SettingsVerified, r.Settings, r.Cell())
+		assert.Equal(t, 1, r.Effective.NumThread, r.Cell())
+		require.NotNil(t, r.Effective.NumGPU, r.Cell())
+		value, _ := r.Cell().Settings.Value("num_gpu")
+		ignored := value == "99" && r.SizeVRAM == 0
+		assert.Equal(t, ignored, slices.ContainsFunc(r.Warnings, func(w string) bool {
+			return strings.HasPrefix(w, "effective settings: requested num_gpu=99, effective is num_gpu=0 (the server's log), since the server has put the model on no GPU")
+		}), "%v: %v", r.Cell(), r.Warnings)
+	}
+	log, err := os.ReadFile(filepath.Join(out, ollamarun.EngineLog))
+	require.NoError(t, err)
+	assert.Len(t, regexp.MustCompile(`msg="starting (?:llama[ -]server|runner)" cmd="[^"]* --model `).FindAll(log, -1), 4, "loads")
 }
 
 // TestAuxiliaryMeasurements has confirmations, the baseline and the reference cell, in a sweep
