@@ -15,6 +15,15 @@ func (a SettingAxis) Server() bool {
 	return known.Server
 }
 
+// Labels returns the values for people, without control characters.
+func (a SettingAxis) Labels() []string {
+	labels := make([]string, len(a.Values))
+	for i, v := range a.Values {
+		labels[i] = printable(v)
+	}
+	return labels
+}
+
 // SortAxes puts axes into the order in which keys name them.
 func SortAxes(axes []SettingAxis) {
 	slices.SortFunc(axes, func(a, b SettingAxis) int { return compareNames(a.Name, b.Name) })

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 // Settings are the values of a cell on the axes besides num_ctx and num_batch, as they stand in the names
@@ -100,13 +101,25 @@ func (s Settings) only(server bool) Settings {
 	})...)
 }
 
-// Text returns the settings for people: "num_gpu=40, flash_attention=on".
-func (s Settings) Text() string {
+// Text returns the settings for people: "num_gpu=40, flash_attention=on". It has no control characters.
+func (s Settings) Text() string { return text(s.values()) }
+
+func text(values []Value) string {
 	var parts []string
-	for name, value := range s.All() {
-		parts = append(parts, name+"="+value)
+	for _, v := range values {
+		parts = append(parts, v.Name+"="+v.Value)
 	}
-	return strings.Join(parts, ", ")
+	return printable(strings.Join(parts, ", "))
+}
+
+// printable replaces control characters by spaces.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, text)
 }
 
 // Compare orders settings by their values in order, numbers by size.

@@ -102,18 +102,9 @@ func (h Header) measured() []Trait {
 		{Key: "prompt_sha256", Name: "prompt", Value: h.PromptSHA256, Text: h.Prompt},
 		{Key: "num_predict", Name: "num_predict", Value: predict},
 		{Key: "runner", Name: "runner", Value: h.Runner},
-		{Key: "axes", Name: "axes", Value: strings.Join(h.axisNames(), ", ")},
+		{Key: "axes", Name: "axes", Value: strings.Join(cell.NamesOf(h.Axes), ", ")},
 		{Key: "fixed", Name: "fixed settings", Value: h.FixedText()},
 	}
-}
-
-// axisNames returns the names of the axes besides num_ctx and num_batch.
-func (h Header) axisNames() []string {
-	var names []string
-	for _, a := range h.Axes {
-		names = append(names, a.Name)
-	}
-	return names
 }
 
 // FixedText returns the settings that have one value in the sweep, such as num_gpu=40, flash_attention=on;

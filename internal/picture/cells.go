@@ -9,28 +9,35 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 )
 
-// cells draws the cells of a picture: a plotter. It takes the place of the library's heatmap,
+// cells draws the cells of a panel: a plotter. It takes the place of the library's heatmap,
 // which has no text, no marks and no picture for a grid without a value. Column i has its
 // middle at x = i, row j at y = j.
 type cells struct {
 	*Picture
+	Panel
 	dpi    float64
-	widest vg.Length // of the values' texts, in type of one point
+	widest vg.Length // of the values' texts in all panels, in type of one point
 	// from and to are the lowest and highest y that are wanted; cells that lie
 	// outside are not drawn.
 	from, to vg.Length
 }
 
-func (p *Picture) cells(dpi int) *cells {
-	m := &cells{Picture: p, dpi: float64(dpi), to: p.height()}
-	for column := range p.Columns {
-		for row := range p.Rows {
-			if c := p.Cell(column, row); c.State == Measured {
-				m.widest = max(m.widest, width(sansBold(1), p.Scale.Text(c.Value)))
+func (p *Picture) cells(dpi int) (panels []*cells) {
+	var widest vg.Length
+	for _, panel := range p.Panels {
+		panels = append(panels, &cells{Picture: p, Panel: panel, dpi: float64(dpi), to: p.height()})
+		for column := range p.Columns {
+			for row := range p.Rows {
+				if c := panel.Cell(column, row); c.State == Measured {
+					widest = max(widest, width(sansBold(1), p.Scale.Text(c.Value)))
+				}
 			}
 		}
 	}
-	return m
+	for _, m := range panels {
+		m.widest = widest
+	}
+	return panels
 }
 
 // DataRange implements [plot.DataRanger]: every cell has an area of one by one.

@@ -15,7 +15,7 @@ import (
 func drawCells(p *Picture) image.Image {
 	w, h := vg.Length(200*len(p.Columns)), vg.Length(100*len(p.Rows))
 	c := vgimg.NewWith(vgimg.UseWH(w, h), vgimg.UseDPI(72))
-	m := p.cells(72)
+	m := p.cells(72)[0]
 	m.to = h
 	m.Plot(draw.New(c), nil)
 	return c.Image()
@@ -79,7 +79,8 @@ func TestCells(t *testing.T) {
 }
 
 func TestCellsOutsideOfAStripAreLeftOut(t *testing.T) {
-	m := &cells{Picture: mixed(), dpi: 72, from: 150, to: 199}
+	p := mixed()
+	m := &cells{Picture: p, Panel: p.Panels[0], dpi: 72, from: 150, to: 199}
 	var rows []vg.Length
 	m.each(vg.Rectangle{Max: vg.Point{X: 800, Y: 400}}, func(_ Cell, area vg.Rectangle) {
 		rows = append(rows, area.Min.Y)

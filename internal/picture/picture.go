@@ -1,4 +1,4 @@
-// Package picture draws a grid of cells as a PNG picture: columns to the right, rows upwards,
+// Package picture draws grids of cells as a PNG picture: columns to the right, rows upwards,
 // each cell coloured by its value, which is written in it, with a title above, a colour bar on
 // the right and a legend below. What stands in the grid and what a colour means is the caller's.
 //
@@ -45,9 +45,16 @@ type Picture struct {
 	Columns, Rows  []string
 	XLabel, YLabel string
 	// Scale gives values their colours, nil where no cell has a value.
-	Scale  *Scale
-	Cell   func(column, row int) Cell
+	Scale *Scale
+	// Panels are drawn beside and below each other, with the same axes and the same scale.
+	Panels []Panel
 	Legend []Entry // of the looks that do not explain themselves
+}
+
+// Panel is one grid of a picture.
+type Panel struct {
+	Title string // not drawn where the panel is the only one
+	Cell  func(column, row int) Cell
 }
 
 // Cell is what is shown of one cell.
@@ -87,8 +94,8 @@ func (p *Picture) Check() error {
 	switch {
 	case len(p.Columns) == 0 || len(p.Rows) == 0:
 		return errors.New("the sweep has no cells")
-	case TooLarge(len(p.Columns), len(p.Rows)):
-		return fmt.Errorf("%d × %d %w", len(p.Columns), len(p.Rows), ErrTooLarge)
+	case TooLarge(len(p.Columns)*len(p.Panels), len(p.Rows)):
+		return fmt.Errorf("%d × %d %w", len(p.Columns)*len(p.Panels), len(p.Rows), ErrTooLarge)
 	}
 	return nil
 }
@@ -104,13 +111,42 @@ func (p *Picture) dpi() int {
 	return int(min(resolution, math.Sqrt(maxPixels/(p.width().Dots(1)*p.height().Dots(1)))))
 }
 
-// width and height are sizes that users tuned.
+// Sizes in inches. Users tuned those of the first line.
+const (
+	leastWidth, leastHeight, cellWidth, cellHeight = 20, 6, 0.8, 0.4
+
+	leastPanelWidth, leastPanelHeight = 3, 1.5 // of the cells of one of several panels
+	panelLabels                       = 1.2    // the title and the axes of one
+	aroundPanels                      = 1.5    // title, legend and colour bar of the picture
+)
+
 func (p *Picture) width() vg.Length {
-	return vg.Length(max(20, 0.8*float64(len(p.Columns)))) * vg.Inch
+	if len(p.Panels) == 1 {
+		return vg.Length(max(leastWidth, cellWidth*float64(len(p.Columns)))) * vg.Inch
+	}
+	across, _ := p.arrangement()
+	return vg.Length(max(leastWidth, float64(across)*p.panelWidth()+aroundPanels)) * vg.Inch
 }
 
 func (p *Picture) height() vg.Length {
-	return vg.Length(max(6, 0.4*float64(len(p.Rows)))) * vg.Inch
+	if len(p.Panels) == 1 {
+		return vg.Length(max(leastHeight, cellHeight*float64(len(p.Rows)))) * vg.Inch
+	}
+	_, down := p.arrangement()
+	one := max(leastPanelHeight, cellHeight*float64(len(p.Rows))) + panelLabels
+	return vg.Length(max(leastHeight, float64(down)*one+aroundPanels)) * vg.Inch
+}
+
+// panelWidth is the width of one of several panels in inches.
+func (p *Picture) panelWidth() float64 {
+	return max(leastPanelWidth, cellWidth*float64(len(p.Columns))) + panelLabels
+}
+
+// arrangement returns the numbers of panels beside and below each other.
+func (p *Picture) arrangement() (across, down int) {
+	fit := max(1, int((leastWidth-aroundPanels)/p.panelWidth()))
+	down = (len(p.Panels) + fit - 1) / fit
+	return (len(p.Panels) + down - 1) / down, down
 }
 
 // draw renders the picture, in strips of about so many pixels, into a paletted
@@ -131,14 +167,16 @@ func (p *Picture) draw(dpi, stripPixels int) *image.Paletted {
 	canvas := newRaster(points(width), points(rows+2*guard), dpi)
 	all := canvas.img
 	strip := all.SubImage(image.Rect(0, guard, width, guard+rows)).(*image.RGBA)
-	cells := p.cells(dpi)
+	panels := p.cells(dpi)
 	for top := 0; top < height; top += rows {
 		from := points(height - top - rows - guard) // the lower edge of what is drawn; negative at the end
-		cells.from, cells.to = from, from+points(rows+2*guard)
+		for _, cells := range panels {
+			cells.from, cells.to = from, from+points(rows+2*guard)
+		}
 		stddraw.Draw(all, all.Rect, image.NewUniform(paper), image.Point{}, stddraw.Src)
 		canvas.Push()
 		canvas.Translate(vg.Point{Y: -from})
-		p.drawOn(draw.NewCanvas(canvas, points(width), points(height)), cells)
+		p.drawOn(draw.NewCanvas(canvas, points(width), points(height)), panels)
 		canvas.Pop()
 		q.copy(picture, top, strip)
 	}
@@ -146,7 +184,7 @@ func (p *Picture) draw(dpi, stripPixels int) *image.Paletted {
 }
 
 // drawOn draws the picture on white paper.
-func (p *Picture) drawOn(c draw.Canvas, cells *cells) {
+func (p *Picture) drawOn(c draw.Canvas, panels []*cells) {
 	c = draw.Crop(c, margin, -margin, margin, -margin)
 	drawTitle(c, c.Rectangle, p.Title)
 	below := draw.Crop(c, 0, 0, 0, -titleHeight(p.Title)-8)
@@ -160,12 +198,44 @@ func (p *Picture) drawOn(c draw.Canvas, cells *cells) {
 	if p.Scale != nil {
 		below = draw.Crop(below, 0, -p.Scale.barSpace(), 0, 0)
 	}
-	axes := p.axes()
-	axes.Add(cells)
-	axes.Draw(below)
-	if p.Scale != nil {
-		p.Scale.drawBar(c, axes.DataCanvas(below).Rectangle, cells.dpi)
+	var area vg.Rectangle // of the cells of all panels
+	for i, cells := range panels {
+		axes := p.axes()
+		axes.Add(cells)
+		panel := p.panel(below, i)
+		axes.Draw(panel)
+		drawn := axes.DataCanvas(panel).Rectangle
+		if i == 0 {
+			area = drawn
+		}
+		area.Min.X, area.Min.Y = min(area.Min.X, drawn.Min.X), min(area.Min.Y, drawn.Min.Y)
+		area.Max.X, area.Max.Y = max(area.Max.X, drawn.Max.X), max(area.Max.Y, drawn.Max.Y)
 	}
+	if p.Scale != nil {
+		p.Scale.drawBar(c, area, panels[0].dpi)
+	}
+}
+
+// The size of a panel's title, and the distance between panels, in points.
+const (
+	panelTitle = 12
+	panelGap   = 24
+)
+
+// panel draws the title of a panel, and returns the place of its axes.
+func (p *Picture) panel(c draw.Canvas, i int) draw.Canvas {
+	if len(p.Panels) == 1 {
+		return c
+	}
+	across, down := p.arrangement()
+	size := c.Size()
+	w, h := (size.X+panelGap)/vg.Length(across), (size.Y+panelGap)/vg.Length(down)
+	left, top := w*vg.Length(i%across), h*vg.Length(i/across)
+	panel := draw.Crop(c, left, left+w-panelGap-size.X, size.Y-top-h+panelGap, -top)
+	area := panel.Rectangle
+	f := sansBold(panelTitle)
+	write(c, f, ink, draw.XCenter, vg.Point{X: middle(area).X, Y: area.Max.Y - panelTitle/2}, shorten(f, p.Panels[i].Title, area.Size().X))
+	return draw.Crop(panel, 0, 0, 0, -panelTitle*1.5)
 }
 
 // axes returns a plot with both axes and nothing on it.

@@ -23,7 +23,7 @@ func of(columns, rows int, cell func(column, row int) Cell) *Picture {
 		Title:  []Line{Heading("a model"), Detail("ranges"), Highlight("the best")},
 		XLabel: "num_ctx", YLabel: "num_batch",
 		Scale:  &Scale{Low: 1000, High: 2000, Colors: &Heat, Name: "Rate (tokens/s)", Text: oneDecimal},
-		Cell:   cell,
+		Panels: []Panel{{Cell: cell}},
 		Legend: []Entry{{LookFailed, "failed"}, {LookMissing, "not measured yet"}},
 	}
 	for i := range columns {

@@ -233,19 +233,16 @@ type memoryLimit struct {
 
 func (g *grid) memoryLimit() (m memoryLimit) {
 	none := cell.Key{}
-	for _, ctx := range g.ctx {
-		for _, batch := range g.batch {
-			c := cell.Key{Ctx: ctx, Batch: batch}
-			at, r := g.at(c)
-			switch {
-			case at == measured:
-				m.largest = max(m.largest, ctx)
-				if m.spill == none && g.spilled(r) {
-					m.spill = c
-				}
-			case at == failed && m.failed == none && r.Error.OutOfMemory():
-				m.failed = c
+	for c := range g.cells() {
+		at, r := g.at(c)
+		switch {
+		case at == measured:
+			m.largest = max(m.largest, c.Ctx)
+			if m.spill == none && g.spilled(r) {
+				m.spill = c
 			}
+		case at == failed && m.failed == none && r.Error.OutOfMemory():
+			m.failed = c
 		}
 	}
 	return m
@@ -256,11 +253,11 @@ func (m memoryLimit) text() string {
 	none := cell.Key{}
 	switch {
 	case m.failed != none && m.spill != none:
-		return fmt.Sprintf("a part of the model is not in GPU memory from %s on, and %s runs out of memory; the largest num_ctx that works is %d", keyText(m.spill), keyText(m.failed), m.largest)
+		return fmt.Sprintf("a part of the model is not in GPU memory from %s on, and %s runs out of memory; the largest num_ctx that works is %d", m.spill.Text(), m.failed.Text(), m.largest)
 	case m.failed != none:
-		return fmt.Sprintf("%s runs out of memory; the largest num_ctx that works is %d", keyText(m.failed), m.largest)
+		return fmt.Sprintf("%s runs out of memory; the largest num_ctx that works is %d", m.failed.Text(), m.largest)
 	case m.spill != none:
-		return fmt.Sprintf("a part of the model is not in GPU memory from %s on", keyText(m.spill))
+		return fmt.Sprintf("a part of the model is not in GPU memory from %s on", m.spill.Text())
 	}
 	return ""
 }

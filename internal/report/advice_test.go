@@ -223,7 +223,7 @@ func TestBasisHasTheDate(t *testing.T) {
 // as happens after a change of the machine.
 func TestFrontierInterval(t *testing.T) {
 	best := sweep.ColumnBest{Key: cell.Key{Ctx: 1024, Batch: 64}, Rate: 1003, Rates: []float64{1000, 1001, 1002, 1003, 1004, 1005}, Measured: 1, Planned: 2}
-	assert.Equal(t, []string{"1024", "64", "1003.00", "1000.00", "1005.00", "6", "1", "2", "measured"}, frontierRows([]sweep.ColumnBest{best})[1])
+	assert.Equal(t, []string{"1024", "64", "1003.00", "1000.00", "1005.00", "6", "1", "2", "measured"}, newGrid(checkpoints.Planned(nil, nil)).frontierRows([]sweep.ColumnBest{best})[1])
 	best.Rate = 1100
-	assert.Equal(t, []string{"1024", "64", "1100.00", "", "", "6", "1", "2", "measured"}, frontierRows([]sweep.ColumnBest{best})[1])
+	assert.Equal(t, []string{"1024", "64", "1100.00", "", "", "6", "1", "2", "measured"}, newGrid(checkpoints.Planned(nil, nil)).frontierRows([]sweep.ColumnBest{best})[1])
 }

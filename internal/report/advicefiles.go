@@ -115,15 +115,15 @@ func WriteFrontier(w io.Writer, cp *checkpoint.Checkpoint) error { return newGri
 
 func (g *grid) writeFrontier(w io.Writer) error {
 	v, _ := g.verdict()
-	if err := csv.NewWriter(w).WriteAll(frontierRows(sweep.Frontier(g.cp, v))); err != nil {
+	if err := csv.NewWriter(w).WriteAll(g.frontierRows(sweep.Frontier(g.cp, v))); err != nil {
 		return fmt.Errorf("writing frontier: %w", err)
 	}
 	return nil
 }
 
 // frontierRows returns the header of the table and a row for each num_ctx.
-func frontierRows(frontier []sweep.ColumnBest) [][]string {
-	rows := [][]string{{"num_ctx", "num_batch", "tokens_per_sec", "low", "high", "samples", "cells_measured", "cells", "source"}}
+func (g *grid) frontierRows(frontier []sweep.ColumnBest) [][]string {
+	rows := [][]string{append(g.axisColumns(), "tokens_per_sec", "low", "high", "samples", "cells_measured", "cells", "source")}
 	for _, c := range frontier {
 		var low, high string
 		source := "measured"
@@ -135,10 +135,8 @@ func frontierRows(frontier []sweep.ColumnBest) [][]string {
 		if in, ok := verdict.IntervalOf(c.Rates); ok && in.Bounded && in.Low <= c.Rate && c.Rate <= in.High {
 			low, high = two(in.Low), two(in.High)
 		}
-		rows = append(rows, []string{
-			strconv.Itoa(c.Ctx), strconv.Itoa(c.Batch), two(c.Rate), low, high,
-			strconv.Itoa(len(c.Rates)), strconv.Itoa(c.Measured), strconv.Itoa(c.Planned), source,
-		})
+		rows = append(rows, append(axisValues(c.Key), two(c.Rate), low, high,
+			strconv.Itoa(len(c.Rates)), strconv.Itoa(c.Measured), strconv.Itoa(c.Planned), source))
 	}
 	return rows
 }

@@ -14,8 +14,9 @@ import (
 type Changes struct {
 	Title string // names the two sweeps
 	Text  string // the result in one line
-	// NumCtx and NumBatch are the axes, ascending.
+	// NumCtx and NumBatch are axes, ascending, and Axes the others.
 	NumCtx, NumBatch []int
+	Axes             []cell.SettingAxis
 	// Ratio is the relative change, 0.05 for 5 % faster, of each cell that has a rate
 	// in both sweeps.
 	Ratio map[cell.Key]float64
@@ -32,20 +33,26 @@ const minChange = 1
 // WriteChanges draws the changes as a heatmap, a PNG picture: red is slower, blue is
 // faster, significant changes are bold.
 func WriteChanges(w io.Writer, c Changes) error {
-	cp := &checkpoint.Checkpoint{Sweep: checkpoint.Header{NumCtx: c.NumCtx, NumBatch: c.NumBatch}, Results: c.Failed}
+	cp := &checkpoint.Checkpoint{Sweep: checkpoint.Header{NumCtx: c.NumCtx, NumBatch: c.NumBatch, Axes: c.Axes}, Results: c.Failed}
 	most := float64(minChange)
 	for at, ratio := range c.Ratio {
 		percent := 100 * ratio
 		most = max(most, math.Abs(percent))
-		cp.Results = append(cp.Results, checkpoint.Result{NumCtx: at.Ctx, NumBatch: at.Batch, PromptEvalRate: &percent})
+		r := checkpoint.NewResult(at)
+		r.PromptEvalRate = &percent
+		cp.Results = append(cp.Results, r)
 	}
 	g := newGrid(cp)
+	g.faster = func(a, b *checkpoint.Result) bool { return math.Abs(*a.PromptEvalRate) > math.Abs(*b.PromptEvalRate) }
 	p := g.picture(func(at cell.Key, shown *picture.Cell) { shown.Bold = c.Significant[at] })
 	if err := p.Check(); err != nil {
 		return fmt.Errorf("drawing changes: %w", err)
 	}
 	if len(c.Ratio) > 0 {
 		p.Scale = &picture.Scale{Low: -most, High: most, Colors: &picture.Change, Name: "Change of Prompt Eval Rate (%)", Text: SignedPercent}
+	}
+	if g.showsBest() {
+		c.Text += fmt.Sprintf("; each place has the largest change of %d combinations of %s", len(g.view.Tables), list(cell.NamesOf(g.view.Rest)))
 	}
 	p.Title = []picture.Line{picture.Heading(OneLine(c.Title)), picture.Detail(OneLine(c.Text))}
 	p.Legend = g.changeLegend(len(c.Significant) > 0)

@@ -1,6 +1,8 @@
 package report
 
 import (
+	"iter"
+	"slices"
 	"strings"
 	"sync"
 	"unicode"
@@ -26,7 +28,9 @@ const (
 
 // grid is a checkpoint by its axes, with the result of every cell.
 type grid struct {
-	ctx, batch []int // ascending
+	ctx, batch []int           // ascending
+	settings   []cell.Settings // the combinations of the other axes; the empty one where there are none
+	view       cell.Projection
 	planned    map[cell.Key]bool
 	pruned     map[cell.Key]cell.Key // each with the cell that ran out of memory
 	results    map[cell.Key]*checkpoint.Result
@@ -36,6 +40,8 @@ type grid struct {
 	verdict    func() (sweep.Verdict, bool) // of the checkpoint, computed once
 	disturbed  func() disturbances          // computed once
 	advice     func() *advice               // computed once; nil while no cell has a rate
+	// faster reports whether the first of two measured cells is shown in the place of both.
+	faster func(a, b *checkpoint.Result) bool
 }
 
 func newGrid(cp *checkpoint.Checkpoint) *grid {
@@ -52,6 +58,9 @@ func newGrid(cp *checkpoint.Checkpoint) *grid {
 	g.pruned = cp.Pruned()
 	g.gpu = len(cp.Sweep.GPUs()) > 0
 	g.ctx, g.batch = cp.Axes()
+	g.settings = cell.Combinations(cp.Sweep.Axes)
+	g.view, _ = cp.Grid().Project("", "")
+	g.faster = fasterCell
 	for _, c := range plan {
 		g.planned[c] = true
 	}
@@ -140,16 +149,26 @@ func (g *grid) hasSpilled() bool {
 	return false
 }
 
-// has reports whether any combination of the axes is in one of the states.
-func (g *grid) has(states ...state) bool {
-	for _, ctx := range g.ctx {
-		for _, batch := range g.batch {
-			at, _ := g.at(cell.Key{Ctx: ctx, Batch: batch})
-			for _, s := range states {
-				if at == s {
-					return true
+// cells returns all combinations of the axes, in order of num_ctx, num_batch and the other settings.
+func (g *grid) cells() iter.Seq[cell.Key] {
+	return func(yield func(cell.Key) bool) {
+		for _, ctx := range g.ctx {
+			for _, batch := range g.batch {
+				for _, s := range g.settings {
+					if !yield(cell.Key{Ctx: ctx, Batch: batch, Settings: s}) {
+						return
+					}
 				}
 			}
+		}
+	}
+}
+
+// has reports whether any combination of the axes is in one of the states.
+func (g *grid) has(states ...state) bool {
+	for c := range g.cells() {
+		if at, _ := g.at(c); slices.Contains(states, at) {
+			return true
 		}
 	}
 	return false

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
@@ -25,6 +26,9 @@ func (g *grid) writeHeatmap(w io.Writer) error {
 	if err := p.Check(); err != nil {
 		return fmt.Errorf("drawing heatmap: %w", err)
 	}
+	if g.tooLarge() { // also where the places that it would show are few, as on the page
+		return fmt.Errorf("drawing heatmap: %s %w", g.sizeText(), picture.ErrTooLarge)
+	}
 	s = g.stats() // of a grid that is not too large
 	p.Title = g.title(g.cp.Sweep, s)
 	p.Legend = g.legend()
@@ -43,13 +47,10 @@ func (g *grid) writeHeatmap(w io.Writer) error {
 // picture returns the grid's axes and cells. mark adds what depends on more than the cell.
 func (g *grid) picture(mark func(cell.Key, *picture.Cell)) *picture.Picture {
 	picks := g.picks()
-	return &picture.Picture{
-		XLabel:  "num_ctx",
-		YLabel:  "num_batch",
-		Columns: labels(g.ctx),
-		Rows:    labels(g.batch),
-		Cell: func(column, row int) picture.Cell {
-			c := cell.Key{Ctx: g.ctx[column], Batch: g.batch[row]}
+	p := &picture.Picture{XLabel: g.view.X.Name, YLabel: g.view.Y.Name, Columns: g.view.X.Labels(), Rows: g.view.Y.Labels()}
+	for _, t := range g.tables() {
+		p.Panels = append(p.Panels, picture.Panel{Title: t.title, Cell: func(column, row int) picture.Cell {
+			c := t.cell(column, row)
 			shown := picture.Cell{Picked: picks[c]}
 			at, r := g.at(c)
 			switch at {
@@ -65,8 +66,9 @@ func (g *grid) picture(mark func(cell.Key, *picture.Cell)) *picture.Picture {
 			}
 			mark(c, &shown)
 			return shown
-		},
+		}})
 	}
+	return p
 }
 
 func rateText(tokensPerSec float64) string { return strconv.FormatFloat(tokensPerSec, 'f', 1, 64) }
@@ -106,13 +108,19 @@ func (g *grid) title(h checkpoint.Header, s Stats) []picture.Line {
 		model = "model not named"
 	}
 	ranges := fmt.Sprintf("num_ctx %s, num_batch %s", span(g.ctx), span(g.batch))
+	for _, a := range h.Axes {
+		ranges += fmt.Sprintf(", %s %s", OneLine(a.Name), list(a.Labels()))
+	}
+	if text := g.bestText(); text != "" {
+		ranges += "; " + text
+	}
 	if s.Measured < s.Planned {
 		ranges += fmt.Sprintf("; %d of %d cells measured", s.Measured, s.Planned)
 	}
 	best := "BEST: no cell measured"
 	if s.Best != nil {
-		best = fmt.Sprintf("BEST: num_ctx=%d, num_batch=%d, rate=%s tokens/s",
-			s.Best.NumCtx, s.Best.NumBatch, rateText(*s.Best.PromptEvalRate)) + titleNotes(s)
+		best = fmt.Sprintf("BEST: %s, rate=%s tokens/s",
+			s.Best.Cell().Text(), rateText(*s.Best.PromptEvalRate)) + titleNotes(s)
 	}
 	return []picture.Line{picture.Heading(model), picture.Detail(ranges), picture.Highlight(best)}
 }
@@ -127,9 +135,20 @@ func titleNotes(s Stats) string {
 		notes += fmt.Sprintf("; %d tied within %s %%", len(v.Tied), percent(v.TiedWithin))
 	}
 	if !s.recommends(s.Best.Cell()) {
-		notes += "; recommended: " + named(s.Verdict.Recommended)
+		notes += "; recommended: " + s.Verdict.Recommended.Text()
 	}
 	return notes
+}
+
+// mostListed is how many values of an axis are listed.
+const mostListed = 8
+
+// list lists values, of many only the first ones and the last.
+func list(values []string) string {
+	if n := len(values); n > mostListed {
+		return fmt.Sprintf("%s, … %s (%d values)", strings.Join(values[:mostListed-2], ", "), values[n-1], n)
+	}
+	return strings.Join(values, ", ")
 }
 
 // span formats the range of ascending values, of which there must be at least one.

@@ -75,38 +75,52 @@ type page struct {
 	Data            template.JS
 	Heatmap, Lines  template.JS // ECharts' options
 
-	Title       string
-	Counts      string
-	Empty       bool   // the grid has no cells
-	NothingYet  string // the advice where no cell works, otherwise empty
-	Verdict     []string
-	Metrics     []pageMetric
-	Legend      []pageMark
-	Advice      []string
-	Modelfile   string
-	Warnings    []string
-	Frontier    [][]string // with its header
-	Environment []namedValue
+	X, Y       string             // names of the axes
+	Rest       []cell.SettingAxis // the other axes
+	Title      string
+	Counts     string
+	Empty      bool   // the grid has no cells
+	NothingYet string // the advice where no cell works, otherwise empty
+	Verdict    []string
+	Metrics    []pageMetric
+	Legend     []pageMark
+	Advice     []string
+	Modelfile  string
+	Warnings   []string
+	Frontier   [][]string // with its header
+	// FrontierTitle names the table of Frontier.
+	FrontierTitle string
+	Environment   []namedValue
 }
 
 type namedValue struct{ Name, Value string }
 
 // pageData is the input of the page's script.
 type pageData struct {
-	Ctx     []int        `json:"ctx"`
-	Batch   []int        `json:"batch"`
+	Ctx   []int `json:"ctx"`
+	Batch []int `json:"batch"`
+	// View replaces Ctx and Batch where the page shows other axes, or there are more of them.
+	View    *pageView    `json:"view,omitempty"`
 	Metrics []pageMetric `json:"metrics"`
-	Cells   []pageCell   `json:"cells"`
+	// Cells are in order of the columns, then the rows, then the values of the other axes.
+	Cells []pageCell `json:"cells"`
 	// Grows says that the sweep is not complete, and Newest is the time of the newest
 	// sample, in milliseconds since 1970. The page of a running sweep reloads itself.
 	Grows  bool  `json:"grows"`
 	Newest int64 `json:"newest"`
 }
 
+// pageView holds the axes of the page.
+type pageView struct {
+	X    cell.SettingAxis   `json:"x"`
+	Y    cell.SettingAxis   `json:"y"`
+	Rest []cell.SettingAxis `json:"rest"`
+}
+
 // pageCell is a combination of the axes on the page.
 type pageCell struct {
-	X        int        `json:"x"` // index of num_ctx
-	Y        int        `json:"y"` // index of num_batch
+	X        int        `json:"x"` // index of num_ctx, or of the view's X
+	Y        int        `json:"y"` // index of num_batch, or of the view's Y
 	State    string     `json:"state"`
 	Marks    string     `json:"marks,omitempty"`
 	Values   []*float64 `json:"values,omitempty"` // of the metrics
@@ -121,13 +135,14 @@ var stateNames = map[state]string{notPlanned: "none", leftOut: "none", missing: 
 func WritePage(w io.Writer, cp *checkpoint.Checkpoint) error { return newGrid(cp).writePage(w) }
 
 func (g *grid) writePage(w io.Writer) error {
-	if picture.TooLarge(len(g.ctx), len(g.batch)) {
-		return fmt.Errorf("making the page: %d × %d %w", len(g.ctx), len(g.batch), picture.ErrTooLarge)
+	if g.tooLarge() {
+		return fmt.Errorf("making the page: %s %w", g.sizeText(), picture.ErrTooLarge)
 	}
 	s := g.stats()
 	verdicts := g.verdicts()
 	p := page{
 		Style: template.CSS(pageStyle), ECharts: template.JS(echartsScript), Script: template.JS(pageScript),
+		X: g.view.X.Name, Y: g.view.Y.Name, Rest: g.view.Rest,
 		Title:       cmp.Or(OneLine(g.cp.Sweep.Model), "model not named"),
 		Counts:      fmt.Sprintf("%d cells planned, %d measured, %s, %s", s.Planned, s.Measured, s.failedText(), s.rest()),
 		NothingYet:  g.nothingWorks(s),
@@ -136,7 +151,10 @@ func (g *grid) writePage(w io.Writer) error {
 		Legend:      g.pageLegend(verdicts),
 		Environment: g.environment(),
 	}
-	p.Frontier = frontierRows(nil)
+	p.Frontier, p.FrontierTitle = g.frontierRows(nil), "Best num_batch of each num_ctx"
+	if len(g.cp.Sweep.Axes) > 0 {
+		p.FrontierTitle = "Fastest cell of each num_ctx"
+	}
 	if err := p.advise(g, s); err != nil {
 		return err
 	}
@@ -169,7 +187,7 @@ func (p *page) advise(g *grid, s Stats) error {
 	if a == nil {
 		return nil
 	}
-	p.Frontier = frontierRows(a.frontier)
+	p.Frontier = g.frontierRows(a.frontier)
 	p.Verdict = slices.Concat([]string{"best: " + s.bestText()}, s.verdictTexts(), s.confirmedTexts())
 	if text := s.disturbed.text(); text != "" {
 		p.Verdict = append(p.Verdict, "disturbed: "+text)
@@ -230,6 +248,10 @@ func (g *grid) environment() []namedValue {
 		add("num_ctx", span(g.ctx))
 		add("num_batch", span(g.batch))
 	}
+	for _, a := range h.Axes {
+		add(a.Name, list(a.Labels()))
+	}
+	add("Fixed settings", h.FixedText())
 	if h.NumPredict > 0 {
 		add("num_predict", strconv.Itoa(h.NumPredict))
 	}
@@ -262,13 +284,10 @@ func newest(cp *checkpoint.Checkpoint) time.Time {
 // pageLegend explains the signs that occur on the page.
 func (g *grid) pageLegend(verdicts map[cell.Key]string) []pageMark {
 	var legend []pageMark
-	for _, ctx := range g.ctx {
-		for _, batch := range g.batch {
-			c := cell.Key{Ctx: ctx, Batch: batch}
-			for _, m := range g.marks(c, verdicts[c]) {
-				if !slices.Contains(legend, m) {
-					legend = append(legend, m)
-				}
+	for c := range g.cells() {
+		for _, m := range g.marks(c, verdicts[c]) {
+			if !slices.Contains(legend, m) {
+				legend = append(legend, m)
 			}
 		}
 	}
@@ -290,10 +309,16 @@ func (g *grid) pageData(s Stats, verdicts map[cell.Key]string) pageData {
 	if at := newest(g.cp); !at.IsZero() {
 		data.Newest = at.UnixMilli()
 	}
-	for x, ctx := range g.ctx {
-		for y, batch := range g.batch {
-			c := cell.Key{Ctx: ctx, Batch: batch}
-			data.Cells = append(data.Cells, g.pageCell(c, x, y, verdicts[c]))
+	v := g.view
+	if v.X.Name != cell.NumCtx || v.Y.Name != cell.NumBatch || len(v.Rest) > 0 {
+		data.View = &pageView{v.X, v.Y, append([]cell.SettingAxis{}, v.Rest...)}
+	}
+	for x := range v.X.Values {
+		for y := range v.Y.Values {
+			for _, t := range v.Tables {
+				c := v.Key(t, x, y)
+				data.Cells = append(data.Cells, g.pageCell(c, x, y, verdicts[c]))
+			}
 		}
 	}
 	return data

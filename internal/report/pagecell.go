@@ -103,7 +103,7 @@ func (g *grid) pageCell(c cell.Key, x, y int, verdict string) pageCell {
 // cellText returns all details of a cell, in lines.
 func (g *grid) cellText(c cell.Key, verdictText string) []string {
 	at, r := g.at(c)
-	lines := []string{keyText(c)}
+	lines := []string{c.Text()}
 	if verdictText != "" {
 		lines[0] += ": " + verdictText
 	}
@@ -115,7 +115,7 @@ func (g *grid) cellText(c cell.Key, verdictText string) []string {
 	case missing:
 		return append(lines, g.missingText())
 	case pruned:
-		return append(lines, prunedText, "out of memory: "+keyText(g.pruned[c]))
+		return append(lines, prunedText, "out of memory: "+g.pruned[c].Text())
 	case failed:
 		lines = append(lines, failureLine(r))
 	case measured:

@@ -2,7 +2,6 @@ package report
 
 import (
 	"fmt"
-	"strconv"
 
 	"github.com/go-echarts/go-echarts/v2/charts"
 	"github.com/go-echarts/go-echarts/v2/opts"
@@ -24,8 +23,8 @@ func (g *grid) heatmapOptions() map[string]any {
 	}
 	chart.SetGlobalOptions(
 		charts.WithAnimation(false),
-		charts.WithXAxisOpts(opts.XAxis{Type: "category", Name: "num_ctx", NameLocation: "middle", NameGap: 48, Data: labels(g.ctx), AxisLabel: &opts.AxisLabel{Rotate: 45}}),
-		charts.WithYAxisOpts(opts.YAxis{Type: "category", Name: "num_batch", Data: labels(g.batch)}),
+		charts.WithXAxisOpts(opts.XAxis{Type: "category", Name: g.view.X.Name, NameLocation: "middle", NameGap: 48, Data: g.view.X.Labels(), AxisLabel: &opts.AxisLabel{Rotate: 45}}),
+		charts.WithYAxisOpts(opts.YAxis{Type: "category", Name: g.view.Y.Name, Data: g.view.Y.Labels()}),
 		charts.WithVisualMapOpts(opts.VisualMap{
 			Type: "continuous", Calculable: opts.Bool(true), Orient: "horizontal", Left: "center", Top: "0",
 			InRange: &opts.VisualMapInRange{Color: colors},
@@ -40,32 +39,36 @@ func (g *grid) heatmapOptions() map[string]any {
 }
 
 // lineOptions returns the ECharts options of the page's line chart: the rate over
-// num_batch, a line for each num_ctx that has a rate. The most important ones are
-// shown at first.
+// num_batch, a line for each num_ctx that has a rate; or so over the view's axes, for the
+// best cell of each place. The most important lines are shown at first.
 func (g *grid) lineOptions(s Stats) map[string]any {
 	chart := charts.NewLine()
-	chart.SetXAxis(labels(g.batch))
-	shown := g.linesShown(s)
-	selected := make(map[string]bool)
-	for _, ctx := range g.ctx {
-		var any bool
-		points := make([]opts.LineData, len(g.batch))
-		for i, batch := range g.batch {
-			points[i].Value = "-" // a missing value for ECharts
-			if at, r := g.at(cell.Key{Ctx: ctx, Batch: batch}); at == measured {
-				points[i].Value, any = *r.PromptEvalRate, true
+	x, y := g.view.X, g.view.Y
+	chart.SetXAxis(y.Labels())
+	var rated []string
+	lines := make(map[string][]opts.LineData)
+	for column, value := range x.Labels() {
+		points := make([]opts.LineData, len(y.Values))
+		for row := range y.Values {
+			points[row].Value = "-" // a missing value for ECharts
+			if at, r := g.at(g.bestOf(column, row)); at == measured {
+				points[row].Value, lines[value] = *r.PromptEvalRate, points
 			}
 		}
-		if !any {
-			continue
+		if lines[value] != nil {
+			rated = append(rated, value)
 		}
-		name := "num_ctx " + strconv.Itoa(ctx)
-		selected[name] = shown[ctx]
-		chart.AddSeries(name, points, charts.WithLineChartOpts(opts.LineChart{SymbolSize: 8, ShowSymbol: opts.Bool(true)}))
+	}
+	shown := g.linesShown(rated, s)
+	selected := make(map[string]bool)
+	for _, value := range rated {
+		name := x.Name + " " + value
+		selected[name] = shown[value]
+		chart.AddSeries(name, lines[value], charts.WithLineChartOpts(opts.LineChart{SymbolSize: 8, ShowSymbol: opts.Bool(true)}))
 	}
 	chart.SetGlobalOptions(
 		charts.WithAnimation(false),
-		charts.WithXAxisOpts(opts.XAxis{Type: "category", Name: "num_batch", NameLocation: "middle", NameGap: 30}),
+		charts.WithXAxisOpts(opts.XAxis{Type: "category", Name: y.Name, NameLocation: "middle", NameGap: 30}),
 		charts.WithYAxisOpts(opts.YAxis{Type: "value", Name: "tokens/s", Scale: opts.Bool(true)}),
 		charts.WithTooltipOpts(opts.Tooltip{Show: opts.Bool(true), Trigger: "axis"}),
 		charts.WithGridOpts(opts.Grid{Left: "10", Right: "20", Top: "60", Bottom: "30", ContainLabel: opts.Bool(true)}),
@@ -75,35 +78,21 @@ func (g *grid) lineOptions(s Stats) map[string]any {
 	return chart.JSON()
 }
 
-// linesShown returns the num_ctx whose lines are shown at first: all if there are up to
-// six, otherwise the smallest, the largest, and those of the best and the recommended cell.
-func (g *grid) linesShown(s Stats) map[int]bool {
-	shown := make(map[int]bool)
-	var rated []int
-	for _, ctx := range g.ctx {
-		for _, batch := range g.batch {
-			if at, _ := g.at(cell.Key{Ctx: ctx, Batch: batch}); at == measured {
-				rated = append(rated, ctx)
-				break
-			}
-		}
-	}
+// linesShown returns which of the lines are shown at first: all if there are up to six, otherwise
+// the first, the last, and those of the best and the recommended cell.
+func (g *grid) linesShown(lines []string, s Stats) map[string]bool {
+	shown := make(map[string]bool)
 	const few = 6
-	for i, ctx := range rated {
-		shown[ctx] = len(rated) <= few || i == 0 || i == len(rated)-1
+	for i, line := range lines {
+		shown[line] = len(lines) <= few || i == 0 || i == len(lines)-1
 	}
 	if s.Verdict != nil {
-		shown[s.Verdict.Best.Ctx], shown[s.Verdict.Recommended.Ctx] = true, true
+		for _, c := range []cell.Key{s.Verdict.Best.Key, s.Verdict.Recommended.Key} {
+			value, _ := c.Value(g.view.X.Name)
+			shown[value] = true
+		}
 	}
 	return shown
-}
-
-func labels(values []int) []string {
-	texts := make([]string, len(values))
-	for i, v := range values {
-		texts[i] = strconv.Itoa(v)
-	}
-	return texts
 }
 
 // interval returns the 95 % interval of a cell's rate in tokens per second, nil

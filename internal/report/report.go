@@ -72,11 +72,15 @@ var liveFormats = []format{{HeatmapFile, (*grid).writeHeatmap}, {PageFile, (*gri
 // In a folder that does not belong to a sweep, Write refuses to replace existing files: it then
 // writes nothing.
 func Write(dir string, cp *checkpoint.Checkpoint) (files []string, err error) {
+	return write(dir, newGrid(cp), formats)
+}
+
+func write(dir string, g *grid, formats []format) (files []string, err error) {
 	out, err := prepare(dir)
 	if err != nil {
 		return nil, err
 	}
-	return writeAll(out, formats, cp)
+	return writeAll(out, formats, g)
 }
 
 // CheckDir returns an error where [Write] would refuse the folder. It changes nothing there.
@@ -103,12 +107,12 @@ func Refresh(dir string, cp *checkpoint.Checkpoint) error {
 	if err != nil {
 		return err
 	}
-	_, err = writeAll(out, liveFormats, cp)
+	_, err = writeAll(out, liveFormats, newGrid(cp))
 	return err
 }
 
-func writeAll(out *outdir.Dir, formats []format, cp *checkpoint.Checkpoint) (files []string, err error) {
-	g := newGrid(cp) // shared, so that the verdict is computed once
+// writeAll writes the files of one grid, which computes the verdict once for all of them.
+func writeAll(out *outdir.Dir, formats []format, g *grid) (files []string, err error) {
 	var errs []error
 	for _, f := range formats {
 		var buf bytes.Buffer
@@ -138,18 +142,27 @@ func Files() []string {
 	return names
 }
 
-// Options are the options of [Print].
+// Options are the options of [Print] and [Make].
 type Options struct {
 	Dir  string // folder of the checkpoint and its reports, for printed commands; empty where unknown
 	Full bool   // print all texts that the page has
+	// X and Y are the names of the axes that tables and pictures show; an empty one is num_ctx or num_batch.
+	X, Y string
 }
 
 // Print writes table, advice, statistics and warnings for a terminal. No line looks like a
 // configuration line of the benchmark format, so the text may follow benchmark lines.
 func Print(w io.Writer, cp *checkpoint.Checkpoint, o Options) error {
 	g := newGrid(cp)
-	s := g.stats()
-	if !picture.TooLarge(len(g.ctx), len(g.batch)) {
+	if err := g.show(o.X, o.Y); err != nil {
+		return err
+	}
+	return g.print(w, o)
+}
+
+func (g *grid) print(w io.Writer, o Options) error {
+	cp, s := g.cp, g.stats()
+	if !g.tooLarge() {
 		if err := g.printTable(w, s); err != nil {
 			return fmt.Errorf("printing table: %w", err)
 		}
@@ -188,7 +201,7 @@ func Print(w io.Writer, cp *checkpoint.Checkpoint, o Options) error {
 	if _, err := io.WriteString(w, b.String()); err != nil {
 		return fmt.Errorf("printing verdict: %w", err)
 	}
-	if err := printWarnings(w, cp, o.Full); err != nil {
+	if err := g.printWarnings(w, o.Full); err != nil {
 		return fmt.Errorf("printing warnings: %w", err)
 	}
 	return nil

@@ -64,23 +64,21 @@ func (g *grid) stats() Stats {
 	var rates []float64
 	classes := make(map[measurement.Class]int)
 	s.OneSample = true
-	for _, ctx := range g.ctx {
-		for _, batch := range g.batch {
-			at, r := g.at(cell.Key{Ctx: ctx, Batch: batch})
-			switch at {
-			case measured:
-				rates = append(rates, *r.PromptEvalRate)
-				s.OneSample = s.OneSample && len(r.Samples) <= 1
-			case failed:
-				s.Failed++
-				classes[*r.Error]++
-			case missing:
-				s.Missing++
-			case pruned:
-				s.Pruned++
-			case leftOut:
-				s.LeftOut++
-			}
+	for c := range g.cells() {
+		at, r := g.at(c)
+		switch at {
+		case measured:
+			rates = append(rates, *r.PromptEvalRate)
+			s.OneSample = s.OneSample && len(r.Samples) <= 1
+		case failed:
+			s.Failed++
+			classes[*r.Error]++
+		case missing:
+			s.Missing++
+		case pruned:
+			s.Pruned++
+		case leftOut:
+			s.LeftOut++
 		}
 	}
 	s.Measured = len(rates)
@@ -184,7 +182,7 @@ func (s Stats) print(w io.Writer, full bool) error {
 // bestText describes the best cell and how certain it is.
 func (s Stats) bestText() string {
 	v := s.Verdict
-	text := fmt.Sprintf("num_ctx=%d, num_batch=%d, rate=%.2f tokens/s%s; ", s.Best.NumCtx, s.Best.NumBatch, *s.Best.PromptEvalRate, intervalText(s.Best))
+	text := fmt.Sprintf("%s, rate=%.2f tokens/s%s; ", s.Best.Cell().Text(), *s.Best.PromptEvalRate, intervalText(s.Best))
 	switch n := len(v.Tied); n {
 	case 0:
 		text += "no other cell is tied with it"

@@ -12,9 +12,9 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
 )
 
-// statsColumns is the header of the file that [writeStats] writes.
+// statsColumns is the header of the file that [writeStats] writes, after the axes.
 var statsColumns = []string{
-	"num_ctx", "num_batch", "n", "median", "low", "high", "spread", "warnings",
+	"n", "median", "low", "high", "spread", "warnings",
 	"verdict", "settings", "size", "size_vram", "retries", "error",
 }
 
@@ -30,13 +30,10 @@ func writeStats(w io.Writer, cp *checkpoint.Checkpoint) error { return newGrid(c
 func (g *grid) writeStats(w io.Writer) error {
 	verdicts := g.verdicts()
 	out := csv.NewWriter(w)
-	rows := [][]string{statsColumns}
-	for _, ctx := range g.ctx {
-		for _, batch := range g.batch {
-			c := cell.Key{Ctx: ctx, Batch: batch}
-			if r := g.results[c]; r != nil {
-				rows = append(rows, statsRow(r, verdicts[c]))
-			}
+	rows := [][]string{append(g.axisColumns(), statsColumns...)}
+	for c := range g.cells() {
+		if r := g.results[c]; r != nil {
+			rows = append(rows, append(axisValues(c), statsRow(r, verdicts[c])...))
 		}
 	}
 	if err := out.WriteAll(rows); err != nil {
@@ -45,13 +42,30 @@ func (g *grid) writeStats(w io.Writer) error {
 	return nil
 }
 
+// axisColumns returns the names of all axes for the header of a CSV file.
+func (g *grid) axisColumns() []string {
+	var names []string
+	for _, a := range g.cp.Grid().Axes() {
+		names = append(names, csvText(a.Name))
+	}
+	return names
+}
+
+// axisValues returns the values of a cell for the columns of axisColumns.
+func axisValues(c cell.Key) []string {
+	values := []string{strconv.Itoa(c.Ctx), strconv.Itoa(c.Batch)}
+	for _, value := range c.Settings.All() {
+		values = append(values, csvText(value))
+	}
+	return values
+}
+
 func statsRow(r *checkpoint.Result, verdict string) []string {
 	var warnings []string
 	for _, text := range r.Warnings {
 		warnings = append(warnings, OneLine(text))
 	}
-	row := []string{strconv.Itoa(r.NumCtx), strconv.Itoa(r.NumBatch)}
-	row = append(row, sampleColumns(r)...)
+	row := sampleColumns(r)
 	row = append(row, csvText(strings.Join(warnings, " | ")), verdict, csvText(r.Settings), blankZero(r.Size), "", blankZero(int64(r.Retries)), "")
 	if r.Size > 0 {
 		row[len(row)-3] = strconv.FormatInt(r.SizeVRAM, 10)

@@ -12,7 +12,8 @@ import (
 )
 
 // writeTable writes the rates as CSV: a row for each num_batch, a column for
-// each num_ctx, tokens per second with two decimals. A failed cell holds its
+// each num_ctx, tokens per second with two decimals. With more axes there is a row
+// for each combination of all but num_ctx, whose values are in front. A failed cell holds its
 // failure class, a pruned one "pruned"; one that is not measured or not in the
 // plan is empty. "spill" follows the rate of a model that was partly outside of
 // GPU memory.
@@ -20,32 +21,29 @@ func writeTable(w io.Writer, cp *checkpoint.Checkpoint) error { return newGrid(c
 
 func (g *grid) writeTable(w io.Writer) error {
 	out := csv.NewWriter(w)
-	row := []string{"num_batch"}
-	for _, ctx := range g.ctx {
-		row = append(row, strconv.Itoa(ctx))
+	var row []string
+	for _, name := range append(cell.NamesOf(g.view.Rest), g.view.Y.Name) {
+		row = append(row, csvText(name))
+	}
+	for _, value := range g.view.X.Values {
+		row = append(row, csvText(value))
 	}
 	if err := out.Write(row); err != nil {
 		return fmt.Errorf("writing table: %w", err)
 	}
-	for _, batch := range g.batch {
-		row = append(row[:0], strconv.Itoa(batch))
-		for _, ctx := range g.ctx {
-			var text string
-			switch at, r := g.at(cell.Key{Ctx: ctx, Batch: batch}); at {
-			case measured:
-				text = strconv.FormatFloat(*r.PromptEvalRate, 'f', 2, 64)
-				if g.spilled(r) {
-					text += " spill"
-				}
-			case failed:
-				text = csvText(string(*r.Error))
-			case pruned:
-				text = "pruned"
+	for _, t := range g.view.Tables {
+		for y, value := range g.view.Y.Values {
+			row = row[:0]
+			for _, v := range t.Values {
+				row = append(row, csvText(v.Value))
 			}
-			row = append(row, text)
-		}
-		if err := out.Write(row); err != nil {
-			return fmt.Errorf("writing table: %w", err)
+			row = append(row, csvText(value))
+			for x := range g.view.X.Values {
+				row = append(row, g.tableText(g.view.Key(t, x, y)))
+			}
+			if err := out.Write(row); err != nil {
+				return fmt.Errorf("writing table: %w", err)
+			}
 		}
 	}
 	out.Flush()
@@ -53,6 +51,23 @@ func (g *grid) writeTable(w io.Writer) error {
 		return fmt.Errorf("writing table: %w", err)
 	}
 	return nil
+}
+
+// tableText returns the text of a cell in the table.
+func (g *grid) tableText(c cell.Key) string {
+	switch at, r := g.at(c); at {
+	case measured:
+		text := strconv.FormatFloat(*r.PromptEvalRate, 'f', 2, 64)
+		if g.spilled(r) {
+			text += " spill"
+		}
+		return text
+	case failed:
+		return csvText(string(*r.Error))
+	case pruned:
+		return "pruned"
+	}
+	return ""
 }
 
 // csvText returns text for a field of a CSV file. Spreadsheets evaluate text that

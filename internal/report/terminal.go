@@ -19,25 +19,30 @@ const lineWidth = 100
 // lines short, then an explanation of each sign.
 func (g *grid) printTable(w io.Writer, s Stats) error {
 	var b strings.Builder
-	columns, width := g.columns(s)
-	first := max(len("num_batch"), widest(g.batch))
-	perBlock := max(1, (lineWidth-first)/(width+1))
-	for len(columns) > 0 {
-		n := min(perBlock, len(columns))
-		fmt.Fprintf(&b, "%*s  num_ctx\n", first, "")
-		for i := range columns[0] {
-			label := "num_batch"
-			if i > 0 {
-				label = strconv.Itoa(g.batch[i-1])
-			}
-			line := fmt.Sprintf("%*s", first, label)
-			for _, column := range columns[:n] {
-				line += fmt.Sprintf(" %*s", width, column[i])
-			}
-			fmt.Fprintln(&b, strings.TrimRight(line, " "))
+	rows := append([]string{g.view.Y.Name}, g.view.Y.Labels()...)
+	first := widest(rows)
+	for _, t := range g.tables() {
+		if t.title != "" {
+			fmt.Fprintf(&b, "%s:\n", t.title)
 		}
-		fmt.Fprintln(&b)
-		columns = columns[n:]
+		columns, width := g.columns(t, s)
+		perBlock := max(1, (lineWidth-first)/(width+1))
+		for len(columns) > 0 {
+			n := min(perBlock, len(columns))
+			fmt.Fprintf(&b, "%*s  %s\n", first, "", g.view.X.Name)
+			for i := range columns[0] {
+				line := fmt.Sprintf("%*s", first, rows[i])
+				for _, column := range columns[:n] {
+					line += fmt.Sprintf(" %*s", width, column[i])
+				}
+				fmt.Fprintln(&b, strings.TrimRight(line, " "))
+			}
+			fmt.Fprintln(&b)
+			columns = columns[n:]
+		}
+	}
+	if text := g.bestText(); text != "" {
+		note(&b, "%s; %s has all cells, and -x and -y choose other axes", text, StatsFile)
 	}
 	for _, line := range g.footnotes(s) {
 		fmt.Fprintf(&b, "  %s\n", line)
@@ -46,21 +51,21 @@ func (g *grid) printTable(w io.Writer, s Stats) error {
 	return err
 }
 
-// columns returns the texts of each num_ctx, its header and then its cells by
-// num_batch, and the largest width. Every text ends with a mark or a space in its
-// place.
-func (g *grid) columns(s Stats) (columns [][]string, width int) {
-	for _, ctx := range g.ctx {
-		column := []string{strconv.Itoa(ctx) + " "}
-		for _, batch := range g.batch {
-			at, r := g.at(cell.Key{Ctx: ctx, Batch: batch})
+// columns returns the texts of each column of a table, its header and then its cells, and the largest
+// width. Every text ends with a mark or a space in its place.
+func (g *grid) columns(t table, s Stats) (columns [][]string, width int) {
+	for x, label := range g.view.X.Labels() {
+		column := []string{label + " "}
+		for y := range g.view.Y.Values {
+			c := t.cell(x, y)
+			at, r := g.at(c)
 			text := map[state]string{missing: "· ", pruned: "~ ", leftOut: "- ", notPlanned: "- "}[at]
 			switch {
 			case at == failed:
 				text = r.Error.Short() + " "
 			case at == measured:
 				text = strconv.FormatFloat(*r.PromptEvalRate, 'f', 1, 64) + g.mark(r, s)
-			case s.picks[cell.Key{Ctx: ctx, Batch: batch}]:
+			case s.picks[c]:
 				text = strings.TrimSpace(text) + "^"
 			}
 			column = append(column, text)
@@ -92,7 +97,7 @@ func (g *grid) mark(r *checkpoint.Result, s Stats) string {
 
 // recommends reports whether c is the recommended cell.
 func (s Stats) recommends(c cell.Key) bool {
-	return s.Verdict != nil && c == cell.Key{Ctx: s.Verdict.Recommended.Ctx, Batch: s.Verdict.Recommended.Batch}
+	return s.Verdict != nil && c == s.Verdict.Recommended.Key
 }
 
 // footnotes explain the signs that occur in the table.
@@ -144,10 +149,10 @@ func (g *grid) blankReason() string {
 	return strings.Join(reasons, ", or ")
 }
 
-func widest(values []int) int {
+func widest(texts []string) int {
 	n := 0
-	for _, v := range values {
-		n = max(n, len(strconv.Itoa(v)))
+	for _, text := range texts {
+		n = max(n, utf8.RuneCountInString(text))
 	}
 	return n
 }

@@ -17,10 +17,6 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
 )
 
-func named(c verdict.Cell) string { return keyText(c.Key) }
-
-func keyText(c cell.Key) string { return fmt.Sprintf("num_ctx=%d, num_batch=%d", c.Ctx, c.Batch) }
-
 // percent formats a share with one decimal. It rounds up, since the texts use it as an upper
 // bound.
 func percent(share float64) string { return fmt.Sprintf("%.1f", max(0, math.Ceil(1000*share-1e-9)/10)) }
@@ -61,7 +57,7 @@ func printHosts(w io.Writer, s Stats) {
 // not be nil.
 func (s Stats) verdictTexts() []string {
 	v := s.Verdict
-	texts := []string{"recommended: " + named(v.Recommended)}
+	texts := []string{"recommended: " + v.Recommended.Text()}
 	if v.Search != nil {
 		texts = append(texts, searchTexts(v)...)
 	}
@@ -101,7 +97,7 @@ func searchTexts(v *sweep.Verdict) []string {
 	}
 	return []string{
 		fmt.Sprintf("the search estimates %.1f tokens/s at %s (95 %% interval %.1f to %.1f); the chance that the most promising unmeasured cell is faster by more than the tolerance is %s %%",
-			a.Rate, keyText(a.Best), a.Low, a.High, percent(a.Chance)),
+			a.Rate, a.Best.Text(), a.Low, a.High, percent(a.Chance)),
 		state + OneLine(a.Why),
 	}
 }
@@ -154,7 +150,7 @@ func (s Stats) hostTexts() []string {
 }
 
 func spreadText(c verdict.CellSpread) string {
-	text := fmt.Sprintf("%s: %s is %.1f %% faster than %s", keyText(c.Key), OneLine(c.Fastest), 100*c.Ratio, OneLine(c.Slowest))
+	text := fmt.Sprintf("%s: %s is %.1f %% faster than %s", c.Key.Text(), OneLine(c.Fastest), 100*c.Ratio, OneLine(c.Slowest))
 	switch {
 	case !c.Bounded:
 		return text + "; the noise is unknown, since no host has measured the cell twice"
@@ -192,7 +188,7 @@ func cellNames(cells []verdict.Cell) string {
 }
 
 func confirmedText(c, first sweep.Confirmed) string {
-	text := fmt.Sprintf("num_ctx=%d, num_batch=%d: ", c.Ctx, c.Batch)
+	text := c.Text() + ": "
 	if c.Failed || len(c.Rates) == 0 {
 		return text + "failed"
 	}
@@ -239,7 +235,7 @@ func warnings(cp *checkpoint.Checkpoint) []warning {
 	if spread, ok := sweep.Spread(cp); ok {
 		for _, c := range spread.Cells {
 			if c.Significant {
-				name := keyText(c.Key)
+				name := c.Key.Text()
 				all = append(all, warning{text: OneLine(check.Hosts(name, c.Slowest, c.Fastest, c.Ratio, c.Low, c.High).String())})
 			}
 		}
@@ -252,14 +248,13 @@ const maxWarnings = 3
 
 // printWarnings writes each kind of warning with its cells if full, otherwise the first
 // few, each on a line.
-func printWarnings(w io.Writer, cp *checkpoint.Checkpoint, full bool) error {
+func (g *grid) printWarnings(w io.Writer, full bool) error {
 	var b strings.Builder
-	ctx, batch := cp.Axes()
-	if picture.TooLarge(len(ctx), len(batch)) {
-		paragraph(&b, "", fmt.Sprintf("Warning: %d × %d cells are more than the %d that a picture can show: there is no %s and no %s; %s and %s have all cells",
-			len(ctx), len(batch), picture.MaxCells, HeatmapFile, PageFile, TableFile, StatsFile))
+	if g.tooLarge() {
+		paragraph(&b, "", fmt.Sprintf("Warning: %s cells are more than the %d that a picture can show: there is no %s and no %s; %s and %s have all cells",
+			g.sizeText(), picture.MaxCells, HeatmapFile, PageFile, TableFile, StatsFile))
 	}
-	all := warnings(cp)
+	all := warnings(g.cp)
 	for i, warning := range all {
 		switch {
 		case full:

@@ -18,14 +18,14 @@ import (
 const watchPoll = time.Second
 
 // Watch writes picture and page whenever the checkpoint at in changes, until the
-// context ends. in and out are as in [Remake]. It waits for a checkpoint that does not
+// context ends. in and o are as in [Remake]. It waits for a checkpoint that does not
 // exist yet. It prints errors of reading and writing, and tries again.
-func Watch(ctx context.Context, stdout io.Writer, in, out string) error {
+func Watch(ctx context.Context, stdout io.Writer, in string, o Options) error {
 	if in == "" {
 		return errors.New("name the out folder of a sweep, or its checkpoint file")
 	}
 	fmt.Fprintf(stdout, "Watching %s; press Ctrl-C to stop.\n", in)
-	w := watcher{in: in, out: out, stdout: stdout}
+	w := watcher{in: in, options: o, stdout: stdout}
 	tick := time.NewTicker(watchPoll)
 	defer tick.Stop()
 	for {
@@ -48,7 +48,8 @@ func Watch(ctx context.Context, stdout io.Writer, in, out string) error {
 }
 
 type watcher struct {
-	in, out  string
+	in       string
+	options  Options
 	stdout   io.Writer
 	modTimes [2]time.Time // of the checkpoint and its journal, when last read
 	lastLine string       // last printed line
@@ -100,20 +101,21 @@ func (w *watcher) make(path string) error {
 	if err != nil {
 		return err
 	}
-	out := w.out
+	out := w.options.Dir
 	if out == "" {
 		out = filepath.Dir(path)
 	}
-	if _, err := prepare(out); err != nil {
+	g := newGrid(cp)
+	if err := g.show(w.options.X, w.options.Y); err != nil {
 		return err
 	}
-	if err := Refresh(out, cp); err != nil {
+	if _, err := write(out, g, liveFormats); err != nil {
 		return err
 	}
-	s := newGrid(cp).stats()
+	s := g.stats()
 	best := ""
 	if s.Best != nil {
-		best = fmt.Sprintf(", best %.1f tokens/s at %s", *s.Best.PromptEvalRate, keyText(s.Best.Cell()))
+		best = fmt.Sprintf(", best %.1f tokens/s at %s", *s.Best.PromptEvalRate, s.Best.Cell().Text())
 	}
 	w.print("%d of %d cells measured, %d failed%s; wrote %s and %s", s.Measured, s.Planned, s.Failed, best, HeatmapFile, filepath.Join(out, PageFile))
 	return nil

@@ -65,7 +65,7 @@ func TestWatcher(t *testing.T) {
 	w.update()
 	assert.Contains(t, last(), "2 of 4 cells measured", "it tries again after an error")
 
-	w = watcher{in: file, out: filepath.Join(dir, "elsewhere"), stdout: &output}
+	w = watcher{in: file, options: Options{Dir: filepath.Join(dir, "elsewhere")}, stdout: &output}
 	w.update()
 	assert.FileExists(t, filepath.Join(dir, "elsewhere", PageFile))
 }

@@ -5,6 +5,7 @@
 //
 //	go run ./scripts/report -in results/demo
 //	go run ./scripts/report -in results/demo -watch                 # update picture and page until Ctrl-C
+//	go run ./scripts/report -in results/my -x num_gpu -y flash_attention   # other axes across and down
 //	go run ./scripts/report -in 'results/my-*of4' -out results/my   # merge four shards
 package main
 
@@ -37,8 +38,11 @@ func run(args []string, stdout, stderr io.Writer) int {
 		in = append(in, s)
 		return nil
 	})
-	out := flags.String("out", "", "`folder` for the reports (default: that of the checkpoint, or the common part of the shards' folder names)")
-	full := flags.Bool("v", false, "print all text of the page: ties, outliers, drift, hosts, each warning with its cells")
+	var o report.Options
+	flags.StringVar(&o.Dir, "out", "", "`folder` for the reports (default: that of the checkpoint, or the common part of the shards' folder names)")
+	flags.StringVar(&o.X, "x", "", "`axis` that tables and pictures have across, such as num_gpu (default num_ctx)")
+	flags.StringVar(&o.Y, "y", "", "`axis` that they have down (default num_batch); the others are shown side by side or at their best")
+	flags.BoolVar(&o.Full, "v", false, "print all text of the page: ties, outliers, drift, hosts, each warning with its cells")
 	watch := flags.Bool("watch", false, "update picture and page whenever the checkpoint changes, until Ctrl-C")
 	if code, ok := arguments.Parse(flags, args, stdout, stderr, "go run ./scripts/report -h"); !ok {
 		return code
@@ -55,7 +59,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "report: -watch needs a single checkpoint")
 		return 2
 	}
-	if err := show(lines.Prose(stdout), in, *out, *full, *watch, several); err != nil {
+	if err := show(lines.Prose(stdout), in, o, *watch, several); err != nil {
 		fmt.Fprintln(stderr, "report:", lines.Text(err.Error()))
 		return 1
 	}
@@ -63,37 +67,38 @@ func run(args []string, stdout, stderr io.Writer) int {
 }
 
 // show writes the reports and prints the text.
-func show(stdout *lines.ProseWriter, in []string, out string, full, watch, several bool) (err error) {
+func show(stdout *lines.ProseWriter, in []string, o report.Options, watch, several bool) (err error) {
 	switch {
 	case watch:
 		ctx, release := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 		defer release()
-		err = report.Watch(ctx, stdout, in[0], out)
+		err = report.Watch(ctx, stdout, in[0], o)
 	case several:
-		err = mergeAll(stdout, in, out, full)
+		err = mergeAll(stdout, in, o)
 	default:
-		err = report.Remake(stdout, in[0], out, full)
+		err = report.Remake(stdout, in[0], o)
 	}
 	return errors.Join(err, stdout.Flush())
 }
 
 // mergeAll merges several checkpoints, and writes the merged checkpoint and its reports.
-func mergeAll(stdout io.Writer, in []string, out string, full bool) error {
+func mergeAll(stdout io.Writer, in []string, o report.Options) error {
 	merged, err := merge.Merge(in)
 	if err != nil {
 		return err
 	}
-	if out, err = merged.Folder(out); err != nil {
+	if o.Dir, err = merged.Folder(o.Dir); err != nil {
 		return err
 	}
-	if err := report.CheckDir(out); err != nil { // before the checkpoint is written there
+	if err := report.CheckDir(o.Dir); err != nil { // before the checkpoint is written there
 		return err
 	}
-	path, err := merged.Save(out, time.Now())
+	path, err := merged.Save(o.Dir, time.Now())
 	if err != nil {
 		return err
 	}
-	failed := report.Make(stdout, merged.Checkpoint, filepath.Dir(path), full)
+	o.Dir = filepath.Dir(path)
+	failed := report.Make(stdout, merged.Checkpoint, o)
 	fmt.Fprintln(stdout, "Wrote", path)
 	return errors.Join(failed, merged.Print(stdout))
 }

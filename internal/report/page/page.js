@@ -10,9 +10,14 @@
 	const small = matchMedia("(pointer: coarse), (max-width: 40rem)"); // a tooltip would hide the heatmap
 	const color = name => getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim();
 	const encode = echarts.format.encodeHTML;
-	const rows = data.batch.length, columns = data.ctx.length;
-	// Cells are in column order: all num_batch of a num_ctx together.
-	const indexOf = (x, y) => x * rows + y;
+	const axes = data.view || { x: { name: "num_ctx", values: data.ctx.map(String) }, y: { name: "num_batch", values: data.batch.map(String) }, rest: [] };
+	const rows = axes.y.values.length, columns = axes.x.values.length;
+	// Cells are in column order: all rows of a column together, and all combinations of the other axes
+	// of a place. shown holds the index of the cell that each place shows.
+	const combinations = axes.rest.reduce((n, a) => n * a.values.length, 1);
+	const restBoxes = [...document.querySelectorAll("select.rest")];
+	let shown = [];
+	const indexOf = (x, y) => shown[x * rows + y];
 	const state = new URLSearchParams(location.hash.slice(1));
 	let chosen = -1; // index of a cell
 
@@ -34,6 +39,28 @@
 		const part = i => [1, 3, 5].map(k => parseInt(scale[i].slice(k, k + 2), 16));
 		const from = part(low), to = part(low + 1);
 		return "rgb(" + from.map((v, k) => Math.round(v + (at - low) * (to[k] - v))).join(",") + ")";
+	}
+
+	// pick chooses the cell of each place: the fastest of those with the selected values or, where none
+	// has a rate, the one that says most of the place.
+	function pick() {
+		const allowed = [], standing = { none: 0, pruned: 1, failed: 2, missing: 3, measured: 4 };
+		for (let k = 0; k < combinations; k++) {
+			let left = k, fits = true;
+			for (let a = axes.rest.length - 1; a >= 0; a--) {
+				const n = axes.rest[a].values.length, wanted = restBoxes[a].value;
+				fits = fits && (wanted === "" || Number(wanted) === left % n);
+				left = Math.floor(left / n);
+			}
+			if (fits) allowed.push(k);
+		}
+		const better = (a, b) => standing[a.state] > standing[b.state] || a.state === "measured" && b.state === "measured" && a.values[0] > b.values[0];
+		shown = [];
+		for (let place = 0; place < rows * columns; place++) {
+			let best = place * combinations + allowed[0];
+			for (const k of allowed) if (better(data.cells[place * combinations + k], data.cells[best])) best = place * combinations + k;
+			shown.push(best);
+		}
 	}
 
 	let heatmap, lines;
@@ -59,7 +86,8 @@
 		const scale = options.visualMap.inRange ? options.visualMap.inRange.color : options.visualMap[0].inRange.color;
 
 		options.series[0].data = [];
-		data.cells.forEach((c, i) => {
+		shown.forEach(i => {
+			const c = data.cells[i];
 			if (c.state === "none") return;
 			const value = c.values ? c.values[metric] : null, has = value !== null;
 			const marks = c.marks || "", item = { cell: i, value: [c.x, c.y, has ? value : 0] };
@@ -121,10 +149,11 @@
 			s.symbol = symbols[i % symbols.length];
 			s.lineStyle = { type: types[i % types.length], width: 2 };
 			s.connectNulls = false;
-			const x = data.ctx.indexOf(Number(s.name.replace("num_ctx ", "")));
+			const x = axes.x.values.indexOf(s.name.slice(axes.x.name.length + 1));
 			const intervals = [];
 			for (let y = 0; y < rows; y++) {
 				const c = data.cells[indexOf(x, y)];
+				if (axes.rest.length) s.data[y] = { value: c.values ? c.values[0] : "-" };
 				if (c.interval) intervals.push([y, ...c.interval]);
 			}
 			if (intervals.length) bars.push({ type: "custom", name: s.name, data: intervals, renderItem: drawBar, encode: { x: 0, y: [1, 2] }, tooltip: { show: false }, z: 1, silent: true });
@@ -134,12 +163,12 @@
 		if (small.matches) Object.assign(options.tooltip, { confine: false, position: [0, "97%"] }); // below the lines
 		options.tooltip.valueFormatter = v => typeof v === "number" ? v.toFixed(1) + " tokens/s" : "–";
 		Object.assign(options.legend, { textStyle: { color: color("ink") }, pageTextStyle: { color: color("ink") }, pageIconColor: color("ink"), inactiveColor: color("soft") });
-		const shown = state.get("lines");
-		if (shown !== null) for (const name in options.legend.selected) options.legend.selected[name] = shown.split(",").includes(name.replace("num_ctx ", ""));
+		const kept = state.get("lines"), valueOf = name => name.slice(axes.x.name.length + 1);
+		if (kept !== null) for (const name in options.legend.selected) options.legend.selected[name] = kept.split(",").includes(valueOf(name));
 		paintAxes(options);
 		if (!lines) {
 			lines = echarts.init($("lines"));
-			lines.on("legendselectchanged", e => remember("lines", Object.keys(e.selected).filter(n => e.selected[n]).map(n => n.replace("num_ctx ", "")).join(",")));
+			lines.on("legendselectchanged", e => remember("lines", Object.keys(e.selected).filter(n => e.selected[n]).map(valueOf).join(",")));
 		}
 		lines.resize();
 		lines.setOption(options);
@@ -160,7 +189,7 @@
 		chosen = i;
 		const c = data.cells[i];
 		cellBox.textContent = c.text.join("\n");
-		remember("cell", data.ctx[c.x] + "," + data.batch[c.y]);
+		remember("cell", axes.x.values[c.x] + "," + axes.y.values[c.y]);
 		drawHeatmap();
 		panel.classList.add("chosen");
 		panel.scrollTop = 0;
@@ -207,7 +236,7 @@
 		[...body.rows].sort((a, b) => {
 			const [p, q] = [figure(a), figure(b)];
 			if (!p || !q) return !p - !q;
-			return (p - q) * (descending ? -1 : 1);
+			return (isNaN(p - q) ? p.localeCompare(q) : p - q) * (descending ? -1 : 1);
 		}).forEach(tr => body.append(tr));
 		remember("sort", column + (descending ? "d" : "a"));
 	}
@@ -228,6 +257,19 @@
 	});
 
 	metricBox.addEventListener("change", () => { remember("metric", metricBox.value); drawHeatmap(); });
+	restBoxes.forEach((box, i) => {
+		const name = "of-" + axes.rest[i].name;
+		box.addEventListener("change", () => {
+			remember(name, box.value === "" ? null : axes.rest[i].values[box.value]);
+			const at = chosen < 0 ? null : data.cells[chosen];
+			pick();
+			if (at) choose(indexOf(at.x, at.y));
+			else drawHeatmap();
+			drawLines();
+		});
+		const before = axes.rest[i].values.indexOf(state.get(name));
+		if (before >= 0) box.value = before;
+	});
 	let waiting;
 	addEventListener("resize", () => { clearTimeout(waiting); waiting = setTimeout(drawAll, 100); });
 	matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
@@ -237,12 +279,13 @@
 	function drawAll() { drawHeatmap(); drawLines(); }
 
 	if (data.metrics[state.get("metric")]) metricBox.value = state.get("metric");
+	pick();
 	drawAll();
 	if (heatmap) heatmap.on("click", p => { if (p.data && p.data.cell !== undefined) { choose(p.data.cell); uncover(); } });
-	const before = (state.get("cell") || "").split(",").map(Number);
-	const [x, y] = [data.ctx.indexOf(before[0]), data.batch.indexOf(before[1])];
+	const before = (state.get("cell") || "").split(",");
+	const [x, y] = [axes.x.values.indexOf(before[0]), axes.y.values.indexOf(before[1])];
 	if (x >= 0 && y >= 0) choose(indexOf(x, y));
-	const sorted = /^(\d)([ad])$/.exec(state.get("sort") || "");
+	const sorted = /^(\d+)([ad])$/.exec(state.get("sort") || "");
 	if (sorted && heads[sorted[1]]) sortBy(Number(sorted[1]), sorted[2] === "d");
 
 	// A running sweep keeps rewriting the page. One that is incomplete and has no new
