@@ -68,7 +68,7 @@ func (c Key) Compare(other Key) int {
 func (c Key) MarshalJSON() ([]byte, error) {
 	b := fmt.Appendf(nil, `{"num_ctx":%d,"num_batch":%d`, c.Ctx, c.Batch)
 	for name, value := range c.Settings.All() {
-		text, err := jsonValue(value)
+		text, err := Value{name, value}.MarshalJSON()
 		if err != nil {
 			return nil, err
 		}

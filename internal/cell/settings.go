@@ -178,10 +178,10 @@ func escaped(value string) string {
 	return b.String()
 }
 
-// jsonValue returns a value as JSON: a number, true or false where it is one.
-func jsonValue(value string) ([]byte, error) {
-	if v, err := strconv.Atoi(value); err == nil && strconv.Itoa(v) == value || value == "true" || value == "false" {
-		return []byte(value), nil
+// MarshalJSON writes the value alone: a number, true or false where it is one.
+func (v Value) MarshalJSON() ([]byte, error) {
+	if n, err := strconv.Atoi(v.Value); err == nil && strconv.Itoa(n) == v.Value || v.Value == "true" || v.Value == "false" {
+		return []byte(v.Value), nil
 	}
-	return json.Marshal(value)
+	return json.Marshal(v.Value)
 }

@@ -205,6 +205,11 @@ func (p *Picture) drawOn(c draw.Canvas, panels []*cells) {
 		panel := p.panel(below, i)
 		axes.Draw(panel)
 		drawn := axes.DataCanvas(panel).Rectangle
+		if len(panels) > 1 {
+			f := sansBold(panelTitle)
+			at := vg.Point{X: middle(drawn).X, Y: panel.Max.Y + panelTitle}
+			write(c, f, ink, draw.XCenter, at, shorten(f, p.Panels[i].Title, panel.Size().X))
+		}
 		if i == 0 {
 			area = drawn
 		}
@@ -222,7 +227,7 @@ const (
 	panelGap   = 24
 )
 
-// panel draws the title of a panel, and returns the place of its axes.
+// panel returns the place of a panel, without its title.
 func (p *Picture) panel(c draw.Canvas, i int) draw.Canvas {
 	if len(p.Panels) == 1 {
 		return c
@@ -231,11 +236,7 @@ func (p *Picture) panel(c draw.Canvas, i int) draw.Canvas {
 	size := c.Size()
 	w, h := (size.X+panelGap)/vg.Length(across), (size.Y+panelGap)/vg.Length(down)
 	left, top := w*vg.Length(i%across), h*vg.Length(i/across)
-	panel := draw.Crop(c, left, left+w-panelGap-size.X, size.Y-top-h+panelGap, -top)
-	area := panel.Rectangle
-	f := sansBold(panelTitle)
-	write(c, f, ink, draw.XCenter, vg.Point{X: middle(area).X, Y: area.Max.Y - panelTitle/2}, shorten(f, p.Panels[i].Title, area.Size().X))
-	return draw.Crop(panel, 0, 0, 0, -panelTitle*1.5)
+	return draw.Crop(c, left, left+w-panelGap-size.X, size.Y-top-h+panelGap, -top-panelTitle*1.5)
 }
 
 // axes returns a plot with both axes and nothing on it.

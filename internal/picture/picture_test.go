@@ -35,6 +35,16 @@ func of(columns, rows int, cell func(column, row int) Cell) *Picture {
 	return p
 }
 
+// inPanels returns the picture with so many panels that are like its first one.
+func inPanels(p *Picture, n int) *Picture {
+	first := p.Panels[0]
+	p.Panels = nil
+	for i := range n {
+		p.Panels = append(p.Panels, Panel{Title: fmt.Sprintf("num_gpu=%d, flash_attention=on", i), Cell: first.Cell})
+	}
+	return p
+}
+
 // full has columns × rows cells with a value, the best in the last.
 func full(columns, rows int) *Picture {
 	return of(columns, rows, func(column, row int) Cell {
@@ -98,6 +108,38 @@ func TestSize(t *testing.T) {
 	}
 }
 
+// TestPanels checks that panels are beside each other where they fit, then below.
+func TestPanels(t *testing.T) {
+	for _, tt := range []struct {
+		columns, rows, panels int
+		across, down          int
+		width, height         float64
+	}{
+		{2, 2, 2, 2, 1, 20, 6},
+		{8, 4, 3, 2, 2, 20, 7.1},
+		{2, 2, 12, 4, 3, 20, 9.6},
+		{40, 16, 12, 1, 12, 34.7, 92.7},
+	} {
+		p := inPanels(full(tt.columns, tt.rows), tt.panels)
+		across, down := p.arrangement()
+		assert.Equal(t, [2]int{tt.across, tt.down}, [2]int{across, down})
+		assert.InDelta(t, tt.width, p.width().Dots(1), 1e-6)
+		assert.InDelta(t, tt.height, p.height().Dots(1), 1e-6)
+	}
+	p := inPanels(full(500, 100), 12)
+	assert.ErrorIs(t, p.Check(), ErrTooLarge)
+
+	const dpi = 50
+	img := inPanels(full(2, 2), 2).draw(dpi, stripPixels)
+	width := img.Bounds().Dx()
+	left, right := colorsIn(img, image.Rect(0, 0, width/2, img.Bounds().Dy())), colorsIn(img, image.Rect(width/2, 0, width, img.Bounds().Dy()))
+	for row := range 2 {
+		color := p.Scale.color(full(2, 2).Panels[0].Cell(0, row).Value)
+		assert.Greater(t, left[color], 5000, "the first panel")
+		assert.Greater(t, right[color], 5000, "the second panel has the same colours")
+	}
+}
+
 func TestPictureOfAnyShape(t *testing.T) {
 	race.SkipSequential(t)
 	failures := of(3, 5, func(column, row int) Cell { return Cell{State: Failed, Error: "CUDA resource allocation error"} })
@@ -121,7 +163,7 @@ func TestPictureOfAnyShape(t *testing.T) {
 	for name, p := range map[string]*Picture{
 		"mixed": mixed(), "one cell": full(1, 1), "one column": full(1, 40), "one row": full(60, 1), "tall": full(5, 60),
 		"all failed": failures, "none measured": none, "all blank": blank, "long heading": long, "endless heading": endless,
-		"great figures": fast, "long error": odd,
+		"great figures": fast, "long error": odd, "panels": inPanels(mixed(), 4), "tall panels": inPanels(full(5, 60), 2),
 	} {
 		t.Run(name, func(t *testing.T) {
 			require.NoError(t, p.Check())

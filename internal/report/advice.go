@@ -24,6 +24,7 @@ type advice struct {
 	samples  int              // number of samples behind rate
 	bounded  bool             // the interval of rate is known
 	frontier []sweep.ColumnBest
+	effects  []sweep.Effect
 	memory   memoryLimit
 }
 
@@ -36,7 +37,7 @@ func (g *grid) advise(v *sweep.Verdict) *advice {
 	if v == nil {
 		return nil
 	}
-	a := &advice{Advice: sweep.Advise(g.cp, *v), cp: g.cp, frontier: sweep.Frontier(g.cp, *v), memory: g.memoryLimit()}
+	a := &advice{Advice: sweep.Advise(g.cp, *v), cp: g.cp, frontier: sweep.Frontier(g.cp, *v), effects: sweep.Effects(g.cp, *v), memory: g.memoryLimit()}
 	if a.Kind == sweep.NoAdvice {
 		return a
 	}
@@ -67,6 +68,8 @@ func (a *advice) batchText() string {
 	switch a.Kind {
 	case sweep.SetBatch:
 		return fmt.Sprintf("set num_batch=%d: %s", a.Batch, a.gainText())
+	case sweep.OnlyBatch:
+		return fmt.Sprintf("set num_batch=%d, the only one that has a rate", a.Batch)
 	case sweep.LeaveBatch:
 		return "leave num_batch to the server: " + a.leaveText()
 	case sweep.Unsure:
@@ -148,7 +151,7 @@ func decimals(ratio float64) int {
 // contextText is the rate of the recommended num_ctx, and of a larger one that is almost as
 // fast.
 func (a *advice) contextText() string {
-	text := fmt.Sprintf("num_ctx=%d: %s", a.Ctx, a.rateText())
+	text := fmt.Sprintf("num_ctx=%d%s: %s", a.Ctx, withSettings(a.Settings), a.rateText())
 	c, ok := a.longest()
 	switch {
 	case a.Ctx == a.memory.largest:
@@ -157,11 +160,19 @@ func (a *advice) contextText() string {
 			text = strings.Replace(text, "no larger one works or was measured", "the largest measured", 1)
 		}
 	case ok && c.Ctx > a.Ctx:
-		text += fmt.Sprintf("; the largest within %.0f %% of that is %d, with num_batch=%d: %.1f tokens/s", 100*nearBest, c.Ctx, c.Batch, c.Rate)
+		text += fmt.Sprintf("; the largest within %.0f %% of that is %d, with num_batch=%d%s: %.1f tokens/s", 100*nearBest, c.Ctx, c.Batch, withSettings(c.Settings), c.Rate)
 	default:
 		text += fmt.Sprintf("; no larger one is within %.0f %% of that", 100*nearBest)
 	}
 	return text
+}
+
+// withSettings returns the settings as a continuation of those before them.
+func withSettings(s cell.Settings) string {
+	if s == "" {
+		return ""
+	}
+	return ", " + s.Text()
 }
 
 // longest returns the fastest cell of the largest num_ctx that has a cell within nearBest of

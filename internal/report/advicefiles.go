@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"encoding/csv"
 	"encoding/json"
 	"errors"
@@ -12,8 +13,10 @@ import (
 
 	"github.com/ollama/ollama/parser"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/modelfile"
+	"github.com/ollama-sweep/ollama-sweep/internal/shell"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
 )
@@ -22,8 +25,8 @@ import (
 var errNothing = errors.New("no cell has a rate")
 
 // writeModelfile writes a Modelfile of the recommended cell for `ollama create`: the
-// sweep's template, or the model itself, with num_ctx, and with num_batch where the advice
-// is to set it. Comments give the basis of the advice.
+// sweep's template, or the model itself, with num_ctx, with num_batch where the advice
+// is to set it, and with the other options. Comments give the basis of the advice.
 func (a *advice) writeModelfile(w io.Writer) (err error) {
 	cp := a.cp
 	if cp.Sweep.Model == "" {
@@ -36,23 +39,86 @@ func (a *advice) writeModelfile(w io.Writer) (err error) {
 		}
 	}
 	// num_predict is small in a sweep, which measures prompts only.
+	options := a.options()
 	commands = slices.DeleteFunc(commands, func(c parser.Command) bool {
-		return slices.Contains([]string{"num_ctx", "num_batch", "num_predict"}, c.Name)
+		set := slices.ContainsFunc(options, func(o cell.Value) bool { return o.Name == c.Name })
+		return set || slices.Contains([]string{"num_ctx", "num_batch", "num_predict"}, c.Name)
 	})
 	commands = append(commands, parser.Command{Name: "num_ctx", Args: strconv.Itoa(a.Ctx)})
-	if a.Kind == sweep.SetBatch {
+	if a.SetsBatch() {
 		commands = append(commands, parser.Command{Name: "num_batch", Args: strconv.Itoa(a.Batch)})
 	}
-	if _, err := fmt.Fprintf(w, "%s%s", comments(a.basis()), modelfile.Format(commands)); err != nil {
+	for _, o := range options {
+		if o.Value != cell.Auto {
+			commands = append(commands, parser.Command{Name: o.Name, Args: o.Value})
+		}
+	}
+	lines := a.basis()
+	for _, v := range a.server() {
+		lines = append(lines, "set for the server: "+environmentText(v))
+	}
+	if _, err := fmt.Fprintf(w, "%s%s", comments(lines), modelfile.Format(commands)); err != nil {
 		return fmt.Errorf("writing modelfile: %w", err)
 	}
 	return nil
 }
 
+// settings returns the settings of the recommended cell and those that are fixed in the sweep, of the server
+// or of requests, without num_ctx and num_batch and without those that no config can hold. Those that are left
+// to the server are [cell.Auto].
+func (a *advice) settings(server bool) (values []cell.Value) {
+	for name, value := range a.cp.Sweep.Fixed {
+		values = append(values, cell.Value{Name: name, Value: value})
+	}
+	for name, value := range a.Settings.All() {
+		values = append(values, cell.Value{Name: name, Value: value})
+	}
+	all := cell.NewSettings(values...)
+	values = nil
+	for name, value := range all.All() {
+		known, ok := cell.SettingOf(name)
+		if !ok || known.Server != server {
+			continue
+		}
+		if _, err := known.Parse(value); err == nil { // a file may hold anything
+			values = append(values, cell.Value{Name: name, Value: value})
+		}
+	}
+	return values
+}
+
+// options returns the options of requests, and server the settings of the server that are not left to it;
+// see settings.
+func (a *advice) options() []cell.Value { return a.settings(false) }
+
+func (a *advice) server() []cell.Value {
+	return slices.DeleteFunc(a.settings(true), func(v cell.Value) bool { return v.Value == cell.Auto })
+}
+
+// environmentText returns a setting of the server as a line of its environment, or for the binary, which no
+// variable sets, as text.
+func environmentText(v cell.Value) string {
+	known, _ := cell.SettingOf(v.Name)
+	if known.Env == "" {
+		return OneLine(v.Name + "=" + v.Value)
+	}
+	value := v.Value
+	if v.Name != known.Env { // a setting with a name of its own
+		value = cmp.Or(map[string]string{"on": "1", "off": "0"}[value], value)
+	}
+	return known.Env + "=" + shell.Quoted(OneLine(value))
+}
+
 // basis returns the basis of the advice, a line for each figure.
 func (a *advice) basis() []string {
 	cp := a.cp
-	lines := []string{"num_batch: " + a.batchText(), "prompt: " + a.rateText()}
+	lines := []string{"num_batch: " + a.batchText()}
+	for _, e := range a.effects {
+		if e.Axis != cell.NumBatch {
+			lines = append(lines, effectText(e))
+		}
+	}
+	lines = append(lines, "prompt: "+a.rateText())
 	if r := cp.Result(a.Key); r != nil && !r.Timestamp.IsZero() {
 		lines = append(lines, "measured: "+r.Timestamp.Format("2006-01-02"))
 	}
@@ -82,26 +148,50 @@ func comments(lines []string) string {
 // writeOptions writes the recommended cell as JSON for the `options` of a request, with
 // num_batch where the advice is to set it.
 func (a *advice) writeOptions(w io.Writer) error {
-	options := struct {
-		NumCtx   int `json:"num_ctx"`
-		NumBatch int `json:"num_batch,omitempty"`
-	}{NumCtx: a.Ctx}
-	if a.Kind == sweep.SetBatch {
-		options.NumBatch = a.Batch
+	options := fmt.Appendf(nil, `{"num_ctx":%d`, a.Ctx)
+	for _, o := range a.set() {
+		value, err := json.Marshal(o)
+		if err != nil {
+			return fmt.Errorf("writing options: %w", err)
+		}
+		options = fmt.Appendf(options, ",%q:%s", o.Name, value)
 	}
-	if err := json.NewEncoder(w).Encode(options); err != nil {
+	if _, err := fmt.Fprintf(w, "%s}\n", options); err != nil {
 		return fmt.Errorf("writing options: %w", err)
 	}
 	return nil
 }
 
-// writeEnvironment writes the recommended num_ctx as an environment variable of the server.
+// set returns the options of requests that the advice is to set, without num_ctx.
+func (a *advice) set() (options []cell.Value) {
+	if a.SetsBatch() {
+		options = append(options, cell.Value{Name: cell.NumBatch, Value: strconv.Itoa(a.Batch)})
+	}
+	return append(options, slices.DeleteFunc(a.options(), func(o cell.Value) bool { return o.Value == cell.Auto })...)
+}
+
+// writeEnvironment writes the recommended num_ctx and settings of the server as variables of its environment,
+// each setting with a comment of what it gains.
 func (a *advice) writeEnvironment(w io.Writer) error {
 	lines := a.basis()
-	if a.Kind == sweep.SetBatch {
-		lines = append(lines, fmt.Sprintf("Ollama has no variable for num_batch: set num_batch=%d in %s or in the options of a request.", a.Batch, ModelfileFile))
+	for _, o := range a.set() {
+		lines = append(lines, fmt.Sprintf("Ollama has no variable for %s: set %s=%s in %s or in the options of a request.", o.Name, o.Name, OneLine(o.Value), ModelfileFile))
 	}
-	if _, err := fmt.Fprintf(w, "%sOLLAMA_CONTEXT_LENGTH=%d\n", comments(lines), a.Ctx); err != nil {
+	text := comments(lines) + fmt.Sprintf("OLLAMA_CONTEXT_LENGTH=%d\n", a.Ctx)
+	for _, v := range a.server() {
+		why := "the same in the whole sweep"
+		for _, e := range a.effects {
+			if e.Axis == v.Name {
+				why = gainsText(e)
+			}
+		}
+		line := environmentText(v)
+		if known, _ := cell.SettingOf(v.Name); known.Env == "" {
+			line = "# start the server with " + line
+		}
+		text += comments([]string{OneLine(v.Name) + ": " + OneLine(why)}) + line + "\n"
+	}
+	if _, err := io.WriteString(w, text); err != nil {
 		return fmt.Errorf("writing environment: %w", err)
 	}
 	return nil

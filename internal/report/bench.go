@@ -49,6 +49,7 @@ func NewBenchWriter(w io.Writer, h checkpoint.Header) *BenchWriter {
 		{"gpu", strings.Join(h.GPUs(), ", ")},
 		{"driver", h.Driver},
 		{"settings", h.SettingsText()},
+		{"fixed", h.FixedText()},
 	} {
 		// File is set in a literal because SetConfig marks a key as internal,
 		// and internal keys are not written.

@@ -171,6 +171,20 @@ func TestBenchstatPivots(t *testing.T) {
 	assert.NotContains(t, out, "NaN")
 }
 
+func TestBenchstatPivotsSettings(t *testing.T) {
+	dir := t.TempDir()
+	saveBench(t, filepath.Join(dir, BenchFile), checkpoints.Settings())
+	out := benchstat.Rates(t, dir, "-row", "/num_gpu", "-col", "/flash_attention", BenchFile)
+	assert.Contains(t, out, "fixed: num_thread=8, use_mmap=auto, kv_cache_type=q8_0, OLLAMA_NEW_ENGINE=a b\n")
+	assert.Regexp(t, `(?m)^ +│ +on +│ +off +│$`, out)
+	assert.Regexp(t, `(?m)^auto +1\.600k ± 0% ¹ +1\.422k ± 0% ¹ +-11\.11% \(n=12\+9\)$`, out)
+	assert.Regexp(t, `(?m)^20 +1\.280k ± 0% ¹ +1\.138k ± 0% ¹ +-11\.11% `, out)
+	assert.NotContains(t, out, "NaN")
+	out = benchstat.Rates(t, dir, "-table", "/ctx@num,/batch@num", "-row", "/num_gpu", "-col", "/flash_attention", BenchFile)
+	assert.Contains(t, out, "/ctx: 8192\n/batch: 256\n")
+	assert.Regexp(t, `(?m)^auto +1\.600k ± ∞ ¹ +1\.422k ± ∞ ¹ `, out)
+}
+
 func TestBenchstatCompares(t *testing.T) {
 	dir := t.TempDir()
 	for name, rate := range map[string]float64{"old.txt": 1000, "new.txt": 1250} {

@@ -52,7 +52,7 @@ func WriteChanges(w io.Writer, c Changes) error {
 		p.Scale = &picture.Scale{Low: -most, High: most, Colors: &picture.Change, Name: "Change of Prompt Eval Rate (%)", Text: SignedPercent}
 	}
 	if g.showsBest() {
-		c.Text += fmt.Sprintf("; each place has the largest change of %d combinations of %s", len(g.view.Tables), list(cell.NamesOf(g.view.Rest)))
+		c.Text += fmt.Sprintf("; each place shows the largest change of %d combinations of %s", len(g.view.Tables), list(cell.NamesOf(g.view.Rest)))
 	}
 	p.Title = []picture.Line{picture.Heading(OneLine(c.Title)), picture.Detail(OneLine(c.Text))}
 	p.Legend = g.changeLegend(len(c.Significant) > 0)

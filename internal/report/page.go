@@ -198,7 +198,10 @@ func (p *page) advise(g *grid, s Stats) error {
 	for _, text := range s.hostTexts() {
 		p.Verdict = append(p.Verdict, "hosts: "+text)
 	}
-	p.Advice = a.texts("")
+	for _, e := range a.effects {
+		p.Advice = append(p.Advice, effectText(e))
+	}
+	p.Advice = append(p.Advice, a.texts("")...)
 	if text := a.memory.text(); text != "" {
 		p.Advice = append(p.Advice, text)
 	}

@@ -171,6 +171,9 @@ func (g *grid) print(w io.Writer, o Options) error {
 		}
 	}
 	if a := g.advice(); a != nil {
+		if err := printEffects(w, a.effects); err != nil {
+			return fmt.Errorf("printing effects: %w", err)
+		}
 		if err := a.print(w, o.Dir); err != nil {
 			return fmt.Errorf("printing advice: %w", err)
 		}

@@ -42,7 +42,7 @@ func (g *grid) printTable(w io.Writer, s Stats) error {
 		}
 	}
 	if text := g.bestText(); text != "" {
-		note(&b, "%s; %s has all cells, and -x and -y choose other axes", text, StatsFile)
+		fmt.Fprintf(&b, "  %s; %s has all cells\n\n", text, StatsFile)
 	}
 	for _, line := range g.footnotes(s) {
 		fmt.Fprintf(&b, "  %s\n", line)

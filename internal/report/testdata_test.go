@@ -24,6 +24,8 @@ func goldens(t *testing.T, extension string, write func(io.Writer, *checkpoint.C
 		"no_cells":         checkpoints.Planned(nil, nil),
 		"searched":         checkpoints.Searched(),
 		"pruned":           checkpoints.Pruned(),
+		"settings":         checkpoints.Settings(),
+		"many_settings":    checkpoints.ManySettings(),
 	} {
 		t.Run(name, func(t *testing.T) {
 			var b strings.Builder

@@ -73,7 +73,7 @@ func (g *grid) bestText() string {
 	if !g.showsBest() {
 		return ""
 	}
-	return fmt.Sprintf("each place has its best of %d combinations of %s", len(g.view.Tables), list(cell.NamesOf(g.view.Rest)))
+	return fmt.Sprintf("each place shows its best of %d combinations of %s", len(g.view.Tables), list(cell.NamesOf(g.view.Rest)))
 }
 
 // tooLarge reports whether the grid has more cells than picture and page can show.

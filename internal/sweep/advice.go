@@ -32,6 +32,8 @@ const (
 	LeaveBatch
 	// Unsure means that noise could hide a difference of more than [Worth].
 	Unsure
+	// OnlyBatch means that the cells with a rate have one num_batch, and differ in other settings.
+	OnlyBatch
 )
 
 // Worth is the smallest difference in rate for which num_batch is worth setting: 3 %.
@@ -61,6 +63,9 @@ type Advice struct {
 	// Next is a measurement that would make the advice clearer; nil where there is none.
 	Next *Next
 }
+
+// SetsBatch reports whether the advice is to set num_batch.
+func (a Advice) SetsBatch() bool { return a.Kind == SetBatch || a.Kind == OnlyBatch }
 
 // RowGain is how much faster a cell is than the one with another num_batch.
 type RowGain struct {
@@ -92,7 +97,10 @@ func Advise(cp *checkpoint.Checkpoint, v Verdict) Advice {
 		}
 	}
 	own := slices.IndexFunc(rows, func(r RowGain) bool { return r.NumBatch == a.Own })
+	_, batches := cell.Axes(cellsOf(rated(cp)))
 	switch {
+	case len(batches) == 1 && a.Own != a.Batch:
+		a.Kind = OnlyBatch
 	case a.Own == a.Batch:
 		a.decideOwn(rows)
 	case v.Gain != nil && v.Gain.Bounded:
@@ -141,7 +149,7 @@ func lacking(cp *checkpoint.Checkpoint) string {
 		return fmt.Sprintf("%s, and %d failed for other reasons than memory (%s)", measured, others, counted(classes))
 	case cp.Sweep.Search == nil && 2*(len(rated)+others) < works:
 		return fmt.Sprintf("%d of %d cells have a rate", len(rated), planned)
-	case len(batches) == 1:
+	case len(batches) == 1 && len(cp.Sweep.Axes) == 0:
 		return fmt.Sprintf("only num_batch=%d has a rate", batches[0])
 	}
 	return ""

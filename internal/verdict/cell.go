@@ -62,9 +62,20 @@ func byGrid(a, b Cell) int {
 
 // byPreference orders cells of equal speed, the preferred one first: the largest Ctx,
 // because more context is more useful, then the server's own Batch, because nothing
-// has to be set, then the smallest Batch, because it takes the least memory.
+// has to be set, then the smallest Batch, because it takes the least memory, then the one
+// that leaves the most other settings to the server.
 func byPreference(a, b Cell) int {
-	return cmp.Or(cmp.Compare(b.Ctx, a.Ctx), compareBool(b.Default, a.Default), cmp.Compare(a.Batch, b.Batch))
+	return cmp.Or(cmp.Compare(b.Ctx, a.Ctx), compareBool(b.Default, a.Default), cmp.Compare(a.Batch, b.Batch), cmp.Compare(auto(b), auto(a)))
+}
+
+// auto is the number of settings that the cell leaves to the server.
+func auto(c Cell) (n int) {
+	for _, value := range c.Settings.All() {
+		if value == cell.Auto {
+			n++
+		}
+	}
+	return n
 }
 
 func compareBool(a, b bool) int {

@@ -28,7 +28,8 @@ type group struct {
 }
 
 // The indexes of the two groups that every design has: the levels of the rows (Batch)
-// and of the columns (Ctx, with any other settings).
+// and of the columns (Ctx, with any other settings). Where all cells have one Batch, rows are the
+// other settings, and columns Ctx alone.
 const (
 	ofRows = iota
 	ofColumns
@@ -40,22 +41,25 @@ const (
 // larger num_ctx, or the best num_batch depends on num_ctx.
 func newDesign(cells []Cell) design {
 	batch := values(cells, func(c Cell) int { return c.Batch })
-	columnOf := columnsOf(cells)
 	ctxs := values(cells, func(c Cell) int { return c.Ctx })
+	rowOf, columnOf := func(c Cell) cell.Key { return cell.Key{Batch: c.Batch} }, func(c Cell) cell.Key { return c.Column() }
+	if len(batch) == 1 {
+		rowOf, columnOf = func(c Cell) cell.Key { return cell.Key{Settings: c.Settings} }, func(c Cell) cell.Key { return cell.Key{Ctx: c.Ctx} }
+	}
+	rowNumbers, columnNumbers := numbered(cells, rowOf), numbered(cells, columnOf)
 	d := design{groupOf: []int{-1}}
-	rows := d.add(group{size: len(batch)})
-	columns := d.add(group{size: len(columnOf)})
+	rows := d.add(group{size: len(rowNumbers)})
+	columns := d.add(group{size: len(columnNumbers)})
 	const fewest = 3 // with two columns, slopes would fit any rates exactly
 	rowSlopes, columnSlopes := -1, -1
 	if len(ctxs) >= fewest {
-		rowSlopes = d.add(group{size: len(batch), prior: 1e-5})
+		rowSlopes = d.add(group{size: len(rowNumbers), prior: 1e-5})
 	}
 	if len(batch) >= fewest {
-		columnSlopes = d.add(group{size: len(columnOf), prior: 1e-5})
+		columnSlopes = d.add(group{size: len(columnNumbers), prior: 1e-5})
 	}
 	for _, c := range cells {
-		row, _ := slices.BinarySearch(batch, c.Batch)
-		column := columnOf[c.Column()]
+		row, column := rowNumbers[rowOf(c)], columnNumbers[columnOf(c)]
 		ctx, _ := slices.BinarySearch(ctxs, c.Ctx)
 		terms := []term{{0, 1}, {rows + row, 1}, {columns + column, 1}}
 		if rowSlopes >= 0 {
@@ -97,16 +101,14 @@ func (g group) update(square float64) float64 {
 // levels is the number of rows plus the number of columns.
 func (d design) levels() int { return d.groups[ofRows].size + d.groups[ofColumns].size }
 
-// columnsOf numbers the columns of the cells in order: a column for each num_ctx, and for each combination
-// of other settings, whose effect is that of a column.
-func columnsOf(cells []Cell) map[cell.Key]int {
+// numbered numbers the rows or columns of the cells in order.
+func numbered(cells []Cell, of func(Cell) cell.Key) map[cell.Key]int {
 	seen := make(map[cell.Key]int)
 	for _, c := range cells {
-		seen[c.Column()] = 0
+		seen[of(c)] = 0
 	}
-	order := slices.SortedFunc(maps.Keys(seen), cell.Key.Compare)
-	for i, column := range order {
-		seen[column] = i
+	for i, line := range slices.SortedFunc(maps.Keys(seen), cell.Key.Compare) {
+		seen[line] = i
 	}
 	return seen
 }

@@ -9,6 +9,8 @@ type fit struct {
 	mean []float64
 	// covariance returns the covariance of the expected log rates of two cells.
 	covariance func(i, j int) float64
+	// variance returns the variance of the sum of the expected log rates, each with its weight.
+	variance func(weights []float64) float64
 }
 
 // solve estimates the coefficients of the design by Henderson's mixed model
@@ -73,6 +75,15 @@ func (d design) fit(coefficients *mat.VecDense, covariance *mat.SymDense) fit {
 			}
 		}
 		return sum
+	}
+	f.variance = func(weights []float64) float64 {
+		of := mat.NewVecDense(coefficients.Len(), nil)
+		for i, weight := range weights {
+			for _, t := range d.terms[i] {
+				of.SetVec(t.coefficient, of.AtVec(t.coefficient)+weight*t.factor)
+			}
+		}
+		return mat.Inner(of, covariance, of)
 	}
 	return f
 }

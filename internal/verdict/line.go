@@ -12,6 +12,12 @@ func lineFit(y []float64, noise float64) fit {
 			return noise / 2
 		}
 		return 0
+	}, variance: func(weights []float64) float64 {
+		var sum float64
+		for _, weight := range weights {
+			sum += weight * weight * noise / 2
+		}
+		return sum
 	}}
 	for i := range y {
 		before, after := max(i-1, 0), min(i+1, n-1)

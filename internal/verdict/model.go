@@ -108,7 +108,8 @@ func (m *model) fitLine() {
 	if m.basis != Repeats {
 		s := lineNoise(m.y)
 		m.basis, m.noise.sample, m.df = Residuals, withPrior(s), float64(s.df+priorDF)
-		if s.df == 0 {
+		// Neighbours with other settings show nothing of each other.
+		if s.df == 0 || m.cells[0].Settings != m.cells[len(m.cells)-1].Settings {
 			m.basis, m.noise.sample = Assumed, maxNoise*maxNoise
 		}
 	}

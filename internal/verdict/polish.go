@@ -35,7 +35,7 @@ func backfit(y, precision, deviations []float64, d design) fit {
 			}
 		}
 	}
-	f := fit{mean: make([]float64, len(y)), covariance: func(i, j int) float64 { return 0 }}
+	f := fit{mean: make([]float64, len(y)), covariance: func(i, j int) float64 { return 0 }, variance: func([]float64) float64 { return 0 }}
 	for i := range y {
 		f.mean[i] = y[i] - left[i]
 	}

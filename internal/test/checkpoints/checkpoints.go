@@ -31,7 +31,12 @@ func Steps(start, step, n int) []int {
 // Add appends a cell with its samples' rates, which must divide 1000 tokens
 // into whole nanoseconds to come out exactly.
 func Add(cp *checkpoint.Checkpoint, ctx, batch int, rates ...float64) *checkpoint.Result {
-	r := checkpoint.Result{NumCtx: ctx, NumBatch: batch}
+	return AddCell(cp, cell.Key{Ctx: ctx, Batch: batch}, rates...)
+}
+
+// AddCell appends a cell of a sweep with any axes; see [Add].
+func AddCell(cp *checkpoint.Checkpoint, c cell.Key, rates ...float64) *checkpoint.Result {
+	r := checkpoint.NewResult(c)
 	for _, rate := range rates {
 		r.Samples = append(r.Samples, measurement.Sample{
 			PromptEvalCount:    1000,
@@ -154,6 +159,54 @@ func Decided() *checkpoint.Checkpoint {
 		again(checkpoint.Baseline, 256, 8*time.Hour, 1250+noise)
 		again(checkpoint.Baseline, 0, 8*time.Hour, 1100+noise)
 		again(checkpoint.Reference, 128, time.Duration(i)*time.Hour, 1000-20*float64(i)+noise)
+	}
+	return cp
+}
+
+// Settings is a sweep over num_gpu and flash_attention too, in order of the plan, with a cell that failed,
+// one that has spilled and one that is missing. Flash attention gains 12.5 %, num_gpu=auto 25 % over 20,
+// and num_batch nothing.
+func Settings() *checkpoint.Checkpoint {
+	cp := Planned([]int{2048, 8192}, []int{256, 512})
+	cp.Version = checkpoint.VersionAxes
+	cp.Sweep.GPU, cp.Sweep.OllamaVersion = []string{"NVIDIA A"}, "0.10.1"
+	cp.Sweep.Axes = []cell.SettingAxis{{Name: "num_gpu", Values: []string{"auto", "20"}}, {Name: "flash_attention", Values: []string{"on", "off"}}}
+	cp.Sweep.Fixed = map[string]string{"num_thread": "8", "use_mmap": "auto", "kv_cache_type": "q8_0", "OLLAMA_NEW_ENGINE": "a b"}
+	plan := cp.Plan()
+	for i, c := range plan[:len(plan)-1] {
+		rate := 1600.0
+		if v, _ := c.Value("num_gpu"); v == "20" {
+			rate /= 1.25
+		}
+		if v, _ := c.Value("flash_attention"); v == "off" {
+			rate /= 1.125
+		}
+		r := AddCell(cp, c, rate, rate*(1+0.001*float64(i%3)), rate*(1-0.001*float64(i%4)))
+		r.Size, r.SizeVRAM = 18_000_000_000, 18_000_000_000
+	}
+	class := measurement.OutOfGPUMemory
+	failed := &cp.Results[12]
+	*failed = checkpoint.NewResult(failed.Cell())
+	failed.Error = &class
+	cp.Results[6].SizeVRAM = 9_000_000_000
+	return cp
+}
+
+// ManySettings is a sweep over sixteen combinations of settings, more than a picture has panels for.
+func ManySettings() *checkpoint.Checkpoint {
+	cp := Planned([]int{2048, 8192}, []int{512, 1024})
+	cp.Version = checkpoint.VersionAxes
+	cp.Sweep.Axes = []cell.SettingAxis{{Name: "num_gpu", Values: []string{"auto", "40", "30", "20"}}, {Name: "num_thread", Values: []string{"auto", "4", "8", "16"}}}
+	for _, c := range cp.Plan() {
+		gpu, _ := c.Value("num_gpu")
+		rate := map[string]float64{"auto": 2000, "40": 2000, "30": 1600, "20": 1250}[gpu]
+		if thread, _ := c.Value("num_thread"); thread == "4" {
+			rate *= 0.8
+		}
+		if c.Ctx == 8192 {
+			rate *= 0.8
+		}
+		AddCell(cp, c, rate*0.999, rate, rate*1.001)
 	}
 	return cp
 }

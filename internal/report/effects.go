@@ -1,0 +1,89 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+)
+
+// mostGains is how many gains over other values are listed of an axis.
+const mostGains = 3
+
+// effectText describes how much an axis moves the rate: "num_gpu=40: +12 % (95 % 10 to 14) over 30".
+func effectText(e sweep.Effect) string { return OneLine(effectName(e)) + ": " + gainsText(e) }
+
+// effectName names the axis, and the value whose gains gainsText describes where there are any.
+func effectName(e sweep.Effect) string {
+	for _, g := range e.Over {
+		if g.Differs() {
+			return e.Axis + "=" + e.Value
+		}
+	}
+	return e.Axis
+}
+
+// gainsText describes what the recommended value of an axis gains.
+func gainsText(e sweep.Effect) string {
+	var gains, alike []string
+	resolution := 0.0 // below which a difference from those alike would not show
+	for _, g := range e.Over {
+		name := otherName(e, g)
+		switch {
+		case !g.Differs():
+			alike = append(alike, name)
+			resolution = max(resolution, g.High, -g.Low)
+		case g.Other == e.Own:
+			gains = append([]string{gainText(g, name)}, gains...)
+		default:
+			gains = append(gains, gainText(g, name))
+		}
+	}
+	if more := len(gains) - mostGains; more > 0 {
+		gains = append(gains[:mostGains], fmt.Sprintf("and %d more values", more))
+	}
+	switch {
+	case len(e.Over) == 0:
+		return "no cells to compare with that differ in nothing else"
+	case len(gains) == 0 && resolution > sweep.Worth:
+		return fmt.Sprintf("can't tell yet: differences below %s would not show", wholePercent(resolution))
+	case len(gains) == 0:
+		return fmt.Sprintf("no difference within %s", wholePercent(resolution))
+	case len(alike) > 0:
+		gains = append(gains, fmt.Sprintf("no difference from %s within %s", list(alike), wholePercent(resolution)))
+	}
+	return strings.Join(gains, ", ")
+}
+
+func gainText(g sweep.ValueGain, name string) string {
+	relation := "over"
+	if g.Ratio < 0 {
+		relation = "against"
+	}
+	return fmt.Sprintf("%s (95 %% %s) %s %s", signedPercent(g.Ratio), percents(g.Gain), relation, name)
+}
+
+// otherName names another value of an axis.
+func otherName(e sweep.Effect, g sweep.ValueGain) string {
+	other := cell.SettingAxis{Values: []string{g.Other}}.Labels()[0]
+	if g.Other == e.Own && e.Axis == cell.NumBatch {
+		return "the server's own " + other
+	}
+	return other
+}
+
+// printEffects writes the effect of each axis, the largest first.
+func printEffects(w io.Writer, effects []sweep.Effect) error {
+	if len(effects) == 0 {
+		return nil
+	}
+	var b strings.Builder
+	fmt.Fprintln(&b, "Settings that matter, the largest effect first:")
+	for _, e := range effects {
+		note(&b, "%s", effectText(e))
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}

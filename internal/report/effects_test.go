@@ -1,0 +1,84 @@
+package report
+
+import (
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
+	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/internal/test/checkpoints"
+	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
+)
+
+func TestEffectText(t *testing.T) {
+	over := func(other string, ratio, low, high float64) sweep.ValueGain {
+		return sweep.ValueGain{Other: other, Gain: verdict.Gain{Ratio: ratio, Low: low, High: high, Bounded: true}}
+	}
+	for want, e := range map[string]sweep.Effect{
+		"flash_attention=off: +121 % (95 % 112 to 130) over on":               {Axis: "flash_attention", Value: "off", Over: []sweep.ValueGain{over("on", 1.21, 1.12, 1.30)}},
+		"kv_cache_type: no difference within 2.0 %":                           {Axis: "kv_cache_type", Value: "f16", Over: []sweep.ValueGain{over("q8_0", 0.005, -0.01, 0.02)}},
+		"num_thread: can't tell yet: differences below 9 % would not show":    {Axis: "num_thread", Value: "4", Over: []sweep.ValueGain{over("8", 0.01, -0.09, 0.02)}},
+		"num_batch=2048: +6.0 % (95 % 4.0 to 8.0) over the server's own 1024": {Axis: "num_batch", Value: "2048", Own: "1024", Over: []sweep.ValueGain{over("1024", 0.06, 0.04, 0.08)}},
+		"num_gpu=40: -2.0 % (95 % -3.0 to -1.0) against 30":                   {Axis: "num_gpu", Value: "40", Over: []sweep.ValueGain{over("30", -0.02, -0.03, -0.01)}},
+		"num_gpu: no cells to compare with that differ in nothing else":       {Axis: "num_gpu", Value: "40"},
+		"num_thread=4: +5.0 % (95 % 4.0 to 6.0) over auto, +50 % (95 % 40 to 60) over 1, +20 % (95 % 15 to 25) over 2, and 1 more values, no difference from 8 within 1.0 %": {
+			Axis: "num_thread", Value: "4", Own: cell.Auto,
+			Over: []sweep.ValueGain{over("1", 0.5, 0.4, 0.6), over("2", 0.2, 0.15, 0.25), over("16", 0.1, 0.05, 0.15), over("auto", 0.05, 0.04, 0.06), over("8", 0, -0.01, 0.01)},
+		},
+	} {
+		assert.Equal(t, want, effectText(e))
+	}
+}
+
+// TestSettingsOfTwoAxes checks that a sweep of num_ctx and num_batch says nothing of effects.
+func TestSettingsOfTwoAxes(t *testing.T) {
+	assert.Empty(t, newGrid(checkpoints.Decided()).advice().effects)
+}
+
+// TestOneBatch checks the advice of a sweep whose cells differ in num_ctx and other settings alone.
+func TestOneBatch(t *testing.T) {
+	cp := checkpoints.Planned([]int{2048, 4096}, []int{256})
+	cp.Sweep.Axes = []cell.SettingAxis{{Name: "num_thread", Values: []string{"2", "4"}}, {Name: "flash_attention", Values: []string{"on", "off"}}}
+	for _, c := range cp.Plan() {
+		rate := 1000.0
+		if thread, _ := c.Value("num_thread"); thread == "4" {
+			rate = 1250
+		}
+		checkpoints.AddCell(cp, c, rate, rate+1, rate-1)
+	}
+	var text strings.Builder
+	require.NoError(t, Print(&text, cp, Options{}))
+	golden := `
+Settings that matter, the largest effect first:
+  num_thread=4: +25 % (95 % 24 to 26) over 2
+  flash_attention: no difference within 0.6 %
+Advice: set num_batch=256, the only one that has a rate
+`
+	assert.Contains(t, text.String(), golden)
+	assert.Contains(t, text.String(), "           num_ctx\nnum_thread   2048    4096\n", "a setting takes the place of num_batch")
+	text.Reset()
+	require.NoError(t, advisedOf((*advice).writeOptions)(&text, cp))
+	assert.Equal(t, `{"num_ctx":4096,"num_batch":256,"num_thread":4}`+"\n", text.String())
+}
+
+// TestSettingsResistInjection checks that settings from a checkpoint can't add lines to files, nor settings that
+// no config can have.
+func TestSettingsResistInjection(t *testing.T) {
+	cp := checkpoints.Decided()
+	cp.Sweep.Fixed = map[string]string{
+		"num_gpu": "1\nPARAMETER top_k 1", "flash_attention": "on\nOLLAMA_HOST=x", "no such": "1", "HOME": "/", "OLLAMA_NEW_ENGINE": "$(id)", "main_gpu": "1",
+		"OLLAMA_X": "a\nb", "ollama": "a\nOLLAMA_HOST=x",
+	}
+	for _, write := range []func(io.Writer, *checkpoint.Checkpoint) error{writeModelfile, writeEnvironment} {
+		var b strings.Builder
+		require.NoError(t, write(&b, cp))
+		for line := range strings.Lines(b.String()) {
+			assert.Regexp(t, `^(# .*|FROM tiny|PARAMETER num_ctx 8192|PARAMETER num_batch 256|PARAMETER main_gpu 1|OLLAMA_CONTEXT_LENGTH=8192|OLLAMA_NEW_ENGINE='\$\(id\)')?\n$`, line)
+		}
+	}
+}

@@ -1,0 +1,95 @@
+package sweep
+
+import (
+	"cmp"
+	"math"
+	"slices"
+	"strconv"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
+	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
+)
+
+// Effect is how much an axis moves the rate, over the cells that differ in nothing else.
+type Effect struct {
+	Axis  string
+	Value string // of the recommended cell
+	// Own is the value that stands for the server's own choice, empty where no cell has it.
+	Own string
+	// Over holds how much faster Value is than each other one with which there are cells to compare, the
+	// largest gain first.
+	Over []ValueGain
+}
+
+// ValueGain is how much faster a value of an axis is than another.
+type ValueGain struct {
+	Other string
+	verdict.Gain
+}
+
+// Differs reports whether the interval of the gain excludes 0.
+func (g ValueGain) Differs() bool { return g.Low > 0 || g.High < 0 }
+
+// Effects returns the effect of each axis but num_ctx, the largest first and those without a difference last;
+// nothing for a sweep of num_ctx and num_batch alone. v must be the verdict of cp.
+func Effects(cp *checkpoint.Checkpoint, v Verdict) []Effect {
+	if len(cp.Sweep.Axes) == 0 {
+		return nil
+	}
+	cells := make(map[cell.Key]verdict.Cell)
+	for _, c := range rated(cp) {
+		cells[c.Key] = c
+	}
+	var all []Effect
+	for _, axis := range cp.Grid().Axes()[1:] {
+		if len(axis.Values) < 2 {
+			continue
+		}
+		e := Effect{Axis: axis.Name}
+		e.Value, _ = v.Recommended.Value(axis.Name)
+		own := cell.Auto
+		if axis.Name == cell.NumBatch {
+			own = strconv.Itoa(ownBatches(cp)(v.Recommended.Key))
+		}
+		if slices.Contains(axis.Values, own) {
+			e.Own = own
+		}
+		for _, other := range axis.Values {
+			if other == e.Value {
+				continue
+			}
+			if gain, ok := v.MeanGain(pairsOf(cp, cells, axis.Name, e.Value, other)); ok {
+				e.Over = append(e.Over, ValueGain{other, gain})
+			}
+		}
+		slices.SortStableFunc(e.Over, func(a, b ValueGain) int { return cmp.Compare(b.Ratio, a.Ratio) })
+		all = append(all, e)
+	}
+	slices.SortStableFunc(all, func(a, b Effect) int { return cmp.Compare(b.size(), a.size()) })
+	return all
+}
+
+// pairsOf returns the pairs of cells with the two values of an axis that are equal on all others.
+func pairsOf(cp *checkpoint.Checkpoint, cells map[cell.Key]verdict.Cell, axis, value, other string) (pairs [][2]verdict.Cell) {
+	for i := range cp.Results {
+		first, ok := cells[cp.Results[i].Cell()]
+		if at, _ := first.Value(axis); !ok || at != value {
+			continue
+		}
+		if second, ok := cells[first.With(axis, other)]; ok {
+			pairs = append(pairs, [2]verdict.Cell{first, second})
+		}
+	}
+	return pairs
+}
+
+// size is the largest difference, as the logarithm of a ratio; 0 where none is more than noise.
+func (e Effect) size() (largest float64) {
+	for _, g := range e.Over {
+		if g.Differs() {
+			largest = max(largest, math.Abs(math.Log1p(g.Ratio)))
+		}
+	}
+	return largest
+}
