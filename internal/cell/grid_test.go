@@ -46,6 +46,53 @@ func TestShardsGetEveryBatch(t *testing.T) {
 	}
 }
 
+// TestShardsGetEveryValue: the shards of a grid with more axes have equally many cells, and each of
+// them has every value of every axis.
+func TestShardsGetEveryValue(t *testing.T) {
+	threads, gpu := SettingAxis{"num_thread", []string{"1", "2"}}, SettingAxis{"num_gpu", []string{"auto", "0", "20"}}
+	flash, env := SettingAxis{"flash_attention", []string{"on", "off"}}, SettingAxis{"GGML_X", []string{"1", "2"}}
+	for name, test := range map[string]struct {
+		grid   Grid
+		shards int
+	}{
+		"as many as the fastest values": {Grid{Ctx: []int{4, 8}, Batch: []int{2, 4}, Settings: []SettingAxis{threads}}, 2},
+		"an odd number of num_batch":    {Grid{Ctx: []int{4, 8}, Batch: []int{1, 2, 4}, Settings: []SettingAxis{threads}}, 2},
+		"one num_ctx and num_batch":     {Grid{Ctx: []int{4}, Batch: []int{2}, Settings: []SettingAxis{gpu, threads}}, 2},
+		"a setting of the server":       {Grid{Ctx: []int{4, 8}, Batch: []int{2, 4}, Settings: []SettingAxis{flash}}, 2},
+		"two of them":                   {Grid{Ctx: []int{4, 8}, Batch: []int{2}, Settings: []SettingAxis{flash, env}}, 2},
+		"five axes":                     {Grid{Ctx: []int{4, 8, 16}, Batch: []int{2, 4, 3}, Settings: []SettingAxis{gpu, threads, flash}}, 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			whole, leftOut := test.grid.Cells()
+			require.Empty(t, leftOut)
+			seen := make(map[Key]bool)
+			for index := range test.shards {
+				part := Shard{index + 1, test.shards}.Of(whole)
+				assert.Len(t, part, len(whole)/test.shards)
+				for _, c := range part {
+					assert.False(t, seen[c], "%v", c)
+					seen[c] = true
+				}
+				ctx, batch := Axes(part)
+				assert.Equal(t, test.grid.Ctx, ctx)
+				assert.Len(t, batch, len(test.grid.Batch))
+				for _, a := range test.grid.Settings {
+					of := make(map[string]int)
+					for _, c := range part {
+						v, _ := c.Settings.Value(a.Name)
+						of[v]++
+					}
+					assert.Len(t, of, len(a.Values), "shard %d has only some values of %s: %v", index+1, a.Name, part)
+					for _, n := range of {
+						assert.InDelta(t, len(part)/len(a.Values), n, 1)
+					}
+				}
+			}
+			assert.Len(t, seen, len(whole))
+		})
+	}
+}
+
 func TestParseShard(t *testing.T) {
 	sh, err := ParseShard("2/4")
 	assert.NoError(t, err)

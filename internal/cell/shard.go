@@ -80,17 +80,63 @@ func (sh Shard) Of(plan []Key) []Key {
 
 // Deal returns the shard, counted from 1, of each cell of a plan in column order. The
 // cells are assigned round robin, so that each shard gets an equal share of every
-// num_ctx, since their costs differ. Where all shards have equally many cells at
-// the start of a column, the order shifts by one: otherwise a shard would have the
-// same num_batch in every column.
+// num_ctx, since their costs differ. Where all shards have equally many cells when
+// another axis than the fastest changes, the order shifts by one: otherwise a shard
+// would have the same num_batch in every column. The shifts of an axis begin anew when
+// a slower one changes.
 func Deal(plan []Key, shards int) []int {
+	levels := levelsOf(plan)
+	fastest := 0
+	for _, l := range levels {
+		fastest = max(fastest, l)
+	}
+	shifts := make([]int, fastest)
 	dealt := make([]int, len(plan))
 	shift := 0
-	for i, c := range plan {
-		if i > 0 && i%shards == 0 && c.Ctx != plan[i-1].Ctx {
-			shift++
+	for i := range plan {
+		if l := levels[i]; i > 0 && i%shards == 0 && l < fastest {
+			shifts[l]++
+			clear(shifts[l+1:])
+			shift = 0
+			for _, n := range shifts {
+				shift += n
+			}
 		}
 		dealt[i] = (i+shift)%shards + 1
 	}
 	return dealt
+}
+
+// levelsOf returns for each cell of a plan in column order the slowest axis on which it differs from the
+// one before it, by its place in the order: the settings of the server, num_ctx, num_batch, options.
+func levelsOf(plan []Key) []int {
+	server, options := make(map[Settings][]Value), make(map[Settings][]Value)
+	for _, s := range AllSettings(plan) {
+		server[s], options[s] = s.Server().values(), s.Options().values()
+	}
+	levels := make([]int, len(plan))
+	for i := 1; i < len(plan); i++ {
+		a, b := plan[i-1], plan[i]
+		slow := server[a.Settings]
+		l := firstDifference(slow, server[b.Settings])
+		switch {
+		case l < len(slow) || a.Ctx != b.Ctx:
+		case a.Batch != b.Batch:
+			l++
+		default:
+			l += 2 + firstDifference(options[a.Settings], options[b.Settings])
+		}
+		levels[i] = l
+	}
+	return levels
+}
+
+// firstDifference returns the place of the first of the values that differs, their number where none does.
+func firstDifference(a, b []Value) int {
+	for i := range a {
+		if a[i] != b[i] {
+			return i
+		}
+	}
+	return len(a)
 }
