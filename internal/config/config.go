@@ -308,8 +308,12 @@ func (c *Config) HostCells() []cell.Key {
 	if c.Shard == (cell.Shard{}) || len(plan) == 0 {
 		return nil
 	}
-	column := slices.DeleteFunc(slices.Clone(plan), func(cell cell.Key) bool { return cell.Column() != plan[len(plan)/2].Column() })
-	return slices.Compact([]cell.Key{plan[0], column[len(column)/2]})
+	// With the same other settings, so that both run on one process of the server.
+	first := plan[0]
+	plan = slices.DeleteFunc(plan, func(cell cell.Key) bool { return cell.Settings != first.Settings })
+	middle := plan[len(plan)/2]
+	column := slices.DeleteFunc(plan, func(cell cell.Key) bool { return cell.Ctx != middle.Ctx })
+	return slices.Compact([]cell.Key{first, column[len(column)/2]})
 }
 
 func positiveDuration(d time.Duration) error {

@@ -1,6 +1,8 @@
 package config
 
 import (
+	"errors"
+	"fmt"
 	"path/filepath"
 	"testing"
 
@@ -8,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 )
 
 const smallGrid = "prompt: {tokens: 100}\nnum_ctx: [4096]\nnum_batch: [512]\nengine: embedded\n"
@@ -58,6 +61,50 @@ func TestBinariesAreRelative(t *testing.T) {
 	assert.Equal(t, []string{"ollama", "/opt/ollama"}, []string{values[0], values[2]})
 	assert.True(t, filepath.IsAbs(values[1]), values[1])
 	assert.Equal(t, "ollama", filepath.Base(values[1]))
+}
+
+// TestHostCellsOfMoreAxes: the cells that compare hosts have the same other settings, so that they take one
+// process of the server, and the middle num_ctx, for every shard.
+func TestHostCellsOfMoreAxes(t *testing.T) {
+	for shard := range 3 {
+		c, err := readConfig(t, "engine: embedded\nprompt: {tokens: 100}\nnum_ctx: [512, 1024, 2048]\nnum_batch: [64, 128, 256]\noptions: {num_thread: [1, 2]}\nserver: {env: {GGML_X: [a, b]}}\ntest_row_first: true\n", fmt.Sprintf("-shard=%d/3", shard+1))
+		require.NoError(t, err)
+		own := func(ctx, batch int) cell.Key {
+			return cell.Key{Ctx: ctx, Batch: batch, Settings: "num_thread=1/GGML_X=a"}
+		}
+		assert.Equal(t, []cell.Key{own(512, 64), own(1024, 128)}, c.HostCells())
+		plan, _ := c.Plan()
+		assert.Len(t, plan, 12)
+		cp := checkpoint.Checkpoint{Sweep: checkpoint.Header{NumCtx: c.NumCtx.Values(), NumBatch: c.NumBatch.Values(), Axes: c.Grid().Settings, Shard: c.Shard}}
+		assert.ElementsMatch(t, plan, cp.Plan(), "the checkpoint knows its own part")
+	}
+}
+
+// TestNameBinaries: binaries are named by their versions, and those of one version are numbered.
+func TestNameBinaries(t *testing.T) {
+	versions := map[string]string{"/old/ollama": "0.10.1", "/new/ollama": "0.31.1", "/own/ollama": "0.31.1", "/other/ollama": "0.31.1"}
+	version := func(file string) (string, error) {
+		if versions[file] == "" {
+			return "", errors.New("no such file")
+		}
+		return versions[file], nil
+	}
+	c, err := readConfig(t, smallGrid+"server: {ollama: [/new/ollama, /old/ollama, /own/ollama, /other/ollama]}\n")
+	require.NoError(t, err)
+	before := c
+	require.NoError(t, c.NameBinaries(version))
+	assert.Equal(t, []cell.SettingAxis{{Name: "ollama", Values: []string{"0.31.1", "0.10.1", "0.31.1+2", "0.31.1+3"}}}, c.Grid().Settings)
+	assert.Equal(t, map[string]string{"0.31.1": "/new/ollama", "0.10.1": "/old/ollama", "0.31.1+2": "/own/ollama", "0.31.1+3": "/other/ollama"}, c.Binaries)
+	assert.Equal(t, "/new/ollama", before.Grid().Settings[0].Values[0], "a copy of the config stays as it was")
+
+	delete(versions, "/own/ollama")
+	assert.EqualError(t, before.NameBinaries(version), "server: ollama: /own/ollama: no such file")
+	c, err = readConfig(t, smallGrid+"server: {ollama: /own/ollama}\n")
+	require.NoError(t, err)
+	require.NoError(t, c.NameBinaries(version), "one binary is no axis")
+	assert.Equal(t, "/own/ollama", c.Ollama)
+	assert.Empty(t, c.Fixed())
+	assert.Nil(t, c.Binaries)
 }
 
 func TestWrongSettings(t *testing.T) {
