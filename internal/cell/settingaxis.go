@@ -29,6 +29,9 @@ func SortAxes(axes []SettingAxis) {
 	slices.SortFunc(axes, func(a, b SettingAxis) int { return compareNames(a.Name, b.Name) })
 }
 
+// InOrder reports whether keys name axis a before b.
+func InOrder(a, b SettingAxis) bool { return compareNames(a.Name, b.Name) < 0 }
+
 // Combinations returns the combinations of the values of axes, the last axis fastest; without axes the one
 // that is empty.
 func Combinations(axes []SettingAxis) []Settings {
@@ -43,6 +46,22 @@ func Combinations(axes []SettingAxis) []Settings {
 		all = longer
 	}
 	return all
+}
+
+// SettingAxes returns the axes of the cells besides num_ctx and num_batch, with their values in the cells'
+// order.
+func SettingAxes(cells []Key) (axes []SettingAxis) {
+	for _, s := range AllSettings(cells) {
+		var one []SettingAxis
+		for name, value := range s.All() {
+			one = append(one, SettingAxis{name, []string{value}})
+		}
+		if axes == nil {
+			axes = one
+		}
+		axes = Union(axes, one)
+	}
+	return axes
 }
 
 // Union returns the axes with the values of both, those of a first.

@@ -18,9 +18,40 @@ func (cp *Checkpoint) outOfRange() string {
 			return fmt.Sprintf("result %d (%v): the maximum is %d", i+1, c, cell.Largest)
 		}
 	}
+	if text := axesProblem(cp.Sweep.Axes); text != "" {
+		return text
+	}
 	g := cp.Grid()
-	if g.Count() > cell.MaxCells {
+	switch {
+	case g.Count() <= cell.MaxCells:
+	case len(g.Settings) > 0:
+		return fmt.Sprintf("%d num_ctx, %d num_batch and the values of %d other axes are more than %d cells", len(g.Ctx), len(g.Batch), len(g.Settings), cell.MaxCells)
+	default:
 		return fmt.Sprintf("%d num_ctx by %d num_batch are %d cells, the maximum is %d", len(g.Ctx), len(g.Batch), len(g.Ctx)*len(g.Batch), cell.MaxCells)
+	}
+	return ""
+}
+
+// axesProblem describes the first axis besides num_ctx and num_batch that a sweep never writes; empty when
+// there is none. Values that occur twice would be cells that occur twice.
+func axesProblem(axes []cell.SettingAxis) string {
+	for i, a := range axes {
+		if _, known := cell.SettingOf(a.Name); !known {
+			return fmt.Sprintf("axis %d: unknown setting %q", i+1, a.Name)
+		}
+		if i > 0 && !cell.InOrder(axes[i-1], a) {
+			return fmt.Sprintf("axis %d: %q after %q, out of order", i+1, a.Name, axes[i-1].Name)
+		}
+		if len(a.Values) == 0 {
+			return fmt.Sprintf("axis %s has no values", a.Name)
+		}
+		seen := make(map[string]bool, len(a.Values))
+		for _, v := range a.Values {
+			if seen[v] {
+				return fmt.Sprintf("axis %s has the value %q twice", a.Name, v)
+			}
+			seen[v] = true
+		}
 	}
 	return ""
 }

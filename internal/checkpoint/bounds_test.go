@@ -34,6 +34,9 @@ func TestBounds(t *testing.T) {
 		return fmt.Sprintf(form, b.String())
 	}
 	header := func(text string) string { return `{"version": 1, "sweep": {` + text + `}, "results": []}` }
+	axes := func(text string) string {
+		return `{"version": 2, "sweep": {"num_ctx": [1024, 2048], "num_batch": [64], "axes": [` + text + `]}, "results": []}`
+	}
 	for name, test := range map[string]struct{ text, want string }{
 		"a grid":              {header(`"num_ctx": [` + long + `], "num_batch": [` + long + `]`), "sweep: 1 num_ctx by 1 num_batch"},
 		"no grid":             {sparse(`{"version": 1, "sweep": {}, "results": [%s]}`), "1500 num_ctx by 1500 num_batch are 2250000 cells, the maximum is 1000000"},
@@ -41,6 +44,11 @@ func TestBounds(t *testing.T) {
 		"a value of the grid": {header(`"num_ctx": [4096, 4294967296]`), "num_ctx has 4294967296, which is not between 1 and 2147483647"},
 		"a value of 0":        {header(`"num_batch": [0]`), "num_batch has 0"},
 		"a cell":              {`{"version": 1, "sweep": {}, "results": [{"num_ctx":9223372036854775807,"num_batch":1,"prompt_eval_rate":1}]}`, "result 1 (ctx=9223372036854775807/batch=1): the maximum is 2147483647"},
+		"axes":                {axes(`{"name":"num_gpu","values":[` + quotedText(2000) + `]},{"name":"num_thread","values":[` + quotedText(2000) + `]}`), "sweep: 2 num_ctx, 1 num_batch and the values of 2 other axes are more than 1000000 cells"},
+		"a value twice":       {axes(`{"name":"num_gpu","values":["1","2","1"]}`), `sweep: axis num_gpu has the value "1" twice`},
+		"no value":            {axes(`{"name":"num_gpu","values":[]}`), "sweep: axis num_gpu has no values"},
+		"an axis twice":       {axes(`{"name":"num_gpu","values":["1"]},{"name":"num_gpu","values":["2"]}`), `sweep: axis 2: "num_gpu" after "num_gpu", out of order`},
+		"num_ctx as an axis":  {axes(`{"name":"num_ctx","values":["1","2"]}`), `sweep: axis 1: unknown setting "num_ctx"`},
 		"shards":              {header(`"shard": "1/1000001"`), "shard 1/1000001: the maximum is 1000000 shards"},
 		"per_word":            {header(`"prompt_sizing": {"fixed": 1, "per_word": 1e-9}`), "per_word is 1e-09, which is not between 0.0625 and 2147483647 tokens"},
 		"per_word below 0":    {header(`"prompt_sizing": {"fixed": 1, "per_word": -1}`), "per_word is -1"},
@@ -71,6 +79,9 @@ func distinctText(n int) string {
 	}
 	return b.String()
 }
+
+// quotedText returns so many distinct values of an axis.
+func quotedText(n int) string { return `"` + strings.ReplaceAll(distinctText(n), ",", `","`) + `"` }
 
 // TestDuplicateKeys: duplicate keys are refused wherever they are; encoding/json would silently use the last.
 func TestDuplicateKeys(t *testing.T) {
