@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 )
 
@@ -27,6 +28,9 @@ func (c Key) String() string {
 	}
 	return name
 }
+
+// Pattern returns the cell's name as a pattern of go test's -run, which is a regular expression.
+func (c Key) Pattern() string { return regexp.QuoteMeta(c.String()) }
 
 // Text returns the cell's settings for people.
 func (c Key) Text() string {

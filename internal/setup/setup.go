@@ -98,7 +98,7 @@ func (b *Sweep) open(ctx context.Context, o Options) (err error) {
 	}
 	plan, leftOut := b.config.Plan()
 	if b.config.Redo && !o.Named && len(plan) > 0 {
-		return fmt.Errorf("redo: name the cells to measure again, like -run 'Sweep/%v$'; to measure all again, use -fresh, which keeps the old checkpoint under another name", plan[0])
+		return fmt.Errorf("redo: name the cells to measure again, like -run 'Sweep/%s$'; to measure all again, use -fresh, which keeps the old checkpoint under another name", plan[0].Pattern())
 	}
 	prompter, err := sweep.NewPrompter(b.config.Prompt, b.config.NumPredict)
 	if err != nil {

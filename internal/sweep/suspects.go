@@ -130,8 +130,25 @@ func (r *run) testTask() (name string, t *task) {
 		return fmt.Sprintf("%v, which worked before", result.Cell()), t
 	}
 	t.want = 0
-	t.result.SetCell(cell.Key{Ctx: min(defaultCtx, smallest(r.cells())), Settings: r.cells()[0].Settings})
+	t.result.SetCell(cell.Key{Ctx: min(defaultCtx, smallest(r.cells())), Settings: r.unsuspectedSettings()})
 	return auxiliaryName(t.result.Cell(), 0), t
+}
+
+// unsuspectedSettings returns settings besides num_ctx and num_batch that none of the suspects has, if
+// possible on another process of the server: it may not start with one value of a setting. It returns those
+// of the first cell where the suspects have all.
+func (r *run) unsuspectedSettings() cell.Settings {
+	all := cell.AllSettings(r.cells())
+	for _, part := range []func(cell.Settings) cell.Settings{cell.Settings.Server, func(s cell.Settings) cell.Settings { return s }} {
+		suspected := make(map[cell.Settings]bool)
+		for _, s := range r.suspects.all {
+			suspected[part(s.Cell().Settings)] = true
+		}
+		if i := slices.IndexFunc(all, func(s cell.Settings) bool { return !suspected[part(s)] }); i >= 0 {
+			return all[i]
+		}
+	}
+	return all[0]
 }
 
 // newestRate returns the result of the cell of this sweep that was the last to get a rate, without the

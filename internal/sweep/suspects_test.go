@@ -195,6 +195,43 @@ func TestRunWhereNothingEverWorked(t *testing.T) {
 	assert.NoFileExists(t, f.Store.Path())
 }
 
+// TestRunWhereTheFirstValueFails: with the first value of a setting nothing works, such as a server that does
+// not start. The test has another value, and the cells with that are measured.
+func TestRunWhereTheFirstValueFails(t *testing.T) {
+	for name, test := range map[string]struct {
+		axes     []cell.SettingAxis
+		works    string // in the names of the cells that do
+		test     string // that the server is tested with
+		measured int
+	}{
+		"a setting of the server": {[]cell.SettingAxis{{Name: "num_thread", Values: []string{"1", "2", "3", "4"}}, {Name: "num_parallel", Values: []string{"1", "2"}}}, "num_parallel=2", "ctx=1000/num_thread=1/num_parallel=2", 16},
+		"an option":               {[]cell.SettingAxis{{Name: "num_gpu", Values: []string{"40", "30", "20", "0"}}}, "num_gpu=0", "ctx=1000/num_gpu=0", 4},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t, t.TempDir())
+			f.sweeps(cell.Grid{Ctx: []int{1000, 2000}, Batch: []int{100, 200}, Settings: test.axes})
+			f.fake.loadErr = func(c cell.Key) error {
+				if !strings.Contains(c.String(), test.works) {
+					return &measurement.Failure{Class: measurement.ModelError, Detail: "it exited at once"}
+				}
+				return nil
+			}
+			summary, _ := f.run(t.Context())
+			require.NoError(t, summary.Usable())
+			assert.Contains(t, f.log.String(), "# 3 cells in a row failed: loading "+test.test+" and the server's own num_batch, to check whether the server still works\n")
+			measured, failed := f.saved(t)
+			assert.Equal(t, test.measured, measured)
+			assert.Equal(t, len(f.Plan)-test.measured, failed)
+		})
+	}
+
+	f := newFixture(t, t.TempDir())
+	f.sweeps(cell.Grid{Ctx: []int{1000, 2000}, Batch: []int{100, 200}, Settings: []cell.SettingAxis{{Name: "num_gpu", Values: []string{"40", "30"}}}})
+	f.breaks(0, noDevice)
+	summary, _ := f.run(t.Context())
+	assert.ErrorContains(t, summary.Usable(), "3 cells in a row failed, and then ctx=1000/num_gpu=40 and the server's own num_batch: the server does not work")
+}
+
 // TestRunThatEndsAmongFailures: a run that is stopped before anything worked again leaves the last
 // failed cells to the next run, which ends with the same checkpoint as an unbroken one.
 func TestRunThatEndsAmongFailures(t *testing.T) {

@@ -120,7 +120,11 @@ func noCell(plan []cell.Key) error {
 	for _, c := range plan {
 		ctxs, batches = append(ctxs, c.Ctx), append(batches, c.Batch)
 	}
-	return fmt.Errorf("%w: num_ctx is one of %s, and num_batch one of %s; the first cell is Sweep/%v", ErrNoCell, cell.Some(cell.Distinct(ctxs)), cell.Some(cell.Distinct(batches)), plan[0])
+	var others string
+	for _, a := range cell.SettingAxes(plan) {
+		others += fmt.Sprintf(", %s one of %s", a.Name, strings.Join(a.Values, ", "))
+	}
+	return fmt.Errorf("%w: num_ctx is one of %s, and num_batch one of %s%s; the first cell is Sweep/%s", ErrNoCell, cell.Some(cell.Distinct(ctxs)), cell.Some(cell.Distinct(batches)), others, plan[0].Pattern())
 }
 
 // crashLimit is how often a server may go away during one cell before that

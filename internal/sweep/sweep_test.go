@@ -140,7 +140,7 @@ func newFixture(t testing.TB, dir string) *fixture {
 func (f *fixture) sweeps(g cell.Grid) {
 	f.Plan, _ = g.Cells()
 	header := &f.Store.Checkpoint().Sweep
-	header.NumCtx, header.NumBatch = g.Ctx, g.Batch
+	header.NumCtx, header.NumBatch, header.Axes = g.Ctx, g.Batch, g.Settings
 }
 
 // run measures every cell and returns their outcomes.
@@ -454,6 +454,11 @@ func TestRunOfAFilterThatMatchesNothing(t *testing.T) {
 	require.NoError(t, only("ctx=2000/batch=100/round=2").Usable())
 	f.Plan = nil
 	require.NoError(t, only("ctx=2000/batch=63").Usable(), "a shard may have no cell")
+
+	f = newFixture(t, t.TempDir())
+	f.Filtered = true
+	f.sweeps(cell.Grid{Ctx: []int{1000}, Batch: []int{100, 200}, Settings: []cell.SettingAxis{{Name: "num_thread", Values: []string{"8", "4"}}, {Name: "ollama", Values: []string{"0.31.1", "0.31.1+2"}}}})
+	assert.EqualError(t, only("ctx=1000/batch=100/num_thread=3").Usable(), `no cell matches: num_ctx is one of 1000, and num_batch one of 100, 200, num_thread one of 8, 4, ollama one of 0.31.1, 0.31.1+2; the first cell is Sweep/ctx=1000/batch=100/num_thread=8/ollama=0\.31\.1`)
 }
 
 func TestSomeOf(t *testing.T) {
