@@ -48,18 +48,20 @@ func Combinations(axes []SettingAxis) []Settings {
 	return all
 }
 
-// SettingAxes returns the axes of the cells besides num_ctx and num_batch, with their values in the cells'
-// order.
-func SettingAxes(cells []Key) (axes []SettingAxis) {
+// SettingAxes returns the axes besides num_ctx and num_batch of cells, with their values in the order of the
+// cells.
+func SettingAxes(cells []Key) []SettingAxis {
+	var axes []SettingAxis
 	for _, s := range AllSettings(cells) {
-		var one []SettingAxis
 		for name, value := range s.All() {
-			one = append(one, SettingAxis{name, []string{value}})
+			i := slices.IndexFunc(axes, func(a SettingAxis) bool { return a.Name == name })
+			if i < 0 {
+				i, axes = len(axes), append(axes, SettingAxis{Name: name})
+			}
+			if !slices.Contains(axes[i].Values, value) {
+				axes[i].Values = append(axes[i].Values, value)
+			}
 		}
-		if axes == nil {
-			axes = one
-		}
-		axes = Union(axes, one)
 	}
 	return axes
 }
