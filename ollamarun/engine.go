@@ -215,6 +215,9 @@ func (e *Engine) endProcess(ctx context.Context) error {
 	}
 }
 
+// Command returns the file of the engine's command.
+func (e *Engine) Command() string { return e.Ollama }
+
 // Exited returns a channel that is closed when the engine has exited, whether by Stop or not. A Restart
 // does not close it.
 func (e *Engine) Exited() <-chan struct{} { return e.exited }

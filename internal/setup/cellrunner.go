@@ -73,7 +73,12 @@ func (r *cellRunner) Settle(ctx context.Context) error {
 func (r *cellRunner) options(c cell.Key) map[string]any {
 	options := make(map[string]any)
 	set := func(name, value string) {
-		if s, _ := cell.SettingOf(name); !s.Server && value != cell.Auto {
+		s, _ := cell.SettingOf(name)
+		switch {
+		case s.Server:
+		case value == cell.Auto:
+			delete(options, name)
+		default:
 			options[name] = optionValue(value)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"syscall"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/cell"
@@ -27,27 +28,53 @@ func binaryVersion(ctx context.Context, file string) (string, error) {
 }
 
 // startEngine starts the config's engine, with the settings of the plan's first cell, and returns its server.
+// Where it does not start with them, it takes those of the next cells: the cells whose settings do not work
+// fail, and the others are measured.
 func (b *Sweep) startEngine(ctx context.Context, o Options) (*ollamarun.Server, error) {
 	source, err := b.engineSource(o)
 	if err != nil {
 		return nil, err
 	}
-	var first cell.Settings
-	if plan, _ := b.config.Plan(); len(plan) > 0 {
-		first = plan[0].Settings.Server()
+	command := source.Ollama
+	plan, _ := b.config.Plan()
+	var failed []error
+	for _, settings := range serverSettings(plan) {
+		var binary string
+		source.Env, binary = settings.Environment(b.config.Fixed())
+		source.Ollama = cmp.Or(b.config.Binaries[binary], command)
+		engine, err := ollamarun.StartEngine(ctx, source, b.config.Out, b.log)
+		if err != nil && ctx.Err() == nil {
+			failed = append(failed, err)
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		for _, err := range failed {
+			fmt.Fprintf(b.log, "warning: %v\n", err)
+		}
+		b.cleanup.add(engine.Stop)
+		b.engine = engine
+		b.config.Ollama = engine.Ollama
+		b.process = &process{engine: engine, running: settings, fixed: b.config.Fixed(), binaries: b.config.Binaries, log: b.log}
+		return &engine.Server, nil
 	}
-	var binary string
-	source.Env, binary = first.Environment(b.config.Fixed())
-	source.Ollama = cmp.Or(b.config.Binaries[binary], source.Ollama)
-	engine, err := ollamarun.StartEngine(ctx, source, b.config.Out, b.log)
-	if err != nil {
-		return nil, err
+	return nil, failed[0]
+}
+
+// serverSettings returns the distinct settings of the server that the cells of a plan have, in their order:
+// the one that is empty without cells.
+func serverSettings(plan []cell.Key) []cell.Settings {
+	var all []cell.Settings
+	for _, s := range cell.AllSettings(plan) {
+		if s := s.Server(); !slices.Contains(all, s) {
+			all = append(all, s)
+		}
 	}
-	b.cleanup.add(engine.Stop)
-	b.engine = engine
-	b.config.Ollama = engine.Ollama
-	b.process = &process{engine: engine, running: first, fixed: b.config.Fixed(), binaries: b.config.Binaries, log: b.log}
-	return &engine.Server, nil
+	if all == nil {
+		all = []cell.Settings{""}
+	}
+	return all
 }
 
 // engineSource returns what the config's engine is started from.

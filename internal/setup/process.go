@@ -10,9 +10,16 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/ollamarun"
 )
 
+// engine is the server's process as [ollamarun.Engine] starts it.
+type engine interface {
+	Restart(ctx context.Context, ollama string, env map[string]string) error
+	Exited() <-chan struct{}
+	Command() string
+}
+
 // process is the server that the sweep starts, with the settings of the cell that is measured.
 type process struct {
-	engine   *ollamarun.Engine
+	engine   engine
 	running  cell.Settings     // those of the settings that are axes
 	failed   bool              // the last start, so that no server runs
 	fixed    map[string]string // settings that have one value in the sweep
@@ -32,13 +39,18 @@ func (p *process) start(ctx context.Context, settings cell.Settings, runner Olla
 	err := p.engine.Restart(ctx, p.binaries[binary], env)
 	p.failed = err != nil
 	if cli, ok := runner.(*ollamarun.CLI); ok && err == nil {
-		cli.SetCommand(p.engine.Ollama)
+		cli.SetCommand(p.engine.Command())
 	}
 	switch {
 	case err == nil:
 		return nil
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
+	}
+	select {
+	case <-p.engine.Exited(): // it can't be started again, whatever the settings
+		return err
+	default:
 	}
 	return &measurement.Failure{Class: measurement.ModelError, Detail: err.Error()}
 }
