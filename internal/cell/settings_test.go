@@ -157,3 +157,10 @@ func TestNamesWithSettings(t *testing.T) {
 	assert.Equal(t, "num_ctx=4, 8 with num_batch=2 (num_gpu=1; num_gpu=2)", Names(plan))
 	assert.Equal(t, "num_ctx=4 with num_batch=2 (num_gpu=1; num_gpu=2); num_ctx=8 with num_batch=2 (num_gpu=1)", strings.Join([]string{Names(plan[:2]), Names(plan[2:3])}, "; "))
 }
+
+func TestSettingAxes(t *testing.T) {
+	axes := []SettingAxis{{Name: "num_thread", Values: []string{"8", "auto", "4"}}, {Name: "flash_attention", Values: []string{"on", "off"}}}
+	cells, _ := Grid{Ctx: []int{1024}, Batch: []int{64, 128}, Settings: axes}.Cells()
+	assert.Equal(t, axes, SettingAxes(cells))
+	assert.Empty(t, SettingAxes([]Key{{Ctx: 1024, Batch: 64}}))
+}

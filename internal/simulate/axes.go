@@ -46,7 +46,7 @@ func GenerateAxes(n int, seed uint64) []*Surface {
 		rng.Shuffle(len(axes), func(i, j int) { axes[i], axes[j] = axes[j], axes[i] })
 		axes = axes[:2+rng.IntN(3)]
 		cell.SortAxes(axes)
-		s := drawAxes(rng, kind, axes)
+		s := drawAxes(rng, kind, cell.Grid{Ctx: steps(8192, 8192, 8), Batch: []int{32, 64, 128, 256, 512, 1024, 2048, 4096}, Settings: axes})
 		s.Name = fmt.Sprintf("a-%03d-%s-%d-axes", i, kind, 2+len(axes))
 		surfaces = append(surfaces, s)
 	}
@@ -66,21 +66,32 @@ type effects struct {
 	limit  float64 // memory: the pressure above which the value with the greatest need fails
 }
 
-func drawAxes(rng *rand.Rand, kind string, axes []cell.SettingAxis) *Surface {
-	g := gridShape{"axes", steps(8192, 8192, 8), []int{32, 64, 128, 256, 512, 1024, 2048, 4096}}
-	l := newLandscape(rng, []string{"saturating", "bumpy", "shifting", "small"}[rng.IntN(4)], g)
-	e := drawEffects(rng, kind, axes)
+// DrawAxes draws a surface of each of [AxesKinds] on a grid that has other axes, the same ones for the same
+// seed. It omits surfaces on which no cell works, which small grids can have.
+func DrawAxes(g cell.Grid, seed uint64) (surfaces []*Surface) {
+	for i, kind := range AxesKinds {
+		s := drawAxes(rand.New(rand.NewPCG(seed, 1000+uint64(i))), kind, g)
+		if s.Name = kind; len(s.Rates) > 0 {
+			surfaces = append(surfaces, s)
+		}
+	}
+	return surfaces
+}
+
+func drawAxes(rng *rand.Rand, kind string, g cell.Grid) *Surface {
+	l := newLandscape(rng, []string{"saturating", "bumpy", "shifting", "small"}[rng.IntN(4)], gridShape{"axes", g.Ctx, g.Batch})
+	e := drawEffects(rng, kind, g.Settings)
 	s := &Surface{
 		Rates: make(map[cell.Key]float64), Probes: make(map[cell.Key]map[int]float64), PromptTokens: defaultPromptTokens, Refused: make(map[cell.Key]bool),
 		Noise: between(rng, 0.005, 0.03), OutlierProb: between(rng, 0, 0.05), OutlierLow: between(rng, 0.8, 0.95),
 	}
-	s.Plan, _ = cell.Grid{Ctx: g.ctx, Batch: g.batches, Settings: axes}.Cells()
+	s.Plan, _ = g.Cells()
 	var probeErrors []float64
-	for range g.batches {
+	for range g.Batch {
 		probeErrors = append(probeErrors, between(rng, 0.002, 0.012)*rng.NormFloat64())
 	}
 	rate := func(c cell.Key, batch int) float64 {
-		j := slices.Index(g.batches, batch)
+		j := slices.Index(g.Batch, batch)
 		return l.level * math.Exp(l.overBatch(j, float64(c.Ctx))-l.ctxSlope*float64(c.Ctx)/l.maxCtx+e.of(c, batch))
 	}
 	for _, c := range s.Plan {
@@ -93,7 +104,7 @@ func drawAxes(rng *rand.Rand, kind string, axes []cell.SettingAxis) *Surface {
 		}
 		s.Rates[c] = rate(c, c.Batch)
 		s.Probes[c] = make(map[int]float64)
-		for k, batch := range g.batches {
+		for k, batch := range g.Batch {
 			if batch <= c.Batch {
 				s.Probes[c][batch] = rate(c, batch) * math.Exp(probeErrors[k])
 			}
@@ -265,7 +276,7 @@ func CompareAxes(surfaces []*Surface, o Options) Comparison {
 				found := Play(s, &search.Best{Tolerance: o.Tolerance, Repeat: 1}, uint64(seed))
 				cells := int(math.Ceil(found.Cost))
 				plays[i*len(names)][seed] = found
-				plays[i*len(names)+1][seed] = Play(s, oneAtATime{cells, axesOf(s.Plan)}, uint64(seed))
+				plays[i*len(names)+1][seed] = Play(s, oneAtATime{cells, cell.SettingAxes(s.Plan)}, uint64(seed))
 				plays[i*len(names)+2][seed] = Play(s, randomSearch{uint64(seed), cells}, uint64(seed))
 			})
 		}
@@ -283,21 +294,4 @@ func CompareAxes(surfaces []*Surface, o Options) Comparison {
 		c.Overall = append(c.Overall, score(allSurfaces, name, runs))
 	}
 	return c
-}
-
-// axesOf returns the axes besides num_ctx and num_batch of a plan, with their values in its order.
-func axesOf(plan []cell.Key) []cell.SettingAxis {
-	var axes []cell.SettingAxis
-	for _, s := range cell.AllSettings(plan) {
-		for name, value := range s.All() {
-			i := slices.IndexFunc(axes, func(a cell.SettingAxis) bool { return a.Name == name })
-			if i < 0 {
-				i, axes = len(axes), append(axes, cell.SettingAxis{Name: name})
-			}
-			if !slices.Contains(axes[i].Values, value) {
-				axes[i].Values = append(axes[i].Values, value)
-			}
-		}
-	}
-	return axes
 }

@@ -98,3 +98,21 @@ func TestCompareAxes(t *testing.T) {
 		assert.InDelta(t, best.Cells, other.Cells, 1)
 	}
 }
+
+// TestDrawAxes draws each kind on a grid of its own, also where there is only one other axis, and omits
+// surfaces on which nothing works.
+func TestDrawAxes(t *testing.T) {
+	g := cell.Grid{Ctx: []int{1024, 2048, 4096}, Batch: []int{64, 512}, Settings: []cell.SettingAxis{{Name: "num_gpu", Values: []string{"auto", "20"}}}}
+	plan, _ := g.Cells()
+	surfaces := DrawAxes(g, 1)
+	require.Len(t, surfaces, len(AxesKinds))
+	for i, s := range surfaces {
+		assert.Equal(t, AxesKinds[i], s.Name)
+		assert.Equal(t, plan, s.Plan)
+		assert.Equal(t, s.Rates, DrawAxes(g, 1)[i].Rates, "the same for the same seed")
+	}
+	g.Settings[0].Values = g.Settings[0].Values[:1]
+	for _, s := range DrawAxes(g, 1) {
+		assert.NotEqual(t, "refused", s.Name, "its only value is refused")
+	}
+}
