@@ -25,8 +25,8 @@ const (
 	VersionAxes = 2
 )
 
-// version returns the format of a sweep.
-func (h Header) version() int {
+// Format returns the version of the checkpoint format of a sweep.
+func (h Header) Format() int {
 	if len(h.Axes) > 0 {
 		return VersionAxes
 	}
@@ -94,7 +94,7 @@ func decode(data []byte) (*Checkpoint, error) {
 
 // check returns an error for contents that a sweep never writes.
 func (cp *Checkpoint) check() error {
-	if cp.Version != cp.Sweep.version() && !cp.OlderTool {
+	if cp.Version != cp.Sweep.Format() && !cp.OlderTool {
 		return fmt.Errorf("sweep: version %d with %d axes besides num_ctx and num_batch", cp.Version, len(cp.Sweep.Axes))
 	}
 	if text := cp.outOfRange(); text != "" {
@@ -282,7 +282,7 @@ func encode(w io.Writer, h Header, results, remeasured lines) error {
 	if err != nil {
 		return fmt.Errorf("encoding header: %w", err)
 	}
-	if _, err := fmt.Fprintf(w, "{\n  \"version\": %d,\n  \"sweep\": %s,\n  \"results\": ", h.version(), header); err != nil {
+	if _, err := fmt.Fprintf(w, "{\n  \"version\": %d,\n  \"sweep\": %s,\n  \"results\": ", h.Format(), header); err != nil {
 		return err
 	}
 	if err := results.write(w); err != nil {

@@ -92,7 +92,7 @@ func OpenStore(dir string, h Header, fresh bool, now time.Time) (*Store, error) 
 			h.Search = cp.Sweep.Search
 		}
 	}
-	cp.Sweep, cp.Version = h, h.version()
+	cp.Sweep, cp.Version = h, h.Format()
 	s.cp, s.onDisk, s.rewrite = cp, onDisk, true // the header may have changed, and the next save ends a journal
 	if s.results, err = linesOf("result", cp.Results).all(); err != nil {
 		return nil, err

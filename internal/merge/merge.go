@@ -81,7 +81,7 @@ type pool struct {
 
 func newMerger() *merger {
 	return &merger{
-		cp:        &checkpoint.Checkpoint{Version: checkpoint.Version},
+		cp:        new(checkpoint.Checkpoint),
 		at:        make(map[cell.Key]int),
 		firstPart: make(map[cell.Key]int),
 		pooled:    make(map[cell.Key]*pool),
@@ -242,7 +242,7 @@ func (m *merger) header() {
 	slices.Sort(ctx)
 	slices.Sort(batch)
 	h.NumCtx, h.NumBatch = slices.Compact(ctx), slices.Compact(batch)
-	m.cp.Sweep = h
+	m.cp.Sweep, m.cp.Version = h, h.Format()
 }
 
 // answer returns the result of the parts' search on all cells, where all parts have the same
