@@ -24,6 +24,9 @@ type settings struct {
 	Model    string
 	NumCtx   int `json:"num_ctx"`
 	NumBatch int `json:"num_batch"`
+	// Other load options, empty where a request has none.
+	NumThread json.Number `json:"num_thread"`
+	NumGPU    json.Number `json:"num_gpu"`
 }
 
 // simulation is the state of a simulated server.
@@ -232,7 +235,8 @@ func (sim *simulation) read(prompt string, with settings) time.Duration {
 		evaluated, sim.kept = len(prompt)-same, prompt
 		batch = min(batch, evaluated)
 	}
-	return time.Duration(evaluated) * time.Second / time.Duration(tokensPerSec(with.NumCtx, batch))
+	threads, _ := with.NumThread.Int64()
+	return time.Duration(evaluated) * time.Second / time.Duration(tokensPerSec(with.NumCtx, batch)+1000*int(threads))
 }
 
 // begin waits until all earlier requests are done.

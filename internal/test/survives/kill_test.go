@@ -26,9 +26,18 @@ import (
 // TestSurvivesKill kills a sweep again and again, at random times, resumes it, and compares its
 // final files with those of a sweep that was never killed.
 func TestSurvivesKill(t *testing.T) {
-	columns, kills := inFull(120, 32), inFull(220, 12)
-	grid := fmt.Sprintf("prompt: {tokens: 300}\nnum_ctx: {start: 1024, end: %d, step: 16}\nnum_batch: {start: 64, end: 512, step: 64}\nrepeat: 2\nconfirm: 0\nbaseline: false\n", 1024+16*(columns-1))
+	const grid = "prompt: {tokens: 300}\nnum_ctx: {start: 1024, end: %d, step: 16}\nnum_batch: {start: 64, end: 512, step: 64}\nrepeat: 2\nconfirm: 0\nbaseline: false\n"
+	t.Run("two axes", func(t *testing.T) {
+		requireKillsSurvived(t, fmt.Sprintf(grid, 1024+16*(inFull(120, 32)-1)), inFull(220, 12))
+	})
+	t.Run("four axes", func(t *testing.T) {
+		requireKillsSurvived(t, fmt.Sprintf(grid, 1024+16*(inFull(30, 6)-1))+"options: {num_thread: [1, 2], num_gpu: [auto, 0]}\n", inFull(60, 6))
+	})
+}
 
+// requireKillsSurvived kills a sweep of a grid so often.
+func requireKillsSurvived(t *testing.T, grid string, kills int) {
+	t.Helper()
 	whole := t.TempDir()
 	_, args := sweeptest.SimulatedBy(t, 100, whole, grid)
 	printed, code := sweeptest.Start(t, args...).Wait()
@@ -92,12 +101,13 @@ func TestSurvivesKill(t *testing.T) {
 	}
 }
 
-// withoutTimes returns a file's text without dates, times by this machine's clock, the command and the
-// host, which differ.
+// withoutTimes returns a file's text without dates, times by this machine's clock, its load, the command and
+// the host, which differ.
 func withoutTimes(t *testing.T, out, file string) string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(out, file))
 	require.NoError(t, err)
+	text = regexp.MustCompile(`,"cpu":\{[^}]*\}`).ReplaceAll(text, nil)
 	return regexp.MustCompile(`"(wall_duration_ns|timestamp|started|command|host)": ?("[^"]*"|\d+)|and ([\d.]+(m|µ)?s) by the wall clock`).ReplaceAllString(string(text), `"$1": …`)
 }
 

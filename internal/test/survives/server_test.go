@@ -259,21 +259,28 @@ func TestSurvivesEndOfARealServer(t *testing.T) {
 	create.Env = append(os.Environ(), "HOME="+home, "OLLAMA_HOST="+u.Host)
 	require.NoError(t, create.Run())
 
-	out := t.TempDir()
-	p := sweeptest.Start(t, "-config", sweeptest.WriteConfig(t, "model: tiny\nhost: "+u.String()+"\n"+sweeptest.SmallGrid), "-out", out)
-	for _, cell := range []int{2, 4} {
-		p.Await(t, fmt.Sprintf("# %d/6 ", cell))
-		require.NoError(t, syscall.Kill(-server.Process.Pid, syscall.SIGKILL))
-		server.Wait()
-		server = serve()
-	}
-	printed, code := p.Wait()
-	require.Zero(t, code, printed)
-	assert.Contains(t, printed, ": waiting for it, then measuring the cell again\n")
-	cp := sweeptest.Load(t, out)
-	require.Len(t, cp.Results, len(sweeptest.SmallPlan))
-	for _, r := range cp.Results {
-		assert.False(t, r.Failed(), r.Detail)
-		assert.Len(t, r.Samples, 3)
+	for name, grid := range map[string]string{
+		"two axes":   sweeptest.SmallGrid,
+		"three axes": strings.Replace(sweeptest.SmallGrid, "[512, 1024]", "[512]\noptions: {num_gpu: [auto, 0]}", 1),
+	} {
+		t.Run(name, func(t *testing.T) {
+			out := t.TempDir()
+			p := sweeptest.Start(t, "-config", sweeptest.WriteConfig(t, "model: tiny\nhost: "+u.String()+"\n"+grid), "-out", out)
+			for _, cell := range []int{2, 4} {
+				p.Await(t, fmt.Sprintf("# %d/6 ", cell))
+				require.NoError(t, syscall.Kill(-server.Process.Pid, syscall.SIGKILL))
+				server.Wait()
+				server = serve()
+			}
+			printed, code := p.Wait()
+			require.Zero(t, code, printed)
+			assert.Contains(t, printed, ": waiting for it, then measuring the cell again\n")
+			cp := sweeptest.Load(t, out)
+			require.Len(t, cp.Results, len(sweeptest.SmallPlan))
+			for _, r := range cp.Results {
+				assert.False(t, r.Failed(), r.Detail)
+				assert.Len(t, r.Samples, 3)
+			}
+		})
 	}
 }

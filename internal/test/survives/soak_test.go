@@ -32,14 +32,27 @@ func (s state) String() string {
 // and the heap grows only with the checkpoint. The time per cell, which grows with the checkpoint,
 // is only logged; benchmarks measure it.
 func TestSurvivesSoak(t *testing.T) {
-	cells := inFull(20_000, 600)
+	t.Run("two axes", func(t *testing.T) {
+		soak(t, inFull(20_000, 600), func(i int) cell.Key { return cell.Key{Ctx: 1024 + i/64, Batch: 8 + i%64} })
+	})
+	t.Run("four axes", func(t *testing.T) {
+		options := cell.Combinations([]cell.SettingAxis{{Name: "num_gpu", Values: []string{"auto", "0", "20", "40"}}, {Name: "num_thread", Values: []string{"1", "2"}}})
+		soak(t, inFull(4_000, 300), func(i int) cell.Key {
+			return cell.Key{Ctx: 1024 + i/64, Batch: 8 + i/8%8, Settings: options[i%8]}
+		})
+	})
+}
+
+// soak measures so many cells.
+func soak(t *testing.T, cells int, cellOf func(i int) cell.Key) {
+	t.Helper()
 	server := ollamatest.New(t)
 	server.Simulate(100) // so that a busy machine refuses no figure
 	runner, err := ollamarun.NewAPI(t.Context(), &ollamarun.Server{URL: server.URL}, "tiny", nil, 2)
 	require.NoError(t, err)
 	s := sweeptest.InProcess(t, t.TempDir(), setup.CellRunner(runner, nil), 100)
 	for i := range cells {
-		s.Plan = append(s.Plan, cell.Key{Ctx: 1024 + i/64, Batch: 8 + i%64})
+		s.Plan = append(s.Plan, cellOf(i))
 	}
 
 	var states []state
