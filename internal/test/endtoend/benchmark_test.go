@@ -115,6 +115,21 @@ func BenchmarkEmbedded(b *testing.B) {
 	b.ReportMetric(float64((wall-served).Microseconds())/1000/float64(b.N), "overhead-ms/cell")
 }
 
+// BenchmarkRestart restarts a server that has a model loaded, as a sweep does between two cells with other
+// settings of the server. With SWEEP_OLLAMA it restarts another version.
+func BenchmarkRestart(b *testing.B) {
+	engine := sweeptest.StartEngine(b, b.TempDir())
+	runner, err := ollamarun.NewAPI(b.Context(), &engine.Server, ollamarun.TinyModel, nil, 2)
+	require.NoError(b, err)
+	for b.Loop() {
+		b.StopTimer()
+		_, err := runner.Load(b.Context(), 2048, 64, ollamatest.Constant("a prompt"))
+		require.NoError(b, err)
+		b.StartTimer()
+		require.NoError(b, engine.Restart(b.Context(), "", nil))
+	}
+}
+
 // BenchmarkSpread measures one cell again and again: as a sweep does, with a
 // load for each sample, without a warm-up, and with the same prompt each time. Each iteration is
 // one sample: an interval needs six, and -benchtime 30x gives a steady one.
