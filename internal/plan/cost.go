@@ -22,6 +22,7 @@ type Cost struct {
 	Loads, Prompts int // for a search the median of the simulated runs, or the middle of the range
 	// Least and Most bound the loads of the plan's own cells; nine of ten searches are within.
 	Least, Most int
+	Restarts    int // of the server, for the settings of other cells; at most, where the order is not known
 	Time        time.Duration
 	Basis       Basis
 	// Beside is how many of the Loads are auxiliary measurements, at most.
@@ -60,12 +61,14 @@ func (p *Plan) costs(exhaustive Cost) ([]Cost, error) {
 func (p *Plan) addAutomatic(c *Cost) {
 	auxiliary, prompts := p.auxiliary(c.Loads)
 	baseline := p.baseline(c.Strategy, c.Loads)
+	planned := c.Loads
 	c.Auxiliary = auxiliary + baseline
 	if c.Strategy == config.StrategyExhaustive {
 		c.Repeats = p.repeats
 	}
 	c.Loads, c.Prompts = c.Loads+c.Auxiliary+c.Repeats, c.Prompts+prompts+baseline+c.Repeats
-	c.Time = p.Pace.Time(c.Loads, c.Prompts)
+	c.Restarts += p.automaticRestarts(*c, planned, baseline)
+	c.Time = p.Pace.Time(c.Loads, c.Prompts) + time.Duration(c.Restarts)*p.Restart.Time
 }
 
 // baseline returns how many loads a strategy takes automatically after others: in turns, the
@@ -141,7 +144,11 @@ func (p *Plan) searchCost(k search.Kind) (Cost, error) {
 	if len(p.Cells) == 0 {
 		return c, nil
 	}
-	choice := k.New(float64(p.Config.Tolerance), p.Config.Repeat).Next(sweep.State{Plan: p.Cells, Measured: p.known, Probes: p.probes()})
+	cells := p.Cells
+	if n := len(cell.AllSettings(cells)); n > mostSearched || n > 1 && len(p.known) == 0 {
+		cells, _ = p.thinnedGrid(k).Cells()
+	}
+	choice := k.New(float64(p.Config.Tolerance), p.Config.Repeat).Next(sweep.State{Plan: cells, Measured: p.known, Probes: p.probes()})
 	ahead := choice.Ahead.Widened(p.Noise, p.unmeasured())
 	switch {
 	case len(choice.Cells) == 0:
@@ -152,6 +159,9 @@ func (p *Plan) searchCost(k search.Kind) (Cost, error) {
 		c.Basis, c.Least, c.Most = UnderWay, ahead.Least, ahead.Most
 		c.Loads = (c.Least + c.Most + 1) / 2
 		c.Prompts = c.Loads * max(1, p.Config.Repeat)
+		if p.restartsServer() {
+			c.Restarts = c.Loads
+		}
 	}
 	return c, nil
 }
@@ -176,9 +186,8 @@ func (p *Plan) unmeasured() (n int) {
 // range, which spans the runs and the search's own estimate.
 func (p *Plan) simulatedCost(k search.Kind, ahead sweep.Range) (Cost, error) {
 	c := Cost{Strategy: k.Name, Basis: Simulated}
-	ctx, batch := cell.Axes(p.Cells)
-	thin := thinned(ctx, k.SimulatedColumns)
-	surfaces, err := simulate.Draw(thin, thinned(batch, k.SimulatedRows), 1)
+	thin := p.thinnedGrid(k)
+	surfaces, err := drawn(thin, 1)
 	if err != nil {
 		return c, err
 	}
@@ -189,19 +198,71 @@ func (p *Plan) simulatedCost(k search.Kind, ahead sweep.Range) (Cost, error) {
 	}
 	scale := 1.0
 	if k.Columns {
-		scale = float64(len(ctx)) / float64(len(thin))
+		ctx, _ := cell.Axes(p.Cells)
+		scale = float64(len(ctx)) / float64(len(thin.Ctx))
 	}
-	var loads, prompts []float64
+	var loads, prompts, restarts []float64
 	for _, r := range p.runs(k, surfaces, 0) {
 		loads, prompts = append(loads, scale*float64(r.Loads)), append(prompts, scale*float64(r.Samples))
+		restarts = append(restarts, scale*float64(r.Restarts))
 	}
 	known := len(p.Cells) - open
 	left := func(n float64, saved int) int { return min(max(1, int(math.Round(n))-saved), open) }
 	// The measured cells may be of no use to a search, and so save no load in the worst case.
 	c.Least, c.Most = min(ahead.Least, left(slices.Min(loads), known)), max(ahead.Most, left(slices.Max(loads), 0))
 	c.Loads = left(verdict.Median(loads), known)
+	c.Restarts = min(c.Loads, int(math.Round(verdict.Median(restarts))))
 	c.Prompts = max(c.Loads, int(math.Round(verdict.Median(prompts)))-known*max(1, p.Config.Repeat))
 	return c, nil
+}
+
+// The largest grids of more than two axes that searches are simulated on, because each decision takes
+// computing time, and the most combinations of settings that a search in the middle of a sweep is asked about.
+const (
+	mostSimulated = 300
+	mostSearched  = 500
+)
+
+// thinnedGrid returns the grid on which a search is simulated.
+func (p *Plan) thinnedGrid(k search.Kind) cell.Grid {
+	ctx, batch := cell.Axes(p.Cells)
+	if len(p.axes) == 0 {
+		return cell.Grid{Ctx: thinned(ctx, k.SimulatedColumns), Batch: thinned(batch, k.SimulatedRows)}
+	}
+	sizes := []int{len(ctx), len(batch)}
+	for _, a := range p.axes {
+		sizes = append(sizes, len(a.Values))
+	}
+	for product(sizes) > mostSimulated {
+		longest := 0
+		for i, n := range sizes {
+			if n >= sizes[longest] {
+				longest = i
+			}
+		}
+		sizes[longest]--
+	}
+	g := cell.Grid{Ctx: thinned(ctx, sizes[0]), Batch: thinned(batch, sizes[1])}
+	for i, a := range p.axes {
+		g.Settings = append(g.Settings, cell.SettingAxis{Name: a.Name, Values: thinned(a.Values, sizes[2+i])})
+	}
+	return g
+}
+
+func product(sizes []int) float64 {
+	n := 1.0
+	for _, s := range sizes {
+		n *= float64(s)
+	}
+	return n
+}
+
+// drawn returns the surfaces that searches are simulated on.
+func drawn(g cell.Grid, seed uint64) ([]*simulate.Surface, error) {
+	if len(g.Settings) == 0 {
+		return simulate.Draw(g.Ctx, g.Batch, seed)
+	}
+	return simulate.DrawAxes(g, seed), nil
 }
 
 // runs simulates a search on each of the surfaces, with noise from the seed.
@@ -226,12 +287,15 @@ func (p *Plan) runs(k search.Kind, surfaces []*simulate.Surface, seed uint64) []
 	return runs
 }
 
-// thinned returns at most n of the values, the first and the last among them.
-func thinned(values []int, n int) []int {
+// thinned returns at most n of the values, the first and, unless n is 1, the last among them.
+func thinned[T any](values []T, n int) []T {
 	if len(values) <= n {
 		return values
 	}
-	some := make([]int, n)
+	if n == 1 {
+		return values[:1]
+	}
+	some := make([]T, n)
 	for i := range some {
 		some[i] = values[i*(len(values)-1)/(n-1)]
 	}

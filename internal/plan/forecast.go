@@ -27,7 +27,10 @@ type forecast struct {
 	cells    int           // how many the estimate is based on
 	model    *memory.Model // nil where it is not known
 	settings memory.Settings
-	scale    float64 // of the total, from sizes
+	fixed    map[string]string // settings that have one value in the sweep
+	// flashGiven means that the config sets flash attention in every cell.
+	flashGiven bool
+	scale      float64 // of the total, from sizes
 
 	// From the log: the weights in bytes, and the ratios of context and compute buffers to the
 	// model's estimate, or the lines fitted to them where there is no estimate.
@@ -45,7 +48,10 @@ type logged struct {
 
 // makeForecast uses the best source available.
 func (p *Plan) makeForecast() forecast {
-	f := forecast{model: p.Model, settings: p.Settings, scale: 1}
+	f := forecast{model: p.Model, settings: p.Settings, fixed: p.Config.Fixed(), scale: 1}
+	f.flashGiven = f.fixed["flash_attention"] != "" || slices.ContainsFunc(p.axes, func(a cell.SettingAxis) bool {
+		return a.Name == "flash_attention" && !slices.Contains(a.Values, cell.Auto)
+	})
 	if p.Model != nil {
 		f.source = fromModel
 	}
@@ -85,7 +91,7 @@ func (f *forecast) fromSizes(cp *checkpoint.Checkpoint) {
 	for i := range cp.Results {
 		r := &cp.Results[i]
 		if r.Size > 0 && !r.Failed() {
-			ratios = append(ratios, float64(r.Size)/float64(f.model.Of(r.NumCtx, r.NumBatch, f.settings).Total()))
+			ratios = append(ratios, float64(r.Size)/float64(f.model.Of(r.NumCtx, r.NumBatch, f.settingsOf(r.Cell().Settings).Settings).Total()))
 		}
 	}
 	if len(ratios) > 0 {
@@ -107,17 +113,18 @@ func (f *forecast) fromLog(cells []logged) {
 		return
 	}
 	misfit := math.Inf(1)
-	for _, off := range []bool{f.settings.FlashOff, !f.settings.FlashOff} {
-		s := f.settings
-		s.FlashOff = off
+	given := f.settings
+	for _, off := range []bool{given.FlashOff, !given.FlashOff} {
+		tried := *f
+		tried.settings.FlashOff = off
 		var contexts, buffers []float64
 		for _, c := range cells {
-			need := f.model.Of(c.cell.Ctx, c.cell.Batch, s)
+			need := f.model.Of(c.cell.Ctx, c.cell.Batch, tried.settingsOf(c.cell.Settings).Settings)
 			contexts, buffers = append(contexts, ratio(c.context, need.KV)), append(buffers, ratio(c.buffers, need.Compute))
 		}
 		if m := spread(buffers); m < misfit-1e-9 {
 			misfit = m
-			f.settings, f.contextScale, f.bufferScale = s, verdict.Median(contexts), verdict.Median(buffers)
+			f.settings, f.contextScale, f.bufferScale = tried.settings, verdict.Median(contexts), verdict.Median(buffers)
 		}
 	}
 }
@@ -173,18 +180,19 @@ func fit(xs, ys []float64) line {
 	return line{base, slope}
 }
 
-// of returns the memory that a loaded cell needs, by part. The scale from sizes is that of the
-// total and is not applied to the parts.
+// of returns the memory that a loaded cell needs, by part; where num_gpu is set, the part of it that is in
+// GPU memory. The scale from sizes is that of the total and is not applied to the parts.
 func (f *forecast) of(c cell.Key) memory.Need {
 	if f.model == nil {
 		ctx, batch := float64(c.Ctx), float64(min(c.Batch, c.Ctx))
 		return memory.Need{Weights: int64(f.weights), KV: int64(f.context.at(ctx)), Compute: int64(batch * f.buffers.at(ctx))}
 	}
-	need := f.model.Of(c.Ctx, c.Batch, f.settings)
+	s := f.settingsOf(c.Settings)
+	need := f.model.Of(c.Ctx, c.Batch, s.Settings)
 	if f.source == fromLog {
 		need = memory.Need{Weights: int64(f.weights), KV: int64(f.contextScale * float64(need.KV)), Compute: int64(f.bufferScale * float64(need.Compute))}
 	}
-	return need
+	return s.onGPUs(need, f.model.Layers)
 }
 
 // size returns the bytes that a loaded cell is expected to need.

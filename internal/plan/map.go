@@ -18,11 +18,16 @@ func (p *Plan) mark(c cell.Key) byte {
 		switch {
 		case r.Failed():
 			return 'x'
-		case r.SizeVRAM > 0 && r.SizeVRAM < r.Size:
+		case r.SizeVRAM > 0 && r.SizeVRAM < r.Size && p.forecast.settingsOf(c.Settings).gpuLayers < 0:
 			return '!'
 		}
 		return '+'
 	}
+	return p.estimatedMark(c)
+}
+
+// estimatedMark returns the mark of a cell that is not measured.
+func (p *Plan) estimatedMark(c cell.Key) byte {
 	if p.GPUBytes == 0 {
 		return '.'
 	}
@@ -53,14 +58,12 @@ const (
 	mostMapRows    = 60
 )
 
-// printMap prints the grid with a mark for each cell, num_ctx to the right.
-func (p *Plan) printMap(b *strings.Builder) {
+// printMap prints the cells with the settings of a combination as a grid with a mark for each pair, num_ctx
+// to the right. Where several cells have the same pair, it is the worst of theirs.
+func (p *Plan) printMap(b *strings.Builder, s cell.Settings) {
 	allCtx, allBatch := cell.Axes(p.Cells)
 	ctx, batch := thinned(allCtx, mostMapColumns), thinned(allBatch, mostMapRows)
-	planned := make(map[cell.Key]bool)
-	for _, c := range p.Cells {
-		planned[c] = true
-	}
+	planned := p.cellsByPair(s)
 	seen := make(map[byte]bool)
 	fmt.Fprintf(b, "\n  %9s  num_ctx %s", "num_batch", span(ctx))
 	if len(ctx) < len(allCtx) || len(batch) < len(allBatch) {
@@ -72,8 +75,8 @@ func (p *Plan) printMap(b *strings.Builder) {
 		for j := range ctx {
 			c := cell.Key{Ctx: ctx[j], Batch: batch[i]}
 			line[j] = ' '
-			if planned[c] {
-				line[j] = p.mark(c)
+			if cells := planned[c]; len(cells) > 0 {
+				line[j] = p.worst(cells)
 				seen[line[j]] = true
 			}
 		}

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/dustin/go-humanize"
@@ -12,6 +13,9 @@ import (
 
 // mostRowsOfMemory is the largest number of num_ctx in the table of memory.
 const mostRowsOfMemory = 16
+
+// leastRowsOfMemory is that of each of several combinations.
+const leastRowsOfMemory = 3
 
 func (p *Plan) printMemory(b *strings.Builder) {
 	f := &p.forecast
@@ -31,18 +35,36 @@ func (p *Plan) printMemory(b *strings.Builder) {
 		b.WriteString("; that of the GPUs is not known: give it as -gpu-memory 24GB")
 	}
 	b.WriteString("\n")
-	for _, note := range p.memoryNotes() {
-		fmt.Fprintf(b, "  %s\n", note)
+	shown, most, lines := p.shownCombinations()
+	for _, line := range append(p.memoryNotes(), lines...) {
+		fmt.Fprintf(b, "  %s\n", line)
+	}
+	if len(shown) == 0 {
+		return
 	}
 	fmt.Fprintf(b, "  %8s %10s %10s %24s %24s\n", "num_ctx", "weights", "KV cache", fmt.Sprintf("compute at %d to %d", first, last), "total")
-	for _, c := range thinned(ctx, mostRowsOfMemory) {
-		low, high := cell.Key{Ctx: c, Batch: first}, cell.Key{Ctx: c, Batch: last}
-		fmt.Fprintf(b, "  %8d %10s %10s %24s %24s\n", c, bytes(f.of(low).Weights), bytes(f.of(high).KV),
-			bytes(f.of(low).Compute)+" to "+bytes(f.of(high).Compute), bytes(f.size(low))+" to "+bytes(f.size(high)))
+	for _, s := range shown {
+		if len(p.memoryAxes()) > 0 {
+			fmt.Fprintf(b, "  %s%s\n", s.Text(), p.fitting(s.Settings))
+		}
+		for _, c := range thinned(ctx, max(leastRowsOfMemory, mostRowsOfMemory/len(shown))) {
+			low, high := cell.Key{Ctx: c, Batch: first, Settings: s.Settings}, cell.Key{Ctx: c, Batch: last, Settings: s.Settings}
+			fmt.Fprintf(b, "  %8d %10s %10s %24s %24s\n", c, bytes(f.of(low).Weights), bytes(f.of(high).KV),
+				bytes(f.of(low).Compute)+" to "+bytes(f.of(high).Compute), bytes(f.size(low))+" to "+bytes(f.size(high)))
+		}
 	}
-	if p.GPUBytes > 0 || p.Checkpoint != nil {
-		p.printMap(b)
+	if p.GPUBytes == 0 && p.Checkpoint == nil {
+		return
 	}
+	if len(p.memoryAxes()) > 0 {
+		fmt.Fprintf(b, "\n  map of %s, which needs most", most.Text())
+		if names := p.otherAxes(); names != "" {
+			fmt.Fprintf(b, "; each mark is the worst of all %s", names)
+		}
+	} else if names := p.otherAxes(); names != "" {
+		fmt.Fprintf(b, "\n  map; each mark is the worst of all %s", names)
+	}
+	p.printMap(b, most.Settings)
 }
 
 // sourceText names the source of the figures.
@@ -63,8 +85,18 @@ func (p *Plan) memoryNotes() []string {
 	if f.source == fromLog {
 		notes = append(notes, f.logNote())
 	}
+	axes := p.memoryAxes()
+	if s := p.fixedText(); s != "" && f.model != nil {
+		notes = append(notes, "with "+s+" as in the config")
+	}
 	if f.model == nil {
-		return append(notes, p.NoModel)
+		if notes = append(notes, p.NoModel); len(axes) > 0 {
+			notes = append(notes, "the figures are those of the measured cells, whatever their "+english.WordSeries(axisNames(axes), "and"))
+		}
+		return notes
+	}
+	if slices.ContainsFunc(axes, func(a cell.SettingAxis) bool { return a.Name == "num_gpu" }) || f.settingsOf("").gpuLayers >= 0 {
+		notes = append(notes, fmt.Sprintf("num_gpu counts %d layers, the output as one: the figures are the part in GPU memory", f.model.Layers+1))
 	}
 	if f.source == fromLog {
 		return notes // the log's figures include the effects below
@@ -96,11 +128,14 @@ func (f *forecast) logNote() string {
 		return fmt.Sprintf("context %s a token, compute buffers %s per num_batch and %s more per 1,000 of num_ctx",
 			bytes(int64(f.context.slope)), bytes(int64(f.buffers.base)), bytes(int64(1000*f.buffers.slope)))
 	}
-	flash := "on"
-	if f.settings.FlashOff {
-		flash = "off"
+	text := fmt.Sprintf("against the model's figures of /api/show: context %+.0f %%, compute buffers %+.0f %%", 100*(f.contextScale-1), 100*(f.bufferScale-1))
+	switch {
+	case f.flashGiven:
+		return text
+	case f.settings.FlashOff:
+		return text + " (flash attention off)"
 	}
-	return fmt.Sprintf("against the model's figures of /api/show: context %+.0f %%, compute buffers %+.0f %% (flash attention %s)", 100*(f.contextScale-1), 100*(f.bufferScale-1), flash)
+	return text + " (flash attention on)"
 }
 
 func bytes(n int64) string { return humanize.Bytes(uint64(max(0, n))) }

@@ -36,7 +36,8 @@ type Plan struct {
 	Measured, Failed int // cells that are in the checkpoint and not to be measured again
 	ToDo             int // cells that lack samples
 	Pace             sweep.Pace
-	Costs            []Cost // of each strategy, that of the config first
+	Restart          Restart // of the server
+	Costs            []Cost  // of each strategy, that of the config first
 	// Sharing is the cost of the grid on several machines, nil where Shards is 0.
 	Sharing *Sharing
 
@@ -44,6 +45,7 @@ type Plan struct {
 	// not known.
 	Noise float64
 
+	axes     []cell.SettingAxis               // of the Cells, besides num_ctx and num_batch
 	results  map[cell.Key]*checkpoint.Result  // of the checkpoint
 	known    map[cell.Key]checkpoint.Measured // of the checkpoint, without failed cells to be retried
 	forecast forecast
@@ -69,6 +71,7 @@ func Make(in Input) (*Plan, error) {
 func count(in Input) (*Plan, Cost) {
 	p := &Plan{Input: in, Pace: sweep.AssumedPace}
 	p.Cells, p.LeftOut = in.Config.Plan()
+	p.axes, p.Restart = cell.SettingAxes(p.Cells), restartOf(&in.Config, in.Checkpoint)
 	known := make(map[cell.Key]checkpoint.Measured)
 	if in.Checkpoint != nil {
 		known, p.results = in.Checkpoint.Measured(), in.Checkpoint.ByCell()
@@ -102,5 +105,5 @@ func count(in Input) (*Plan, Cost) {
 	p.repeats = p.repeatLoads(least)
 	rounds := in.Config.Order == config.OrderRound
 	every := sweep.Exhaustive{Repeat: in.Config.Repeat, Rounds: rounds}.Next(sweep.State{Plan: p.Cells, Measured: known})
-	return p, Cost{Strategy: config.StrategyExhaustive, Loads: every.Left, Prompts: lacking, Least: every.Left, Most: every.Left}
+	return p, Cost{Strategy: config.StrategyExhaustive, Loads: every.Left, Prompts: lacking, Least: every.Left, Most: every.Left, Restarts: p.exhaustiveRestarts()}
 }

@@ -220,14 +220,14 @@ func TestSearchesCostLess(t *testing.T) {
 
 // withinRange returns how many searches on surfaces other than those of the estimate take a number
 // of loads within its range. noise is that of the checkpoint, 0 for a plan without one.
-func withinRange(t testing.TB, name string, ctx, batch []int, noise float64, seeds ...uint64) (within, plays int) {
-	p, _ := count(Input{Config: configOf(ctx, batch), Now: noon})
+func withinRange(t testing.TB, name string, cfg config.Config, noise float64, seeds ...uint64) (within, plays int) {
+	p, _ := count(Input{Config: cfg, Now: noon})
 	p.Noise = noise
 	k := kind(name)
 	c, err := p.searchCost(k)
 	require.NoError(t, err)
 	for _, seed := range seeds {
-		surfaces, err := simulate.Draw(ctx, batch, seed)
+		surfaces, err := drawn(cfg.Grid(), seed)
 		require.NoError(t, err)
 		for _, run := range p.runs(k, surfaces, 100*seed) {
 			plays++
@@ -240,29 +240,35 @@ func withinRange(t testing.TB, name string, ctx, batch []int, noise float64, see
 }
 
 func TestRangeHolds(t *testing.T) {
-	within, plays := withinRange(t, config.StrategyBest, []int{1024, 2048, 4096, 8192}, []int{8, 16, 32, 64, 128, 256, 512}, 0, 77)
+	within, plays := withinRange(t, config.StrategyBest, configOf([]int{1024, 2048, 4096, 8192}, []int{8, 16, 32, 64, 128, 256, 512}), 0, 77)
 	assert.GreaterOrEqual(t, within, plays-1, "of %d", plays)
 }
 
 // BenchmarkRangeHolds reports the share of searches within the range, in percent, by the noise
 // of the checkpoint; 0 uses that of the generated surfaces.
 func BenchmarkRangeHolds(b *testing.B) {
-	grids := [][2][]int{
-		{{1024, 2048, 4096, 8192}, {8, 16, 32, 64, 128, 256, 512}},
-		{{8192, 16384, 24576, 32768, 40960, 49152, 57344, 65536, 73728, 81920}, {128, 256, 384, 512, 768, 1024, 1536, 2048}},
+	two := []config.Config{
+		configOf([]int{1024, 2048, 4096, 8192}, []int{8, 16, 32, 64, 128, 256, 512}),
+		configOf([]int{8192, 16384, 24576, 32768, 40960, 49152, 57344, 65536, 73728, 81920}, []int{128, 256, 384, 512, 768, 1024, 1536, 2048}),
 	}
-	for _, name := range []string{config.StrategyBest, config.StrategyFrontier} {
-		for _, noise := range []float64{0, 0.08, 0.15, 0.3} {
-			b.Run(fmt.Sprintf("%s/noise=%v", name, noise), func(b *testing.B) {
-				within, plays := 0, 0
-				for b.Loop() {
-					for _, g := range grids {
-						w, p := withinRange(b, name, g[0], g[1], noise, 77, 78)
-						within, plays = within+w, plays+p
+	more := []config.Config{
+		configWith(b, twoAxes+"options: {num_thread: [1, 2, 4]}\nserver: {flash_attention: [on, off]}\n"),
+		configWith(b, twoAxes+"options: {num_gpu: [auto, 20, 30, 40], num_thread: [auto, 8]}\nserver: {kv_cache_type: [f16, q8_0]}\n"),
+	}
+	for axes, configs := range map[string][]config.Config{"two": two, "more": more} {
+		for _, name := range []string{config.StrategyBest, config.StrategyFrontier} {
+			for _, noise := range []float64{0, 0.08, 0.15, 0.3} {
+				b.Run(fmt.Sprintf("axes=%s/%s/noise=%v", axes, name, noise), func(b *testing.B) {
+					within, plays := 0, 0
+					for b.Loop() {
+						for _, cfg := range configs {
+							w, p := withinRange(b, name, cfg, noise, 77, 78)
+							within, plays = within+w, plays+p
+						}
 					}
-				}
-				b.ReportMetric(100*float64(within)/float64(plays), "within-%")
-			})
+					b.ReportMetric(100*float64(within)/float64(plays), "within-%")
+				})
+			}
 		}
 	}
 }

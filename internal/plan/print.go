@@ -33,7 +33,11 @@ func (p *Plan) Print(w io.Writer) error {
 func (p *Plan) printCells(b *strings.Builder) {
 	ctx, batch := cell.Axes(p.Cells)
 	fmt.Fprintf(b, "Out folder: %s\n", p.Config.Out)
-	fmt.Fprintf(b, "Cells: %d of %d num_ctx and %d num_batch\n", len(p.Cells), len(ctx), len(batch))
+	sizes := []string{fmt.Sprintf("%d num_ctx", len(ctx)), fmt.Sprintf("%d num_batch", len(batch))}
+	for _, a := range p.axes {
+		sizes = append(sizes, fmt.Sprintf("%d %s", len(a.Values), a.Name))
+	}
+	fmt.Fprintf(b, "Cells: %d of %s\n", len(p.Cells), english.WordSeries(sizes, "and"))
 	if len(p.LeftOut) > 0 {
 		fmt.Fprintf(b, "  %d left out, because servers cap num_batch at num_ctx: %s\n", len(p.LeftOut), cell.Names(p.LeftOut))
 	}
@@ -65,6 +69,11 @@ func (p *Plan) printTime(b *strings.Builder) {
 	if simulated {
 		fmt.Fprintf(b, "  simulated: nine of ten searches are within the range, with noise of %s\n", p.simulatedNoise())
 	}
+	for _, line := range []string{p.restartLine(), p.suggested()} {
+		if line != "" {
+			fmt.Fprintf(b, "  %s\n", line)
+		}
+	}
 	p.printAutomatic(b)
 	if limit := p.Config.Budget; limit != (config.Budget{}) {
 		b.WriteString("  the budget may end the sweep earlier\n")
@@ -83,6 +92,9 @@ func (c Cost) note() (note string) {
 	}
 	if c.Auxiliary > 0 {
 		note += fmt.Sprintf("  with up to %d auxiliary", c.Auxiliary)
+	}
+	if c.Restarts > 0 {
+		note += "  with up to " + english.Plural(c.Restarts, "restart", "")
 	}
 	if c.Repeats > 0 {
 		note += fmt.Sprintf("  with up to %d repeats", c.Repeats)

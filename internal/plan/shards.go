@@ -106,7 +106,9 @@ func (p *Plan) share() *Sharing {
 		}
 	}
 	s.Hosts = len(slowdowns)
-	cells, _ := cell.Grid{Ctx: p.Config.NumCtx.Values(), Batch: p.Config.NumBatch.Values()}.Cells()
+	grid := p.Config.Grid()
+	grid.BatchFirst = false // cells are dealt in column order
+	cells, _ := grid.Cells()
 	g := p.newGridModel(cells)
 	s.Measured, s.Fixed, s.hostCells = g.measured, g.fixed(2, 1), g.hostCells
 	rng := rand.New(rand.NewPCG(1, 1))
@@ -158,9 +160,11 @@ func series(n int) []int {
 type gridModel struct {
 	cfg       *config.Config
 	pace      sweep.Pace
-	hostCells int         // cells that each host measures for comparison with others
-	measured  int         // cells with a timing
-	near      [][]*timing // of each cell: those of the nearest measured cells
+	hostCells int             // cells that each host measures for comparison with others
+	measured  int             // cells with a timing
+	near      [][]*timing     // of each cell: those of the nearest measured cells
+	server    []cell.Settings // of each cell, those of the server
+	restart   time.Duration   // for other settings of the server
 }
 
 // neighbours is the number of nearest measured cells that a cell's timing is drawn from.
@@ -170,16 +174,22 @@ const neighbours = 8
 func (p *Plan) newGridModel(cells []cell.Key) *gridModel {
 	shard := p.Config
 	shard.Shard = cell.Shard{Index: 1, Count: p.Shards}
-	g := &gridModel{cfg: &p.Config, pace: p.Pace, hostCells: len(shard.HostCells()), near: make([][]*timing, len(cells))}
+	g := &gridModel{cfg: &p.Config, pace: p.Pace, hostCells: len(shard.HostCells()), near: make([][]*timing, len(cells)), restart: p.Restart.Time}
+	if p.restartsServer() {
+		for _, c := range cells {
+			g.server = append(g.server, c.Settings.Server())
+		}
+	}
 	if p.Checkpoint == nil {
 		return g
 	}
 	var points kdtree.Points
-	at := make(map[[2]float64]*timing)
+	at := make(map[[3]float64]*timing)
+	place := p.places()
 	for i := range p.Checkpoint.Results {
 		r := &p.Checkpoint.Results[i]
 		if t := g.timingOf(r); t != nil {
-			where := logPosition(r.Cell())
+			where := place(r.Cell())
 			points, at[where] = append(points, where[:]), t
 		}
 	}
@@ -189,21 +199,32 @@ func (p *Plan) newGridModel(cells []cell.Key) *gridModel {
 	}
 	tree := kdtree.New(points, false)
 	for i, c := range cells {
-		keep, where := kdtree.NewNKeeper(neighbours), logPosition(c)
+		keep, where := kdtree.NewNKeeper(neighbours), place(c)
 		// A small offset breaks ties: of two cells at the same distance the larger comes first,
 		// whatever the order in the tree.
 		where[0], where[1] = where[0]+1e-7, where[1]+2.345e-7
 		tree.NearestSet(keep, kdtree.Point(where[:])) // the nearest comes first
 		for _, found := range keep.Heap {
-			g.near[i] = append(g.near[i], at[[2]float64(found.Comparable.(kdtree.Point))])
+			g.near[i] = append(g.near[i], at[[3]float64(found.Comparable.(kdtree.Point))])
 		}
 	}
 	return g
 }
 
-// logPosition returns log2 of both settings, so that a doubling is the same distance everywhere.
-func logPosition(c cell.Key) [2]float64 {
-	return [2]float64{math.Log2(float64(c.Ctx)), math.Log2(float64(c.Batch))}
+// settingsApart is the distance of cells that differ in other settings than num_ctx and num_batch, in octaves of
+// those.
+const settingsApart = 3
+
+// places returns a function that returns log2 of num_ctx and num_batch, so that a doubling is the same distance
+// everywhere, and a third coordinate by which cells with other settings are far away.
+func (p *Plan) places() func(cell.Key) [3]float64 {
+	index := make(map[cell.Settings]float64)
+	for i, s := range cell.AllSettings(p.Cells) {
+		index[s] = settingsApart * float64(i)
+	}
+	return func(c cell.Key) [3]float64 {
+		return [3]float64{math.Log2(float64(c.Ctx)), math.Log2(float64(c.Batch)), index[c.Settings]}
+	}
 }
 
 // timingOf returns how long a cell took, nil where that is not known. The checkpoint does not
@@ -290,7 +311,14 @@ type shardTimes struct {
 // from those in the checkpoint.
 func (g *gridModel) distribute(p drawnTimes, shardOf []int, shards int, slowdowns []float64, size float64, rng *rand.Rand) shardTimes {
 	loads, prompts, cells := make([]time.Duration, shards), make([]time.Duration, shards), make([]int, shards)
+	restarts, running := make([]int, shards), make([]cell.Settings, shards)
 	for i, index := range shardOf {
+		if g.server != nil {
+			if cells[index-1] > 0 && running[index-1] != g.server[i] {
+				restarts[index-1]++
+			}
+			running[index-1] = g.server[i]
+		}
 		loads[index-1] += p.loads[i]
 		prompts[index-1] += p.prompts[i]
 		cells[index-1]++
@@ -305,7 +333,7 @@ func (g *gridModel) distribute(p drawnTimes, shardOf []int, shards int, slowdown
 		// The whole file is written with every sample; its average size is half the final
 		// one.
 		saving := time.Duration(saveNs * size / 2 * float64(cells[i]) * float64(cells[i]*g.cfg.Repeat))
-		all := g.fixed(shards, slowdown) + work + saving
+		all := g.fixed(shards, slowdown) + work + saving + time.Duration(restarts[i])*g.restart
 		t.slowest, t.all, t.largest = max(t.slowest, all), t.all+all, max(t.largest, cells[i])
 		t.cells, t.saving = t.cells+work, t.saving+saving
 	}

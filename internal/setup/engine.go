@@ -18,13 +18,15 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/ollamarun"
 )
 
-// binaryVersion returns the version of an ollama command or its file.
-func binaryVersion(ctx context.Context, file string) (string, error) {
-	path, err := exec.LookPath(file)
-	if err != nil {
-		return "", err
-	}
-	return ollamarun.CommandVersion(ctx, path)
+// NameBinaries names the binaries of an axis of the config by their versions, see [config.Config.NameBinaries].
+func NameBinaries(ctx context.Context, cfg *config.Config) error {
+	return cfg.NameBinaries(func(file string) (string, error) {
+		path, err := exec.LookPath(file)
+		if err != nil {
+			return "", err
+		}
+		return ollamarun.CommandVersion(ctx, path)
+	})
 }
 
 // startEngine starts the config's engine, with the settings of the plan's first cell, and returns its server.

@@ -90,7 +90,7 @@ func (b *Sweep) open(ctx context.Context, o Options) (err error) {
 	if b.config, err = config.Read(o.Config, o.Overrides); err != nil {
 		return err
 	}
-	if err := b.config.NameBinaries(func(file string) (string, error) { return binaryVersion(ctx, file) }); err != nil {
+	if err := NameBinaries(ctx, &b.config); err != nil {
 		return err
 	}
 	if o.Cells > 0 {

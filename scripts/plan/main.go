@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -25,6 +26,7 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/arguments"
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/check"
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/config"
@@ -118,6 +120,9 @@ func printPlan(ctx context.Context, o setup.Options, in plan.Input, server func(
 	if in.Config, err = config.Read(o.Config, o.Overrides); err != nil {
 		return err
 	}
+	if err := setup.NameBinaries(ctx, &in.Config); err != nil {
+		return err
+	}
 	if err := in.Check(); err != nil {
 		return err
 	}
@@ -131,7 +136,7 @@ func printPlan(ctx context.Context, o setup.Options, in plan.Input, server func(
 		return err
 	}
 	if in.Checkpoint != nil {
-		in.Settings = in.Settings.FromServer(in.Checkpoint.Sweep.Settings)
+		in.Settings = in.Settings.FromServer(shared(in.Checkpoint.Sweep.Settings, in.Config.Grid().Settings))
 	}
 	in.Settings = server(in.Settings)
 	if err := in.Settings.Check(); err != nil {
@@ -153,6 +158,17 @@ func printPlan(ctx context.Context, o setup.Options, in plan.Input, server func(
 	}
 	prose := lines.Prose(o.Stdout)
 	return errors.Join(p.Print(prose), prose.Flush())
+}
+
+// shared returns the variables of a server's environment without those of axes, which are of the server that
+// ran last.
+func shared(environment map[string]string, axes []cell.SettingAxis) map[string]string {
+	environment = maps.Clone(environment)
+	for _, a := range axes {
+		s, _ := cell.SettingOf(a.Name)
+		delete(environment, s.Env)
+	}
+	return environment
 }
 
 // measureOne measures the next cell of the sweep, as the sweep itself does.

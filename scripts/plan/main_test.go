@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/test/ollamatest"
 )
@@ -48,6 +49,9 @@ func TestPlan(t *testing.T) {
 	assert.Contains(t, stdout, "  repeat: a second sample of every cell, then more samples and baseline rounds until the advice is clear, at most 19 loads and 2 minutes in all (-repeat=1: none)\n")
 	assert.NotContains(t, stdout, "  baseline: ")
 
+	_, stdout, _ = command(t, "-config", file, "-option", "num_thread=1,2", "-baseline=false")
+	assert.Contains(t, stdout, "Cells: 10 of 2 num_ctx, 3 num_batch and 2 num_thread\n")
+
 	code, stdout, stderr = command(t, "-config", file, "-shards", "4")
 	require.Zero(t, code, stderr)
 	assert.Contains(t, stdout, "Shards: all 5 cells from the start, a machine of 1 GPU for each\n  machines ")
@@ -84,6 +88,13 @@ func TestPlanMeasure(t *testing.T) {
 	assert.Contains(t, stderr, "decoding checkpoint")
 }
 
+// TestShared: the log's value of an axis is that of the server that ran last.
+func TestShared(t *testing.T) {
+	environment := map[string]string{"OLLAMA_KV_CACHE_TYPE": "q8_0", "OLLAMA_NUM_PARALLEL": "2"}
+	assert.Equal(t, map[string]string{"OLLAMA_NUM_PARALLEL": "2"}, shared(environment, []cell.SettingAxis{{Name: "kv_cache_type"}, {Name: "num_gpu"}}))
+	assert.Len(t, environment, 2, "it is not changed")
+}
+
 func TestPlanErrors(t *testing.T) {
 	file, _ := writeConfig(t, "http://127.0.0.1:9")
 	for _, tt := range []struct {
@@ -101,6 +112,7 @@ func TestPlanErrors(t *testing.T) {
 		{"a cache type without flash attention", []string{"-kv-cache-type", "q8_0", "-flash-attention", "off"}, 2, "a KV cache of type q8_0 needs flash attention: use f16, or turn flash attention on"},
 		{"an unknown cache type", []string{"-kv-cache-type", "int3"}, 2, "write f16, q8_0 or q4_0"},
 		{"an invalid value", []string{"-config", file, "-repeat", "0"}, 1, "-repeat: "},
+		{"no such binary", []string{"-config", file, "-engine", "embedded", "-server", "ollama=/nowhere/a,/nowhere/b"}, 1, "plan: server: ollama: /nowhere/a: "},
 		{"more machines than cells", []string{"-config", file, "-shards", "6", "-measure"}, 1, "plan: -shards: 6 are more than the 5 cells"},
 		{"one machine", []string{"-config", file, "-shards", "1"}, 1, "-shards: 1 is below 2"},
 		{"-shards with -shard", []string{"-config", file, "-shards", "2", "-shard", "1/2"}, 1, "leave -shard 1/2 out"},
