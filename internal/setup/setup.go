@@ -138,6 +138,9 @@ func (b *Sweep) open(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	b.printLeftOut(leftOut)
+	if err := b.suggestSearch(o, store.Checkpoint()); err != nil {
+		return err
+	}
 	runner, err := b.startRunner(ctx, server, subject)
 	if err != nil {
 		return err
