@@ -45,7 +45,8 @@ func table() []key {
 		newKey("budget", "`2h or 40cells`, after which no cell is started", func(c *Config) *Budget { return &c.Budget }, ParseBudget).
 			ofMachine().checkedBy(func(c *Config) error { return c.Budget.Check() }),
 
-		choice("strategy", "`exhaustive` for every cell, best to search for the fastest, frontier for the fastest num_batch of every num_ctx", func(c *Config) *string { return &c.Strategy }, Strategies...),
+		choice("strategy", "`exhaustive` for every cell, best to search for the fastest, frontier for the fastest num_batch of every num_ctx", func(c *Config) *string { return &c.Strategy }, Strategies...).
+			checkedBy((*Config).checkSearch),
 		newKey("tolerance", "difference in rate for which a search measures no further cell, like `1%`", func(c *Config) *Tolerance { return &c.Tolerance }, ParseTolerance).
 			checkedBy(func(c *Config) error { return c.Tolerance.Check() }),
 		boolean("probe", "in a search, time passes of other num_batch while a cell is loaded (default true)", func(c *Config) *bool { return &c.Probe }),

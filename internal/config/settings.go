@@ -238,6 +238,20 @@ func (c *Config) checkServer() error {
 	return nil
 }
 
+// mostCombinations is the largest number of combinations of the axes besides num_ctx and num_batch that a
+// search compares with each other: more would take gigabytes of memory.
+const mostCombinations = 1000
+
+func (c *Config) checkSearch() error {
+	n := 1
+	for _, a := range c.axes() {
+		if n *= len(a.Values); c.Searches() && n > mostCombinations {
+			return fmt.Errorf("strategy %s compares at most %d combinations of the axes besides num_ctx and num_batch: use fewer values of %s", c.Strategy, mostCombinations, a.Name)
+		}
+	}
+	return nil
+}
+
 // settingsKey is a key of settings, with a flag that can be repeated.
 func settingsKey(name, flagName, usage string, field func(*Config) *Settings) key {
 	return key{name: name, field: func(c *Config) any { return field(c) }, flags: []keyFlag{{name: flagName, usage: usage, parse: func(text string) (func(*Config, *Overrides) error, error) {

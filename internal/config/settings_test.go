@@ -131,6 +131,7 @@ func TestWrongSettings(t *testing.T) {
 		{"reserved variable", "server: {env: {OLLAMA_MODELS: /m}}", nil, `config my.yaml:5: server: env: OLLAMA_MODELS: OLLAMA_MODELS can't be set here: set it in the environment of the sweep`},
 		{"user's server", "server: {num_parallel: 1}", []string{"-engine", "host", "-model", "m"}, `config my.yaml:5: server: settings of the server need a server that the sweep starts, with -engine own or -engine embedded: leave them out, or set them where your server is started`},
 		{"binary twice", "server: {ollama: [a, b]}", []string{"-ollama", "c"}, `config my.yaml:5: server: the binary is named twice, by the key ollama and by ollama of the server's settings: leave one out`},
+		{"large search", "options: {num_gpu: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11], num_thread: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10], main_gpu: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]}\nstrategy: best", nil, `config my.yaml:6: strategy: strategy best compares at most 1000 combinations of the axes besides num_ctx and num_batch: use fewer values of num_thread`},
 		{"flag without value", "", []string{"-option", "num_gpu"}, `invalid value "num_gpu" for flag -option: expected NAME=VALUE or NAME=VALUE,VALUE, got "num_gpu"`},
 		{"flag of a wrong value", "", []string{"-option", "num_gpu=x"}, `invalid value "num_gpu=x" for flag -option: expected a whole number or auto, got "x"`},
 		{"flag of another", "", []string{"-server", "num_gpu=1"}, `invalid value "num_gpu=1" for flag -server: num_gpu is an option of requests: write options: {num_gpu: …}, or -option num_gpu=…`},
