@@ -13,6 +13,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/check"
@@ -42,8 +43,10 @@ type Comparison struct {
 	// Limit is the relative loss that is not a regression.
 	Limit float64
 
-	ctx, batch []int // the axes of both
+	ctx, batch []int              // axes of both
+	axes       []cell.SettingAxis // the other axes of both
 	failed     []checkpoint.Result
+	between    string // the name of the axis whose values are compared; empty for two sweeps
 }
 
 // Cell is a cell that has a rate on both sides.
@@ -60,7 +63,14 @@ type Difference struct{ Field, Old, New string }
 // Compare compares new with old. It returns an error where no cell has a rate on both
 // sides. limit is the relative loss that is not a regression: 0.05 is 5 %.
 func Compare(old, new *checkpoint.Checkpoint, limit float64) (*Comparison, error) {
-	ofOld, ofNew := scatterOf(old), scatterOf(new)
+	before, after := cell.NamesOf(old.Grid().Axes()), cell.NamesOf(new.Grid().Axes())
+	if !slices.Equal(before, after) {
+		return nil, fmt.Errorf("the sweeps have different axes: %s, and %s", strings.Join(before, ", "), strings.Join(after, ", "))
+	}
+	return compare(old, new, limit, scatterOf(old), scatterOf(new))
+}
+
+func compare(old, new *checkpoint.Checkpoint, limit float64, ofOld, ofNew scatter) (*Comparison, error) {
 	c := &Comparison{Identity: identity(old.Sweep, new.Sweep), Limit: limit, OldDrift: ofOld.drift, NewDrift: ofNew.drift}
 	var pairs []verdict.Comparison
 	disturbed := 0.0 // sum of the logarithms over cells
@@ -103,6 +113,7 @@ func Compare(old, new *checkpoint.Checkpoint, limit float64) (*Comparison, error
 	}
 	c.Mean = verdict.MeanChange(c.inOrder(new)).Widened((1+allowed)*math.Exp(disturbed/float64(len(c.Cells))) - 1)
 	c.ctx, c.batch = cell.Axes(cells)
+	c.axes = cell.Union(old.Sweep.Axes, new.Sweep.Axes)
 	return c, nil
 }
 

@@ -53,7 +53,7 @@ func (c *Comparison) writePicture(w io.Writer) error {
 	changes := report.Changes{
 		Title:  c.OldName + " → " + c.NewName,
 		Text:   c.counts() + "; mean " + c.meanText(),
-		NumCtx: c.ctx, NumBatch: c.batch,
+		NumCtx: c.ctx, NumBatch: c.batch, Axes: c.axes,
 		Ratio: make(map[cell.Key]float64), Significant: make(map[cell.Key]bool),
 		Failed: c.failed,
 	}
@@ -70,8 +70,10 @@ const (
 	// mostRows is how many changed cells the summary lists.
 	mostRows = 20
 	// mostColumns is the largest number of num_ctx in the summary's map: a wider table
-	// is not readable.
+	// is not readable. mostMaps is the largest number of combinations of other settings, each with
+	// a map of its own.
 	mostColumns = 12
+	mostMaps    = 12
 )
 
 // WriteSummary writes the comparison in Markdown, for a CI job's summary.
@@ -104,9 +106,17 @@ func (c *Comparison) summaryRows(b *strings.Builder) {
 	if len(cells) == 0 {
 		return
 	}
-	b.WriteString("| num_ctx | num_batch | old tokens/s | new tokens/s | change | 95 % interval |\n| ---: | ---: | ---: | ---: | ---: | --- |\n")
+	b.WriteString("| num_ctx | num_batch |")
+	for _, a := range c.axes {
+		fmt.Fprintf(b, " %s |", escape(report.OneLine(a.Name)))
+	}
+	fmt.Fprintf(b, " old tokens/s | new tokens/s | change | 95 %% interval |\n| ---: | ---: |%s ---: | ---: | ---: | --- |\n", strings.Repeat(" --- |", len(c.axes)))
 	for _, cell := range cells[:min(mostRows, len(cells))] {
-		fmt.Fprintf(b, "| %d | %d | %.1f | %.1f | %s | %s |\n", cell.Ctx, cell.Batch, cell.Old, cell.New, percent(cell.Ratio), intervalText(cell.Change))
+		fmt.Fprintf(b, "| %d | %d |", cell.Ctx, cell.Batch)
+		for _, text := range c.valuesOf(cell.Key) {
+			fmt.Fprintf(b, " %s |", escape(text))
+		}
+		fmt.Fprintf(b, " %.1f | %.1f | %s | %s |\n", cell.Old, cell.New, percent(cell.Ratio), intervalText(cell.Change))
 	}
 	if more := len(cells) - mostRows; more > 0 {
 		fmt.Fprintf(b, "\nand %d more significant changes\n", more)
@@ -117,7 +127,8 @@ func (c *Comparison) summaryRows(b *strings.Builder) {
 // summaryMap writes the heatmap of changes as a table, because a job's summary can't
 // show a picture from a file.
 func (c *Comparison) summaryMap(b *strings.Builder) {
-	if len(c.ctx) > mostColumns {
+	combinations := cell.Combinations(c.axes)
+	if len(c.ctx) > mostColumns || len(combinations) > mostMaps {
 		return
 	}
 	of := make(map[cell.Key]string)
@@ -131,19 +142,25 @@ func (c *Comparison) summaryMap(b *strings.Builder) {
 	for _, r := range c.failed {
 		of[r.Cell()] = "✗"
 	}
-	b.WriteString("Change in %, bold where significant, num_ctx to the right:\n\n| num_batch |")
-	for _, ctx := range c.ctx {
-		fmt.Fprintf(b, " %d |", ctx)
-	}
-	b.WriteString("\n| ---: |" + strings.Repeat(" ---: |", len(c.ctx)) + "\n")
-	for _, batch := range c.batch {
-		fmt.Fprintf(b, "| %d |", batch)
+	b.WriteString("Change in %, bold where significant, num_ctx to the right:\n\n")
+	for _, settings := range combinations {
+		if settings != "" {
+			fmt.Fprintf(b, "%s:\n\n", escape(settings.Text()))
+		}
+		b.WriteString("| num_batch |")
 		for _, ctx := range c.ctx {
-			fmt.Fprintf(b, " %s |", of[cell.Key{Ctx: ctx, Batch: batch}])
+			fmt.Fprintf(b, " %d |", ctx)
+		}
+		b.WriteString("\n| ---: |" + strings.Repeat(" ---: |", len(c.ctx)) + "\n")
+		for _, batch := range c.batch {
+			fmt.Fprintf(b, "| %d |", batch)
+			for _, ctx := range c.ctx {
+				fmt.Fprintf(b, " %s |", of[cell.Key{Ctx: ctx, Batch: batch, Settings: settings}])
+			}
+			b.WriteString("\n")
 		}
 		b.WriteString("\n")
 	}
-	b.WriteString("\n")
 }
 
 // escape keeps text from a file from being read as Markdown or HTML.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/dustin/go-humanize/english"
 
@@ -15,17 +16,27 @@ import (
 // Print writes the comparison for a terminal.
 func (c *Comparison) Print(w io.Writer) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s -> %s\n", c.OldName, c.NewName)
+	if c.between != "" {
+		fmt.Fprintln(&b, c.betweenText())
+	} else {
+		fmt.Fprintf(&b, "%s -> %s\n", c.OldName, c.NewName)
+	}
 	for _, d := range c.Identity {
 		fmt.Fprintf(&b, "Differs: %s: %s -> %s\n", d.Field, report.OneLine(d.Old), report.OneLine(d.New))
 	}
 	fmt.Fprintf(&b, "Cells: %s\n", c.counts())
-	fmt.Fprintf(&b, "Mean: %s\n", c.meanText())
+	if c.between == "" {
+		fmt.Fprintf(&b, "Mean: %s\n", c.meanText())
+	}
 	c.printCells(&b)
 	for _, line := range c.lists() {
 		fmt.Fprintln(&b, line)
 	}
-	fmt.Fprintln(&b, c.verdictText())
+	if c.between == "" {
+		fmt.Fprintln(&b, c.verdictText())
+	} else if text := c.tooFewText(); text != "" {
+		fmt.Fprintln(&b, text)
+	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }
@@ -39,20 +50,51 @@ func (c *Comparison) printCells(b *strings.Builder) {
 	cells := c.Cells
 	if len(cells) > mostLines {
 		cells = c.significant()
-		fmt.Fprintf(b, "Significant changes, largest first; %s shows all cells:\n", ChangesFile)
+		if c.between == "" {
+			fmt.Fprintf(b, "Significant changes, largest first; %s shows all cells:\n", ChangesFile)
+		} else {
+			fmt.Fprintln(b, "Significant differences, largest first:")
+		}
 	}
-	fmt.Fprintf(b, "%8s %9s %10s %10s %9s   %-22s %s\n", "num_ctx", "num_batch", "old", "new", "change", "95 % interval", "samples")
+	settings := make([]int, len(c.axes)) // the width of the column of each axis
+	head := fmt.Sprintf("%8s %9s", "num_ctx", "num_batch")
+	for i, a := range c.axes {
+		for _, text := range append(a.Labels(), a.Name) {
+			settings[i] = max(settings[i], utf8.RuneCountInString(text))
+		}
+		head += fmt.Sprintf(" %*s", settings[i], a.Name)
+	}
+	old, new := "old", "new"
+	if c.between != "" {
+		_, old, _ = strings.Cut(c.OldName, "=")
+		_, new, _ = strings.Cut(c.NewName, "=")
+	}
+	fmt.Fprintf(b, "%s %10s %10s %9s   %-22s %s\n", head, old, new, "change", "95 % interval", "samples")
 	for _, cell := range cells {
 		mark := ""
 		switch {
-		case cell.Slower:
+		case cell.Slower && c.between == "":
 			mark = "  slower than the limit"
 		case cell.Significant:
 			mark = "  significant"
 		}
-		fmt.Fprintf(b, "%8d %9d %10.1f %10.1f %9s   %-22s %d, %d%s\n",
-			cell.Ctx, cell.Batch, cell.Old, cell.New, percent(cell.Ratio), intervalText(cell.Change), cell.NOld, cell.NNew, mark)
+		line := fmt.Sprintf("%8d %9d", cell.Ctx, cell.Batch)
+		for i, text := range c.valuesOf(cell.Key) {
+			line += fmt.Sprintf(" %*s", settings[i], text)
+		}
+		fmt.Fprintf(b, "%s %10.1f %10.1f %9s   %-22s %d, %d%s\n",
+			line, cell.Old, cell.New, percent(cell.Ratio), intervalText(cell.Change), cell.NOld, cell.NNew, mark)
 	}
+}
+
+// valuesOf returns the values of a cell on the axes besides num_ctx and num_batch, for people.
+func (c *Comparison) valuesOf(of cell.Key) []string {
+	values := make([]string, len(c.axes))
+	for i, a := range c.axes {
+		value, _ := of.Value(a.Name)
+		values[i] = report.OneLine(value)
+	}
+	return values
 }
 
 // counts returns the numbers of cells compared and of significant changes.
@@ -80,16 +122,16 @@ func (c *Comparison) meanText() string {
 func (c *Comparison) lists() []string {
 	var lines []string
 	if len(c.FailNow) > 0 {
-		line := "Newly failing:"
+		line := c.failNowName() + ":"
 		for _, cell := range c.FailNow {
-			line += fmt.Sprintf(" num_ctx=%d, num_batch=%d (%s);", cell.Ctx, cell.Batch, report.OneLine(string(c.classOf(cell))))
+			line += fmt.Sprintf(" %s (%s);", cell.Text(), report.OneLine(string(c.classOf(cell))))
 		}
 		lines = append(lines, strings.TrimSuffix(line, ";"))
 	}
 	for _, l := range []struct {
 		name  string
 		cells []cell.Key
-	}{{"Disturbed by other programs, which the intervals include", c.Disturbed}, {"No longer failing", c.FailBefore}, {"Only in the old sweep", c.OnlyOld}, {"Only in the new sweep", c.OnlyNew}} {
+	}{{"Disturbed by other programs, which the intervals include", c.Disturbed}, {c.failBeforeName(), c.FailBefore}, {c.onlyName("old", c.OldName), c.OnlyOld}, {c.onlyName("new", c.NewName), c.OnlyNew}} {
 		if len(l.cells) > 0 {
 			lines = append(lines, l.name+": "+cell.Names(l.cells))
 		}
@@ -103,8 +145,11 @@ func (c *Comparison) lists() []string {
 // driftText reports how the machine's speed changed; it is empty where no change is known.
 func (c *Comparison) driftText() string {
 	allowed := allowance(c.OldDrift, c.NewDrift)
-	if allowed == 0 {
+	switch {
+	case allowed == 0:
 		return ""
+	case c.between != "":
+		return fmt.Sprintf("The machine's speed changed by %s during the sweep, which measured one value after the other: up to that of any difference may be due to it, and the intervals include it", percent(c.OldDrift))
 	}
 	return fmt.Sprintf("The machine's speed changed by %s during the old sweep and by %s during the new one: up to %.1f %% of any difference may be due to that, and the intervals include it; for a clearer result use -order round, or run old and new in turns",
 		percent(c.OldDrift), percent(c.NewDrift), 100*allowed)
@@ -120,7 +165,7 @@ func (c *Comparison) verdictText() string {
 	var found []string
 	if n := len(c.Regressed()); n > 0 {
 		first := c.Regressed()[0]
-		found = append(found, fmt.Sprintf("%d of %d cells %s, num_ctx=%d, num_batch=%d by %.1f %%", n, len(c.Cells), slower, first.Ctx, first.Batch, -100*first.Ratio))
+		found = append(found, fmt.Sprintf("%d of %d cells %s, %s by %.1f %%", n, len(c.Cells), slower, first.Text(), -100*first.Ratio))
 	}
 	if c.MeanRegressed() {
 		found = append(found, "the mean "+slower)
@@ -135,13 +180,22 @@ func (c *Comparison) verdictText() string {
 	if len(c.Identity) == 0 && (len(c.Regressed()) > 0 || c.MeanRegressed()) {
 		text += "\nNo known difference between the two sweeps: to distinguish a change of the server from one of the machine, run old and new in turns, or use -order round"
 	}
-	if few, needed := c.tooFew(); few > 0 {
-		text += fmt.Sprintf("\n%d of %d cells have too few samples for a single cell to be found slower: that needs %d on each side (-repeat %d)", few, len(c.Cells), needed, needed)
+	if few := c.tooFewText(); few != "" {
+		text += "\n" + few
 		if c.Mean.Bounded {
 			text += "; the mean has enough"
 		}
 	}
 	return text
+}
+
+// tooFewText says how many samples a single cell needs, where it has too few.
+func (c *Comparison) tooFewText() string {
+	few, needed := c.tooFew()
+	if few == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d of %d cells have too few samples for a single cell to be found slower: that needs %d on each side (-repeat %d)", few, len(c.Cells), needed, needed)
 }
 
 func percent(ratio float64) string { return signed(ratio) + " %" }

@@ -37,7 +37,7 @@ func (m *Merged) Print(w io.Writer) error {
 	}
 	some(&b, len(m.Contradictions), func(i int) string {
 		c := m.Contradictions[i]
-		return fmt.Sprintf("Contradiction: num_ctx=%d, num_batch=%d: %s", c.Ctx, c.Batch, report.OneLine(c.Text))
+		return fmt.Sprintf("Contradiction: %s: %s", c.Key.Text(), report.OneLine(c.Text))
 	})
 	some(&b, len(m.Lacking), func(i int) string { return m.Lacking[i].text() })
 	_, err := io.WriteString(w, b.String())

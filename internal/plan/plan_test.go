@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"gopkg.in/yaml.v3"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
@@ -84,7 +85,14 @@ func TestPlanTexts(t *testing.T) {
 	automatic.Config.Baseline, automatic.Config.RepeatUntilClear = config.BaselineAuto, true
 	automaticSearch := automatic
 	automaticSearch.Config.Strategy = config.StrategyBest
-	for name, in := range map[string]Input{"automatic": automatic, "automatic_search": automaticSearch, "midway": midway(), "shared": shared, "unknown": unknown, "no_gpu": noGPU, "doubtful": doubtful, "log": inLog(memory.Settings{FlashOff: true}, 1.1), "log_unknown": logUnknown, "searching": searching} {
+	settings := midway()
+	require.NoError(t, yaml.Unmarshal([]byte("{num_gpu: [auto, 20]}"), &settings.Config.Options))
+	settings.Checkpoint.Sweep.Axes = []cell.SettingAxis{{Name: "num_gpu", Values: []string{"auto", "20"}}}
+	for i := range settings.Checkpoint.Results {
+		r := &settings.Checkpoint.Results[i]
+		r.SetCell(r.Cell().With("num_gpu", "20"))
+	}
+	for name, in := range map[string]Input{"settings": settings, "automatic": automatic, "automatic_search": automaticSearch, "midway": midway(), "shared": shared, "unknown": unknown, "no_gpu": noGPU, "doubtful": doubtful, "log": inLog(memory.Settings{FlashOff: true}, 1.1), "log_unknown": logUnknown, "searching": searching} {
 		t.Run(name, func(t *testing.T) {
 			p, err := Make(in)
 			require.NoError(t, err)

@@ -37,10 +37,7 @@ func Effects(cp *checkpoint.Checkpoint, v Verdict) []Effect {
 	if len(cp.Sweep.Axes) == 0 {
 		return nil
 	}
-	cells := make(map[cell.Key]verdict.Cell)
-	for _, c := range rated(cp) {
-		cells[c.Key] = c
-	}
+	cells := rated(cp)
 	var all []Effect
 	for _, axis := range cp.Grid().Axes()[1:] {
 		if len(axis.Values) < 2 {
@@ -59,7 +56,7 @@ func Effects(cp *checkpoint.Checkpoint, v Verdict) []Effect {
 			if other == e.Value {
 				continue
 			}
-			if gain, ok := v.MeanGain(pairsOf(cp, cells, axis.Name, e.Value, other)); ok {
+			if gain, ok := v.MeanGain(pairsOf(cells, axis.Name, e.Value, other)); ok {
 				e.Over = append(e.Over, ValueGain{other, gain})
 			}
 		}
@@ -70,14 +67,23 @@ func Effects(cp *checkpoint.Checkpoint, v Verdict) []Effect {
 	return all
 }
 
+// GainOver returns how much faster a value of an axis is than another one, over the cells that differ in nothing
+// else; false where there are none. v must be the verdict of cp.
+func GainOver(cp *checkpoint.Checkpoint, v Verdict, axis, value, other string) (verdict.Gain, bool) {
+	return v.MeanGain(pairsOf(rated(cp), axis, value, other))
+}
+
 // pairsOf returns the pairs of cells with the two values of an axis that are equal on all others.
-func pairsOf(cp *checkpoint.Checkpoint, cells map[cell.Key]verdict.Cell, axis, value, other string) (pairs [][2]verdict.Cell) {
-	for i := range cp.Results {
-		first, ok := cells[cp.Results[i].Cell()]
-		if at, _ := first.Value(axis); !ok || at != value {
+func pairsOf(cells []verdict.Cell, axis, value, other string) (pairs [][2]verdict.Cell) {
+	of := make(map[cell.Key]verdict.Cell, len(cells))
+	for _, c := range cells {
+		of[c.Key] = c
+	}
+	for _, first := range cells {
+		if at, _ := first.Value(axis); at != value {
 			continue
 		}
-		if second, ok := cells[first.With(axis, other)]; ok {
+		if second, ok := of[first.With(axis, other)]; ok {
 			pairs = append(pairs, [2]verdict.Cell{first, second})
 		}
 	}

@@ -4,6 +4,7 @@
 //
 //	go run ./scripts/compare results/before results/after
 //	go run ./scripts/compare -max-regress 5% results/before results/after    # for CI
+//	go run ./scripts/compare -axis flash_attention results/my                # its values, in one sweep
 //
 // The exit code is 1 when -max-regress is given and a cell or the mean is
 // significantly slower by more than that, or a cell that had a rate fails; 2 when
@@ -32,7 +33,7 @@ func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 func run(args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("compare", flag.ContinueOnError)
 	flags.Usage = func() {
-		fmt.Fprintln(flags.Output(), "compare [flags] OLD NEW: out folders of sweeps, or their checkpoint files")
+		fmt.Fprintln(flags.Output(), "compare [flags] OLD NEW: out folders of sweeps, or their checkpoint files; one with -axis")
 		flags.PrintDefaults()
 	}
 	out := flags.String("out", "", "`folder` for summary.md and changes.png (default: that of NEW)")
@@ -43,10 +44,22 @@ func run(args []string, stdout, stderr io.Writer) int {
 		}
 		return err
 	})
+	axis := flags.String("axis", "", "compare the values of this `axis`, such as flash_attention, within one sweep")
 	if code, ok := arguments.Parse(flags, args, stdout, stderr, "go run ./scripts/compare -h"); !ok {
 		return code
 	}
-	if flags.NArg() != 2 {
+	switch {
+	case *axis != "" && (*out != "" || limit >= 0):
+		fmt.Fprintln(stderr, "compare: -out and -max-regress are for two sweeps, not for -axis, which writes no files")
+		return 2
+	case *axis != "" && flags.NArg() == 1:
+		prose := lines.Prose(stdout)
+		if err := errors.Join(printAxis(prose, flags.Arg(0), *axis), prose.Flush()); err != nil {
+			fmt.Fprintln(stderr, "compare:", lines.Text(err.Error()))
+			return 2
+		}
+		return 0
+	case *axis != "" || flags.NArg() != 2:
 		flags.Usage()
 		return 2
 	}
@@ -63,6 +76,27 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return 1
 	}
 	return 0
+}
+
+// printAxis prints the comparisons of the values of an axis.
+func printAxis(w io.Writer, in, axis string) error {
+	cp, _, err := load(in)
+	if err != nil {
+		return err
+	}
+	comparisons, err := compare.Axis(cp, axis)
+	if err != nil {
+		return err
+	}
+	for i, c := range comparisons {
+		if i > 0 {
+			fmt.Fprintln(w)
+		}
+		if err := c.Print(w); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // comparison reads and compares both sweeps. It also returns the folder of the new one.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,8 +11,10 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/compare"
+	"github.com/ollama-sweep/ollama-sweep/internal/test/checkpoints"
 )
 
 // command runs the command in process.
@@ -34,6 +37,26 @@ func results(t *testing.T, numCtx int, milliseconds ...int) string {
 {"num_ctx": %d, "num_batch": 128, "prompt_eval_rate": %v, "error": null, "samples": [%s]}]}`,
 		numCtx, numCtx, 1e6/float64(milliseconds[0]), strings.Join(samples, ", "))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, checkpoint.FileName), []byte(text), 0o644))
+	return dir
+}
+
+// withThreads returns an out folder of a sweep with two values of num_thread, the second 10 % slower.
+func withThreads(t *testing.T) string {
+	t.Helper()
+	cp := checkpoints.Planned([]int{1024}, []int{128, 256})
+	cp.Version = checkpoint.VersionAxes
+	cp.Sweep.Axes = []cell.SettingAxis{{Name: "num_thread", Values: []string{"1", "2"}}}
+	for _, c := range cp.Plan() {
+		rate := 1000.0
+		if v, _ := c.Value("num_thread"); v == "2" {
+			rate = 900
+		}
+		checkpoints.AddCell(cp, c, rate, rate, rate, rate, rate, rate)
+	}
+	dir := t.TempDir()
+	data, err := json.Marshal(cp)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, checkpoint.FileName), data, 0o644))
 	return dir
 }
 
@@ -60,6 +83,10 @@ func TestCompare(t *testing.T) {
 		{"a limit of all", []string{"-max-regress", "100%", old, old}, 2, "it must be at least 0% and below 100%"},
 		{"no such flag", []string{"-x"}, 2, "flag provided but not defined"},
 		{"help", []string{"-h"}, 0, "-max-regress"},
+		{"a sweep without more axes", []string{"-axis", "num_gpu", old}, 2, "the sweep has no axes besides num_ctx and num_batch"},
+		{"an axis of two sweeps", []string{"-axis", "num_gpu", old, slower}, 2, "one with -axis"},
+		{"an axis with a limit", []string{"-axis", "num_gpu", "-max-regress", "5%", old}, 2, "are for two sweeps"},
+		{"an axis", []string{"-axis", "num_thread", withThreads(t)}, 0, "num_thread=2 is 10.0 % slower than num_thread=1 (95 % "},
 		{"nothing in common", []string{old, results(t, 2048, 1000)}, 2, "no cell has a rate in both sweeps"},
 		{"an out folder that is a file", []string{"-out", filepath.Join(old, checkpoint.FileName), old, slower}, 2, "opening the out folder"},
 	} {

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 )
@@ -43,13 +42,13 @@ func compareWithGrid(found, grid *checkpoint.Checkpoint) (text []string) {
 	if !ok || !measured {
 		return append(text, "  no cell is recommended")
 	}
-	recommended := grid.Result(cell.Key{Ctx: v.Recommended.Ctx, Batch: v.Recommended.Batch})
+	recommended := grid.Result(v.Recommended.Key)
 	if recommended == nil || recommended.PromptEvalRate == nil {
 		return append(text, "  the grid has no rate for the cell that the search recommends")
 	}
 	highest := truth.Best.Median()
-	return append(text, fmt.Sprintf("  recommended num_ctx=%d, num_batch=%d: %.1f tokens/s in the grid, whose highest is %.1f: regret %.2f %%",
-		v.Recommended.Ctx, v.Recommended.Batch, *recommended.PromptEvalRate, highest, 100*(1-*recommended.PromptEvalRate/highest)))
+	return append(text, fmt.Sprintf("  recommended %s: %.1f tokens/s in the grid, whose highest is %.1f: regret %.2f %%",
+		v.Recommended.Text(), *recommended.PromptEvalRate, highest, 100*(1-*recommended.PromptEvalRate/highest)))
 }
 
 // cost returns the total duration of all loads and prompts, as the server reports it.

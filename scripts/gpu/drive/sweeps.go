@@ -112,8 +112,8 @@ func describeSweep(cp *checkpoint.Checkpoint) (text []string) {
 		return text
 	}
 	best, recommended := v.Best, v.Recommended
-	text = append(text, fmt.Sprintf("  highest %.1f tokens/s at num_ctx=%d, num_batch=%d; recommended num_ctx=%d, num_batch=%d; a sample scatters by %.2f %%",
-		best.Median(), best.Ctx, best.Batch, recommended.Ctx, recommended.Batch, 100*sweep.Noise(cp)))
+	text = append(text, fmt.Sprintf("  highest %.1f tokens/s at %s; recommended %s; a sample scatters by %.2f %%",
+		best.Median(), best.Text(), recommended.Text(), 100*sweep.Noise(cp)))
 	if v.Gain != nil {
 		text = append(text, fmt.Sprintf("  over the server's own num_batch: %+.1f %% (%.1f to %.1f)", 100*v.Gain.Ratio, 100*v.Gain.Low, 100*v.Gain.High))
 	}
