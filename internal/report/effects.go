@@ -51,6 +51,8 @@ func gainsText(e sweep.Effect) string {
 		return fmt.Sprintf("can't tell yet: differences below %s would not show", wholePercent(resolution))
 	case len(gains) == 0:
 		return fmt.Sprintf("no difference within %s", wholePercent(resolution))
+	case len(alike) > 0 && resolution > sweep.Worth:
+		gains = append(gains, fmt.Sprintf("no difference from %s was found, but one below %s would not show", list(alike), wholePercent(resolution)))
 	case len(alike) > 0:
 		gains = append(gains, fmt.Sprintf("no difference from %s within %s", list(alike), wholePercent(resolution)))
 	}

@@ -191,13 +191,14 @@ func TestPagesInABrowser(t *testing.T) {
 		"incomplete": checkpoints.Mixed(), "older tool": olderTool(t), "all details": checkpoints.Decided(), "search": checkpoints.Searched(), "pruned": checkpoints.Pruned(),
 		"nothing measured": checkpoints.Planned([]int{512, 1024}, []int{256, 1024}), "all failed": allFailed, "one cell": one, "one column": column,
 		"47 by 17": manyCells(47, 17), "100 by 100": manyCells(100, 100), "no cells": checkpoints.Planned(nil, nil), "hostile": checkpoints.Hostile(),
+		"settings": checkpoints.Settings(), "many settings": checkpoints.ManySettings(),
 	} {
 		t.Run(name, func(t *testing.T) {
 			ctx, batch := cp.Axes()
 			b, file := openPage(t, cp, desktop)
 			for _, s := range []screen{desktop, darkDesktop, phone} {
 				b.open(s, file)
-				assert.Equal(t, len(ctx)*len(batch), eval[int](b, `JSON.parse(document.getElementById("data").textContent).cells.length`))
+				assert.Equal(t, len(ctx)*len(batch)*len(cell.Combinations(cp.Sweep.Axes)), eval[int](b, `JSON.parse(document.getElementById("data").textContent).cells.length`))
 				assert.LessOrEqual(t, eval[int64](b, `document.documentElement.scrollWidth`), s.width, "no horizontal scrolling")
 				if len(ctx) > 0 {
 					assert.Positive(t, eval[int](b, `document.querySelector("#heatmap canvas").height`))
@@ -248,6 +249,34 @@ func TestPageHoverAndKeys(t *testing.T) {
 	assert.Equal(t, want(2, 2), eval[string](b, `document.getElementById("cell").textContent`))
 	b.do(chromedp.KeyEvent(kb.Home), chromedp.KeyEvent(kb.ArrowLeft)) // the second key has no effect at the edge
 	assert.Equal(t, want(0, 2), eval[string](b, `document.getElementById("cell").textContent`))
+	b.quiet()
+}
+
+// TestPageSwitch checks that the heatmap and the lines show the best of the other axes, or the selected values, also
+// after a reload.
+func TestPageSwitch(t *testing.T) {
+	b, file := openPage(t, checkpoints.Settings(), desktop)
+	first := func() string { return strings.SplitN(b.hover(0, 0), "\n", 2)[0] }
+	lines := `JSON.stringify(echarts.getInstanceByDom(document.getElementById("lines")).getOption().series[0].data.map(d => d.value === undefined ? d : d.value))`
+	assert.Contains(t, first(), "num_ctx=2048, num_batch=256, num_gpu=auto, flash_attention=on")
+	assert.Equal(t, "[1600,1600]", eval[string](b, lines))
+	choose := func(axis, value int) {
+		eval[bool](b, fmt.Sprintf(`(() => { const box = document.querySelectorAll("select.rest")[%d]; box.value = "%d"; return box.dispatchEvent(new Event("change")); })()`, axis, value))
+	}
+	choose(1, 1)
+	assert.Contains(t, first(), "num_ctx=2048, num_batch=256, num_gpu=auto, flash_attention=off")
+	choose(0, 1)
+	assert.Contains(t, first(), "num_ctx=2048, num_batch=256, num_gpu=20, flash_attention=off")
+	assert.Contains(t, eval[string](b, lines), "[1137.")
+	at := b.pixel(1, 1)
+	b.do(chromedp.MouseClickXY(at[0], at[1]))
+	b.eventually(`document.getElementById("cell").textContent.startsWith("num_ctx=8192, num_batch=512, num_gpu=20, flash_attention=off")`)
+	fragment := eval[string](b, "location.hash")
+	assert.Equal(t, "#of-flash_attention=off&of-num_gpu=20&cell=8192%2C512", fragment)
+	b.open(desktop, file)
+	eval[string](b, fmt.Sprintf("location.hash = %q", fragment))
+	b.do(chromedp.Reload())
+	b.eventually(`document.getElementById("cell").textContent.startsWith("num_ctx=8192, num_batch=512, num_gpu=20, flash_attention=off")`)
 	b.quiet()
 }
 
