@@ -60,11 +60,14 @@ func gainsText(e sweep.Effect) string {
 }
 
 func gainText(g sweep.ValueGain, name string) string {
-	relation := "over"
-	if g.Ratio < 0 {
-		relation = "against"
+	if g.Ratio >= 0 {
+		return fmt.Sprintf("%s (95 %% %s) over %s", signedPercent(g.Ratio), percents(g.Gain), name)
 	}
-	return fmt.Sprintf("%s (95 %% %s) %s %s", signedPercent(g.Ratio), percents(g.Gain), relation, name)
+	text := fmt.Sprintf("%s (95 %% %s) against %s", signedPercent(g.Ratio), percents(g.Gain), name)
+	if g.Here != nil { // the effect depends on other settings, or the difference is within noise there
+		text += fmt.Sprintf(" over all cells, but %s (95 %% %s) with the other recommended settings", signedPercent(g.Here.Ratio), percents(*g.Here))
+	}
+	return text
 }
 
 // otherName names another value of an axis.

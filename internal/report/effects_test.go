@@ -19,14 +19,17 @@ func TestEffectText(t *testing.T) {
 	over := func(other string, ratio, low, high float64) sweep.ValueGain {
 		return sweep.ValueGain{Other: other, Gain: verdict.Gain{Ratio: ratio, Low: low, High: high, Bounded: true}}
 	}
+	depends := over("256", -0.32, -0.5, -0.09)
+	depends.Here = &verdict.Gain{Ratio: 0.17, Low: -0.1, High: 0.5}
 	for want, e := range map[string]sweep.Effect{
-		"num_thread=1: +496 % (95 % 286 to 820) over 2, no difference from auto was found, but one below 61 % would not show": {Axis: "num_thread", Value: "1", Over: []sweep.ValueGain{over("2", 4.96, 2.86, 8.2), over("auto", 0.1, -0.3, 0.601)}},
-		"flash_attention=off: +121 % (95 % 112 to 130) over on":                                                               {Axis: "flash_attention", Value: "off", Over: []sweep.ValueGain{over("on", 1.21, 1.12, 1.30)}},
-		"kv_cache_type: no difference within 2.0 %":                                                                           {Axis: "kv_cache_type", Value: "f16", Over: []sweep.ValueGain{over("q8_0", 0.005, -0.01, 0.02)}},
-		"num_thread: can't tell yet: differences below 9 % would not show":                                                    {Axis: "num_thread", Value: "4", Over: []sweep.ValueGain{over("8", 0.01, -0.09, 0.02)}},
-		"num_batch=2048: +6.0 % (95 % 4.0 to 8.0) over the server's own 1024":                                                 {Axis: "num_batch", Value: "2048", Own: "1024", Over: []sweep.ValueGain{over("1024", 0.06, 0.04, 0.08)}},
-		"num_gpu=40: -2.0 % (95 % -3.0 to -1.0) against 30":                                                                   {Axis: "num_gpu", Value: "40", Over: []sweep.ValueGain{over("30", -0.02, -0.03, -0.01)}},
-		"num_gpu: no cells to compare with that differ in nothing else":                                                       {Axis: "num_gpu", Value: "40"},
+		"num_batch=64: -32 % (95 % -50 to -9) against 256 over all cells, but +17 % (95 % -10 to 50) with the other recommended settings": {Axis: "num_batch", Value: "64", Over: []sweep.ValueGain{depends}},
+		"num_thread=1: +496 % (95 % 286 to 820) over 2, no difference from auto was found, but one below 61 % would not show":             {Axis: "num_thread", Value: "1", Over: []sweep.ValueGain{over("2", 4.96, 2.86, 8.2), over("auto", 0.1, -0.3, 0.601)}},
+		"flash_attention=off: +121 % (95 % 112 to 130) over on":                                                                           {Axis: "flash_attention", Value: "off", Over: []sweep.ValueGain{over("on", 1.21, 1.12, 1.30)}},
+		"kv_cache_type: no difference within 2.0 %":                                                                                       {Axis: "kv_cache_type", Value: "f16", Over: []sweep.ValueGain{over("q8_0", 0.005, -0.01, 0.02)}},
+		"num_thread: can't tell yet: differences below 9 % would not show":                                                                {Axis: "num_thread", Value: "4", Over: []sweep.ValueGain{over("8", 0.01, -0.09, 0.02)}},
+		"num_batch=2048: +6.0 % (95 % 4.0 to 8.0) over the server's own 1024":                                                             {Axis: "num_batch", Value: "2048", Own: "1024", Over: []sweep.ValueGain{over("1024", 0.06, 0.04, 0.08)}},
+		"num_gpu=40: -2.0 % (95 % -3.0 to -1.0) against 30":                                                                               {Axis: "num_gpu", Value: "40", Over: []sweep.ValueGain{over("30", -0.02, -0.03, -0.01)}},
+		"num_gpu: no cells to compare with that differ in nothing else":                                                                   {Axis: "num_gpu", Value: "40"},
 		"num_thread=4: +5.0 % (95 % 4.0 to 6.0) over auto, +50 % (95 % 40 to 60) over 1, +20 % (95 % 15 to 25) over 2, and 1 more values, no difference from 8 within 1.0 %": {
 			Axis: "num_thread", Value: "4", Own: cell.Auto,
 			Over: []sweep.ValueGain{over("1", 0.5, 0.4, 0.6), over("2", 0.2, 0.15, 0.25), over("16", 0.1, 0.05, 0.15), over("auto", 0.05, 0.04, 0.06), over("8", 0, -0.01, 0.01)},

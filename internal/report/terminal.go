@@ -23,7 +23,7 @@ func (g *grid) printTable(w io.Writer, s Stats) error {
 	first := widest(rows)
 	for _, t := range g.tables() {
 		if t.title != "" {
-			fmt.Fprintf(&b, "%s:\n", t.title)
+			fmt.Fprintf(&b, "With %s:\n", t.title)
 		}
 		columns, width := g.columns(t, s)
 		perBlock := max(1, (lineWidth-first)/(width+1))

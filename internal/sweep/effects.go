@@ -26,6 +26,8 @@ type Effect struct {
 type ValueGain struct {
 	Other string
 	verdict.Gain
+	// Here is the gain at the recommended cell alone, nil where the cell to compare it with has no rate.
+	Here *verdict.Gain
 }
 
 // Differs reports whether the interval of the gain excludes 0.
@@ -57,7 +59,7 @@ func Effects(cp *checkpoint.Checkpoint, v Verdict) []Effect {
 				continue
 			}
 			if gain, ok := v.MeanGain(pairsOf(cells, axis.Name, e.Value, other)); ok {
-				e.Over = append(e.Over, ValueGain{other, gain})
+				e.Over = append(e.Over, ValueGain{other, gain, gainHere(v, axis.Name, other)})
 			}
 		}
 		slices.SortStableFunc(e.Over, func(a, b ValueGain) int { return cmp.Compare(b.Ratio, a.Ratio) })
@@ -65,6 +67,15 @@ func Effects(cp *checkpoint.Checkpoint, v Verdict) []Effect {
 	}
 	slices.SortStableFunc(all, func(a, b Effect) int { return cmp.Compare(b.size(), a.size()) })
 	return all
+}
+
+// gainHere returns how much faster the recommended cell is than the one with another value of an axis.
+func gainHere(v Verdict, axis, other string) *verdict.Gain {
+	gain, ok := v.GainOver(v.Recommended, verdict.Cell{Key: v.Recommended.With(axis, other)})
+	if !ok {
+		return nil
+	}
+	return &gain
 }
 
 // GainOver returns how much faster a value of an axis is than another one, over the cells that differ in nothing

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/report"
+	"github.com/ollama-sweep/ollama-sweep/internal/test/checkpoints"
 )
 
 // command runs the command in process.
@@ -80,6 +82,28 @@ func TestReportToAnotherFolder(t *testing.T) {
 		assert.FileExists(t, filepath.Join(out, file))
 	}
 	assert.NoFileExists(t, filepath.Join(dir, report.TableFile))
+}
+
+// TestReportOfOtherAxes checks -x and -y, and that a wrong name writes nothing.
+func TestReportOfOtherAxes(t *testing.T) {
+	in, out := t.TempDir(), filepath.Join(t.TempDir(), "out")
+	data, err := json.Marshal(checkpoints.Settings())
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(in, checkpoint.FileName), data, 0o644))
+	code, stdout, stderr := command("-in", in, "-out", out, "-x", "num_gpu", "-y", "flash")
+	assert.Equal(t, 1, code)
+	assert.Empty(t, stdout)
+	assert.Equal(t, "report: the sweep has no axis \"flash\": choose one of num_ctx, num_batch, num_gpu, flash_attention\n", stderr)
+	assert.NoDirExists(t, out)
+	code, stdout, stderr = command("-in", in, "-out", out, "-x", "num_gpu", "-y", "flash_attention")
+	assert.Zero(t, code, stderr)
+	assert.Contains(t, stdout, "With num_ctx=2048, num_batch=256:\n                 num_gpu\nflash_attention   auto      20\n")
+	table, err := os.ReadFile(filepath.Join(out, report.TableFile))
+	require.NoError(t, err)
+	assert.Contains(t, string(table), "num_ctx,num_batch,flash_attention,auto,20\n2048,256,on,1600.00,1280.00\n")
+	page, err := os.ReadFile(filepath.Join(out, report.PageFile))
+	require.NoError(t, err)
+	assert.Contains(t, string(page), "Heatmap over num_gpu and flash_attention;")
 }
 
 func TestReportMerges(t *testing.T) {
