@@ -5,6 +5,8 @@ import (
 	"io"
 	"strings"
 
+	"github.com/dustin/go-humanize/english"
+
 	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 )
@@ -25,8 +27,20 @@ func effectName(e sweep.Effect) string {
 	return e.Axis
 }
 
-// gainsText describes what the recommended value of an axis gains.
+// gainsText describes what the recommended value of an axis gains, and with which others cells fail.
 func gainsText(e sweep.Effect) string {
+	text := ratesOver(e)
+	for i, f := range e.Failing {
+		if i == mostGains {
+			break
+		}
+		text += fmt.Sprintf("; %s with %s", english.Plural(f.Cells, "cell fails", "cells fail"), printable(f.Other))
+	}
+	return text
+}
+
+// ratesOver describes how much faster the recommended value of an axis is.
+func ratesOver(e sweep.Effect) string {
 	var gains, alike []string
 	resolution := 0.0 // below which a difference from those alike would not show
 	for _, g := range e.Over {
@@ -72,12 +86,15 @@ func gainText(g sweep.ValueGain, name string) string {
 
 // otherName names another value of an axis.
 func otherName(e sweep.Effect, g sweep.ValueGain) string {
-	other := cell.SettingAxis{Values: []string{g.Other}}.Labels()[0]
+	other := printable(g.Other)
 	if g.Other == e.Own && e.Axis == cell.NumBatch {
 		return "the server's own " + other
 	}
 	return other
 }
+
+// printable returns a value of an axis as tables show it.
+func printable(value string) string { return OneLine(value) }
 
 // printEffects writes the effect of each axis, the largest first.
 func printEffects(w io.Writer, effects []sweep.Effect) error {

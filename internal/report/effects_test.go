@@ -29,7 +29,10 @@ func TestEffectText(t *testing.T) {
 		"num_thread: can't tell yet: differences below 9 % would not show":                                                                {Axis: "num_thread", Value: "4", Over: []sweep.ValueGain{over("8", 0.01, -0.09, 0.02)}},
 		"num_batch=2048: +6.0 % (95 % 4.0 to 8.0) over the server's own 1024":                                                             {Axis: "num_batch", Value: "2048", Own: "1024", Over: []sweep.ValueGain{over("1024", 0.06, 0.04, 0.08)}},
 		"num_gpu=40: -2.0 % (95 % -3.0 to -1.0) against 30":                                                                               {Axis: "num_gpu", Value: "40", Over: []sweep.ValueGain{over("30", -0.02, -0.03, -0.01)}},
-		"num_gpu: no cells to compare with that differ in nothing else":                                                                   {Axis: "num_gpu", Value: "40"},
+		"num_gpu=40: +25 % (95 % 24 to 26) over 20; 1 cell fails with 20; 3 cells fail with auto": {
+			Axis: "num_gpu", Value: "40", Over: []sweep.ValueGain{over("20", 0.25, 0.24, 0.26)}, Failing: []sweep.ValueFailures{{Other: "20", Cells: 1}, {Other: "auto", Cells: 3}},
+		},
+		"num_gpu: no cells to compare with that differ in nothing else": {Axis: "num_gpu", Value: "40"},
 		"num_thread=4: +5.0 % (95 % 4.0 to 6.0) over auto, +50 % (95 % 40 to 60) over 1, +20 % (95 % 15 to 25) over 2, and 1 more values, no difference from 8 within 1.0 %": {
 			Axis: "num_thread", Value: "4", Own: cell.Auto,
 			Over: []sweep.ValueGain{over("1", 0.5, 0.4, 0.6), over("2", 0.2, 0.15, 0.25), over("16", 0.1, 0.05, 0.15), over("auto", 0.05, 0.04, 0.06), over("8", 0, -0.01, 0.01)},

@@ -20,6 +20,14 @@ type Effect struct {
 	// Over holds how much faster Value is than each other one with which there are cells to compare, the
 	// largest gain first.
 	Over []ValueGain
+	// Failing holds the other values with which cells fail that work with Value.
+	Failing []ValueFailures
+}
+
+// ValueFailures is the number of cells that fail with another value of an axis.
+type ValueFailures struct {
+	Other string
+	Cells int
 }
 
 // ValueGain is how much faster a value of an axis is than another.
@@ -40,6 +48,7 @@ func Effects(cp *checkpoint.Checkpoint, v Verdict) []Effect {
 		return nil
 	}
 	cells := rated(cp)
+	results := cp.ByCell()
 	var all []Effect
 	for _, axis := range cp.Grid().Axes()[1:] {
 		if len(axis.Values) < 2 {
@@ -58,6 +67,9 @@ func Effects(cp *checkpoint.Checkpoint, v Verdict) []Effect {
 			if other == e.Value {
 				continue
 			}
+			if n := failures(cells, results, axis.Name, e.Value, other); n > 0 {
+				e.Failing = append(e.Failing, ValueFailures{other, n})
+			}
 			if gain, ok := v.MeanGain(pairsOf(cells, axis.Name, e.Value, other)); ok {
 				e.Over = append(e.Over, ValueGain{other, gain, gainHere(v, axis.Name, other)})
 			}
@@ -67,6 +79,19 @@ func Effects(cp *checkpoint.Checkpoint, v Verdict) []Effect {
 	}
 	slices.SortStableFunc(all, func(a, b Effect) int { return cmp.Compare(b.size(), a.size()) })
 	return all
+}
+
+// failures counts the cells that work with the first value of an axis and fail with the other.
+func failures(cells []verdict.Cell, results map[cell.Key]*checkpoint.Result, axis, value, other string) (n int) {
+	for _, c := range cells {
+		if at, _ := c.Value(axis); at != value {
+			continue
+		}
+		if r := results[c.With(axis, other)]; r != nil && r.Failed() {
+			n++
+		}
+	}
+	return n
 }
 
 // gainHere returns how much faster the recommended cell is than the one with another value of an axis.
