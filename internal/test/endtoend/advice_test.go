@@ -29,15 +29,21 @@ func TestAdviceIsAccepted(t *testing.T) {
 	template := filepath.Join(t.TempDir(), "template")
 	require.NoError(t, os.WriteFile(template, []byte("FROM tiny\nSYSTEM be brief\nPARAMETER num_batch 8\nPARAMETER top_k 5\n"), 0o644))
 	out := t.TempDir()
-	printed, code := sweeptest.Start(t, "-config", sweeptest.WriteConfig(t, "modelfile: "+template+"\nprompt: {tokens: 200}\nnum_ctx: [1024, 2048]\nnum_batch: [16, 512]\nrepeat: 3\nconfirm: 0\nbaseline: false\n"), "-out", out, "-host", engine.Server.URL.String()).Wait()
+	printed, code := sweeptest.Start(t, "-config", sweeptest.WriteConfig(t, "modelfile: "+template+"\nprompt: {tokens: 200}\nnum_ctx: [1024, 2048]\nnum_batch: [16, 512]\nrepeat: 3\nconfirm: 0\nbaseline: false\noptions: {num_thread: [1, 2], use_mmap: false}\n"), "-out", out, "-host", engine.Server.URL.String()).Wait()
 	require.Zero(t, code, printed)
 
-	// The advice of a noisy machine can't be predicted, so the larger num_batch is made the slower one.
+	// The advice of a noisy machine can't be predicted, so the larger num_batch and num_thread are made the
+	// slower ones.
 	cp := sweeptest.Load(t, out)
 	for i := range cp.Results {
 		r := &cp.Results[i]
+		thread, _ := r.Cell().Value("num_thread")
+		took := time.Duration(r.NumBatch+1000) * time.Millisecond
+		if thread == "2" {
+			took *= 2
+		}
 		for k := range r.Samples {
-			r.Samples[k].PromptEvalDuration = time.Duration(r.NumBatch+1000) * time.Millisecond
+			r.Samples[k].PromptEvalDuration = took
 		}
 		r.SetRate()
 	}
@@ -50,6 +56,8 @@ func TestAdviceIsAccepted(t *testing.T) {
 	require.NoError(t, json.Unmarshal(text, &options))
 	numCtx := int(options["num_ctx"].(float64))
 	require.Contains(t, options, "num_batch")
+	assert.InDelta(t, 1, options["num_thread"], 0)
+	assert.Equal(t, false, options["use_mmap"])
 
 	create := exec.CommandContext(t.Context(), engine.Ollama, "create", "advised", "-f", filepath.Join(out, report.ModelfileFile))
 	create.Env = append(os.Environ(), "OLLAMA_HOST="+engine.Server.URL.String())
@@ -60,6 +68,8 @@ func TestAdviceIsAccepted(t *testing.T) {
 	assert.Equal(t, "be brief", show.System)
 	assert.Regexp(t, regexp.MustCompile(`(?m)^num_ctx +`+strconv.Itoa(numCtx)+`$`), show.Parameters)
 	assert.Regexp(t, regexp.MustCompile(fmt.Sprintf(`(?m)^num_batch +%v$`, options["num_batch"])), show.Parameters)
+	assert.Regexp(t, `(?m)^num_thread +1$`, show.Parameters)
+	assert.Regexp(t, `(?m)^use_mmap +false$`, show.Parameters)
 	assert.Contains(t, show.Parameters, "top_k")
 	assert.NotContains(t, show.Parameters, "num_predict")
 
