@@ -70,6 +70,16 @@ func (s Settings) Value(name string) (string, bool) {
 	return "", false
 }
 
+// Version returns the version of the server's binary where that is an axis, and otherwise the given one.
+func (s Settings) Version(otherwise string) string {
+	name, ok := s.Value(Ollama)
+	if !ok {
+		return otherwise
+	}
+	version, _, _ := strings.Cut(name, "+") // which tells binaries of one version apart
+	return version
+}
+
 // With returns the settings with another value of one of them.
 func (s Settings) With(name, value string) Settings {
 	values := s.values()

@@ -49,6 +49,8 @@ func TestSettingsOfKey(t *testing.T) {
 	assert.Equal(t, "x y", v)
 	_, ok = s.Value("num_gpu")
 	assert.False(t, ok)
+	assert.Equal(t, "0.10.1", s.Version("0.10.1"), "the binary is no axis")
+	assert.Equal(t, "0.31.1", settingsOf("ollama", "0.31.1+2", "num_gpu", "1").Version("0.10.1"))
 	assert.Equal(t, settingsOf("num_thread", "16").Compare(settingsOf("num_thread", "8")), 1, "numbers by size")
 	assert.Equal(t, settingsOf("num_gpu", "40").Compare(settingsOf("num_gpu", "auto")), -1)
 }

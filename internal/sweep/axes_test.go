@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/check"
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
@@ -201,4 +202,31 @@ func TestAxesBudget(t *testing.T) {
 	}
 	plan, _ := fourAxes.Cells()
 	assert.Equal(t, plan, loads)
+}
+
+// TestAxesOfVersions: servers of two versions count another number of tokens in the same prompt, and have
+// another num_batch of their own.
+func TestAxesOfVersions(t *testing.T) {
+	dir := t.TempDir()
+	versions := cell.Grid{Ctx: []int{4096, 8192}, Batch: []int{512, 1024}, Settings: []cell.SettingAxis{{Name: cell.Ollama, Values: []string{"0.10.1", "0.31.1", "0.31.1+2"}}}}
+	for range 2 {
+		f := fixtureOf(t, dir, versions)
+		f.Repeat = 2
+		f.BudgetCells = 7
+		f.fake.alterSample = func(s *measurement.Sample) {
+			if f.fake.cell.Settings.Version("") == "0.31.1" {
+				s.PromptEvalCount--
+			}
+		}
+		summary, _ := f.run(t.Context())
+		require.NoError(t, summary.Usable())
+		assert.Zero(t, summary.Failed)
+	}
+	f := fixtureOf(t, dir, versions)
+	measured, failed := f.saved(t)
+	assert.Equal(t, []int{12, 0}, []int{measured, failed})
+	own := ownBatches(f.Store.Checkpoint())
+	assert.Equal(t, 512, own(f.Plan[0]))
+	assert.Equal(t, check.OwnBatch("0.31.1", 8192), own(f.Plan[6]))
+	assert.NotEqual(t, own(f.Plan[0]), own(f.Plan[6]))
 }

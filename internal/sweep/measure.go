@@ -287,7 +287,8 @@ func (r *run) evidence(result *checkpoint.Result, loaded measurement.Loaded) che
 	if fixed := r.Prompter.sizing.Fixed; fixed > 0 {
 		e.Head = int(math.Ceil(fixed))
 	}
-	e.PromptTokens = r.prompts.tokens[r.promptKey(result.NumCtx)]
+	e.Version = result.Cell().Settings.Version(e.Version)
+	e.PromptTokens = r.prompts.tokens[r.promptKey(result.Cell())]
 	if e.PromptTokens == 0 && r.Prompter.Sized() {
 		e.PromptTokens, e.Estimated = r.Prompter.Tokens(result.NumCtx), true
 	}
@@ -319,12 +320,14 @@ func (r *run) settingNames() []string {
 	return names
 }
 
-// promptKey returns a key that is the same for all num_ctx whose prompts have the same length.
-func (r *run) promptKey(numCtx int) int {
+// promptKey returns a key that is the same for all cells whose prompts have the same length: servers of
+// other versions can count other tokens.
+func (r *run) promptKey(c cell.Key) promptKey {
+	key := promptKey{c.Ctx, c.Settings.Version("")}
 	if r.Prompter.SameEverywhere() {
-		return 0
+		key.numCtx = 0
 	}
-	return numCtx
+	return key
 }
 
 // ceiling returns the rate above which a sample of the cell is refused.
@@ -349,7 +352,7 @@ func (r *run) keep(ctx context.Context, t *task, sample measurement.Sample) erro
 	if err := r.verify(ctx, BeforeSave); err != nil {
 		return err
 	}
-	key := r.promptKey(t.result.NumCtx)
+	key := r.promptKey(t.result.Cell())
 	if r.prompts.tokens[key] == 0 {
 		r.prompts.tokens[key] = sample.PromptEvalCount
 	}

@@ -46,7 +46,7 @@ func (r *run) mayProbe() bool {
 	if _, can := r.Runner.(Prober); !can || !r.Probe || r.Store.Checkpoint().Sweep.Unprobeable != "" {
 		return false
 	}
-	longest := r.promptTokens(largest(r.Plan))
+	longest := r.promptTokens(cell.Key{Ctx: largest(r.Plan)})
 	if longest == 0 || longest >= measurement.LeastProbed { // 0: a file, not counted yet
 		return true
 	}
@@ -57,21 +57,21 @@ func (r *run) mayProbe() bool {
 // probedTokens returns the tokens of the loaded cell's prompts, or else of the longest.
 func (r *run) probedTokens() int {
 	if c := r.server.cell; c != (cell.Key{}) {
-		return r.promptTokens(c.Ctx)
+		return r.promptTokens(c)
 	}
-	return r.promptTokens(largest(r.Plan))
+	return r.promptTokens(cell.Key{Ctx: largest(r.Plan)})
 }
 
 // promptTokens returns the tokens of a prompt, as far as they are known: 0 for a file that is not
 // counted yet.
-func (r *run) promptTokens(numCtx int) int {
-	switch n := r.prompts.tokens[r.promptKey(numCtx)]; {
+func (r *run) promptTokens(c cell.Key) int {
+	switch n := r.prompts.tokens[r.promptKey(c)]; {
 	case n > 0:
 		return n
 	case r.Prompter.Sized():
-		return r.Prompter.Tokens(numCtx)
+		return r.Prompter.Tokens(c.Ctx)
 	}
-	return int(r.Prompter.target(numCtx))
+	return int(r.Prompter.target(c.Ctx))
 }
 
 // largest returns the largest num_ctx, 0 without cells.

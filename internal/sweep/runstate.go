@@ -19,10 +19,16 @@ type serverState struct {
 
 // promptCounts is what a run knows of the prompt's length.
 type promptCounts struct {
-	tokens map[int]int          // as the server counts, by promptKey
+	tokens map[promptKey]int    // as the server counts
 	sizing []check.AcceptedRate // rates of the prompts that sized it
 	// sizedWith are the settings besides num_ctx and num_batch of the cell that they were sent to.
 	sizedWith cell.Settings
+}
+
+// promptKey is what the length of a prompt depends on.
+type promptKey struct {
+	numCtx  int    // 0 where all prompts have the same length
+	version string // of the server, where that is an axis
 }
 
 // tally counts the loads of the plan in this run.

@@ -209,7 +209,7 @@ func newRun(s *Sweep) *run {
 		want:    s.Repeat,
 		named:   make(map[string]bool),
 		server:  serverState{gpu: s.Evidence.GPU},
-		prompts: promptCounts{tokens: make(map[int]int)},
+		prompts: promptCounts{tokens: make(map[promptKey]int)},
 		tally:   tally{failedCells: make(map[cell.Key]bool)},
 		retakes: retakeState{cells: make(map[cell.Key]bool)},
 		redone:  redone{cells: make(map[cell.Key]bool)},
@@ -219,7 +219,7 @@ func newRun(s *Sweep) *run {
 	for _, result := range cp.Results {
 		r.server.gpu = r.server.gpu || result.SizeVRAM > 0
 		if len(result.Samples) > 0 {
-			r.prompts.tokens[r.promptKey(result.NumCtx)] = result.Samples[0].PromptEvalCount
+			r.prompts.tokens[r.promptKey(result.Cell())] = result.Samples[0].PromptEvalCount
 		}
 	}
 	if sizing := cp.Sweep.Sizing; sizing != (checkpoint.Sizing{}) {

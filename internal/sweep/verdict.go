@@ -189,7 +189,7 @@ func ownLogged(cp *checkpoint.Checkpoint) map[cell.Key]int {
 func ownBatches(cp *checkpoint.Checkpoint) func(cell.Key) int {
 	logged := ownLogged(cp)
 	return func(c cell.Key) int {
-		return cmp.Or(logged[c.Column()], check.OwnBatch(cp.Sweep.OllamaVersion, c.Ctx))
+		return cmp.Or(logged[c.Column()], check.OwnBatch(c.Settings.Version(cp.Sweep.OllamaVersion), c.Ctx))
 	}
 }
 
