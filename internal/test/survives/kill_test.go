@@ -171,6 +171,12 @@ func TestSurvivesKillInASearch(t *testing.T) {
 	out := t.TempDir()
 	_, args := sweeptest.SimulatedBy(t, 100, out, sweeptest.SearchedGrid+"strategy: frontier\ntolerance: 0.02%\nrepeat: 2\n")
 	requireSearchSurvives(t, out, args)
+	if !*long {
+		return
+	}
+	out = t.TempDir()
+	_, args = sweeptest.SimulatedBy(t, 100, out, sweeptest.SearchedGrid+"options: {num_thread: [1, 2]}\nstrategy: best\nrepeat: 2\n")
+	requireSearchSurvives(t, out, args)
 }
 
 // TestSurvivesKillInProbes does the same on a server that can be probed. No probe is lost, and a search
