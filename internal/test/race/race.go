@@ -21,3 +21,13 @@ func SkipSequential(t testing.TB) {
 		t.Skip("one goroutine, and slow under the race detector: run without -race")
 	}
 }
+
+// SkipRepeated skips a test under the race detector whose sweep runs the same goroutines as sweeps of
+// other tests, and takes many times as long with it: it is about files, other programs or the server.
+// scripts/ci/test runs the packages that call it without the detector too.
+func SkipRepeated(t testing.TB) {
+	t.Helper()
+	if Enabled() {
+		t.Skip("slow under the race detector, which other sweeps run under: run without -race")
+	}
+}

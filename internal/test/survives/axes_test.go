@@ -15,6 +15,7 @@ import (
 
 	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
+	"github.com/ollama-sweep/ollama-sweep/internal/test/race"
 	"github.com/ollama-sweep/ollama-sweep/internal/test/sweeptest"
 	"github.com/ollama-sweep/ollama-sweep/ollamarun"
 )
@@ -54,6 +55,7 @@ func requireFailed(t *testing.T, out, value string) {
 // TestSurvivesAServerThatDoesNotStart: a server that does not start with one value of a setting, the first or
 // the last. The cells with that value fail, and the others are measured.
 func TestSurvivesAServerThatDoesNotStart(t *testing.T) {
+	race.SkipRepeated(t)
 	sweeptest.NeedsEngine(t)
 	for _, value := range []string{"1", "2"} {
 		t.Run(value, func(t *testing.T) {
@@ -82,6 +84,7 @@ func TestSurvivesAServerThatDoesNotStart(t *testing.T) {
 // TestSurvivesTheEndOfARestartedServer: a server that ends right after it was started with other settings, or
 // while it loads a model, stops the sweep without a failed cell, and the same command resumes it.
 func TestSurvivesTheEndOfARestartedServer(t *testing.T) {
+	race.SkipRepeated(t)
 	sweeptest.NeedsEngine(t)
 	for name, line := range map[string]string{"at once": `| GET .*/api/version`, "in a load": "--port "} {
 		t.Run(name, func(t *testing.T) {
@@ -113,6 +116,7 @@ fi`)
 // TestSurvivesKillInARestart kills a sweep while it starts its server with other settings. No process stays,
 // and the same command resumes it.
 func TestSurvivesKillInARestart(t *testing.T) {
+	race.SkipRepeated(t)
 	sweeptest.NeedsEngine(t)
 	out, config := t.TempDir(), axesConfig(t, "")
 	seen := make(map[cell.Key][]measurement.Sample)
@@ -148,6 +152,7 @@ func TestSurvivesKillInARestart(t *testing.T) {
 
 // TestAxesBySubtest: -run names a cell by all of its settings, or all cells of some.
 func TestAxesBySubtest(t *testing.T) {
+	race.SkipRepeated(t)
 	const grid = "prompt: {tokens: 300}\nnum_ctx: [512, 1024]\nnum_batch: [64, 128]\noptions: {num_thread: [1, 2, 12], num_gpu: [auto, 0]}\nrepeat: 1\nconfirm: 0\nbaseline: false\n"
 	out := t.TempDir()
 	_, args := sweeptest.SimulatedBy(t, 100, out, grid)

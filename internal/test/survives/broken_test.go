@@ -12,6 +12,7 @@ import (
 
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/test/ollamatest"
+	"github.com/ollama-sweep/ollama-sweep/internal/test/race"
 	"github.com/ollama-sweep/ollama-sweep/internal/test/sweeptest"
 )
 
@@ -44,6 +45,7 @@ func failedIn(cp *checkpoint.Checkpoint) (failed int) {
 // TestSurvivesABrokenServer: from the thirtieth prompt on every cell would fail. The sweep stops, no
 // cell counts as failed, and the same command measures the rest.
 func TestSurvivesABrokenServer(t *testing.T) {
+	race.SkipRepeated(t)
 	for _, test := range []struct {
 		name  string
 		fault http.HandlerFunc
@@ -88,6 +90,7 @@ func TestSurvivesABrokenServer(t *testing.T) {
 // TestSurvivesKillOfABrokenSweep kills a sweep before it has detected that its server is broken: no
 // failure is saved, and the next run detects it.
 func TestSurvivesKillOfABrokenSweep(t *testing.T) {
+	race.SkipRepeated(t)
 	out := t.TempDir()
 	server, args := sweeptest.SimulatedBy(t, 100, out, thirtyCells)
 	repair := failFrom(server, 30, ollamatest.ReplyStatus(500, `{"error":"llama runner process has terminated: exit status 2"}`))
@@ -110,6 +113,7 @@ func TestSurvivesKillOfABrokenSweep(t *testing.T) {
 
 // TestSurvivesABrokenServerFromTheStart: the sweep stops at once, and saves no failure.
 func TestSurvivesABrokenServerFromTheStart(t *testing.T) {
+	race.SkipRepeated(t)
 	out := t.TempDir()
 	server, args := sweeptest.SimulatedBy(t, 100, out, thirtyCells)
 	repair := failFrom(server, 1, ollamatest.ReplyStatus(500, `{"error":"llama runner process has terminated: exit status 2"}`))
@@ -125,6 +129,7 @@ func TestSurvivesABrokenServerFromTheStart(t *testing.T) {
 // TestSurvivesSizesThatDoNotFit: cells that fail because of their settings stay failed, also when
 // they are the last in a row.
 func TestSurvivesSizesThatDoNotFit(t *testing.T) {
+	race.SkipRepeated(t)
 	out := t.TempDir()
 	server, args := sweeptest.SimulatedBy(t, 100, out, thirtyCells)
 	server.Inject(func(r ollamatest.Request) http.HandlerFunc {

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
+	"github.com/ollama-sweep/ollama-sweep/internal/test/race"
 	"github.com/ollama-sweep/ollama-sweep/internal/test/sweeptest"
 )
 
@@ -35,6 +36,7 @@ esac
 // TestSurvivesCommandFaults makes the ollama command fail in the second cell, after the load and
 // the sizing of the prompt in the first.
 func TestSurvivesCommandFaults(t *testing.T) {
+	race.SkipRepeated(t)
 	for _, test := range []struct {
 		name, fault string
 		times       int

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/test/ollamatest"
+	"github.com/ollama-sweep/ollama-sweep/internal/test/race"
 	"github.com/ollama-sweep/ollama-sweep/internal/test/sweeptest"
 )
 
@@ -65,6 +66,7 @@ func chatConstantly(t *testing.T, server *ollamatest.Server, body string) {
 // TestSurvivesAChat: another client uses the model between two prompts of a sweep. A sample for which
 // the model was reloaded does not count, and one next to a chat with the same settings is marked.
 func TestSurvivesAChat(t *testing.T) {
+	race.SkipRepeated(t)
 	const grid = "prompt: {tokens: 300}\nnum_ctx: [1024]\nnum_batch: [64, 128]\nrepeat: 4\nconfirm: 0\nbaseline: false\n"
 	for name, test := range map[string]struct {
 		body   string
@@ -100,6 +102,7 @@ func TestSurvivesAChat(t *testing.T) {
 // prompt is evaluated without others. Every sample is marked. With -exclusive, or if the server times
 // only a part of a prompt, no sample counts, and no cell fails for that.
 func TestSurvivesConstantCompany(t *testing.T) {
+	race.SkipRepeated(t)
 	const grid = "prompt: {tokens: 300}\nnum_ctx: [1024]\nnum_batch: [64]\nrepeat: 4\nconfirm: 0\nbaseline: false\n"
 	for name, test := range map[string]struct {
 		version, keep string
@@ -148,6 +151,7 @@ func TestSurvivesConstantCompany(t *testing.T) {
 // start, and the first reports the second once it has an effect. No checkpoint has samples that were
 // disturbed by the other's loads.
 func TestSurvivesTwoOnOneServer(t *testing.T) {
+	race.SkipRepeated(t)
 	out, other := t.TempDir(), t.TempDir()
 	_, args := sweeptest.SimulatedBy(t, 100, out, manyCells)
 	args = append(args, "-repeat", "3")

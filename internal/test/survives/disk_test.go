@@ -14,6 +14,7 @@ import (
 
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/test/ollamatest"
+	"github.com/ollama-sweep/ollama-sweep/internal/test/race"
 	"github.com/ollama-sweep/ollama-sweep/internal/test/sweeptest"
 )
 
@@ -47,6 +48,7 @@ func requireStoppedByTheDisk(t *testing.T, server *ollamatest.Server, out, print
 
 // TestSurvivesAFileSizeLimit runs a sweep under `ulimit -f`.
 func TestSurvivesAFileSizeLimit(t *testing.T) {
+	race.SkipRepeated(t)
 	out := t.TempDir()
 	server, args := sweeptest.Simulated(t, out, manyCells)
 	limited := func(blocks string) (string, int) {
@@ -69,6 +71,7 @@ func TestSurvivesAFileSizeLimit(t *testing.T) {
 
 // TestSurvivesAReadOnlyFolder makes the out folder read-only while a sweep runs.
 func TestSurvivesAReadOnlyFolder(t *testing.T) {
+	race.SkipRepeated(t)
 	base, err := os.MkdirTemp("", "ollama-sweep-readonly-") // which other users can enter, unlike t.TempDir
 	require.NoError(t, err)
 	t.Cleanup(func() { os.RemoveAll(base) })
@@ -111,6 +114,7 @@ func TestSurvivesAReadOnlyFolder(t *testing.T) {
 // in the middle of a prompt that is then interrupted. In both cases all reported samples are on disk
 // at the end. If they can't be written, no message claims that they are.
 func TestSurvivesARemovedFolder(t *testing.T) {
+	race.SkipRepeated(t)
 	out := filepath.Join(t.TempDir(), "out")
 	_, args := sweeptest.Simulated(t, out, manyCells)
 	p := sweeptest.Start(t, args...)
@@ -165,6 +169,7 @@ func TestSurvivesARemovedFolder(t *testing.T) {
 
 // TestSurvivesAFullDisk runs a sweep on a disk of 100 kB in its own mount namespace.
 func TestSurvivesAFullDisk(t *testing.T) {
+	race.SkipRepeated(t)
 	if err := exec.Command("unshare", "-Urm", "true").Run(); err != nil {
 		t.Skip("mounting a disk is not possible here: unshare: ", err)
 	}

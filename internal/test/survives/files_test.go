@@ -17,6 +17,7 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/outdir"
 	"github.com/ollama-sweep/ollama-sweep/internal/report"
 	"github.com/ollama-sweep/ollama-sweep/internal/test/ollamatest"
+	"github.com/ollama-sweep/ollama-sweep/internal/test/race"
 	"github.com/ollama-sweep/ollama-sweep/internal/test/sweeptest"
 	"github.com/ollama-sweep/ollama-sweep/ollamarun"
 )
@@ -75,6 +76,7 @@ func write(t *testing.T, text string, path ...string) {
 // TestSurvivesForeignFiles: an out folder with somebody else's file under one of our names is
 // refused before the first request to the server and before anything in it is changed.
 func TestSurvivesForeignFiles(t *testing.T) {
+	race.SkipRepeated(t)
 	for name, put := range map[string]func(t *testing.T, out string) (named string){
 		"frontier.csv": func(t *testing.T, out string) string {
 			write(t, "precious", out, report.FrontierFile)
@@ -150,6 +152,7 @@ func TestSurvivesForeignFiles(t *testing.T) {
 
 // TestSurvivesFilesOfEarlierReleases resumes a sweep in a folder without a record.
 func TestSurvivesFilesOfEarlierReleases(t *testing.T) {
+	race.SkipRepeated(t)
 	out := t.TempDir()
 	_, args := sweeptest.Simulated(t, out, sweeptest.SmallGrid)
 	printed, code := sweeptest.Start(t, args...).Wait()
@@ -175,6 +178,7 @@ func TestSurvivesFilesOfEarlierReleases(t *testing.T) {
 // TestSurvivesFoldersOfOthers: folders with names like those of an engine or a Modelfile belong to
 // somebody else, and so do those to which links with such names lead.
 func TestSurvivesFoldersOfOthers(t *testing.T) {
+	race.SkipRepeated(t)
 	file := filepath.Join(t.TempDir(), "ollama")
 	text := strings.NewReplacer("COUNT", filepath.Join(filepath.Dir(file), "count"), "LAST", "0").Replace(command)
 	require.NoError(t, os.WriteFile(file, []byte(text), 0o755))
@@ -209,6 +213,7 @@ func TestSurvivesFoldersOfOthers(t *testing.T) {
 // TestSurvivesEngineFolder kills a sweep on the embedded engine. The next start removes the folder
 // that it left and nothing else, and does not append to a foreign engine.log.
 func TestSurvivesEngineFolder(t *testing.T) {
+	race.SkipRepeated(t)
 	sweeptest.NeedsEngine(t)
 	out := filepath.Join(t.TempDir(), "scripts")
 	write(t, "package main\n", out, "engine", "main.go")
@@ -238,6 +243,7 @@ func TestSurvivesEngineFolder(t *testing.T) {
 // TestSurvivesFilesInTheWay replaces an output file by a link while a sweep runs: the sweep
 // continues, and writes and prints everything else.
 func TestSurvivesFilesInTheWay(t *testing.T) {
+	race.SkipRepeated(t)
 	for _, name := range []string{report.PageFile, report.BenchFile, report.HeatmapFile, report.TableFile} {
 		t.Run(name, func(t *testing.T) {
 			out := t.TempDir()
@@ -281,6 +287,7 @@ func TestSurvivesFilesInTheWay(t *testing.T) {
 
 // TestSurvivesPermissions: files that others can't read stay so when they are replaced.
 func TestSurvivesPermissions(t *testing.T) {
+	race.SkipRepeated(t)
 	out := t.TempDir()
 	_, args := sweeptest.Simulated(t, out, sweeptest.SmallGrid)
 	printed, code := sweeptest.Start(t, args...).Wait()

@@ -15,6 +15,7 @@ import (
 
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/test/ollamatest"
+	"github.com/ollama-sweep/ollama-sweep/internal/test/race"
 	"github.com/ollama-sweep/ollama-sweep/internal/test/sweeptest"
 )
 
@@ -57,6 +58,7 @@ func requireNothingForged(t *testing.T, printed string) {
 // TestSurvivesForgedLines: text of a server, wherever it is printed, is not interpreted by another
 // program.
 func TestSurvivesForgedLines(t *testing.T) {
+	race.SkipRepeated(t)
 	failure := ollamatest.ReplyStatus(500, `{"error":"`+quoted()+`"}`)
 	at := func(path string, n int, answer http.HandlerFunc) func(ollamatest.Request) http.HandlerFunc {
 		asked := 0
@@ -116,6 +118,7 @@ func TestSurvivesForgedLines(t *testing.T) {
 // TestSurvivesForgedCheckpoint: text of a checkpoint, wherever it is printed, is not interpreted by
 // another program.
 func TestSurvivesForgedCheckpoint(t *testing.T) {
+	race.SkipRepeated(t)
 	out := t.TempDir()
 	server, args := sweeptest.Simulated(t, out, sweeptest.SmallGrid)
 	server.Inject(func(r ollamatest.Request) http.HandlerFunc {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/test/ollamatest"
+	"github.com/ollama-sweep/ollama-sweep/internal/test/race"
 	"github.com/ollama-sweep/ollama-sweep/internal/test/sweeptest"
 	"github.com/ollama-sweep/ollama-sweep/internal/tinymodel"
 )
@@ -47,6 +48,7 @@ func appendTo(t *testing.T, file, text string) {
 // TestSurvivesAnotherServer replaces the server or the model during a sweep. None of its samples or
 // failures is saved, and the sweep stops and reports the difference.
 func TestSurvivesAnotherServer(t *testing.T) {
+	race.SkipRepeated(t)
 	// The prompts of the first cell are a warm-up, those that size the prompt, and three samples;
 	// those of each other cell a warm-up and three samples.
 	type at struct {
@@ -161,6 +163,7 @@ func benchText(t *testing.T, out string) string {
 // TestSurvivesAnotherServerAfterAnAbsence: a server that comes back is checked before a cell is
 // loaded on it.
 func TestSurvivesAnotherServerAfterAnAbsence(t *testing.T) {
+	race.SkipRepeated(t)
 	out := t.TempDir()
 	server, args := sweeptest.Simulated(t, out, sweeptest.SmallGrid)
 	var mu sync.Mutex
@@ -192,6 +195,7 @@ func TestSurvivesAnotherServerAfterAnAbsence(t *testing.T) {
 // TestSurvivesAnotherPlace: a sweep is resumed only on the server and the machine on which it began,
 // under any of their names; a shard is resumed anywhere.
 func TestSurvivesAnotherPlace(t *testing.T) {
+	race.SkipRepeated(t)
 	const grid = "prompt: {tokens: 200}\nnum_ctx: [512]\nnum_batch: [64, 128]\nbaseline: false\nconfirm: 0\n"
 	local := func(s *ollamatest.Server, host string) string { return "http://" + host + ":" + s.URL.Port() }
 	for _, test := range []struct {
@@ -240,6 +244,7 @@ func TestSurvivesAnotherPlace(t *testing.T) {
 // command reads it for each load, so replacing it stops a sweep that runs. Over the API it is
 // uploaded once, and only the next start detects another one.
 func TestSurvivesOtherWeights(t *testing.T) {
+	race.SkipRepeated(t)
 	sweeptest.NeedsEngine(t)
 	for _, runner := range []string{"cli", "api"} {
 		t.Run(runner, func(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/outdir"
+	"github.com/ollama-sweep/ollama-sweep/internal/test/race"
 	"github.com/ollama-sweep/ollama-sweep/internal/test/sweeptest"
 	"github.com/ollama-sweep/ollama-sweep/ollamarun"
 )
@@ -61,6 +62,7 @@ func (l *leftovers) moveToOtherHost(t *testing.T, out string) {
 // start in its out folder, and by any start on its machine until that is restarted. All others that
 // may belong to a sweep stay, and are reported.
 func TestSurvivesLeftovers(t *testing.T) {
+	race.SkipRepeated(t)
 	sweeptest.NeedsEngine(t)
 	engine := sweeptest.StartEngine(t, t.TempDir())
 	host := engine.Server.URL.String()

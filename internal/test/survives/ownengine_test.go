@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/test/ollamatest"
+	"github.com/ollama-sweep/ollama-sweep/internal/test/race"
 	"github.com/ollama-sweep/ollama-sweep/internal/test/sweeptest"
 	"github.com/ollama-sweep/ollama-sweep/ollamarun"
 )
@@ -50,6 +51,7 @@ func ownConfig(t *testing.T, text string) string {
 // user's home, however the sweep ends, and ends with it. Ollama from 0.21 on sets the time of the files
 // from which a model is created.
 func TestSurvivesOwnEngine(t *testing.T) {
+	race.SkipRepeated(t)
 	sweeptest.NeedsEngine(t)
 	home := sweeptest.UserHome(t)
 	template := filepath.Join(t.TempDir(), "Modelfile")
@@ -102,6 +104,7 @@ func TestSurvivesOwnEngine(t *testing.T) {
 // TestSurvivesEndOfOwnEngine: a server of the sweep's own that ends stops the sweep without a failed
 // cell, and the same command resumes it.
 func TestSurvivesEndOfOwnEngine(t *testing.T) {
+	race.SkipRepeated(t)
 	sweeptest.NeedsEngine(t)
 	home, out := sweeptest.UserHome(t), t.TempDir()
 	// The server is a child of the command that the sweep starts, and writes its process number.
@@ -127,6 +130,7 @@ func TestSurvivesEndOfOwnEngine(t *testing.T) {
 // TestSurvivesAUsersServer: the user's own server has a model in memory while a server of the sweep's own
 // measures. It is named with what to do, and refused with -exclusive.
 func TestSurvivesAUsersServer(t *testing.T) {
+	race.SkipRepeated(t)
 	sweeptest.NeedsEngine(t)
 	home, users := sweeptest.UserHome(t), ollamatest.New(t)
 	users.Answers["/api/ps"] = ollamatest.Reply(`{"models":[{"name":"llama3.1:8b","model":"llama3.1:8b","size":6654289920,"size_vram":6654289920}]}`)
@@ -156,6 +160,7 @@ func TestSurvivesAUsersServer(t *testing.T) {
 // TestSurvivesUnusableModels: a models folder or a command that can't be used ends the sweep before
 // anything is started.
 func TestSurvivesUnusableModels(t *testing.T) {
+	race.SkipRepeated(t)
 	home, file := t.TempDir(), filepath.Join(t.TempDir(), "file")
 	require.NoError(t, os.WriteFile(file, nil, 0o644))
 	config := sweeptest.WriteConfig(t, "engine: own\nmodel: tiny\n"+sweeptest.SmallGrid)

@@ -19,12 +19,14 @@ import (
 
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/test/ollamatest"
+	"github.com/ollama-sweep/ollama-sweep/internal/test/race"
 	"github.com/ollama-sweep/ollama-sweep/internal/test/sweeptest"
 )
 
 // TestSurvivesSecrets: a password in the host or the environment is neither printed nor saved, also
 // when the server goes away.
 func TestSurvivesSecrets(t *testing.T) {
+	race.SkipRepeated(t)
 	const secret = "hunter2-hunter2"
 	out := t.TempDir()
 	server, _ := sweeptest.Simulated(t, out, "")
@@ -70,6 +72,7 @@ func TestSurvivesSecrets(t *testing.T) {
 // TestSurvivesHostileNames: model names and error texts of a server are only data: on the terminal,
 // in files and for benchstat.
 func TestSurvivesHostileNames(t *testing.T) {
+	race.SkipRepeated(t)
 	const hostile = `=HYPERLINK(\"http://x\")\u001b[2J\u001b]0;owned\u0007<script>alert(1)</script>../../../etc\nBenchmarkSweep/ctx=9/batch=9 1 9 tokens/s`
 	out := t.TempDir()
 	server, args := sweeptest.Simulated(t, out, sweeptest.SmallGrid)
@@ -128,6 +131,7 @@ func (w *intoBuilder) Write(p []byte) (int, error) { return w.b.Write(p) }
 // TestSurvivesOnLoopback: the engine and the processes that it starts listen only on loopback, and only
 // the user can read their files.
 func TestSurvivesOnLoopback(t *testing.T) {
+	race.SkipRepeated(t)
 	sweeptest.NeedsEngine(t)
 	out := t.TempDir()
 	p := sweeptest.Start(t, "-config", sweeptest.WriteConfig(t, "engine: embedded\n"+sweeptest.RealGrid), "-out", out)
@@ -212,6 +216,7 @@ func listeners(t *testing.T, pids []int) []net.IP {
 // TestSurvivesAnotherSweep: of two sweeps in one folder the second is refused; of two on one server
 // the second reports the first.
 func TestSurvivesAnotherSweep(t *testing.T) {
+	race.SkipRepeated(t)
 	out := t.TempDir()
 	template := filepath.Join(t.TempDir(), "template")
 	require.NoError(t, os.WriteFile(template, []byte("FROM tiny\n"), 0o644))

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
+	"github.com/ollama-sweep/ollama-sweep/internal/test/race"
 	"github.com/ollama-sweep/ollama-sweep/internal/test/sweeptest"
 )
 
@@ -18,6 +19,7 @@ import (
 // lock was renamed or removed. The first stops, and each sample that either of them reported is in a
 // file.
 func TestSurvivesATakeover(t *testing.T) {
+	race.SkipRepeated(t)
 	for name, away := range map[string]func(out string) error{
 		"folder renamed": func(out string) error { return os.Rename(out, out+"-moved") },
 		"folder removed": os.RemoveAll,
@@ -54,6 +56,7 @@ func TestSurvivesATakeover(t *testing.T) {
 // TestSurvivesAnEditedCheckpoint changes the checkpoint while a sweep runs: neither the change nor a
 // sample is lost.
 func TestSurvivesAnEditedCheckpoint(t *testing.T) {
+	race.SkipRepeated(t)
 	out := t.TempDir()
 	_, args := sweeptest.SimulatedBy(t, 20, out, manyCells)
 	p := sweeptest.Start(t, args...)
@@ -76,6 +79,7 @@ func TestSurvivesAnEditedCheckpoint(t *testing.T) {
 // TestSurvivesTwoLinks: if the checkpoints of two sweeps are links to the same file, the second sweep
 // is refused.
 func TestSurvivesTwoLinks(t *testing.T) {
+	race.SkipRepeated(t)
 	dir := t.TempDir()
 	shared := filepath.Join(dir, "shared.json")
 	outs := [2]string{filepath.Join(dir, "a"), filepath.Join(dir, "b")}

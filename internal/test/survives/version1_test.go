@@ -13,6 +13,7 @@ import (
 
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/test/golden"
+	"github.com/ollama-sweep/ollama-sweep/internal/test/race"
 	"github.com/ollama-sweep/ollama-sweep/internal/test/sweeptest"
 )
 
@@ -20,6 +21,7 @@ import (
 // besides num_ctx and num_batch: whole, stopped and killed ones, searches, a shard. What is measured, in
 // which order, and the result are those of that release, which wrote the golden.
 func TestSurvivesCheckpointsOfEarlierReleases(t *testing.T) {
+	race.SkipRepeated(t)
 	const dir = "../../checkpoint/testdata/version1"
 	configs, err := filepath.Glob(filepath.Join(dir, "*.yaml"))
 	require.NoError(t, err)
