@@ -86,12 +86,16 @@ func (t *passText) start(n int) []string {
 		units = append(units, t.units[rand.IntN(len(t.units))])
 	}
 	units[0] = strings.TrimPrefix(units[0], " ")
-	return append(units, t.take(n-len(units))...)
+	return append(units, t.take(n-len(units), "")...)
 }
 
-// take returns n units. The first one differs from that of the units before.
-func (t *passText) take(n int) []string {
-	for t.units[t.next] == t.first {
+// take returns n units. As far as there are others, the first one differs from that of the units before,
+// and from the given one.
+func (t *passText) take(n int, unlike string) []string {
+	for range t.units {
+		if unit := t.units[t.next]; unit != t.first && unit != unlike {
+			break
+		}
 		t.next = (t.next + 1) % len(t.units)
 	}
 	t.first = t.units[t.next]

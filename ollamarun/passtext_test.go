@@ -52,7 +52,7 @@ func TestFindUnits(t *testing.T) {
 		text := &passText{units: units}
 		start := strings.Join(text.start(40), "")
 		assert.Equal(t, 40, test.tokens(start), test.name)
-		assert.Equal(t, 40+9, test.tokens(start+strings.Join(text.take(9), "")), test.name)
+		assert.Equal(t, 40+9, test.tokens(start+strings.Join(text.take(9, ""), "")), test.name)
 	}
 	_, err := findUnits(t.Context(), wordsOf, func(_ context.Context, text string) (int, error) { return 2 * bytes(text), nil })
 	var unprobeable *measurement.Unprobeable
@@ -60,15 +60,33 @@ func TestFindUnits(t *testing.T) {
 	assert.False(t, unprobeable.Temporary)
 }
 
-// TestTake: a text never begins like the one before, of which the server has kept more.
+// TestTake: a text begins neither like the one before nor like the rest of the kept prompt, since the
+// server may have either.
 func TestTake(t *testing.T) {
-	text := &passText{units: []string{" the", " old", " the"}}
-	first := text.take(1)
+	text := &passText{units: []string{" the", " old", " the", " mill"}}
+	first := text.take(1, "")
 	for n := range 20 {
-		next := text.take(n + 1)
+		unlike := text.units[n%len(text.units)]
+		next := text.take(n+1, unlike)
 		assert.Len(t, next, n+1)
 		assert.NotEqual(t, first[0], next[0])
+		assert.NotEqual(t, unlike, next[0])
 		first = next
 	}
+	few := &passText{units: []string{" the"}}
+	assert.Equal(t, few.take(3, " the"), few.take(3, " the"), "there is no other")
 	assert.NotEqual(t, (&passText{units: testWords}).start(30), (&passText{units: testWords}).start(30))
+}
+
+// TestPassUnits: of the units of a pass, none is already in the kept prompt at its place.
+func TestPassUnits(t *testing.T) {
+	p := &prober{head: 2, text: passText{units: strings.Split(letters, "")}}
+	p.kept = p.text.start(500)
+	for n := 8; n < 490; n++ {
+		depth := 500 - n
+		units := p.units(depth, n)
+		require.Len(t, units, depth-2+n)
+		assert.Equal(t, p.kept[:depth-2], units[:depth-2])
+		assert.NotEqual(t, p.kept[depth-2], units[depth-2])
+	}
 }

@@ -189,7 +189,7 @@ func (p *prober) pass(ctx context.Context, size int, counts bool) error {
 	p.has = depth // the pass replaces what is after it
 	var err error
 	pass.Sample, err = p.sendUnits(ctx, func() []string {
-		return slices.Concat(p.kept[:depth-p.head], p.text.take(min(size, p.tokens-depth)))
+		return p.units(depth, min(size, p.tokens-depth))
 	}, predictOne)
 	if err == nil {
 		err = checkPass(pass)
@@ -198,6 +198,16 @@ func (p *prober) pass(ctx context.Context, size int, counts bool) error {
 		p.passes = append(p.passes, pass)
 	}
 	return err
+}
+
+// units returns the kept prompt up to a depth, and n other units. The server may have the kept prompt
+// beyond that depth, or another pass, so they begin like neither: what they repeat is not evaluated.
+func (p *prober) units(depth, n int) []string {
+	kept, unlike := p.kept[:depth-p.head], ""
+	if len(kept) < len(p.kept) {
+		unlike = p.kept[len(kept)]
+	}
+	return slices.Concat(kept, p.text.take(n, unlike))
 }
 
 // probes returns the probes of all passes, if they can be believed.
