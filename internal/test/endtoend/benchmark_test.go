@@ -3,6 +3,7 @@ package endtoend
 import (
 	"context"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"testing"
@@ -186,76 +187,133 @@ func BenchmarkSpread(b *testing.B) {
 	}
 }
 
-// BenchmarkSearch runs five searches on the demo's grid in finer steps, and compares the cell
-// that each recommends with an exhaustive sweep with six prompts per cell. The highest of 120
-// medians is partly luck (which regret-% counts as a loss), so for duel-% the exhaustive
-// sweep's best cell and the recommended one are measured again in turns. The cost is in cells,
-// as in scripts/simulate.
+// BenchmarkSearch runs five searches of each kind on a grid of 120 cells, with and without probes,
+// and compares what they recommend with an exhaustive sweep with six prompts per cell. The highest
+// of 120 medians is partly luck (which regret-% counts as a loss), so for duel-% the exhaustive
+// sweep's best cell and the recommended one are measured again in turns. columns-% is the mean
+// regret of what a frontier recommends for each num_ctx. The cost is in cells, as in
+// scripts/simulate. With -artifacts the checkpoints are kept.
 func BenchmarkSearch(b *testing.B) {
-	runner := tinyRunner(b)
-	grid, _ := cell.Grid{Ctx: steps(1024, 8192, 12), Batch: steps(8, 512, 10)}.Cells()
-	run := func(b *testing.B, plan []cell.Key, repeat int, strategy sweep.Strategy) (*checkpoint.Checkpoint, time.Duration) {
-		s := sweeptest.InProcess(b, b.TempDir(), setup.CellRunner(runner, nil), 960)
-		s.Prompter.SetSizing(tinySizing)
-		s.Plan, s.Repeat, s.Strategy = plan, repeat, strategy
-		begun := time.Now()
-		summary := s.Run(b.Context(), func(_ string, measure func() sweep.Outcome) { measure() })
-		require.NoError(b, summary.Usable())
-		require.Zero(b, summary.Missing)
-		return s.Store.Checkpoint(), time.Since(begun)
-	}
-	rates := func(cp *checkpoint.Checkpoint) map[cell.Key]float64 {
-		of := make(map[cell.Key]float64)
-		for _, r := range cp.Results {
-			of[r.Cell()] = *r.PromptEvalRate
-		}
-		return of
-	}
-	var truth map[cell.Key]float64
-	var best cell.Key
+	runner, err := ollamarun.NewAPI(b.Context(), &loggedEngine(b, b.TempDir()).Server, ollamarun.TinyModel, nil, 2)
+	require.NoError(b, err)
+	b.Cleanup(func() { require.NoError(b, runner.Close(context.Background())) })
+	s := &searches{runner: runner}
+	s.grid, _ = cell.Grid{
+		Ctx:   []int{1024, 2048, 3072, 4096, 5120, 6144, 7168, 8192},
+		Batch: []int{8, 12, 16, 24, 32, 48, 64, 96, 128, 160, 192, 256, 320, 384, 512},
+	}.Cells()
 	b.Run("exhaustive", func(b *testing.B) {
-		cp, wall := run(b, grid, 6, sweep.Exhaustive{Repeat: 6})
-		truth = rates(cp)
-		for _, c := range grid {
-			if truth[c] > truth[best] {
-				best = c
+		cp, wall := s.run(b, b.ArtifactDir(), s.grid, sweep.Exhaustive{Repeat: 6}, false)
+		s.truth = rates(cp)
+		s.best = highest(s.truth, s.grid)
+		b.ReportMetric(0, "ns/op")
+		b.ReportMetric(float64(len(s.truth)), "cells")
+		b.ReportMetric(wall.Seconds(), "wall-sec")
+		b.ReportMetric(s.truth[s.best], "tokens/s")
+		b.ReportMetric(100*scatter(cp), "scatter-%")
+	})
+	for _, kind := range search.Kinds {
+		for _, probe := range []bool{true, false} {
+			for i := range 5 {
+				b.Run(fmt.Sprintf("%s/probe=%t/%d", kind.Name, probe, i+1), func(b *testing.B) { s.search(b, kind, probe) })
 			}
 		}
-		b.ReportMetric(float64(len(truth)), "cells")
-		b.ReportMetric(wall.Seconds(), "wall-sec")
-	})
-	for i := range 5 {
-		b.Run(fmt.Sprintf("best/%d", i+1), func(b *testing.B) {
-			if truth == nil {
-				b.Skip("needs the exhaustive sweep to compare with")
-			}
-			cp, wall := run(b, grid, 1, &search.Best{Tolerance: 0.01})
-			samples := 0
-			for _, r := range cp.Results {
-				samples += len(r.Samples)
-			}
-			found := cp.Sweep.Search.Best
-			b.ReportMetric(float64(len(cp.Results)), "cells")
-			b.ReportMetric(0.75*float64(len(cp.Results))+0.25*float64(samples), "cost-cells")
-			b.ReportMetric(100*(1-truth[found]/truth[best]), "regret-%")
-			b.ReportMetric(wall.Seconds(), "wall-sec")
-			var duel float64
-			if found != best {
-				const rounds = 8
-				cp, _ := run(b, []cell.Key{found, best}, rounds, sweep.Exhaustive{Repeat: rounds, Rounds: true})
-				again := rates(cp)
-				duel = 100 * (1 - again[found]/again[best])
-			}
-			b.ReportMetric(duel, "duel-%")
-		})
 	}
 }
 
-// steps returns n values in equal steps, from first to about last.
-func steps(first, last, n int) []int {
-	var values []int
-	for i := range n {
-		values = append(values, first+i*((last-first)/(n-1)))
+// searches compares searches of a grid with an exhaustive sweep of it.
+type searches struct {
+	runner *ollamarun.API
+	grid   []cell.Key
+	truth  map[cell.Key]float64 // rates of the exhaustive sweep
+	best   cell.Key             // of them
+}
+
+// run measures the cells that the strategy chooses of a plan, and returns how long that took.
+func (s *searches) run(b *testing.B, dir string, plan []cell.Key, strategy sweep.Strategy, probe bool) (*checkpoint.Checkpoint, time.Duration) {
+	in := sweeptest.InProcess(b, dir, setup.CellRunner(s.runner, nil), 960)
+	in.Prompter.SetSizing(tinySizing)
+	in.Plan, in.Strategy, in.Probe = plan, strategy, probe
+	begun := time.Now()
+	summary := in.Run(b.Context(), func(_ string, measure func() sweep.Outcome) { measure() })
+	require.NoError(b, summary.Usable())
+	require.Zero(b, summary.Missing)
+	return in.Store.Checkpoint(), time.Since(begun)
+}
+
+// search reports the cost of a search, and the regret of what it recommends.
+func (s *searches) search(b *testing.B, kind search.Kind, probe bool) {
+	if s.truth == nil {
+		b.Skip("needs the exhaustive sweep to compare with")
 	}
-	return values
+	cp, wall := s.run(b, b.ArtifactDir(), s.grid, kind.New(0.01, 1), probe)
+	samples := 0
+	for _, r := range cp.Results {
+		samples += len(r.Samples)
+	}
+	found := cp.Sweep.Search.Best
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(float64(len(cp.Results)), "cells")
+	b.ReportMetric(0.75*float64(len(cp.Results))+0.25*float64(samples), "cost-cells")
+	b.ReportMetric(100*(1-s.truth[found]/s.truth[s.best]), "regret-%")
+	b.ReportMetric(wall.Seconds(), "wall-sec")
+	if kind.Columns {
+		b.ReportMetric(100*columnsRegret(cp.Sweep.Search.Columns, s.truth, s.grid), "columns-%")
+	}
+	var duel float64
+	if found != s.best {
+		const rounds = 8
+		cp, _ := s.run(b, b.TempDir(), []cell.Key{found, s.best}, sweep.Exhaustive{Repeat: rounds, Rounds: true}, false)
+		again := rates(cp)
+		duel = 100 * (1 - again[found]/again[s.best])
+	}
+	b.ReportMetric(duel, "duel-%")
+}
+
+// rates returns the rate of each cell.
+func rates(cp *checkpoint.Checkpoint) map[cell.Key]float64 {
+	of := make(map[cell.Key]float64)
+	for _, r := range cp.Results {
+		of[r.Cell()] = *r.PromptEvalRate
+	}
+	return of
+}
+
+// highest returns the one of the cells with the highest rate.
+func highest(rates map[cell.Key]float64, of []cell.Key) (best cell.Key) {
+	for _, c := range of {
+		if rates[c] > rates[best] {
+			best = c
+		}
+	}
+	return best
+}
+
+// columnsRegret is by how much the cells that a search recommends for each num_ctx are slower than the
+// highest rate of that num_ctx, on average.
+func columnsRegret(columns []checkpoint.ColumnAnswer, rates map[cell.Key]float64, grid []cell.Key) (mean float64) {
+	for _, c := range columns {
+		var column []cell.Key
+		for _, k := range grid {
+			if k.Ctx == c.NumCtx {
+				column = append(column, k)
+			}
+		}
+		best := rates[highest(rates, column)]
+		mean += (1 - rates[cell.Key{Ctx: c.NumCtx, Batch: c.NumBatch}]/best) / float64(len(columns))
+	}
+	return mean
+}
+
+// scatter is the median difference between two successive prompts of a load, as a share of their rate.
+func scatter(cp *checkpoint.Checkpoint) float64 {
+	var differences []float64
+	for _, r := range cp.Results {
+		for i := 1; i < len(r.Samples); i += 2 {
+			first, _ := r.Samples[i-1].PromptEvalRate()
+			second, _ := r.Samples[i].PromptEvalRate()
+			differences = append(differences, math.Abs(math.Log(first/second)))
+		}
+	}
+	return verdict.Median(differences)
 }
