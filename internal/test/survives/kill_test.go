@@ -31,7 +31,7 @@ func TestSurvivesKill(t *testing.T) {
 		requireKillsSurvived(t, fmt.Sprintf(grid, 1024+16*(inFull(120, 32)-1)), inFull(220, 12))
 	})
 	t.Run("four axes", func(t *testing.T) {
-		requireKillsSurvived(t, fmt.Sprintf(grid, 1024+16*(inFull(30, 6)-1))+"options: {num_thread: [1, 2], num_gpu: [auto, 0]}\n", inFull(60, 6))
+		requireKillsSurvived(t, fmt.Sprintf(grid, 1024+16*(inFull(30, 6)-1))+"options: {num_thread: [1, 2], num_gpu: [auto, 0]}\n", inFull(60, 4))
 	})
 }
 

@@ -37,7 +37,7 @@ func TestSurvivesSoak(t *testing.T) {
 	})
 	t.Run("four axes", func(t *testing.T) {
 		options := cell.Combinations([]cell.SettingAxis{{Name: "num_gpu", Values: []string{"auto", "0", "20", "40"}}, {Name: "num_thread", Values: []string{"1", "2"}}})
-		soak(t, inFull(4_000, 300), func(i int) cell.Key {
+		soak(t, inFull(4_000, 150), func(i int) cell.Key {
 			return cell.Key{Ctx: 1024 + i/64, Batch: 8 + i/8%8, Settings: options[i%8]}
 		})
 	})
