@@ -155,7 +155,6 @@ const leastGain = 1e-5
 // measurement moves their difference across zero.
 func (c *columns) pickGains(p *posterior, b *beliefs, col column, of *beliefs, candidates []int) []float64 {
 	gains := make([]float64, len(candidates))
-	noise := p.k.noise * p.k.noise
 	for _, r := range col.rivals {
 		behind := -math.Abs(b.mean[r] - b.mean[col.pick])
 		if c.works[r]*expectedGain(behind, b.spread(r, col.pick)) < leastGain {
@@ -165,7 +164,7 @@ func (c *columns) pickGains(p *posterior, b *beliefs, col column, of *beliefs, c
 		floats.SubTo(row, b.rows[r], b.rows[col.pick])
 		for n, i := range candidates {
 			at := of.points[i]
-			moves := math.Abs(p.k.at(b.points[r], at)-p.k.at(b.points[col.pick], at)-floats.Dot(row, of.rows[i])) / math.Sqrt(of.variance[i]+noise)
+			moves := math.Abs(p.k.at(b.points[r], at)-p.k.at(b.points[col.pick], at)-floats.Dot(row, of.rows[i])) / math.Sqrt(of.variance[i]+p.k.noiseOf(at))
 			if -behind < 5*moves { // otherwise the gain is negligible
 				gains[n] = max(gains[n], c.works[r]*expectedGain(behind, moves))
 			}

@@ -24,6 +24,7 @@ type shape struct {
 	probeLevel          float64 // the error of all probes
 	probeSmooth         float64 // the error of probes, smooth in log2 of their tokens
 	probeEach           float64 // the error of probes of each size by itself
+	probeNoise          float64 // of one probe of the largest size besides that of a sample; more of smaller ones
 	setting             float64 // the offset of each value of another setting, the same in all cells
 	settingBatch        float64 // its interaction with num_batch
 	settingCtx          float64 // its interaction with num_ctx
@@ -59,6 +60,7 @@ var prior = []struct {
 	{func(h *shape) *float64 { return &h.probeLevel }, 0.01, 0.8},
 	{func(h *shape) *float64 { return &h.probeSmooth }, 0.008, 0.8},
 	{func(h *shape) *float64 { return &h.probeEach }, 0.01, 0.8},
+	{func(h *shape) *float64 { return &h.probeNoise }, 0.003, 1.2},
 	{func(h *shape) *float64 { return &h.setting }, 0.2, 0.8},
 	{func(h *shape) *float64 { return &h.settingBatch }, 0.03, 1.2},
 	{func(h *shape) *float64 { return &h.settingCtx }, 0.02, 1.2},
@@ -83,7 +85,7 @@ func newShape(z []float64) shape {
 // and withoutProbes of those that do not concern probes either. They come first.
 var (
 	withoutSettings = len(prior) - 4
-	withoutProbes   = withoutSettings - 3
+	withoutProbes   = withoutSettings - 4
 )
 
 // shapes draws n shapes from the prior, the same ones every time. Without probes and other settings their
@@ -232,6 +234,16 @@ func (k *kernel) at(p, q point) float64 {
 	}
 	if p.probe && q.probe {
 		v += k.bias[bi][bj]
+	}
+	return v
+}
+
+// noiseOf is the variance of one reading of a point. What disturbs a pass weighs the more the fewer tokens
+// it has.
+func (k *kernel) noiseOf(p point) float64 {
+	v := k.noise * k.noise
+	if p.probe {
+		v += k.probeNoise * k.probeNoise / k.s.b[p.pass]
 	}
 	return v
 }

@@ -195,17 +195,18 @@ func (m *model) fit(k *kernel) *posterior {
 	for i, o := range m.obs {
 		mean, count := o.mean()
 		y[i] = mean - m.level
-		p.noise[i] = k.noise * k.noise / count
+		noise := k.noiseOf(o.point)
+		p.noise[i] = noise / count
 		for j, other := range m.obs[i:] {
 			a.Data[i*n+i+j] = k.at(other.point, o.point)
 		}
 		a.Data[i*n+i] += p.noise[i]
 		for l, v := range o.logs {
 			if len(o.logs) > 1 {
-				within -= o.weight[l] * (v - mean) * (v - mean) / (2 * k.noise * k.noise)
+				within -= o.weight[l] * (v - mean) * (v - mean) / (2 * noise)
 			}
 		}
-		within -= (count - 1) * math.Log(k.noise)
+		within -= (count - 1) * math.Log(math.Sqrt(noise))
 	}
 	// Not mat.Cholesky, which also computes the condition number: that takes longer than
 	// the factorization.
@@ -244,9 +245,9 @@ func (m *model) reweigh(p *posterior) bool {
 		return false
 	}
 	var changed bool
-	noise := p.k.noise * p.k.noise
 	for i, o := range m.obs {
 		mean, _ := o.mean()
+		noise := p.k.noiseOf(o.point)
 		// The prediction by the other cells (leave-one-out).
 		precision := inv.Data[i*inv.Stride+i]
 		without := mean - m.level - p.alpha[i]/precision
