@@ -24,6 +24,7 @@ type shape struct {
 	probeLevel          float64 // the error of all probes
 	probeSmooth         float64 // the error of probes, smooth in log2 of their tokens
 	probeEach           float64 // the error of probes of each size by itself
+	probeFixed          float64 // the error of the smallest probes by a fixed time of each, which weighs less in larger ones
 	probeNoise          float64 // of one probe of the largest size besides that of a sample; more of smaller ones
 	setting             float64 // the offset of each value of another setting, the same in all cells
 	settingBatch        float64 // its interaction with num_batch
@@ -60,6 +61,7 @@ var prior = []struct {
 	{func(h *shape) *float64 { return &h.probeLevel }, 0.01, 0.8},
 	{func(h *shape) *float64 { return &h.probeSmooth }, 0.008, 0.8},
 	{func(h *shape) *float64 { return &h.probeEach }, 0.01, 0.8},
+	{func(h *shape) *float64 { return &h.probeFixed }, 0.008, 1.5},
 	{func(h *shape) *float64 { return &h.probeNoise }, 0.003, 1.2},
 	{func(h *shape) *float64 { return &h.setting }, 0.2, 0.8},
 	{func(h *shape) *float64 { return &h.settingBatch }, 0.03, 1.2},
@@ -85,7 +87,7 @@ func newShape(z []float64) shape {
 // and withoutProbes of those that do not concern probes either. They come first.
 var (
 	withoutSettings = len(prior) - 4
-	withoutProbes   = withoutSettings - 4
+	withoutProbes   = withoutSettings - 5
 )
 
 // shapes draws n shapes from the prior, the same ones every time. Without probes and other settings their
@@ -168,6 +170,7 @@ func newKernel(s *space, h shape, m *memory) *kernel {
 	})
 	k.bias = table(len(s.batchs), func(i, j int) float64 {
 		v := h.probeLevel*h.probeLevel + h.probeSmooth*h.probeSmooth*matern32(math.Abs(s.x[i]-s.x[j])/probeOctaves)
+		v += h.probeFixed * h.probeFixed * s.b[0] / s.b[i] * s.b[0] / s.b[j]
 		if i == j {
 			v += h.probeEach * h.probeEach
 		}
