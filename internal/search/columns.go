@@ -18,6 +18,7 @@ type columns struct {
 	believed     []*beliefs // of all cells, by posterior
 	mean, square []float64  // by cell: expected log rate, and expected square of it
 	works        []float64  // probability that the cell has a rate
+	logWorks     []float64  // its logarithm
 	picks        []column
 }
 
@@ -39,7 +40,7 @@ func (v *view) wholeGrid(int) int    { return 0 }
 // newColumns returns the columns of cells of which the function returns the same.
 func newColumns(v *view, with func(cell int) int) *columns {
 	n := len(v.cells)
-	c := &columns{view: v, mean: make([]float64, n), square: make([]float64, n), works: make([]float64, n)}
+	c := &columns{view: v, mean: make([]float64, n), square: make([]float64, n), works: make([]float64, n), logWorks: make([]float64, n)}
 	all := make([]int, n)
 	for i := range all {
 		all[i] = i
@@ -64,6 +65,7 @@ func newColumns(v *view, with func(cell int) int) *columns {
 		if v.byCell[i] == nil {
 			c.works[i] = v.feas.works(i)
 		}
+		c.logWorks[i] = math.Log(c.works[i])
 		if k, ok := of[with(i)]; ok {
 			c.picks[k].cells = append(c.picks[k].cells, i)
 		}
@@ -122,6 +124,7 @@ func (c *columns) gains() []float64 {
 			}
 		}
 	}
+	c.addDisputed(gains, candidates)
 	c.addFeasible(gains, candidates)
 	return gains
 }

@@ -31,17 +31,18 @@ var frontierProbed = []position{{0, 1}, {1, 1}, {0.5, 1}}
 // Thresholds on the expected gain in log rate, averaged over the picks, found by
 // simulation.
 const (
-	columnWorth = 0.015           // for another cell, relative to the tolerance
-	columnAgain = columnWorth / 4 // for another prompt of the loaded cell, relative to the tolerance
-	againShare  = 1.0 / 4         // for another prompt, relative to the gain of the best cell
-	probedWorth = 0.03            // for another cell where loads can be probed, relative to the tolerance
-	columnProbe = 0.008           // for a probe, relative to the tolerance and to its cost
+	columnWorth = 0.02    // for another cell, relative to the tolerance
+	columnAgain = 0.00375 // for another prompt of the loaded cell, relative to the tolerance
+	againShare  = 1.0 / 4 // for another prompt, relative to the gain of the best cell
+	probedWorth = 0.06    // for another cell where loads can be probed, relative to the tolerance
+	columnProbe = 0.008   // for a probe, relative to the tolerance and to its cost
 	// probedFrom is the number of measured cells from which probedWorth grows in proportion to it.
 	probedFrom = 16
 )
 
 // Next implements [sweep.Strategy].
 func (f *Frontier) Next(st sweep.State) sweep.Choice {
+	f.stairs = true
 	v := f.update(st)
 	if points := v.firstProbes(); len(points) > 0 {
 		return v.probe(points, v.earlyAnswer())

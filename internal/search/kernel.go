@@ -130,6 +130,7 @@ type kernel struct {
 	alongBatch, alongCtx [][]float64
 	up, down             []float64 // of each cell: e to the pressure on memory, and to its negative
 	spill                []float64 // of each cell: the share of the model that is not in GPU memory; nil where that is not known
+	stairs               *stairs   // nil for none
 }
 
 // constant is the variance of the level of all rates around the median of the
@@ -234,6 +235,9 @@ func (k *kernel) at(p, q point) float64 {
 		k.memory*k.memory*k.s.fall[bi][bj]*min(k.up[i]*k.down[j], k.up[j]*k.down[i]) // e to the negative distance
 	if k.spill != nil {
 		v += perSpill * perSpill * k.spill[i] * k.spill[j]
+	}
+	if k.stairs != nil {
+		v += k.stairs.covariance(p, q)
 	}
 	if p.probe && q.probe {
 		v += k.bias[bi][bj]

@@ -42,18 +42,20 @@ type posterior struct {
 	alpha    []float64
 	noise    []float64 // variance of each measured cell's mean
 	loglik   float64   // logarithm of the shape's probability, up to a constant
+	sampled  bool      // the stairs were drawn by their probability: loglik is the mean of those drawn
 	singular bool      // the covariance can't be factored in floating point
 }
 
 // model is the posterior distribution of a surface: that of the most probable shapes,
 // weighted.
 type model struct {
-	s      *space
-	memory *memory
-	all    []*measured
-	obs    []*measured // those that the posteriors use
-	level  float64     // median of the logs
-	posts  []*posterior
+	s        *space
+	memory   *memory
+	all      []*measured
+	obs      []*measured // those that the posteriors use
+	level    float64     // median of the logs
+	relative []float64   // of passes of each num_batch: see relativeRates
+	posts    []*posterior
 }
 
 const (
@@ -77,7 +79,7 @@ const (
 
 var nearSpreads = []float64{0.5, 0.3}
 
-func newModel(s *space, kernels []*kernel, memory *memory, all []*measured) *model {
+func newModel(s *space, kernels []*kernel, memory *memory, all []*measured, stairs bool) *model {
 	m := &model{s: s, memory: memory, all: all, obs: fastest(s, all, mostForShapes)}
 	var logs []float64
 	for _, o := range all {
@@ -100,8 +102,12 @@ func newModel(s *space, kernels []*kernel, memory *memory, all []*measured) *mod
 		m.posts = append(m.posts, m.fit(k))
 	}
 	m.keep()
+	if stairs {
+		m.addStairs()
+	}
 	m.refine()
 	m.useAll()
+	m.sampleStairs()
 	m.weigh()
 	return m
 }
@@ -135,7 +141,13 @@ func (m *model) refine() {
 		parents := len(m.posts)
 		for i := range nearShapes {
 			p := m.posts[i%parents]
-			m.posts = append(m.posts, m.fit(newKernel(m.s, near(rng, p.k.z, spread), m.memory)))
+			k := newKernel(m.s, near(rng, p.k.z, spread), m.memory)
+			switch k.stairs = p.k.stairs; {
+			case k.stairs != nil && i/parents%2 == 1:
+				m.posts = append(m.posts, m.fitStairs(k, m.nearStairs(rng, *k.stairs, spread/2)))
+			default:
+				m.posts = append(m.posts, m.fit(k))
+			}
 		}
 		m.keep()
 	}
@@ -165,11 +177,23 @@ func (m *model) best(kernels []*kernel) *posterior {
 	return best
 }
 
-// keep drops all but the most probable shapes, and sorts them by probability.
+// keep drops all but the most probable shapes, at most two with the same stairs, and sorts them by probability.
 func (m *model) keep() {
 	m.posts = slices.DeleteFunc(m.posts, func(p *posterior) bool { return p.singular })
 	slices.SortStableFunc(m.posts, func(a, b *posterior) int { return cmp.Compare(b.loglik, a.loglik) })
-	m.posts = m.posts[:min(keptShapes, len(m.posts))]
+	var kept []*posterior
+	for _, p := range m.posts {
+		same := 0
+		for _, q := range kept {
+			if p.k.stairs.equal(q.k.stairs) {
+				same++
+			}
+		}
+		if p.k.stairs == nil || same < 2 || p.sampled {
+			kept = append(kept, p)
+		}
+	}
+	m.posts = kept[:min(keptShapes, len(kept))]
 }
 
 // weigh computes the shapes' probabilities.
@@ -220,6 +244,9 @@ func (m *model) fit(k *kernel) *posterior {
 	blas64.Trsv(blas.Trans, p.chol, alpha)
 	blas64.Trsv(blas.NoTrans, p.chol, alpha)
 	p.loglik = -0.5*floats.Dot(y, p.alpha) - 0.5*logDet(p.chol) + within + k.logPrior
+	if k.stairs != nil {
+		p.loglik += k.stairs.logPrior
+	}
 	return p
 }
 

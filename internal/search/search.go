@@ -14,6 +14,7 @@ import (
 type searcher struct {
 	s       *space
 	probes  bool      // there are some, or may be
+	stairs  bool      // the model looks for stairs: where layers leave GPU memory within a num_ctx
 	kernels []*kernel // of the drawn shapes
 	memory  *memory   // that these were made with
 	m       *model    // of the latest call
@@ -38,7 +39,7 @@ func (b *searcher) update(st sweep.State) *view {
 		probes = probes || len(k.Probes) > 0
 	}
 	if cells := allCells(st); b.s == nil || b.probes != probes || !slices.Equal(b.s.cells, cells) {
-		*b = searcher{s: newSpace(cells, len(st.Plan)), probes: probes}
+		*b = searcher{s: newSpace(cells, len(st.Plan)), probes: probes, stairs: b.stairs}
 		for _, h := range shapes(drawnShapes, probes, b.s.hasSettings()) {
 			b.kernels = append(b.kernels, newKernel(b.s, h, nil))
 		}
@@ -76,7 +77,7 @@ func (b *searcher) update(st sweep.State) *view {
 	}
 	all := append(v.obs[:len(v.obs):len(v.obs)], v.probes...)
 	if b.m == nil || !slices.EqualFunc(b.m.all, all, (*measured).equal) {
-		b.m = newModel(b.s, b.kernels, b.memory, all)
+		b.m = newModel(b.s, b.kernels, b.memory, all, b.stairs && !b.s.hasSettings())
 	}
 	// Those of the model have the readings' weights.
 	v.m, v.obs, v.probes = b.m, b.m.all[:len(v.obs)], b.m.all[len(v.obs):]

@@ -1,0 +1,99 @@
+package search
+
+import (
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/test/race"
+)
+
+// TestLayersOf: edges are further apart the more layers are outside GPU memory, as each takes its part of
+// the context with it.
+func TestLayersOf(t *testing.T) {
+	plan := square(10)
+	s := newSpace(plan, len(plan))
+	hypothesis := stairs{batchWeight: 0.1, first: 0.36, layer: 0.2, layers: 1e9}
+	outside := func(ctx int) int { return hypothesis.layersOf(s, 10*ctx+4) } // with a num_batch of 0.5
+	assert.Equal(t, []int{0, 1, 1, 2, 2, 3, 3, 4}, []int{outside(2), outside(3), outside(4), outside(5), outside(6), outside(7), outside(8), outside(9)})
+	hypothesis.layers = 8
+	assert.Equal(t, []int{0, 1, 1, 2, 2, 2, 3, 3}, []int{outside(2), outside(3), outside(4), outside(5), outside(6), outside(7), outside(8), outside(9)})
+}
+
+// stepped returns readings of a third of the cells of a grid, with rates that are slower by the layers outside
+// GPU memory of these stairs, and a little noise.
+func stepped(s *space, truth stairs) []*measured {
+	rng := rand.New(rand.NewPCG(3, 4))
+	var all []*measured
+	for i := range s.cells {
+		if (s.ctx[i]+s.batch[i])%3 > 0 {
+			continue
+		}
+		log := 0.3*s.b[s.batch[i]] - truth.slow(truth.layersOf(s, i), 1) + 0.003*rng.NormFloat64()
+		all = append(all, &measured{point: s.sampled(i), logs: []float64{log}})
+	}
+	return all
+}
+
+func TestFindsStairs(t *testing.T) {
+	if testing.Short() {
+		t.Skip("computes models for a second")
+	}
+	race.SkipSequential(t)
+	plan := square(12)
+	s := newSpace(plan, len(plan))
+	var kernels []*kernel
+	for _, h := range shapes(drawnShapes, false) {
+		kernels = append(kernels, newKernel(s, h, nil))
+	}
+	truth := stairs{batchWeight: 0.2, product: 0.1, first: 0.6, layer: 0.15, layers: 40, time: 0.2}
+	m := newModel(s, kernels, nil, stepped(s, truth), true)
+	require.NotNil(t, m.posts[0].k.stairs)
+	assert.True(t, slices.ContainsFunc(m.posts, func(p *posterior) bool { return p.sampled }))
+	right := 0
+	for i := range plan {
+		if m.posts[0].k.stairs.outside[i] == truth.layersOf(s, i) {
+			right++
+		}
+	}
+	assert.Greater(t, right, 130, "of 144 cells")
+
+	never := truth
+	never.first = 10
+	m = newModel(s, kernels, nil, stepped(s, never), true)
+	believed, everyCell := make([]float64, len(plan)), make([]point, len(plan))
+	for i := range plan {
+		everyCell[i] = s.sampled(i)
+	}
+	for _, p := range m.posts {
+		for i, mean := range m.beliefs(p, everyCell).mean {
+			believed[i] += p.weight * mean
+		}
+	}
+	for i := range plan {
+		assert.InDelta(t, 0.3*s.b[s.batch[i]], believed[i], 0.01, "there are no steps")
+	}
+	m = newModel(s, kernels, nil, stepped(s, truth), false)
+	for _, p := range m.posts {
+		assert.Nil(t, p.k.stairs)
+	}
+}
+
+// TestRelativeRates: the highest reading counts, and rates between two num_batch are interpolated.
+func TestRelativeRates(t *testing.T) {
+	plan := square(4) // num_batch 100 to 400
+	s := newSpace(plan, len(plan))
+	reading := func(ctx, batch int, rate float64) *measured {
+		return &measured{point: s.sampled(4*ctx + batch), logs: []float64{math.Log(rate)}, weight: []float64{1}}
+	}
+	m := &model{s: s, all: []*measured{reading(0, 1, 20), reading(1, 1, 15), reading(0, 3, 40)}, level: math.Log(10)}
+	relative := m.relativeRates()
+	assert.InDelta(t, 2, relative[0], 1e-9)
+	assert.InDelta(t, 2, relative[1], 1e-9)
+	assert.InDelta(t, 3, relative[2], 1e-9, "rates in proportion to num_batch")
+	assert.InDelta(t, 4, relative[3], 1e-9)
+}
