@@ -108,6 +108,9 @@ func (b *Best) Next(st sweep.State) sweep.Choice {
 		why := fmt.Sprintf("may be faster than the best: expected gain %.1f %%", 100*gain)
 		return v.load(next, max(b.Repeat, 1), why, answer, v.bestAhead(most/worth))
 	}
+	if i, ok := v.otherValue(v.index[answer.Best], prospects); ok {
+		return v.load(i, max(b.Repeat, 1), "another value of one setting, with all else as recommended", answer, v.bestAhead(0))
+	}
 	return done(fmt.Sprintf("measuring another cell would gain %.2g %% on average", 100*most), answer)
 }
 

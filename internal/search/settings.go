@@ -187,3 +187,45 @@ func (v *view) perCost(i int, gain float64) float64 {
 	}
 	return gain / (1 + restartCost)
 }
+
+// Of the cells that differ from the recommended one in a single setting besides num_ctx and num_batch, those
+// are measured before a search ends that may be as fast, if the settings interact by up to mostInteraction in
+// log rate, and that work with a probability of leastTried.
+const (
+	mostInteraction = 0.3
+	leastTried      = 0.2
+)
+
+// otherValue returns the unmeasured one of these cells with the highest expected rate: an interaction that no
+// cell has shown is not expected by the model.
+func (v *view) otherValue(recommended int, prospects []prospect) (next int, ok bool) {
+	mean := make(map[int]float64, len(v.usable))
+	for j, i := range v.usable {
+		mean[i] = prospects[j].mean
+	}
+	next = -1
+	for _, i := range v.usable {
+		if i >= v.planned || !v.unmeasured(i) || !v.differInOne(i, recommended) || v.feas.works(i) < leastTried || mean[i] < mean[recommended]-mostInteraction {
+			continue
+		}
+		if next < 0 || mean[i] > mean[next] {
+			next = i
+		}
+	}
+	return next, next >= 0
+}
+
+// differInOne reports whether two cells differ in the value of one setting besides num_ctx and num_batch,
+// and in nothing else.
+func (s *space) differInOne(i, j int) bool {
+	if s.ctx[i] != s.ctx[j] || s.batch[i] != s.batch[j] {
+		return false
+	}
+	different := 0
+	for n, v := range s.others.values[s.other[i]] {
+		if v != s.others.values[s.other[j]][n] {
+			different++
+		}
+	}
+	return different == 1
+}
