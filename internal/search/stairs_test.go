@@ -47,7 +47,7 @@ func TestFindsStairs(t *testing.T) {
 	plan := square(12)
 	s := newSpace(plan, len(plan))
 	var kernels []*kernel
-	for _, h := range shapes(drawnShapes, false) {
+	for _, h := range shapes(drawnShapes, false, false) {
 		kernels = append(kernels, newKernel(s, h, nil))
 	}
 	truth := stairs{batchWeight: 0.2, product: 0.1, first: 0.6, layer: 0.15, layers: 40, time: 0.2}
