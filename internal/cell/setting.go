@@ -48,11 +48,10 @@ var settings = []Setting{
 // cacheTypes are the types of the KV cache that Ollama documents, the smallest first.
 var cacheTypes = []string{"q4_0", "q8_0", "f16"}
 
-// Options are the names of the load options, and ServerSettings those of a server's settings that have
-// a name of their own.
+// Options returns the names of the load options.
 func Options() []string { return namesOf(false) }
 
-// ServerSettings returns the names of a server's settings; see [Options].
+// ServerSettings returns the names of a server's settings, environment variables excluded.
 func ServerSettings() []string { return namesOf(true) }
 
 func namesOf(server bool) (names []string) {

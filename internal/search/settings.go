@@ -158,8 +158,8 @@ func (f *feasibility) countValues() {
 // hasSettings reports whether the cells differ in more than num_ctx and num_batch.
 func (s *space) hasSettings() bool { return len(s.others.all) > 1 }
 
-// baseDesign is the initial design of a search over more settings: the server's own num_batch with all else
-// left to it, then what a search over num_ctx and num_batch starts with, in the same combination.
+// own returns the first cell of a search over more settings, while it is not measured: the num_batch that the
+// server would choose, with all else that can be left to it. The initial design follows, in the same combination.
 func (v *view) own() (int, bool) {
 	if !v.hasSettings() {
 		return 0, false
