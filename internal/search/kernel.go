@@ -64,7 +64,7 @@ var prior = []struct {
 	{func(h *shape) *float64 { return &h.probeFixed }, 0.008, 1.5},
 	{func(h *shape) *float64 { return &h.probeNoise }, 0.003, 1.2},
 	{func(h *shape) *float64 { return &h.setting }, 0.2, 0.8},
-	{func(h *shape) *float64 { return &h.settingBatch }, 0.03, 1.2},
+	{func(h *shape) *float64 { return &h.settingBatch }, 0.1, 1.2},
 	{func(h *shape) *float64 { return &h.settingCtx }, 0.02, 1.2},
 	{func(h *shape) *float64 { return &h.settingPair }, 0.05, 1.2},
 }
