@@ -86,32 +86,28 @@ func (b *Best) Next(st sweep.State) sweep.Choice {
 	if ok {
 		return v.load(i, max(b.Repeat, 1), initialDesign, answer, v.bestAhead(math.Inf(1)))
 	}
-	next, gain, perCost, most := -1, 0.0, 0.0, 0.0
+	loads := candidates{next: -1}
 	for j, i := range v.usable {
 		h := prospects[j]
 		if v.canRepeat(i) && h.gain > b.Tolerance*least.sample {
 			return v.choose(i, len(v.byCell[i].logs)+1, anotherPrompt, answer)
 		}
-		if !v.unmeasured(i) {
-			continue
-		}
-		g := h.gain * v.feas.works(i)
-		if most = max(most, g); v.perCost(i, g) > perCost {
-			next, perCost, gain = i, v.perCost(i, g), g
+		if v.unmeasured(i) {
+			loads.offer(v, i, h.gain*v.feas.works(i))
 		}
 	}
 	worth := b.Tolerance * least.cell * max(1, float64(len(v.obs))/least.from)
 	switch {
-	case next < 0:
+	case loads.next < 0:
 		return done(noneLeft, answer)
-	case most >= 3*worth || most >= worth && answer.Chance >= least.chance:
-		why := fmt.Sprintf("may be faster than the best: expected gain %.1f %%", 100*gain)
-		return v.load(next, max(b.Repeat, 1), why, answer, v.bestAhead(most/worth))
+	case loads.most >= 3*worth || loads.most >= worth && answer.Chance >= least.chance:
+		why := fmt.Sprintf("may be faster than the best: expected gain %.1f %%", 100*loads.gain)
+		return v.load(loads.next, max(b.Repeat, 1), why, answer, v.bestAhead(loads.most/worth))
 	}
 	if i, ok := v.otherValue(v.index[answer.Best], prospects); ok {
 		return v.load(i, max(b.Repeat, 1), "another value of one setting, with all else as recommended", answer, v.bestAhead(0))
 	}
-	return done(fmt.Sprintf("measuring another cell would gain %.2g %% on average", 100*most), answer)
+	return done(fmt.Sprintf("measuring another cell would gain %.2g %% on average", 100*loads.most), answer)
 }
 
 // prospect is the predicted rate of a cell, and the expected benefit of measuring it.

@@ -68,29 +68,27 @@ func (f *Frontier) Next(st sweep.State) sweep.Choice {
 	if i, ok := v.nextOfDesign(design); ok {
 		return v.load(i, max(f.Repeat, 1), initialDesign, answer, v.frontierAhead(math.Inf(1)))
 	}
-	next, loaded, gain, again, perCost, most := -1, -1, 0.0, 0.0, 0.0, 0.0
+	loads, loaded, again := candidates{next: -1}, -1, 0.0
 	for i, g := range c.gains() {
 		g /= float64(len(c.picks))
 		if v.canRepeat(i) {
 			loaded, again = i, g
 		} else if v.unmeasured(i) {
-			if most = max(most, g); v.perCost(i, g) > perCost {
-				next, perCost, gain = i, v.perCost(i, g), g
-			}
+			loads.offer(v, i, g)
 		}
 	}
 	switch {
-	case again > f.Tolerance*columnAgain && again > most*againShare:
+	case again > f.Tolerance*columnAgain && again > loads.most*againShare:
 		return v.choose(loaded, len(v.byCell[loaded].logs)+1, anotherPrompt, answer)
-	case most >= least:
-		why := fmt.Sprintf("most informative cell: expected gain %.2g %% per num_ctx", 100*gain)
-		return v.load(next, max(f.Repeat, 1), why, answer, v.frontierAhead(most/least))
+	case loads.most >= least:
+		why := fmt.Sprintf("most informative cell: expected gain %.2g %% per num_ctx", 100*loads.gain)
+		return v.load(loads.next, max(f.Repeat, 1), why, answer, v.frontierAhead(loads.most/least))
 	}
 	if i, ok := c.unmeasuredBest(); ok {
 		return v.load(i, max(f.Repeat, 1), "measuring the fastest of all recommended cells", answer, sweep.Range{Least: 1, Most: 2})
 	}
-	if next < 0 {
+	if loads.next < 0 {
 		return done(noneLeft, answer)
 	}
-	return done(fmt.Sprintf("measuring another cell would gain %.2g %% per num_ctx on average", 100*most), answer)
+	return done(fmt.Sprintf("measuring another cell would gain %.2g %% per num_ctx on average", 100*loads.most), answer)
 }

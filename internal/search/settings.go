@@ -19,6 +19,8 @@ type others struct {
 	alike [][]float64
 	// alikePairs is the same for the pairs of settings, each with the product of both.
 	alikePairs [][]float64
+	// server are, for each combination, those of its settings for which another value takes a restart.
+	server []cell.Settings
 	// needs reports, for two combinations, whether the first is known to need at least the memory of the second.
 	needs [][]bool
 	// values are, for each combination, the indices of its values in a list of all values of all settings.
@@ -54,6 +56,7 @@ func newOthers(cells []cell.Key) (o others, of []int) {
 			}
 		}
 		o.values = append(o.values, values)
+		o.server = append(o.server, s.Server())
 		if auto > most {
 			o.base, most = i, auto
 		}
@@ -178,14 +181,24 @@ const ownBatch = 512
 // restartCost is what a restart of the server costs, where a load with one prompt costs 1.
 const restartCost = 0.5
 
-// perCost returns the gain of measuring a cell relative to what it costs: one with other settings of the
-// server than the loaded cell takes a restart.
-func (v *view) perCost(i int, gain float64) float64 {
-	loaded := v.st.Loaded
-	if loaded == (cell.Key{}) || v.cells[i].Settings.Server() == loaded.Settings.Server() {
-		return gain
+// candidates are the cells that may be loaded next, of which one is kept.
+type candidates struct {
+	next          int     // the cell with the highest gain relative to its cost, -1 without candidates
+	gain, perCost float64 // of next
+	most          float64 // the highest gain of all
+}
+
+// offer considers a cell with the gain of measuring it. A cell with other settings of the server than the
+// loaded one takes a restart.
+func (c *candidates) offer(v *view, i int, gain float64) {
+	perCost := gain
+	if loaded, ok := v.index[v.st.Loaded]; ok && v.others.server[v.other[i]] != v.others.server[v.other[loaded]] {
+		perCost /= 1 + restartCost
 	}
-	return gain / (1 + restartCost)
+	if perCost > c.perCost {
+		c.next, c.gain, c.perCost = i, gain, perCost
+	}
+	c.most = max(c.most, gain)
 }
 
 // Of the cells that differ from the recommended one in a single setting besides num_ctx and num_batch, those

@@ -231,9 +231,7 @@ func (o oneAtATime) next(s sweep.State) (unknown cell.Key, ok bool) {
 		for _, a := range o.axes {
 			var to []cell.Key
 			for _, v := range a.Values {
-				c := best
-				c.Settings = best.Settings.With(a.Name, v)
-				to = append(to, c)
+				to = append(to, best.With(a.Name, v))
 			}
 			if !vary(to) {
 				return unknown, true
