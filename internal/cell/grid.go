@@ -71,17 +71,7 @@ func (g Grid) pairs() (pairs []Key) {
 func (g Grid) Has(c Key) bool {
 	_, column := slices.BinarySearch(g.Ctx, c.Ctx)
 	_, row := slices.BinarySearch(g.Batch, c.Batch)
-	if !column || !row {
-		return false
-	}
-	i := 0
-	for name, value := range c.Settings.All() {
-		if i >= len(g.Settings) || g.Settings[i].Name != name || !slices.Contains(g.Settings[i].Values, value) {
-			return false
-		}
-		i++
-	}
-	return i == len(g.Settings)
+	return column && row && c.Settings.match(g.Settings, func(a SettingAxis, value string) bool { return slices.Contains(a.Values, value) })
 }
 
 // Count returns the number of cells, invalid ones included, and more than [MaxCells] where it is larger.

@@ -32,6 +32,23 @@ func SortAxes(axes []SettingAxis) {
 // InOrder reports whether keys name axis a before b.
 func InOrder(a, b SettingAxis) bool { return compareNames(a.Name, b.Name) < 0 }
 
+// HasAxes reports whether the settings have a value on each of the axes, in their order, and on no others.
+func (s Settings) HasAxes(axes []SettingAxis) bool {
+	return s.match(axes, func(SettingAxis, string) bool { return true })
+}
+
+// match is HasAxes for values that the axes accept.
+func (s Settings) match(axes []SettingAxis, accepts func(a SettingAxis, value string) bool) bool {
+	i := 0
+	for name, value := range s.All() {
+		if i >= len(axes) || axes[i].Name != name || !accepts(axes[i], value) {
+			return false
+		}
+		i++
+	}
+	return i == len(axes)
+}
+
 // Combinations returns the combinations of the values of axes, the last axis fastest; without axes the one
 // that is empty.
 func Combinations(axes []SettingAxis) []Settings {

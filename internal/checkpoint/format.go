@@ -113,7 +113,7 @@ func (cp *Checkpoint) check() error {
 		if problem != "" {
 			return fmt.Errorf("result %d (%v): %s", i+1, r.Cell(), problem)
 		}
-		if !cp.Sweep.hasAxes(r.Cell().Settings) {
+		if !r.Cell().Settings.HasAxes(cp.Sweep.Axes) {
 			return fmt.Errorf("result %d (%v): its key does not have the axes of the sweep", i+1, r.Cell())
 		}
 		seen[r.Cell()] = true
@@ -136,7 +136,7 @@ func (cp *Checkpoint) check() error {
 		if problem != "" {
 			return fmt.Errorf("remeasured %d (%v): %s", i+1, r.Cell(), problem)
 		}
-		if !cp.Sweep.hasAxes(r.Cell().Settings) {
+		if !r.Cell().Settings.HasAxes(cp.Sweep.Axes) {
 			return fmt.Errorf("remeasured %d (%v): its key does not have the axes of the sweep", i+1, r.Cell())
 		}
 	}
@@ -179,19 +179,6 @@ func (r *Result) problem() string {
 		}
 	}
 	return r.rateProblem()
-}
-
-// hasAxes reports whether the settings of a cell are on the axes besides num_ctx and num_batch, and on no
-// others.
-func (h Header) hasAxes(s cell.Settings) bool {
-	i := 0
-	for name := range s.All() {
-		if i >= len(h.Axes) || h.Axes[i].Name != name {
-			return false
-		}
-		i++
-	}
-	return i == len(h.Axes)
 }
 
 // probeProblem describes the first value of a probe that a sweep never writes; empty when there is none.
