@@ -19,16 +19,40 @@ func (d *drive) best(ctx context.Context) (headlines []string, err error) {
 	if err != nil {
 		return headlines, err
 	}
-	found, err := d.checkpoint("best")
+	text, err := d.againstGrid("best", "sweep")
+	return append(headlines, text...), err
+}
+
+// settings sweeps a grid with settings as axes, and runs a search on it.
+func (d *drive) settings(ctx context.Context) (headlines []string, err error) {
+	if err := d.server.ready(ctx, flashOwn); err != nil {
+		return nil, err
+	}
+	headlines, err = d.harness(ctx, "settings", 0.75)
 	if err != nil {
 		return headlines, err
 	}
-	grid, err := d.checkpoint("sweep")
+	text, err := d.harness(ctx, "settings-best", 1)
+	headlines = append(headlines, text...)
 	if err != nil {
-		return append(headlines, "no grid to compare it with: "+err.Error()), nil
+		return headlines, err
+	}
+	text, err = d.againstGrid("settings-best", "settings")
+	return append(headlines, text...), err
+}
+
+// againstGrid compares a search with the sweep of its whole grid, and saves the comparison.
+func (d *drive) againstGrid(search, whole string) ([]string, error) {
+	found, err := d.checkpoint(search)
+	if err != nil {
+		return nil, err
+	}
+	grid, err := d.checkpoint(whole)
+	if err != nil {
+		return []string{"no grid to compare it with: " + err.Error()}, nil
 	}
 	text := compareWithGrid(found, grid)
-	return append(headlines, text...), save(d.in("best", "against-grid.txt"), []byte(strings.Join(text, "\n")+"\n"))
+	return text, save(d.in(search, "against-grid.txt"), []byte(strings.Join(text, "\n")+"\n"))
 }
 
 // compareWithGrid reports the cost of a search, and how much slower the cell that it recommends is than

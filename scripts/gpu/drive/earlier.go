@@ -42,7 +42,7 @@ func (d *drive) resume(archive string) error {
 // isCheckpoint reports whether a file of an archive is a checkpoint or journal of a sweep.
 func isCheckpoint(name string) bool {
 	dir, base := path.Split(name)
-	return slices.Contains([]string{"sweep/", "cli/", "sweep-4096/", "best/"}, dir) && slices.Contains([]string{checkpoint.FileName, checkpoint.JournalOf(checkpoint.FileName)}, base)
+	return slices.Contains([]string{"sweep/", "cli/", "sweep-4096/", "best/", "settings/", "settings-best/"}, dir) && slices.Contains([]string{checkpoint.FileName, checkpoint.JournalOf(checkpoint.FileName)}, base)
 }
 
 func (d *drive) restore(name string, r io.Reader) error {

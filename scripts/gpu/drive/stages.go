@@ -34,6 +34,7 @@ func (d *drive) stages() []stage {
 		{name: "failures", weight: 4, least: 20 * time.Second, needs: base, run: d.failures},
 		{name: "noise", weight: 3, least: 20 * time.Second, needs: base, run: d.noise},
 		{name: "best", weight: 4, least: 20 * time.Second, needs: base, run: d.best},
+		{name: "settings", weight: 8, least: 30 * time.Second, needs: base, run: d.settings},
 		{name: "memory", weight: 0.5, least: 5 * time.Second, needs: base, run: d.memory},
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"os/exec"
 	"path"
 	"path/filepath"
@@ -61,17 +62,24 @@ func (d *drive) sweeps(ctx context.Context) (headlines []string, err error) {
 	return headlines, errors.Join(failures...)
 }
 
-// sweep runs the harness on a config. It begins no cell after its share of the remaining time. If the
-// harness fails, that is a headline and not an error, since missing cells are expected.
+// sweep runs the harness on a config, with this server.
 func (d *drive) sweep(ctx context.Context, name string, share float64) (headlines []string, err error) {
-	args := []string{"-test.run", "Sweep", "-test.timeout", "0", "-config", d.in("configs", name+".yaml"), "-out", d.in(name),
-		"-host", d.server.url.String(), "-ollama", d.server.ollama, "-server-log", d.server.log}
+	return d.harness(ctx, name, share, "-host", d.server.url.String(), "-server-log", d.server.log)
+}
+
+// harness runs the harness on a config, whose server is the one of the flags, or one that the harness
+// starts. It begins no cell after its share of the remaining time. If the harness fails, that is a headline
+// and not an error, since missing cells are expected.
+func (d *drive) harness(ctx context.Context, name string, share float64, flags ...string) (headlines []string, err error) {
+	args := append([]string{"-test.run", "Sweep", "-test.timeout", "0", "-config", d.in("configs", name+".yaml"), "-out", d.in(name),
+		"-ollama", d.server.ollama}, flags...)
 	if end, ok := ctx.Deadline(); ok {
 		left := time.Until(end) - savingTime
 		args = append(args, "-budget", max(time.Second, time.Duration(share*float64(left))).Round(time.Second).String())
 	}
 	cmd := exec.Command(filepath.Join(d.bundle, "sweep.test"), args...)
 	cmd.Dir = d.work
+	cmd.Env = append(os.Environ(), "OLLAMA_MODELS="+d.server.models)
 	begun := time.Now()
 	failure := logged(ctx, cmd, d.in("logs", name+".txt"))
 	took := time.Since(begun)
