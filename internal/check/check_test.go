@@ -102,6 +102,7 @@ func TestTraps(t *testing.T) {
 		{"effective batch, by the log", Load, func(e *Evidence) { e.NumBatch, e.Loaded.Effective.NumBatch = 1024, 512 }, "effective num_batch", "", false, "requested num_batch=1024, effective is 512 (the server's log)"},
 		{"effective settings, by the log", Load, func(e *Evidence) { e.Asked, e.Loaded.Effective.NumThread = "num_thread=8", 4 }, "effective settings", "", false, "requested num_thread=8, effective is num_thread=4 (the server's log)"},
 		{"spill", Load, func(e *Evidence) { e.Loaded.SizeVRAM = 9e9 }, "spill", "", false, "9.0 of 18.0 GB of the model are in GPU memory"},
+		{"spill that may not be requested", Load, func(e *Evidence) { e.Loaded.SizeVRAM, e.Asked = 9e9, "num_gpu=99" }, "spill", "", false, "9.0 of 18.0 GB"},
 		{"spill of all", Load, func(e *Evidence) { e.Loaded.SizeVRAM = 0 }, "spill", "", false, "0.0 of 18.0 GB"},
 		{"another model", Load, func(e *Evidence) { e.Loaded.Others = []string{"llama3:8b"} }, "other models", "", false, "also loaded: llama3:8b; requests to it"},
 		{"other models after a sample", Sample, func(e *Evidence) { e.Sample.Others = []string{"llama3:8b", "x"} }, "other models", "", false, "also loaded: llama3:8b, x"},
@@ -252,4 +253,13 @@ func TestEveryCheckIsDocumented(t *testing.T) {
 		assert.True(t, strings.Contains(string(method), "| **"+c.Name+"** |"), c.Name)
 	}
 	assert.Len(t, Table, 14)
+}
+
+// TestRequestedSpill: a part of the model on the CPU is no spill where num_gpu requested it.
+func TestRequestedSpill(t *testing.T) {
+	e := Evidence{Asked: "num_gpu=20", Loaded: measurement.Loaded{Size: 18e9, SizeVRAM: 9e9}}
+	e.Loaded.Effective.NumGPU = new(20)
+	assert.Empty(t, spill(&e))
+	e.Loaded.Effective.NumGPU = new(19)
+	assert.NotEmpty(t, spill(&e))
 }

@@ -14,6 +14,11 @@ func spill(e *Evidence) []Finding {
 	if !Spilled(size, vram, e.GPU) {
 		return nil
 	}
+	if layers, ok := e.Asked.Value("num_gpu"); ok {
+		if on, known := effectiveValue("num_gpu", layers, &e.Loaded); known && on == layers {
+			return nil // as requested
+		}
+	}
 	return warn("%.1f of %.1f GB of the model are in GPU memory, and the CPU does the rest: this rate says little about the GPU; use a smaller num_ctx or num_batch, a smaller model, or set num_gpu in a modelfile to get an error instead",
 		float64(vram)/1e9, float64(size)/1e9)
 }

@@ -52,6 +52,9 @@ type Result struct {
 	// Warmup is the short first prompt after the first load, which is not a sample. Later
 	// loads, in other rounds or after a resume, would differ from it in nothing but time.
 	Warmup *measurement.Sample `json:"warmup,omitempty"`
+	// FirstPrompts are the first whole prompts after loads, where they took little time beside the
+	// load. They don't count as samples.
+	FirstPrompts []measurement.Sample `json:"first_prompts,omitempty"`
 
 	ContextLength int   `json:"context_length,omitempty"` // tokens, as the server reports
 	Size          int64 `json:"size,omitempty"`           // bytes of the loaded model
@@ -109,10 +112,13 @@ func (r *Result) Cell() cell.Key {
 // Failed reports whether the cell failed.
 func (r *Result) Failed() bool { return r.Error != nil }
 
-// Unfinished returns how many answers ended without figures, the warm-up's included.
+// Unfinished returns how many answers ended without figures, those that are no samples included.
 func (r *Result) Unfinished() (n int) {
 	if r.Warmup != nil {
 		n = r.Warmup.Unfinished
+	}
+	for _, s := range r.FirstPrompts {
+		n += s.Unfinished
 	}
 	for _, s := range r.Samples {
 		n += s.Unfinished

@@ -43,7 +43,7 @@ func restartOf(cfg *config.Config, cp *checkpoint.Checkpoint) Restart {
 			if r.Failed() || r.Warmup == nil || len(r.Samples) != cfg.Repeat || before.Timestamp.IsZero() || before.Cell().Settings.Server() == r.Cell().Settings.Server() {
 				continue
 			}
-			spent := r.Timestamp.Sub(before.Timestamp) - sweep.RequestTime(*r.Warmup)
+			spent := r.Timestamp.Sub(before.Timestamp) - sweep.LoadTime(r)
 			for _, s := range r.Samples {
 				spent -= sweep.RequestTime(s)
 			}

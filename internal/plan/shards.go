@@ -240,7 +240,7 @@ func (g *gridModel) timingOf(r *checkpoint.Result) *timing {
 	}
 	t := &timing{load: g.pace.Load}
 	if r.Warmup != nil {
-		t.load = sweep.RequestTime(*r.Warmup)
+		t.load = sweep.LoadTime(r)
 	}
 	for _, s := range r.Samples {
 		t.prompts = append(t.prompts, sweep.RequestTime(s))

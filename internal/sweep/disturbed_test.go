@@ -198,9 +198,12 @@ func TestSpilledCellsAreNotInDoubt(t *testing.T) {
 	for _, spilled := range []bool{false, true} {
 		f := retakes(t, map[cell.Key][]float64{low: {0.3, 0.3}}, false)
 		f.fake.alterLoaded = func(l *measurement.Loaded) {
+			l.SizeVRAM = l.Size
 			if spilled && f.fake.cell == low {
 				l.SizeVRAM--
 			}
+			// The load is no longer than a prompt, so that the first prompts count.
+			l.Warmup.PromptEvalDuration, l.Warmup.LoadDuration, l.Warmup.TotalDuration = time.Millisecond, 0, time.Millisecond
 		}
 		names, _ := f.called()
 		assert.Equal(t, !spilled, slices.Contains(names, "ctx=4000/batch=400/again"))

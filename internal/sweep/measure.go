@@ -154,7 +154,7 @@ func (r *run) load(ctx context.Context, t *task) error {
 	if err := r.verifyLoad(loaded.Attention); err != nil {
 		return err
 	}
-	r.server.cell, r.server.loaded = result.Cell(), loaded
+	r.server.cell, r.server.loaded, r.server.prompted = result.Cell(), loaded, false
 	r.server.gpu = r.server.gpu || loaded.SizeVRAM > 0
 	if result.Warmup == nil {
 		result.Warmup = &loaded.Warmup
@@ -239,11 +239,30 @@ func (r *run) samples(ctx context.Context, t *task, loaded measurement.Loaded) e
 			}
 			return again.Failure()
 		}
+		if first := !r.server.prompted; first {
+			r.server.prompted = true
+			if warmsUp(loaded, sample) {
+				t.result.FirstPrompts = append(t.result.FirstPrompts, sample)
+				continue
+			}
+		}
 		if err := r.keep(ctx, t, sample); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// firstPromptShare is the largest part of a load's time that the first whole prompt after it may take
+// to be left out of the samples.
+const firstPromptShare = 0.2
+
+// warmsUp reports whether the first whole prompt after a load is one more warm-up. On an H200 such
+// prompts were up to 30 % slower than the next ones, for as long as the driver's graphs of the passes were
+// new to it (docs/gpu.md). It counts where the model has no part on a GPU, or where it takes much time
+// beside the load.
+func warmsUp(loaded measurement.Loaded, sample measurement.Sample) bool {
+	return loaded.SizeVRAM > 0 && float64(RequestTime(sample)) <= firstPromptShare*float64(RequestTime(loaded.Warmup))
 }
 
 // judge adds the warnings among the findings to the result. It returns the

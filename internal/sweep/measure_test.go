@@ -254,3 +254,43 @@ func TestRunEndsWithAnErrorOfSettling(t *testing.T) {
 	summary, _ := f.run(t.Context())
 	assert.EqualError(t, summary.Usable(), "disk on fire")
 }
+
+// TestFirstPrompts: on a GPU the first whole prompt after each load does not count, unless it takes much
+// time beside the load.
+func TestFirstPrompts(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		vram   int64
+		prompt time.Duration // the load takes 4 s
+		first  int           // left out
+	}{
+		{"on a GPU", 7, 700 * time.Millisecond, 1},
+		{"in part on a GPU", 3, 700 * time.Millisecond, 1},
+		{"on a CPU", 0, 700 * time.Millisecond, 0},
+		{"long prompts", 7, 900 * time.Millisecond, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := newFixture(t, t.TempDir())
+			f.Plan, f.Repeat = f.Plan[:1], 2
+			f.fake.alterLoaded = func(l *measurement.Loaded) { l.SizeVRAM = tt.vram }
+			f.fake.alterSample = func(s *measurement.Sample) { s.TotalDuration, s.Wall = tt.prompt, tt.prompt }
+			f.run(t.Context())
+			r, ok := f.Store.Result(f.Plan[0])
+			require.True(t, ok)
+			assert.Len(t, r.Samples, 2)
+			assert.Len(t, r.FirstPrompts, tt.first)
+			assert.Len(t, f.fake.samples, 2+tt.first, "prompts")
+			assert.Len(t, f.bench, 2, "reported samples")
+			assert.Equal(t, 4*time.Second+time.Duration(tt.first)*tt.prompt, LoadTime(&r))
+
+			// A prompt that continues a load is no first one.
+			again := newFixture(t, f.dir)
+			again.Plan, again.Repeat = f.Plan, 3
+			again.fake.alterLoaded, again.fake.alterSample = f.fake.alterLoaded, f.fake.alterSample
+			again.run(t.Context())
+			r, _ = again.Store.Result(f.Plan[0])
+			assert.Len(t, r.Samples, 3)
+			assert.Len(t, r.FirstPrompts, 2*tt.first, "one for each load")
+		})
+	}
+}

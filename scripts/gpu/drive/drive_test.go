@@ -94,9 +94,9 @@ func TestConfigs(t *testing.T) {
 	for _, small := range []bool{false, true} {
 		d, err := newDrive(t.TempDir(), t.TempDir(), t.TempDir(), small)
 		require.NoError(t, err)
-		settings := 64
+		settings := 12
 		if small {
-			settings = 32
+			settings = 16
 		}
 		for name, cells := range map[string]int{"sweep": 30, "best": 30, "cli": 6, "sweep-4096": 6, "failing": 4, "settings": settings, "settings-best": settings} {
 			cfg, err := config.Read(d.in("configs", name+".yaml"), &config.Overrides{})

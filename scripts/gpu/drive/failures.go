@@ -50,8 +50,8 @@ func (d *drive) failures(ctx context.Context) (headlines []string, err error) {
 		mib  int
 		run  func() ([]string, error)
 	}{
-		{"part", f.part, func() ([]string, error) { return d.unforcedAndForced(ctx, "part"), nil }},
 		{"none", f.none, func() ([]string, error) { return d.unforcedAndForced(ctx, "none"), nil }},
+		{"part", f.part, func() ([]string, error) { return d.unforcedAndForced(ctx, "part"), nil }},
 		{"part, a sweep", f.part, func() ([]string, error) { return d.sweep(ctx, "failing", 1) }},
 	} {
 		if ctx.Err() != nil {

@@ -18,7 +18,7 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/ollamarun"
 )
 
-// noise repeats prompts of one cell: after a load with a warm-up, after one without, and after a pause,
+// noise repeats prompts of one cell: after a pause, after a load with a warm-up, and after one without,
 // each with the GPU's state from nvidia-smi.
 func (d *drive) noise(ctx context.Context) (headlines []string, err error) {
 	if err := d.server.ready(ctx, flashOwn); err != nil {
@@ -40,9 +40,10 @@ func (d *drive) noise(ctx context.Context) (headlines []string, err error) {
 		repeats int
 		before  func() error
 	}{
+		{"before a pause", 3, func() error { return d.reload(ctx, p, l, f.warmup) }},
+		{"after a pause", f.repeats / 2, func() error { return pause(ctx, time.Duration(f.pause)*time.Second) }},
 		{"with warm-up", f.repeats, func() error { return d.reload(ctx, p, l, f.warmup) }},
 		{"without warm-up", f.repeats, func() error { return d.reload(ctx, p, l, 0) }},
-		{"after a pause", f.repeats / 2, func() error { return pause(ctx, time.Duration(f.pause)*time.Second) }},
 	} {
 		if err := series.before(); err != nil {
 			return headlines, err

@@ -20,17 +20,17 @@ func (d *drive) probe(ctx context.Context) (headlines []string, err error) {
 		readings = append(readings, r)
 		return d.addReading(r)
 	}
-	for _, setting := range []flash{flashOn, flashOff} {
-		for _, model := range []string{modelF16, modelQ8} {
-			begun := time.Now()
-			if err = d.combination(ctx, load{model, setting, f.numCtx, f.batches[len(f.batches)-1]}, onReading); err != nil {
-				break
-			}
-			headlines = append(headlines, fmt.Sprintf("%s, flash attention %s: %.1f s", model, setting, time.Since(begun).Seconds()))
+	for _, l := range []load{{model: modelF16, flash: flashOn}, {model: modelF16, flash: flashOff}, {model: modelQ8, flash: flashOff}, {model: modelQ8, flash: flashOn}} {
+		l.numCtx, l.numBatch = f.numCtx, f.batches[len(f.batches)-1]
+		batches := f.batches
+		if l != (load{modelF16, flashOn, l.numCtx, l.numBatch}) {
+			batches = f.fewer
 		}
-		if err != nil {
+		begun := time.Now()
+		if err = d.combination(ctx, l, batches, onReading); err != nil {
 			break
 		}
+		headlines = append(headlines, fmt.Sprintf("%s, flash attention %s: %.1f s", l.model, l.flash, time.Since(begun).Seconds()))
 	}
 	all := ratios(readings, f.batches[len(f.batches)-1])
 	text := table(all)
@@ -40,7 +40,7 @@ func (d *drive) probe(ctx context.Context) (headlines []string, err error) {
 	return append(headlines, text...), err
 }
 
-func (d *drive) combination(ctx context.Context, l load, onReading func(reading) error) error {
+func (d *drive) combination(ctx context.Context, l load, batches []int, onReading func(reading) error) error {
 	f := d.figures.probes
 	if err := d.server.ready(ctx, l.flash); err != nil {
 		return err
@@ -53,7 +53,7 @@ func (d *drive) combination(ctx context.Context, l load, onReading func(reading)
 		client: d.server.client(), log: &serverLog{ServerLog: log}, onReading: onReading, depth: f.depth, whole: f.whole, overhead: make(map[string]int),
 		text: &texts{Rand: rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 1))},
 	}
-	return p.combination(ctx, l, f.batches, f.repeats)
+	return p.combination(ctx, l, batches, f.repeats, f.leastPieces)
 }
 
 // addReading appends a reading to the file of all readings.

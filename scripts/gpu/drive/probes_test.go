@@ -114,7 +114,7 @@ func TestCombination(t *testing.T) {
 	for name, silent := range map[string]bool{"tokens from the log": false, "tokens from the expected cache": true} {
 		t.Run(name, func(t *testing.T) {
 			p, readings := probing(t, &cachingServer{silent: silent})
-			require.NoError(t, p.combination(t.Context(), probed, []int{64, 256}, 2))
+			require.NoError(t, p.combination(t.Context(), probed, []int{64, 256}, 2, 64))
 			assert.Len(t, *readings, 2*2*(2+2+1)+2*(2+2+2))
 			for _, r := range *readings {
 				assert.Equal(t, !silent, r.verified)
@@ -171,7 +171,7 @@ func TestAnswersWithoutFigures(t *testing.T) {
 
 func TestRatios(t *testing.T) {
 	p, readings := probing(t, &cachingServer{})
-	require.NoError(t, p.combination(t.Context(), probed, []int{64, 256}, 2))
+	require.NoError(t, p.combination(t.Context(), probed, []int{64, 256}, 2, 64))
 	all := ratios(*readings, probed.numBatch)
 	var b strings.Builder
 	require.NoError(t, writeRatios(&b, all))

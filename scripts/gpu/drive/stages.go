@@ -29,12 +29,12 @@ func (d *drive) stages() []stage {
 		{name: "build", run: d.build},
 		{name: "model", run: d.model},
 		{name: "server", needs: []string{"build", "model"}, run: d.startServer},
-		{name: "sweep", weight: 12, least: 40 * time.Second, needs: base, run: d.sweeps},
+		{name: "sweep", weight: 18, least: 40 * time.Second, needs: base, run: d.sweeps},
 		{name: "probes", weight: 10, least: 40 * time.Second, needs: base, run: d.probe},
 		{name: "failures", weight: 4, least: 20 * time.Second, needs: base, run: d.failures},
-		{name: "noise", weight: 3, least: 20 * time.Second, needs: base, run: d.noise},
+		{name: "noise", weight: 2, least: 20 * time.Second, needs: base, run: d.noise},
 		{name: "best", weight: 4, least: 20 * time.Second, needs: base, run: d.best},
-		{name: "settings", weight: 8, least: 30 * time.Second, needs: base, run: d.settings},
+		{name: "settings", weight: 6, least: 30 * time.Second, needs: base, run: d.settings},
 		{name: "memory", weight: 0.5, least: 5 * time.Second, needs: base, run: d.memory},
 	}
 }

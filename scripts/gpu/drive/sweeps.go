@@ -52,7 +52,7 @@ func (d *drive) sweeps(ctx context.Context) (headlines []string, err error) {
 	for _, part := range []struct {
 		name  string
 		share float64 // of the remaining time
-	}{{"sweep", 0.7}, {"cli", 0.6}, {"sweep-4096", 1}} {
+	}{{"sweep", 0.9}, {"cli", 0.6}, {"sweep-4096", 1}} {
 		if err := d.server.ready(ctx, flashOwn); err != nil {
 			return headlines, errors.Join(append(failures, err)...)
 		}
