@@ -1,6 +1,9 @@
 package measurement
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // Memory is the memory of a load, according to the server's log.
 type Memory struct {
@@ -29,6 +32,12 @@ func (m *Memory) Sum() DeviceMemory {
 		sum.ModelMiB, sum.ContextMiB, sum.ComputeMiB = sum.ModelMiB+d.ModelMiB, sum.ContextMiB+d.ContextMiB, sum.ComputeMiB+d.ComputeMiB
 	}
 	return sum
+}
+
+// OnGPUs returns the memory on all devices but the host together.
+func (m *Memory) OnGPUs() DeviceMemory {
+	gpus := Memory{Devices: slices.DeleteFunc(slices.Clone(m.Devices), func(d DeviceMemory) bool { return d.Name == Host })}
+	return gpus.Sum()
 }
 
 // Check reports whether all figures are possible for a load.

@@ -58,7 +58,7 @@ func (p *Plan) makeForecast() forecast {
 	if p.Checkpoint == nil {
 		return f
 	}
-	cells := loggedCells(p.Checkpoint)
+	cells := loggedCells(p.Checkpoint, p.Model)
 	if len(cells) > 0 && (p.Model != nil || f.linesFrom(cells)) {
 		f.fromLog(cells)
 		return f
@@ -67,8 +67,11 @@ func (p *Plan) makeForecast() forecast {
 	return f
 }
 
-// loggedCells returns the cells whose buffers are all in the log.
-func loggedCells(cp *checkpoint.Checkpoint) []logged {
+// loggedCells returns the cells whose buffers are all in the log. Where all layers are on GPUs, the figures are
+// those of the GPUs, without the input's weights and the copies in the host's memory. Where a part of the
+// layers is, the log's figure of the host can contain the weights of all layers, since their file is mapped: all
+// weights are at most the model's.
+func loggedCells(cp *checkpoint.Checkpoint, model *memory.Model) []logged {
 	const mib = 1 << 20
 	var cells []logged
 	for i := range cp.Results {
@@ -77,6 +80,12 @@ func loggedCells(cp *checkpoint.Checkpoint) []logged {
 			continue
 		}
 		sum := r.Memory.Sum()
+		if r.Memory.GPULayers > 0 && r.Memory.GPULayers == r.Memory.Layers {
+			sum = r.Memory.OnGPUs()
+		}
+		if model != nil && model.Weights > 0 {
+			sum.ModelMiB = min(sum.ModelMiB, float64(model.Weights)/mib)
+		}
 		cells = append(cells, logged{float64(r.NumCtx), float64(min(r.NumBatch, r.NumCtx)), r.Cell(), mib * sum.ModelMiB, mib * sum.ContextMiB, mib * sum.ComputeMiB})
 	}
 	return cells

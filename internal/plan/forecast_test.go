@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -98,4 +99,54 @@ func TestFit(t *testing.T) {
 	assert.Equal(t, line{1, 2}, fit([]float64{1, 2, 3}, []float64{3, 5, 7}))
 	assert.Equal(t, line{4, 0}, fit([]float64{1, 2}, []float64{5, 3}), "nothing shrinks")
 	assert.Equal(t, line{0, 1.8}, fit([]float64{1, 2}, []float64{1, 4}), "and nothing is negative")
+}
+
+// onH200 returns a sweep of Ollama 0.32.5 on an NVIDIA H200, and its model of random weights in F16.
+func onH200(t *testing.T) (*checkpoint.Checkpoint, *memory.Model) {
+	cp, err := checkpoint.Load("testdata/h200.json")
+	require.NoError(t, err)
+	model, err := memory.FromInfo(map[string]any{
+		"general.architecture": "llama", "llama.block_count": 28.0, "llama.embedding_length": 1536.0, "llama.feed_forward_length": 8960.0,
+		"llama.attention.head_count": 12.0, "llama.attention.head_count_kv": 2.0, "llama.attention.key_length": 128.0, "llama.attention.value_length": 128.0,
+		"llama.context_length": 262144.0, "llama.vocab_size": 65536.0,
+	}, 2885<<20)
+	require.NoError(t, err)
+	return cp, &model
+}
+
+// TestForecastOnAGPU: the log's figures of one num_ctx are enough to know the GPU memory of all others. The
+// figures of /api/show alone are higher, since the input's weights stay in the host's memory.
+func TestForecastOnAGPU(t *testing.T) {
+	cp, model := onH200(t)
+	vram := make(map[cell.Key]int64)
+	for i := range cp.Results {
+		vram[cp.Results[i].Cell()] = cp.Results[i].SizeVRAM
+	}
+	require.Len(t, vram, 28)
+	first := *cp
+	first.Results = slices.DeleteFunc(slices.Clone(cp.Results), func(r checkpoint.Result) bool { return r.NumCtx > 8192 })
+	f := forecast{model: model, scale: 1}
+	f.fromLog(loggedCells(&first, model))
+	for c, size := range vram {
+		assert.InEpsilon(t, size, f.size(c), 0.02, "%v", c)
+		assert.InDelta(t, 1.06, float64(model.Of(c.Ctx, c.Batch, memory.Settings{}).Total())/float64(size), 0.03, "%v", c)
+	}
+}
+
+// TestForecastFromASpill: with 20 of 29 layers on the GPU the log has the weights of all layers as the
+// host's, since the file is mapped, and again those on the GPU.
+func TestForecastFromASpill(t *testing.T) {
+	_, model := onH200(t)
+	r := measured(16384, 1024, 3750738923, 2507910676)
+	r.Memory = &measurement.Memory{GPULayers: 20, Layers: 29, Devices: []measurement.DeviceMemory{
+		{Name: "CUDA0", ModelMiB: 1887.98, ContextMiB: 304, ComputeMiB: 199.75},
+		{Name: measurement.Host, ModelMiB: 2883.33, ContextMiB: 144, ComputeMiB: 44.27},
+	}}
+	cells := loggedCells(&checkpoint.Checkpoint{Results: []checkpoint.Result{r}}, model)
+	require.Len(t, cells, 1)
+	assert.Equal(t, float64(model.Weights), cells[0].weights)
+	assert.Equal(t, 448.0*(1<<20), cells[0].context)
+	f := forecast{model: model, scale: 1, fixed: map[string]string{"num_gpu": "20"}}
+	f.fromLog(cells)
+	assert.InEpsilon(t, r.SizeVRAM, f.size(cell.Key{Ctx: 16384, Batch: 1024}), 0.07, "layers are of about the same size")
 }
