@@ -258,9 +258,8 @@ func (r *run) samples(ctx context.Context, t *task, loaded measurement.Loaded) e
 const firstPromptShare = 0.2
 
 // warmsUp reports whether the first whole prompt after a load is one more warm-up. On an H200 such
-// prompts were up to 30 % slower than the next ones, for as long as the driver's graphs of the passes were
-// new to it (docs/gpu.md). It counts where the model has no part on a GPU, or where it takes much time
-// beside the load.
+// prompts were up to 27 % slower than the next ones, in spite of the warm-up (docs/gpu.md). It counts where
+// the model has no part on a GPU, or where it takes much time beside the load.
 func warmsUp(loaded measurement.Loaded, sample measurement.Sample) bool {
 	return loaded.SizeVRAM > 0 && float64(RequestTime(sample)) <= firstPromptShare*float64(RequestTime(loaded.Warmup))
 }
