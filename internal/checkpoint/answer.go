@@ -21,10 +21,23 @@ type Answer struct {
 	// search for these; without those num_ctx at which no cell is expected to
 	// work.
 	Columns []ColumnAnswer `json:"columns,omitempty"`
+	// Others holds how much faster Best is than the cells that differ from it in one setting besides
+	// num_ctx and num_batch, by the search's estimate.
+	Others []OtherValue `json:"others,omitempty"`
 	// Done reports whether the search has finished. Why is the reason that it finished,
 	// or what it does next.
 	Done bool   `json:"done"`
 	Why  string `json:"why,omitempty"`
+}
+
+// OtherValue compares the value of a setting in a recommended cell with another one.
+type OtherValue struct {
+	Setting string `json:"setting"`
+	Value   string `json:"value"` // the other one
+	// Gain is by how much the recommended cell is faster, with its 95 % interval from Low to High: 0.01 is 1 %.
+	Gain float64 `json:"gain"`
+	Low  float64 `json:"low"`
+	High float64 `json:"high"`
 }
 
 // ColumnAnswer is the cell that a search expects to be the fastest of its num_ctx.

@@ -74,6 +74,9 @@ func ratesOver(e sweep.Effect) string {
 }
 
 func gainText(g sweep.ValueGain, name string) string {
+	if g.Estimated {
+		return fmt.Sprintf("%s (95 %% %s) over %s, as the search estimates", signedPercent(g.Ratio), percents(g.Gain), name)
+	}
 	if g.Ratio >= 0 {
 		return fmt.Sprintf("%s (95 %% %s) over %s", signedPercent(g.Ratio), percents(g.Gain), name)
 	}

@@ -32,6 +32,9 @@ func TestEffectText(t *testing.T) {
 		"num_gpu=40: +25 % (95 % 24 to 26) over 20; 1 cell fails with 20; 3 cells fail with auto": {
 			Axis: "num_gpu", Value: "40", Over: []sweep.ValueGain{over("20", 0.25, 0.24, 0.26)}, Failing: []sweep.ValueFailures{{Other: "20", Cells: 1}, {Other: "auto", Cells: 3}},
 		},
+		"flash_attention=on: +50 % (95 % 20 to 90) over off, as the search estimates": {
+			Axis: "flash_attention", Value: "on", Over: []sweep.ValueGain{{Other: "off", Gain: verdict.Gain{Ratio: 0.5, Low: 0.2, High: 0.9, Bounded: true}, Estimated: true}},
+		},
 		"num_gpu: no cells to compare with that differ in nothing else": {Axis: "num_gpu", Value: "40"},
 		"num_thread=4: +5.0 % (95 % 4.0 to 6.0) over auto, +50 % (95 % 40 to 60) over 1, +20 % (95 % 15 to 25) over 2, and 1 more values, no difference from 8 within 1.0 %": {
 			Axis: "num_thread", Value: "4", Own: cell.Auto,

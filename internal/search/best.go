@@ -174,6 +174,7 @@ func (b *Best) answer(v *view, prospects []prospect) *checkpoint.Answer {
 	}
 	a.Best = v.cells[v.usable[best]]
 	a.Rate, a.Low, a.High = interval(prospects[best].mean, prospects[best].square)
+	a.Others = v.otherValues(v.usable[best])
 	return a
 }
 

@@ -24,6 +24,7 @@ type feasibility struct {
 	edges    []edge
 	// valueWorked and valueFailed count the cells of each value of a setting.
 	valueWorked, valueFailed []float64
+	pairWorked, pairFailed   map[[2]int]float64 // the same for pairs of values of two settings
 }
 
 // edge is a hypothesis of where memory ends: at a pressure between those of the cells
@@ -115,7 +116,7 @@ func (f *feasibility) works(cell int) float64 {
 	}
 	for _, w := range f.worked {
 		if f.monotone && f.needsAtLeast(w, cell) {
-			return dominating
+			return dominating * f.worksByValues(cell)
 		}
 		toWorked = min(toWorked, f.distance(cell, w, f.monotone))
 	}

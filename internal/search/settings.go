@@ -1,6 +1,7 @@
 package search
 
 import (
+	"iter"
 	"math"
 	"slices"
 	"strconv"
@@ -129,7 +130,32 @@ func (f *feasibility) worksByValues(i int) float64 {
 	for _, v := range f.s.others.values[f.s.other[i]] {
 		p *= (f.valueWorked[v] + 1) / (f.valueWorked[v] + f.valueFailed[v] + 1)
 	}
-	return p
+	return p * f.worksByPairs(i)
+}
+
+// worksByPairs is the probability that a cell works by the pair of its values that is least likely to: a server can
+// refuse a value with another one only, as a quantized KV cache without flash attention.
+func (f *feasibility) worksByPairs(i int) float64 {
+	least := 1.0
+	for pair := range f.s.pairs(i) {
+		worked := f.pairWorked[pair]
+		least = min(least, (worked+1)/(worked+f.pairFailed[pair]+1))
+	}
+	return least
+}
+
+// pairs returns the pairs of values of a cell, as indices in the list of all values.
+func (s *space) pairs(i int) iter.Seq[[2]int] {
+	return func(yield func([2]int) bool) {
+		values := s.others.values[s.other[i]]
+		for n, v := range values {
+			for _, w := range values[:n] {
+				if !yield([2]int{w, v}) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // A cell that failed counts so many times against each value of its settings: a lack of memory is more often
@@ -137,20 +163,29 @@ func (f *feasibility) worksByValues(i int) float64 {
 const (
 	failedByValue  = 2.0
 	failedByMemory = 0.1
+	// failedByPair is the same for each pair of its values.
+	failedByPair = 5.0
 )
 
-// countValues counts, for each value of a setting, the cells that worked and failed with it.
+// countValues counts, for each value of a setting and each pair of them, the cells that worked and failed with it.
 func (f *feasibility) countValues() {
 	f.valueWorked, f.valueFailed = make([]float64, f.s.others.count), make([]float64, f.s.others.count)
+	f.pairWorked, f.pairFailed = make(map[[2]int]float64), make(map[[2]int]float64)
 	for _, w := range f.worked {
+		for pair := range f.s.pairs(w) {
+			f.pairWorked[pair]++
+		}
 		for _, v := range f.s.others.values[f.s.other[w]] {
 			f.valueWorked[v]++
 		}
 	}
 	for _, x := range f.failed {
-		weight := failedByValue
+		weight, byPair := failedByValue, failedByPair
 		if x.memory {
-			weight = failedByMemory
+			weight, byPair = failedByMemory, 0
+		}
+		for pair := range f.s.pairs(x.cell) {
+			f.pairFailed[pair] += byPair
 		}
 		for _, v := range f.s.others.values[f.s.other[x.cell]] {
 			f.valueFailed[v] += weight

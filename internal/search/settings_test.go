@@ -81,6 +81,25 @@ func TestRefusedValue(t *testing.T) {
 	assert.Equal(t, 1024, answer.Best.Batch)
 }
 
+// TestRefusedPair: two values that fail together only cost a search few loads.
+func TestRefusedPair(t *testing.T) {
+	plan, _ := cell.Grid{Ctx: []int{2048, 4096, 8192}, Batch: []int{128, 256, 512, 1024}, Settings: []cell.SettingAxis{
+		{Name: "num_thread", Values: []string{"4", "auto", "8"}}, {Name: "flash_attention", Values: []string{"on", "off"}}, {Name: "kv_cache_type", Values: []string{"f16", "q8_0"}},
+	}}.Cells()
+	failed := 0
+	order, answer := played(t, &Best{Tolerance: 0.01, Repeat: 1}, plan, func(c cell.Key) float64 {
+		flash, _ := c.Settings.Value("flash_attention")
+		cache, _ := c.Settings.Value("kv_cache_type")
+		if flash == "off" && cache == "q8_0" {
+			failed++
+			return 0
+		}
+		return float64(c.Batch)
+	})
+	assert.LessOrEqual(t, failed, 3, "of %d", len(order))
+	assert.Equal(t, 1024, answer.Best.Batch)
+}
+
 // TestFrontierOverSettings: each num_ctx gets the best of all other settings, with its whole key.
 func TestFrontierOverSettings(t *testing.T) {
 	_, answer := played(t, &Frontier{Tolerance: 0.01, Repeat: 1}, gridWithSettings(), func(c cell.Key) float64 {

@@ -36,6 +36,8 @@ type ValueGain struct {
 	verdict.Gain
 	// Here is the gain at the recommended cell alone, nil where the cell to compare it with has no rate.
 	Here *verdict.Gain
+	// Estimated means that no cells differ in nothing else: it is a search's estimate.
+	Estimated bool
 }
 
 // Differs reports whether the interval of the gain excludes 0.
@@ -71,7 +73,9 @@ func Effects(cp *checkpoint.Checkpoint, v Verdict) []Effect {
 				e.Failing = append(e.Failing, ValueFailures{other, n})
 			}
 			if gain, ok := v.MeanGain(pairsOf(cells, axis.Name, e.Value, other)); ok {
-				e.Over = append(e.Over, ValueGain{other, gain, gainHere(v, axis.Name, other)})
+				e.Over = append(e.Over, ValueGain{Other: other, Gain: gain, Here: gainHere(v, axis.Name, other)})
+			} else if gain, ok := estimatedGain(cp, v, axis.Name, other); ok {
+				e.Over = append(e.Over, ValueGain{Other: other, Gain: gain, Estimated: true})
 			}
 		}
 		slices.SortStableFunc(e.Over, func(a, b ValueGain) int { return cmp.Compare(b.Ratio, a.Ratio) })
@@ -79,6 +83,21 @@ func Effects(cp *checkpoint.Checkpoint, v Verdict) []Effect {
 	}
 	slices.SortStableFunc(all, func(a, b Effect) int { return cmp.Compare(b.size(), a.size()) })
 	return all
+}
+
+// estimatedGain returns the gain over another value of a setting by the estimate of a search, false where it has
+// none or recommends another cell.
+func estimatedGain(cp *checkpoint.Checkpoint, v Verdict, setting, other string) (verdict.Gain, bool) {
+	answer := cp.Sweep.Search
+	if answer == nil || answer.Best != v.Recommended.Key {
+		return verdict.Gain{}, false
+	}
+	for _, o := range answer.Others {
+		if o.Setting == setting && o.Value == other {
+			return verdict.Gain{Ratio: o.Gain, Low: o.Low, High: o.High, Bounded: true}, true
+		}
+	}
+	return verdict.Gain{}, false
 }
 
 // failures counts the cells that work with the first value of an axis and fail with the other.
