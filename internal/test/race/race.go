@@ -14,7 +14,7 @@ func Enabled() bool {
 }
 
 // SkipSequential skips a test under the race detector that has one goroutine and takes many
-// times as long with it. scripts/ci/test runs the packages that call it without the detector too.
+// times as long with it. scripts/ci/test runs the tests that call it without the detector too.
 func SkipSequential(t testing.TB) {
 	t.Helper()
 	if Enabled() {
@@ -24,7 +24,7 @@ func SkipSequential(t testing.TB) {
 
 // SkipRepeated skips a test under the race detector whose sweep runs the same goroutines as sweeps of
 // other tests, and takes many times as long with it: it is about files, other programs or the server.
-// scripts/ci/test runs the packages that call it without the detector too.
+// scripts/ci/test runs the tests that call it without the detector too.
 func SkipRepeated(t testing.TB) {
 	t.Helper()
 	if Enabled() {

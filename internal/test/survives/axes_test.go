@@ -56,6 +56,7 @@ func requireFailed(t *testing.T, out, value string) {
 // the last. The cells with that value fail, and the others are measured.
 func TestSurvivesAServerThatDoesNotStart(t *testing.T) {
 	race.SkipRepeated(t)
+	t.Parallel()
 	sweeptest.NeedsEngine(t)
 	for _, value := range []string{"1", "2"} {
 		t.Run(value, func(t *testing.T) {

@@ -46,6 +46,7 @@ func failedIn(cp *checkpoint.Checkpoint) (failed int) {
 // cell counts as failed, and the same command measures the rest.
 func TestSurvivesABrokenServer(t *testing.T) {
 	race.SkipRepeated(t)
+	t.Parallel()
 	for _, test := range []struct {
 		name  string
 		fault http.HandlerFunc

@@ -37,6 +37,7 @@ esac
 // the sizing of the prompt in the first.
 func TestSurvivesCommandFaults(t *testing.T) {
 	race.SkipRepeated(t)
+	t.Parallel()
 	for _, test := range []struct {
 		name, fault string
 		times       int

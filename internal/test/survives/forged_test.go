@@ -59,6 +59,7 @@ func requireNothingForged(t *testing.T, printed string) {
 // program.
 func TestSurvivesForgedLines(t *testing.T) {
 	race.SkipRepeated(t)
+	t.Parallel()
 	failure := ollamatest.ReplyStatus(500, `{"error":"`+quoted()+`"}`)
 	at := func(path string, n int, answer http.HandlerFunc) func(ollamatest.Request) http.HandlerFunc {
 		asked := 0

@@ -49,6 +49,7 @@ func appendTo(t *testing.T, file, text string) {
 // failures is saved, and the sweep stops and reports the difference.
 func TestSurvivesAnotherServer(t *testing.T) {
 	race.SkipRepeated(t)
+	t.Parallel()
 	// The prompts of the first cell are a warm-up, those that size the prompt, and three samples;
 	// those of each other cell a warm-up and three samples.
 	type at struct {
@@ -245,6 +246,7 @@ func TestSurvivesAnotherPlace(t *testing.T) {
 // uploaded once, and only the next start detects another one.
 func TestSurvivesOtherWeights(t *testing.T) {
 	race.SkipRepeated(t)
+	t.Parallel()
 	sweeptest.NeedsEngine(t)
 	for _, runner := range []string{"cli", "api"} {
 		t.Run(runner, func(t *testing.T) {

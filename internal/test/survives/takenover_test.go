@@ -20,6 +20,7 @@ import (
 // file.
 func TestSurvivesATakeover(t *testing.T) {
 	race.SkipRepeated(t)
+	t.Parallel()
 	for name, away := range map[string]func(out string) error{
 		"folder renamed": func(out string) error { return os.Rename(out, out+"-moved") },
 		"folder removed": os.RemoveAll,

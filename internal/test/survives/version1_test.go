@@ -23,6 +23,7 @@ import (
 // which order, and the result are those of that release, which wrote the golden.
 func TestSurvivesCheckpointsOfEarlierReleases(t *testing.T) {
 	race.SkipRepeated(t)
+	t.Parallel()
 	const dir = "../../checkpoint/testdata/version1"
 	configs, err := filepath.Glob(filepath.Join(dir, "*.yaml"))
 	require.NoError(t, err)
