@@ -209,6 +209,7 @@ func TestDecodeRefuses(t *testing.T) {
 		{"both known", start + `{"num_ctx": 1, "num_batch": 1, "prompt_eval_rate": 1, "error": "x"}]}`, "both prompt_eval_rate and error"},
 		{"zero rate", start + `{"num_ctx": 1, "num_batch": 1, "prompt_eval_rate": 0}]}`, "prompt_eval_rate 0 is not a positive number"},
 		{"sample without figures", start + `{"num_ctx": 1, "num_batch": 1, "prompt_eval_rate": 1, "samples": [{}]}]}`, "a sample without prompt_eval_count"},
+		{"first prompt without figures", start + `{"num_ctx": 1, "num_batch": 1, "prompt_eval_rate": 1, "first_prompts": [{}]}]}`, "a sample without prompt_eval_count"},
 		{"unknown key of a probe", probed(`"num_batch": 8, "tokens": 8, "rate": 5`), `line 5: unknown key "rate"`},
 		{"probe without a size", probed(`"tokens": 8`), "a probe with num_batch 0, which is not between 1 and the cell's"},
 		{"probe above num_batch", probed(`"num_batch": 9, "tokens": 8`), "a probe with num_batch 9"},

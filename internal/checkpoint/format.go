@@ -165,7 +165,7 @@ func (r *Result) problem() string {
 	case !r.Failed() && r.ContextLength > 0 && r.ContextLength < r.NumCtx:
 		return fmt.Sprintf("context_length %d is below num_ctx, so the cell can't count as measured", r.ContextLength)
 	}
-	for _, s := range slices.Concat(r.Samples, r.SetAside) {
+	for _, s := range slices.Concat(r.Samples, r.SetAside, r.FirstPrompts) {
 		if _, ok := s.PromptEvalRate(); !ok {
 			return "a sample without prompt_eval_count and prompt_eval_duration_ns"
 		}

@@ -291,13 +291,14 @@ func TestMergeOfSamplesSetAside(t *testing.T) {
 	}
 }
 
-// TestMergeOfProbes: the probes of a cell in several parts are kept, each once.
+// TestMergeOfProbes: the probes and the first prompts of a cell in several parts are kept, each once.
 func TestMergeOfProbes(t *testing.T) {
 	c := cell.Key{Ctx: 1024, Batch: 64}
 	part := func(unprobeable string, ms ...int) *checkpoint.Checkpoint {
 		r := result(c, noon, 1010)
 		for _, took := range ms {
 			cost := time.Millisecond
+			r.FirstPrompts = append(r.FirstPrompts, measurement.Sample{PromptEvalCount: 1000, PromptEvalDuration: time.Duration(took) * time.Second})
 			r.Probes = append(r.Probes, measurement.Probe{NumBatch: 32, Depth: 200, Tokens: 32, Duration: time.Duration(took) * time.Millisecond, RequestCost: &cost, Timestamp: noon})
 		}
 		cp := &checkpoint.Checkpoint{Version: checkpoint.Version, Sweep: header(cell.Shard{}), Results: []checkpoint.Result{r}}
@@ -311,6 +312,7 @@ func TestMergeOfProbes(t *testing.T) {
 	require.Len(t, r.ProbeRates(), 1)
 	assert.InDeltaSlice(t, []float64{4000, 2000, 1000}, r.ProbeRates()[0].Rates, 1e-6)
 	assert.Len(t, r.Samples, 1)
+	assert.Len(t, r.FirstPrompts, 3)
 	assert.Equal(t, "no", m.Checkpoint.Sweep.Unprobeable)
 }
 

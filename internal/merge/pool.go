@@ -51,7 +51,7 @@ func join(have *checkpoint.Result, r *checkpoint.Result, fresh []measurement.Sam
 	if have.Warmup == nil {
 		have.Warmup = r.Warmup
 	}
-	have.FirstPrompts = slices.Concat(have.FirstPrompts, r.FirstPrompts)
+	have.FirstPrompts = append(slices.Clip(have.FirstPrompts), withoutCopies(have.FirstPrompts, r.FirstPrompts)...)
 	have.Retries = max(have.Retries, r.Retries)
 	if r.Timestamp.After(have.Timestamp) {
 		have.Timestamp = r.Timestamp
