@@ -209,7 +209,11 @@ func (r *Result) Measured() Measured {
 	case len(r.Samples) == 0:
 		return Measured{Rates: []float64{*r.PromptEvalRate}, Closed: true} // an older tool's
 	}
-	return Measured{Rates: r.SampleRates(), Probes: r.ProbeRates(), Size: r.Size, SizeVRAM: r.SizeVRAM}
+	m := Measured{Rates: r.SampleRates(), Probes: r.ProbeRates(), Size: r.Size, SizeVRAM: r.SizeVRAM}
+	if parts, ok := r.Memory.Whole(); ok {
+		m.Parts = &parts
+	}
+	return m
 }
 
 // Probed reports whether any load was probed.

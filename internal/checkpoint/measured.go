@@ -3,6 +3,8 @@ package checkpoint
 import (
 	"cmp"
 	"slices"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
 // Measured is the result of a cell as a strategy sees it.
@@ -14,6 +16,9 @@ type Measured struct {
 	// Size is the bytes of the loaded model, and SizeVRAM those in GPU memory; 0 where they are
 	// not known.
 	Size, SizeVRAM int64
+	// Parts is the memory of the load by the server's log, nil where it does not have it or the load is spread
+	// over GPUs and the host.
+	Parts *measurement.DeviceMemory
 	// Memory reports whether the cell ran out of GPU memory, twice in a row: cells that
 	// need more memory will fail too.
 	Memory bool

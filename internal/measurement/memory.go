@@ -40,6 +40,18 @@ func (m *Memory) OnGPUs() DeviceMemory {
 	return gpus.Sum()
 }
 
+// Whole returns the memory of a load whose layers are all on GPUs, by what is on the GPUs, or all in the host's
+// memory; false for other loads, whose weights the log can have twice, since the model's file is mapped.
+func (m *Memory) Whole() (DeviceMemory, bool) {
+	switch {
+	case m == nil || len(m.Devices) == 0:
+		return DeviceMemory{}, false
+	case m.GPULayers > 0 && m.GPULayers == m.Layers:
+		return m.OnGPUs(), true
+	}
+	return m.Sum(), m.OnGPUs() == DeviceMemory{}
+}
+
 // Check reports whether all figures are possible for a load.
 func (m *Memory) Check() bool {
 	for _, d := range m.Devices {

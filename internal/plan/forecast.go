@@ -79,10 +79,7 @@ func loggedCells(cp *checkpoint.Checkpoint, model *memory.Model) []logged {
 		if r.Failed() || r.Memory == nil || len(r.Memory.Devices) == 0 {
 			continue
 		}
-		sum := r.Memory.Sum()
-		if r.Memory.GPULayers > 0 && r.Memory.GPULayers == r.Memory.Layers {
-			sum = r.Memory.OnGPUs()
-		}
+		sum, _ := r.Memory.Whole()
 		if model != nil && model.Weights > 0 {
 			sum.ModelMiB = min(sum.ModelMiB, float64(model.Weights)/mib)
 		}

@@ -18,8 +18,8 @@ type memory struct {
 	spill                []float64 // of each cell: the share that does not fit the GPUs' memory
 }
 
-// newMemory fits the sizes by least squares. It returns nil where there are fewer than
-// four, or they don't grow with num_ctx.
+// newMemory fits the sizes by least squares. It returns nil where there are fewer than four equations, or sizes
+// don't grow with num_ctx. A size is one equation, and two where the server's log has its parts.
 func newMemory(s *space, known map[cell.Key]checkpoint.Measured) *memory {
 	if s.hasSettings() {
 		return nil // the size depends on them too
@@ -36,23 +36,27 @@ func newMemory(s *space, known map[cell.Key]checkpoint.Measured) *memory {
 			room = max(room, float64(k.SizeVRAM))
 		}
 	}
-	if len(cells) < 4 {
-		return nil
-	}
-	// A ridge penalty keeps the coefficients of settings that have not varied yet at
-	// zero.
-	const terms, ridge = 4, 1e-3
-	a, b := mat.NewDense(len(cells)+terms, terms, nil), mat.NewVecDense(len(cells)+terms, nil)
 	largest := 0.0
 	for _, i := range cells {
 		largest = max(largest, float64(known[s.cells[i]].Size))
 	}
-	for row, i := range cells {
-		a.SetRow(row, s.sizeTerms(i))
-		b.SetVec(row, float64(known[s.cells[i]].Size)/largest)
+	var rows [][]float64 // the terms, and what they come to
+	for _, i := range cells {
+		rows = append(rows, s.sizeEquations(i, known[s.cells[i]], largest)...)
+	}
+	const terms, ridge = 4, 1e-3
+	if len(rows) < terms {
+		return nil
+	}
+	// A ridge penalty keeps the coefficients of settings that have not varied yet at
+	// zero.
+	a, b := mat.NewDense(len(rows)+terms, terms, nil), mat.NewVecDense(len(rows)+terms, nil)
+	for n, row := range rows {
+		a.SetRow(n, row[:terms])
+		b.SetVec(n, row[terms])
 	}
 	for t := 1; t < terms; t++ {
-		a.Set(len(cells)+t, t, ridge)
+		a.Set(len(rows)+t, t, ridge)
 	}
 	var x mat.VecDense
 	if x.SolveVec(a, b) != nil || x.AtVec(1) < 1e-3 {
@@ -78,6 +82,20 @@ func newMemory(s *space, known map[cell.Key]checkpoint.Measured) *memory {
 func (s *space) sizeTerms(i int) []float64 {
 	c, b := s.c[s.ctx[i]], s.b[s.batch[i]]
 	return []float64{1, c, b, c * b}
+}
+
+// sizeEquations returns the equations of a load, with sizes relative to the largest: one of its size, or one of
+// its weights and cache and one of its compute buffers.
+func (s *space) sizeEquations(i int, k checkpoint.Measured, largest float64) [][]float64 {
+	t := s.sizeTerms(i)
+	if k.Parts == nil {
+		return [][]float64{append(t, float64(k.Size)/largest)}
+	}
+	const mib = 1 << 20
+	return [][]float64{
+		{t[0], t[1], 0, 0, mib * (k.Parts.ModelMiB + k.Parts.ContextMiB) / largest},
+		{0, 0, t[2], t[3], mib * k.Parts.ComputeMiB / largest},
+	}
 }
 
 // equal reports whether two are the same but for rounding.

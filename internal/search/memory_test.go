@@ -62,3 +62,39 @@ func TestMemoryOfUselessSizes(t *testing.T) {
 	}
 	assert.Equal(t, make([]float64, 100), newMemory(s, known).spill, "a server without a GPU spills nothing")
 }
+
+// TestMemoryOnAGPU: with the parts of two loads in the log, the sizes of a whole grid on an H200 are known.
+func TestMemoryOnAGPU(t *testing.T) {
+	cp, err := checkpoint.Load("../plan/testdata/h200.json")
+	require.NoError(t, err)
+	plan := cp.Plan()
+	s := newSpace(plan, len(plan))
+	all, sizes, two := make(map[cell.Key]checkpoint.Measured), make(map[cell.Key]checkpoint.Measured), make(map[cell.Key]checkpoint.Measured)
+	for i := range cp.Results {
+		r := &cp.Results[i]
+		m := r.Measured()
+		require.NotNil(t, m.Parts)
+		all[r.Cell()] = m
+		m.Parts = nil
+		sizes[r.Cell()] = m
+	}
+	first, second := cell.Key{Ctx: 8192, Batch: 4096}, cell.Key{Ctx: 32768, Batch: 1024}
+	two[first], two[second] = all[first], all[second]
+	want, got := newMemory(s, sizes), newMemory(s, two)
+	require.NotNil(t, got)
+	assert.InEpsilon(t, want.batchWeight, got.batchWeight, 0.05)
+	assert.InEpsilon(t, want.product, got.product, 0.05)
+	delete(two, second)
+	assert.Nil(t, newMemory(s, two), "one load does not tell them apart")
+
+	// A load of which a part has spilled shows how much memory there is: 5 GB.
+	two[second] = all[second]
+	spilled := cell.Key{Ctx: 131072, Batch: 128}
+	two[spilled] = checkpoint.Measured{Rates: []float64{7}, Size: all[spilled].Size, SizeVRAM: 5e9}
+	m := newMemory(s, two)
+	for i, c := range plan {
+		if k, ok := all[c]; ok {
+			assert.InDelta(t, max(0, 1-5e9/float64(k.Size)), m.spill[i], 0.02, c)
+		}
+	}
+}
