@@ -167,6 +167,16 @@ func TestSumMiB(t *testing.T) {
 }
 
 func TestParseGPUs(t *testing.T) {
+	captured := func(name string) string {
+		text, err := os.ReadFile(filepath.Join("testdata", "nvidia-smi-h200-"+name+".txt"))
+		require.NoError(t, err)
+		return string(text)
+	}
+	one, version := parseGPUs(captured("gpus"))
+	assert.Equal(t, []string{"NVIDIA H200"}, one)
+	assert.Equal(t, "580.159.04", version)
+	assert.Equal(t, int64(143771)<<20, sumMiB(captured("memory")))
+
 	names, driver := parseGPUs("NVIDIA GeForce RTX 3090, 550.54.14\nNVIDIA GeForce RTX 3090, 550.54.14\n")
 	assert.Equal(t, []string{"NVIDIA GeForce RTX 3090", "NVIDIA GeForce RTX 3090"}, names)
 	assert.Equal(t, "550.54.14", driver)
