@@ -266,12 +266,13 @@ func (v *view) otherValue(recommended int, prospects []prospect) (next int, ok b
 // differInOne reports whether two cells differ in the value of one setting besides num_ctx and num_batch,
 // and in nothing else.
 func (s *space) differInOne(i, j int) bool {
-	if s.ctx[i] != s.ctx[j] || s.batch[i] != s.batch[j] {
+	a, b := s.others.values[s.other[i]], s.others.values[s.other[j]]
+	if s.ctx[i] != s.ctx[j] || s.batch[i] != s.batch[j] || len(a) != len(b) { // cells of an earlier sweep have other axes
 		return false
 	}
 	different := 0
-	for n, v := range s.others.values[s.other[i]] {
-		if v != s.others.values[s.other[j]][n] {
+	for n, v := range a {
+		if v != b[n] {
 			different++
 		}
 	}

@@ -100,6 +100,21 @@ func TestRefusedPair(t *testing.T) {
 	assert.Equal(t, 1024, answer.Best.Batch)
 }
 
+// TestOtherAxesBefore: cells that were measured without the other axes do no harm.
+func TestOtherAxesBefore(t *testing.T) {
+	st := sweep.State{Plan: gridWithSettings(), Measured: make(map[cell.Key]checkpoint.Measured), PromptTokens: 7000}
+	for n, batch := range []int{128, 256, 512, 1024} {
+		st.Measured[cell.Key{Ctx: 2048, Batch: batch}] = checkpoint.Measured{Rates: []float64{float64(1000 + n)}}
+	}
+	b := &Best{Tolerance: 0.01, Repeat: 1}
+	for range 5 {
+		choice := b.Next(st)
+		require.Len(t, choice.Cells, 1)
+		st.Measured[choice.Cells[0]] = checkpoint.Measured{Rates: []float64{500}}
+		st.Loaded = choice.Cells[0]
+	}
+}
+
 // TestFrontierOverSettings: each num_ctx gets the best of all other settings, with its whole key.
 func TestFrontierOverSettings(t *testing.T) {
 	_, answer := played(t, &Frontier{Tolerance: 0.01, Repeat: 1}, gridWithSettings(), func(c cell.Key) float64 {
