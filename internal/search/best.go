@@ -74,6 +74,9 @@ func (b *Best) Next(st sweep.State) sweep.Choice {
 	if i, ok := v.suspectedOutlier(); ok {
 		return v.choose(i, len(v.byCell[i].logs)+1, anotherPrompt, answer)
 	}
+	if points := v.unseenProbes(); len(points) > 0 {
+		return v.probe(points, answer)
+	}
 	if points := v.probeable(); len(points) > 0 {
 		if worth := v.worthProbing(points, newColumns(v, v.wholeGrid), b.Tolerance*bestProbe); len(worth) > 0 {
 			return v.probe(worth, answer)
@@ -103,6 +106,9 @@ func (b *Best) Next(st sweep.State) sweep.Choice {
 	case loads.most >= 3*worth || loads.most >= worth && answer.Chance >= least.chance:
 		why := fmt.Sprintf("may be faster than the best: expected gain %.1f %%", 100*loads.gain)
 		return v.load(loads.next, max(b.Repeat, 1), why, answer, v.bestAhead(loads.most/worth))
+	}
+	if i, ok := v.nextOfPairs(v.index[answer.Best], prospects); ok {
+		return v.load(i, max(b.Repeat, 1), "two values of settings that no cell has together yet", answer, v.bestAhead(0))
 	}
 	if i, ok := v.otherValue(v.index[answer.Best], prospects); ok {
 		return v.load(i, max(b.Repeat, 1), "another value of one setting, with all else as recommended", answer, v.bestAhead(0))

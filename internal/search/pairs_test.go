@@ -1,0 +1,58 @@
+package search
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/cell"
+	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
+	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+)
+
+// TestFastTogetherOnly: two values that are slower each, and twice as fast together, are found, whichever they are.
+func TestFastTogetherOnly(t *testing.T) {
+	axes := []cell.SettingAxis{
+		{Name: "num_gpu", Values: []string{"auto", "20", "30", "40"}}, {Name: "num_thread", Values: []string{"auto", "4", "8", "16"}},
+		{Name: "flash_attention", Values: []string{"auto", "on", "off"}}, {Name: "kv_cache_type", Values: []string{"auto", "f16", "q8_0"}},
+	}
+	cell.SortAxes(axes)
+	plan, _ := cell.Grid{Ctx: []int{4096, 8192}, Batch: []int{256, 512, 1024}, Settings: axes}.Cells()
+	has := func(c cell.Key, name, value string) bool {
+		v, _ := c.Settings.Value(name)
+		return v == value
+	}
+	for _, together := range [][2]string{{"4", "q8_0"}, {"16", "f16"}} {
+		threads, cache := together[0], together[1]
+		order, answer := played(t, &Best{Tolerance: 0.01, Repeat: 1}, plan, func(c cell.Key) float64 {
+			r := float64(1000 + c.Batch)
+			switch {
+			case has(c, "num_thread", threads) && has(c, "kv_cache_type", cache):
+				r *= 2
+			case has(c, "num_thread", threads) || has(c, "kv_cache_type", cache):
+				r *= 0.8
+			}
+			return r
+		})
+		assert.True(t, has(answer.Best, "num_thread", threads) && has(answer.Best, "kv_cache_type", cache), "%s threads with %s: %v", threads, cache, answer.Best)
+		assert.Less(t, len(order), mostForPairs+10)
+	}
+}
+
+// TestUnseenProbes: the first load with a value of a setting is probed at each num_batch that it can have.
+func TestUnseenProbes(t *testing.T) {
+	own := cell.Key{Ctx: 2048, Batch: 1024, Settings: "num_thread=auto/flash_attention=auto"}
+	eight := own.With("num_thread", "8").WithBatch(512)
+	probed := func(readings ...checkpoint.ProbeRates) checkpoint.Measured {
+		return checkpoint.Measured{Rates: []float64{100}, Probes: readings}
+	}
+	all := []checkpoint.ProbeRates{{NumBatch: 128, Rates: []float64{90}}, {NumBatch: 256, Rates: []float64{95}}, {NumBatch: 512, Rates: []float64{99}}}
+	st := sweep.State{Plan: gridWithSettings(), Probes: true, PromptTokens: 7000, Loaded: eight, Measured: map[cell.Key]checkpoint.Measured{
+		own: probed(all...), eight: probed(),
+	}}
+	assert.Equal(t, []int{128, 256}, (&Best{Tolerance: 0.01, Repeat: 1}).Next(st).Probes, "the load has had a prompt with 512")
+
+	st.Measured[eight] = probed(all...)
+	b := &Best{Tolerance: 0.01, Repeat: 1}
+	assert.Empty(t, b.update(st).unseenProbes())
+}
