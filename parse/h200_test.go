@@ -3,8 +3,6 @@ package parse
 import (
 	"bytes"
 	"encoding/json"
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -15,12 +13,7 @@ import (
 )
 
 // capturedH200 returns what Ollama 0.32.5 wrote on an NVIDIA H200, with a model of 1.5 billion weights in F16.
-func capturedH200(t testing.TB, name string) []byte {
-	t.Helper()
-	data, err := os.ReadFile(filepath.Join("testdata", "ollama-0.32.5-h200-"+name))
-	require.NoError(t, err)
-	return data
-}
+func capturedH200(t testing.TB, name string) []byte { return captured0325(t, "h200-"+name) }
 
 // TestFailuresOfAGPU: loads while another process held GPU memory.
 func TestFailuresOfAGPU(t *testing.T) {

@@ -74,11 +74,12 @@ func ratesOver(e sweep.Effect) string {
 }
 
 func gainText(g sweep.ValueGain, name string) string {
-	if g.Estimated {
-		return fmt.Sprintf("%s (95 %% %s) over %s, as the search estimates", signedPercent(g.Ratio), percents(g.Gain), name)
-	}
-	if g.Ratio >= 0 {
-		return fmt.Sprintf("%s (95 %% %s) over %s", signedPercent(g.Ratio), percents(g.Gain), name)
+	if g.Ratio >= 0 || g.Estimated {
+		text := fmt.Sprintf("%s (95 %% %s) over %s", signedPercent(g.Ratio), percents(g.Gain), name)
+		if g.Estimated {
+			text += ", as the search estimates"
+		}
+		return text
 	}
 	text := fmt.Sprintf("%s (95 %% %s) against %s", signedPercent(g.Ratio), percents(g.Gain), name)
 	if g.Here != nil { // the effect depends on other settings, or the difference is within noise there

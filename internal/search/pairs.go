@@ -1,6 +1,9 @@
 package search
 
-import "slices"
+import (
+	"iter"
+	"slices"
+)
 
 // An interaction that no reading has shown is not expected by the model, which has a normal distribution for all of
 // them: that two values are much faster together, or that one changes the best num_batch. So a search over other
@@ -57,4 +60,18 @@ func (v *view) unseenProbes() (points []point) {
 		}
 	}
 	return points
+}
+
+// pairs returns the pairs of values of a cell, as indices in the list of all values.
+func (s *space) pairs(i int) iter.Seq[[2]int] {
+	return func(yield func([2]int) bool) {
+		values := s.others.values[s.other[i]]
+		for n, v := range values {
+			for _, w := range values[:n] {
+				if !yield([2]int{w, v}) {
+					return
+				}
+			}
+		}
+	}
 }

@@ -1,7 +1,6 @@
 package search
 
 import (
-	"iter"
 	"math"
 	"slices"
 	"strconv"
@@ -142,20 +141,6 @@ func (f *feasibility) worksByPairs(i int) float64 {
 		least = min(least, (worked+1)/(worked+f.pairFailed[pair]+1))
 	}
 	return least
-}
-
-// pairs returns the pairs of values of a cell, as indices in the list of all values.
-func (s *space) pairs(i int) iter.Seq[[2]int] {
-	return func(yield func([2]int) bool) {
-		values := s.others.values[s.other[i]]
-		for n, v := range values {
-			for _, w := range values[:n] {
-				if !yield([2]int{w, v}) {
-					return
-				}
-			}
-		}
-	}
 }
 
 // A cell that failed counts so many times against each value of its settings: a lack of memory is more often

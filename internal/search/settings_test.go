@@ -67,37 +67,35 @@ func TestBestOverSettings(t *testing.T) {
 	assert.Less(t, len(order), len(plan)/3)
 }
 
-// TestRefusedValue: a value that fails everywhere costs a search few loads.
-func TestRefusedValue(t *testing.T) {
-	failed := 0
-	order, answer := played(t, &Best{Tolerance: 0.01, Repeat: 1}, gridWithSettings(), func(c cell.Key) float64 {
-		if v, _ := c.Settings.Value("flash_attention"); v == "on" {
-			failed++
-			return 0
-		}
-		return float64(c.Batch)
-	})
-	assert.LessOrEqual(t, failed, 6, "of %d", len(order))
-	assert.Equal(t, 1024, answer.Best.Batch)
-}
-
-// TestRefusedPair: two values that fail together only cost a search few loads.
-func TestRefusedPair(t *testing.T) {
-	plan, _ := cell.Grid{Ctx: []int{2048, 4096, 8192}, Batch: []int{128, 256, 512, 1024}, Settings: []cell.SettingAxis{
+// TestRefused: a value that fails everywhere, and two values that fail together only, cost a search few loads.
+func TestRefused(t *testing.T) {
+	withCaches, _ := cell.Grid{Ctx: []int{2048, 4096, 8192}, Batch: []int{128, 256, 512, 1024}, Settings: []cell.SettingAxis{
 		{Name: "num_thread", Values: []string{"4", "auto", "8"}}, {Name: "flash_attention", Values: []string{"on", "off"}}, {Name: "kv_cache_type", Values: []string{"f16", "q8_0"}},
 	}}.Cells()
-	failed := 0
-	order, answer := played(t, &Best{Tolerance: 0.01, Repeat: 1}, plan, func(c cell.Key) float64 {
-		flash, _ := c.Settings.Value("flash_attention")
-		cache, _ := c.Settings.Value("kv_cache_type")
-		if flash == "off" && cache == "q8_0" {
-			failed++
-			return 0
-		}
-		return float64(c.Batch)
-	})
-	assert.LessOrEqual(t, failed, 3, "of %d", len(order))
-	assert.Equal(t, 1024, answer.Best.Batch)
+	for _, test := range []struct {
+		name    string
+		plan    []cell.Key
+		refuses map[string]string // values by setting
+		most    int
+	}{
+		{"a value", gridWithSettings(), map[string]string{"flash_attention": "on"}, 6},
+		{"two values together", withCaches, map[string]string{"flash_attention": "off", "kv_cache_type": "q8_0"}, 3},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			failed := 0
+			order, answer := played(t, &Best{Tolerance: 0.01, Repeat: 1}, test.plan, func(c cell.Key) float64 {
+				for name, refused := range test.refuses {
+					if v, _ := c.Settings.Value(name); v != refused {
+						return float64(c.Batch)
+					}
+				}
+				failed++
+				return 0
+			})
+			assert.LessOrEqual(t, failed, test.most, "of %d", len(order))
+			assert.Equal(t, 1024, answer.Best.Batch)
+		})
+	}
 }
 
 // TestOtherAxesBefore: cells that were measured without the other axes do no harm.

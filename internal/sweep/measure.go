@@ -239,7 +239,7 @@ func (r *run) samples(ctx context.Context, t *task, loaded measurement.Loaded) e
 			}
 			return again.Failure()
 		}
-		if first := !r.server.prompted; first {
+		if !r.server.prompted {
 			r.server.prompted = true
 			if warmsUp(loaded, sample) {
 				t.result.FirstPrompts = append(t.result.FirstPrompts, sample)
