@@ -6,6 +6,7 @@ import (
 	stddraw "image/draw"
 	"math"
 
+	"git.sr.ht/~sbinet/gg"
 	xfont "golang.org/x/image/font"
 	"golang.org/x/image/math/fixed"
 	"gonum.org/v1/plot/font"
@@ -33,8 +34,13 @@ type transform struct {
 }
 
 func newRaster(w, h vg.Length, dpi int) *raster {
-	c := vgimg.NewWith(vgimg.UseWH(w, h), vgimg.UseDPI(dpi))
-	return &raster{Canvas: c, img: c.Image().(*image.RGBA), dpi: float64(dpi), ink: ink, faces: make(map[font.Font]xfont.Face)}
+	img := image.NewRGBA(image.Rect(0, 0, int(w.Dots(float64(dpi))+0.5), int(h.Dots(float64(dpi))+0.5)))
+	// Without a context of ours, vgimg would make one with a copy of the image.
+	ctx := gg.NewContextForRGBA(img)
+	ctx.SetLineCapButt()
+	ctx.InvertY()
+	c := vgimg.NewWith(vgimg.UseDPI(dpi), vgimg.UseImageWithContext(img, ctx))
+	return &raster{Canvas: c, img: img, dpi: float64(dpi), ink: ink, faces: make(map[font.Font]xfont.Face)}
 }
 
 // Push implements [vg.Canvas].
