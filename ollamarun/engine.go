@@ -40,6 +40,10 @@ type Engine struct {
 // engineStart is how long the server may take until its first answer.
 const engineStart = time.Minute
 
+// engineAway is how long a started server may be away: longer than it takes to notice that its process
+// has ended, which is the better reason.
+const engineAway = 10 * time.Second
+
 // StartEngine starts a server with the source's ollama command, and prints version and file of the
 // command. Unless the source names the user's models, it creates TinyModel. The server's log is
 // appended to engine.log in the folder out, which must exist.
@@ -50,7 +54,7 @@ func StartEngine(ctx context.Context, source EngineSource, out string, log io.Wr
 	}
 	e := &Engine{Ollama: file, env: source.Env, exited: make(chan struct{})}
 	e.exit = sync.OnceFunc(func() { close(e.exited) })
-	e.Server.Log = log
+	e.Server.Log, e.Server.Wait = log, engineAway
 	if e.dir, err = outdir.Open(out, "", nil); err != nil {
 		return nil, err
 	}
