@@ -2,36 +2,37 @@ package ollamarun
 
 import (
 	"bytes"
-	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/test/script"
 )
 
-// script writes a shell script named ollama and returns its file.
-func script(t *testing.T, text string) string {
+// ollamaScript writes a shell script named ollama and returns its file.
+func ollamaScript(t *testing.T, text string) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "ollama")
-	require.NoError(t, os.WriteFile(file, []byte("#!/bin/sh\n"+text), 0o755))
+	script.Write(t, file, text)
 	return file
 }
 
 const answersVersion = `echo "Warning: could not connect to a running Ollama instance"; echo "Warning: client version is 0.32.5"`
 
 func TestCommandVersion(t *testing.T) {
-	version, err := CommandVersion(t.Context(), script(t, answersVersion))
+	version, err := CommandVersion(t.Context(), ollamaScript(t, answersVersion))
 	require.NoError(t, err)
 	assert.Equal(t, "0.32.5", version)
-	version, err = CommandVersion(t.Context(), script(t, `[ "$OLLAMA_HOST" = 127.0.0.1:1 ] && echo "ollama version is 0.6.0"`))
+	version, err = CommandVersion(t.Context(), ollamaScript(t, `[ "$OLLAMA_HOST" = 127.0.0.1:1 ] && echo "ollama version is 0.6.0"`))
 	require.NoError(t, err, "the user's server is not queried for its version")
 	assert.Equal(t, "0.6.0", version)
 }
 
 func TestEngineSource(t *testing.T) {
-	good := script(t, answersVersion)
-	broken := script(t, "echo error while loading shared libraries >&2; exit 127")
+	good := ollamaScript(t, answersVersion)
+	broken := ollamaScript(t, "echo error while loading shared libraries >&2; exit 127")
 	missing := filepath.Join(t.TempDir(), "ollama")
 	noModule := t.TempDir()
 	for _, test := range []struct {
@@ -61,7 +62,7 @@ func TestEngineSource(t *testing.T) {
 }
 
 func TestEngineSourceOfARelativeFile(t *testing.T) {
-	good := script(t, answersVersion)
+	good := ollamaScript(t, answersVersion)
 	t.Chdir(filepath.Dir(good))
 	file, _, err := EngineSource{Ollama: "./ollama"}.find(t.Context(), new(bytes.Buffer))
 	require.NoError(t, err)
@@ -69,7 +70,7 @@ func TestEngineSourceOfARelativeFile(t *testing.T) {
 }
 
 func TestEngineThatDoesNotServe(t *testing.T) {
-	file := script(t, `[ "$1" = --version ] || exit 1; `+answersVersion)
+	file := ollamaScript(t, `[ "$1" = --version ] || exit 1; `+answersVersion)
 	out := t.TempDir()
 	_, err := StartEngine(t.Context(), EngineSource{Ollama: file}, out, new(bytes.Buffer))
 	require.ErrorContains(t, err, "starting the engine: it exited at once; its log is "+filepath.Join(out, EngineLog)+"; the command is "+file+" (-ollama): name another one with -ollama FILE")

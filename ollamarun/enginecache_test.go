@@ -11,6 +11,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/test/script"
 )
 
 // fakeBuild puts a go command on PATH that "builds" a short script. The returned function counts the
@@ -19,15 +21,14 @@ func fakeBuild(t *testing.T) (builds func() int) {
 	t.Helper()
 	bin := t.TempDir()
 	log := filepath.Join(bin, "builds")
-	script := `#!/bin/sh
-if [ "$1" = env ]; then echo sh; echo sh; exit; fi
+	text := `if [ "$1" = env ]; then echo sh; echo sh; exit; fi
 echo build >>"` + log + `"
 while [ "$1" != -o ]; do shift; done
 [ -e "$2" ] && exit 1
 printf '#!/bin/sh\necho ollama version is 0.10.1\n' >"$2"
 chmod +x "$2"
 `
-	require.NoError(t, os.WriteFile(filepath.Join(bin, "go"), []byte(script), 0o755))
+	script.Write(t, filepath.Join(bin, "go"), text)
 	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
 	return func() int {
 		text, _ := os.ReadFile(log)

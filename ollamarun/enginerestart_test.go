@@ -101,7 +101,7 @@ func TestEngineRestartFails(t *testing.T) {
 	requireFree(t, e.Server.URL.Host)
 	requireRuns(t, e)
 	good := e.Ollama
-	refuses := script(t, `[ "$1" = --version ] || { echo "Error: no such cache type"; exit 1; }; `+answersVersion)
+	refuses := ollamaScript(t, `[ "$1" = --version ] || { echo "Error: no such cache type"; exit 1; }; `+answersVersion)
 	assert.EqualError(t, restart(refuses, "OLLAMA_KV_CACHE_TYPE", "q9"), "starting the engine with OLLAMA_KV_CACHE_TYPE=q9: it exited at once: Error: no such cache type; "+log)
 	requireRuns(t, e)
 

@@ -1,6 +1,7 @@
 package ollamarun
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -18,6 +19,8 @@ func TestMain(m *testing.M) {
 	if filepath.Base(os.Args[0]) == "ollama" {
 		os.Exit(fakeCommand(os.Args[1:]))
 	}
+	flag.Parse()
+	flag.Set("test.parallel", "16") // they wait and don't compute
 	os.Exit(m.Run())
 }
 

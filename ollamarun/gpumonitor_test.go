@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
+	"github.com/ollama-sweep/ollama-sweep/internal/test/script"
 )
 
 // How long, and how often, a test polls for a condition.
@@ -22,10 +23,10 @@ const (
 )
 
 // fakeSMI puts the shell script on PATH as nvidia-smi.
-func fakeSMI(t *testing.T, script string) {
+func fakeSMI(t *testing.T, text string) {
 	t.Helper()
 	dir := t.TempDir()
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "nvidia-smi"), []byte("#!/bin/sh\n"+script), 0o755))
+	script.Write(t, filepath.Join(dir, "nvidia-smi"), text)
 	sleepPath, err := exec.LookPath("sleep")
 	require.NoError(t, err)
 	t.Setenv("PATH", dir+string(os.PathListSeparator)+filepath.Dir(sleepPath))

@@ -25,6 +25,7 @@ func recent(t *testing.T, name string) string {
 
 // TestUnmeasurableModels checks that such models are refused before they are loaded.
 func TestUnmeasurableModels(t *testing.T) {
+	t.Parallel()
 	const remote = "and not on this server, so num_ctx and num_batch have no effect on it: name a model for which `ollama list` shows a size"
 	embedding := recent(t, "show-embedding.json")
 	for _, test := range []struct{ name, model, tags, show, want string }{

@@ -20,6 +20,7 @@ import (
 )
 
 func TestReady(t *testing.T) {
+	t.Parallel()
 	f, s := newFakeServer(t)
 	require.NoError(t, s.Ready(t.Context()))
 
@@ -55,6 +56,7 @@ func TestReady(t *testing.T) {
 // TestConnectionRefused checks that the message about a server that has never answered says how
 // to start or name one, and that about a server that went away does not.
 func TestConnectionRefused(t *testing.T) {
+	t.Parallel()
 	nobody, _, err := ParseHost("127.0.0.1:1")
 	require.NoError(t, err)
 	var log bytes.Buffer
@@ -90,6 +92,7 @@ func TestUnreachable(t *testing.T) {
 // TestBusyIsWaitedFor checks that the pauses grow from prompt to prompt, because
 // only a prompt can show that a server is not busy any more.
 func TestBusyIsWaitedFor(t *testing.T) {
+	t.Parallel()
 	f, s := newFakeServer(t)
 	var log bytes.Buffer
 	s.Wait, s.Log = time.Minute, lines.Comments(&log)

@@ -46,30 +46,38 @@ func TestDeletedModel(t *testing.T) {
 // TestHangingAnswers checks that requests that need no loaded model have a timeout.
 func TestHangingAnswers(t *testing.T) {
 	t.Parallel()
-	f, s := newFakeServer(t)
-	a, err := NewAPI(t.Context(), s, "tiny", nil, 2)
-	require.NoError(t, err)
-	s.answerTimeout = 500 * time.Millisecond
-	for path, ask := range map[string]func() error{
-		"/api/version": func() error { _, err := s.Version(t.Context()); return err },
-		"/api/ps":      func() error { _, err := a.Sample(t.Context(), ollamatest.Constant("x")); return err },
-		"/api/show":    func() error { _, err := s.Model(t.Context(), "tiny"); return err },
-		"/api/tags":    func() error { _, _, err := s.DeleteLeftovers(t.Context()); return err },
-	} {
+	asks := map[string]func(t *testing.T, a *API) error{
+		"/api/version": func(t *testing.T, a *API) error { _, err := a.Version(t.Context()); return err },
+		"/api/ps": func(t *testing.T, a *API) error {
+			_, err := a.Sample(t.Context(), ollamatest.Constant("x"))
+			return err
+		},
+		"/api/show": func(t *testing.T, a *API) error { _, err := a.Model(t.Context(), "tiny"); return err },
+		"/api/tags": func(t *testing.T, a *API) error { _, _, err := a.DeleteLeftovers(t.Context()); return err },
+	}
+	for path, ask := range asks {
 		for name, answer := range map[string]http.HandlerFunc{"before the header": ollamatest.Hang(""), "in the body": ollamatest.Hang(`{"mod`)} {
-			f.Inject(func(r ollamatest.Request) http.HandlerFunc {
-				if r.Path == path {
-					return answer
-				}
-				return nil
+			t.Run(path+" "+name, func(t *testing.T) {
+				t.Parallel()
+				f, s := newFakeServer(t)
+				a, err := NewAPI(t.Context(), s, "tiny", nil, 2)
+				require.NoError(t, err)
+				s.answerTimeout = 500 * time.Millisecond
+				f.Inject(func(r ollamatest.Request) http.HandlerFunc {
+					if r.Path == path {
+						return answer
+					}
+					return nil
+				})
+				var failure *measurement.Failure
+				require.ErrorAs(t, ask(t, a), &failure)
+				assert.Equal(t, measurement.Failure{Class: measurement.ServerAway, Detail: "no answer within 500ms"}, *failure)
 			})
-			var failure *measurement.Failure
-			require.ErrorAs(t, ask(), &failure, "%s %s", path, name)
-			assert.Equal(t, measurement.Failure{Class: measurement.ServerAway, Detail: "no answer within 500ms"}, *failure)
 		}
 	}
+	f, s := newFakeServer(t)
 	f.Inject(func(ollamatest.Request) http.HandlerFunc { return ollamatest.Endless(strings.Repeat(" ", 1<<16)) })
-	_, err = s.running(t.Context())
+	_, err := s.running(t.Context())
 	assert.Error(t, err, "an endless answer is not read into memory")
 }
 

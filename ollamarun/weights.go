@@ -117,7 +117,7 @@ func (w *Weights) hashAll(ctx context.Context, before map[string]stamp, log io.W
 			return fmt.Errorf("%s changed while it was read: wait until it is complete, then run the same command again", file)
 		}
 		if age := begun.Sub(s.changed); age > -stampSettleTime && age < stampSettleTime {
-			return nil // without stamps, so the next Hash reads the files again, so the next Hash reads the files again
+			return nil // without stamps, so the next Hash reads the files again
 		}
 	}
 	w.stamps = after

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 )
 
 // hash returns the result of Hash, which must not fail.
@@ -104,7 +105,9 @@ func TestWeightsAreReadOnce(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	stopped := errors.New("stopped")
 	cancel(stopped)
-	w.commands[0].Args = "/dev/zero" // endless
+	pipe := filepath.Join(t.TempDir(), "pipe") // from which nothing comes
+	require.NoError(t, unix.Mkfifo(pipe, 0o600))
+	w.commands[0].Args = pipe
 	_, err = w.digests(ctx)
 	assert.ErrorIs(t, err, stopped)
 }

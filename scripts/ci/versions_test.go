@@ -7,12 +7,14 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/test/script"
 )
 
 // command writes a shell script of that name into the folder.
 func command(t *testing.T, dir, name, text string) {
 	t.Helper()
-	require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\n"+text), 0o755))
+	script.Write(t, filepath.Join(dir, name), text)
 }
 
 func TestInstall(t *testing.T) {

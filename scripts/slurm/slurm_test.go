@@ -15,6 +15,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/test/script"
 )
 
 const listening = `time=2026-11-26T12:00:00.000Z level=INFO source=routes.go:1 msg="Listening on 127.0.0.1:43211 (version 0.32.5)"`
@@ -34,9 +36,9 @@ func newTask(t *testing.T, env ...string) *task {
 	return task
 }
 
-func (k *task) command(t *testing.T, name, script string) {
+func (k *task) command(t *testing.T, name, text string) {
 	t.Helper()
-	require.NoError(t, os.WriteFile(filepath.Join(k.bin, name), []byte("#!/usr/bin/env bash\n"+script+"\n"), 0o755))
+	script.Write(t, filepath.Join(k.bin, name), "#!/usr/bin/env bash\n"+text+"\n")
 }
 
 func (k *task) start(t *testing.T, args ...string) (*exec.Cmd, *bufio.Scanner) {
@@ -121,7 +123,7 @@ func TestTaskAtItsTimeLimit(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			k := newTask(t, "OLLAMA_HOST=127.0.0.1:1")
-			k.command(t, "go", `trap 'echo interrupted; exit 1' INT; echo measures; while :; do sleep 0.05; done`)
+			k.command(t, "go", `trap 'kill $!; echo interrupted; exit 1' INT; sleep 60 >/dev/null 2>&1 & echo measures; wait`)
 			cmd, lines := k.start(t, tt.args...)
 			for lines.Scan() && lines.Text() != "measures" {
 			}

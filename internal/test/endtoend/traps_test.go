@@ -20,6 +20,7 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/report"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 	"github.com/ollama-sweep/ollama-sweep/internal/test/ollamatest"
+	"github.com/ollama-sweep/ollama-sweep/internal/test/script"
 	"github.com/ollama-sweep/ollama-sweep/internal/test/sweeptest"
 	"github.com/ollama-sweep/ollama-sweep/ollamarun"
 	"github.com/ollama-sweep/ollama-sweep/parse"
@@ -28,6 +29,7 @@ import (
 // TestTrapPromptCache sends a real server the same prompt twice, which no sweep does, and
 // expects the checks to find the second answer cached.
 func TestTrapPromptCache(t *testing.T) {
+	t.Parallel()
 	sweeptest.NeedsEngine(t)
 	engine := sweeptest.StartEngine(t, t.TempDir())
 	runner, err := ollamarun.NewAPI(t.Context(), &engine.Server, ollamarun.TinyModel, nil, 2)
@@ -63,6 +65,7 @@ func TestTrapPromptCache(t *testing.T) {
 // TestTrapTruncation has a prompt file that does not fit the smallest num_ctx: once before the
 // sweep knows its size in tokens, and once after a sweep of larger num_ctx has measured it.
 func TestTrapTruncation(t *testing.T) {
+	t.Parallel()
 	sweeptest.NeedsEngine(t)
 	out := t.TempDir()
 	prompt := filepath.Join(t.TempDir(), "p")
@@ -94,6 +97,7 @@ func TestTrapTruncation(t *testing.T) {
 // TestTrapSettings requests more than the model and some versions support: they lower num_ctx
 // and num_batch, which /api/ps does not report in every version.
 func TestTrapSettings(t *testing.T) {
+	t.Parallel()
 	sweeptest.NeedsEngine(t)
 	out := t.TempDir()
 	config := sweeptest.WriteConfig(t, "engine: embedded\nprompt: {tokens: 600}\nnum_ctx: [2048, 131080]\nnum_batch: [64, 512, 1024, 2048]\nrepeat: 1\nbaseline: false\n")
@@ -127,6 +131,7 @@ func TestTrapSettings(t *testing.T) {
 // TestTrapOptions has options that change nothing: a num_gpu without a GPU, and a num_thread that the model
 // has too. The server takes several of the cells for the same load, and each is loaded all the same.
 func TestTrapOptions(t *testing.T) {
+	t.Parallel()
 	sweeptest.NeedsEngine(t)
 	out := t.TempDir()
 	config := sweeptest.WriteConfig(t, "engine: embedded\nprompt: {tokens: 400}\nnum_ctx: [1024]\nnum_batch: [64]\noptions: {num_gpu: [auto, 99], num_thread: [auto, 1]}\nrepeat: 1\nbaseline: false\nretake: false\n")
@@ -152,6 +157,7 @@ func TestTrapOptions(t *testing.T) {
 // TestAuxiliaryMeasurements has confirmations, the baseline and the reference cell, in a sweep
 // in rounds that is interrupted between them.
 func TestAuxiliaryMeasurements(t *testing.T) {
+	t.Parallel()
 	sweeptest.NeedsEngine(t)
 	out := t.TempDir()
 	config := sweeptest.WriteConfig(t, "engine: embedded\nprompt: {tokens: 200}\nnum_ctx: [1024, 2048]\nnum_batch: [8, 64, 512]\nrepeat: 2\norder: round\nreference_every: 4\nconfirm: 2\nbaseline: true\n")
@@ -212,10 +218,9 @@ func TestThermal(t *testing.T) {
 	sweeptest.NeedsEngine(t)
 	engine := sweeptest.StartEngine(t, t.TempDir())
 	bin := t.TempDir()
-	require.NoError(t, os.WriteFile(filepath.Join(bin, "nvidia-smi"), []byte(`#!/bin/sh
-case "$1" in *name*) echo "NVIDIA H100 80GB HBM3, 550.54.14"; exit;; esac
+	script.Write(t, filepath.Join(bin, "nvidia-smi"), `case "$1" in *name*) echo "NVIDIA H100 80GB HBM3, 550.54.14"; exit;; esac
 while :; do echo "0, 93, 1095, 699.80, 70000, 87, 0x0000000000000040"; sleep 0.05; done
-`), 0o755))
+`)
 	t.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH"))
 	out := t.TempDir()
 	config := sweeptest.WriteConfig(t, "model: tiny\nprompt: {tokens: 200}\nnum_ctx: [1024]\nnum_batch: [64, 128]\nrepeat: 1\nbaseline: false\n")
@@ -251,6 +256,7 @@ while :; do echo "0, 93, 1095, 699.80, 70000, 87, 0x0000000000000040"; sleep 0.0
 
 // TestServerLog reads the log of a server that the sweep did not start.
 func TestServerLog(t *testing.T) {
+	t.Parallel()
 	sweeptest.NeedsEngine(t)
 	home := t.TempDir()
 	engine := sweeptest.StartEngine(t, home)

@@ -16,6 +16,7 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 	"github.com/ollama-sweep/ollama-sweep/internal/test/race"
+	"github.com/ollama-sweep/ollama-sweep/internal/test/script"
 	"github.com/ollama-sweep/ollama-sweep/internal/test/sweeptest"
 	"github.com/ollama-sweep/ollama-sweep/ollamarun"
 )
@@ -25,10 +26,10 @@ const serverAxes = "engine: embedded\nprompt: {tokens: 100}\nnum_ctx: [512, 1024
 
 // axesConfig writes a config of serverAxes whose server is a script. The script may use $command, the ollama
 // command, and is called with its arguments.
-func axesConfig(t *testing.T, script string) string {
+func axesConfig(t *testing.T, text string) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "ollama")
-	require.NoError(t, os.WriteFile(file, []byte("#!/bin/sh\ncommand="+sweeptest.Ollama(t)+"\n"+script+"\nexec $command \"$@\"\n"), 0o755))
+	script.Write(t, file, "command="+sweeptest.Ollama(t)+"\n"+text+"\nexec $command \"$@\"\n")
 	config := filepath.Join(t.TempDir(), "my.yaml")
 	require.NoError(t, os.WriteFile(config, []byte(serverAxes+"retake: false\nollama: "+file+"\n"), 0o644))
 	return config
@@ -86,6 +87,7 @@ func TestSurvivesAServerThatDoesNotStart(t *testing.T) {
 // while it loads a model, stops the sweep without a failed cell, and the same command resumes it.
 func TestSurvivesTheEndOfARestartedServer(t *testing.T) {
 	race.SkipRepeated(t)
+	t.Parallel()
 	sweeptest.NeedsEngine(t)
 	for name, line := range map[string]string{"at once": `| GET .*/api/version`, "in a load": "--port "} {
 		t.Run(name, func(t *testing.T) {
@@ -118,6 +120,7 @@ fi`)
 // and the same command resumes it.
 func TestSurvivesKillInARestart(t *testing.T) {
 	race.SkipRepeated(t)
+	t.Parallel()
 	sweeptest.NeedsEngine(t)
 	out, config := t.TempDir(), axesConfig(t, "")
 	seen := make(map[cell.Key][]measurement.Sample)
@@ -154,9 +157,10 @@ func TestSurvivesKillInARestart(t *testing.T) {
 // TestAxesBySubtest: -run names a cell by all of its settings, or all cells of some.
 func TestAxesBySubtest(t *testing.T) {
 	race.SkipRepeated(t)
+	t.Parallel()
 	const grid = "prompt: {tokens: 300}\nnum_ctx: [512, 1024]\nnum_batch: [64, 128]\noptions: {num_thread: [1, 2, 12], num_gpu: [auto, 0]}\nrepeat: 1\nconfirm: 0\nbaseline: false\n"
 	out := t.TempDir()
-	_, args := sweeptest.SimulatedBy(t, 100, out, grid)
+	_, args := sweeptest.Simulated(t, out, grid)
 	measured := 0
 	for _, test := range []struct {
 		pattern string

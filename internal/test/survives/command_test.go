@@ -1,7 +1,6 @@
 package survives
 
 import (
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 	"github.com/ollama-sweep/ollama-sweep/internal/test/race"
+	"github.com/ollama-sweep/ollama-sweep/internal/test/script"
 	"github.com/ollama-sweep/ollama-sweep/internal/test/sweeptest"
 )
 
@@ -55,10 +55,11 @@ func TestSurvivesCommandFaults(t *testing.T) {
 		{"megabytes from the model", "yes 'prompt eval count: 1 token(s)' | head -c 30000000", 1, "", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
 			dir, out := t.TempDir(), t.TempDir()
 			file := filepath.Join(dir, "ollama")
 			text := strings.NewReplacer("COUNT", filepath.Join(dir, "count"), "FAULT", test.fault, "LAST", strconv.Itoa(9+test.times)).Replace(command)
-			require.NoError(t, os.WriteFile(file, []byte(text), 0o755))
+			script.Write(t, file, text)
 			timeout := "1m" // a busy machine may take a while to read megabytes
 			if test.class == measurement.Timeout {
 				timeout = "3s"

@@ -18,6 +18,7 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/report"
 	"github.com/ollama-sweep/ollama-sweep/internal/test/ollamatest"
 	"github.com/ollama-sweep/ollama-sweep/internal/test/race"
+	"github.com/ollama-sweep/ollama-sweep/internal/test/script"
 	"github.com/ollama-sweep/ollama-sweep/internal/test/sweeptest"
 	"github.com/ollama-sweep/ollama-sweep/ollamarun"
 )
@@ -77,6 +78,7 @@ func write(t *testing.T, text string, path ...string) {
 // refused before the first request to the server and before anything in it is changed.
 func TestSurvivesForeignFiles(t *testing.T) {
 	race.SkipRepeated(t)
+	t.Parallel()
 	for name, put := range map[string]func(t *testing.T, out string) (named string){
 		"frontier.csv": func(t *testing.T, out string) string {
 			write(t, "precious", out, report.FrontierFile)
@@ -153,6 +155,7 @@ func TestSurvivesForeignFiles(t *testing.T) {
 // TestSurvivesFilesOfEarlierReleases resumes a sweep in a folder without a record.
 func TestSurvivesFilesOfEarlierReleases(t *testing.T) {
 	race.SkipRepeated(t)
+	t.Parallel()
 	out := t.TempDir()
 	_, args := sweeptest.Simulated(t, out, sweeptest.SmallGrid)
 	printed, code := sweeptest.Start(t, args...).Wait()
@@ -179,9 +182,10 @@ func TestSurvivesFilesOfEarlierReleases(t *testing.T) {
 // somebody else, and so do those to which links with such names lead.
 func TestSurvivesFoldersOfOthers(t *testing.T) {
 	race.SkipRepeated(t)
+	t.Parallel()
 	file := filepath.Join(t.TempDir(), "ollama")
 	text := strings.NewReplacer("COUNT", filepath.Join(filepath.Dir(file), "count"), "LAST", "0").Replace(command)
-	require.NoError(t, os.WriteFile(file, []byte(text), 0o755))
+	script.Write(t, file, text)
 	base := t.TempDir()
 	out := filepath.Join(base, "scripts")
 	write(t, "package main\n", out, "engine", "main.go")
@@ -214,6 +218,7 @@ func TestSurvivesFoldersOfOthers(t *testing.T) {
 // that it left and nothing else, and does not append to a foreign engine.log.
 func TestSurvivesEngineFolder(t *testing.T) {
 	race.SkipRepeated(t)
+	t.Parallel()
 	sweeptest.NeedsEngine(t)
 	out := filepath.Join(t.TempDir(), "scripts")
 	write(t, "package main\n", out, "engine", "main.go")
@@ -244,6 +249,7 @@ func TestSurvivesEngineFolder(t *testing.T) {
 // continues, and writes and prints everything else.
 func TestSurvivesFilesInTheWay(t *testing.T) {
 	race.SkipRepeated(t)
+	t.Parallel()
 	for _, name := range []string{report.PageFile, report.BenchFile, report.HeatmapFile, report.TableFile} {
 		t.Run(name, func(t *testing.T) {
 			out := t.TempDir()
@@ -288,6 +294,7 @@ func TestSurvivesFilesInTheWay(t *testing.T) {
 // TestSurvivesPermissions: files that others can't read stay so when they are replaced.
 func TestSurvivesPermissions(t *testing.T) {
 	race.SkipRepeated(t)
+	t.Parallel()
 	out := t.TempDir()
 	_, args := sweeptest.Simulated(t, out, sweeptest.SmallGrid)
 	printed, code := sweeptest.Start(t, args...).Wait()

@@ -14,6 +14,7 @@ import (
 
 	"github.com/ollama-sweep/ollama-sweep/internal/test/ollamatest"
 	"github.com/ollama-sweep/ollama-sweep/internal/test/race"
+	"github.com/ollama-sweep/ollama-sweep/internal/test/script"
 	"github.com/ollama-sweep/ollama-sweep/internal/test/sweeptest"
 	"github.com/ollama-sweep/ollama-sweep/ollamarun"
 )
@@ -52,6 +53,7 @@ func ownConfig(t *testing.T, text string) string {
 // from which a model is created.
 func TestSurvivesOwnEngine(t *testing.T) {
 	race.SkipRepeated(t)
+	t.Parallel()
 	sweeptest.NeedsEngine(t)
 	home := sweeptest.UserHome(t)
 	template := filepath.Join(t.TempDir(), "Modelfile")
@@ -105,12 +107,13 @@ func TestSurvivesOwnEngine(t *testing.T) {
 // cell, and the same command resumes it.
 func TestSurvivesEndOfOwnEngine(t *testing.T) {
 	race.SkipRepeated(t)
+	t.Parallel()
 	sweeptest.NeedsEngine(t)
 	home, out := sweeptest.UserHome(t), t.TempDir()
 	// The server is a child of the command that the sweep starts, and writes its process number.
 	pid := filepath.Join(t.TempDir(), "pid")
 	command := filepath.Join(t.TempDir(), "ollama")
-	require.NoError(t, os.WriteFile(command, []byte("#!/bin/sh\n[ \"$1\" = serve ] && echo $$ >"+pid+"\nexec "+sweeptest.Ollama(t)+" \"$@\"\n"), 0o755))
+	script.Write(t, command, "[ \"$1\" = serve ] && echo $$ >"+pid+"\nexec "+sweeptest.Ollama(t)+" \"$@\"\n")
 	args := []string{"-config", ownConfig(t, sweeptest.RealGrid), "-out", out}
 	p := startAs(t, home, append(args, "-ollama", command))
 	p.Await(t, "# 2/6 ")
@@ -131,6 +134,7 @@ func TestSurvivesEndOfOwnEngine(t *testing.T) {
 // measures. It is named with what to do, and refused with -exclusive.
 func TestSurvivesAUsersServer(t *testing.T) {
 	race.SkipRepeated(t)
+	t.Parallel()
 	sweeptest.NeedsEngine(t)
 	home, users := sweeptest.UserHome(t), ollamatest.New(t)
 	users.Answers["/api/ps"] = ollamatest.Reply(`{"models":[{"name":"llama3.1:8b","model":"llama3.1:8b","size":6654289920,"size_vram":6654289920}]}`)
@@ -161,6 +165,7 @@ func TestSurvivesAUsersServer(t *testing.T) {
 // anything is started.
 func TestSurvivesUnusableModels(t *testing.T) {
 	race.SkipRepeated(t)
+	t.Parallel()
 	home, file := t.TempDir(), filepath.Join(t.TempDir(), "file")
 	require.NoError(t, os.WriteFile(file, nil, 0o644))
 	config := sweeptest.WriteConfig(t, "engine: own\nmodel: tiny\n"+sweeptest.SmallGrid)

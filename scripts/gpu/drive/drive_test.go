@@ -14,14 +14,15 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/config"
+	"github.com/ollama-sweep/ollama-sweep/internal/test/script"
 )
 
 // bundle returns a folder with scripts instead of the programs of a bundle.
 func bundle(t *testing.T, programs map[string]string) string {
 	t.Helper()
 	dir := t.TempDir()
-	for name, script := range programs {
-		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\n"+script+"\n"), 0o755))
+	for name, text := range programs {
+		script.Write(t, filepath.Join(dir, name), text+"\n")
 	}
 	return dir
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/test/ollamatest"
+	"github.com/ollama-sweep/ollama-sweep/internal/test/script"
 )
 
 func TestDescribe(t *testing.T) {
@@ -57,7 +58,7 @@ func TestHold(t *testing.T) {
 	assert.Equal(t, "4096", free)
 	release()
 
-	require.NoError(t, os.WriteFile(program, []byte("#!/bin/sh\nexit 1\n"), 0o755))
+	script.Write(t, program, "exit 1\n")
 	_, _, err = hold(t.Context(), program, 4096)
 	assert.ErrorContains(t, err, "hold ended at once")
 }
