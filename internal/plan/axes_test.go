@@ -61,9 +61,6 @@ func restarted(cfg config.Config, cells int) *checkpoint.Checkpoint {
 
 // TestAxesTexts: plans of sweeps over more axes.
 func TestAxesTexts(t *testing.T) {
-	if testing.Short() {
-		t.Skip("simulates searches")
-	}
 	race.SkipSequential(t)
 	few := Input{Config: configWith(t, twoAxes+"options: {num_thread: [4, 8]}\nserver: {flash_attention: [on, off], kv_cache_type: [f16, q8_0], num_parallel: 2}\n")}
 	many := Input{Config: configWith(t, strings.Replace(twoAxes, "[8192, 16384, 32768, 65536]", "{start: 2048, end: 131072, step: 2048}", 1)+

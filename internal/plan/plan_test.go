@@ -61,9 +61,6 @@ func midway() Input {
 }
 
 func TestPlanTexts(t *testing.T) {
-	if testing.Short() {
-		t.Skip("simulates searches")
-	}
 	race.SkipSequential(t)
 	unknown := Input{Config: configOf([]int{8192, 16384}, []int{512}), NoModel: "the server does not answer", Now: noon}
 	unknown.Config.Repeat, unknown.Config.Order, unknown.Config.Fresh = 6, config.OrderRound, checkpoint.FreshAlways
@@ -135,9 +132,6 @@ func TestCosts(t *testing.T) {
 
 // TestAutomaticCosts counts the automatic measurements: at most, and without those already done.
 func TestAutomaticCosts(t *testing.T) {
-	if testing.Short() {
-		t.Skip("simulates searches")
-	}
 	race.SkipSequential(t)
 	small := Input{Config: configOf([]int{8192, 16384}, []int{256, 512}), Now: noon}
 	small.Config.Baseline, small.Config.RepeatUntilClear = config.BaselineAuto, true
@@ -202,9 +196,6 @@ func TestAutomaticCosts(t *testing.T) {
 }
 
 func TestSearchesCostLess(t *testing.T) {
-	if testing.Short() {
-		t.Skip("simulates searches")
-	}
 	race.SkipSequential(t)
 	var ctx, batch []int
 	for i := range 39 {
@@ -323,9 +314,6 @@ func TestNoiseWidensRange(t *testing.T) {
 // TestSearchUnderWay: the cost of a search under way is the search's own estimate, and 0 once it
 // has ended.
 func TestSearchUnderWay(t *testing.T) {
-	if testing.Short() {
-		t.Skip("simulates searches")
-	}
 	race.SkipSequential(t)
 	ctx, batch := []int{1024, 2048, 4096, 8192}, []int{8, 16, 32, 64, 128, 256, 512}
 	surfaces, err := simulate.Draw(ctx, batch, 3)

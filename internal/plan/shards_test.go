@@ -73,9 +73,6 @@ func share(t *testing.T, in Input, shards int) *Sharing {
 }
 
 func TestShardsTexts(t *testing.T) {
-	if testing.Short() {
-		t.Skip("simulates searches")
-	}
 	race.SkipSequential(t)
 	assumed := Input{Config: configOf(steps(32768, 2048, 39), steps(128, 128, 16)), NoModel: "the server does not answer", Now: noon, Shards: 100}
 	differ := onHosts(uniform(12, 8), map[string]float64{"node1": 1000, "node2": 990, "node3": 700})
@@ -247,9 +244,6 @@ func TestHours(t *testing.T) {
 
 // TestScaleTables: the tables of docs/clusters.md are the plan's.
 func TestScaleTables(t *testing.T) {
-	if testing.Short() {
-		t.Skip("simulates a million cells")
-	}
 	race.SkipSequential(t)
 	doc, err := os.ReadFile("../../docs/clusters.md")
 	require.NoError(t, err)

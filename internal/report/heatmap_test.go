@@ -89,9 +89,6 @@ func BenchmarkHeatmap(b *testing.B) {
 // TestHeatmapMarksPicks checks that a search's estimates of the fastest cells are marked,
 // also those that were not measured.
 func TestHeatmapMarksPicks(t *testing.T) {
-	if testing.Short() {
-		t.Skip("draws pictures for seconds")
-	}
 	race.SkipSequential(t)
 	blue := func(picks int) int {
 		cp := checkpoints.Searched()
@@ -141,9 +138,6 @@ func TestRateScale(t *testing.T) {
 
 // TestHeatmapOfAnySweep: every kind of checkpoint has a picture.
 func TestHeatmapOfAnySweep(t *testing.T) {
-	if testing.Short() {
-		t.Skip("draws pictures for seconds")
-	}
 	race.SkipSequential(t)
 	failures := checkpoints.Planned(checkpoints.Steps(8192, 1, 3), checkpoints.Steps(32, 1, 5))
 	for _, c := range failures.Plan() {

@@ -48,9 +48,6 @@ func TestWriteWithoutRates(t *testing.T) {
 // TestWriteOfManyCells checks that picture and page of a grid that is too large are not
 // written, and that a warning says so.
 func TestWriteOfManyCells(t *testing.T) {
-	if testing.Short() {
-		t.Skip("draws pictures for seconds")
-	}
 	race.SkipSequential(t)
 	dir := t.TempDir()
 	_, err := Write(dir, checkpoints.Mixed())
@@ -105,9 +102,6 @@ func TestWriteErrors(t *testing.T) {
 // TestWriteEachForItself blocks one file after the other, in the folder of a sweep: all other
 // files are written, with the newest figures.
 func TestWriteEachForItself(t *testing.T) {
-	if testing.Short() {
-		t.Skip("draws a picture for each file")
-	}
 	race.SkipSequential(t)
 	for _, name := range Files() {
 		t.Run(name, func(t *testing.T) {

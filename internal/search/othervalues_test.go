@@ -30,9 +30,6 @@ func (a *answered) Next(st sweep.State) sweep.Choice {
 // contain the true gain in most cases, though few of those cells are measured.
 func TestOtherValuesCover(t *testing.T) {
 	race.SkipSequential(t)
-	if testing.Short() {
-		t.Skip("plays searches")
-	}
 	covered, clear, total := 0, 0, 0
 	for seed := range uint64(4) {
 		surfaces := simulate.DrawAxes(cell.Grid{Ctx: []int{4096, 8192, 16384, 32768}, Batch: []int{128, 256, 512, 1024, 2048}, Settings: []cell.SettingAxis{

@@ -8,10 +8,12 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/internal/test/race"
 )
 
 // TestFastTogetherOnly: two values that are slower each, and twice as fast together, are found, whichever they are.
 func TestFastTogetherOnly(t *testing.T) {
+	race.SkipSequential(t)
 	axes := []cell.SettingAxis{
 		{Name: "num_gpu", Values: []string{"auto", "20", "30", "40"}}, {Name: "num_thread", Values: []string{"auto", "4", "8", "16"}},
 		{Name: "flash_attention", Values: []string{"auto", "on", "off"}}, {Name: "kv_cache_type", Values: []string{"auto", "f16", "q8_0"}},

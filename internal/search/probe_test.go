@@ -48,9 +48,6 @@ func plays(s *simulate.Surface, name string) (cost, regret float64) {
 // from size to size it does not believe them.
 func TestProbesSaveLoads(t *testing.T) {
 	race.SkipSequential(t)
-	if testing.Short() {
-		t.Skip("plays searches")
-	}
 	alternating := func(size int) float64 { return 0.08 * float64(1-2*(size/256%2)) }
 	for _, name := range []string{config.StrategyBest, config.StrategyFrontier} {
 		t.Run(name, func(t *testing.T) {
@@ -73,9 +70,6 @@ func TestProbesSaveLoads(t *testing.T) {
 // all probes.
 func TestProbesOnAGPU(t *testing.T) {
 	race.SkipSequential(t)
-	if testing.Short() {
-		t.Skip("plays searches")
-	}
 	for _, name := range []string{config.StrategyBest, config.StrategyFrontier} {
 		cost, regret := plays(surface(t, "h200-4x6"), name)
 		t.Logf("%s: cost %.1f, regret %.4f", name, cost, regret)

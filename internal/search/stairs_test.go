@@ -40,9 +40,6 @@ func stepped(s *space, truth stairs) []*measured {
 }
 
 func TestFindsStairs(t *testing.T) {
-	if testing.Short() {
-		t.Skip("computes models for a second")
-	}
 	race.SkipSequential(t)
 	plan := square(12)
 	s := newSpace(plan, len(plan))

@@ -134,9 +134,6 @@ func TestNothingWorks(t *testing.T) {
 // TestChoiceDependsOnStateOnly: a new search makes the same choice at every step, as
 // after a sweep that was killed.
 func TestChoiceDependsOnStateOnly(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes each decision of a search twice")
-	}
 	race.SkipSequential(t)
 	s := surface(t, "tiles-39x16")
 	for name, strategy := range strategies {
@@ -242,9 +239,6 @@ func TestFindsTheEdgeOfMemory(t *testing.T) {
 
 // TestFindsTheFastest runs on one surface of each kind; scripts/simulate runs on more.
 func TestFindsTheFastest(t *testing.T) {
-	if testing.Short() {
-		t.Skip("simulates searches for many seconds")
-	}
 	race.SkipSequential(t)
 	surfaces := []*simulate.Surface{surface(t, "saturating-12x8"), surface(t, "memory-39x16"), surface(t, "tiles-39x16")}
 	surfaces = append(surfaces, simulate.Generate(len(simulate.Kinds), 1)...)

@@ -14,9 +14,6 @@ import (
 
 // TestSuggestSearch: an exhaustive sweep of very many cells begins with what a search would cost.
 func TestSuggestSearch(t *testing.T) {
-	if testing.Short() {
-		t.Skip("simulates searches")
-	}
 	race.SkipSequential(t)
 	printed := func(cfg config.Config, o Options) string {
 		var log strings.Builder

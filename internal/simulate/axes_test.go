@@ -8,6 +8,7 @@ import (
 
 	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/internal/test/race"
 )
 
 // TestGenerateAxes: each kind has its difficulty.
@@ -88,6 +89,7 @@ func (r recorder) Next(s sweep.State) sweep.Choice {
 
 // TestCompareAxes: all strategies get as many cells as the search has taken.
 func TestCompareAxes(t *testing.T) {
+	race.SkipSequential(t)
 	surfaces := GenerateAxes(1, 1)
 	c := CompareAxes(surfaces, Options{Seeds: 1, Tolerance: 0.01})
 	require.Len(t, c.Overall, 3)

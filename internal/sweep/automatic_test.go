@@ -219,9 +219,6 @@ func TestAutomaticBaseline(t *testing.T) {
 // TestAutomaticResumesToTheSameBytes stops after each number of samples, also in repeats and in the
 // baseline, and expects the checkpoint of an unbroken run.
 func TestAutomaticResumesToTheSameBytes(t *testing.T) {
-	if testing.Short() {
-		t.Skip("stops a sweep after each of its samples")
-	}
 	race.SkipSequential(t)
 	samples, repeated, turned := 0, false, false
 	file := func(stop int) string {

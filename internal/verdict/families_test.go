@@ -284,9 +284,6 @@ func simulateAll(repeats int) (names []string, by map[string]*tally) {
 // TestFamilies checks the accuracy of the recommendation on simulated sweeps, whose true
 // rates are known.
 func TestFamilies(t *testing.T) {
-	if testing.Short() {
-		t.Skip("simulates many sweeps")
-	}
 	race.SkipSequential(t)
 	names, by := simulateAll(1)
 	for _, name := range names {

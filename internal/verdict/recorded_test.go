@@ -89,9 +89,6 @@ func TestRecorded(t *testing.T) {
 // TestRecordedResampled resamples the sweep from its plateaus and its residuals, and
 // counts how often a lucky sample is recommended.
 func TestRecordedResampled(t *testing.T) {
-	if testing.Short() {
-		t.Skip("draws a recorded sweep anew many times")
-	}
 	race.SkipSequential(t)
 	cells := recorded(t)
 	levels := rowMedians(cells)

@@ -23,6 +23,7 @@ import (
 // TestAdviceIsAccepted applies the files of a sweep's advice to a real Ollama: the Modelfile,
 // the options, the environment.
 func TestAdviceIsAccepted(t *testing.T) {
+	t.Parallel()
 	sweeptest.NeedsEngine(t)
 	engine := sweeptest.StartEngine(t, t.TempDir())
 	client := api.NewClient(engine.Server.URL, http.DefaultClient)

@@ -33,6 +33,7 @@ import (
 // TestEndToEndEmbedded runs a sweep on the embedded engine, kills it in the middle so that it
 // can't clean up, and resumes it.
 func TestEndToEndEmbedded(t *testing.T) {
+	t.Parallel()
 	sweeptest.NeedsEngine(t)
 	config, out := sweeptest.WriteConfig(t, "engine: embedded\n"+sweeptest.RealGrid), t.TempDir()
 	args := []string{"-config", config, "-out", out}
@@ -64,6 +65,7 @@ func TestEndToEndEmbedded(t *testing.T) {
 // TestEndToEndHost sweeps a server that already runs, as a user's does, with both runners, and
 // stops them in every way. No model of the user may change, and no model of the sweep may stay.
 func TestEndToEndHost(t *testing.T) {
+	t.Parallel()
 	sweeptest.NeedsEngine(t)
 	home := t.TempDir()
 	engine := sweeptest.StartEngine(t, home)
@@ -144,6 +146,7 @@ func TestEndToEndHost(t *testing.T) {
 // TestEndToEndFailure has a cell that exceeds cell_timeout: 59,000 tokens take the engine half
 // a minute.
 func TestEndToEndFailure(t *testing.T) {
+	t.Parallel()
 	sweeptest.NeedsEngine(t)
 	out := t.TempDir()
 	config := sweeptest.WriteConfig(t, "engine: embedded\nprompt: {fill: 0.9}\nnum_ctx: [512, 65536]\nnum_batch: [64]\ntest_row_first: true\ncell_timeout: 6s\n")
@@ -172,6 +175,7 @@ func TestEndToEndFailure(t *testing.T) {
 // TestBadInputIsRefusedFirst expects bad input to end the sweep before the first request to a
 // server.
 func TestBadInputIsRefusedFirst(t *testing.T) {
+	t.Parallel()
 	server := ollamatest.New(t)
 	const listed = "`go test -run Sweep -args -h` lists the flags\n"
 	good := "model: m\nhost: " + server.URL.String() + sweeptest.SmallGrid
@@ -215,6 +219,7 @@ func TestBadInputIsRefusedFirst(t *testing.T) {
 }
 
 func TestFlagsAreListed(t *testing.T) {
+	t.Parallel()
 	printed, code := sweeptest.Start(t, "-h").Wait()
 	assert.Zero(t, code)
 	assert.Contains(t, printed, "  -ctx-start num_ctx\n")
@@ -222,6 +227,7 @@ func TestFlagsAreListed(t *testing.T) {
 }
 
 func TestLockedOutFolder(t *testing.T) {
+	t.Parallel()
 	out := t.TempDir()
 	require.NoError(t, flock.New(filepath.Join(out, checkpoint.LockFile)).Lock())
 	printed, code := sweeptest.Start(t, "-config", sweeptest.WriteConfig(t, "model: m\n"+sweeptest.SmallGrid), "-out", out).Wait()
@@ -231,6 +237,7 @@ func TestLockedOutFolder(t *testing.T) {
 
 // TestPlainGoTest: without -run Sweep, `go test` does not start a sweep.
 func TestPlainGoTest(t *testing.T) {
+	t.Parallel()
 	printed, code := sweeptest.Start(t, "-test.run=", "-test.v").Wait()
 	assert.Zero(t, code, printed)
 	assert.Contains(t, printed, "start it with go test -run Sweep -timeout 0")
@@ -239,6 +246,7 @@ func TestPlainGoTest(t *testing.T) {
 // TestRunMatchesNoCell: a -run pattern that matches no cell fails with a message that names
 // the cells, and writes no reports.
 func TestRunMatchesNoCell(t *testing.T) {
+	t.Parallel()
 	out := t.TempDir()
 	_, args := sweeptest.Simulated(t, out, sweeptest.SmallGrid)
 	const names = "no cell matches: num_ctx is one of 512, 1024, and num_batch one of 64, 128, 192; the first cell is Sweep/ctx=512/batch=64\n"
@@ -264,6 +272,7 @@ func TestRunMatchesNoCell(t *testing.T) {
 // TestRedo measures two cells of a finished sweep again. All files are then as if only the new
 // samples had been measured.
 func TestRedo(t *testing.T) {
+	t.Parallel()
 	out := t.TempDir()
 	_, args := sweeptest.Simulated(t, out, sweeptest.SmallGrid)
 	printed, code := sweeptest.Start(t, args...).Wait()

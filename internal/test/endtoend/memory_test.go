@@ -20,6 +20,7 @@ import (
 // TestMemoryEstimate compares the estimate with a real Ollama: the KV cache with its log, the
 // total with /api/ps.
 func TestMemoryEstimate(t *testing.T) {
+	t.Parallel()
 	sweeptest.NeedsEngine(t)
 	out := t.TempDir()
 	engine := sweeptest.StartEngine(t, out)

@@ -48,6 +48,7 @@ func loggedEngine(t testing.TB, home string) *ollamarun.Engine {
 // TestProbe: a real Ollama evaluates passes of exactly the sizes that were requested, for both
 // runners.
 func TestProbe(t *testing.T) {
+	t.Parallel()
 	sweeptest.NeedsEngine(t)
 	engine := loggedEngine(t, t.TempDir())
 	byAPI, err := ollamarun.NewAPI(t.Context(), &engine.Server, ollamarun.TinyModel, nil, 2)

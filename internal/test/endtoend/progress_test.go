@@ -20,6 +20,7 @@ import (
 // TestProgressOnATerminal runs a sweep on a terminal: a progress bar below the benchmark lines,
 // which is removed at the end.
 func TestProgressOnATerminal(t *testing.T) {
+	t.Parallel()
 	sweeptest.NeedsEngine(t)
 	out := t.TempDir()
 	cmd := exec.Command(sweeptest.Binary(), "-test.run=^TestSweep$", "-test.timeout=0", "-config", sweeptest.WriteConfig(t, "engine: embedded\n"+sweeptest.RealGrid), "-out", out)
@@ -56,6 +57,7 @@ func TestProgressOnATerminal(t *testing.T) {
 // TestPictureAndPageWhileRunning: picture and page are written after the first cell, and again
 // until the sweep ends.
 func TestPictureAndPageWhileRunning(t *testing.T) {
+	t.Parallel()
 	sweeptest.NeedsEngine(t)
 	out := t.TempDir()
 	p := sweeptest.Start(t, "-config", sweeptest.WriteConfig(t, "engine: embedded\n"+sweeptest.RealGrid), "-out", out)

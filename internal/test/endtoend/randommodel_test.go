@@ -17,6 +17,7 @@ import (
 // TestRandomModel: a real Ollama loads random models of both types, reads each byte as a token
 // and always answers with figures.
 func TestRandomModel(t *testing.T) {
+	t.Parallel()
 	sweeptest.NeedsEngine(t)
 	home := t.TempDir()
 	engine := sweeptest.StartEngine(t, home)

@@ -19,11 +19,12 @@ import (
 // TestSearches stops a search by its budget, resumes it for a part of the grid only, then to
 // its end, and finally measures every cell.
 func TestSearches(t *testing.T) {
+	t.Parallel()
 	for _, strategy := range []string{config.StrategyBest, config.StrategyFrontier} {
 		t.Run(strategy, func(t *testing.T) {
 			t.Parallel()
 			out := t.TempDir()
-			_, args := sweeptest.SimulatedBy(t, 100, out, sweeptest.SearchedGrid+"repeat: 1\nstrategy: "+strategy+"\n")
+			_, args := sweeptest.Simulated(t, out, sweeptest.SearchedGrid+"repeat: 1\nstrategy: "+strategy+"\n")
 
 			printed, code := sweeptest.Start(t, append(args, "-budget", "4cells")...).Wait()
 			require.Zero(t, code, printed)
@@ -76,6 +77,7 @@ func TestSearches(t *testing.T) {
 
 // TestSearchEmbedded runs a search on a real server.
 func TestSearchEmbedded(t *testing.T) {
+	t.Parallel()
 	sweeptest.NeedsEngine(t)
 	out := t.TempDir()
 	config := sweeptest.WriteConfig(t, "engine: embedded\nprompt: {tokens: 200}\nconfirm: 2\nbaseline: false\nstrategy: best\nnum_ctx: {start: 512, end: 4096, step: 256}\nnum_batch: {start: 8, end: 512, step: 56}\n")
@@ -98,11 +100,12 @@ func TestSearchEmbedded(t *testing.T) {
 // TestSearchesProbe: a search on a server that keeps prompts takes probes, without a subtest or a sample
 // for them, and none with -probe=false.
 func TestSearchesProbe(t *testing.T) {
+	t.Parallel()
 	for _, strategy := range []string{config.StrategyBest, config.StrategyFrontier} {
 		t.Run(strategy, func(t *testing.T) {
 			t.Parallel()
 			out := t.TempDir()
-			server, args := sweeptest.SimulatedBy(t, 100, out, sweeptest.ProbedGrid+"strategy: "+strategy+"\n")
+			server, args := sweeptest.Simulated(t, out, sweeptest.ProbedGrid+"strategy: "+strategy+"\n")
 			server.KeepPrompts()
 			printed, code := sweeptest.Start(t, append(args, "-test.v")...).Wait()
 			require.Zero(t, code, printed)
@@ -126,8 +129,9 @@ func TestSearchesProbe(t *testing.T) {
 // TestSearchUnprobeable: a search says once that a server keeps no prompts, and does without probes, also
 // when it is run again.
 func TestSearchUnprobeable(t *testing.T) {
+	t.Parallel()
 	out := t.TempDir()
-	_, args := sweeptest.SimulatedBy(t, 100, out, sweeptest.ProbedGrid+"strategy: best\n")
+	_, args := sweeptest.Simulated(t, out, sweeptest.ProbedGrid+"strategy: best\n")
 	printed, code := sweeptest.Start(t, args...).Wait()
 	require.Zero(t, code, printed)
 	assert.Equal(t, 1, strings.Count(printed, "can't be probed"), printed)
@@ -144,6 +148,7 @@ func TestSearchUnprobeable(t *testing.T) {
 
 // TestSearchesProbeEmbedded probes the loads of a real server.
 func TestSearchesProbeEmbedded(t *testing.T) {
+	t.Parallel()
 	sweeptest.NeedsEngine(t)
 	for _, strategy := range []string{config.StrategyBest, config.StrategyFrontier} {
 		t.Run(strategy, func(t *testing.T) {

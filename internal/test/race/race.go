@@ -13,10 +13,14 @@ func Enabled() bool {
 	return slices.ContainsFunc(info.Settings, func(s debug.BuildSetting) bool { return s.Key == "-race" && s.Value == "true" })
 }
 
-// SkipSequential skips a test under the race detector that has one goroutine and takes many
-// times as long with it. scripts/ci/test runs the tests that call it without the detector too.
+// SkipSequential skips a test with -short that computes for long, and under the race detector, with
+// which it takes many times as long and has one goroutine. scripts/ci/test runs the tests that call it
+// without the detector too.
 func SkipSequential(t testing.TB) {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("computes for long")
+	}
 	if Enabled() {
 		t.Skip("one goroutine, and slow under the race detector: run without -race")
 	}

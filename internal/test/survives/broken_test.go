@@ -61,7 +61,7 @@ func TestSurvivesABrokenServer(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			out := t.TempDir()
-			server, args := sweeptest.SimulatedBy(t, 100, out, thirtyCells)
+			server, args := sweeptest.Simulated(t, out, thirtyCells)
 			repair := failFrom(server, 30, test.fault)
 			printed, code := sweeptest.Start(t, args...).Wait()
 			assert.Equal(t, 1, code)
@@ -92,8 +92,9 @@ func TestSurvivesABrokenServer(t *testing.T) {
 // failure is saved, and the next run detects it.
 func TestSurvivesKillOfABrokenSweep(t *testing.T) {
 	race.SkipRepeated(t)
+	t.Parallel()
 	out := t.TempDir()
-	server, args := sweeptest.SimulatedBy(t, 100, out, thirtyCells)
+	server, args := sweeptest.Simulated(t, out, thirtyCells)
 	repair := failFrom(server, 30, ollamatest.ReplyStatus(500, `{"error":"llama runner process has terminated: exit status 2"}`))
 	for range 2 {
 		p := sweeptest.Start(t, args...)
@@ -115,8 +116,9 @@ func TestSurvivesKillOfABrokenSweep(t *testing.T) {
 // TestSurvivesABrokenServerFromTheStart: the sweep stops at once, and saves no failure.
 func TestSurvivesABrokenServerFromTheStart(t *testing.T) {
 	race.SkipRepeated(t)
+	t.Parallel()
 	out := t.TempDir()
-	server, args := sweeptest.SimulatedBy(t, 100, out, thirtyCells)
+	server, args := sweeptest.Simulated(t, out, thirtyCells)
 	repair := failFrom(server, 1, ollamatest.ReplyStatus(500, `{"error":"llama runner process has terminated: exit status 2"}`))
 	printed, code := sweeptest.Start(t, args...).Wait()
 	assert.Equal(t, 1, code)
@@ -131,8 +133,9 @@ func TestSurvivesABrokenServerFromTheStart(t *testing.T) {
 // they are the last in a row.
 func TestSurvivesSizesThatDoNotFit(t *testing.T) {
 	race.SkipRepeated(t)
+	t.Parallel()
 	out := t.TempDir()
-	server, args := sweeptest.SimulatedBy(t, 100, out, thirtyCells)
+	server, args := sweeptest.Simulated(t, out, thirtyCells)
 	server.Inject(func(r ollamatest.Request) http.HandlerFunc {
 		for _, tooLarge := range []string{`"num_ctx":1264`, `"num_ctx":1344`, `"num_ctx":1424`} {
 			if strings.Contains(r.Body, tooLarge) {

@@ -67,6 +67,7 @@ func chatConstantly(t *testing.T, server *ollamatest.Server, body string) {
 // the model was reloaded does not count, and one next to a chat with the same settings is marked.
 func TestSurvivesAChat(t *testing.T) {
 	race.SkipRepeated(t)
+	t.Parallel()
 	const grid = "prompt: {tokens: 300}\nnum_ctx: [1024]\nnum_batch: [64, 128]\nrepeat: 4\nconfirm: 0\nbaseline: false\n"
 	for name, test := range map[string]struct {
 		body   string
@@ -77,7 +78,7 @@ func TestSurvivesAChat(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			out := t.TempDir()
-			server, args := sweeptest.SimulatedBy(t, 100, out, grid)
+			server, args := sweeptest.Simulated(t, out, grid)
 			const sizing = 6 // prompts before the first sample
 			chats := chatAround(t, server, test.body, sizing+3)
 			printed, code := sweeptest.Start(t, args...).Wait()
@@ -103,6 +104,7 @@ func TestSurvivesAChat(t *testing.T) {
 // only a part of a prompt, no sample counts, and no cell fails for that.
 func TestSurvivesConstantCompany(t *testing.T) {
 	race.SkipRepeated(t)
+	t.Parallel()
 	const grid = "prompt: {tokens: 300}\nnum_ctx: [1024]\nnum_batch: [64]\nrepeat: 4\nconfirm: 0\nbaseline: false\n"
 	for name, test := range map[string]struct {
 		version, keep string
@@ -152,8 +154,9 @@ func TestSurvivesConstantCompany(t *testing.T) {
 // disturbed by the other's loads.
 func TestSurvivesTwoOnOneServer(t *testing.T) {
 	race.SkipRepeated(t)
+	t.Parallel()
 	out, other := t.TempDir(), t.TempDir()
-	_, args := sweeptest.SimulatedBy(t, 100, out, manyCells)
+	_, args := sweeptest.Simulated(t, out, manyCells)
 	args = append(args, "-repeat", "3")
 	first := sweeptest.Start(t, args...)
 	first.Await(t, "# 2/")

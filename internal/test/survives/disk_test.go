@@ -49,6 +49,7 @@ func requireStoppedByTheDisk(t *testing.T, server *ollamatest.Server, out, print
 // TestSurvivesAFileSizeLimit runs a sweep under `ulimit -f`.
 func TestSurvivesAFileSizeLimit(t *testing.T) {
 	race.SkipRepeated(t)
+	t.Parallel()
 	out := t.TempDir()
 	server, args := sweeptest.Simulated(t, out, manyCells)
 	limited := func(blocks string) (string, int) {
@@ -72,6 +73,7 @@ func TestSurvivesAFileSizeLimit(t *testing.T) {
 // TestSurvivesAReadOnlyFolder makes the out folder read-only while a sweep runs.
 func TestSurvivesAReadOnlyFolder(t *testing.T) {
 	race.SkipRepeated(t)
+	t.Parallel()
 	base, err := os.MkdirTemp("", "ollama-sweep-readonly-") // which other users can enter, unlike t.TempDir
 	require.NoError(t, err)
 	t.Cleanup(func() { os.RemoveAll(base) })
@@ -115,6 +117,7 @@ func TestSurvivesAReadOnlyFolder(t *testing.T) {
 // at the end. If they can't be written, no message claims that they are.
 func TestSurvivesARemovedFolder(t *testing.T) {
 	race.SkipRepeated(t)
+	t.Parallel()
 	out := filepath.Join(t.TempDir(), "out")
 	_, args := sweeptest.Simulated(t, out, manyCells)
 	p := sweeptest.Start(t, args...)
@@ -170,6 +173,7 @@ func TestSurvivesARemovedFolder(t *testing.T) {
 // TestSurvivesAFullDisk runs a sweep on a disk of 100 kB in its own mount namespace.
 func TestSurvivesAFullDisk(t *testing.T) {
 	race.SkipRepeated(t)
+	t.Parallel()
 	if err := exec.Command("unshare", "-Urm", "true").Run(); err != nil {
 		t.Skip("mounting a disk is not possible here: unshare: ", err)
 	}

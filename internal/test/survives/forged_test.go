@@ -120,6 +120,7 @@ func TestSurvivesForgedLines(t *testing.T) {
 // another program.
 func TestSurvivesForgedCheckpoint(t *testing.T) {
 	race.SkipRepeated(t)
+	t.Parallel()
 	out := t.TempDir()
 	server, args := sweeptest.Simulated(t, out, sweeptest.SmallGrid)
 	server.Inject(func(r ollamatest.Request) http.HandlerFunc {

@@ -85,9 +85,10 @@ func TestSurvivesAnotherServer(t *testing.T) {
 		{"GPU", inPair, nil, false, serverStart("f16", "NVIDIA B"), false, `devices was "NVIDIA A (driver 12.3)" and is now "NVIDIA B (driver 12.3)"`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
 			out, log := t.TempDir(), filepath.Join(t.TempDir(), "server.log")
 			appendTo(t, log, serverStart("f16", "NVIDIA A"))
-			server, args := sweeptest.SimulatedBy(t, 100, out, "server_log: "+log+"\n"+sweeptest.SmallGrid)
+			server, args := sweeptest.Simulated(t, out, "server_log: "+log+"\n"+sweeptest.SmallGrid)
 			generate := server.Answers["/api/generate"]
 			prompts := sweeptest.PromptCounter{Cell: test.at.cell}
 			server.Inject(func(r ollamatest.Request) http.HandlerFunc {
@@ -165,6 +166,7 @@ func benchText(t *testing.T, out string) string {
 // loaded on it.
 func TestSurvivesAnotherServerAfterAnAbsence(t *testing.T) {
 	race.SkipRepeated(t)
+	t.Parallel()
 	out := t.TempDir()
 	server, args := sweeptest.Simulated(t, out, sweeptest.SmallGrid)
 	var mu sync.Mutex

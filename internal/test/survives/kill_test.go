@@ -26,11 +26,14 @@ import (
 // TestSurvivesKill kills a sweep again and again, at random times, resumes it, and compares its
 // final files with those of a sweep that was never killed.
 func TestSurvivesKill(t *testing.T) {
+	t.Parallel()
 	const grid = "prompt: {tokens: 300}\nnum_ctx: {start: 1024, end: %d, step: 16}\nnum_batch: {start: 64, end: 512, step: 64}\nrepeat: 2\nconfirm: 0\nbaseline: false\n"
 	t.Run("two axes", func(t *testing.T) {
+		t.Parallel()
 		requireKillsSurvived(t, fmt.Sprintf(grid, 1024+16*(inFull(120, 32)-1)), inFull(220, 12))
 	})
 	t.Run("four axes", func(t *testing.T) {
+		t.Parallel()
 		requireKillsSurvived(t, fmt.Sprintf(grid, 1024+16*(inFull(30, 6)-1))+"options: {num_thread: [1, 2], num_gpu: [auto, 0]}\n", inFull(60, 4))
 	})
 }
@@ -39,12 +42,12 @@ func TestSurvivesKill(t *testing.T) {
 func requireKillsSurvived(t *testing.T, grid string, kills int) {
 	t.Helper()
 	whole := t.TempDir()
-	_, args := sweeptest.SimulatedBy(t, 100, whole, grid)
+	_, args := sweeptest.Simulated(t, whole, grid)
 	printed, code := sweeptest.Start(t, args...).Wait()
 	require.Zero(t, code, printed)
 
 	out := t.TempDir()
-	_, args = sweeptest.SimulatedBy(t, 100, out, grid)
+	_, args = sweeptest.Simulated(t, out, grid)
 	var reported []string // benchmark lines of all samples that were printed
 	early := 0
 	journals := 0
@@ -114,6 +117,7 @@ func withoutTimes(t *testing.T, out, file string) string {
 // TestSurvivesKillEmbedded kills a sweep on a real server, whose figures differ each time, and
 // requires that it keeps each sample.
 func TestSurvivesKillEmbedded(t *testing.T) {
+	t.Parallel()
 	sweeptest.NeedsEngine(t)
 	out, batches := t.TempDir(), inFull(8, 6)
 	grid := fmt.Sprintf("num_ctx: {start: 512, end: 2048, step: 512}\nnum_batch: {start: 64, end: %d, step: 64}\n", 64*batches)
@@ -168,22 +172,24 @@ func requireGrown(t *testing.T, cp *checkpoint.Checkpoint, seen map[cell.Key][]m
 // TestSurvivesKillInASearch kills a search again and again: it resumes from its samples, and comes
 // to its end.
 func TestSurvivesKillInASearch(t *testing.T) {
+	t.Parallel()
 	out := t.TempDir()
-	_, args := sweeptest.SimulatedBy(t, 100, out, sweeptest.SearchedGrid+"strategy: frontier\ntolerance: 0.02%\nrepeat: 2\n")
+	_, args := sweeptest.Simulated(t, out, sweeptest.SearchedGrid+"strategy: frontier\ntolerance: 0.02%\nrepeat: 2\n")
 	requireSearchSurvives(t, out, args)
 	if !*long {
 		return
 	}
 	out = t.TempDir()
-	_, args = sweeptest.SimulatedBy(t, 100, out, sweeptest.SearchedGrid+"options: {num_thread: [1, 2]}\nstrategy: best\nrepeat: 2\n")
+	_, args = sweeptest.Simulated(t, out, sweeptest.SearchedGrid+"options: {num_thread: [1, 2]}\nstrategy: best\nrepeat: 2\n")
 	requireSearchSurvives(t, out, args)
 }
 
 // TestSurvivesKillInProbes does the same on a server that can be probed. No probe is lost, and a search
 // that has ended takes no more.
 func TestSurvivesKillInProbes(t *testing.T) {
+	t.Parallel()
 	out := t.TempDir()
-	server, args := sweeptest.SimulatedBy(t, 100, out, sweeptest.ProbedGrid+"strategy: best\n")
+	server, args := sweeptest.Simulated(t, out, sweeptest.ProbedGrid+"strategy: best\n")
 	server.KeepPrompts()
 	p := sweeptest.Start(t, args...)
 	p.Await(t, "# probed ")

@@ -63,6 +63,7 @@ func (l *leftovers) moveToOtherHost(t *testing.T, out string) {
 // may belong to a sweep stay, and are reported.
 func TestSurvivesLeftovers(t *testing.T) {
 	race.SkipRepeated(t)
+	t.Parallel()
 	sweeptest.NeedsEngine(t)
 	engine := sweeptest.StartEngine(t, t.TempDir())
 	host := engine.Server.URL.String()

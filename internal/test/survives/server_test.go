@@ -29,6 +29,7 @@ const maxMemory = 300 << 20
 // TestSurvivesServerFaults injects a fault into the second of six cells. The cells after the fault
 // have to be measured, and no cell may fail for a fault that was not its own.
 func TestSurvivesServerFaults(t *testing.T) {
+	t.Parallel()
 	const (
 		firstOfPair = 1 // the load
 		inPair      = 3
@@ -76,12 +77,13 @@ func TestSurvivesServerFaults(t *testing.T) {
 		{"out of memory", ollamatest.ReplyStatus(500, `{"error":"llama runner process has terminated: cudaMalloc failed: out of memory"}`), firstOfPair, firstOfPair + 1, is(measurement.OutOfGPUMemory), "cudaMalloc failed: out of memory", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
 			out := t.TempDir()
 			timeout := "1m" // a busy machine may take a while to read 64 MB
 			if test.failed[sweeptest.SmallPlan[1]] == measurement.Timeout {
 				timeout = "2s"
 			}
-			server, args := sweeptest.SimulatedBy(t, 100, out, "cell_timeout: "+timeout+"\n"+sweeptest.SmallGrid)
+			server, args := sweeptest.Simulated(t, out, "cell_timeout: "+timeout+"\n"+sweeptest.SmallGrid)
 			second := sweeptest.PromptCounter{Cell: sweeptest.SmallPlan[1]}
 			server.Inject(func(r ollamatest.Request) http.HandlerFunc {
 				if !second.Next(r) || second.N < test.from || second.N > test.to {
@@ -122,6 +124,7 @@ func peakMemory(p *sweeptest.Process) int64 {
 // TestSurvivesServerThatStops has faults that waiting can't fix: the sweep stops, no cell has failed,
 // and the same command resumes it.
 func TestSurvivesServerThatStops(t *testing.T) {
+	t.Parallel()
 	missing := ollamatest.ReplyStatus(404, strings.Replace(ollamatest.Captured("generate-missing.json"), "nosuch", "tiny", 1))
 	for _, test := range []struct {
 		name  string
@@ -166,8 +169,9 @@ func TestSurvivesServerThatStops(t *testing.T) {
 // TestSurvivesServerAway stops the server in the middle of a cell: for a moment, and for longer than
 // server_wait.
 func TestSurvivesServerAway(t *testing.T) {
+	t.Parallel()
 	out := t.TempDir()
-	server, args := sweeptest.SimulatedBy(t, 100, out, sweeptest.SmallGrid)
+	server, args := sweeptest.Simulated(t, out, sweeptest.SmallGrid)
 	p := sweeptest.Start(t, args...)
 	p.Await(t, "# 2/6 ")
 	server.Stop()
@@ -200,6 +204,7 @@ func TestSurvivesServerAway(t *testing.T) {
 
 // TestSurvivesOddServers starts sweeps on servers that are not an Ollama or answer nonsense.
 func TestSurvivesOddServers(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		name, path string
 		fault      http.HandlerFunc
@@ -235,6 +240,7 @@ func TestSurvivesOddServers(t *testing.T) {
 // TestSurvivesEndOfARealServer kills a real server in the middle of a cell and restarts it, as
 // systemd does.
 func TestSurvivesEndOfARealServer(t *testing.T) {
+	t.Parallel()
 	sweeptest.NeedsEngine(t)
 	home := t.TempDir()
 	engine := sweeptest.StartEngine(t, home)

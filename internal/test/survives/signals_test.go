@@ -26,6 +26,7 @@ import (
 // state of a server. The first load and the sizing take six prompts, each cell a load and three
 // samples.
 func TestSurvivesSignals(t *testing.T) {
+	t.Parallel()
 	first, third := sweeptest.SmallPlan[0], sweeptest.SmallPlan[2]
 	for i, test := range []struct {
 		name  string
@@ -90,6 +91,7 @@ func TestSurvivesSignals(t *testing.T) {
 // TestSurvivesSignalsOfAHangingServer: a server that no longer answers delays the end of an
 // interrupted sweep, but does not prevent it.
 func TestSurvivesSignalsOfAHangingServer(t *testing.T) {
+	t.Parallel()
 	server, args := sweeptest.Simulated(t, t.TempDir(), sweeptest.SmallGrid)
 	hanging := make(chan struct{})
 	third := sweeptest.PromptCounter{Cell: sweeptest.SmallPlan[2]}
@@ -120,6 +122,7 @@ func TestSurvivesSignalsOfAHangingServer(t *testing.T) {
 
 // TestSurvivesASecondSignal: a second signal ends a sweep at once that is still cleaning up.
 func TestSurvivesASecondSignal(t *testing.T) {
+	t.Parallel()
 	out := t.TempDir()
 	server, args := sweeptest.Simulated(t, out, sweeptest.SmallGrid)
 	unloading, asked := make(chan struct{}), 0
@@ -144,6 +147,7 @@ func TestSurvivesASecondSignal(t *testing.T) {
 // TestSurvivesAClosedOutput: when the reader of its output ends, as with `| head`, the sweep cleans
 // up and exits.
 func TestSurvivesAClosedOutput(t *testing.T) {
+	t.Parallel()
 	out := t.TempDir()
 	server, args := sweeptest.Simulated(t, out, sweeptest.SmallGrid)
 	cmd := exec.Command(sweeptest.Binary(), append([]string{"-test.run=^TestSweep$", "-test.timeout=0"}, args...)...)
@@ -165,6 +169,7 @@ func TestSurvivesAClosedOutput(t *testing.T) {
 // real engine: Ctrl-C goes to every process of the terminal, `kill` and
 // `timeout` to the go command alone.
 func TestSurvivesUnderGoTest(t *testing.T) {
+	t.Parallel()
 	sweeptest.NeedsEngine(t)
 	for _, test := range []struct {
 		name   string
@@ -206,6 +211,7 @@ func TestSurvivesUnderGoTest(t *testing.T) {
 
 // TestSurvivesAStoppedEngine: an interrupted sweep kills an engine that can't react to signals.
 func TestSurvivesAStoppedEngine(t *testing.T) {
+	t.Parallel()
 	sweeptest.NeedsEngine(t)
 	out := t.TempDir()
 	p := sweeptest.Start(t, "-config", sweeptest.WriteConfig(t, "engine: embedded\n"+sweeptest.RealGrid), "-out", out)

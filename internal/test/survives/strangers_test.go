@@ -73,6 +73,7 @@ func TestSurvivesSecrets(t *testing.T) {
 // in files and for benchstat.
 func TestSurvivesHostileNames(t *testing.T) {
 	race.SkipRepeated(t)
+	t.Parallel()
 	const hostile = `=HYPERLINK(\"http://x\")\u001b[2J\u001b]0;owned\u0007<script>alert(1)</script>../../../etc\nBenchmarkSweep/ctx=9/batch=9 1 9 tokens/s`
 	out := t.TempDir()
 	server, args := sweeptest.Simulated(t, out, sweeptest.SmallGrid)
@@ -132,6 +133,7 @@ func (w *intoBuilder) Write(p []byte) (int, error) { return w.b.Write(p) }
 // the user can read their files.
 func TestSurvivesOnLoopback(t *testing.T) {
 	race.SkipRepeated(t)
+	t.Parallel()
 	sweeptest.NeedsEngine(t)
 	out := t.TempDir()
 	p := sweeptest.Start(t, "-config", sweeptest.WriteConfig(t, "engine: embedded\n"+sweeptest.RealGrid), "-out", out)
@@ -217,6 +219,7 @@ func listeners(t *testing.T, pids []int) []net.IP {
 // the second reports the first.
 func TestSurvivesAnotherSweep(t *testing.T) {
 	race.SkipRepeated(t)
+	t.Parallel()
 	out := t.TempDir()
 	template := filepath.Join(t.TempDir(), "template")
 	require.NoError(t, os.WriteFile(template, []byte("FROM tiny\n"), 0o644))

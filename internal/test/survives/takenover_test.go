@@ -58,6 +58,7 @@ func TestSurvivesATakeover(t *testing.T) {
 // sample is lost.
 func TestSurvivesAnEditedCheckpoint(t *testing.T) {
 	race.SkipRepeated(t)
+	t.Parallel()
 	out := t.TempDir()
 	_, args := sweeptest.SimulatedBy(t, 20, out, manyCells)
 	p := sweeptest.Start(t, args...)
@@ -81,6 +82,7 @@ func TestSurvivesAnEditedCheckpoint(t *testing.T) {
 // is refused.
 func TestSurvivesTwoLinks(t *testing.T) {
 	race.SkipRepeated(t)
+	t.Parallel()
 	dir := t.TempDir()
 	shared := filepath.Join(dir, "shared.json")
 	outs := [2]string{filepath.Join(dir, "a"), filepath.Join(dir, "b")}

@@ -51,6 +51,10 @@ func Main(m *testing.M) int {
 	// Under nohup, child processes would inherit that SIGHUP is ignored. With a handler here they
 	// start with the default.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
+	if err := flag.Set("test.parallel", "8"); err != nil { // they wait more than they compute
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	ramdir.Use()
 	debug.SetGCPercent(1000) // as in the sweep itself, whose overhead benchmarks measure
 	dir, err := os.MkdirTemp("", "ollama-sweep-test-")

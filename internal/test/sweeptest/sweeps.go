@@ -43,15 +43,14 @@ const SearchedGrid = "prompt: {tokens: 300}\nconfirm: 0\nbaseline: false\nnum_ct
 // ProbedGrid is SearchedGrid with prompts that are long enough for probes.
 const ProbedGrid = "prompt: {tokens: 1024}\nconfirm: 0\nbaseline: false\nnum_ctx: {start: 2048, end: 40960, step: 2048}\nnum_batch: {start: 64, end: 1024, step: 64}\n"
 
-// Simulated returns a simulated server and the flags of a sweep on it. Its answers take as long as
-// they report.
+// Simulated returns a simulated server and the flags of a sweep on it. The server reports a hundred
+// times the real durations (see ollamatest.Server.Simulate): other tests keep the machine busy.
 func Simulated(t *testing.T, out, config string) (*ollamatest.Server, []string) {
 	t.Helper()
-	return SimulatedBy(t, 1, out, config)
+	return SimulatedBy(t, 100, out, config)
 }
 
-// SimulatedBy is Simulated with a server that reports clock times the real durations (see
-// ollamatest.Server.Simulate).
+// SimulatedBy is Simulated with a server that reports clock times the real durations.
 func SimulatedBy(t *testing.T, clock int, out, config string) (*ollamatest.Server, []string) {
 	t.Helper()
 	s := ollamatest.New(t)
