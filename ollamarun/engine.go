@@ -33,8 +33,9 @@ type Engine struct {
 	dir     *outdir.Dir       // the out folder
 	home    *outdir.Scratch   // removed by Stop
 	process *engineProcess    // nil if the last start has failed
-	exited  chan struct{}
-	exit    func() // closes exited
+	stopped bool
+	exited  chan struct{} // see Exited
+	exit    func()        // closes exited
 }
 
 // engineStart is how long the server may take until its first answer.
@@ -52,8 +53,7 @@ func StartEngine(ctx context.Context, source EngineSource, out string, log io.Wr
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{Ollama: file, env: source.Env, exited: make(chan struct{})}
-	e.exit = sync.OnceFunc(func() { close(e.exited) })
+	e := &Engine{Ollama: file, env: source.Env}
 	e.Server.Log, e.Server.Wait = log, engineAway
 	if e.dir, err = outdir.Open(out, "", nil); err != nil {
 		return nil, err
@@ -108,11 +108,13 @@ func (e *Engine) serve(ctx context.Context) (version string, err error) {
 		p.end()
 		return "", err
 	}
-	e.process = p
+	exited := make(chan struct{})
+	exit := sync.OnceFunc(func() { close(exited) })
+	e.process, e.exited, e.exit = p, exited, exit
 	go func() {
 		<-p.ended
 		if !p.replaced.Load() {
-			e.exit()
+			exit()
 		}
 	}()
 	return version, nil
@@ -166,15 +168,13 @@ func lastWords(log string) string {
 	return ""
 }
 
-// Restart ends the server with all that it started, waits until the GPU memory that it held is free, and
-// starts it with other settings and, unless ollama is empty, with another command. The address stays the
-// same unless another program has taken the port. If the start fails, there is no server until the next
-// Restart, and Exited is not closed.
+// Restart ends the server with all that it started, if it still runs, waits until the GPU memory that it held is
+// free, and starts it with other settings and, unless ollama is empty, with another command. The address stays
+// the same unless another program has taken the port. If the start fails, there is no server until the next
+// Restart.
 func (e *Engine) Restart(ctx context.Context, ollama string, env map[string]string) error {
-	select {
-	case <-e.exited:
-		return errors.New("the engine has ended, so it is not started again")
-	default:
+	if e.stopped {
+		return errors.New("the engine was stopped, so it is not started again")
 	}
 	if err := checkSettings(env); err != nil {
 		return err
@@ -222,16 +222,19 @@ func (e *Engine) endProcess(ctx context.Context) error {
 // Command returns the file of the engine's command.
 func (e *Engine) Command() string { return e.Ollama }
 
-// Exited returns a channel that is closed when the engine has exited, whether by Stop or not. A Restart
-// does not close it.
+// Exited returns a channel that is closed when the server that runs has ended, by Stop or by itself, and not
+// by a Restart, which starts one with another channel.
 func (e *Engine) Exited() <-chan struct{} { return e.exited }
 
 // Stop ends the engine and all processes that it started, and removes its home.
 // It may be called more than once.
 func (e *Engine) Stop() error {
+	e.stopped = true
 	if e.process != nil {
 		e.process.end()
 	}
-	e.exit()
+	if e.exit != nil {
+		e.exit()
+	}
 	return e.home.Remove()
 }

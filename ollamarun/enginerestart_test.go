@@ -79,7 +79,13 @@ func TestEngineRestart(t *testing.T) {
 
 	require.NoError(t, syscall.Kill(-e.process.pid, syscall.SIGKILL))
 	<-e.Exited()
-	assert.ErrorContains(t, e.Restart(t.Context(), "", nil), "the engine has ended")
+	require.NoError(t, e.Restart(t.Context(), "", map[string]string{"OLLAMA_NUM_PARALLEL": "1"}), "a server that has ended by itself")
+	requireRuns(t, e)
+	requireSetting(t, e, "1")
+
+	require.NoError(t, e.Stop())
+	<-e.Exited()
+	assert.ErrorContains(t, e.Restart(t.Context(), "", nil), "the engine was stopped")
 }
 
 // TestEngineRestartFails restarts an engine with settings and commands that don't work.

@@ -45,12 +45,19 @@ func (r *cellRunner) Load(ctx context.Context, c cell.Key, warmup func() string)
 	return r.Ollama.Load(ctx, c.Ctx, c.Batch, warmup)
 }
 
-// Ready implements [sweep.Runner]. A server that could not be started is started by the next load.
+// Ready implements [sweep.Runner]. A server that could not be started, or has ended, is started by the next
+// load.
 func (r *cellRunner) Ready(ctx context.Context) error {
 	if r.process.down() {
 		return nil
 	}
-	return r.Ollama.Ready(ctx)
+	running, cancel := r.process.whileRunning(ctx)
+	defer cancel()
+	err := r.Ollama.Ready(running)
+	if err != nil && ctx.Err() == nil && r.process.down() {
+		return nil
+	}
+	return err
 }
 
 // Unload implements [sweep.Runner].

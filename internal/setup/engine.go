@@ -58,7 +58,7 @@ func (b *Sweep) startEngine(ctx context.Context, o Options) (*ollamarun.Server, 
 		b.cleanup.add(engine.Stop)
 		b.engine = engine
 		b.config.Ollama = engine.Ollama
-		b.process = &process{engine: engine, running: settings, fixed: b.config.Fixed(), binaries: b.config.Binaries, log: b.log}
+		b.process = &process{engine: engine, running: settings, fixed: b.config.Fixed(), binaries: b.config.Binaries, serverLog: filepath.Join(b.config.Out, ollamarun.EngineLog), log: b.log}
 		return &engine.Server, nil
 	}
 	return nil, failed[0]
@@ -130,9 +130,10 @@ func (b *Sweep) whileEngineRuns(ctx context.Context) (context.Context, context.C
 	if b.engine == nil {
 		return ctx, stop
 	}
+	exited := b.engine.Exited()
 	go func() {
 		select {
-		case <-b.engine.Exited():
+		case <-exited:
 			cancel(fmt.Errorf("the engine ended unexpectedly; its log is %s", filepath.Join(b.config.Out, ollamarun.EngineLog)))
 		case <-ctx.Done():
 		}

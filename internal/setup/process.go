@@ -19,22 +19,27 @@ type engine interface {
 
 // process is the server that the sweep starts, with the settings of the cell that is measured.
 type process struct {
-	engine   engine
-	running  cell.Settings     // those of the settings that are axes
-	failed   bool              // the last start, so that no server runs
-	fixed    map[string]string // settings that have one value in the sweep
-	binaries map[string]string // files by their names in keys
-	log      io.Writer         // lines for people
+	engine    engine
+	running   cell.Settings     // those of the settings that are axes
+	failed    bool              // no server runs: the last start has failed, or the server has ended
+	fixed     map[string]string // settings that have one value in the sweep
+	binaries  map[string]string // files by their names in keys
+	serverLog string            // the file of the server's log
+	log       io.Writer         // lines for people
 }
 
-// start starts the server again if it runs with other settings. A server that does not start with them is
-// the failure of the cell that has them.
+// start starts the server again if it runs with other settings, or has ended. A server that does not start with
+// them is the failure of the cell that has them.
 func (p *process) start(ctx context.Context, settings cell.Settings, runner Ollama) error {
-	if settings == p.running && !p.failed {
+	if settings == p.running && !p.down() {
 		return nil
 	}
 	env, binary := settings.Environment(p.fixed)
-	fmt.Fprintf(p.log, "starting the server with %s\n", settings.Text())
+	with := ""
+	if settings != "" {
+		with = " with " + settings.Text()
+	}
+	fmt.Fprintf(p.log, "starting the server%s\n", with)
 	p.running = settings
 	err := p.engine.Restart(ctx, p.binaries[binary], env)
 	p.failed = err != nil
@@ -47,13 +52,37 @@ func (p *process) start(ctx context.Context, settings cell.Settings, runner Olla
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	}
-	select {
-	case <-p.engine.Exited(): // it can't be started again, whatever the settings
-		return err
-	default:
-	}
 	return &measurement.Failure{Class: measurement.ModelError, Detail: err.Error()}
 }
 
-// down reports whether no server runs because the last start has failed.
-func (p *process) down() bool { return p != nil && p.failed }
+// down reports whether no server runs: the last start has failed, or the server has ended by itself, which it
+// prints.
+func (p *process) down() bool {
+	if p == nil || p.failed {
+		return p != nil
+	}
+	select {
+	case <-p.engine.Exited():
+		fmt.Fprintf(p.log, "warning: the server has ended by itself; its log is %s\n", p.serverLog)
+		p.failed = true
+	default:
+	}
+	return p.failed
+}
+
+// whileRunning returns a context that also ends when the server does.
+func (p *process) whileRunning(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	if p == nil {
+		return ctx, cancel
+	}
+	exited := p.engine.Exited()
+	go func() {
+		select {
+		case <-exited:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, cancel
+}

@@ -28,6 +28,9 @@ func (e *fakeEngine) Restart(_ context.Context, ollama string, env map[string]st
 		}
 	}
 	e.starts = append(e.starts, text)
+	if e.err == nil {
+		e.exited = make(chan struct{})
+	}
 	return e.err
 }
 
@@ -40,14 +43,22 @@ type fakeOllama struct {
 	Ollama
 	options map[string]any
 	calls   []string
+	ready   func(context.Context) error // instead of Ready, unless it is nil
 }
 
 func (o *fakeOllama) call(name string) error { o.calls = append(o.calls, name); return nil }
 
 func (o *fakeOllama) SetOptions(options map[string]any) { o.options = options }
-func (o *fakeOllama) Ready(context.Context) error       { return o.call("ready") }
-func (o *fakeOllama) Unload(context.Context) error      { return o.call("unload") }
-func (o *fakeOllama) Settle(context.Context) error      { return o.call("settle") }
+
+func (o *fakeOllama) Ready(ctx context.Context) error {
+	if o.ready != nil {
+		return o.ready(ctx)
+	}
+	return o.call("ready")
+}
+
+func (o *fakeOllama) Unload(context.Context) error { return o.call("unload") }
+func (o *fakeOllama) Settle(context.Context) error { return o.call("settle") }
 
 func (o *fakeOllama) Load(_ context.Context, numCtx, numBatch int, _ func() string) (measurement.Loaded, error) {
 	return measurement.Loaded{ContextLength: numCtx, Size: int64(numBatch)}, o.call("load")
@@ -57,7 +68,7 @@ func (o *fakeOllama) Load(_ context.Context, numCtx, numBatch int, _ func() stri
 func runnerOf(running cell.Settings, fixed map[string]string) (*cellRunner, *fakeEngine, *fakeOllama, *bytes.Buffer) {
 	var log bytes.Buffer
 	engine, server := &fakeEngine{exited: make(chan struct{})}, new(fakeOllama)
-	p := &process{engine: engine, running: running, fixed: fixed, binaries: map[string]string{"0.31.1": "/new/ollama"}, log: &log}
+	p := &process{engine: engine, running: running, fixed: fixed, binaries: map[string]string{"0.31.1": "/new/ollama"}, serverLog: "engine.log", log: &log}
 	return &cellRunner{Ollama: server, fixed: fixed, process: p}, engine, server, &log
 }
 
@@ -109,7 +120,35 @@ func TestProcessThatDoesNotStart(t *testing.T) {
 	assert.Equal(t, []string{"load", "ready", "unload", "settle"}, server.calls)
 }
 
-// TestProcessThatIsStopped: neither an interrupt nor an engine that has ended is the failure of a cell.
+// TestProcessThatEnds: a server that has ended by itself is started again by the next load, also where that is
+// noticed while it is waited for.
+func TestProcessThatEnds(t *testing.T) {
+	r, engine, server, log := runnerOf("", nil)
+	close(engine.exited)
+	require.NoError(t, errors.Join(r.Ready(t.Context()), r.Unload(t.Context()), r.Settle(t.Context())))
+	assert.Empty(t, server.calls)
+	require.NoError(t, load(t, r, ""))
+	assert.Len(t, engine.starts, 1)
+	assert.Equal(t, "warning: the server has ended by itself; its log is engine.log\nstarting the server\n", log.String())
+	require.NoError(t, load(t, r, ""))
+	assert.Len(t, engine.starts, 1)
+
+	server.ready = func(ctx context.Context) error {
+		close(engine.exited)
+		<-ctx.Done()
+		return context.Cause(ctx)
+	}
+	require.NoError(t, r.Ready(t.Context()))
+	assert.True(t, r.process.down())
+
+	r, engine, server, _ = runnerOf("", nil)
+	away := errors.New("the server stayed away for 10s")
+	server.ready = func(context.Context) error { return away }
+	assert.Equal(t, away, r.Ready(t.Context()), "it runs, and does not answer")
+	assert.Empty(t, engine.starts)
+}
+
+// TestProcessThatIsStopped: an interrupt is no failure of a cell.
 func TestProcessThatIsStopped(t *testing.T) {
 	r, engine, _, _ := runnerOf("GGML_X=1", nil)
 	engine.err = errors.New("the request was cancelled")
@@ -119,10 +158,6 @@ func TestProcessThatIsStopped(t *testing.T) {
 	_, err := r.Load(ctx, cell.Key{Ctx: 4096, Batch: 512, Settings: "GGML_X=2"}, nil)
 	assert.Equal(t, interrupted, err)
 	assert.True(t, r.process.down())
-
-	engine.err = errors.New("the engine has ended, so it is not started again")
-	close(engine.exited)
-	assert.Equal(t, engine.err, load(t, r, "GGML_X=2"))
 }
 
 // TestOptionsOfCells: options go with each load, those of the cell in place of fixed ones, and none that is

@@ -207,8 +207,6 @@ func strategy(c config.Config) sweep.Strategy {
 // many cells take a while and an interrupted run writes none.
 func (b *Sweep) Run(ctx context.Context, each func(name string, measure func() sweep.Outcome)) sweep.Summary {
 	b.screen.show(len(b.sweep.Plan))
-	ctx, stop := b.whileEngineRuns(ctx)
-	defer stop()
 	summary := b.sweep.Run(ctx, func(name string, measure func() sweep.Outcome) {
 		each(name, func() sweep.Outcome {
 			outcome := measure()
