@@ -26,8 +26,9 @@ type API struct {
 	probed               probedModel
 }
 
-// NewAPI returns a runner for a model of the server. If template is not nil, it
-// creates a temporary model from it and measures that instead.
+// NewAPI returns a runner for a model of the server, which generates numPredict tokens after each
+// prompt. If template is not nil, it creates a temporary model from it and measures that instead. An
+// error is that creation's.
 func NewAPI(ctx context.Context, s *Server, model string, template *Modelfile, numPredict int) (*API, error) {
 	a := &API{Server: s, model: model, numPredict: numPredict}
 	if template != nil {
@@ -54,8 +55,10 @@ func NewAPI(ctx context.Context, s *Server, model string, template *Modelfile, n
 // numbers and booleans by the names of Ollama's API.
 func (a *API) SetOptions(options map[string]any) { a.loadOptions = options }
 
-// Load loads the model with the two settings and the options, and sends the warm-up prompt. With
-// a numBatch of 0 the server chooses.
+// Load loads the model with the two settings, in tokens, and the options of SetOptions, and sends the
+// warm-up prompt: the first prompt after a load pays for what no later one does. With a numBatch of 0
+// the server chooses. What it returns are the server's own figures of the load, from /api/ps, its
+// answer and its log; effective settings are zero where the server does not tell them.
 func (a *API) Load(ctx context.Context, numCtx, numBatch int, warmup func() string) (measurement.Loaded, error) {
 	// The client library allocates 8 MB for each request. Freeing them while the
 	// server loads keeps the garbage collector from running during a measurement.
@@ -79,7 +82,10 @@ func (a *API) Load(ctx context.Context, numCtx, numBatch int, warmup func() stri
 	return a.loaded(ctx, a.model, sample)
 }
 
-// Sample measures one prompt on the loaded model, and another one if the answer has no figures.
+// Sample measures one prompt on the loaded model, and another one if the answer has no figures. Prompt is
+// called for each, and no two may begin alike: the server keeps the newest prompt, and evaluates only what
+// differs from it. Counts and durations are those of the server's answer. A sample may still be
+// impossible, or of a truncated prompt: the caller checks it.
 func (a *API) Sample(ctx context.Context, prompt func() string) (measurement.Sample, error) {
 	return a.sample(ctx, a.model, a.model, prompt, a.generate)
 }
@@ -108,7 +114,8 @@ func (a *API) generate(ctx context.Context, prompt string) (measurement.Sample, 
 // nonceSize is the number of bytes at a prompt's start that no other prompt has.
 const nonceSize = 32
 
-// Settle unloads the model and waits until its memory is free.
+// Settle unloads the model and waits until its memory is free, as far as nvidia-smi shows that: after a failed
+// load the memory may still be taken, so that the next load would fail too.
 func (a *API) Settle(ctx context.Context) error { return a.settle(ctx, a.model) }
 
 // Unload frees the model's memory.

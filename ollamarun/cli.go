@@ -36,11 +36,10 @@ type CLI struct {
 	dir        *outdir.Scratch // of the Modelfile
 }
 
-// NewCLI returns a runner that calls command ("ollama", or a file). It checks that
-// the command exists and is Ollama's, and that it can create a model from the template
-// if that was read from a file. The Modelfile gets a folder of its own in the folder out,
-// because the command would use a file next to it that has the model's name; Close
-// removes that folder.
+// NewCLI returns a runner that calls command ("ollama", or a file), and generates numPredict tokens after
+// each prompt. It checks that the command exists and is Ollama's, and that it can create a model from the
+// template if that was read from a file. The Modelfile gets a folder of its own in the folder out, because
+// the command would use a file next to it that has the model's name; Close removes that folder.
 func NewCLI(ctx context.Context, s *Server, command string, template Modelfile, numPredict int, out string) (*CLI, error) {
 	const instead = "name its file with -ollama FILE, or use -runner api, which needs no command"
 	if s.User != nil {

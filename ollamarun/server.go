@@ -25,7 +25,7 @@ type Server struct {
 	URL *url.URL // without user and password, so that it can be printed
 	// User is sent with each request, and neither printed nor saved; nil for none.
 	User *url.Userinfo
-	// Wait is how long Ready waits for a server that is away; zero means not at all.
+	// Wait is how long Ready waits for a server that is away or busy; zero means not at all.
 	Wait time.Duration
 	// Log receives messages and warnings, a line each; nil discards them.
 	Log io.Writer
@@ -35,7 +35,7 @@ type Server struct {
 	ServerLog *ServerLog
 	Monitor   *GPUMonitor
 	CPU       *CPUMonitor
-	// Marks stores the names of temporary models in the out folder; nil for a server whose
+	// ModelList stores the names of temporary models in the out folder; nil for a server whose
 	// models are all ours.
 	ModelList ModelList
 	// Exclusive makes each load and each sample unload all other models first.
