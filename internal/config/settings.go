@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode"
 
 	"gopkg.in/yaml.v3"
 
@@ -203,29 +205,68 @@ func (c *Config) setBinary() {
 }
 
 // NameBinaries gives the server's binaries, where they are an axis, the short names that keys have: their
-// versions, which the function returns. Of several with the same version, the second is named "0.31.1+2".
+// versions, which the function returns. Several of the same version have a word of their path besides,
+// "0.31.1+opt", so that a name does not depend on the order in the config.
 func (c *Config) NameBinaries(version func(file string) (string, error)) error {
 	i := slices.IndexFunc(c.Server.axes, func(a cell.SettingAxis) bool { return a.Name == cell.Ollama })
 	if i < 0 {
 		return nil
 	}
-	c.Binaries = make(map[string]string)
-	var names []string
-	for _, file := range c.Server.axes[i].Values {
+	files := c.Server.axes[i].Values
+	names, same := make(map[string]string), make(map[string][]string)
+	for _, file := range files {
 		v, err := version(file)
 		if err != nil {
 			return fmt.Errorf("server: ollama: %s: %w", file, err)
 		}
-		name := v
-		for n := 2; c.Binaries[name] != ""; n++ {
-			name = fmt.Sprintf("%s+%d", v, n)
-		}
-		c.Binaries[name] = file
-		names = append(names, name)
+		names[file], same[v] = v, append(same[v], file)
 	}
+	for _, files := range same {
+		if len(files) > 1 {
+			for file, word := range distinctWords(files) {
+				names[file] += "+" + word
+			}
+		}
+	}
+	c.Binaries = make(map[string]string)
 	c.Server.axes = slices.Clone(c.Server.axes)
-	c.Server.axes[i].Values = names
+	c.Server.axes[i].Values = nil
+	for _, file := range files {
+		c.Binaries[names[file]] = file
+		c.Server.axes[i].Values = append(c.Server.axes[i].Values, names[file])
+	}
 	return nil
+}
+
+// distinctWords returns a word for each file: the first part of the paths in which all differ, or a number in
+// the order of the paths.
+func distinctWords(files []string) map[string]string {
+	words := make(map[string]string)
+	for at := 0; ; at++ {
+		used := make(map[string]bool)
+		for _, file := range files {
+			parts := strings.Split(strings.TrimPrefix(file, "/"), "/")
+			if at == len(parts) {
+				for n, file := range slices.Sorted(slices.Values(files)) {
+					words[file] = strconv.Itoa(n + 1)
+				}
+				return words
+			}
+			words[file] = strings.Map(inName, parts[at])
+			used[words[file]] = true
+		}
+		if len(used) == len(files) && !used[""] {
+			return words
+		}
+	}
+}
+
+// inName returns a character as names in keys have it.
+func inName(r rune) rune {
+	if r < unicode.MaxASCII && (unicode.IsLetter(r) || unicode.IsDigit(r)) || r == '.' {
+		return r
+	}
+	return '_'
 }
 
 func (c *Config) checkServer() error {

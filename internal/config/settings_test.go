@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -80,7 +82,7 @@ func TestHostCellsOfMoreAxes(t *testing.T) {
 	}
 }
 
-// TestNameBinaries: binaries are named by their versions, and those of one version are numbered.
+// TestNameBinaries: binaries are named by their versions, and those of one version by their paths besides.
 func TestNameBinaries(t *testing.T) {
 	versions := map[string]string{"/old/ollama": "0.10.1", "/new/ollama": "0.31.1", "/own/ollama": "0.31.1", "/other/ollama": "0.31.1"}
 	version := func(file string) (string, error) {
@@ -93,8 +95,8 @@ func TestNameBinaries(t *testing.T) {
 	require.NoError(t, err)
 	before := c
 	require.NoError(t, c.NameBinaries(version))
-	assert.Equal(t, []cell.SettingAxis{{Name: "ollama", Values: []string{"0.31.1", "0.10.1", "0.31.1+2", "0.31.1+3"}}}, c.Grid().Settings)
-	assert.Equal(t, map[string]string{"0.31.1": "/new/ollama", "0.10.1": "/old/ollama", "0.31.1+2": "/own/ollama", "0.31.1+3": "/other/ollama"}, c.Binaries)
+	assert.Equal(t, []cell.SettingAxis{{Name: "ollama", Values: []string{"0.31.1+new", "0.10.1", "0.31.1+own", "0.31.1+other"}}}, c.Grid().Settings)
+	assert.Equal(t, map[string]string{"0.31.1+new": "/new/ollama", "0.10.1": "/old/ollama", "0.31.1+own": "/own/ollama", "0.31.1+other": "/other/ollama"}, c.Binaries)
 	assert.Equal(t, "/new/ollama", before.Grid().Settings[0].Values[0], "a copy of the config stays as it was")
 
 	delete(versions, "/own/ollama")
@@ -105,6 +107,34 @@ func TestNameBinaries(t *testing.T) {
 	assert.Equal(t, "/own/ollama", c.Ollama)
 	assert.Empty(t, c.Fixed())
 	assert.Nil(t, c.Binaries)
+}
+
+func TestDistinctWords(t *testing.T) {
+	for want, files := range map[string][]string{
+		"opt usr":        {"/opt/ollama/bin/ollama", "/usr/local/bin/ollama"},
+		"a_1.2 b":        {"/opt/a-1.2/ollama", "/opt/b/ollama"},
+		"2 1":            {"/opt/b-c/ollama", "/opt/b+c/ollama"},
+		"ollama opt":     {"ollama", "/opt/ollama"},
+		"3 1 2":          {"/opt/b/ollama", "/opt/a/ollama", "/opt/a/x/ollama"},
+		"cuda12 cuda13":  {"/opt/cuda12/ollama", "/opt/cuda13/ollama"},
+		"one two three_": {"/opt/x/one", "/opt/x/two", "/opt/x/three~"},
+	} {
+		for range 2 { // in either order
+			words := distinctWords(files)
+			var got []string
+			for _, file := range files {
+				got = append(got, words[file])
+			}
+			assert.Equal(t, want, strings.Join(got, " "))
+			slices.Reverse(files)
+			want = strings.Join(reversed(strings.Fields(want)), " ")
+		}
+	}
+}
+
+func reversed(words []string) []string {
+	slices.Reverse(words)
+	return words
 }
 
 func TestWrongSettings(t *testing.T) {
