@@ -43,22 +43,30 @@ func (v *view) ahead(table []aheadRow, gain, scale float64, design int) sweep.Ra
 			break
 		}
 	}
-	unmeasured := 0 // the limit, because a search loads no cell twice
-	for _, i := range v.usable {
-		if v.unmeasured(i) {
-			unmeasured++
-		}
-	}
-	most := min(unmeasured, design+int(math.Ceil(row.most*scale)))
+	most := min(v.unmeasuredLeft(), design+int(math.Ceil(row.most*scale)))
 	return sweep.Range{Least: min(most, max(1, design+int(row.least))), Most: most}
 }
 
+// unmeasuredLeft returns how many loads there can be, because a search loads no cell twice.
+func (v *view) unmeasuredLeft() (n int) {
+	for _, i := range v.usable {
+		if v.unmeasured(i) {
+			n++
+		}
+	}
+	return n
+}
+
+// bestAhead includes up to as many loads as there are pairs of values that no cell has together yet.
 func (v *view) bestAhead(gain float64) sweep.Range {
 	scale := math.Sqrt(float64(min(v.planned, mostUseful)) / 100)
+	table, design := bestAhead, v.designLeft(bestDesign)
 	if v.st.Probes {
-		return v.ahead(bestAheadProbed, gain, scale, 0)
+		table, design = bestAheadProbed, 0
 	}
-	return v.ahead(bestAhead, gain, scale, v.designLeft(bestDesign))
+	ahead := v.ahead(table, gain, scale, design)
+	ahead.Most = min(ahead.Most+v.pairsLeft(), v.unmeasuredLeft())
+	return ahead
 }
 
 func (v *view) frontierAhead(gain float64) sweep.Range {

@@ -14,7 +14,8 @@ import (
 const mostForPairs = 50
 
 // nextOfPairs returns the unmeasured cell that has the most pairs of values which no measured cell has, times the
-// probability that it works, at the num_ctx and num_batch of the recommended cell.
+// probability that it works, at the num_ctx and num_batch of the recommended cell. Where loads can be probed, it
+// may have a larger num_batch: its probes show the recommended one, and a value whose best num_batch is larger.
 func (v *view) nextOfPairs(recommended int, prospects []prospect) (next int, ok bool) {
 	if len(v.obs)+len(v.failed) >= mostForPairs {
 		return 0, false
@@ -25,18 +26,24 @@ func (v *view) nextOfPairs(recommended int, prospects []prospect) (next int, ok 
 			seen[pair] = true
 		}
 	}
+	read := v.seenPasses()
 	next = -1
 	var most, mean float64
 	for j, i := range v.usable {
-		if i >= v.planned || !v.unmeasured(i) || v.ctx[i] != v.ctx[recommended] || v.batch[i] != v.batch[recommended] || v.feas.works(i) < leastTried {
+		larger := v.batch[i] - v.batch[recommended]
+		if i >= v.planned || !v.unmeasured(i) || v.ctx[i] != v.ctx[recommended] || larger < 0 || larger > 0 && !v.st.Probes || v.feas.works(i) < leastTried {
 			continue
 		}
 		var unseen float64
 		for pair := range v.pairs(i) {
 			if !seen[pair] {
-				unseen += v.feas.works(i)
+				unseen++
 			}
 		}
+		if v.st.Probes {
+			unseen += passWorth * float64(v.unseenPasses(i, read))
+		}
+		unseen *= v.feas.works(i)
 		if unseen > most || unseen > 0 && unseen == most && prospects[j].mean > mean {
 			next, most, mean = i, unseen, prospects[j].mean
 		}
@@ -44,15 +51,41 @@ func (v *view) nextOfPairs(recommended int, prospects []prospect) (next int, ok 
 	return next, next >= 0
 }
 
+// pairsLeft returns how many pairs of values of the same two settings, those of which most are left, no cell has shown
+// yet: a cell shows one of them. No more cells are measured for pairs than mostForPairs allows.
+func (v *view) pairsLeft() (most int) {
+	known := make(map[[2]int]bool)
+	for _, o := range v.obs {
+		for pair := range v.pairs(o.cell) {
+			known[pair] = true
+		}
+	}
+	for _, i := range v.failed {
+		for pair := range v.pairs(i) {
+			known[pair] = true
+		}
+	}
+	left := make(map[[2]int]int) // by the places of the two settings
+	for _, values := range v.others.values {
+		for n, w := range values {
+			for m, u := range values[:n] {
+				if pair := [2]int{u, w}; !known[pair] {
+					known[pair] = true
+					left[[2]int{m, n}]++
+				}
+			}
+		}
+	}
+	for _, n := range left {
+		most = max(most, n)
+	}
+	return max(0, min(most, mostForPairs-len(v.obs)-len(v.failed)))
+}
+
 // unseenProbes returns those probes of the loaded cell that are of a num_batch at which one of its values has no
 // reading yet.
 func (v *view) unseenProbes() (points []point) {
-	seen := make(map[[2]int]bool) // value and num_batch
-	for _, o := range slices.Concat(v.obs, v.probes) {
-		for _, value := range v.others.values[v.other[o.cell]] {
-			seen[[2]int{value, o.pass}] = true
-		}
-	}
+	seen := v.seenPasses()
 	for _, p := range v.probeable() {
 		unseen := func(value int) bool { return !seen[[2]int{value, p.pass}] }
 		if slices.ContainsFunc(v.others.values[v.other[p.cell]], unseen) {
@@ -75,3 +108,29 @@ func (s *space) pairs(i int) iter.Seq[[2]int] {
 		}
 	}
 }
+
+// seenPasses returns which values have a reading at which num_batch.
+func (v *view) seenPasses() map[[2]int]bool {
+	seen := make(map[[2]int]bool)
+	for _, o := range slices.Concat(v.obs, v.probes) {
+		for _, value := range v.others.values[v.other[o.cell]] {
+			seen[[2]int{value, o.pass}] = true
+		}
+	}
+	return seen
+}
+
+// unseenPasses returns at how many num_batch up to that of the cell its values have no reading yet.
+func (v *view) unseenPasses(i int, seen map[[2]int]bool) (n int) {
+	for pass := 0; pass <= v.batch[i]; pass++ {
+		for _, value := range v.others.values[v.other[i]] {
+			if !seen[[2]int{value, pass}] {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// passWorth is what a value at a num_batch without a reading counts, where a pair of values counts 1.
+const passWorth = 0.3

@@ -1,6 +1,7 @@
 package search
 
 import (
+	"math"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -57,4 +58,53 @@ func TestUnseenProbes(t *testing.T) {
 	st.Measured[eight] = probed(all...)
 	b := &Best{Tolerance: 0.01, Repeat: 1}
 	assert.Empty(t, b.update(st).unseenProbes())
+}
+
+// TestPairsAtLargerBatch: where loads can be probed, a value that has no reading at the larger num_batch is
+// measured at one of them, also where all its pairs have been seen. Without probes it is not.
+func TestPairsAtLargerBatch(t *testing.T) {
+	st := sweep.State{Plan: gridWithSettings(), PromptTokens: 7000, Measured: make(map[cell.Key]checkpoint.Measured)}
+	for _, c := range st.Plan { // all pairs at a num_batch of 256
+		if c.Ctx == 2048 && c.Batch == 256 {
+			st.Measured[c] = checkpoint.Measured{Rates: []float64{100}, Probes: []checkpoint.ProbeRates{{NumBatch: 128, Rates: []float64{90}}}}
+		}
+	}
+	own := cell.Key{Ctx: 2048, Batch: 1024, Settings: "num_thread=auto/flash_attention=auto"}
+	st.Measured[own] = checkpoint.Measured{Rates: []float64{100}}
+	next := func(recommended cell.Key) (cell.Key, bool) {
+		b := &Best{Tolerance: 0.01, Repeat: 1}
+		v := b.update(st)
+		i, ok := v.nextOfPairs(v.index[recommended], b.prospects(v))
+		return v.cells[max(i, 0)], ok
+	}
+	assert.Zero(t, (&Best{Tolerance: 0.01, Repeat: 1}).update(st).pairsLeft())
+	_, ok := next(own.WithBatch(256))
+	assert.False(t, ok, "no pair is left, and nothing shows other num_batch")
+	st.Probes = true
+	c, ok := next(own.WithBatch(256))
+	assert.True(t, ok)
+	assert.Equal(t, 2048, c.Ctx)
+	assert.Equal(t, 1024, c.Batch)
+	assert.NotEqual(t, "auto", value(c, "num_thread"))
+	assert.NotEqual(t, "auto", value(c, "flash_attention"))
+}
+
+// TestPairsLeft: the loads that the pairs of values may still take are among those expected.
+func TestPairsLeft(t *testing.T) {
+	own := cell.Key{Ctx: 2048, Batch: 512, Settings: "num_thread=auto/flash_attention=auto"}
+	st := sweep.State{Plan: gridWithSettings(), PromptTokens: 7000, Measured: map[cell.Key]checkpoint.Measured{own: {Rates: []float64{100}}}}
+	b := &Best{Tolerance: 0.01, Repeat: 1}
+	assert.Equal(t, 8, b.update(st).pairsLeft(), "of 3 × 3")
+	before := b.Next(st).Ahead
+	for _, settings := range []cell.Settings{"num_thread=auto/flash_attention=on", "num_thread=4/flash_attention=off"} {
+		st.Measured[own.With("num_thread", "4")] = checkpoint.Measured{Failed: true}
+		st.Measured[cell.Key{Ctx: 2048, Batch: 512, Settings: settings}] = checkpoint.Measured{Rates: []float64{101}}
+	}
+	assert.Equal(t, 5, b.update(st).pairsLeft())
+	assert.Greater(t, before.Most, b.update(st).bestAhead(math.Inf(1)).Most)
+}
+
+func value(c cell.Key, name string) string {
+	v, _ := c.Settings.Value(name)
+	return v
 }
