@@ -10,9 +10,11 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/prometheus/procfs"
 	"github.com/stretchr/testify/require"
 )
 
@@ -29,6 +31,7 @@ type Process struct {
 	err     error // once done
 
 	output Buffer
+	peak   atomic.Int64 // see PeakMemory
 }
 
 // Buffer is a bytes.Buffer that can be read while it is written.
@@ -83,6 +86,7 @@ func StartProgram(t *testing.T, program string, setup func(*exec.Cmd), flags ...
 		p.err = p.Command.Wait()
 		close(p.done)
 	}()
+	go p.watchMemory()
 	t.Cleanup(func() {
 		p.Command.Process.Kill()
 		<-p.done
@@ -95,6 +99,29 @@ func (p *Process) read(r io.Reader) {
 	for lines := bufio.NewScanner(r); lines.Scan(); {
 		fmt.Fprintln(&p.output, lines.Text())
 		p.lines <- lines.Text()
+	}
+}
+
+// PeakMemory returns the most memory that the sweep had resident, in bytes, as far as samples show it: 0 where
+// there is no /proc. The kernel's figure for an ended process (ru_maxrss) is at least that of the process which
+// started it, here that of all tests.
+func (p *Process) PeakMemory() int64 { return p.peak.Load() }
+
+func (p *Process) watchMemory() {
+	proc, err := procfs.NewProc(p.Command.Process.Pid)
+	if err != nil {
+		return
+	}
+	for {
+		status, err := proc.NewStatus()
+		if err == nil && int64(status.VmHWM) > p.peak.Load() {
+			p.peak.Store(int64(status.VmHWM))
+		}
+		select {
+		case <-p.done:
+			return
+		case <-time.After(20 * time.Millisecond):
+		}
 	}
 }
 
