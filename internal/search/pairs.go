@@ -10,8 +10,12 @@ import (
 // settings sees each pair of their values, and each value at each num_batch, at least once. Many pairs share a
 // cell, as in a covering array, and a probe is enough for a num_batch.
 
-// mostForPairs is the number of measured cells from which on a search measures no further cells for pairs.
-const mostForPairs = 50
+const (
+	// mostForPairs is the number of measured cells from which on a search measures no further cells for pairs.
+	mostForPairs = 50
+	// passWorth is what a value at a num_batch without a reading counts, where a pair of values counts 1.
+	passWorth = 0.3
+)
 
 // nextOfPairs returns the unmeasured cell that has the most pairs of values which no measured cell has, times the
 // probability that it works, at the num_ctx and num_batch of the recommended cell. Where loads can be probed, it
@@ -20,13 +24,7 @@ func (v *view) nextOfPairs(recommended int, prospects []prospect) (next int, ok 
 	if len(v.obs)+len(v.failed) >= mostForPairs {
 		return 0, false
 	}
-	seen := make(map[[2]int]bool)
-	for _, o := range v.obs {
-		for pair := range v.pairs(o.cell) {
-			seen[pair] = true
-		}
-	}
-	read := v.seenPasses()
+	seen, read := v.seenPairs(), v.seenPasses()
 	next = -1
 	var most, mean float64
 	for j, i := range v.usable {
@@ -54,12 +52,7 @@ func (v *view) nextOfPairs(recommended int, prospects []prospect) (next int, ok 
 // pairsLeft returns how many pairs of values of the same two settings, those of which most are left, no cell has shown
 // yet: a cell shows one of them. No more cells are measured for pairs than mostForPairs allows.
 func (v *view) pairsLeft() (most int) {
-	known := make(map[[2]int]bool)
-	for _, o := range v.obs {
-		for pair := range v.pairs(o.cell) {
-			known[pair] = true
-		}
-	}
+	known := v.seenPairs()
 	for _, i := range v.failed {
 		for pair := range v.pairs(i) {
 			known[pair] = true
@@ -109,6 +102,17 @@ func (s *space) pairs(i int) iter.Seq[[2]int] {
 	}
 }
 
+// seenPairs returns the pairs of values that measured cells have.
+func (v *view) seenPairs() map[[2]int]bool {
+	seen := make(map[[2]int]bool)
+	for _, o := range v.obs {
+		for pair := range v.pairs(o.cell) {
+			seen[pair] = true
+		}
+	}
+	return seen
+}
+
 // seenPasses returns which values have a reading at which num_batch.
 func (v *view) seenPasses() map[[2]int]bool {
 	seen := make(map[[2]int]bool)
@@ -131,6 +135,3 @@ func (v *view) unseenPasses(i int, seen map[[2]int]bool) (n int) {
 	}
 	return n
 }
-
-// passWorth is what a value at a num_batch without a reading counts, where a pair of values counts 1.
-const passWorth = 0.3
