@@ -7,7 +7,6 @@ import (
 	"io"
 	"path/filepath"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/outdir"
@@ -34,8 +33,6 @@ type Engine struct {
 	home    *outdir.Scratch   // removed by Stop
 	process *engineProcess    // nil if the last start has failed
 	stopped bool
-	exited  chan struct{} // see Exited
-	exit    func()        // closes exited
 }
 
 // engineStart is how long the server may take until its first answer.
@@ -108,15 +105,7 @@ func (e *Engine) serve(ctx context.Context) (version string, err error) {
 		p.end()
 		return "", err
 	}
-	exited := make(chan struct{})
-	exit := sync.OnceFunc(func() { close(exited) })
-	e.process, e.exited, e.exit = p, exited, exit
-	go func() {
-		<-p.ended
-		if !p.replaced.Load() {
-			exit()
-		}
-	}()
+	e.process = p
 	return version, nil
 }
 
@@ -206,7 +195,6 @@ func (e *Engine) endProcess(ctx context.Context) error {
 		return nil
 	}
 	p := e.process
-	p.replaced.Store(true)
 	p.end()
 	e.process = nil
 	select {
@@ -222,9 +210,13 @@ func (e *Engine) endProcess(ctx context.Context) error {
 // Command returns the file of the engine's command.
 func (e *Engine) Command() string { return e.Ollama }
 
-// Exited returns a channel that is closed when the server that runs has ended, by Stop or by itself, and not
-// by a Restart, which starts one with another channel.
-func (e *Engine) Exited() <-chan struct{} { return e.exited }
+// Exited returns a channel that is closed when the server that runs now has ended, nil while there is none.
+func (e *Engine) Exited() <-chan struct{} {
+	if e.process == nil {
+		return nil
+	}
+	return e.process.ended
+}
 
 // Stop ends the engine and all processes that it started, and removes its home.
 // It may be called more than once.
@@ -232,9 +224,6 @@ func (e *Engine) Stop() error {
 	e.stopped = true
 	if e.process != nil {
 		e.process.end()
-	}
-	if e.exit != nil {
-		e.exit()
 	}
 	return e.home.Remove()
 }

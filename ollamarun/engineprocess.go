@@ -12,19 +12,17 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"syscall"
 	"time"
 )
 
 // engineProcess is a running server of an engine, with the processes that it started.
 type engineProcess struct {
-	alive    *os.File // closing it makes the supervisor exit
-	pid      int      // of the supervisor, and of the process group
-	log      *ServerLog
-	ended    chan struct{} // closed when the supervisor has exited
-	gone     chan struct{} // closed when the last of the processes has exited
-	replaced atomic.Bool   // its end is a restart
+	alive *os.File // closing it makes the supervisor exit
+	pid   int      // of the supervisor, and of the process group
+	log   *ServerLog
+	ended chan struct{} // closed when the supervisor has exited
+	gone  chan struct{} // closed when the last of the processes has exited
 }
 
 // supervise runs the server and ends it, with all processes that it started, as

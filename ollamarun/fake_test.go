@@ -19,8 +19,7 @@ func TestMain(m *testing.M) {
 	if filepath.Base(os.Args[0]) == "ollama" {
 		os.Exit(fakeCommand(os.Args[1:]))
 	}
-	flag.Parse()
-	flag.Set("test.parallel", "16") // they wait and don't compute
+	flag.Set("test.parallel", "16") // they wait and don't compute; a flag of the user overrides this
 	os.Exit(m.Run())
 }
 

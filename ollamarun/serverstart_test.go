@@ -6,9 +6,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
 // started returns the log lines of a server's start.

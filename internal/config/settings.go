@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"math"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -241,24 +242,26 @@ func (c *Config) NameBinaries(version func(file string) (string, error)) error {
 // distinctWords returns a word for each file: the first part of the paths in which all differ, or a number in
 // the order of the paths.
 func distinctWords(files []string) map[string]string {
+	parts, shortest := make(map[string][]string), math.MaxInt
+	for _, file := range files {
+		parts[file] = strings.Split(strings.TrimPrefix(file, "/"), "/")
+		shortest = min(shortest, len(parts[file]))
+	}
 	words := make(map[string]string)
-	for at := 0; ; at++ {
+	for at := range shortest {
 		used := make(map[string]bool)
 		for _, file := range files {
-			parts := strings.Split(strings.TrimPrefix(file, "/"), "/")
-			if at == len(parts) {
-				for n, file := range slices.Sorted(slices.Values(files)) {
-					words[file] = strconv.Itoa(n + 1)
-				}
-				return words
-			}
-			words[file] = strings.Map(inName, parts[at])
+			words[file] = strings.Map(inName, parts[file][at])
 			used[words[file]] = true
 		}
 		if len(used) == len(files) && !used[""] {
 			return words
 		}
 	}
+	for n, file := range slices.Sorted(slices.Values(files)) {
+		words[file] = strconv.Itoa(n + 1)
+	}
+	return words
 }
 
 // inName returns a character as names in keys have it.

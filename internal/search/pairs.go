@@ -24,12 +24,16 @@ func (v *view) nextOfPairs(recommended int, prospects []prospect) (next int, ok 
 	if len(v.obs)+len(v.failed) >= mostForPairs {
 		return 0, false
 	}
-	seen, read := v.seenPairs(), v.seenPasses()
+	seen, unread := v.seenPairs(), v.unreadPasses()
 	next = -1
 	var most, mean float64
 	for j, i := range v.usable {
-		larger := v.batch[i] - v.batch[recommended]
-		if i >= v.planned || !v.unmeasured(i) || v.ctx[i] != v.ctx[recommended] || larger < 0 || larger > 0 && !v.st.Probes || v.feas.works(i) < leastTried {
+		fits := v.batch[i] == v.batch[recommended] || v.batch[i] > v.batch[recommended] && v.st.Probes
+		if i >= v.planned || !v.unmeasured(i) || v.ctx[i] != v.ctx[recommended] || !fits {
+			continue
+		}
+		works := v.feas.works(i)
+		if works < leastTried {
 			continue
 		}
 		var unseen float64
@@ -39,9 +43,11 @@ func (v *view) nextOfPairs(recommended int, prospects []prospect) (next int, ok 
 			}
 		}
 		if v.st.Probes {
-			unseen += passWorth * float64(v.unseenPasses(i, read))
+			for _, value := range v.others.values[v.other[i]] {
+				unseen += passWorth * float64(unread[value][v.batch[i]])
+			}
 		}
-		unseen *= v.feas.works(i)
+		unseen *= works
 		if unseen > most || unseen > 0 && unseen == most && prospects[j].mean > mean {
 			next, most, mean = i, unseen, prospects[j].mean
 		}
@@ -124,14 +130,17 @@ func (v *view) seenPasses() map[[2]int]bool {
 	return seen
 }
 
-// unseenPasses returns at how many num_batch up to that of the cell its values have no reading yet.
-func (v *view) unseenPasses(i int, seen map[[2]int]bool) (n int) {
-	for pass := 0; pass <= v.batch[i]; pass++ {
-		for _, value := range v.others.values[v.other[i]] {
+// unreadPasses returns, for each value, how many of the num_batch up to each have no reading with it yet.
+func (v *view) unreadPasses() [][]int {
+	seen, unread := v.seenPasses(), make([][]int, v.others.count)
+	for value := range unread {
+		n := 0
+		for pass := range v.batchs {
 			if !seen[[2]int{value, pass}] {
 				n++
 			}
+			unread[value] = append(unread[value], n)
 		}
 	}
-	return n
+	return unread
 }

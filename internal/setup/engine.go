@@ -56,7 +56,6 @@ func (b *Sweep) startEngine(ctx context.Context, o Options) (*ollamarun.Server, 
 			fmt.Fprintf(b.log, "warning: %v\n", err)
 		}
 		b.cleanup.add(engine.Stop)
-		b.engine = engine
 		b.config.Ollama = engine.Ollama
 		b.process = &process{engine: engine, running: settings, fixed: b.config.Fixed(), binaries: b.config.Binaries, serverLog: filepath.Join(b.config.Out, ollamarun.EngineLog), log: b.log}
 		return &engine.Server, nil
@@ -121,22 +120,4 @@ func aboutCreation(models string) string {
 		}
 	}
 	return fmt.Sprintf(creates, models)
-}
-
-// whileEngineRuns returns a context that also ends when the engine does.
-func (b *Sweep) whileEngineRuns(ctx context.Context) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	stop := func() { cancel(context.Canceled) }
-	if b.engine == nil {
-		return ctx, stop
-	}
-	exited := b.engine.Exited()
-	go func() {
-		select {
-		case <-exited:
-			cancel(fmt.Errorf("the engine ended unexpectedly; its log is %s", filepath.Join(b.config.Out, ollamarun.EngineLog)))
-		case <-ctx.Done():
-		}
-	}()
-	return ctx, stop
 }

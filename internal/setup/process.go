@@ -72,17 +72,18 @@ func (p *process) down() bool {
 
 // whileRunning returns a context that also ends when the server does.
 func (p *process) whileRunning(ctx context.Context) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := func() { cancel(context.Canceled) }
 	if p == nil {
-		return ctx, cancel
+		return ctx, stop
 	}
 	exited := p.engine.Exited()
 	go func() {
 		select {
 		case <-exited:
-			cancel()
+			cancel(fmt.Errorf("the engine ended unexpectedly; its log is %s", p.serverLog))
 		case <-ctx.Done():
 		}
 	}()
-	return ctx, cancel
+	return ctx, stop
 }

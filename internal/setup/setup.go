@@ -25,7 +25,6 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/search"
 	"github.com/ollama-sweep/ollama-sweep/internal/shell"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
-	"github.com/ollama-sweep/ollama-sweep/ollamarun"
 )
 
 // Options are the inputs and outputs of a sweep.
@@ -50,10 +49,9 @@ type Options struct {
 // Close.
 type Sweep struct {
 	config  config.Config
-	host    *url.URL          // of the server, without user and password
-	user    *url.Userinfo     // nil where the server needs none
-	engine  *ollamarun.Engine // nil for the server at -host
-	process *process          // of the engine, nil without one
+	host    *url.URL      // of the server, without user and password
+	user    *url.Userinfo // nil where the server needs none
+	process *process      // of the engine, nil without one
 	sweep   sweep.Sweep
 	screen  *screen   // nil without a progress bar
 	log     io.Writer // lines for people
@@ -124,7 +122,7 @@ func (b *Sweep) open(ctx context.Context, o Options) (err error) {
 	if err != nil {
 		return err
 	}
-	ctx, stop := b.whileEngineRuns(ctx)
+	ctx, stop := b.process.whileRunning(ctx)
 	defer stop()
 	if err := b.openLog(server); err != nil {
 		return err

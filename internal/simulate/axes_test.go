@@ -8,7 +8,6 @@ import (
 
 	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
-	"github.com/ollama-sweep/ollama-sweep/internal/test/race"
 )
 
 // TestGenerateAxes: each kind has its difficulty.
@@ -89,7 +88,9 @@ func (r recorder) Next(s sweep.State) sweep.Choice {
 
 // TestCompareAxes: all strategies get as many cells as the search has taken.
 func TestCompareAxes(t *testing.T) {
-	race.SkipSequential(t)
+	if testing.Short() {
+		t.Skip("simulates searches")
+	}
 	surfaces := GenerateAxes(1, 1)
 	c := CompareAxes(surfaces, Options{Seeds: 1, Tolerance: 0.01})
 	require.Len(t, c.Overall, 3)

@@ -8,8 +8,9 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/ollama-sweep/ollama-sweep/internal/search"
 	"gonum.org/v1/gonum/stat"
+
+	"github.com/ollama-sweep/ollama-sweep/internal/search"
 )
 
 // allSurfaces is the name of the scores on all surfaces together.

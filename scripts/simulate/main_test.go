@@ -13,7 +13,6 @@ import (
 
 	"github.com/ollama-sweep/ollama-sweep/internal/simulate"
 	"github.com/ollama-sweep/ollama-sweep/internal/test/golden"
-	"github.com/ollama-sweep/ollama-sweep/internal/test/race"
 )
 
 const surface = "../../internal/simulate/testdata/saturating-12x8.json"
@@ -41,7 +40,9 @@ func TestJSON(t *testing.T) {
 }
 
 func TestAxes(t *testing.T) {
-	race.SkipSequential(t)
+	if testing.Short() {
+		t.Skip("simulates searches")
+	}
 	var stdout, stderr bytes.Buffer
 	require.Equal(t, 0, run([]string{"-axes", "1", "-seeds", "1"}, &stdout, &stderr))
 	assert.Empty(t, stderr.String())

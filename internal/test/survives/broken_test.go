@@ -16,8 +16,7 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/test/sweeptest"
 )
 
-// thirtyCells is a grid of thirty cells. The simulated server needs a clock of 100, so that no cell
-// fails because the machine is busy.
+// thirtyCells is a grid of thirty cells.
 const thirtyCells = "prompt: {tokens: 300}\nnum_ctx: {start: 1024, end: 1424, step: 80}\nnum_batch: {start: 64, end: 320, step: 64}\nrepeat: 1\nconfirm: 0\nbaseline: false\n"
 
 // failFrom makes a server fail at every prompt from the n-th on, until repair is called.

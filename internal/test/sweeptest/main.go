@@ -43,6 +43,11 @@ func Binary() string { return binary }
 // ollama command in SWEEP_OLLAMA if that is set. With -short it does neither. It returns the exit
 // code.
 func Main(m *testing.M) int {
+	// The tests wait more than they compute. A flag of the user overrides this.
+	if err := flag.Set("test.parallel", "8"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	flag.Parse()
 	if testing.Short() {
 		fmt.Println("-short: skipping all tests, which need a build of the sweep")
@@ -51,10 +56,6 @@ func Main(m *testing.M) int {
 	// Under nohup, child processes would inherit that SIGHUP is ignored. With a handler here they
 	// start with the default.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
-	if err := flag.Set("test.parallel", "8"); err != nil { // they wait more than they compute
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
 	ramdir.Use()
 	debug.SetGCPercent(1000) // as in the sweep itself, whose overhead benchmarks measure
 	dir, err := os.MkdirTemp("", "ollama-sweep-test-")
