@@ -10,17 +10,20 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 )
 
-// best runs a search on the grid of the sweep, and compares it with the sweep.
-func (d *drive) best(ctx context.Context) (headlines []string, err error) {
-	if err := d.server.ready(ctx, flashOwn); err != nil {
-		return nil, err
+// search returns a stage that runs a search on the grid of the sweep, and compares it with the sweep. Its
+// name is the strategy's and its config's.
+func (d *drive) search(name string) func(context.Context) ([]string, error) {
+	return func(ctx context.Context) (headlines []string, err error) {
+		if err := d.server.ready(ctx, flashOwn); err != nil {
+			return nil, err
+		}
+		headlines, err = d.sweep(ctx, name, 1)
+		if err != nil {
+			return headlines, err
+		}
+		text, err := d.againstGrid(name, "sweep")
+		return append(headlines, text...), err
 	}
-	headlines, err = d.sweep(ctx, "best", 1)
-	if err != nil {
-		return headlines, err
-	}
-	text, err := d.againstGrid("best", "sweep")
-	return append(headlines, text...), err
 }
 
 // settings sweeps a grid with settings as axes, and runs a search on it.
@@ -28,7 +31,7 @@ func (d *drive) settings(ctx context.Context) (headlines []string, err error) {
 	if err := d.server.ready(ctx, flashOwn); err != nil {
 		return nil, err
 	}
-	headlines, err = d.harness(ctx, "settings", 0.75)
+	headlines, err = d.harness(ctx, "settings", 0.7)
 	if err != nil {
 		return headlines, err
 	}

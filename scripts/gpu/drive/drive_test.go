@@ -63,7 +63,7 @@ func TestRunWithoutTime(t *testing.T) {
 	assert.Zero(t, code, stderr)
 	summary, err := os.ReadFile(filepath.Join(out, summaryName))
 	require.NoError(t, err)
-	assert.Equal(t, 11, strings.Count(string(summary), " skipped "))
+	assert.Equal(t, 12, strings.Count(string(summary), " skipped "))
 	assert.Contains(t, unpacked(t, filepath.Join(out, archiveName)), "configs/sweep.yaml")
 }
 
@@ -95,11 +95,11 @@ func TestConfigs(t *testing.T) {
 	for _, small := range []bool{false, true} {
 		d, err := newDrive(t.TempDir(), t.TempDir(), t.TempDir(), small)
 		require.NoError(t, err)
-		settings := 12
+		settings := 24
 		if small {
-			settings = 16
+			settings = 32
 		}
-		for name, cells := range map[string]int{"sweep": 30, "best": 30, "cli": 6, "sweep-4096": 6, "failing": 4, "settings": settings, "settings-best": settings} {
+		for name, cells := range map[string]int{"sweep": 30, "best": 30, "frontier": 30, "cli": 6, "sweep-4096": 6, "failing": 4, "settings": settings, "settings-best": settings} {
 			cfg, err := config.Read(d.in("configs", name+".yaml"), &config.Overrides{})
 			require.NoError(t, err)
 			plan, leftOut := cfg.Plan()

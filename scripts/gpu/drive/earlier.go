@@ -14,7 +14,7 @@ import (
 )
 
 // resume unpacks the checkpoints in an earlier run's archive into the results folder, in which sweeps
-// resume them and the stages best and memory read them.
+// resume them and the searches and the stage memory read them.
 func (d *drive) resume(archive string) error {
 	f, err := os.Open(archive)
 	if err != nil {
@@ -42,7 +42,7 @@ func (d *drive) resume(archive string) error {
 // isCheckpoint reports whether a file of an archive is a checkpoint or journal of a sweep.
 func isCheckpoint(name string) bool {
 	dir, base := path.Split(name)
-	return slices.Contains([]string{"sweep/", "cli/", "sweep-4096/", "best/", "settings/", "settings-best/"}, dir) && slices.Contains([]string{checkpoint.FileName, checkpoint.JournalOf(checkpoint.FileName)}, base)
+	return slices.Contains([]string{"sweep/", "cli/", "sweep-4096/", "best/", "frontier/", "settings/", "settings-best/"}, dir) && slices.Contains([]string{checkpoint.FileName, checkpoint.JournalOf(checkpoint.FileName)}, base)
 }
 
 func (d *drive) restore(name string, r io.Reader) error {

@@ -18,8 +18,8 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/ollamarun"
 )
 
-// noise repeats prompts of one cell: after a pause, after a load with a warm-up, and after one without,
-// each with the GPU's state from nvidia-smi.
+// noise repeats prompts of one num_batch after a load without a warm-up, after one with a warm-up, and
+// after a pause, and of other num_batch after a warm-up, each with the GPU's state from nvidia-smi.
 func (d *drive) noise(ctx context.Context) (headlines []string, err error) {
 	if err := d.server.ready(ctx, flashOwn); err != nil {
 		return nil, err
@@ -30,22 +30,29 @@ func (d *drive) noise(ctx context.Context) (headlines []string, err error) {
 	}
 	d.monitor = ollamarun.StartGPUMonitor(ctx)
 	f := d.figures.noise
-	l := load{modelF16, flashOwn, f.numCtx, f.numBatch}
 	p := &prober{
 		client: d.server.client(), log: &serverLog{ServerLog: log}, whole: f.tokens, overhead: make(map[string]int),
 		text: &texts{Rand: rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 2))},
 	}
-	for _, series := range []struct {
-		name    string
-		repeats int
-		before  func() error
-	}{
-		{"before a pause", 3, func() error { return d.reload(ctx, p, l, f.warmup) }},
-		{"after a pause", f.repeats / 2, func() error { return pause(ctx, time.Duration(f.pause)*time.Second) }},
-		{"with warm-up", f.repeats, func() error { return d.reload(ctx, p, l, f.warmup) }},
-		{"without warm-up", f.repeats, func() error { return d.reload(ctx, p, l, 0) }},
-	} {
-		if err := series.before(); err != nil {
+	type series struct {
+		name           string
+		batch, repeats int
+		before         func(load) error
+	}
+	reload := func(warmup int) func(load) error {
+		return func(l load) error { return d.reload(ctx, p, l, warmup) }
+	}
+	all := []series{
+		{"without warm-up", f.batches[0], f.repeats, reload(0)},
+		{"with warm-up", f.batches[0], f.repeats, reload(f.warmup)},
+		{"after a pause", f.batches[0], f.repeats / 2, func(load) error { return pause(ctx, time.Duration(f.pause)*time.Second) }},
+	}
+	for _, batch := range f.batches[1:] {
+		all = append(all, series{fmt.Sprintf("num_batch %d", batch), batch, f.repeats, reload(f.warmup)})
+	}
+	for _, series := range all {
+		l := load{modelF16, flashOwn, f.numCtx, series.batch}
+		if err := series.before(l); err != nil {
 			return headlines, err
 		}
 		rates, err := d.series(ctx, p, l, series.name, series.repeats)

@@ -20,10 +20,11 @@ func (d *drive) probe(ctx context.Context) (headlines []string, err error) {
 		readings = append(readings, r)
 		return d.addReading(r)
 	}
-	for n, l := range []load{{model: modelF16, flash: flashOn}, {model: modelF16, flash: flashOff}, {model: modelQ8, flash: flashOff}, {model: modelQ8, flash: flashOn}} {
+	all := []load{{model: modelQ8, flash: flashOn}, {model: modelQ8, flash: flashOff}, {model: modelF16, flash: flashOff}, {model: modelF16, flash: flashOn}}
+	for n, l := range all {
 		l.numCtx, l.numBatch = f.numCtx, f.batches[len(f.batches)-1]
 		batches := f.batches
-		if n > 0 {
+		if n < len(all)-1 {
 			batches = f.fewer
 		}
 		begun := time.Now()
@@ -32,9 +33,9 @@ func (d *drive) probe(ctx context.Context) (headlines []string, err error) {
 		}
 		headlines = append(headlines, fmt.Sprintf("%s, flash attention %s: %.1f s", l.model, l.flash, time.Since(begun).Seconds()))
 	}
-	all := ratios(readings, f.batches[len(f.batches)-1])
-	text := table(all)
-	if saveErr := d.saveRatios(all, text); err == nil {
+	compared := ratios(readings, f.batches[len(f.batches)-1])
+	text := table(compared)
+	if saveErr := d.saveRatios(compared, text); err == nil {
 		err = saveErr
 	}
 	return append(headlines, text...), err

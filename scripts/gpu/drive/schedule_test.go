@@ -171,7 +171,7 @@ func TestSelectStages(t *testing.T) {
 		}
 		return names
 	}
-	assert.Equal(t, []string{"machine", "build", "model", "server", "sweep", "probes", "failures", "noise", "best", "settings", "memory"}, names(all))
+	assert.Equal(t, []string{"machine", "build", "model", "server", "sweep", "probes", "failures", "noise", "best", "frontier", "settings", "memory"}, names(all))
 	for _, tt := range []struct{ only, want []string }{
 		{nil, names(all)},
 		{[]string{"build"}, []string{"build"}},

@@ -32,9 +32,10 @@ func (d *drive) stages() []stage {
 		{name: "sweep", weight: 18, least: 40 * time.Second, needs: base, run: d.sweeps},
 		{name: "probes", weight: 10, least: 40 * time.Second, needs: base, run: d.probe},
 		{name: "failures", weight: 4, least: 20 * time.Second, needs: base, run: d.failures},
-		{name: "noise", weight: 2, least: 20 * time.Second, needs: base, run: d.noise},
-		{name: "best", weight: 4, least: 20 * time.Second, needs: base, run: d.best},
-		{name: "settings", weight: 6, least: 30 * time.Second, needs: base, run: d.settings},
+		{name: "noise", weight: 3, least: 20 * time.Second, needs: base, run: d.noise},
+		{name: "best", weight: 4, least: 20 * time.Second, needs: base, run: d.search("best")},
+		{name: "frontier", weight: 6, least: 30 * time.Second, needs: base, run: d.search("frontier")},
+		{name: "settings", weight: 12, least: 30 * time.Second, needs: base, run: d.settings},
 		{name: "memory", weight: 0.5, least: 5 * time.Second, needs: base, run: d.memory},
 	}
 }
