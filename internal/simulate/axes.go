@@ -259,6 +259,7 @@ func (o oneAtATime) next(s sweep.State) (unknown cell.Key, ok bool) {
 // CompareAxes plays the search for the fastest cell on surfaces over more axes and, with as many cells
 // as each of its plays has cost, random cells and one axis at a time.
 func CompareAxes(surfaces []*Surface, o Options) Comparison {
+	surfaces = o.hide(surfaces)
 	names := []string{"best", "one at a time", "random"}
 	plays := make([][]Run, len(surfaces)*len(names))
 	for i := range plays {

@@ -100,6 +100,8 @@ func TestCompareAxes(t *testing.T) {
 	for _, other := range c.Overall[1:] {
 		assert.InDelta(t, best.Cells, other.Cells, 1)
 	}
+	unprobed := CompareAxes(surfaces, Options{Seeds: 1, Tolerance: 0.01, HideProbes: true})
+	assert.NotEqual(t, best.Cells, unprobed.Overall[0].Cells)
 }
 
 // TestDrawAxes draws each kind on a grid of its own, also where there is only one other axis, and omits

@@ -90,6 +90,21 @@ func (o Options) Check() error {
 	return nil
 }
 
+// hide returns the surfaces without what the options hide from the searches.
+func (o *Options) hide(surfaces []*Surface) (seen []*Surface) {
+	for _, s := range surfaces {
+		hidden := *s
+		if o.HideSizes {
+			hidden.Sizes = nil
+		}
+		if o.HideProbes {
+			hidden.Probes = nil
+		}
+		seen = append(seen, &hidden)
+	}
+	return seen
+}
+
 // Comparison holds the scores of strategies.
 type Comparison struct {
 	Requested []string `json:"-"`        // the requested strategies
@@ -100,19 +115,7 @@ type Comparison struct {
 // Compare plays strategies on surfaces. The result is deterministic, except for the
 // computing times.
 func Compare(surfaces []*Surface, o Options) Comparison {
-	if o.HideSizes || o.HideProbes {
-		surfaces = slices.Clone(surfaces)
-		for i, s := range surfaces {
-			hidden := *s
-			if o.HideSizes {
-				hidden.Sizes = nil
-			}
-			if o.HideProbes {
-				hidden.Probes = nil
-			}
-			surfaces[i] = &hidden
-		}
-	}
+	surfaces = o.hide(surfaces)
 	names, _ := o.Plays(len(surfaces))
 	plays := make([][]Run, len(surfaces)*len(names)) // ordered by surface, then strategy
 	for i := range plays {

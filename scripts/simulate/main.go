@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/arguments"
@@ -91,6 +92,9 @@ func compareAxes(o simulate.Options, n int, draw uint64, others int, asJSON bool
 	switch {
 	case others > 0:
 		fmt.Fprintln(stderr, "simulate: -axes generates its surfaces: use it without files and without -generated")
+		return 2
+	case !slices.Equal(o.Strategies, []string{"best"}):
+		fmt.Fprintln(stderr, "simulate: -axes plays best: use it without -strategy")
 		return 2
 	case n > simulate.Most:
 		fmt.Fprintf(stderr, "simulate: -axes: %d surfaces are too many: %d is the most\n", n, simulate.Most)
