@@ -8,28 +8,33 @@ import (
 // An interaction that no reading has shown is not expected by the model, which has a normal distribution for all of
 // them: that two values are much faster together, or that one changes the best num_batch. So a search over other
 // settings sees each pair of their values, and each value at each num_batch, at least once. Many pairs share a
-// cell, as in a covering array, and a probe is enough for a num_batch.
+// cell, as in a covering array, and a probe is enough for a num_batch. Where loads can't be probed, each value is
+// seen at a small, a middle and a large num_batch instead.
 
 const (
 	// mostForPairs is the number of measured cells from which on a search measures no further cells for pairs.
 	mostForPairs = 50
 	// passWorth is what a value at a num_batch without a reading counts, where a pair of values counts 1.
 	passWorth = 0.3
+	// bandWorth is what a value in a band of num_batch without a sample counts, where a pair of values counts 1.
+	bandWorth = 1.0
 )
 
 // nextOfPairs returns the unmeasured cell that has the most pairs of values which no measured cell has, times the
-// probability that it works, at the num_ctx and num_batch of the recommended cell. Where loads can be probed, it
-// may have a larger num_batch: its probes show the recommended one, and a value whose best num_batch is larger.
+// probability that it works, at the num_ctx of the recommended cell. Where loads can be probed, its num_batch is
+// the recommended one or a larger one: its probes show the recommended one, and a value whose best num_batch is larger.
 func (v *view) nextOfPairs(recommended int, prospects []prospect) (next int, ok bool) {
 	if len(v.obs)+len(v.failed) >= mostForPairs {
 		return 0, false
 	}
-	seen, unread := v.seenPairs(), v.unreadPasses()
+	seen, unread, worth := v.seenPairs(), v.unreadBands(), bandWorth
+	if v.st.Probes {
+		unread, worth = v.unreadPasses(), passWorth
+	}
 	next = -1
 	var most, mean float64
 	for j, i := range v.usable {
-		fits := v.batch[i] == v.batch[recommended] || v.batch[i] > v.batch[recommended] && v.st.Probes
-		if i >= v.planned || !v.unmeasured(i) || v.ctx[i] != v.ctx[recommended] || !fits {
+		if i >= v.planned || !v.unmeasured(i) || v.ctx[i] != v.ctx[recommended] || v.st.Probes && v.batch[i] < v.batch[recommended] {
 			continue
 		}
 		works := v.feas.works(i)
@@ -42,10 +47,8 @@ func (v *view) nextOfPairs(recommended int, prospects []prospect) (next int, ok 
 				unseen++
 			}
 		}
-		if v.st.Probes {
-			for _, value := range v.others.values[v.other[i]] {
-				unseen += passWorth * float64(unread[value][v.batch[i]])
-			}
+		for _, value := range v.others.values[v.other[i]] {
+			unseen += worth * float64(unread[value][v.batch[i]])
 		}
 		unseen *= works
 		if unseen > most || unseen > 0 && unseen == most && prospects[j].mean > mean {
@@ -56,7 +59,8 @@ func (v *view) nextOfPairs(recommended int, prospects []prospect) (next int, ok 
 }
 
 // pairsLeft returns how many pairs of values of the same two settings, those of which most are left, no cell has shown
-// yet: a cell shows one of them. No more cells are measured for pairs than mostForPairs allows.
+// yet: a cell shows one of them. Without probes the bands of num_batch count as the values of a setting. No more cells
+// are measured for pairs than mostForPairs allows.
 func (v *view) pairsLeft() (most int) {
 	known := v.seenPairs()
 	for _, i := range v.failed {
@@ -64,9 +68,16 @@ func (v *view) pairsLeft() (most int) {
 			known[pair] = true
 		}
 	}
-	left := make(map[[2]int]int) // by the places of the two settings
+	bands := v.seenBands()
+	left := make(map[[2]int]int) // by the places of the two settings, -1 for num_batch
 	for _, values := range v.others.values {
 		for n, w := range values {
+			for pass := range v.batchs {
+				if shown := [2]int{w, v.band(pass)}; !v.st.Probes && !bands[shown] {
+					bands[shown] = true
+					left[[2]int{-1, n}]++
+				}
+			}
 			for m, u := range values[:n] {
 				if pair := [2]int{u, w}; !known[pair] {
 					known[pair] = true
@@ -143,4 +154,42 @@ func (v *view) unreadPasses() [][]int {
 		}
 	}
 	return unread
+}
+
+// unreadBands returns, for each value and each num_batch, 1 if no sample with the value has a num_batch of the same
+// band, else 0.
+func (v *view) unreadBands() [][]int {
+	seen, unread := v.seenBands(), make([][]int, v.others.count)
+	for value := range unread {
+		for pass := range v.batchs {
+			n := 1
+			if seen[[2]int{value, v.band(pass)}] {
+				n = 0
+			}
+			unread[value] = append(unread[value], n)
+		}
+	}
+	return unread
+}
+
+// seenBands returns which values have a sample in which band.
+func (v *view) seenBands() map[[2]int]bool {
+	seen := make(map[[2]int]bool)
+	for _, o := range v.obs {
+		for _, value := range v.others.values[v.other[o.cell]] {
+			seen[[2]int{value, v.band(o.pass)}] = true
+		}
+	}
+	return seen
+}
+
+// band returns in which of three bands a num_batch lies: the smallest quarter of them, the largest one, or between.
+func (s *space) band(pass int) int {
+	switch quarter := max(1, len(s.batchs)/4); {
+	case pass < quarter:
+		return 0
+	case pass >= len(s.batchs)-quarter:
+		return 2
+	}
+	return 1
 }

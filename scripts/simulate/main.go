@@ -4,7 +4,7 @@
 //
 //	go run ./scripts/simulate -strategy best,frontier results/my/benchmark_results.json
 //
-// A strategy sees only noisy measurements of the cells that it chooses. goldenSection
+// A strategy sees only noisy measurements of the cells that it chooses. Golden
 // sections, random cells and the exhaustive sweep are always included for comparison.
 package main
 
