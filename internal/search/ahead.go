@@ -57,24 +57,28 @@ func (v *view) unmeasuredLeft() (n int) {
 	return n
 }
 
-// bestAhead includes up to as many loads as there are pairs of values that no cell has together yet.
 func (v *view) bestAhead(gain float64) sweep.Range {
 	scale := math.Sqrt(float64(min(v.planned, mostUseful)) / 100)
 	table, design := bestAhead, v.designLeft(bestDesign)
 	if v.st.Probes {
 		table, design = bestAheadProbed, 0
 	}
-	ahead := v.ahead(table, gain, scale, design)
+	return v.withPairs(v.ahead(table, gain, scale, design))
+}
+
+// withPairs adds the loads that the pairs of values may take.
+func (v *view) withPairs(ahead sweep.Range) sweep.Range {
 	ahead.Most = min(ahead.Most+v.pairsLeft(), v.unmeasuredLeft())
 	return ahead
 }
 
 func (v *view) frontierAhead(gain float64) sweep.Range {
 	scale := float64(len(v.ctxs)) / 10
+	table, design := frontierAhead, v.designLeft(frontierDesign)
 	if v.st.Probes {
-		return v.ahead(frontierAheadProbed, gain, scale, 0)
+		table, design = frontierAheadProbed, 0
 	}
-	return v.ahead(frontierAhead, gain, scale, v.designLeft(frontierDesign))
+	return v.withPairs(v.ahead(table, gain, scale, design))
 }
 
 // designLeft returns how many cells of a design are not measured yet.

@@ -107,11 +107,8 @@ func (b *Best) Next(st sweep.State) sweep.Choice {
 		why := fmt.Sprintf("may be faster than the best: expected gain %.1f %%", 100*loads.gain)
 		return v.load(loads.next, max(b.Repeat, 1), why, answer, v.bestAhead(loads.most/worth))
 	}
-	if i, ok := v.nextOfPairs(v.index[answer.Best], prospects); ok {
-		return v.load(i, max(b.Repeat, 1), "two values of settings that no cell has together yet", answer, v.bestAhead(0))
-	}
-	if i, ok := v.otherValue(v.index[answer.Best], prospects); ok {
-		return v.load(i, max(b.Repeat, 1), "another value of one setting, with all else as recommended", answer, v.bestAhead(0))
+	if i, why, ok := v.lastLook(v.index[answer.Best], v.means(prospects)); ok {
+		return v.load(i, max(b.Repeat, 1), why, answer, v.bestAhead(0))
 	}
 	return done(fmt.Sprintf("measuring another cell would gain %.2g %% on average", 100*loads.most), answer)
 }
@@ -121,6 +118,15 @@ type prospect struct {
 	mean, square float64 // expected log rate, and expected square of it
 	gain         float64 // expected improvement of the best log rate
 	chance       float64 // probability of being faster than the best by more than the tolerance
+}
+
+// means returns the expected log rates of the usable cells, by cell.
+func (v *view) means(prospects []prospect) []float64 {
+	mean := make([]float64, len(v.cells))
+	for j, i := range v.usable {
+		mean[i] = prospects[j].mean
+	}
+	return mean
 }
 
 // prospects returns the prospects of the usable cells.

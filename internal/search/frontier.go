@@ -31,12 +31,13 @@ var frontierProbed = []position{{0, 1}, {1, 1}, {0.5, 1}}
 // Thresholds on the expected gain in log rate, averaged over the picks, found by
 // simulation.
 const (
-	columnWorth = 0.02    // for another cell, relative to the tolerance
-	columnAgain = 0.00375 // for another prompt of the loaded cell, relative to the tolerance
-	againShare  = 1.0 / 4 // for another prompt, relative to the gain of the best cell
-	probedWorth = 0.06    // for another cell where loads can be probed, relative to the tolerance
-	columnProbe = 0.008   // for a probe, relative to the tolerance and to its cost
-	// probedFrom is the number of measured cells from which probedWorth grows in proportion to it.
+	columnWorth   = 0.02    // for another cell, relative to the tolerance
+	columnAgain   = 0.00375 // for another prompt of the loaded cell, relative to the tolerance
+	againShare    = 1.0 / 4 // for another prompt, relative to the gain of the best cell
+	probedWorth   = 0.06    // for another cell where loads can be probed, relative to the tolerance
+	settingsWorth = 0.15    // for another cell of a search over other settings, of which many are alike
+	columnProbe   = 0.008   // for a probe, relative to the tolerance and to its cost
+	// probedFrom is the number of measured cells from which probedWorth and settingsWorth grow in proportion to it.
 	probedFrom = 16
 )
 
@@ -51,6 +52,9 @@ func (f *Frontier) Next(st sweep.State) sweep.Choice {
 	if st.Probes {
 		design, least = frontierProbed, f.Tolerance*probedWorth*max(1, float64(len(v.obs))/probedFrom)
 	}
+	if v.hasSettings() {
+		least = f.Tolerance * settingsWorth * max(1, float64(len(v.obs))/probedFrom)
+	}
 	if v.m == nil {
 		if i, ok := v.nextOfDesign(design); ok {
 			return v.load(i, max(f.Repeat, 1), initialDesign, v.earlyAnswer(), v.frontierAhead(math.Inf(1)))
@@ -61,6 +65,9 @@ func (f *Frontier) Next(st sweep.State) sweep.Choice {
 	answer := c.answer(f.Tolerance)
 	if i, ok := v.suspectedOutlier(); ok {
 		return v.choose(i, len(v.byCell[i].logs)+1, anotherPrompt, answer)
+	}
+	if points := v.unseenProbes(); len(points) > 0 {
+		return v.probe(points, answer)
 	}
 	if points := v.worthProbing(v.probeable(), c, f.Tolerance*columnProbe*float64(len(c.picks))); len(points) > 0 {
 		return v.probe(points, answer)
@@ -83,6 +90,9 @@ func (f *Frontier) Next(st sweep.State) sweep.Choice {
 	case loads.most >= least:
 		why := fmt.Sprintf("most informative cell: expected gain %.2g %% per num_ctx", 100*loads.gain)
 		return v.load(loads.next, max(f.Repeat, 1), why, answer, v.frontierAhead(loads.most/least))
+	}
+	if i, why, ok := v.lastLook(v.index[answer.Best], c.mean); ok {
+		return v.load(i, max(f.Repeat, 1), why, answer, v.frontierAhead(0))
 	}
 	if i, ok := c.unmeasuredBest(); ok {
 		return v.load(i, max(f.Repeat, 1), "measuring the fastest of all recommended cells", answer, sweep.Range{Least: 1, Most: 2})

@@ -20,10 +20,20 @@ const (
 	bandWorth = 1.0
 )
 
+// lastLook returns the cell that a search over other settings measures before it ends, and why: one that shows what
+// the model does not expect. It has the num_ctx of the recommended cell. mean has the expected log rates of the cells.
+func (v *view) lastLook(recommended int, mean []float64) (next int, why string, ok bool) {
+	if i, ok := v.nextOfPairs(recommended, mean); ok {
+		return i, "two values of settings that no cell has together yet", true
+	}
+	i, ok := v.otherValue(recommended, mean)
+	return i, "another value of one setting, with all else as recommended", ok
+}
+
 // nextOfPairs returns the unmeasured cell that has the most pairs of values which no measured cell has, times the
 // probability that it works, at the num_ctx of the recommended cell. Where loads can be probed, its num_batch is
 // the recommended one or a larger one: its probes show the recommended one, and a value whose best num_batch is larger.
-func (v *view) nextOfPairs(recommended int, prospects []prospect) (next int, ok bool) {
+func (v *view) nextOfPairs(recommended int, mean []float64) (next int, ok bool) {
 	if len(v.obs)+len(v.failed) >= mostForPairs {
 		return 0, false
 	}
@@ -32,8 +42,8 @@ func (v *view) nextOfPairs(recommended int, prospects []prospect) (next int, ok 
 		unread, worth = v.unreadPasses(), passWorth
 	}
 	next = -1
-	var most, mean float64
-	for j, i := range v.usable {
+	var most float64
+	for _, i := range v.usable {
 		if i >= v.planned || !v.unmeasured(i) || v.ctx[i] != v.ctx[recommended] || v.st.Probes && v.batch[i] < v.batch[recommended] {
 			continue
 		}
@@ -51,8 +61,8 @@ func (v *view) nextOfPairs(recommended int, prospects []prospect) (next int, ok 
 			unseen += worth * float64(unread[value][v.batch[i]])
 		}
 		unseen *= works
-		if unseen > most || unseen > 0 && unseen == most && prospects[j].mean > mean {
-			next, most, mean = i, unseen, prospects[j].mean
+		if unseen > most || unseen > 0 && unseen == most && mean[i] > mean[next] {
+			next, most = i, unseen
 		}
 	}
 	return next, next >= 0

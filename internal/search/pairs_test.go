@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
@@ -22,24 +23,28 @@ func TestFastTogetherOnly(t *testing.T) {
 	}
 	cell.SortAxes(axes)
 	plan, _ := cell.Grid{Ctx: []int{4096, 8192}, Batch: []int{256, 512, 1024}, Settings: axes}.Cells()
-	has := func(c cell.Key, name, value string) bool {
-		v, _ := c.Settings.Value(name)
-		return v == value
-	}
-	for _, together := range [][2]string{{"4", "q8_0"}, {"16", "f16"}} {
-		threads, cache := together[0], together[1]
-		order, answer := played(t, &Best{Tolerance: 0.01, Repeat: 1}, plan, func(c cell.Key) float64 {
+	together := func(threads, cache string) func(cell.Key) float64 {
+		return func(c cell.Key) float64 {
 			r := float64(1000 + c.Batch)
-			switch {
-			case has(c, "num_thread", threads) && has(c, "kv_cache_type", cache):
+			switch t, k := value(c, "num_thread") == threads, value(c, "kv_cache_type") == cache; {
+			case t && k:
 				r *= 2
-			case has(c, "num_thread", threads) || has(c, "kv_cache_type", cache):
+			case t || k:
 				r *= 0.8
 			}
 			return r
-		})
-		assert.True(t, has(answer.Best, "num_thread", threads) && has(answer.Best, "kv_cache_type", cache), "%s threads with %s: %v", threads, cache, answer.Best)
+		}
+	}
+	for _, pair := range [][2]string{{"4", "q8_0"}, {"16", "f16"}} {
+		threads, cache := pair[0], pair[1]
+		order, answer := played(t, &Best{Tolerance: 0.01, Repeat: 1}, plan, together(threads, cache))
+		assert.Equal(t, threads+" "+cache, value(answer.Best, "num_thread")+" "+value(answer.Best, "kv_cache_type"))
 		assert.Less(t, len(order), mostForPairs+20)
+	}
+	_, answer := played(t, &Frontier{Tolerance: 0.01, Repeat: 1}, plan, together("4", "q8_0"))
+	require.Len(t, answer.Columns, 2)
+	for _, col := range answer.Columns {
+		assert.Equal(t, "4 q8_0", value(col.Cell(), "num_thread")+" "+value(col.Cell(), "kv_cache_type"), "num_ctx=%d", col.NumCtx)
 	}
 }
 
@@ -76,7 +81,7 @@ func TestPairsAtOtherBatch(t *testing.T) {
 	next := func(recommended cell.Key) (cell.Key, bool) {
 		b := &Best{Tolerance: 0.01, Repeat: 1}
 		v := b.update(st)
-		i, ok := v.nextOfPairs(v.index[recommended], b.prospects(v))
+		i, ok := v.nextOfPairs(v.index[recommended], v.means(b.prospects(v)))
 		return v.cells[max(i, 0)], ok
 	}
 	assert.Equal(t, 5, (&Best{Tolerance: 0.01, Repeat: 1}).update(st).pairsLeft(), "three values at 128, two at 1024")

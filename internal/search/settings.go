@@ -231,11 +231,7 @@ const (
 
 // otherValue returns the unmeasured one of these cells with the highest expected rate: an interaction that no
 // cell has shown is not expected by the model.
-func (v *view) otherValue(recommended int, prospects []prospect) (next int, ok bool) {
-	mean := make(map[int]float64, len(v.usable))
-	for j, i := range v.usable {
-		mean[i] = prospects[j].mean
-	}
+func (v *view) otherValue(recommended int, mean []float64) (next int, ok bool) {
 	next = -1
 	for _, i := range v.usable {
 		if i >= v.planned || !v.unmeasured(i) || !v.differInOne(i, recommended) || v.feas.works(i) < leastTried || mean[i] < mean[recommended]-mostInteraction {

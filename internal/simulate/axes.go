@@ -9,7 +9,6 @@ import (
 	"sync"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/cell"
-	"github.com/ollama-sweep/ollama-sweep/internal/search"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 )
 
@@ -256,11 +255,11 @@ func (o oneAtATime) next(s sweep.State) (unknown cell.Key, ok bool) {
 	return cell.Key{}, false
 }
 
-// CompareAxes plays the search for the fastest cell on surfaces over more axes and, with as many cells
-// as each of its plays has cost, random cells and one axis at a time.
+// CompareAxes plays the first of the strategies, a search, on surfaces over more axes and, with as many cells as
+// each of its plays has cost, random cells and one axis at a time.
 func CompareAxes(surfaces []*Surface, o Options) Comparison {
 	surfaces = o.hide(surfaces)
-	names := []string{"best", "one at a time", "random"}
+	names := []string{o.Strategies[0], "one at a time", "random"}
 	plays := make([][]Run, len(surfaces)*len(names))
 	for i := range plays {
 		plays[i] = make([]Run, o.Seeds)
@@ -272,7 +271,7 @@ func CompareAxes(surfaces []*Surface, o Options) Comparison {
 			slots <- struct{}{}
 			group.Go(func() {
 				defer func() { <-slots }()
-				found := Play(s, &search.Best{Tolerance: o.Tolerance, Repeat: 1}, uint64(seed))
+				found := Play(s, strategy(names[0], o.Tolerance, uint64(seed)), uint64(seed))
 				cells := int(math.Ceil(found.Cost))
 				plays[i*len(names)][seed] = found
 				plays[i*len(names)+1][seed] = Play(s, oneAtATime{cells, cell.SettingAxes(s.Plan)}, uint64(seed))

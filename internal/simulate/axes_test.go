@@ -92,7 +92,7 @@ func TestCompareAxes(t *testing.T) {
 		t.Skip("simulates searches")
 	}
 	surfaces := GenerateAxes(1, 1)
-	c := CompareAxes(surfaces, Options{Seeds: 1, Tolerance: 0.01})
+	c := CompareAxes(surfaces, Options{Strategies: []string{"best"}, Seeds: 1, Tolerance: 0.01})
 	require.Len(t, c.Overall, 3)
 	best := c.Overall[0]
 	assert.Equal(t, "best", best.Strategy)
@@ -100,7 +100,7 @@ func TestCompareAxes(t *testing.T) {
 	for _, other := range c.Overall[1:] {
 		assert.InDelta(t, best.Cells, other.Cells, 1)
 	}
-	unprobed := CompareAxes(surfaces, Options{Seeds: 1, Tolerance: 0.01, HideProbes: true})
+	unprobed := CompareAxes(surfaces, Options{Strategies: []string{"best"}, Seeds: 1, Tolerance: 0.01, HideProbes: true})
 	assert.NotEqual(t, best.Cells, unprobed.Overall[0].Cells)
 }
 

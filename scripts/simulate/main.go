@@ -15,11 +15,11 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
 	"strings"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/arguments"
 	"github.com/ollama-sweep/ollama-sweep/internal/lines"
+	"github.com/ollama-sweep/ollama-sweep/internal/search"
 	"github.com/ollama-sweep/ollama-sweep/internal/simulate"
 )
 
@@ -36,7 +36,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	strategies := flags.String("strategy", "best", "comma-separated `names` out of "+strings.Join(simulate.Strategies, ", "))
 	seeds := flags.Int("seeds", 20, "`plays` of each strategy on each surface")
 	generated := flags.Int("generated", 0, "`number` of surfaces to generate in addition to the files")
-	axes := flags.Int("axes", 0, "`number` of surfaces over more axes to generate, on which best is compared with as many random cells and with one axis at a time; without other surfaces")
+	axes := flags.Int("axes", 0, "`number` of surfaces over more axes to generate, on which a search is compared with as many random cells and with one axis at a time; without other surfaces")
 	draw := flags.Uint64("draw", 1, "`seed` of the generated surfaces")
 	tolerance := flags.Float64("tolerance", 0.01, "difference in rate that is not worth another cell; 0.01 is 1 %")
 	hide := flags.Bool("hide-sizes", false, "hide the sizes of loaded models from the searches")
@@ -93,8 +93,8 @@ func compareAxes(o simulate.Options, n int, draw uint64, others int, asJSON bool
 	case others > 0:
 		fmt.Fprintln(stderr, "simulate: -axes generates its surfaces: use it without files and without -generated")
 		return 2
-	case !slices.Equal(o.Strategies, []string{"best"}):
-		fmt.Fprintln(stderr, "simulate: -axes plays best: use it without -strategy")
+	case len(o.Strategies) != 1 || !isSearch(o.Strategies[0]):
+		fmt.Fprintln(stderr, "simulate: -axes plays one search: -strategy best or -strategy frontier")
 		return 2
 	case n > simulate.Most:
 		fmt.Fprintf(stderr, "simulate: -axes: %d surfaces are too many: %d is the most\n", n, simulate.Most)
@@ -105,6 +105,11 @@ func compareAxes(o simulate.Options, n int, draw uint64, others int, asJSON bool
 		return 1
 	}
 	return 0
+}
+
+func isSearch(strategy string) bool {
+	_, ok := search.KindOf(strategy)
+	return ok
 }
 
 func write(w io.Writer, c simulate.Comparison, asJSON bool) error {

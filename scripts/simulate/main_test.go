@@ -62,7 +62,7 @@ func TestBadArguments(t *testing.T) {
 		{[]string{"-seeds", "0", surface}, 2, "simulate: 0 seeds are too few: give 1 or more\n"},
 		{[]string{"-tolerance", "-1", surface}, 2, "simulate: tolerance -1 must be above 0 and below 1, like 0.01\n"},
 		{[]string{"-axes", "1", surface}, 2, "simulate: -axes generates its surfaces: use it without files and without -generated\n"},
-		{[]string{"-axes", "1", "-strategy", "best,frontier"}, 2, "simulate: -axes plays best: use it without -strategy\n"},
+		{[]string{"-axes", "1", "-strategy", "best,frontier"}, 2, "simulate: -axes plays one search: -strategy best or -strategy frontier\n"},
 		{[]string{"-axes", "20000"}, 2, "simulate: -axes: 20000 surfaces are too many: 10000 is the most\n"},
 		{[]string{"-generated", "-1"}, 2, "simulate: no surfaces: name files, or generate some with -generated N\n"},
 		{[]string{"none.json"}, 1, "simulate: open none.json: no such file or directory\n"},
