@@ -203,10 +203,10 @@ func (c *columns) expected(col column, cell int) (now, good, bad float64) {
 	}
 	for _, j := range col.cells {
 		rate, ifGood, ifBad := math.Exp(c.mean[j]-top), c.works[j], c.works[j]
-		if c.feas.needsAtLeast(cell, j) {
+		if c.feas.needs(cell, j) {
 			ifGood = max(ifGood, dominating)
 		}
-		if c.feas.needsAtLeast(j, cell) && c.byCell[j] == nil {
+		if c.feas.needs(j, cell) && c.byCell[j] == nil {
 			ifBad = min(ifBad, dominated)
 		}
 		now, good, bad = max(now, rate*c.works[j]), max(good, rate*ifGood), max(bad, rate*ifBad)

@@ -25,6 +25,8 @@ type feasibility struct {
 	// valueWorked and valueFailed count the cells of each value of a setting.
 	valueWorked, valueFailed []float64
 	pairWorked, pairFailed   map[[2]int]float64 // the same for pairs of values of two settings
+	views                    []memoryView
+	computed                 map[int]float64 // results of works
 }
 
 // edge is a hypothesis of where memory ends: at a pressure between those of the cells
@@ -54,7 +56,7 @@ func (f *feasibility) finish() {
 	f.countValues()
 	for _, w := range f.worked {
 		for _, x := range f.failed {
-			if x.memory && f.needsAtLeast(w, x.cell) {
+			if x.memory && f.needsAtLeast(f.s.allMatter(), w, x.cell) {
 				f.monotone = false
 			}
 		}
@@ -62,6 +64,7 @@ func (f *feasibility) finish() {
 	if len(f.failed) > 0 && !f.s.hasSettings() { // with other settings the edge is elsewhere
 		f.drawEdges()
 	}
+	f.views = f.weighViews()
 }
 
 // drawEdges draws hypotheses of the edge of memory and keeps those that agree with the
@@ -93,9 +96,9 @@ func (f *feasibility) pressure(e edge, cell int) float64 {
 	return c + e.batchWeight*b + e.product*c*b
 }
 
-// needsAtLeast reports whether cell i needs at least the memory of cell j.
-func (f *feasibility) needsAtLeast(i, j int) bool {
-	return f.s.ctx[i] >= f.s.ctx[j] && f.s.batch[i] >= f.s.batch[j] && f.s.others.needs[f.s.other[i]][f.s.other[j]]
+// needsAtLeast reports whether cell i is known to need at least the memory of cell j, by a hypothesis.
+func (f *feasibility) needsAtLeast(v memoryView, i, j int) bool {
+	return f.s.ctx[i] >= f.s.ctx[j] && f.s.batch[i] >= f.s.batch[j] && f.s.others.needs[v.like[f.s.other[i]]][v.like[f.s.other[j]]]
 }
 
 // works is the probability that the cell works. Between a cell that failed and one
@@ -105,22 +108,44 @@ func (f *feasibility) works(cell int) float64 {
 	if len(f.failed) == 0 {
 		return 1
 	}
+	if f.computed == nil {
+		f.computed = make(map[int]float64)
+	}
+	p, ok := f.computed[cell]
+	if !ok {
+		for _, v := range f.views {
+			p += v.weight * f.worksIn(v, cell, false)
+		}
+		p *= f.worksByValues(cell)
+		f.computed[cell] = p
+	}
+	return p
+}
+
+// worksIn is that probability where only some settings matter to memory, by all cells or, to check it, by all others.
+func (f *feasibility) worksIn(v memoryView, cell int, byOthers bool) float64 {
 	const far = 10.0 // more than any distance
 	toFailed, toWorked := far, far
 	for _, x := range f.failed {
+		if byOthers && x.cell == cell {
+			continue
+		}
 		dominance := f.monotone && x.memory
-		if dominance && f.needsAtLeast(cell, x.cell) {
+		if dominance && f.needsAtLeast(v, cell, x.cell) {
 			return dominated
 		}
-		toFailed = min(toFailed, f.distance(x.cell, cell, dominance))
+		toFailed = min(toFailed, f.distance(v, x.cell, cell, dominance))
 	}
 	for _, w := range f.worked {
-		if f.monotone && f.needsAtLeast(w, cell) {
-			return dominating * f.worksByValues(cell)
+		if byOthers && w == cell {
+			continue
 		}
-		toWorked = min(toWorked, f.distance(cell, w, f.monotone))
+		if f.monotone && f.needsAtLeast(v, w, cell) {
+			return dominating
+		}
+		toWorked = min(toWorked, f.distance(v, cell, w, f.monotone))
 	}
-	return f.worksByValues(cell) * f.byEdges(cell, (toFailed+0.01)/(toFailed+toWorked+0.02))
+	return f.byEdges(cell, (toFailed+0.01)/(toFailed+toWorked+0.02))
 }
 
 // byEdges is the mean probability over all hypotheses of the edge of memory, each
@@ -137,10 +162,10 @@ func (f *feasibility) byEdges(cell int, otherwise float64) float64 {
 
 // distance is how much more memory cell i needs than cell j, as a sum of shares of
 // both axes and of how different other settings are; without dominance it is the distance between the two.
-func (f *feasibility) distance(i, j int, dominance bool) float64 {
+func (f *feasibility) distance(v memoryView, i, j int, dominance bool) float64 {
 	dc := f.s.c[f.s.ctx[i]] - f.s.c[f.s.ctx[j]]
 	db := f.s.b[f.s.batch[i]] - f.s.b[f.s.batch[j]]
-	settings := f.s.apart(i, j)
+	settings := f.s.others.apart(v.like[f.s.other[i]], v.like[f.s.other[j]])
 	if dominance {
 		return max(dc, 0) + max(db, 0) + settings
 	}

@@ -114,10 +114,10 @@ func alike(a, b cell.Settings) (sum, squares float64) {
 // range of num_ctx is 1.
 const settingsApart = 0.5
 
-// apart returns how different the settings of two cells are besides num_ctx and num_batch.
-func (s *space) apart(i, j int) float64 {
-	if axes := len(s.others.values[0]); axes > 0 {
-		return settingsApart * (1 - s.others.alike[s.other[i]][s.other[j]]/float64(axes))
+// apart returns how different two combinations are.
+func (o *others) apart(i, j int) float64 {
+	if axes := len(o.values[0]); axes > 0 {
+		return settingsApart * (1 - o.alike[i][j]/float64(axes))
 	}
 	return 0
 }
