@@ -182,36 +182,45 @@ func (c *columns) addFeasible(gains []float64, candidates []int) {
 	if len(c.failed) == 0 {
 		return
 	}
+	view := c.feas.views[0]
+	known := make(map[[3]int][]outlook) // cells of the same memory have the same
 	for _, i := range candidates {
 		works := c.works[i]
 		if c.byCell[i] != nil || works > 0.98 || works < 0.03 {
 			continue // nearly certain
 		}
-		for _, col := range c.picks {
-			now, good, bad := c.expected(col, i)
-			gains[i] += works*good + (1-works)*bad - now
+		alike := view.key(c.space, i)
+		if known[alike] == nil {
+			for _, col := range c.picks {
+				known[alike] = append(known[alike], c.outlook(view, col, i))
+			}
+		}
+		for _, o := range known[alike] {
+			gains[i] += works*o.good + (1-works)*o.bad - o.now
 		}
 	}
 }
 
-// expected returns the expected rate of the column's pick, relative to the column's
-// highest: now, if the cell works, and if it fails.
-func (c *columns) expected(col column, cell int) (now, good, bad float64) {
+// outlook is the expected rate of a column's pick, relative to the column's highest: now, if a cell works, and if
+// it fails.
+type outlook struct{ now, good, bad float64 }
+
+func (c *columns) outlook(view memoryView, col column, cell int) (o outlook) {
 	top := math.Inf(-1)
 	for _, j := range col.cells {
 		top = max(top, c.mean[j])
 	}
 	for _, j := range col.cells {
 		rate, ifGood, ifBad := math.Exp(c.mean[j]-top), c.works[j], c.works[j]
-		if c.feas.needs(cell, j) {
+		if c.feas.needsAtLeast(view, cell, j) {
 			ifGood = max(ifGood, dominating)
 		}
-		if c.feas.needs(j, cell) && c.byCell[j] == nil {
+		if c.feas.needsAtLeast(view, j, cell) && c.byCell[j] == nil {
 			ifBad = min(ifBad, dominated)
 		}
-		now, good, bad = max(now, rate*c.works[j]), max(good, rate*ifGood), max(bad, rate*ifBad)
+		o.now, o.good, o.bad = max(o.now, rate*c.works[j]), max(o.good, rate*ifGood), max(o.bad, rate*ifBad)
 	}
-	return now, good, bad
+	return o
 }
 
 // leastWorks is the probability to work below which a pick is not reported.

@@ -26,7 +26,6 @@ type feasibility struct {
 	valueWorked, valueFailed []float64
 	pairWorked, pairFailed   map[[2]int]float64 // the same for pairs of values of two settings
 	views                    []memoryView
-	computed                 map[int]float64 // results of works
 }
 
 // edge is a hypothesis of where memory ends: at a pressure between those of the cells
@@ -108,18 +107,17 @@ func (f *feasibility) works(cell int) float64 {
 	if len(f.failed) == 0 {
 		return 1
 	}
-	if f.computed == nil {
-		f.computed = make(map[int]float64)
-	}
-	p, ok := f.computed[cell]
-	if !ok {
-		for _, v := range f.views {
-			p += v.weight * f.worksIn(v, cell, false)
+	var p float64
+	for _, v := range f.views {
+		key := v.key(f.s, cell)
+		works, ok := v.works[key]
+		if !ok {
+			works = f.worksIn(v, cell, false)
+			v.works[key] = works
 		}
-		p *= f.worksByValues(cell)
-		f.computed[cell] = p
+		p += v.weight * works
 	}
-	return p
+	return p * f.worksByValues(cell)
 }
 
 // worksIn is that probability where only some settings matter to memory, by all cells or, to check it, by all others.

@@ -14,6 +14,8 @@ import (
 type memoryView struct {
 	like   []int   // of each combination of settings: the one with the same values of the settings that matter
 	weight float64 // its probability
+	// works has the probabilities that were computed, by key.
+	works map[[3]int]float64
 }
 
 const (
@@ -27,7 +29,7 @@ const (
 
 // allMatter is the hypothesis that all settings matter.
 func (s *space) allMatter() memoryView {
-	v := memoryView{weight: 1}
+	v := memoryView{weight: 1, works: make(map[[3]int]float64)}
 	for i := range s.others.all {
 		v.like = append(v.like, i)
 	}
@@ -73,15 +75,9 @@ func (f *feasibility) weighViews() (views []memoryView) {
 	return views
 }
 
-// needs reports whether cell i more likely than not needs at least the memory of cell j.
-func (f *feasibility) needs(i, j int) bool {
-	var p float64
-	for _, v := range f.views {
-		if f.needsAtLeast(v, i, j) {
-			p += v.weight
-		}
-	}
-	return p > 0.5
+// key is the same for all cells that need the same memory by the hypothesis.
+func (v *memoryView) key(s *space, cell int) [3]int {
+	return [3]int{v.like[s.other[cell]], s.ctx[cell], s.batch[cell]}
 }
 
 // settings returns the number of settings besides num_ctx and num_batch.
@@ -89,7 +85,7 @@ func (s *space) settings() int { return len(s.others.values[0]) }
 
 // memoryView returns the hypothesis that the settings matter whose bits are set.
 func (s *space) memoryView(matters int) memoryView {
-	v, index := memoryView{}, make(map[cell.Settings]int)
+	v, index := memoryView{works: make(map[[3]int]float64)}, make(map[cell.Settings]int)
 	for i := range s.others.all {
 		index[s.others.all[i]] = i
 	}
