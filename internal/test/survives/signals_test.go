@@ -209,9 +209,9 @@ func TestSurvivesUnderGoTest(t *testing.T) {
 	}
 }
 
-// TestSurvivesAStoppedEngine: an interrupted sweep kills an engine that can't react to signals.
+// TestSurvivesAStoppedEngine: an interrupted sweep kills an engine that can't react to signals. It waits 3.5 of its
+// five seconds for that, so the test runs beside no other one.
 func TestSurvivesAStoppedEngine(t *testing.T) {
-	t.Parallel()
 	sweeptest.NeedsEngine(t)
 	out := t.TempDir()
 	p := sweeptest.Start(t, "-config", sweeptest.WriteConfig(t, "engine: embedded\n"+sweeptest.RealGrid), "-out", out)
