@@ -63,11 +63,11 @@ func (v *view) bestAhead(gain float64) sweep.Range {
 	if v.st.Probes {
 		table, design = bestAheadProbed, 0
 	}
-	return v.withPairs(v.ahead(table, gain, scale, design))
+	return v.withInteractions(v.ahead(table, gain, scale, design))
 }
 
-// withPairs adds the loads that the pairs of values may take.
-func (v *view) withPairs(ahead sweep.Range) sweep.Range {
+// withInteractions adds the loads that may show two values together.
+func (v *view) withInteractions(ahead sweep.Range) sweep.Range {
 	ahead.Most = min(ahead.Most+v.pairsLeft(), v.unmeasuredLeft())
 	return ahead
 }
@@ -78,7 +78,7 @@ func (v *view) frontierAhead(gain float64) sweep.Range {
 	if v.st.Probes {
 		table, design = frontierAheadProbed, 0
 	}
-	return v.withPairs(v.ahead(table, gain, scale, design))
+	return v.withInteractions(v.ahead(table, gain, scale, design))
 }
 
 // designLeft returns how many cells of a design are not measured yet.

@@ -107,7 +107,7 @@ func (b *Best) Next(st sweep.State) sweep.Choice {
 		why := fmt.Sprintf("may be faster than the best: expected gain %.1f %%", 100*loads.gain)
 		return v.load(loads.next, max(b.Repeat, 1), why, answer, v.bestAhead(loads.most/worth))
 	}
-	if i, why, ok := v.lastLook(v.index[answer.Best], v.means(prospects)); ok {
+	if i, why, ok := v.nextForInteractions(v.index[answer.Best], v.means(prospects)); ok {
 		return v.load(i, max(b.Repeat, 1), why, answer, v.bestAhead(0))
 	}
 	return done(fmt.Sprintf("measuring another cell would gain %.2g %% on average", 100*loads.most), answer)

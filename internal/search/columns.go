@@ -182,17 +182,17 @@ func (c *columns) addFeasible(gains []float64, candidates []int) {
 	if len(c.failed) == 0 {
 		return
 	}
-	view := c.feas.views[0]
+	likeliest := c.feas.hypotheses[0]
 	known := make(map[[3]int][]outlook) // cells of the same memory have the same
 	for _, i := range candidates {
 		works := c.works[i]
 		if c.byCell[i] != nil || works > 0.98 || works < 0.03 {
 			continue // nearly certain
 		}
-		alike := view.key(c.space, i)
+		alike := likeliest.key(c.space, i)
 		if known[alike] == nil {
 			for _, col := range c.picks {
-				known[alike] = append(known[alike], c.outlook(view, col, i))
+				known[alike] = append(known[alike], c.outlook(likeliest, col, i))
 			}
 		}
 		for _, o := range known[alike] {
@@ -205,17 +205,17 @@ func (c *columns) addFeasible(gains []float64, candidates []int) {
 // it fails.
 type outlook struct{ now, good, bad float64 }
 
-func (c *columns) outlook(view memoryView, col column, cell int) (o outlook) {
+func (c *columns) outlook(h memoryHypothesis, col column, cell int) (o outlook) {
 	top := math.Inf(-1)
 	for _, j := range col.cells {
 		top = max(top, c.mean[j])
 	}
 	for _, j := range col.cells {
 		rate, ifGood, ifBad := math.Exp(c.mean[j]-top), c.works[j], c.works[j]
-		if c.feas.needsAtLeast(view, cell, j) {
+		if c.feas.needsAtLeast(h, cell, j) {
 			ifGood = max(ifGood, dominating)
 		}
-		if c.feas.needsAtLeast(view, j, cell) && c.byCell[j] == nil {
+		if c.feas.needsAtLeast(h, j, cell) && c.byCell[j] == nil {
 			ifBad = min(ifBad, dominated)
 		}
 		o.now, o.good, o.bad = max(o.now, rate*c.works[j]), max(o.good, rate*ifGood), max(o.bad, rate*ifBad)

@@ -25,7 +25,7 @@ type feasibility struct {
 	// valueWorked and valueFailed count the cells of each value of a setting.
 	valueWorked, valueFailed []float64
 	pairWorked, pairFailed   map[[2]int]float64 // the same for pairs of values of two settings
-	views                    []memoryView
+	hypotheses               []memoryHypothesis
 }
 
 // edge is a hypothesis of where memory ends: at a pressure between those of the cells
@@ -53,9 +53,10 @@ const (
 func (f *feasibility) finish() {
 	f.monotone = true
 	f.countValues()
+	every := f.s.memoryHypothesis(allMatter)
 	for _, w := range f.worked {
 		for _, x := range f.failed {
-			if x.memory && f.needsAtLeast(f.s.allMatter(), w, x.cell) {
+			if x.memory && f.needsAtLeast(every, w, x.cell) {
 				f.monotone = false
 			}
 		}
@@ -63,7 +64,7 @@ func (f *feasibility) finish() {
 	if len(f.failed) > 0 && !f.s.hasSettings() { // with other settings the edge is elsewhere
 		f.drawEdges()
 	}
-	f.views = f.weighViews()
+	f.hypotheses = f.weighHypotheses()
 }
 
 // drawEdges draws hypotheses of the edge of memory and keeps those that agree with the
@@ -96,8 +97,8 @@ func (f *feasibility) pressure(e edge, cell int) float64 {
 }
 
 // needsAtLeast reports whether cell i is known to need at least the memory of cell j, by a hypothesis.
-func (f *feasibility) needsAtLeast(v memoryView, i, j int) bool {
-	return f.s.ctx[i] >= f.s.ctx[j] && f.s.batch[i] >= f.s.batch[j] && f.s.others.needs[v.like[f.s.other[i]]][v.like[f.s.other[j]]]
+func (f *feasibility) needsAtLeast(h memoryHypothesis, i, j int) bool {
+	return f.s.ctx[i] >= f.s.ctx[j] && f.s.batch[i] >= f.s.batch[j] && f.s.others.needs[h.like[f.s.other[i]]][h.like[f.s.other[j]]]
 }
 
 // works is the probability that the cell works. Between a cell that failed and one
@@ -108,20 +109,20 @@ func (f *feasibility) works(cell int) float64 {
 		return 1
 	}
 	var p float64
-	for _, v := range f.views {
-		key := v.key(f.s, cell)
-		works, ok := v.works[key]
+	for _, h := range f.hypotheses {
+		key := h.key(f.s, cell)
+		works, ok := h.works[key]
 		if !ok {
-			works = f.worksIn(v, cell, false)
-			v.works[key] = works
+			works = f.worksIn(h, cell, false)
+			h.works[key] = works
 		}
-		p += v.weight * works
+		p += h.weight * works
 	}
 	return p * f.worksByValues(cell)
 }
 
 // worksIn is that probability where only some settings matter to memory, by all cells or, to check it, by all others.
-func (f *feasibility) worksIn(v memoryView, cell int, byOthers bool) float64 {
+func (f *feasibility) worksIn(h memoryHypothesis, cell int, byOthers bool) float64 {
 	const far = 10.0 // more than any distance
 	toFailed, toWorked := far, far
 	for _, x := range f.failed {
@@ -129,19 +130,19 @@ func (f *feasibility) worksIn(v memoryView, cell int, byOthers bool) float64 {
 			continue
 		}
 		dominance := f.monotone && x.memory
-		if dominance && f.needsAtLeast(v, cell, x.cell) {
+		if dominance && f.needsAtLeast(h, cell, x.cell) {
 			return dominated
 		}
-		toFailed = min(toFailed, f.distance(v, x.cell, cell, dominance))
+		toFailed = min(toFailed, f.distance(h, x.cell, cell, dominance))
 	}
 	for _, w := range f.worked {
 		if byOthers && w == cell {
 			continue
 		}
-		if f.monotone && f.needsAtLeast(v, w, cell) {
+		if f.monotone && f.needsAtLeast(h, w, cell) {
 			return dominating
 		}
-		toWorked = min(toWorked, f.distance(v, cell, w, f.monotone))
+		toWorked = min(toWorked, f.distance(h, cell, w, f.monotone))
 	}
 	return f.byEdges(cell, (toFailed+0.01)/(toFailed+toWorked+0.02))
 }
@@ -160,10 +161,10 @@ func (f *feasibility) byEdges(cell int, otherwise float64) float64 {
 
 // distance is how much more memory cell i needs than cell j, as a sum of shares of
 // both axes and of how different other settings are; without dominance it is the distance between the two.
-func (f *feasibility) distance(v memoryView, i, j int, dominance bool) float64 {
+func (f *feasibility) distance(h memoryHypothesis, i, j int, dominance bool) float64 {
 	dc := f.s.c[f.s.ctx[i]] - f.s.c[f.s.ctx[j]]
 	db := f.s.b[f.s.batch[i]] - f.s.b[f.s.batch[j]]
-	settings := f.s.others.apart(v.like[f.s.other[i]], v.like[f.s.other[j]])
+	settings := f.s.others.apart(h.like[f.s.other[i]], h.like[f.s.other[j]])
 	if dominance {
 		return max(dc, 0) + max(db, 0) + settings
 	}

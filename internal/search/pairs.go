@@ -12,17 +12,17 @@ import (
 // seen at a small, a middle and a large num_batch instead.
 
 const (
-	// mostForPairs is the number of measured cells from which on a search measures no further cells for pairs.
+	// mostForPairs is the number of measured cells from which a search measures no more of them to see two values
+	// together.
 	mostForPairs = 50
-	// passWorth is what a value at a num_batch without a reading counts, where a pair of values counts 1.
+	// passWorth is the weight of a value at a num_batch without a reading. Two values that no cell has together have
+	// the weight 1, and so has a value in a band of num_batch without a sample.
 	passWorth = 0.3
-	// bandWorth is what a value in a band of num_batch without a sample counts, where a pair of values counts 1.
-	bandWorth = 1.0
 )
 
-// lastLook returns the cell that a search over other settings measures before it ends, and why: one that shows what
-// the model does not expect. It has the num_ctx of the recommended cell. mean has the expected log rates of the cells.
-func (v *view) lastLook(recommended int, mean []float64) (next int, why string, ok bool) {
+// nextForInteractions returns the cell that a search over other settings measures before it ends, and why: one that
+// shows interactions which the model does not expect. It has the num_ctx of the recommended cell. mean has the expected log rates of the cells.
+func (v *view) nextForInteractions(recommended int, mean []float64) (next int, why string, ok bool) {
 	if i, ok := v.nextOfPairs(recommended, mean); ok {
 		return i, "two values of settings that no cell has together yet", true
 	}
@@ -37,10 +37,7 @@ func (v *view) nextOfPairs(recommended int, mean []float64) (next int, ok bool) 
 	if len(v.obs)+len(v.failed) >= mostForPairs {
 		return 0, false
 	}
-	seen, unread, worth := v.seenPairs(), v.unreadBands(), bandWorth
-	if v.st.Probes {
-		unread, worth = v.unreadPasses(), passWorth
-	}
+	seen, bands, unread := v.seenPairs(), v.seenBands(), v.unreadPasses()
 	next = -1
 	var most float64
 	for _, i := range v.usable {
@@ -58,7 +55,12 @@ func (v *view) nextOfPairs(recommended int, mean []float64) (next int, ok bool) 
 			}
 		}
 		for _, value := range v.others.values[v.other[i]] {
-			unseen += worth * float64(unread[value][v.batch[i]])
+			switch {
+			case v.st.Probes:
+				unseen += passWorth * float64(unread[value][v.batch[i]])
+			case !bands[[2]int{value, v.band(v.batch[i])}]:
+				unseen++
+			}
 		}
 		unseen *= works
 		if unseen > most || unseen > 0 && unseen == most && mean[i] > mean[next] {
@@ -159,22 +161,6 @@ func (v *view) unreadPasses() [][]int {
 		for pass := range v.batchs {
 			if !seen[[2]int{value, pass}] {
 				n++
-			}
-			unread[value] = append(unread[value], n)
-		}
-	}
-	return unread
-}
-
-// unreadBands returns, for each value and each num_batch, 1 if no sample with the value has a num_batch of the same
-// band, else 0.
-func (v *view) unreadBands() [][]int {
-	seen, unread := v.seenBands(), make([][]int, v.others.count)
-	for value := range unread {
-		for pass := range v.batchs {
-			n := 1
-			if seen[[2]int{value, v.band(pass)}] {
-				n = 0
 			}
 			unread[value] = append(unread[value], n)
 		}

@@ -23,7 +23,8 @@ type space struct {
 	x          []float64 // of each of batchs: log2
 	other      []int     // of each cell: index of its combination of other settings
 	others     others
-	power      []int // of each of batchs: the largest power of two that divides it
+	alikes     map[int][]int // see alikeIn
+	power      []int         // of each of batchs: the largest power of two that divides it
 
 	// The parts of covariances that all shapes share, by the indices of two num_batch or num_ctx.
 	jumps          [][]float64 // similarity of the jumps up to both
@@ -52,7 +53,7 @@ func (s *space) sampledAll(cells []int) []point {
 }
 
 func newSpace(cells []cell.Key, planned int) *space {
-	s := &space{cells: cells, planned: planned, index: make(map[cell.Key]int, len(cells))}
+	s := &space{cells: cells, planned: planned, index: make(map[cell.Key]int, len(cells)), alikes: make(map[int][]int)}
 	for _, c := range cells {
 		s.ctxs = append(s.ctxs, c.Ctx)
 		s.batchs = append(s.batchs, c.Batch)

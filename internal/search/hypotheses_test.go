@@ -10,9 +10,9 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 )
 
-// TestMemoryViews: once a few cells have shown which setting matters to memory, a failure with one value of another
+// TestMemoryHypotheses: once a few cells have shown which setting matters to memory, a failure with one value of another
 // setting is expected with all of them.
-func TestMemoryViews(t *testing.T) {
+func TestMemoryHypotheses(t *testing.T) {
 	axes := []cell.SettingAxis{{Name: "num_gpu", Values: []string{"auto", "20", "40"}}, {Name: "num_thread", Values: []string{"auto", "4", "8"}}}
 	plan, _ := cell.Grid{Ctx: []int{4096, 8192, 16384, 32768}, Batch: []int{256, 512}, Settings: axes}.Cells()
 	at := func(ctx int, gpu, threads string) cell.Key {
@@ -38,10 +38,10 @@ func TestMemoryViews(t *testing.T) {
 	assert.Greater(t, later(at(8192, "40", "8")), 0.8)
 }
 
-// TestMemoryViewsOfAll: without a lack of memory, and without other settings, all settings matter.
-func TestMemoryViewsOfAll(t *testing.T) {
+// TestAllSettingsMatter: without a lack of memory, and without other settings, all settings matter.
+func TestAllSettingsMatter(t *testing.T) {
 	v := (&Best{Tolerance: 0.01, Repeat: 1}).update(sweep.State{Plan: gridWithSettings(), Measured: map[cell.Key]checkpoint.Measured{
 		gridWithSettings()[0]: {Rates: []float64{100}}, gridWithSettings()[1]: {Failed: true},
 	}})
-	assert.Equal(t, []memoryView{v.allMatter()}, v.feas.views)
+	assert.Equal(t, []memoryHypothesis{v.memoryHypothesis(allMatter)}, v.feas.hypotheses)
 }
