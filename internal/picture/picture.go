@@ -25,10 +25,11 @@ const (
 	// maxPixels bounds the memory of the picture, which takes a byte per pixel.
 	// 100 × 100 cells have 288 million pixels; larger grids get a lower resolution.
 	maxPixels = 320e6
-	// stripPixels bounds the memory of the strip that is drawn at once, which
-	// takes eight bytes per pixel while the library copies it. With both bounds a
-	// picture of 100 × 100 cells takes 0.8 GB; drawn as a whole it would take 2.6 GB.
-	stripPixels = 32e6
+	// A picture is drawn in strips, which take eight bytes per pixel while the library copies them:
+	// with ten, a picture of 100 × 100 cells takes 0.8 GB; drawn as a whole it would take 2.6 GB. A
+	// strip has at least leastStrip pixels, since title and axes are drawn again for each.
+	strips     = 10
+	leastStrip = 3e6
 	// guard is the number of rows that are drawn above and below a strip and then
 	// discarded: lines that cross the edge of an image are drawn too light there.
 	guard = 4
@@ -103,7 +104,8 @@ func (p *Picture) Check() error {
 // Write draws the picture of a grid that Check accepts and writes it.
 func (p *Picture) Write(w io.Writer) error {
 	dpi := p.dpi()
-	return encodePNG(w, p.draw(dpi, stripPixels), dpi)
+	pixels := p.width().Dots(float64(dpi)) * p.height().Dots(float64(dpi))
+	return encodePNG(w, p.draw(dpi, int(max(leastStrip, pixels/strips))), dpi)
 }
 
 // dpi returns the resolution in dots per inch.

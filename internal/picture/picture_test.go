@@ -130,7 +130,7 @@ func TestPanels(t *testing.T) {
 	assert.ErrorIs(t, p.Check(), ErrTooLarge)
 
 	const dpi = 50
-	img := inPanels(full(2, 2), 2).draw(dpi, stripPixels)
+	img := inPanels(full(2, 2), 2).draw(dpi, oneStrip)
 	width := img.Bounds().Dx()
 	left, right := colorsIn(img, image.Rect(0, 0, width/2, img.Bounds().Dy())), colorsIn(img, image.Rect(width/2, 0, width, img.Bounds().Dy()))
 	for row := range 2 {
@@ -168,7 +168,7 @@ func TestPictureOfAnyShape(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			require.NoError(t, p.Check())
 			const dpi = 50 // for speed
-			img := p.draw(dpi, stripPixels)
+			img := p.draw(dpi, oneStrip)
 			bounds := img.Bounds()
 			const edge = margin * dpi / 72 / 2
 			whole, inner := colorsIn(img, bounds), colorsIn(img, bounds.Inset(edge))
@@ -183,7 +183,7 @@ func TestPictureOfAnyShape(t *testing.T) {
 func TestStrips(t *testing.T) {
 	race.SkipSequential(t)
 	const dpi = 40
-	whole := mixed().draw(dpi, stripPixels)
+	whole := mixed().draw(dpi, oneStrip)
 	width, height := whole.Rect.Dx(), whole.Rect.Dy()
 	for _, rows := range []int{1, 7, 64, height - 1} {
 		if testing.Short() && rows == 1 {
@@ -203,7 +203,7 @@ func TestStrips(t *testing.T) {
 }
 
 func TestPictureIsTheSameEveryTime(t *testing.T) {
-	draw := func() []byte { return mixed().draw(50, stripPixels).Pix }
+	draw := func() []byte { return mixed().draw(50, oneStrip).Pix }
 	assert.True(t, bytes.Equal(draw(), draw()))
 }
 
@@ -220,12 +220,15 @@ func TestEveryLookHasASwatch(t *testing.T) {
 	for look := LookBlank; look <= LookBold; look++ {
 		p := of(1, 1, func(column, row int) Cell { return Cell{} })
 		p.Scale, p.Legend = nil, []Entry{{look, ""}}
-		pixels := string(p.draw(50, stripPixels).Pix)
+		pixels := string(p.draw(50, oneStrip).Pix)
 		other, ok := seen[pixels]
 		assert.False(t, ok, "%d looks like %d", look, other)
 		seen[pixels] = look
 	}
 }
+
+// oneStrip is more pixels than a picture has at the resolutions of these tests.
+const oneStrip = 100e6
 
 func BenchmarkWrite(b *testing.B) {
 	for _, size := range []image.Point{{X: 40, Y: 16}, {X: 100, Y: 100}} {
