@@ -205,6 +205,7 @@ func strategy(c config.Config) sweep.Strategy {
 // many cells take a while and an interrupted run writes none.
 func (b *Sweep) Run(ctx context.Context, each func(name string, measure func() sweep.Outcome)) sweep.Summary {
 	b.screen.show(len(b.sweep.Plan))
+	b.refresher.next = time.Now().Add(firstRefresh)
 	summary := b.sweep.Run(ctx, func(name string, measure func() sweep.Outcome) {
 		each(name, func() sweep.Outcome {
 			outcome := measure()
