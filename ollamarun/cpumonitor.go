@@ -111,10 +111,13 @@ func ofServer(stats map[int]procfs.ProcStat, pid int) bool {
 	return false
 }
 
-// since returns the CPU use since the counters before, nil if it is unknown.
+// since returns the CPU use since the counters before, nil if it is unknown or if they are too recent.
 func (m *CPUMonitor) since(before cpuCounts) *measurement.CPUUse {
+	if before.at.IsZero() || time.Since(before.at) < minCPUTime {
+		return nil // before every process of the machine is read
+	}
 	now, ok := m.counters()
-	if !ok || before.at.IsZero() {
+	if !ok {
 		return nil
 	}
 	return use(before, now)
