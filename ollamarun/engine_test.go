@@ -16,6 +16,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/cpu"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 	"github.com/ollama-sweep/ollama-sweep/internal/test/ollamatest"
@@ -35,6 +36,23 @@ func TestEngineNeedsCompilers(t *testing.T) {
 	assert.ErrorContains(t, err, `this machine has no "gcc"`)
 	assert.ErrorContains(t, err, "apt-get install gcc g++")
 	assert.ErrorContains(t, err, "-ollama FILE")
+}
+
+// TestVectorFlags checks that the flags come for both compilers or, on a CPU without the
+// instructions, for none, and that those of a user stay.
+func TestVectorFlags(t *testing.T) {
+	plain := []string{"HOME=/home/user"}
+	added := vectorFlags(plain)[1:]
+	if cpu.X86.HasAVX2 && cpu.X86.HasFMA && cpu.X86.HasF16C {
+		require.Len(t, added, 2)
+		assert.Contains(t, added[0], "CGO_CFLAGS=-O2 -g -mavx2")
+		assert.Contains(t, added[1], "CGO_CXXFLAGS=-O2 -g -mavx2")
+	} else {
+		assert.Empty(t, added)
+	}
+	for _, own := range []string{"CGO_CFLAGS=-O1", "CGO_CXXFLAGS=-O1"} {
+		assert.Equal(t, []string{own}, vectorFlags([]string{own}))
+	}
 }
 
 func TestEngineNeedsItsSource(t *testing.T) {

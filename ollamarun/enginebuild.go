@@ -12,10 +12,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/gofrs/flock"
+	"golang.org/x/sys/cpu"
 )
 
 // engineVersion is the version of Ollama that scripts/engine pins.
@@ -33,7 +35,7 @@ func BuildEngine(ctx context.Context, source string, log io.Writer) (string, err
 }
 
 func buildEngine(ctx context.Context, source, cache string, log io.Writer) (string, error) {
-	env := append(os.Environ(), "CGO_ENABLED=1", "GOWORK=off")
+	env := append(vectorFlags(os.Environ()), "CGO_ENABLED=1", "GOWORK=off")
 	key, err := engineKey(ctx, source, env)
 	if err != nil {
 		return "", err
@@ -85,8 +87,23 @@ func (c cachedEngine) build(ctx context.Context, source string, env []string) er
 	return nil
 }
 
+// vectorFlags adds flags to an environment of the go command, with which the C compiler uses the
+// vector instructions of this machine's CPU, as published builds of Ollama do. Without them it
+// compiles for the oldest x86-64, whose rates are a sixth. Flags of the user stay as they are.
+func vectorFlags(env []string) []string {
+	have := cpu.X86.HasAVX2 && cpu.X86.HasFMA && cpu.X86.HasF16C
+	set := func(assignment string) bool {
+		return strings.HasPrefix(assignment, "CGO_CFLAGS=") || strings.HasPrefix(assignment, "CGO_CXXFLAGS=")
+	}
+	if !have || slices.ContainsFunc(env, set) {
+		return env
+	}
+	const flags = "-O2 -g -mavx2 -mfma -mf16c" // after those that the go command has by itself
+	return append(env, "CGO_CFLAGS="+flags, "CGO_CXXFLAGS="+flags)
+}
+
 // engineKey returns a key that differs between builds of different sources,
-// toolchains or targets.
+// toolchains, flags or targets.
 func engineKey(ctx context.Context, source string, env []string) (string, error) {
 	hash := sha256.New()
 	files, err := filepath.Glob(filepath.Join(source, "*"))

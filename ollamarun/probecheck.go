@@ -12,6 +12,10 @@ import (
 // leastDepth is the smallest depth at which durations show whether the server keeps a prompt, in tokens.
 const leastDepth = measurement.LeastProbed / 4
 
+// pause is how long a busy machine may keep a server from computing. A prompt that takes less may have
+// been kept although a pass took as long.
+const pause = 100 * time.Millisecond
+
 // checkKept returns an *Unprobeable if the kept prompt, sent again, was evaluated again.
 func (p *prober) checkKept(again measurement.Sample) error {
 	depth, took := p.first.PromptEvalCount, p.first.PromptEvalDuration
@@ -67,7 +71,7 @@ func (p *prober) checkDurations() error {
 		// Only where even passes that other programs have lengthened, or a reading of the kept prompt
 		// that they have, leave no doubt.
 		case 4*added <= depth && float64(took) > whole*3/4:
-			return &measurement.Unprobeable{Reason: fmt.Sprintf("%d tokens after a prompt of %d took %v, about as long as all of them: the server keeps no prompts, or the model can't continue one", added, depth, took)}
+			return &measurement.Unprobeable{Reason: fmt.Sprintf("%d tokens after a prompt of %d took %v, about as long as all of them: the server keeps no prompts, or the model can't continue one", added, depth, took), Temporary: whole < float64(pause)}
 		case alone > 8*float64(one) && 2*took < 3*one:
 			return &measurement.Unprobeable{Reason: fmt.Sprintf("%d tokens after a prompt of %d took %v, about as long as one: the server does not evaluate them", added, depth, took)}
 		}

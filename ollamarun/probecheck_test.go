@@ -67,6 +67,13 @@ func TestCheckDurations(t *testing.T) {
 	}
 	assert.NoError(t, taken(of(100, 120*ms, 700*ms, 110*ms)...).checkDurations(), "one of three was disturbed")
 	assert.ErrorContains(t, taken(of(100, 600*ms, 120*ms, 610*ms)...).checkDurations(), "100 tokens after a prompt of 450 took 600ms, about as long as all of them")
+	var doubt *measurement.Unprobeable
+	require.ErrorAs(t, taken(of(100, 600*ms, 610*ms)...).checkDurations(), &doubt)
+	assert.False(t, doubt.Temporary)
+	short := taken(of(100, 60*ms, 61*ms)...)
+	short.first.PromptEvalDuration /= 10
+	require.ErrorAs(t, short.checkDurations(), &doubt)
+	assert.True(t, doubt.Temporary, "another program may have taken so long")
 	assert.NoError(t, taken(of(300, 600*ms)...).checkDurations(), "300 of 650 tokens that were disturbed")
 	assert.ErrorContains(t, taken(of(500, 3*ms, 4*ms, 5*ms)...).checkDurations(), "500 tokens after a prompt of 250 took 4ms, about as long as one")
 	assert.NoError(t, taken(of(8, 4*ms)...).checkDurations(), "8 tokens can take as long as one")

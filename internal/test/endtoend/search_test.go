@@ -153,7 +153,7 @@ func TestSearchesProbeEmbedded(t *testing.T) {
 	for _, strategy := range []string{config.StrategyBest, config.StrategyFrontier} {
 		t.Run(strategy, func(t *testing.T) {
 			out := t.TempDir()
-			config := sweeptest.WriteConfig(t, "engine: embedded\nprompt: {tokens: 1024}\nconfirm: 0\nbaseline: false\nstrategy: "+strategy+"\ntolerance: 10%\nnum_ctx: [2048, 3072]\nnum_batch: [64, 256]\n")
+			config := sweeptest.WriteConfig(t, "engine: embedded\nprompt: {tokens: 4096}\nconfirm: 0\nbaseline: false\nstrategy: "+strategy+"\ntolerance: 10%\nnum_ctx: [6144, 8192]\nnum_batch: [64, 256]\n")
 			args := []string{"-config", config, "-out", out}
 			printed, code := sweeptest.Start(t, append(args, "-test.v")...).Wait()
 			require.Zero(t, code, printed)
