@@ -20,6 +20,7 @@ func TestMain(m *testing.M) {
 		os.Exit(fakeCommand(os.Args[1:]))
 	}
 	flag.Set("test.parallel", "16") // they wait and don't compute; a flag of the user overrides this
+	unloadWait = 200 * time.Millisecond
 	os.Exit(m.Run())
 }
 

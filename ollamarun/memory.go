@@ -159,10 +159,9 @@ func (s *Server) explain(ctx context.Context, base string, err error) error {
 
 // The server answers a request to unload before the model has left the memory. A
 // request that comes in between finds the model still loaded.
-const (
-	unloadWait = 2 * time.Second
-	unloadPoll = 50 * time.Millisecond
-)
+var unloadWait = 2 * time.Second // shorter in tests
+
+const unloadPoll = 50 * time.Millisecond
 
 // Unload unloads a model, whatever the tag under which it was loaded, and returns
 // when it has left the memory. It is not an error if it is not loaded, if the server

@@ -101,10 +101,18 @@ lists_device() {
 	grep 'CUDA0:' "$scratch/devices.log" || { cat "$scratch/devices.log"; return 1; }
 }
 
+# free_port prints a port on which nobody listens, below those that Linux gives to connections.
+free_port() {
+	local port
+	while port=$((20000 + RANDOM % 12000)) && (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do :; done
+	echo "$port"
+}
+
 # reads_prompt has llama-server read a prompt that is long enough for the kernels of a prompt, with
 # a model of a few layers in F16.
 reads_prompt() {
-	local port=$((20000 + RANDOM % 20000)) server status=0 command
+	local port server status=0 command
+	port=$(free_port)
 	llama_command
 	"$bundle/model" -o "$scratch/model.gguf" -layers 2 -width 256 -inner 512 -heads 2 -kv-heads 1 -vocab 1024 >/dev/null || return 1
 	"${command[@]}" -m "$scratch/model.gguf" -c 2048 -ngl 99 --host 127.0.0.1 --port "$port" >"$scratch/prompt.log" 2>&1 &

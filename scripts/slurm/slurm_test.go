@@ -4,6 +4,7 @@ package slurm
 
 import (
 	"bufio"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -20,6 +21,11 @@ import (
 )
 
 const listening = `time=2026-11-26T12:00:00.000Z level=INFO source=routes.go:1 msg="Listening on 127.0.0.1:43211 (version 0.32.5)"`
+
+func TestMain(m *testing.M) {
+	flag.Set("test.parallel", "8") // they wait and don't compute; a flag of the user overrides this
+	os.Exit(m.Run())
+}
 
 // task is a Slurm task whose commands are the test's shell scripts.
 type task struct {

@@ -23,19 +23,20 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/test/sweeptest"
 )
 
+// killedGrid is a part of a config for a simulated server, with as many num_ctx as its end says.
+const killedGrid = "prompt: {tokens: 300}\nnum_ctx: {start: 1024, end: %d, step: 16}\nnum_batch: {start: 64, end: 512, step: 64}\nrepeat: 2\nconfirm: 0\nbaseline: false\n"
+
 // TestSurvivesKill kills a sweep again and again, at random times, resumes it, and compares its
 // final files with those of a sweep that was never killed.
 func TestSurvivesKill(t *testing.T) {
 	t.Parallel()
-	const grid = "prompt: {tokens: 300}\nnum_ctx: {start: 1024, end: %d, step: 16}\nnum_batch: {start: 64, end: 512, step: 64}\nrepeat: 2\nconfirm: 0\nbaseline: false\n"
-	t.Run("two axes", func(t *testing.T) {
-		t.Parallel()
-		requireKillsSurvived(t, fmt.Sprintf(grid, 1024+16*(inFull(120, 32)-1)), inFull(220, 12))
-	})
-	t.Run("four axes", func(t *testing.T) {
-		t.Parallel()
-		requireKillsSurvived(t, fmt.Sprintf(grid, 1024+16*(inFull(30, 6)-1))+"options: {num_thread: [1, 2], num_gpu: [auto, 0]}\n", inFull(60, 4))
-	})
+	requireKillsSurvived(t, fmt.Sprintf(killedGrid, 1024+16*(inFull(120, 32)-1)), inFull(220, 12))
+}
+
+// TestSurvivesKillOverFourAxes does the same over settings too.
+func TestSurvivesKillOverFourAxes(t *testing.T) {
+	t.Parallel()
+	requireKillsSurvived(t, fmt.Sprintf(killedGrid, 1024+16*(inFull(30, 6)-1))+"options: {num_thread: [1, 2], num_gpu: [auto, 0]}\n", inFull(60, 4))
 }
 
 // requireKillsSurvived kills a sweep of a grid so often.

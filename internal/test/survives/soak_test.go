@@ -34,11 +34,11 @@ func (s state) String() string {
 // beside it.
 func TestSurvivesSoak(t *testing.T) {
 	t.Run("two axes", func(t *testing.T) {
-		soak(t, inFull(20_000, 300), func(i int) cell.Key { return cell.Key{Ctx: 1024 + i/64, Batch: 8 + i%64} })
+		soak(t, inFull(20_000, 160), func(i int) cell.Key { return cell.Key{Ctx: 1024 + i/64, Batch: 8 + i%64} })
 	})
 	t.Run("four axes", func(t *testing.T) {
 		options := cell.Combinations([]cell.SettingAxis{{Name: "num_gpu", Values: []string{"auto", "0", "20", "40"}}, {Name: "num_thread", Values: []string{"1", "2"}}})
-		soak(t, inFull(4_000, 80), func(i int) cell.Key {
+		soak(t, inFull(4_000, 40), func(i int) cell.Key {
 			return cell.Key{Ctx: 1024 + i/64, Batch: 8 + i/8%8, Settings: options[i%8]}
 		})
 	})
