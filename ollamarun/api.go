@@ -12,7 +12,8 @@ import (
 )
 
 // API measures over Ollama's HTTP API, with num_ctx and num_batch as options of each
-// request. Create one with NewAPI and call Close when done.
+// request. The server loads the model anew when they change, so no model has to be created
+// for a cell. Create one with NewAPI and call Close when done.
 type API struct {
 	*Server
 	model      string
@@ -27,8 +28,8 @@ type API struct {
 }
 
 // NewAPI returns a runner for a model of the server, which generates numPredict tokens after each
-// prompt. If template is not nil, it creates a temporary model from it and measures that instead. An
-// error is that creation's.
+// prompt. If template is not nil, it creates a temporary model from it and measures that instead; Close
+// deletes it. The error is that of the creation, or of Server.Model where the model can't be measured.
 func NewAPI(ctx context.Context, s *Server, model string, template *Modelfile, numPredict int) (*API, error) {
 	a := &API{Server: s, model: model, numPredict: numPredict}
 	if template != nil {
@@ -52,7 +53,8 @@ func NewAPI(ctx context.Context, s *Server, model string, template *Modelfile, n
 }
 
 // SetOptions sets the load options besides num_ctx and num_batch of the next loads, such as num_gpu: whole
-// numbers and booleans by the names of Ollama's API.
+// numbers and booleans by the names of Ollama's API. It replaces those of an earlier call; an option that
+// is left out is the server's choice again. What is loaded stays as it is until the next Load.
 func (a *API) SetOptions(options map[string]any) { a.loadOptions = options }
 
 // Load loads the model with the two settings, in tokens, and the options of SetOptions, and sends the
@@ -118,8 +120,9 @@ const nonceSize = 32
 // load the memory may still be taken, so that the next load would fail too.
 func (a *API) Settle(ctx context.Context) error { return a.settle(ctx, a.model) }
 
-// Unload frees the model's memory.
+// Unload frees the model's memory, without waiting for a GPU's as Settle does. The runner can load again.
 func (a *API) Unload(ctx context.Context) error { return a.Server.Unload(ctx, a.model) }
 
-// Close unloads the model, and deletes it if it is temporary.
+// Close unloads the model, and deletes it if it is temporary. Give it a context that is not cancelled, also
+// at the end of a run that was: otherwise the model stays on the server.
 func (a *API) Close(ctx context.Context) error { return a.Server.close(ctx, a.model, a.temporary) }

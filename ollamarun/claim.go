@@ -107,6 +107,7 @@ func (s *Server) renewClaim(ctx context.Context) {
 	}
 }
 
+// copyClaim creates the claim, or renews it: a copy has the time of its creation, by the server's clock.
 func (s *Server) copyClaim(ctx context.Context) error {
 	ctx, cancel := s.withTimeout(ctx)
 	defer cancel()

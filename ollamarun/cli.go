@@ -106,14 +106,17 @@ func (c *CLI) checkCommand(ctx context.Context) error {
 	return nil
 }
 
-// SetCommand sets the file of the command, which [NewCLI] has checked a first one of.
+// SetCommand sets the file of the command for the next loads, which [NewCLI] has checked a first one of: a
+// sweep over several binaries of Ollama uses the one of its server.
 func (c *CLI) SetCommand(file string) { c.command = file }
 
 // SetOptions sets the load options besides num_ctx and num_batch of the next loads, as [API.SetOptions] does.
 func (c *CLI) SetOptions(options map[string]any) { c.options = options }
 
-// Load creates the temporary model with the two settings and the options, and sends the warm-up
-// prompt, which loads it. With a numBatch of 0 the server chooses.
+// Load creates the temporary model with the two settings, in tokens, and the options, and sends the
+// warm-up prompt, which loads it. With a numBatch of 0 the server chooses. The command has no flags for
+// load options, so that each cell takes an `ollama create`; its time is part of no figure. What Load
+// returns is the same as of [API.Load].
 func (c *CLI) Load(ctx context.Context, numCtx, numBatch int, warmup func() string) (measurement.Loaded, error) {
 	if err := c.beforeLoad(ctx, c.model); err != nil {
 		return measurement.Loaded{}, err
@@ -137,7 +140,9 @@ func (c *CLI) Load(ctx context.Context, numCtx, numBatch int, warmup func() stri
 	return c.loaded(ctx, c.model, sample)
 }
 
-// Sample measures one prompt on the loaded model, and another one if the command prints no summary.
+// Sample measures one prompt on the loaded model, and another one if the command prints no summary. Counts
+// and durations are those of the summary that `ollama run --verbose` prints, and the wall-clock time includes
+// the start of the command. Prompt is as of [API.Sample].
 func (c *CLI) Sample(ctx context.Context, prompt func() string) (measurement.Sample, error) {
 	return c.sample(ctx, c.model, c.template.From(), prompt, c.generate)
 }
@@ -162,10 +167,10 @@ func (c *CLI) generate(ctx context.Context, prompt string) (measurement.Sample, 
 	return sample, err
 }
 
-// Settle unloads the model and waits until its memory is free.
+// Settle unloads the model and waits until its memory is free, as [API.Settle] does.
 func (c *CLI) Settle(ctx context.Context) error { return c.settle(ctx, c.model) }
 
-// Unload frees the model's memory.
+// Unload frees the model's memory. The temporary model stays, and the next Load replaces it.
 func (c *CLI) Unload(ctx context.Context) error {
 	if !c.created {
 		return nil
@@ -173,7 +178,8 @@ func (c *CLI) Unload(ctx context.Context) error {
 	return c.Server.Unload(ctx, c.model)
 }
 
-// Close unloads and deletes the temporary model.
+// Close unloads and deletes the temporary model, and removes the folder of its Modelfile. Like [API.Close]
+// it needs a context that is not cancelled.
 func (c *CLI) Close(ctx context.Context) error {
 	err := c.dir.Remove()
 	if c.created {
@@ -231,8 +237,10 @@ func (c *CLI) prepare(ctx context.Context, args ...string) *exec.Cmd {
 // prints a spinner for as long as a model loads.
 type tail []byte
 
+// tailSize is in bytes. The summary that `ollama run --verbose` ends with takes less than a kilobyte.
 const tailSize = 1 << 20
 
+// Write implements [io.Writer]. It drops the older half only when there is one, so that it copies seldom.
 func (t *tail) Write(p []byte) (int, error) {
 	*t = append(*t, p...)
 	if len(*t) > 2*tailSize {

@@ -66,6 +66,7 @@ func certificateAdvice(err error) string {
 	return "fix the certificate, or name another address of the server with -host"
 }
 
+// speaksTLS says what to do about a server that takes https only.
 func speaksTLS(u *url.URL) string {
 	return fmt.Sprintf("the server speaks https, not http: use -host https://%s", u.Host)
 }
@@ -92,4 +93,5 @@ func tlsPage(answer *http.Response) error {
 	return &permanentError{fmt.Sprintf("the server refuses the connection (%s: %s): name another address of Ollama with -host", answer.Status, oneLine(string(head)))}
 }
 
+// mentionsTLS finds the pages of tlsPage, whose wording differs by server.
 var mentionsTLS = regexp.MustCompile(`(?i)https|\b(?:ssl|tls)\b`)

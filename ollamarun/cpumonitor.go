@@ -26,6 +26,7 @@ const minCPUTime = 200 * time.Millisecond
 // server runs in another container.
 func NewCPUMonitor() *CPUMonitor { return newCPUMonitor(procfs.DefaultMountPoint, os.Getpid()) }
 
+// newCPUMonitor reads another folder than /proc, or for another process, in tests.
 func newCPUMonitor(proc string, own int) *CPUMonitor {
 	fs, err := procfs.NewFS(proc)
 	if err != nil {

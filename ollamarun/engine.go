@@ -211,6 +211,7 @@ func (e *Engine) endProcess(ctx context.Context) error {
 func (e *Engine) Command() string { return e.Ollama }
 
 // Exited returns a channel that is closed when the server that runs now has ended, nil while there is none.
+// A server that ends although nobody has called Stop or Restart has crashed; its log says why.
 func (e *Engine) Exited() <-chan struct{} {
 	if e.process == nil {
 		return nil
@@ -218,8 +219,9 @@ func (e *Engine) Exited() <-chan struct{} {
 	return e.process.ended
 }
 
-// Stop ends the engine and all processes that it started, and removes its home.
-// It may be called more than once.
+// Stop ends the engine and all processes that it started, and removes its home. It first asks the server to
+// end, so that it frees the GPU, and kills what is left after 1.5 seconds. It may be called more than once.
+// An error is that of the home, which then has to be removed by hand.
 func (e *Engine) Stop() error {
 	e.stopped = true
 	if e.process != nil {

@@ -34,6 +34,7 @@ func BuildEngine(ctx context.Context, source string, log io.Writer) (string, err
 	return buildEngine(ctx, source, cache, log)
 }
 
+// buildEngine builds into a given cache folder.
 func buildEngine(ctx context.Context, source, cache string, log io.Writer) (string, error) {
 	env := append(vectorFlags(os.Environ()), "CGO_ENABLED=1", "GOWORK=off")
 	key, err := engineKey(ctx, source, env)

@@ -21,6 +21,7 @@ type cachedEngine struct {
 	dir   string // the folder of this build, in cache
 }
 
+// file is the built command.
 func (c cachedEngine) file() string { return filepath.Join(c.dir, "ollama") }
 
 // sums is the file of the checksum, in the format of `sha256sum -c`.
@@ -70,6 +71,7 @@ func othersCanWrite(info fs.FileInfo) string {
 	return ""
 }
 
+// owner returns the user ID of a file's owner.
 func owner(info fs.FileInfo) int { return int(info.Sys().(*syscall.Stat_t).Uid) }
 
 // executable returns an error if the system does not execute files in the folder.
@@ -158,6 +160,8 @@ func checksum(path string) (string, error) {
 	return hex.EncodeToString(hash.Sum(nil)) + "  ollama\n", nil
 }
 
+// syncFile has a file written to the disk: after a crash of the machine, a command of the right size
+// could otherwise have a part that was never written.
 func syncFile(path string) error {
 	f, err := os.Open(path)
 	if err != nil {

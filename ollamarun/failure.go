@@ -109,6 +109,7 @@ func oneLine(text string) string {
 	return cut(strings.Join(strings.Fields(printable(text)), " "), 200)
 }
 
+// cut shortens a text to so many bytes, without half a character at the end.
 func cut(text string, most int) string {
 	if len(text) <= most {
 		return text

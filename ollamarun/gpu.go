@@ -51,6 +51,8 @@ func GPUMemory(ctx context.Context) (bytes int64) {
 	return sumMiB(queryGPUs(ctx, "memory.total", "csv,noheader,nounits"))
 }
 
+// sumMiB adds the figures of lines, in MiB. It leaves out what no GPU can have: nvidia-smi prints "[N/A]"
+// for a GPU that shares the machine's memory.
 func sumMiB(csv string) (bytes int64) {
 	for line := range strings.Lines(csv) {
 		if mib, err := strconv.ParseInt(strings.TrimSpace(line), 10, 64); err == nil && mib > 0 && mib < 1<<30 {
@@ -60,6 +62,7 @@ func sumMiB(csv string) (bytes int64) {
 	return bytes
 }
 
+// parseGPUs returns the names of lines like "NVIDIA GeForce RTX 3090, 550.54.14", and the version.
 func parseGPUs(csv string) (names []string, driver string) {
 	for line := range strings.Lines(csv) {
 		name, version, ok := strings.Cut(strings.TrimSpace(line), ", ")

@@ -30,6 +30,7 @@ type GPUMonitor struct {
 	news        chan struct{}
 }
 
+// reading is the state of one GPU at one time, by our clock.
 type reading struct {
 	at time.Time
 	measurement.GPU
@@ -99,6 +100,7 @@ func (m *GPUMonitor) run(ctx context.Context) (readings int) {
 	return readings
 }
 
+// add keeps a reading, and wakes who waits for the first one.
 func (m *GPUMonitor) add(g measurement.GPU) {
 	m.mu.Lock()
 	m.recent = append(m.recent, reading{time.Now(), g})
@@ -192,14 +194,16 @@ func (m *GPUMonitor) Least(begin, end time.Time) map[int]int {
 	return least
 }
 
-// Now returns the newest reading of each GPU.
+// Now returns the newest reading of each GPU, by its index: temperature in degrees Celsius, clock in MHz, power in
+// watts, memory in MiB and utilization in percent, as nvidia-smi prints them. It is empty before the first
+// reading, and where nvidia-smi has stopped answering.
 func (m *GPUMonitor) Now() []measurement.GPU {
 	now := time.Now()
 	return m.Between(now, now)
 }
 
 // MemoryUsed returns the memory in use on all GPUs together in MiB, and false if it
-// is unknown.
+// is unknown. It counts that of all programs, so only a difference says something of a server.
 func (m *GPUMonitor) MemoryUsed() (mib int, ok bool) {
 	gpus := m.Now()
 	for _, g := range gpus {

@@ -63,6 +63,8 @@ type sampleStart struct {
 	cpu cpuCounts
 }
 
+// startSample records what a sample is compared with. The time comes last, so that reading the counters
+// does not count.
 func (s *Server) startSample() (m sampleStart) {
 	if s.onCPU {
 		m.cpu, _ = s.CPU.counters()
@@ -276,6 +278,7 @@ func (s *Server) waitFreed(ctx context.Context, deadline time.Time) error {
 	}
 }
 
+// logf writes a line to Log, if there is one.
 func (s *Server) logf(format string, args ...any) {
 	if s.Log != nil {
 		fmt.Fprintf(s.Log, format+"\n", args...)

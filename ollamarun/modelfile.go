@@ -130,6 +130,8 @@ func expand(file, dir string) (string, error) {
 	return filepath.Abs(file)
 }
 
+// homeOf returns the home folder of a user, or of this one if the name is empty, as the shell does for
+// ~name and ~.
 func homeOf(name string) (string, error) {
 	u, err := user.Current()
 	if name != "" {

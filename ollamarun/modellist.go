@@ -23,8 +23,10 @@ type ModelList interface {
 // modelMark is one line of the list.
 type modelMark struct{ name, address string }
 
+// modelMarks is a list of an out folder, in the order of creation.
 type modelMarks []modelMark
 
+// contain reports whether a model is on the list, whatever its server.
 func (m modelMarks) contain(model string) bool {
 	return slices.ContainsFunc(m, func(l modelMark) bool { return modelname.Same(l.name, model) })
 }
@@ -47,6 +49,7 @@ func (s *Server) marks() (marks modelMarks, err error) {
 	return marks, nil
 }
 
+// writeMarks replaces the list of the out folder.
 func (s *Server) writeMarks(marks modelMarks) error {
 	var b strings.Builder
 	for _, m := range marks {
@@ -58,6 +61,8 @@ func (s *Server) writeMarks(marks modelMarks) error {
 	return nil
 }
 
+// mark adds a model to the list, before it is created: a sweep that is killed in between leaves a mark
+// without a model, which does no harm, and never a model without a mark.
 func (s *Server) mark(name string) error {
 	marks, err := s.marks()
 	if err != nil || s.ModelList == nil {
@@ -78,6 +83,7 @@ func (s *Server) unmarkMissing() error {
 	return s.dropMarks(func(m modelMark) bool { return m.address == s.Address() && leftover(m.name) })
 }
 
+// dropMarks removes marks from the list. It writes nothing if there are none.
 func (s *Server) dropMarks(drop func(modelMark) bool) error {
 	marks, err := s.marks()
 	if err != nil || !slices.ContainsFunc(marks, drop) {

@@ -46,7 +46,8 @@ func (s *Server) running(ctx context.Context) ([]api.ProcessModelResponse, error
 	return ps.Models, nil
 }
 
-// InMemory returns the names of the models that the server has in memory.
+// InMemory returns the names of the models that the server has in memory, with their tags, from
+// /api/ps. One that is being unloaded stays among them until it has left the memory.
 func (s *Server) InMemory(ctx context.Context) (names []string, err error) {
 	loaded, err := s.running(ctx)
 	for _, m := range loaded {

@@ -20,7 +20,7 @@ import (
 // a hash of the machine, its boot and the process namespace. If there is no such process, or if it
 // started at another time, the model is left over from a process that has ended. That can't be
 // checked for another machine, boot or namespace; there the list in the out folder decides, see
-// Marks. Names of earlier releases contain only the machine's name and the process, which two
+// ModelList. Names of earlier releases contain only the machine's name and the process, which two
 // machines can share, so their owner is never certain.
 var (
 	temporaryName = regexp.MustCompile(`^ollama-sweep-tmp-(?:([0-9a-f]{12})-([0-9]{1,9})-([0-9]{1,18})|[0-9a-f]{8}-[0-9]{1,9})-[0-9]{1,9}(?::latest)?$`)
@@ -56,8 +56,10 @@ type processes interface {
 	start(pid int) (uint64, error)
 }
 
+// errEnded is certain: a process that is merely hidden from this user is another error.
 var errEnded = errors.New("the process has ended")
 
+// newSystem identifies this process by a process table.
 func newSystem(p processes) system {
 	s := system{processes: p, self: modelOwner{pid: os.Getpid()}}
 	place, ok := p.place()
@@ -72,6 +74,7 @@ func newSystem(p processes) system {
 	return s
 }
 
+// newName returns a name for a temporary model that no other has, of this process or another one.
 func (o modelOwner) newName() string {
 	return fmt.Sprintf("ollama-sweep-tmp-%s-%d-%d-%d", o.place, o.pid, o.start, temporaryCount.Add(1))
 }

@@ -19,8 +19,10 @@ type passText struct {
 
 const (
 	probeWords = 64 // words from which the units are chosen
+	// leastUnits is the fewest words of one token that make texts which differ enough.
 	leastUnits = 8
-	letters    = "etaoinsrhdlu"
+	// letters are the units where a vocabulary has single characters only, as that of the tiny model.
+	letters = "etaoinsrhdlu"
 	// nonceUnits are at the start of a kept prompt: units in random order, so that no other prompt
 	// begins like it.
 	nonceUnits = 12
@@ -73,6 +75,7 @@ func singles(words []string, added func(string) (int, error)) ([]string, error) 
 	return append(left[:len(left):len(left)], right...), err
 }
 
+// shuffled returns the units in random order.
 func shuffled(units []string) []string {
 	all := slices.Clone(units)
 	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })

@@ -35,6 +35,7 @@ type probedLoad struct {
 	known            *probedModel
 }
 
+// probe is Probe of both runners, which differ in the load only.
 func (s *Server) probe(ctx context.Context, load probedLoad, tokens int, sizes []int, repeats int, words func(first, n int) string) ([]measurement.Probe, error) {
 	sizes, err := load.check(tokens, sizes)
 	if err != nil {

@@ -2,11 +2,13 @@ package ollamarun
 
 import "golang.org/x/sys/unix"
 
+// theseProcesses is the process table of this machine.
 var theseProcesses kernelTable
 
 // kernelTable looks up processes in the process table of macOS, which has no process namespaces.
 type kernelTable struct{}
 
+// place is the identifier of this boot.
 func (kernelTable) place() (string, bool) {
 	boot, err := unix.Sysctl("kern.bootsessionuuid") // random for each boot
 	return boot, err == nil && boot != ""

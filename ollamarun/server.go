@@ -20,7 +20,11 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/modelname"
 )
 
-// Server is an Ollama server. All fields except URL are optional.
+// Server is an Ollama server: what is asked of it that belongs to no single cell, and what is known of
+// it from one request to the next. All fields except URL are optional; set them before the first call.
+//
+// Requests that need no loaded model fail after 30 seconds. Text of the server is data: it becomes one
+// line of printable characters before it is in an error, a log line or a result.
 type Server struct {
 	URL *url.URL // without user and password, so that it can be printed
 	// User is sent with each request, and neither printed nor saved; nil for none.
@@ -67,6 +71,7 @@ func (s *Server) withTimeout(ctx context.Context) (context.Context, context.Canc
 	return context.WithTimeoutCause(ctx, limit, &measurement.Failure{Class: measurement.ServerAway, Detail: fmt.Sprintf("no answer within %v", limit)})
 }
 
+// client returns a client for one request or several, each on a wire of its own.
 func (s *Server) client() *api.Client { return s.clientOn(new(wire)) }
 
 // clientOn returns a client whose requests the wire carries.
@@ -75,7 +80,9 @@ func (s *Server) clientOn(w *wire) *api.Client {
 	return api.NewClient(s.URL, &http.Client{Transport: w})
 }
 
-// Version returns the server's version, such as "0.10.1".
+// Version returns the server's version, such as "0.10.1", from /api/version. It is the cheapest request
+// that a server answers, so it also shows whether there is one. The error is a *measurement.Failure of
+// class ServerAway or ServerBusy where waiting may help.
 func (s *Server) Version(ctx context.Context) (string, error) {
 	ctx, cancel := s.withTimeout(ctx)
 	defer cancel()
@@ -86,13 +93,15 @@ func (s *Server) Version(ctx context.Context) (string, error) {
 	return oneLine(v), nil
 }
 
-// Reachable reports whether the server answers now.
+// Reachable reports whether the server answers now. Unlike Ready it asks once, and prints nothing.
 func (s *Server) Reachable(ctx context.Context) bool {
 	_, err := s.Version(ctx)
 	return err == nil
 }
 
-// Local reports whether the server is on this machine, and so uses its GPUs.
+// Local reports whether the server is on this machine, and so uses its GPUs. That is the case for
+// localhost, loopback addresses and 0.0.0.0. This machine's own name does not count: it can belong to a
+// container or a tunnel to another machine, whose GPUs would then be mistaken for these.
 func (s *Server) Local() bool {
 	host := s.URL.Hostname()
 	ip := net.ParseIP(host)
@@ -109,8 +118,10 @@ func (s *Server) HasLog() bool { return s.ServerLog != nil }
 // without a log.
 func (s *Server) Start() (measurement.ServerStart, error) { return s.ServerLog.Start() }
 
-// Model describes a model of the server. A model that does not exist or can't be
-// measured is an error.
+// Model describes a model of the server, from /api/tags and /api/show: its digest, which is part of what
+// identifies a sweep, its quantization, its system prompt, and the num_ctx that it was trained with in
+// tokens, 0 if the server does not tell it. A model that does not exist or can't be measured, as one that
+// runs in the cloud or generates no text, is an error that says what to do.
 func (s *Server) Model(ctx context.Context, name string) (measurement.Model, error) {
 	show, entry, err := s.describe(ctx, name, false)
 	if err != nil {
@@ -127,7 +138,8 @@ func (s *Server) Model(ctx context.Context, name string) (measurement.Model, err
 }
 
 // ModelInfo returns the model_info of /api/show, with its long lists, and the size of
-// the model's files in bytes.
+// the model's files in bytes. The keys are those of the GGUF format, such as
+// llama.block_count; the plan estimates the memory of a cell from them.
 func (s *Server) ModelInfo(ctx context.Context, name string) (info map[string]any, bytes int64, err error) {
 	show, entry, err := s.describe(ctx, name, true)
 	if err != nil {
@@ -179,7 +191,8 @@ func (s *Server) Digest(ctx context.Context, name string) (string, error) {
 	return "", s.modelDeleted(ctx, name)
 }
 
-// describeError adds to the error of describe what to do. The server has these models.
+// describeError adds to the error of describe what to do: a sweep begins with that request, which so shows
+// a wrong address, a wrong models folder and a misspelt name. The server has these models.
 func (s *Server) describeError(name string, models []api.ListModelResponse, err error) error {
 	if f := new(measurement.Failure); errors.As(err, &f) && f.Class == measurement.ServerAway {
 		return fmt.Errorf("model %q of the Ollama server at %s: %w; %s", name, s.URL, err, serverAdvice)

@@ -81,6 +81,7 @@ func (l *ServerLog) Since() ([]byte, error) {
 	return l.since(l.from)
 }
 
+// since returns what was written from a byte of the marked file on, as Since does.
 func (l *ServerLog) since(from int64) (text []byte, err error) {
 	err = l.open(func(f *os.File) error {
 		info, err := f.Stat()
@@ -165,6 +166,7 @@ func (l *ServerLog) await(ctx context.Context, found func(text []byte) bool) err
 	return l.awaitSince(ctx, l.from, found)
 }
 
+// awaitSince is await from a byte of the marked file on.
 func (l *ServerLog) awaitSince(ctx context.Context, from int64, found func(text []byte) bool) error {
 	seen := -1
 	for deadline := time.Now().Add(logWait); ; {

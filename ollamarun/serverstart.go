@@ -33,6 +33,8 @@ func (l *ServerLog) Start() (start measurement.ServerStart, err error) {
 	return start, err
 }
 
+// readStart looks for a start in the part that has not been searched. It reads whole lines: the last one
+// may still be growing.
 func (l *ServerLog) readStart(f *os.File) error {
 	info, err := f.Stat()
 	if err != nil {

@@ -23,6 +23,7 @@ const maxPrompts = 4
 // that added 30 ms to a prompt of 150 ms.
 type unfinished struct{ detail string }
 
+// Error implements error.
 func (u *unfinished) Error() string { return u.detail }
 
 // noFigures is an answer over the API without its last message, or without figures in it.

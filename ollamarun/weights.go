@@ -62,7 +62,8 @@ func newWeights(dir string, commands []parser.Command) *Weights {
 
 // Hash returns the current SHA-256 of each file by the file's name relative to the template's
 // folder. Files are read again only if one has changed since the last call. log gets a line if
-// that takes long.
+// that takes long. The checksums tell a sweep that weights were replaced under their old name: a model
+// that is created from a file has a digest only once it exists.
 func (w *Weights) Hash(ctx context.Context, log io.Writer) (map[string]string, error) {
 	if w == nil {
 		return nil, nil

@@ -53,6 +53,7 @@ type body struct {
 	wire *wire
 }
 
+// Read implements [io.Reader].
 func (b *body) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	if err != nil && err != io.EOF {
@@ -68,6 +69,7 @@ func (b *body) Read(p []byte) (int, error) {
 // permanentError is an answer or a connection error that waiting can't fix.
 type permanentError struct{ text string }
 
+// Error implements error.
 func (e *permanentError) Error() string { return e.text }
 
 // notOllama returns an error for an answer that is not Ollama's: a *measurement.Failure for
