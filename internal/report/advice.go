@@ -69,7 +69,7 @@ func (a *advice) batchText() string {
 	case sweep.SetBatch:
 		return fmt.Sprintf("set num_batch=%d: %s", a.Batch, a.gainText())
 	case sweep.OnlyBatch:
-		return fmt.Sprintf("set num_batch=%d, the only one that has a rate", a.Batch)
+		return fmt.Sprintf("set num_batch=%d, the only one that has a rate%s", a.Batch, a.aloneText())
 	case sweep.LeaveBatch:
 		return "leave num_batch to the server: " + a.leaveText()
 	case sweep.Unsure:
@@ -79,6 +79,14 @@ func (a *advice) batchText() string {
 		return fmt.Sprintf("can't tell yet: differences below %s would not show", wholePercent(a.Resolution))
 	}
 	return "no advice yet: " + a.Lacking
+}
+
+// aloneText says with what the recommended num_batch is the only one, where others have a rate elsewhere.
+func (a *advice) aloneText() string {
+	if !a.Alone {
+		return ""
+	}
+	return fmt.Sprintf(" with num_ctx=%d%s", a.Ctx, withSettings(a.Settings))
 }
 
 func (a *advice) gainText() string {
@@ -114,6 +122,9 @@ func timesText(ratio float64) string {
 func (a *advice) leaveText() string {
 	switch g := a.Gain; {
 	case a.Own == a.Batch && a.Own > 0:
+		if a.Alone {
+			return fmt.Sprintf("its own %d is the only one that has a rate%s", a.Own, a.aloneText())
+		}
 		if a.Resolution <= 0 {
 			return fmt.Sprintf("its own %d is faster than all others", a.Own)
 		}

@@ -4,12 +4,14 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
+	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
 	"github.com/ollama-sweep/ollama-sweep/internal/test/checkpoints"
 	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
@@ -74,6 +76,35 @@ Advice: set num_batch=256, the only one that has a rate
 	text.Reset()
 	require.NoError(t, advisedOf((*advice).writeOptions)(&text, cp))
 	assert.Equal(t, `{"num_ctx":4096,"num_batch":256,"num_thread":4}`+"\n", text.String())
+}
+
+// TestOneBatchOfAColumn: after a search the recommended num_batch may be the only one that was measured with
+// the other recommended settings. That none of them is faster says nothing.
+func TestOneBatchOfAColumn(t *testing.T) {
+	of := func(best int) *advice {
+		cp := checkpoints.Planned([]int{2048}, []int{256, 512})
+		cp.Version, cp.Sweep.Command, cp.Sweep.OllamaVersion = checkpoint.VersionAxes, "-config my.yaml", "0.10.1"
+		cp.Sweep.Axes = []cell.SettingAxis{{Name: "num_thread", Values: []string{"2", "4"}}}
+		checkpoints.AddCell(cp, cell.Key{Ctx: 2048, Batch: best, Settings: cell.Combinations(cp.Sweep.Axes)[1]}, 1250, 1251, 1249)
+		for _, batch := range []int{256, 512} {
+			checkpoints.AddCell(cp, cell.Key{Ctx: 2048, Batch: batch, Settings: cell.Combinations(cp.Sweep.Axes)[0]}, 1000, 1001, 999)
+		}
+		for i := range cp.Results {
+			cp.Results[i].Warmup = &measurement.Sample{Wall: time.Second}
+			for j := range cp.Results[i].Samples {
+				cp.Results[i].Samples[j].Wall = time.Second
+			}
+		}
+		cp.Sweep.Search = &checkpoint.Answer{Best: cp.Results[0].Cell(), Done: true}
+		return newGrid(cp).advice()
+	}
+	a := of(256)
+	assert.Equal(t, "set num_batch=256, the only one that has a rate with num_ctx=2048, num_thread=4", a.batchText())
+	require.NotNil(t, a.Next)
+	assert.Equal(t, []string{"-baseline"}, a.Next.Flags)
+	a = of(512)
+	assert.Equal(t, "leave num_batch to the server: its own 512 is the only one that has a rate with num_ctx=2048, num_thread=4", a.batchText())
+	assert.Nil(t, a.Next)
 }
 
 // TestSettingsResistInjection checks that settings from a checkpoint can't add lines to files, nor settings that

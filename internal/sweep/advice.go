@@ -32,7 +32,8 @@ const (
 	LeaveBatch
 	// Unsure means that noise could hide a difference of more than [Worth].
 	Unsure
-	// OnlyBatch means that the cells with a rate have one num_batch, and differ in other settings.
+	// OnlyBatch means that no cell with another num_batch has a rate, or none that differs in nothing else
+	// from the recommended one.
 	OnlyBatch
 )
 
@@ -54,6 +55,9 @@ type Advice struct {
 	// Rows holds how much faster the recommended cell is than other num_batch at the same num_ctx,
 	// where there is no Gain: the slowest one, and the fastest that is slower by more than noise.
 	Rows []RowGain
+	// Alone reports that cells with other num_batch have a rate, but none that differs in nothing else from
+	// the recommended one, as after a search over settings.
+	Alone bool
 	// Resolution is the smallest relative difference that the samples would show.
 	Resolution float64
 	// Searching reports that a search has not ended, so the advice may still change.
@@ -98,6 +102,7 @@ func Advise(cp *checkpoint.Checkpoint, v Verdict) Advice {
 	}
 	own := slices.IndexFunc(rows, func(r RowGain) bool { return r.NumBatch == a.Own })
 	_, batches := cell.Axes(cellsOf(rated(cp)))
+	a.Alone = len(rows) == 0 && len(batches) > 1
 	switch {
 	case len(batches) == 1 && a.Own != a.Batch:
 		a.Kind = OnlyBatch
@@ -108,6 +113,8 @@ func Advise(cp *checkpoint.Checkpoint, v Verdict) Advice {
 		a.decideByGain(*v.Gain)
 	case own >= 0:
 		a.decideByGain(rows[own].Gain)
+	case a.Alone:
+		a.Kind = OnlyBatch
 	default:
 		a.decideByRows(rows)
 	}
@@ -238,7 +245,7 @@ func nextStep(cp *checkpoint.Checkpoint, a *Advice, v Verdict) *Next {
 	baseline := Next{Flags: []string{"-baseline"}, Baseline: true, Time: pace.Time(2*MostRounds, 2*MostRounds), Settles: true}
 	unknown := a.Gain == nil && a.Own != a.Batch
 	switch {
-	case a.Kind == SetBatch && unknown:
+	case (a.Kind == SetBatch || a.Alone) && unknown:
 		return &baseline
 	case a.Kind != Unsure:
 		return nil
