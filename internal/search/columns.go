@@ -257,6 +257,17 @@ func (c *columns) answer(tolerance float64) *checkpoint.Answer {
 	return a
 }
 
+// doubtedPick returns a pick that is recommended although its own samples are slower, which the model holds
+// for outliers. What was found since they were taken can have made them look so.
+func (c *columns) doubtedPick() (int, bool) {
+	for _, col := range c.picks {
+		if col.pick >= 0 && c.doubted(col.pick) {
+			return col.pick, true
+		}
+	}
+	return 0, false
+}
+
 // unmeasuredBest returns the pick with the highest expected rate, if it is not measured yet: where a
 // probe has shown it. What is recommended as the fastest cell is always measured.
 func (c *columns) unmeasuredBest() (int, bool) {

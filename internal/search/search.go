@@ -121,7 +121,12 @@ func (v *view) unmeasured(i int) bool {
 // useful.
 func (v *view) canRepeat(i int) bool {
 	o := v.byCell[i]
-	return o != nil && v.cells[i] == v.st.Loaded && !v.st.Measured[v.cells[i]].Closed && len(o.logs) < mostSamples
+	return o != nil && v.cells[i] == v.st.Loaded && v.open(i)
+}
+
+// open reports whether a measured cell may get another sample: others than those of the plan may not.
+func (v *view) open(i int) bool {
+	return i < v.planned && !v.st.Measured[v.cells[i]].Closed && len(v.byCell[i].logs) < mostSamples
 }
 
 // suspectedOutlier returns the loaded cell where one of its samples may well be an
@@ -131,6 +136,15 @@ func (v *view) suspectedOutlier() (int, bool) {
 	i, ok := v.index[v.st.Loaded]
 	return i, ok && v.canRepeat(i) && slices.Min(v.byCell[i].weight) < suspectWeight
 }
+
+// doubted reports whether all samples of a cell are likelier outliers than not, and another can be taken.
+func (v *view) doubted(i int) bool {
+	o := v.byCell[i]
+	return o != nil && v.open(i) && slices.Max(o.weight) < doubtWeight
+}
+
+// doubtWeight is the probability of being no outlier below which a sample is not believed.
+const doubtWeight = 0.5
 
 // suspectWeight is the probability of being no outlier below which a sample is
 // checked with another.
@@ -208,5 +222,6 @@ const (
 	initialDesign = "initial design"
 	probing       = "passes of other num_batch while it is loaded"
 	anotherPrompt = "another prompt while it is loaded"
+	doubted       = "measuring the recommended cell again: its rate does not fit those of others"
 	noneLeft      = "no cell is left to measure"
 )
