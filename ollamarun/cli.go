@@ -115,7 +115,7 @@ func (c *CLI) SetOptions(options map[string]any) { c.options = options }
 
 // Load creates the temporary model with the two settings, in tokens, and the options, and sends the
 // warm-up prompt, which loads it. With a numBatch of 0 the server chooses. The command has no flags for
-// load options, so that each cell takes an `ollama create`; its time is part of no figure. What Load
+// load options, so that each cell takes an `ollama create`; its time counts in no rate. What Load
 // returns is the same as of [API.Load].
 func (c *CLI) Load(ctx context.Context, numCtx, numBatch int, warmup func() string) (measurement.Loaded, error) {
 	if err := c.beforeLoad(ctx, c.model); err != nil {

@@ -92,7 +92,7 @@ func (f *Frontier) Next(st sweep.State) sweep.Choice {
 		return v.load(loads.next, max(f.Repeat, 1), why, answer, v.frontierAhead(loads.most/least))
 	}
 	if i, ok := c.doubtedPick(); ok {
-		return v.load(i, len(v.byCell[i].logs)+1, doubted, answer, v.frontierAhead(0))
+		return v.load(i, len(v.byCell[i].logs)+1, doubtedRate, answer, v.frontierAhead(0))
 	}
 	if i, why, ok := v.nextForInteractions(v.index[answer.Best], c.mean); ok {
 		return v.load(i, max(f.Repeat, 1), why, answer, v.frontierAhead(0))

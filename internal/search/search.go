@@ -222,6 +222,6 @@ const (
 	initialDesign = "initial design"
 	probing       = "passes of other num_batch while it is loaded"
 	anotherPrompt = "another prompt while it is loaded"
-	doubted       = "measuring the recommended cell again: its rate does not fit those of others"
+	doubtedRate   = "measuring the recommended cell again: its rate does not fit those of others"
 	noneLeft      = "no cell is left to measure"
 )
