@@ -100,15 +100,18 @@ func (b *Best) Next(st sweep.State) sweep.Choice {
 		}
 	}
 	worth := b.Tolerance * least.cell * max(1, float64(len(v.obs))/least.from)
-	switch {
-	case loads.next < 0:
-		return done(noneLeft, answer)
-	case loads.most >= 3*worth || loads.most >= worth && answer.Chance >= least.chance:
+	if loads.next >= 0 && (loads.most >= 3*worth || loads.most >= worth && answer.Chance >= least.chance) {
 		why := fmt.Sprintf("may be faster than the best: expected gain %.1f %%", 100*loads.gain)
 		return v.load(loads.next, max(b.Repeat, 1), why, answer, v.bestAhead(loads.most/worth))
 	}
+	if i := v.index[answer.Best]; v.doubted(i) {
+		return v.load(i, len(v.byCell[i].logs)+1, doubtedRate, answer, v.bestAhead(0))
+	}
 	if i, why, ok := v.nextForInteractions(v.index[answer.Best], v.means(prospects)); ok {
 		return v.load(i, max(b.Repeat, 1), why, answer, v.bestAhead(0))
+	}
+	if loads.next < 0 {
+		return done(noneLeft, answer)
 	}
 	return done(fmt.Sprintf("measuring another cell would gain %.2g %% on average", 100*loads.most), answer)
 }

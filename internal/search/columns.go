@@ -47,6 +47,7 @@ func newColumns(v *view, with func(cell int) int) *columns {
 	}
 	for _, p := range v.m.posts {
 		b := v.m.beliefs(p, v.sampledAll(all))
+		c.doubtSteps(p, b)
 		c.believed = append(c.believed, b)
 		for i := range all {
 			c.mean[i] += p.weight * b.mean[i]
@@ -74,6 +75,24 @@ func newColumns(v *view, with func(cell int) int) *columns {
 		c.pick(&c.picks[k])
 	}
 	return c
+}
+
+// doubtSteps allows, in what is believed of cells that are not measured, for steps of stairs that are one num_batch
+// lower or higher. So the cell next to a step is not recommended where the one before it is about as fast.
+func (c *columns) doubtSteps(p *posterior, b *beliefs) {
+	t := p.k.stairs
+	if t == nil || len(c.batchs) < 2 {
+		return
+	}
+	var scale float64 // of the effects, as fitted
+	for i, o := range c.m.obs {
+		scale += stairsScale * stairsScale * t.slower[t.outside[o.cell]][o.pass] * p.alpha[i]
+	}
+	for i := range c.cells {
+		if c.byCell[i] == nil {
+			b.mean[i] += scale * t.displaced(c.space, i, c.m.relative[c.batch[i]])
+		}
+	}
 }
 
 // pick chooses the cell with the highest expected rate, and its rivals.

@@ -75,6 +75,10 @@ const (
 	// up to outlierLow in the logarithm of the rate.
 	outlierProb = 0.03
 	outlierLow  = 0.22
+	// The prediction of a cell by all others is wrong with this probability, and then by a standard deviation of
+	// misfitSpread in the logarithm of the rate.
+	misfitProb   = 0.01
+	misfitSpread = 0.3
 )
 
 var nearSpreads = []float64{0.5, 0.3}
@@ -279,6 +283,10 @@ func (m *model) reweigh(p *posterior) bool {
 		precision := inv.Data[i*inv.Stride+i]
 		without := mean - m.level - p.alpha[i]/precision
 		variance := max(1/precision-p.noise[i], 1e-8)
+		// Not for probes: those of a load agree also where they mislead.
+		if !o.probe && misfits(o.logs, without+m.level, math.Sqrt(variance+noise), math.Sqrt(2*noise)) {
+			variance = misfitSpread * misfitSpread
+		}
 		for l, v := range o.logs {
 			precision, at := 1/variance, without/variance
 			for other, v := range o.logs {
@@ -295,12 +303,44 @@ func (m *model) reweigh(p *posterior) bool {
 	return changed
 }
 
+// misfits reports whether the samples of a cell agree so much better with each other than with the prediction by
+// other cells that it is the prediction that is wrong: several outliers would differ among themselves.
+// The standard deviations are those of the distance to the prediction, and of the distance between two samples.
+func misfits(logs []float64, predicted, sd, between float64) bool {
+	if len(logs) < 2 {
+		return false
+	}
+	sorted := slices.Sorted(slices.Values(logs))
+	middle := len(logs) / 2
+	byPrediction := math.Log(1 - misfitProb)
+	byEachOther := math.Log(misfitProb * normalPDF((sorted[middle]-predicted)/misfitSpread) / misfitSpread)
+	for i, v := range sorted {
+		byPrediction += math.Log(density(v-predicted, sd))
+		if i != middle {
+			byEachOther += math.Log(density(v-sorted[middle], between))
+		}
+	}
+	return byEachOther > byPrediction
+}
+
+// density is that of a sample, which may be an outlier, at a distance to its prediction with this standard deviation.
+func density(distance, sd float64) float64 {
+	good, bad := densities(distance, sd)
+	return max(good+bad, 1e-300)
+}
+
+// densities are those of a sample that is no outlier and of one that is, each with its probability.
+func densities(distance, sd float64) (good, bad float64) {
+	good = (1 - outlierProb) * normalPDF(distance/sd) / sd
+	bad = outlierProb * (normalCDF((distance+outlierLow)/sd) - normalCDF(distance/sd)) / outlierLow
+	return good, bad
+}
+
 // regular is the probability that a sample is no outlier, from its distance to the
 // prediction and the prediction's standard deviation. It is at least 0.01, so that
 // every sample keeps some weight.
 func regular(distance, sd float64) float64 {
-	good := (1 - outlierProb) * normalPDF(distance/sd) / sd
-	bad := outlierProb * (normalCDF((distance+outlierLow)/sd) - normalCDF(distance/sd)) / outlierLow
+	good, bad := densities(distance, sd)
 	if good+bad == 0 {
 		return 0.01
 	}
@@ -339,7 +379,32 @@ func (m *model) beliefs(p *posterior, points []point) *beliefs {
 		}
 		b.variance[c] = max(b.variance[c], 1e-10)
 	}
+	m.holdToSamples(b)
 	return b
+}
+
+// ownSpread is how many standard deviations of a cell's own samples a prediction for it may differ from their mean.
+const ownSpread = 2
+
+// holdToSamples limits what is believed of measured cells to what their own samples allow, where these are no
+// outliers: none of the shapes may fit them.
+func (m *model) holdToSamples(b *beliefs) {
+	own := make(map[point]*measured)
+	for _, o := range m.all {
+		if !o.probe {
+			own[o.point] = o
+		}
+	}
+	for c, at := range b.points {
+		o := own[at]
+		if o == nil {
+			continue
+		}
+		if mean, n := o.mean(); n > doubtWeight {
+			sd := math.Sqrt(b.k.noiseOf(at) / n)
+			b.mean[c] = min(max(b.mean[c], mean-ownSpread*sd), mean+ownSpread*sd)
+		}
+	}
 }
 
 // spread is the standard deviation of the difference of two cells.

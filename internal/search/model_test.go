@@ -144,3 +144,91 @@ func TestExpectedGain(t *testing.T) {
 	assert.InDelta(t, 3, expectedGain(3, 0.1), 1e-9)
 	assert.InDelta(t, 0, expectedGain(-3, 0.1), 1e-9)
 }
+
+// TestSamplesThatAgree: several samples of a cell that agree are no outliers, however well all others predict
+// another rate.
+func TestSamplesThatAgree(t *testing.T) {
+	plan := square(10)
+	slow := plan[45]
+	for _, tt := range []struct {
+		name     string
+		shares   []float64 // of the rate that others predict
+		outliers int
+	}{
+		{"one slow sample", []float64{0.8}, 1},
+		{"two that agree", []float64{0.8, 0.806}, 0},
+		{"four that agree", []float64{0.8, 0.81, 0.795, 0.806}, 0},
+		{"one of two", []float64{0.8, 1.01}, 1},
+		{"two of four", []float64{0.8, 0.99, 0.82, 1.01}, 2},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			rng := rand.New(rand.NewPCG(1, 1))
+			st := sweep.State{Plan: plan, Measured: make(map[cell.Key]checkpoint.Measured)}
+			for _, c := range plan {
+				st.Measured[c] = checkpoint.Measured{Rates: []float64{saturating(c) * math.Exp(0.02*rng.NormFloat64())}}
+			}
+			var rates []float64
+			for _, share := range tt.shares {
+				rates = append(rates, share*saturating(slow))
+			}
+			st.Measured[slow] = checkpoint.Measured{Rates: rates}
+			var s searcher
+			v := s.update(st)
+			outliers := 0
+			for _, w := range v.byCell[45].weight {
+				if w < doubtWeight {
+					outliers++
+				}
+			}
+			assert.Equal(t, tt.outliers, outliers, v.byCell[45].weight)
+		})
+	}
+}
+
+// TestHoldToSamples: a cell is not believed to be further from its own samples than they allow.
+func TestHoldToSamples(t *testing.T) {
+	plan := square(10)
+	st := sweep.State{Plan: plan, Measured: make(map[cell.Key]checkpoint.Measured)}
+	for _, i := range []int{0, 4, 9, 25, 48, 61, 90, 99} {
+		st.Measured[plan[i]] = checkpoint.Measured{Rates: []float64{saturating(plan[i]), saturating(plan[i])}}
+	}
+	var s searcher
+	v := s.update(st)
+	p, o := v.m.posts[0], v.byCell[48]
+	mean := func() float64 { return v.m.beliefs(p, v.sampledAll([]int{48})).mean[0] }
+	fitted := mean()
+	for _, wrong := range []float64{-0.3, 0.3} {
+		for l := range o.logs {
+			o.logs[l] = fitted + wrong
+		}
+		o.weight = []float64{1, 1}
+		standardError := p.k.noise / math.Sqrt2
+		assert.InDelta(t, fitted+wrong, mean(), ownSpread*standardError+1e-9)
+		o.weight = []float64{0.01, 0.01}
+		assert.InDelta(t, fitted, mean(), 1e-9, "they are outliers")
+	}
+}
+
+func TestMisfits(t *testing.T) {
+	const predicted, sd, between = 46.7, 0.027, 0.022 // tokens/s; the others in its logarithm
+	for _, tt := range []struct {
+		name  string
+		rates []float64
+		want  bool
+	}{
+		{"as predicted", []float64{46.5, 47.1}, false},
+		{"one slow sample", []float64{35.1}, false},
+		{"one slow sample of two", []float64{35.1, 46.5}, false},
+		{"one slow sample of three", []float64{46.2, 35.1, 46.9}, false},
+		{"slow samples that differ", []float64{38.2, 41, 43.6}, false},
+		{"two slow samples that agree", []float64{35.1, 35.3}, true},
+		{"four slow samples that agree", []float64{34.93, 35.39, 35.06, 35.41}, true},
+		{"three slow samples that agree, one slower", []float64{34.93, 30, 35.06, 35.41}, true},
+		{"two fast samples that agree", []float64{56.1, 56.4}, true},
+		{"slower than any outlier", []float64{12, 12.1}, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			assert.Equal(t, tt.want, misfits(logs(tt.rates), math.Log(predicted), sd, between))
+		})
+	}
+}

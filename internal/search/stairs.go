@@ -72,12 +72,31 @@ func (m *model) nearStairs(rng *rand.Rand, t stairs, spread float64) stairs {
 
 // layersOf returns how many layers of a cell are outside GPU memory.
 func (t *stairs) layersOf(s *space, cell int) int {
-	c, b := s.c[s.ctx[cell]], s.b[s.batch[cell]]
+	return t.layersAt(s.c[s.ctx[cell]], s.b[s.batch[cell]])
+}
+
+// layersAt returns the same at shares of the largest num_ctx and num_batch.
+func (t *stairs) layersAt(c, b float64) int {
 	over := (c + t.batchWeight*b + t.product*c*b - t.first) / t.layer
 	if over <= 0 {
 		return 0
 	}
 	return min(1+int(over/(1+over/t.layers)), mostLayers)
+}
+
+// stepDoubt is the probability that a step is one num_batch lower than a hypothesis has it, and that it is one
+// higher. Found by simulation.
+const stepDoubt = 0.1
+
+// displaced returns by how much a cell's effect is expected to differ for that.
+func (t *stairs) displaced(s *space, cell int, rate float64) (change float64) {
+	at := max(s.batch[cell], 1)
+	one := s.b[at] - s.b[at-1]
+	c, b := s.c[s.ctx[cell]], s.b[s.batch[cell]]
+	for _, by := range []float64{-one, one} {
+		change += stepDoubt * (t.slow(t.layersAt(c, b+by), rate) - t.slow(t.outside[cell], rate))
+	}
+	return change
 }
 
 // slow returns the effect of layers outside GPU memory on the log rate of a pass that has this rate without
@@ -232,7 +251,8 @@ type climb struct {
 	p       *posterior
 	inverse blas64.Symmetric
 	rng     *rand.Rand
-	best    []scored
+	best    []*scored
+	gains   map[float64]bool // of the best
 
 	effect []float64 // of each measured point
 	spills []int     // those with an effect
@@ -256,12 +276,13 @@ func newClimb(m *model, p *posterior) *climb {
 	if !ok {
 		return nil
 	}
-	return &climb{m: m, p: p, inverse: inverse, rng: rand.New(rand.NewPCG(7, uint64(len(m.obs)))), effect: make([]float64, len(m.obs))}
+	rng := rand.New(rand.NewPCG(7, uint64(len(m.obs))))
+	return &climb{m: m, p: p, inverse: inverse, rng: rng, gains: make(map[float64]bool), effect: make([]float64, len(m.obs))}
 }
 
 // score tries the stairs with these figures.
-func (c *climb) score(z stairsFigures) scored {
-	t := scored{stairs: c.m.newStairs(z)}
+func (c *climb) score(z stairsFigures) *scored {
+	t := &scored{stairs: c.m.newStairs(z)}
 	var linear, square float64
 	c.spills = c.spills[:0]
 	for i, o := range c.m.obs {
@@ -313,22 +334,26 @@ func (c *climb) search(from []stairs) {
 
 func (c *climb) add(z stairsFigures) {
 	t := c.score(z)
-	if math.IsInf(t.gain, -1) || slices.ContainsFunc(c.best, func(b scored) bool { return b.gain == t.gain }) {
+	if math.IsInf(t.gain, -1) || c.gains[t.gain] {
 		return
 	}
-	c.best = append(c.best, t)
+	c.best, c.gains[t.gain] = append(c.best, t), true
 }
 
 // keep drops all but the best. Those with another number of layers are kept too, since no small change
 // leads from one to the other.
 func (c *climb) keep() {
-	slices.SortStableFunc(c.best, func(a, b scored) int { return cmp.Compare(b.gain, a.gain) })
+	slices.SortStableFunc(c.best, func(a, b *scored) int { return cmp.Compare(b.gain, a.gain) })
 	same := make(map[int]int)
-	c.best = slices.DeleteFunc(c.best, func(t scored) bool {
+	c.best = slices.DeleteFunc(c.best, func(t *scored) bool {
 		same[t.most]++
 		return same[t.most] > keptEach
 	})
 	c.best = c.best[:min(keptStairs, len(c.best))]
+	clear(c.gains)
+	for _, t := range c.best {
+		c.gains[t.gain] = true
+	}
 }
 
 // near returns some of the figures changed, by little or by much.

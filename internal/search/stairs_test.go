@@ -94,3 +94,23 @@ func TestRelativeRates(t *testing.T) {
 	assert.InDelta(t, 3, relative[2], 1e-9, "rates in proportion to num_batch")
 	assert.InDelta(t, 4, relative[3], 1e-9)
 }
+
+// TestDisplaced: only cells next to a step may have other layers than a hypothesis says.
+func TestDisplaced(t *testing.T) {
+	plan := square(10)
+	s := newSpace(plan, len(plan))
+	hypothesis := stairs{batchWeight: 0.5, first: 1.02, layer: 10, layers: 40, time: 0.5}
+	hypothesis.place(s, slices.Repeat([]float64{1}, 10))
+	displaced := func(batch int) float64 { return hypothesis.displaced(s, 70+batch, 1) } // with a num_ctx of 0.8
+	require.Equal(t, 0, hypothesis.outside[73])
+	require.Equal(t, 1, hypothesis.outside[74])
+	one := hypothesis.slow(1, 1)
+	assert.Zero(t, displaced(2))
+	assert.InDelta(t, stepDoubt*one, displaced(3), 1e-9, "the step may be lower")
+	assert.InDelta(t, -stepDoubt*one, displaced(4), 1e-9, "the step may be higher")
+	assert.Zero(t, displaced(5))
+	assert.Zero(t, displaced(0), "the smallest num_batch")
+	hypothesis.first = 1.31
+	hypothesis.place(s, slices.Repeat([]float64{1}, 10))
+	assert.InDelta(t, stepDoubt*one, displaced(9), 1e-9, "the step may be below the largest num_batch")
+}
