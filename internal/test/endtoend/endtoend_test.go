@@ -229,7 +229,9 @@ func TestFlagsAreListed(t *testing.T) {
 func TestLockedOutFolder(t *testing.T) {
 	t.Parallel()
 	out := t.TempDir()
-	require.NoError(t, flock.New(filepath.Join(out, checkpoint.LockFile)).Lock())
+	lock := flock.New(filepath.Join(out, checkpoint.LockFile))
+	require.NoError(t, lock.Lock())
+	defer lock.Unlock() // a lock that nothing refers to ends with a garbage collection
 	printed, code := sweeptest.Start(t, "-config", sweeptest.WriteConfig(t, "model: m\n"+sweeptest.SmallGrid), "-out", out).Wait()
 	assert.Equal(t, 1, code)
 	assert.Contains(t, printed, "another sweep is using "+out+": wait for it, or use another folder with -out")
