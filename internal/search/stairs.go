@@ -93,8 +93,9 @@ func (t *stairs) displaced(s *space, cell int, rate float64) (change float64) {
 	at := max(s.batch[cell], 1)
 	one := s.b[at] - s.b[at-1]
 	c, b := s.c[s.ctx[cell]], s.b[s.batch[cell]]
+	placed := t.slower[t.outside[cell]][s.batch[cell]]
 	for _, by := range []float64{-one, one} {
-		change += stepDoubt * (t.slow(t.layersAt(c, b+by), rate) - t.slow(t.outside[cell], rate))
+		change += stepDoubt * (t.slow(t.layersAt(c, b+by), rate) - placed)
 	}
 	return change
 }
