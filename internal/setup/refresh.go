@@ -16,7 +16,7 @@ type refresher struct {
 
 // firstRefresh is how long a sweep has run before its first refresh. One that ends sooner draws its
 // picture only at the end.
-const firstRefresh = time.Second
+const firstRefresh = 5 * time.Second
 
 // idle is the pause until the next refresh, as a multiple of the time that the last one
 // took. It limits all refreshes to 2 % of the time.

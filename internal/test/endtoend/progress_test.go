@@ -1,11 +1,13 @@
 package endtoend
 
 import (
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -14,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ollama-sweep/ollama-sweep/internal/report"
+	"github.com/ollama-sweep/ollama-sweep/internal/test/ollamatest"
 	"github.com/ollama-sweep/ollama-sweep/internal/test/sweeptest"
 	"github.com/ollama-sweep/ollama-sweep/parse"
 )
@@ -61,11 +64,24 @@ func TestProgressOnATerminal(t *testing.T) {
 // until the sweep ends.
 func TestPictureAndPageWhileRunning(t *testing.T) {
 	t.Parallel()
-	sweeptest.NeedsEngine(t)
 	out := t.TempDir()
-	p := sweeptest.Start(t, "-config", sweeptest.WriteConfig(t, "engine: embedded\n"+sweeptest.RealGrid), "-out", out)
 	page := filepath.Join(out, report.PageFile)
-	require.Eventually(t, func() bool { _, err := os.Stat(page); return err == nil }, time.Minute, 10*time.Millisecond)
+	written := func() bool { _, err := os.Stat(page); return err == nil }
+	server, args := sweeptest.Simulated(t, out, sweeptest.SmallGrid)
+	first, last := sweeptest.PromptCounter{Cell: sweeptest.SmallPlan[0]}, sweeptest.PromptCounter{Cell: sweeptest.SmallPlan[5]}
+	var waited sync.Once
+	server.Inject(func(r ollamatest.Request) http.HandlerFunc {
+		first.Next(r)
+		switch {
+		case r.Path == "/api/ps" && first.N > 0:
+			waited.Do(func() { time.Sleep(6 * time.Second) }) // a sweep that ends sooner draws at its end alone
+		case last.Next(r):
+			assert.Eventually(t, written, time.Minute, 10*time.Millisecond)
+		}
+		return nil
+	})
+	p := sweeptest.Start(t, args...)
+	require.Eventually(t, written, time.Minute, 10*time.Millisecond)
 	text, err := os.ReadFile(page)
 	require.NoError(t, err)
 	counts := regexp.MustCompile(`6 cells planned, (\d) measured`)
@@ -78,6 +94,6 @@ func TestPictureAndPageWhileRunning(t *testing.T) {
 	require.Zero(t, code, printed)
 	text, err = os.ReadFile(page)
 	require.NoError(t, err)
-	assert.Equal(t, "6", string(counts.FindSubmatch(text)[1]))
+	assert.Equal(t, "6", string(counts.FindSubmatch(text)[1]), printed)
 	assert.Contains(t, string(text), `"grows":false`)
 }

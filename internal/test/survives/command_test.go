@@ -67,6 +67,7 @@ func TestSurvivesCommandFaults(t *testing.T) {
 			_, args := sweeptest.Simulated(t, out, "runner: cli\ncell_timeout: "+timeout+"\nollama: "+file+"\nprompt: {fill: 0.5}\nnum_ctx: [2048, 4096]\nnum_batch: [64, 128]\nrepeat: 2\nconfirm: 0\nbaseline: false\n")
 			begun := time.Now()
 			p := sweeptest.Start(t, args...)
+			p.WatchMemory()
 			printed, code := p.Wait()
 			require.Zero(t, code, printed)
 			assert.Less(t, time.Since(begun), 30*time.Second)

@@ -261,11 +261,13 @@ func TestSurvivesOtherWeights(t *testing.T) {
 			args := []string{"-config", config, "-out", out}
 			p := sweeptest.Start(t, args...)
 			p.Await(t, "# 1/6")
-			require.NoError(t, os.Rename(weights, aside))
-			text, err := os.ReadFile(aside)
+			text, err := os.ReadFile(weights)
 			require.NoError(t, err)
 			text[len(text)-1] ^= 1
-			require.NoError(t, os.WriteFile(weights, text, 0o644))
+			replacement := filepath.Join(dir, "replacement.gguf")
+			require.NoError(t, os.WriteFile(replacement, text, 0o644))
+			require.NoError(t, os.Link(weights, aside))
+			require.NoError(t, os.Rename(replacement, weights)) // never half of it
 			printed, code := p.Wait()
 			if runner == "cli" {
 				assert.Equal(t, 1, code, printed)

@@ -92,6 +92,7 @@ func TestSurvivesServerFaults(t *testing.T) {
 				return test.fault
 			})
 			p := sweeptest.Start(t, args...)
+			p.WatchMemory()
 			printed, code := p.Wait()
 			require.Zero(t, code, printed)
 			server.Inject(nil)
@@ -232,6 +233,7 @@ func TestSurvivesOddServers(t *testing.T) {
 			})
 			config := sweeptest.WriteConfig(t, "model: tiny\nhost: "+server.URL.String()+"\nserver_wait: 1s\n"+sweeptest.SmallGrid)
 			p := sweeptest.Start(t, "-config", config, "-out", t.TempDir())
+			p.WatchMemory()
 			printed, code := p.Wait()
 			assert.Equal(t, test.code, code, printed)
 			assert.Contains(t, printed, test.want)

@@ -80,7 +80,7 @@ func Main(m *testing.M) int {
 
 // build builds the sweep's test binary.
 func build(file string, flags ...string) error {
-	cmd := exec.Command("go", append(append([]string{"test", "-c", "-o", file}, flags...), ".")...)
+	cmd := exec.Command("go", append(append([]string{"test", "-c", "-ldflags=-s -w", "-o", file}, flags...), ".")...)
 	cmd.Dir = Root
 	cmd.Stderr = os.Stderr
 	return cmd.Run()

@@ -86,7 +86,6 @@ func StartProgram(t *testing.T, program string, setup func(*exec.Cmd), flags ...
 		p.err = p.Command.Wait()
 		close(p.done)
 	}()
-	go p.watchMemory()
 	t.Cleanup(func() {
 		p.Command.Process.Kill()
 		<-p.done
@@ -103,9 +102,12 @@ func (p *Process) read(r io.Reader) {
 }
 
 // PeakMemory returns the most memory that the sweep had resident, in bytes, as far as samples show it: 0 where
-// there is no /proc. The kernel's figure for an ended process (ru_maxrss) is at least that of the process which
+// there is no /proc, or no WatchMemory. The kernel's figure for an ended process (ru_maxrss) is at least that of the process which
 // started it, here that of all tests.
 func (p *Process) PeakMemory() int64 { return p.peak.Load() }
+
+// WatchMemory samples the memory of the sweep from now on, for PeakMemory.
+func (p *Process) WatchMemory() { go p.watchMemory() }
 
 func (p *Process) watchMemory() {
 	proc, err := procfs.NewProc(p.Command.Process.Pid)
