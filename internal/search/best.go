@@ -43,7 +43,7 @@ type bestThresholds struct {
 // measured, so that a gain of the same size is more often due to noise.
 var (
 	bestMeasured = bestThresholds{cell: 1.0 / 5, sample: 1.0 / 12, from: 15, chance: 0.1}
-	bestProbed   = bestThresholds{cell: 0.8, sample: 0.5, from: 8, chance: 0.15}
+	bestProbed   = bestThresholds{cell: 0.9, sample: 0.5, from: 8, chance: 0.15}
 	bestSettings = bestThresholds{cell: 0.3, sample: 0.3, from: 25, chance: 0.05}
 )
 

@@ -24,7 +24,7 @@ type shape struct {
 	probeLevel          float64 // the error of all probes
 	probeSmooth         float64 // the error of probes, smooth in log2 of their tokens
 	probeEach           float64 // the error of probes of each size by itself
-	probeFixed          float64 // the error of the smallest probes by a fixed time of each, which weighs less in larger ones
+	probeFixed          float64 // the error of probes by a fixed time of each, as the tokens that are read in it
 	probeNoise          float64 // of one probe of the largest size besides that of a sample; more of smaller ones
 	setting             float64 // the offset of each value of another setting, the same in all cells
 	settingBatch        float64 // its interaction with num_batch
@@ -61,7 +61,7 @@ var prior = []struct {
 	{func(h *shape) *float64 { return &h.probeLevel }, 0.01, 1.5},
 	{func(h *shape) *float64 { return &h.probeSmooth }, 0.008, 0.8},
 	{func(h *shape) *float64 { return &h.probeEach }, 0.01, 0.8},
-	{func(h *shape) *float64 { return &h.probeFixed }, 0.008, 1.5},
+	{func(h *shape) *float64 { return &h.probeFixed }, 1, 1.5},
 	{func(h *shape) *float64 { return &h.probeNoise }, 0.003, 1.2},
 	{func(h *shape) *float64 { return &h.setting }, 0.2, 0.8},
 	{func(h *shape) *float64 { return &h.settingBatch }, 0.1, 1.2},
@@ -172,10 +172,14 @@ func newKernel(s *space, h shape, m *memory) *kernel {
 		}
 		return v
 	})
+	fixed := make([]float64, len(s.batchs)) // its part of the error of probes
+	for i, size := range s.batchs {
+		fixed[i] = math.Log1p(h.probeFixed / float64(max(size, 1)))
+	}
 	k.bias = table(len(s.batchs), func(i, j int) float64 {
 		level := h.probeLevel * h.probeLevel
 		v := level + (h.probeSmooth*h.probeSmooth+level*unevenSmooth)*matern32(math.Abs(s.x[i]-s.x[j])/probeOctaves)
-		v += h.probeFixed * h.probeFixed * s.b[0] / s.b[i] * s.b[0] / s.b[j]
+		v += fixed[i] * fixed[j]
 		if i == j {
 			v += h.probeEach*h.probeEach + level*unevenEach
 		}

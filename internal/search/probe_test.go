@@ -65,6 +65,30 @@ func TestProbesSaveLoads(t *testing.T) {
 	}
 }
 
+// TestProbesWithAFixedTime: where each pass takes a fixed time besides that of its tokens, small passes are slow. A
+// search must not take small num_batch for slow then.
+func TestProbesWithAFixedTime(t *testing.T) {
+	race.SkipSequential(t)
+	batches := []int{8, 12, 16, 24, 32, 48, 64, 96, 128, 160, 192, 256, 320, 384, 512}
+	plan, _ := cell.Grid{Ctx: []int{1024, 2048, 4096, 8192}, Batch: batches}.Cells()
+	const tokens = 7 // that are read in the fixed time
+	s := &simulate.Surface{Plan: plan, Rates: make(map[cell.Key]float64), Probes: make(map[cell.Key]map[int]float64), PromptTokens: 1000, Noise: 0.02}
+	for _, c := range plan {
+		s.Rates[c] = 20000 * (1 - 0.05*math.Log2(float64(c.Batch)/8))
+		s.Probes[c] = make(map[int]float64)
+		for _, size := range batches {
+			if size <= c.Batch {
+				s.Probes[c][size] = s.Rates[c.WithBatch(size)] / (1 + tokens/float64(size))
+			}
+		}
+	}
+	for _, name := range []string{config.StrategyBest, config.StrategyFrontier} {
+		cost, regret := plays(s, name)
+		t.Logf("%s: cost %.1f, regret %.4f", name, cost, regret)
+		assert.Less(t, regret, 0.03, name)
+	}
+}
+
 // TestProbesOnAGPU: on an H200 the probes of a load were 3 to 41 % slower than prompts, each size by
 // another factor. A search must not take the loaded num_batch for the fastest since its prompt is faster than
 // all probes.
