@@ -47,6 +47,13 @@ var (
 	bestSettings = bestThresholds{cell: 0.3, sample: 0.3, from: 25, chance: 0.05}
 )
 
+// towards returns thresholds between these (share 0) and others (share 1).
+func (t bestThresholds) towards(u bestThresholds, share float64) bestThresholds {
+	return bestThresholds{
+		between(t.cell, u.cell, share), between(t.sample, u.sample, share), between(t.from, u.from, share), between(t.chance, u.chance, share),
+	}
+}
+
 // bestProbe is the least expected gain of a probe, relative to the tolerance and to its cost.
 const bestProbe = 0.2
 
@@ -68,6 +75,9 @@ func (b *Best) Next(st sweep.State) sweep.Choice {
 			return v.load(i, max(b.Repeat, 1), initialDesign, v.earlyAnswer(), v.bestAhead(math.Inf(1)))
 		}
 		return done(noneLeft, v.earlyAnswer())
+	}
+	if st.Probes && !v.hasSettings() {
+		least = bestProbed.towards(bestMeasured, v.m.probesScatter())
 	}
 	prospects := b.prospects(v)
 	answer := b.answer(v, prospects)

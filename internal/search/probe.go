@@ -127,3 +127,16 @@ func (v *view) nextOfSpread(prospects []prospect) (int, bool) {
 	}
 	return 0, false
 }
+
+// probesScatter is 0 where readings of probes scatter about as samples do, and 1 where they scatter so much more
+// that a search has to measure about as many cells as it would without them: passes of milliseconds on a busy CPU.
+func (m *model) probesScatter() float64 {
+	var more float64 // the variance that the largest probes have besides that of a sample, relative to that
+	for _, p := range m.posts {
+		more += p.weight * p.k.probeNoise * p.k.probeNoise / (p.k.noise * p.k.noise)
+	}
+	return min(max(more-1, 0)/2, 1)
+}
+
+// between interpolates between positive thresholds, on their logarithms.
+func between(a, b, share float64) float64 { return a * math.Pow(b/a, share) }
