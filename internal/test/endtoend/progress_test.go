@@ -60,8 +60,8 @@ func TestProgressOnATerminal(t *testing.T) {
 	assert.Contains(t, tail, "PASS")
 }
 
-// TestPictureAndPageWhileRunning: picture and page are written after the first cell, and again
-// until the sweep ends.
+// TestPictureAndPageWhileRunning: picture and page are written between cells once the sweep has run for some
+// seconds, and again at its end.
 func TestPictureAndPageWhileRunning(t *testing.T) {
 	t.Parallel()
 	out := t.TempDir()
