@@ -19,13 +19,13 @@ import (
 // TestShardsMerge measures a sweep in three shards, each on its own engine, and merges them. One
 // shard is killed and resumed on another host.
 func TestShardsMerge(t *testing.T) {
+	t.Parallel()
 	sweeptest.NeedsEngine(t)
 	config, dir := sweeptest.WriteConfig(t, "engine: embedded\n"+sweeptest.RealGrid), t.TempDir()
 	out := func(shard int) string { return filepath.Join(dir, fmt.Sprintf("my-%dof3", shard)) }
 	start := func(shard int, host string) *sweeptest.Process {
-		t.Setenv("SWEEP_SHARD", fmt.Sprintf("%d/3", shard))
-		t.Setenv("SWEEP_HOST", host)
-		return sweeptest.Start(t, "-config", config, "-shard", "auto", "-out", out(shard))
+		env := []string{fmt.Sprintf("SWEEP_SHARD=%d/3", shard), "SWEEP_HOST=" + host}
+		return sweeptest.StartWithEnv(t, env, "-config", config, "-shard", "auto", "-out", out(shard))
 	}
 	printed, code := start(1, "a").Wait()
 	require.Zero(t, code, printed)
@@ -67,8 +67,7 @@ func TestShardsMerge(t *testing.T) {
 	// The merged sweep is resumed like any other, and another merge no longer overwrites it.
 	path, err := merged.Save(filepath.Join(dir, "my"), time.Now())
 	require.NoError(t, err)
-	t.Setenv("SWEEP_SHARD", "")
-	printed, code = sweeptest.Start(t, "-config", config, "-out", filepath.Dir(path), "-confirm", "2").Wait()
+	printed, code = sweeptest.StartWithEnv(t, []string{"SWEEP_HOST=a"}, "-config", config, "-out", filepath.Dir(path), "-confirm", "2").Wait()
 	require.Zero(t, code, printed)
 	assert.Contains(t, printed, "# 6 cells: 6 already measured, 0 to measure")
 	assert.Contains(t, printed, "# confirm, round 5 of at most 6, ")

@@ -199,6 +199,7 @@ func TestSurvivesAnotherServerAfterAnAbsence(t *testing.T) {
 // under any of their names; a shard is resumed anywhere.
 func TestSurvivesAnotherPlace(t *testing.T) {
 	race.SkipRepeated(t)
+	t.Parallel()
 	const grid = "prompt: {tokens: 200}\nnum_ctx: [512]\nnum_batch: [64, 128]\nbaseline: false\nconfirm: 0\n"
 	local := func(s *ollamatest.Server, host string) string { return "http://" + host + ":" + s.URL.Port() }
 	for _, test := range []struct {
@@ -217,21 +218,20 @@ func TestSurvivesAnotherPlace(t *testing.T) {
 		{"another name of the model", "", "", func(s, _ *ollamatest.Server) string { return s.URL.String() }, []string{"-model=tiny:latest"}, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
 			out := t.TempDir()
 			was, args := sweeptest.Simulated(t, out, grid)
 			other, _ := sweeptest.Simulated(t, out, grid)
-			t.Setenv("SWEEP_HOST", test.machine)
 			first := append(args, "-budget=1cells")
 			if strings.HasPrefix(strings.Join(test.flags, ""), "-shard") {
 				first = append(first, test.flags...)
 			}
-			printed, code := sweeptest.Start(t, first...).Wait()
+			printed, code := sweeptest.StartWithEnv(t, []string{"SWEEP_HOST=" + test.machine}, first...).Wait()
 			require.Zero(t, code, printed)
 			assert.NotContains(t, benchText(t, out), was.URL.Host)
 
-			t.Setenv("SWEEP_HOST", test.after)
 			again := append(args, append(test.flags, "-host="+test.host(was, other))...)
-			printed, code = sweeptest.Start(t, again...).Wait()
+			printed, code = sweeptest.StartWithEnv(t, []string{"SWEEP_HOST=" + test.after}, again...).Wait()
 			if test.want != "" {
 				assert.Equal(t, 1, code)
 				assert.Contains(t, printed, test.want)

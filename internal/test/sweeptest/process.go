@@ -62,6 +62,12 @@ func Start(t *testing.T, flags ...string) *Process {
 	return StartProgram(t, binary, func(cmd *exec.Cmd) { cmd.Dir = Root }, flags...)
 }
 
+// StartWithEnv is Start with environment variables besides those of the test.
+func StartWithEnv(t *testing.T, env []string, flags ...string) *Process {
+	t.Helper()
+	return StartProgram(t, binary, func(cmd *exec.Cmd) { cmd.Dir, cmd.Env = Root, append(os.Environ(), env...) }, flags...)
+}
+
 // StartWithRaceDetector is Start with the race detector, if these tests are built with it.
 func StartWithRaceDetector(t *testing.T, flags ...string) *Process {
 	t.Helper()
