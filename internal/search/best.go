@@ -47,6 +47,17 @@ var (
 	bestSettings = bestThresholds{cell: 0.3, sample: 0.3, from: 25, chance: 0.05}
 )
 
+// bestThresholds returns those for what the model knows.
+func (v *view) bestThresholds() bestThresholds {
+	switch {
+	case v.hasSettings():
+		return bestSettings
+	case v.st.Probes:
+		return bestProbed.towards(bestMeasured, v.m.probesScatter())
+	}
+	return bestMeasured
+}
+
 // towards returns thresholds between these (share 0) and others (share 1).
 func (t bestThresholds) towards(u bestThresholds, share float64) bestThresholds {
 	return bestThresholds{
@@ -63,12 +74,9 @@ func (b *Best) Next(st sweep.State) sweep.Choice {
 	if points := v.firstProbes(); len(points) > 0 {
 		return v.probe(points, v.earlyAnswer())
 	}
-	design, least := bestDesign, bestMeasured
+	design := bestDesign
 	if st.Probes {
-		design, least = probedDesign, bestProbed
-	}
-	if v.hasSettings() {
-		least = bestSettings
+		design = probedDesign
 	}
 	if v.m == nil {
 		if i, ok := v.nextOfDesign(design); ok {
@@ -76,9 +84,7 @@ func (b *Best) Next(st sweep.State) sweep.Choice {
 		}
 		return done(noneLeft, v.earlyAnswer())
 	}
-	if st.Probes && !v.hasSettings() {
-		least = bestProbed.towards(bestMeasured, v.m.probesScatter())
-	}
+	least := v.bestThresholds()
 	prospects := b.prospects(v)
 	answer := b.answer(v, prospects)
 	if i, ok := v.suspectedOutlier(); ok {

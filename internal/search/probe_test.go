@@ -22,7 +22,14 @@ import (
 // logarithm.
 func probedSurface(t *testing.T, wrong func(size int) float64) *simulate.Surface {
 	s := surface(t, "saturating-12x8")
-	s.PromptTokens, s.Probes = 7000, make(map[cell.Key]map[int]float64)
+	s.PromptTokens = 7000
+	addProbes(s, wrong)
+	return s
+}
+
+// addProbes gives a surface probes that differ from the cells' rates by that, on the logarithm.
+func addProbes(s *simulate.Surface, wrong func(size int) float64) {
+	s.Probes = make(map[cell.Key]map[int]float64)
 	for c := range s.Rates {
 		s.Probes[c] = make(map[int]float64)
 		for k, rate := range s.Rates {
@@ -31,7 +38,6 @@ func probedSurface(t *testing.T, wrong func(size int) float64) *simulate.Surface
 			}
 		}
 	}
-	return s
 }
 
 // plays returns the mean cost and regret of ten plays.
@@ -69,19 +75,16 @@ func TestProbesSaveLoads(t *testing.T) {
 // search must not take small num_batch for slow then.
 func TestProbesWithAFixedTime(t *testing.T) {
 	race.SkipSequential(t)
-	batches := []int{8, 12, 16, 24, 32, 48, 64, 96, 128, 160, 192, 256, 320, 384, 512}
-	plan, _ := cell.Grid{Ctx: []int{1024, 2048, 4096, 8192}, Batch: batches}.Cells()
+	plan, _ := cell.Grid{
+		Ctx:   []int{1024, 2048, 4096, 8192},
+		Batch: []int{8, 12, 16, 24, 32, 48, 64, 96, 128, 160, 192, 256, 320, 384, 512},
+	}.Cells()
 	const tokens = 7 // that are read in the fixed time
-	s := &simulate.Surface{Plan: plan, Rates: make(map[cell.Key]float64), Probes: make(map[cell.Key]map[int]float64), PromptTokens: 1000, Noise: 0.02}
+	s := &simulate.Surface{Plan: plan, Rates: make(map[cell.Key]float64), PromptTokens: 1000, Noise: 0.02}
 	for _, c := range plan {
 		s.Rates[c] = 20000 * (1 - 0.05*math.Log2(float64(c.Batch)/8))
-		s.Probes[c] = make(map[int]float64)
-		for _, size := range batches {
-			if size <= c.Batch {
-				s.Probes[c][size] = s.Rates[c.WithBatch(size)] / (1 + tokens/float64(size))
-			}
-		}
 	}
+	addProbes(s, func(size int) float64 { return -math.Log1p(tokens / float64(size)) })
 	for _, name := range []string{config.StrategyBest, config.StrategyFrontier} {
 		cost, regret := plays(s, name)
 		t.Logf("%s: cost %.1f, regret %.4f", name, cost, regret)

@@ -15,16 +15,14 @@ import (
 func TestProbesScatter(t *testing.T) {
 	sizes := []int{32, 64, 128, 256, 512}
 	plan, _ := cell.Grid{Ctx: []int{4096, 8192}, Batch: sizes}.Cells()
+	rate := func(batch int) float64 { return 1000 + 100*math.Log2(float64(batch)) }
 	scattered := func(by float64) float64 {
 		st := sweep.State{Plan: plan, Probes: true, PromptTokens: 2000, Measured: make(map[cell.Key]checkpoint.Measured)}
 		for n, c := range []cell.Key{{Ctx: 4096, Batch: 512}, {Ctx: 4096, Batch: 128}, {Ctx: 8192, Batch: 512}} {
-			rate := 1000 + 100*math.Log2(float64(c.Batch))
-			k := checkpoint.Measured{Rates: []float64{rate, rate * 1.005}}
+			k := checkpoint.Measured{Rates: []float64{rate(c.Batch), rate(c.Batch) * 1.005}}
 			for i, size := range sizes {
 				if size <= c.Batch {
-					read := func(n int) float64 {
-						return (1000 + 100*math.Log2(float64(size))) * math.Exp(by*math.Sin(float64(7*n+3*i)))
-					}
+					read := func(n int) float64 { return rate(size) * math.Exp(by*math.Sin(float64(7*n+3*i))) }
 					k.Probes = append(k.Probes, checkpoint.ProbeRates{NumBatch: size, Rates: []float64{read(n), read(n + 3), read(n + 6)}})
 				}
 			}

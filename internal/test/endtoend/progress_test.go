@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -69,12 +68,13 @@ func TestPictureAndPageWhileRunning(t *testing.T) {
 	written := func() bool { _, err := os.Stat(page); return err == nil }
 	server, args := sweeptest.Simulated(t, out, sweeptest.SmallGrid)
 	first, last := sweeptest.PromptCounter{Cell: sweeptest.SmallPlan[0]}, sweeptest.PromptCounter{Cell: sweeptest.SmallPlan[5]}
-	var waited sync.Once
+	waited := false
 	server.Inject(func(r ollamatest.Request) http.HandlerFunc {
 		first.Next(r)
 		switch {
-		case r.Path == "/api/ps" && first.N > 0:
-			waited.Do(func() { time.Sleep(6 * time.Second) }) // a sweep that ends sooner draws at its end alone
+		case r.Path == "/api/ps" && first.N > 0 && !waited:
+			waited = true
+			time.Sleep(6 * time.Second) // a sweep that ends sooner draws at its end alone
 		case last.Next(r):
 			assert.Eventually(t, written, time.Minute, 10*time.Millisecond)
 		}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -65,9 +66,6 @@ func TestSearches(t *testing.T) {
 			require.Zero(t, code, printed)
 			assert.Len(t, sweeptest.Load(t, out).Results, measured, "a search that has ended measures nothing more")
 
-			if strategy != config.StrategyBest {
-				return
-			}
 			printed, code = sweeptest.Start(t, append(args, "-strategy", "exhaustive")...).Wait()
 			require.Zero(t, code, printed)
 			whole := sweeptest.Load(t, out)
@@ -189,7 +187,13 @@ func requireProbed(t *testing.T, out, printed string) *checkpoint.Checkpoint {
 	assert.Contains(t, printed, "# probed "+cp.Results[0].Cell().String()+": passes of ")
 	page, err := os.ReadFile(filepath.Join(out, report.PageFile))
 	require.NoError(t, err)
-	assert.Regexp(t, `tokens/s \(probes?\)`, string(page))
+	for _, p := range cp.Results[0].ProbeRates() {
+		label := "(probe)"
+		if len(p.Rates) > 1 {
+			label = "(probes)"
+		}
+		assert.Regexp(t, fmt.Sprintf(`passes of %d tokens: [0-9., ]+ tokens/s %s`, p.NumBatch, regexp.QuoteMeta(label)), string(page))
+	}
 	for _, file := range []string{report.TableFile, report.StatsFile, report.BenchFile} {
 		text, err := os.ReadFile(filepath.Join(out, file))
 		require.NoError(t, err)

@@ -108,8 +108,8 @@ func (p *Process) read(r io.Reader) {
 }
 
 // PeakMemory returns the most memory that the sweep had resident, in bytes, as far as samples show it: 0 where
-// there is no /proc, or no WatchMemory. The kernel's figure for an ended process (ru_maxrss) is at least that of the process which
-// started it, here that of all tests.
+// there is no /proc, or no WatchMemory. The kernel's figure for an ended process (ru_maxrss) is at least that of
+// the process which started it, here that of all tests.
 func (p *Process) PeakMemory() int64 { return p.peak.Load() }
 
 // WatchMemory samples the memory of the sweep from now on, for PeakMemory.
