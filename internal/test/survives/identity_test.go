@@ -1,6 +1,7 @@
 package survives
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -18,6 +19,7 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/test/ollamatest"
 	"github.com/ollama-sweep/ollama-sweep/internal/test/race"
+	"github.com/ollama-sweep/ollama-sweep/internal/test/script"
 	"github.com/ollama-sweep/ollama-sweep/internal/test/sweeptest"
 	"github.com/ollama-sweep/ollama-sweep/internal/tinymodel"
 )
@@ -258,21 +260,27 @@ func TestSurvivesOtherWeights(t *testing.T) {
 			template := filepath.Join(dir, "Modelfile")
 			require.NoError(t, os.WriteFile(template, []byte("FROM ./weights.gguf\nPARAMETER num_thread 1\n"), 0o644))
 			config := sweeptest.WriteConfig(t, "engine: embedded\nrunner: "+runner+"\nmodelfile: "+template+"\n"+sweeptest.RealGrid)
-			args := []string{"-config", config, "-out", out}
-			p := sweeptest.Start(t, args...)
-			p.Await(t, "# 1/6")
+			// The ollama command replaces them, and so not while the sweep hashes them.
+			replace, command := filepath.Join(dir, "replace"), filepath.Join(t.TempDir(), "ollama")
+			script.Write(t, command, fmt.Sprintf(`mv %q %q 2>/dev/null; exec %q "$@"`, replace, weights, sweeptest.Ollama(t)))
+			args := []string{"-config", config, "-out", out, "-ollama", command}
 			text, err := os.ReadFile(weights)
 			require.NoError(t, err)
+			require.NoError(t, os.WriteFile(aside, text, 0o644))
 			text[len(text)-1] ^= 1
 			replacement := filepath.Join(dir, "replacement.gguf")
 			require.NoError(t, os.WriteFile(replacement, text, 0o644))
-			require.NoError(t, os.Link(weights, aside))
-			require.NoError(t, os.Rename(replacement, weights)) // never half of it
+			p := sweeptest.Start(t, args...)
+			p.Await(t, "# 1/6")
+			if runner == "cli" {
+				require.NoError(t, os.Rename(replacement, replace))
+			} else {
+				require.NoError(t, os.Rename(replacement, weights))
+			}
 			printed, code := p.Wait()
 			if runner == "cli" {
 				assert.Equal(t, 1, code, printed)
-				// The second where it is replaced while the sweep hashes it.
-				assert.Regexp(t, `weights was "weights\.gguf \(sha256 |weights\.gguf changed while it was read: `, printed)
+				assert.Contains(t, printed, `weights was "weights.gguf (sha256 `)
 				assert.Less(t, len(sweeptest.BenchLines(printed)), 18)
 			} else {
 				assert.Zero(t, code, printed)
