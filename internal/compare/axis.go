@@ -31,10 +31,11 @@ func Axis(cp *checkpoint.Checkpoint, name string) ([]*Comparison, error) {
 	if !axis.Server() {
 		all.drift = 0 // values of options take turns, so that a drift affects all of them
 	}
-	v, _ := sweep.VerdictOf(cp)
+	counted := sweep.WithoutDisturbed(cp, all.noise)
+	v, _ := sweep.VerdictOf(counted)
 	var comparisons []*Comparison
 	for _, value := range axis.Values {
-		gain, ok := sweep.GainOver(cp, v, name, value, first)
+		gain, ok := sweep.GainOver(counted, v, name, value, first)
 		if value == first || !ok {
 			continue
 		}
@@ -43,7 +44,7 @@ func Axis(cp *checkpoint.Checkpoint, name string) ([]*Comparison, error) {
 			return nil, err
 		}
 		c.between, c.OldName, c.NewName = name, name+"="+report.OneLine(first), name+"="+report.OneLine(value)
-		c.Mean = gain.Widened(allowance(all.drift))
+		c.Mean = gain.Widened(c.uncertain)
 		comparisons = append(comparisons, c)
 	}
 	if len(comparisons) == 0 {

@@ -46,7 +46,8 @@ type Comparison struct {
 	ctx, batch []int              // axes of both
 	axes       []cell.SettingAxis // the other axes of both
 	failed     []checkpoint.Result
-	between    string // the name of the axis whose values are compared; empty for two sweeps
+	between    string  // the name of the axis whose values are compared; empty for two sweeps
+	uncertain  float64 // relative difference that drift and disturbances may have caused in the mean
 }
 
 // Cell is a cell that has a rate on both sides.
@@ -111,7 +112,8 @@ func compare(old, new *checkpoint.Checkpoint, limit float64, ofOld, ofNew scatte
 	for i := range changes {
 		c.Cells[i].Change = changes[i]
 	}
-	c.Mean = verdict.MeanChange(c.inOrder(new)).Widened((1+allowed)*math.Exp(disturbed/float64(len(c.Cells))) - 1)
+	c.uncertain = (1+allowed)*math.Exp(disturbed/float64(len(c.Cells))) - 1
+	c.Mean = verdict.MeanChange(c.inOrder(new)).Widened(c.uncertain)
 	c.ctx, c.batch = cell.Axes(cells)
 	c.axes = cell.Union(old.Sweep.Axes, new.Sweep.Axes)
 	return c, nil

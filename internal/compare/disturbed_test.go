@@ -1,6 +1,7 @@
 package compare
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +12,8 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/checkpoint"
 	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
+	"github.com/ollama-sweep/ollama-sweep/internal/test/checkpoints"
+	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
 )
 
 // busy marks samples of a result as disturbed by other programs, and halves their rates.
@@ -50,6 +53,31 @@ func TestBusySamplesAreAllowedFor(t *testing.T) {
 	c, err = Compare(old, slow, 0.05)
 	require.NoError(t, err)
 	assert.True(t, c.Failed(), "a fifth of the rate is a larger loss than the disturbance explains")
+}
+
+// TestAxisWithoutBusySamples checks that the comparison of an axis leaves out the samples for its mean that it
+// leaves out for cells, and allows for those that it can't leave out.
+func TestAxisWithoutBusySamples(t *testing.T) {
+	mean := func(disturb func(r *checkpoint.Result)) verdict.Gain {
+		cp := checkpoints.Settings()
+		for i := range cp.Results {
+			r := &cp.Results[i]
+			r.Samples = slices.Concat(r.Samples, r.Samples)
+			if v, _ := r.Cell().Value("num_gpu"); v == "20" && !r.Failed() {
+				disturb(r)
+			}
+		}
+		comparisons, err := Axis(cp, "num_gpu")
+		require.NoError(t, err)
+		require.Len(t, comparisons, 1)
+		return comparisons[0].Mean
+	}
+	quiet := mean(func(*checkpoint.Result) {})
+	some := mean(func(r *checkpoint.Result) { busy(r, 0, 1, 2, 3) })
+	assert.InDelta(t, quiet.Ratio, some.Ratio, 0.005, "two undisturbed samples of each cell are left")
+	all := mean(func(r *checkpoint.Result) { busy(r, 0, 1, 2, 3, 4, 5) })
+	assert.Less(t, all.Ratio, quiet.Ratio-0.2)
+	assert.Greater(t, all.High, quiet.Ratio, "what other programs may have cost")
 }
 
 // TestDriftIsAllowedFor: two sweeps of the same settings; the reference cell of one shows that the

@@ -76,6 +76,21 @@ func Undisturbed(r *checkpoint.Result, noise float64) []float64 {
 	return kept
 }
 
+// WithoutDisturbed returns a copy of the checkpoint whose cells have the samples alone that Undisturbed
+// keeps, or all where it keeps none.
+func WithoutDisturbed(cp *checkpoint.Checkpoint, noise float64) *checkpoint.Checkpoint {
+	part := *cp
+	part.Results = slices.Clone(cp.Results)
+	for i := range part.Results {
+		r := &part.Results[i]
+		if d := disturbedOf(r, false, noise); len(d.Samples) > 0 && len(d.Samples) < len(r.Samples) {
+			setAside(r, d.Samples)
+			r.SetRate()
+		}
+	}
+	return &part
+}
+
 // lagsNoise is how many standard deviations a sample must lie below its cell's others to be in
 // doubt.
 const lagsNoise = 5
