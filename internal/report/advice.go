@@ -76,6 +76,9 @@ func (a *advice) batchText() string {
 		if a.Searching {
 			return "can't tell yet: the search has not ended"
 		}
+		if a.Baseline {
+			return fmt.Sprintf("can't tell yet whether to set num_batch=%d: %s", a.Batch, a.gainText())
+		}
 		return fmt.Sprintf("can't tell yet: differences below %s would not show", wholePercent(a.Resolution))
 	}
 	return "no advice yet: " + a.Lacking

@@ -135,6 +135,13 @@ func TestAdviceTexts(t *testing.T) {
 	thirtieth := checkpoints.Planned(checkpoints.Steps(1024, 1024, 10), checkpoints.Steps(64, 64, 6))
 	checkpoints.Add(thirtieth, 1024, 64, 1000)
 	checkpoints.Add(thirtieth, 1024, 128, 1250)
+	disturbed := inTurns(advised4([]int{128, 256}, 1000, 1250), 256, 1250, 1000)
+	for i := range disturbed.Auxiliary {
+		if r := &disturbed.Auxiliary[i]; r.NumBatch == 256 && i < 2 {
+			r.Samples[0].PromptEvalDuration = r.Samples[0].PromptEvalDuration * 7 / 5
+			r.SetRate()
+		}
+	}
 	two := checkpoints.Planned([]int{512}, []int{128, 256})
 	two.Sweep.Command = "-config my.yaml"
 	checkpoints.Add(two, 512, 128, 1000).Samples[0].Wall = time.Second
@@ -164,6 +171,9 @@ func TestAdviceTexts(t *testing.T) {
 		{"the baseline is faster", inTurns(advised4([]int{128, 256}, 1000, 1250), 256, 1000, 1250), []string{
 			"leave num_batch to the server: num_batch=256 is 20.0 % slower than its own (95 % 20 to 20)",
 		}, nil, false},
+		{"rounds that scatter", disturbed, []string{
+			"can't tell yet whether to set num_batch=256: +25 % (95 % -11 to 25) over the server's own 512, measured in turns",
+		}, []string{"would not show"}, false},
 		{"no difference", advised4([]int{128, 256, 512}, 1000, 1000, 1000), []string{"leave num_batch to the server: "}, nil, false},
 		{"too few samples", two, []string{
 			"can't tell yet: differences below 32 % would not show", "to narrow it down, in about 10s: go test -run Sweep -timeout 0 -config my.yaml -repeat=6 -out=elsewhere",

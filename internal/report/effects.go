@@ -9,6 +9,7 @@ import (
 
 	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/sweep"
+	"github.com/ollama-sweep/ollama-sweep/internal/verdict"
 )
 
 // mostGains is how many gains over other values are listed of an axis.
@@ -74,18 +75,28 @@ func ratesOver(e sweep.Effect) string {
 }
 
 func gainText(g sweep.ValueGain, name string) string {
-	if g.Ratio >= 0 || g.Estimated {
-		text := fmt.Sprintf("%s (95 %% %s) over %s", signedPercent(g.Ratio), percents(g.Gain), name)
-		if g.Estimated {
-			text += ", as the search estimates"
-		}
-		return text
+	all, here := rateOver(g.Gain, name), ""
+	if g.Here != nil {
+		here = fmt.Sprintf("%s (95 %% %s) with the other recommended settings", signedPercent(g.Here.Ratio), percents(*g.Here))
 	}
-	text := fmt.Sprintf("%s (95 %% %s) against %s", signedPercent(g.Ratio), percents(g.Gain), name)
-	if g.Here != nil { // the effect depends on other settings, or the difference is within noise there
-		text += fmt.Sprintf(" over all cells, but %s (95 %% %s) with the other recommended settings", signedPercent(g.Here.Ratio), percents(*g.Here))
+	switch {
+	case g.Estimated:
+		return fmt.Sprintf("%s (95 %% %s) over %s, as the search estimates", signedPercent(g.Ratio), percents(g.Gain), name)
+	case !g.OverAll():
+		return rateOver(*g.Here, name) + " with the other recommended settings, though no difference was found on average"
+	case g.Here != nil && (g.Depends() || g.Ratio < 0): // against the recommended value: perhaps within noise there
+		return all + " on average, but " + here
 	}
-	return text
+	return all
+}
+
+// rateOver describes a gain over another value: "+12 % (95 % 10 to 14) over 30".
+func rateOver(g verdict.Gain, name string) string {
+	relation := "over"
+	if g.Ratio < 0 {
+		relation = "against"
+	}
+	return fmt.Sprintf("%s (95 %% %s) %s %s", signedPercent(g.Ratio), percents(g), relation, name)
 }
 
 // otherName names another value of an axis.

@@ -23,14 +23,23 @@ func TestEffectText(t *testing.T) {
 	}
 	depends := over("256", -0.32, -0.5, -0.09)
 	depends.Here = &verdict.Gain{Ratio: 0.17, Low: -0.1, High: 0.5}
+	cancels := over("1", -0.1, -0.27, 0.11)
+	cancels.Here = &verdict.Gain{Ratio: 0.6, Low: 0.48, High: 0.73, Bounded: true}
+	less := over("1", 0.67, 0.48, 0.88)
+	less.Here = &verdict.Gain{Ratio: 0.1, Low: 0.05, High: 0.15, Bounded: true}
+	alike := over("1", 0.67, 0.48, 0.88)
+	alike.Here = &verdict.Gain{Ratio: 0.5, Low: 0.3, High: 0.7, Bounded: true}
 	for want, e := range map[string]sweep.Effect{
-		"num_batch=64: -32 % (95 % -50 to -9) against 256 over all cells, but +17 % (95 % -10 to 50) with the other recommended settings": {Axis: "num_batch", Value: "64", Over: []sweep.ValueGain{depends}},
-		"num_thread=1: +496 % (95 % 286 to 820) over 2, no difference from auto was found, but one below 61 % would not show":             {Axis: "num_thread", Value: "1", Over: []sweep.ValueGain{over("2", 4.96, 2.86, 8.2), over("auto", 0.1, -0.3, 0.601)}},
-		"flash_attention=off: +121 % (95 % 112 to 130) over on":                                                                           {Axis: "flash_attention", Value: "off", Over: []sweep.ValueGain{over("on", 1.21, 1.12, 1.30)}},
-		"kv_cache_type: no difference within 2.0 %":                                                                                       {Axis: "kv_cache_type", Value: "f16", Over: []sweep.ValueGain{over("q8_0", 0.005, -0.01, 0.02)}},
-		"num_thread: can't tell yet: differences below 9 % would not show":                                                                {Axis: "num_thread", Value: "4", Over: []sweep.ValueGain{over("8", 0.01, -0.09, 0.02)}},
-		"num_batch=2048: +6.0 % (95 % 4.0 to 8.0) over the server's own 1024":                                                             {Axis: "num_batch", Value: "2048", Own: "1024", Over: []sweep.ValueGain{over("1024", 0.06, 0.04, 0.08)}},
-		"num_gpu=40: -2.0 % (95 % -3.0 to -1.0) against 30":                                                                               {Axis: "num_gpu", Value: "40", Over: []sweep.ValueGain{over("30", -0.02, -0.03, -0.01)}},
+		"num_thread=2: +60 % (95 % 48 to 73) over 1 with the other recommended settings, though no difference was found on average": {Axis: "num_thread", Value: "2", Over: []sweep.ValueGain{cancels}},
+		"num_thread=2: +67 % (95 % 48 to 88) over 1 on average, but +10 % (95 % 5 to 15) with the other recommended settings":       {Axis: "num_thread", Value: "2", Over: []sweep.ValueGain{less}},
+		"num_thread=2: +67 % (95 % 48 to 88) over 1": {Axis: "num_thread", Value: "2", Over: []sweep.ValueGain{alike}},
+		"num_batch=64: -32 % (95 % -50 to -9) against 256 on average, but +17 % (95 % -10 to 50) with the other recommended settings": {Axis: "num_batch", Value: "64", Over: []sweep.ValueGain{depends}},
+		"num_thread=1: +496 % (95 % 286 to 820) over 2, no difference from auto was found, but one below 61 % would not show":         {Axis: "num_thread", Value: "1", Over: []sweep.ValueGain{over("2", 4.96, 2.86, 8.2), over("auto", 0.1, -0.3, 0.601)}},
+		"flash_attention=off: +121 % (95 % 112 to 130) over on":                                                                       {Axis: "flash_attention", Value: "off", Over: []sweep.ValueGain{over("on", 1.21, 1.12, 1.30)}},
+		"kv_cache_type: no difference within 2.0 %":                                                                                   {Axis: "kv_cache_type", Value: "f16", Over: []sweep.ValueGain{over("q8_0", 0.005, -0.01, 0.02)}},
+		"num_thread: can't tell yet: differences below 9 % would not show":                                                            {Axis: "num_thread", Value: "4", Over: []sweep.ValueGain{over("8", 0.01, -0.09, 0.02)}},
+		"num_batch=2048: +6.0 % (95 % 4.0 to 8.0) over the server's own 1024":                                                         {Axis: "num_batch", Value: "2048", Own: "1024", Over: []sweep.ValueGain{over("1024", 0.06, 0.04, 0.08)}},
+		"num_gpu=40: -2.0 % (95 % -3.0 to -1.0) against 30":                                                                           {Axis: "num_gpu", Value: "40", Over: []sweep.ValueGain{over("30", -0.02, -0.03, -0.01)}},
 		"num_gpu=40: +25 % (95 % 24 to 26) over 20; 1 cell fails with 20; 3 cells fail with auto": {
 			Axis: "num_gpu", Value: "40", Over: []sweep.ValueGain{over("20", 0.25, 0.24, 0.26)}, Failing: []sweep.ValueFailures{{Other: "20", Cells: 1}, {Other: "auto", Cells: 3}},
 		},

@@ -40,8 +40,19 @@ type ValueGain struct {
 	Estimated bool
 }
 
-// Differs reports whether the interval of the gain excludes 0.
-func (g ValueGain) Differs() bool { return g.Low > 0 || g.High < 0 }
+// Differs reports whether the value gains or loses more than noise, over all cells or at the recommended one.
+func (g ValueGain) Differs() bool { return g.OverAll() || g.Depends() && excludesZero(*g.Here) }
+
+// OverAll is Differs over all cells.
+func (g ValueGain) OverAll() bool { return excludesZero(g.Gain) }
+
+// Depends reports whether the gain depends on the other settings: at the recommended cell it is another one
+// than over all cells, by intervals that have nothing in common.
+func (g ValueGain) Depends() bool {
+	return g.Here != nil && g.Here.Bounded && (g.Here.Low > g.High || g.Here.High < g.Low)
+}
+
+func excludesZero(g verdict.Gain) bool { return g.Low > 0 || g.High < 0 }
 
 // Effects returns the effect of each axis but num_ctx, the largest first and those without a difference last;
 // nothing for a sweep of num_ctx and num_batch alone. v must be the verdict of cp.
@@ -148,8 +159,11 @@ func pairsOf(cells []verdict.Cell, axis, value, other string) (pairs [][2]verdic
 // size is the largest difference, as the logarithm of a ratio; 0 where none is more than noise.
 func (e Effect) size() (largest float64) {
 	for _, g := range e.Over {
-		if g.Differs() {
+		if g.OverAll() {
 			largest = max(largest, math.Abs(math.Log1p(g.Ratio)))
+		}
+		if g.Depends() && excludesZero(*g.Here) {
+			largest = max(largest, math.Abs(math.Log1p(g.Here.Ratio)))
 		}
 	}
 	return largest
