@@ -227,7 +227,11 @@ func TestConfigErrors(t *testing.T) {
 		{"confirm", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nconfirm: -2\n", nil, `config my.yaml:5: confirm: -2 is below the minimum -1`},
 		{"reference_every", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nreference_every: -1\n", nil, `config my.yaml:5: reference_every: -1 is below the minimum 0`},
 		{"yes for true", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nexclusive: yes\n", nil, `config my.yaml:5: exclusive: expected true or false, got "yes"`},
-		{"number for true", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nbaseline: 1\n", nil, `config my.yaml:5: baseline: expected true or false, got "1"`},
+		{"number for true", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nbaseline: 1\n", nil, `config my.yaml:5: baseline: expected true, false or a number of rounds from 6 to 768, got "1"`},
+		{"too many rounds", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nbaseline: 769\n", nil, `config my.yaml:5: baseline: expected true, false or a number of rounds from 6 to 768, got "769"`},
+		{"half a round", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nbaseline: 6.5\n", nil, `config my.yaml:5: baseline: expected true, false or a number of rounds from 6 to 768, got "6.5"`},
+		{"list of rounds", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nbaseline: [6]\n", nil, `config my.yaml:5: baseline: expected true, false or a number of rounds from 6 to 768, got a list`},
+		{"flag rounds", good, []string{"-baseline=5"}, `invalid boolean value "5" for -baseline: expected true, false or a number of rounds from 6 to 768, got "5"`},
 		{"list for true", "model: m\nprompt: p\nnum_ctx: [4096]\nnum_batch: [512]\nfresh: [true]\n", nil, `config my.yaml:5: fresh: expected true, false or changed, got a list`},
 		{"redo and fresh", good + "redo: true\nfresh: true\n", nil, `config my.yaml:5: redo: fresh moves all results aside, so nothing is left to measure again: use only one of the two`},
 		{"flags redo and fresh", good, []string{"-redo", "-fresh"}, `-redo: fresh moves all results aside, so nothing is left to measure again: use only one of the two`},
@@ -418,6 +422,10 @@ func TestConfigAutomatic(t *testing.T) {
 		{"none", "baseline: false\n", nil, true, BaselineOff},
 		{"a flag against the config", "baseline: true\n", []string{"-baseline=false"}, true, BaselineOff},
 		{"a flag without a value", "", []string{"-baseline"}, true, BaselineOn},
+		{"rounds of a baseline", "baseline: 6\n", nil, true, BaselineOn},
+		{"rounds that are doubled until they suffice", "baseline: 13\n", nil, true, 24},
+		{"a flag with rounds", "baseline: true\n", []string{"-baseline=48"}, true, 48},
+		{"most rounds", "", []string{"-baseline=768"}, true, BaselineMost},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c, err := readConfig(t, wholeConfig+tt.config, tt.flags...)
@@ -427,5 +435,5 @@ func TestConfigAutomatic(t *testing.T) {
 		})
 	}
 	_, err := readConfig(t, wholeConfig+"baseline: auto\n")
-	assert.EqualError(t, err, `config my.yaml:5: baseline: expected true or false, got "auto"`)
+	assert.EqualError(t, err, `config my.yaml:5: baseline: expected true, false or a number of rounds from 6 to 768, got "auto"`)
 }

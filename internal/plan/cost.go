@@ -112,7 +112,7 @@ func (p *Plan) auxiliary(planned int) (loads, prompts int) {
 		if p.Checkpoint == nil {
 			return 0, 0
 		}
-		again := sweep.AuxiliaryLoads(p.Checkpoint, p.Config.Leaders(), p.Config.Baseline == config.BaselineOn)
+		again := sweep.AuxiliaryLoads(p.Checkpoint, p.Config.Leaders(), p.Config.Baseline)
 		return again, again
 	}
 	if every := p.Config.ReferenceEvery; every > 0 {
@@ -120,8 +120,8 @@ func (p *Plan) auxiliary(planned int) (loads, prompts int) {
 		loads, prompts = loads+n, prompts+n*max(p.Config.Repeat, sweep.ReferenceSamples)
 	}
 	again := p.Config.Leaders() * sweep.MostRounds
-	if p.Config.Baseline == config.BaselineOn {
-		again += 2 * sweep.MostRounds
+	if p.Config.Baseline.Requested() {
+		again += 2 * p.Config.Baseline.Rounds()
 	}
 	l, n := hostChecks(len(p.Config.HostCells()), p.Config.Repeat)
 	return loads + again + l, prompts + again + n

@@ -224,12 +224,13 @@ func (a *Advice) decideByRows(rows []RowGain) {
 	}
 }
 
-// The most samples per cell to advise; how many are enough to estimate the noise; and the half width of
+// The most samples per cell and rounds of a baseline to advise; how many are enough to estimate the noise; and the half width of
 // the interval of a baseline with six rounds, in standard deviations of a sample.
 const (
-	mostAdvised    = 30
-	enoughForNoise = 6
-	baselineReach  = 1.3
+	mostAdvised       = 30
+	mostRoundsAdvised = 48
+	enoughForNoise    = 6
+	baselineReach     = 1.3
 )
 
 // nextStep returns the measurement that would make the advice clear.
@@ -249,15 +250,16 @@ func nextStep(cp *checkpoint.Checkpoint, a *Advice, v Verdict) *Next {
 		return &baseline
 	case a.Kind != Unsure:
 		return nil
-	case !a.Baseline && a.Own != a.Batch && baselineReach*v.Noise < wanted:
+	case a.Baseline: // more samples of the cells would not narrow its interval
+		return moreRounds(cp, a, wanted, pace)
+	case a.Own != a.Batch && baselineReach*v.Noise < wanted && len(baselined(cp)) < mostBaselines:
 		return &baseline
 	}
 	least, missing := fewestSamples(cp)
 	// The half width of an interval falls with the root of the samples.
 	times := a.Resolution / wanted
 	samples := max(int(math.Ceil(float64(least)*times*times)), least+1)
-	// More samples of the cells don't narrow the interval of a baseline.
-	settles := v.Basis != verdict.Assumed && samples <= mostAdvised && !a.Baseline
+	settles := v.Basis != verdict.Assumed && samples <= mostAdvised
 	if !settles { // enough to estimate the noise
 		samples = max(enoughForNoise, least+1)
 	}
@@ -266,6 +268,23 @@ func nextStep(cp *checkpoint.Checkpoint, a *Advice, v Verdict) *Next {
 		Time:    pace.Time(missing(samples)),
 		Settles: settles,
 	}
+}
+
+// moreRounds returns a baseline with the rounds that should show the wanted difference, at least twice as many as
+// now. It returns nil where that is more than a baseline can have.
+func moreRounds(cp *checkpoint.Checkpoint, a *Advice, wanted float64, pace Pace) *Next {
+	t := turnsOf(cp, a.Key)
+	times := (a.Gain.High - a.Gain.Low) / 2 / wanted
+	rounds := config.Reaching(max(2*t.rounds, int(math.Ceil(float64(t.rounds)*times*times))))
+	settles := rounds <= mostRoundsAdvised
+	if !settles {
+		rounds = config.Reaching(2 * t.rounds)
+	}
+	loads, failed := missingTurns(cp, checkpoint.Baseline, t.cells, rounds.Rounds())
+	if failed || rounds > config.BaselineMost {
+		return nil
+	}
+	return &Next{Flags: []string{fmt.Sprintf("-baseline=%d", rounds)}, Baseline: true, Time: pace.Time(loads, loads), Settles: settles}
 }
 
 // fewestSamples returns the smallest number of samples of a cell with a rate, and a function that

@@ -173,6 +173,51 @@ func TestBaselineDecides(t *testing.T) {
 	assert.Empty(t, again.fake.loads, "it is in the checkpoint")
 }
 
+// TestRequestedRounds: where a baseline leaves the advice open, that names the rounds which would decide, and
+// they are measured once.
+func TestRequestedRounds(t *testing.T) {
+	sweeps := func(dir string, rounds config.Baseline) *fixture {
+		f := automatic(t, dir)
+		f.differing(0.1, 0.06)
+		f.RepeatUntilClear, f.Repeat, f.Baseline = false, 2, rounds
+		return f
+	}
+	dir := t.TempDir()
+	f := sweeps(dir, config.BaselineOn)
+	f.run(t.Context())
+	require.Equal(t, 2*MostRounds, baselineRounds(f))
+	a := adviceOf(f.Store.Checkpoint())
+	require.True(t, a.Baseline)
+	require.Equal(t, Unsure, a.Kind)
+	require.NotNil(t, a.Next)
+	assert.True(t, a.Next.Baseline)
+	assert.Equal(t, []string{"-baseline=48"}, a.Next.Flags)
+	assert.True(t, a.Next.Settles)
+	assert.Equal(t, 2*(48-MostRounds), BaselineLoads(f.Store.Checkpoint(), 48))
+
+	stopped := sweeps(dir, 48)
+	ctx, cancel := context.WithCancel(t.Context())
+	steady, left := stopped.fake.rate, 17
+	stopped.fake.rate = func(c cell.Key) float64 {
+		if left--; left == 0 {
+			cancel()
+		}
+		return steady(c)
+	}
+	stopped.run(ctx)
+	assert.Less(t, baselineRounds(stopped), 2*MostRounds+18)
+	more := sweeps(dir, 48)
+	more.run(t.Context())
+	assert.Equal(t, 2*48, baselineRounds(more))
+	assert.Contains(t, more.log.String(), "# baseline, median of 48 rounds: ctx=")
+	assert.Equal(t, SetBatch, adviceOf(more.Store.Checkpoint()).Kind)
+	for _, rounds := range []config.Baseline{config.BaselineOn, 48} {
+		again := sweeps(dir, rounds)
+		again.run(t.Context())
+		assert.Empty(t, again.fake.loads)
+	}
+}
+
 func TestAutomaticBaseline(t *testing.T) {
 	f := automatic(t, t.TempDir())
 	f.differing(0.001, 0.1)

@@ -17,7 +17,7 @@ const (
 	// MostRounds is how often leading cells and the baseline are measured, in
 	// turns, each time with a load of its own: six samples a side are the least
 	// that have a 95 % interval.
-	MostRounds = 6
+	MostRounds = int(config.BaselineOn)
 	// leastRounds is the smallest number of rounds in which a test can find a
 	// difference.
 	leastRounds = 5
@@ -220,10 +220,10 @@ func distinguished(cp *checkpoint.Checkpoint, purpose checkpoint.Purpose, cells 
 
 // AuxiliaryLoads returns how many loads the confirmation of so many leading cells and the baseline still
 // take at most, once the plan has been measured.
-func AuxiliaryLoads(cp *checkpoint.Checkpoint, leaders int, baseline bool) int {
+func AuxiliaryLoads(cp *checkpoint.Checkpoint, leaders int, baseline config.Baseline) int {
 	n := turnsLeft(cp, checkpoint.Confirm, leadersOf(cp, leaders))
-	if baseline {
-		n += BaselineLoads(cp, config.BaselineOn)
+	if baseline.Requested() {
+		n += BaselineLoads(cp, baseline)
 	}
 	return n
 }

@@ -92,8 +92,8 @@ func TestConfirmReplacesALuckyCell(t *testing.T) {
 	assert.ErrorIs(t, summary.Usable(), ErrInterrupted)
 	assert.Contains(t, f.log.String(), "# confirm, round 1 of at most 6, ctx=1000/batch=100: ")
 	left := 3*MostRounds - len(f.Store.Checkpoint().Auxiliary)
-	assert.Equal(t, left, AuxiliaryLoads(f.Store.Checkpoint(), 3, false))
-	assert.Equal(t, left+2*MostRounds, AuxiliaryLoads(f.Store.Checkpoint(), 3, true))
+	assert.Equal(t, left, AuxiliaryLoads(f.Store.Checkpoint(), 3, config.BaselineOff))
+	assert.Equal(t, left+2*MostRounds, AuxiliaryLoads(f.Store.Checkpoint(), 3, config.BaselineOn))
 	f = start()
 	summary, _ = f.run(t.Context())
 	require.NoError(t, summary.Usable())
@@ -102,7 +102,7 @@ func TestConfirmReplacesALuckyCell(t *testing.T) {
 	require.NoError(t, err)
 	v, ok := VerdictOf(cp)
 	require.True(t, ok)
-	assert.Zero(t, AuxiliaryLoads(cp, 3, false))
+	assert.Zero(t, AuxiliaryLoads(cp, 3, config.BaselineOff))
 	assert.Equal(t, cell.Key{Ctx: 3000, Batch: 300}, cell.Key{Ctx: v.Recommended.Ctx, Batch: v.Recommended.Batch})
 	for _, c := range v.Confirmed {
 		assert.GreaterOrEqual(t, len(c.Rates), leastRounds)
@@ -125,7 +125,7 @@ func TestConfirmEndsEarlyAndLeavesOutFailures(t *testing.T) {
 	f.run(t.Context())
 	cp := f.Store.Checkpoint()
 	assert.Len(t, cp.Auxiliary, 2*leastRounds, "five rounds distinguish them")
-	assert.Zero(t, AuxiliaryLoads(cp, 2, false))
+	assert.Zero(t, AuxiliaryLoads(cp, 2, config.BaselineOff))
 
 	f = newFixture(t, t.TempDir())
 	f.Repeat, f.Leaders = 6, 2
@@ -158,7 +158,7 @@ func TestBaseline(t *testing.T) {
 	cp, err := checkpoint.Load(f.Store.Path())
 	require.NoError(t, err)
 	assert.Len(t, cp.Auxiliary, 2*MostRounds)
-	assert.Zero(t, AuxiliaryLoads(cp, 0, true))
+	assert.Zero(t, AuxiliaryLoads(cp, 0, config.BaselineOn))
 	assert.GreaterOrEqual(t, f.fake.unloaded, 2*MostRounds-1, "the server's own num_batch may be the cell's, and then it would not reload")
 	v, _ := VerdictOf(cp)
 	require.NotNil(t, v.Gain)

@@ -42,19 +42,25 @@ type baselineTurns struct {
 	rounds int        // samples that each of them needs
 }
 
-// turnsToTake returns the baseline to measure next. It depends on the checkpoint alone, so that a run
-// which was stopped in a baseline resumes it. It returns false where there is nothing to recommend, or
-// the recommended cell has its baseline.
+// turnsToTake returns the baseline to measure next. It depends on the checkpoint and the requested rounds
+// alone, so that a run which was stopped in a baseline resumes it. It returns false where there is nothing
+// to recommend, or the recommended cell has its baseline.
 func turnsToTake(cp *checkpoint.Checkpoint, b config.Baseline) (baselineTurns, bool) {
 	begun := baselined(cp)
 	if t, ok := begunTurns(cp); ok {
 		return t, true
 	}
 	a := adviceOf(cp)
-	if a.Kind == NoAdvice || a.Own == a.Batch && b != config.BaselineOn || slices.Contains(begun, a.Key) || len(begun) == mostBaselines {
+	t := turnsOf(cp, a.Key)
+	t.rounds = max(t.rounds, b.Rounds())
+	switch {
+	case a.Kind == NoAdvice:
 		return baselineTurns{}, false
+	case slices.Contains(begun, a.Key): // with fewer rounds, perhaps
+		missing, failed := missingTurns(cp, checkpoint.Baseline, t.cells, t.rounds)
+		return t, missing > 0 && !failed
 	}
-	return turnsOf(cp, a.Key), true
+	return t, (a.Own != a.Batch || b.Requested()) && len(begun) < mostBaselines
 }
 
 // baselined returns the cells that were measured in turns with the server's own num_batch, the
@@ -84,11 +90,7 @@ func begunTurns(cp *checkpoint.Checkpoint) (baselineTurns, bool) {
 // turnsOf returns the baseline of a cell: six rounds, doubled until its samples fit in.
 func turnsOf(cp *checkpoint.Checkpoint, c cell.Key) baselineTurns {
 	rates, _ := auxiliaryRates(cp, checkpoint.Baseline, c)
-	rounds := MostRounds
-	for rounds < len(rates) {
-		rounds *= 2
-	}
-	return baselineTurns{[]cell.Key{c, c.Column()}, rounds}
+	return baselineTurns{[]cell.Key{c, c.Column()}, config.Reaching(len(rates)).Rounds()}
 }
 
 // BaselineLoads returns how many loads a baseline still takes: none where there is nothing to
@@ -114,7 +116,7 @@ func (r *run) baselineReason() string {
 
 // wantsBaseline reports whether to measure the server's own num_batch.
 func (r *run) wantsBaseline() bool {
-	if r.Baseline == config.BaselineOn {
+	if r.Baseline.Requested() {
 		return true
 	}
 	return r.baselineReason() != "" && r.timeFor(BaselineLoads(r.Store.Checkpoint(), r.Baseline))
