@@ -57,7 +57,7 @@ func ratesOver(e sweep.Effect) string {
 		}
 	}
 	if more := len(gains) - mostGains; more > 0 {
-		gains = append(gains[:mostGains], fmt.Sprintf("and %d more values", more))
+		gains = append(gains[:mostGains], "and "+english.Plural(more, "more value", ""))
 	}
 	switch {
 	case len(e.Over) == 0:
@@ -75,15 +75,21 @@ func ratesOver(e sweep.Effect) string {
 }
 
 func gainText(g sweep.ValueGain, name string) string {
+	const withOthers, inTurns = " with the other recommended settings", ", measured in turns"
 	all, here := rateOver(g.Gain, name), ""
 	if g.Here != nil {
-		here = fmt.Sprintf("%s (95 %% %s) with the other recommended settings", signedPercent(g.Here.Ratio), percents(*g.Here))
+		here = fmt.Sprintf("%s (95 %% %s)%s", signedPercent(g.Here.Ratio), percents(*g.Here), withOthers)
+	}
+	if g.InTurns {
+		here += inTurns
 	}
 	switch {
 	case g.Estimated:
 		return fmt.Sprintf("%s (95 %% %s) over %s, as the search estimates", signedPercent(g.Ratio), percents(g.Gain), name)
+	case g.InTurns && (*g.Here == g.Gain || !g.OverAll()):
+		return rateOver(*g.Here, name) + inTurns
 	case !g.OverAll():
-		return rateOver(*g.Here, name) + " with the other recommended settings, though no difference was found on average"
+		return rateOver(*g.Here, name) + withOthers + ", though no difference was found on average"
 	case g.Here != nil && (g.Depends() || g.Ratio < 0): // against the recommended value: perhaps within noise there
 		return all + " on average, but " + here
 	}
@@ -103,7 +109,7 @@ func rateOver(g verdict.Gain, name string) string {
 func otherName(e sweep.Effect, g sweep.ValueGain) string {
 	other := printable(g.Other)
 	if g.Other == e.Own && e.Axis == cell.NumBatch {
-		return "the server's own " + other
+		return strings.TrimSuffix("the server's own "+other, " 0") // 0 where it is not known
 	}
 	return other
 }

@@ -1,6 +1,8 @@
 package report
 
 import (
+	"cmp"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -29,9 +31,18 @@ func TestEffectText(t *testing.T) {
 	less.Here = &verdict.Gain{Ratio: 0.1, Low: 0.05, High: 0.15, Bounded: true}
 	alike := over("1", 0.67, 0.48, 0.88)
 	alike.Here = &verdict.Gain{Ratio: 0.5, Low: 0.3, High: 0.7, Bounded: true}
+	turns := &verdict.Gain{Ratio: 0.13, Low: 0.11, High: 0.17, Bounded: true}
+	baseline := sweep.ValueGain{Other: "512", Gain: *turns, Here: turns, InTurns: true}
+	alone := over("512", 0.02, -0.1, 0.15)
+	alone.Here, alone.InTurns = turns, true
+	larger := over("512", 0.25, 0.2, 0.3)
+	larger.Here, larger.InTurns = turns, true
 	for want, e := range map[string]sweep.Effect{
-		"num_thread=2: +60 % (95 % 48 to 73) over 1 with the other recommended settings, though no difference was found on average": {Axis: "num_thread", Value: "2", Over: []sweep.ValueGain{cancels}},
-		"num_thread=2: +67 % (95 % 48 to 88) over 1 on average, but +10 % (95 % 5 to 15) with the other recommended settings":       {Axis: "num_thread", Value: "2", Over: []sweep.ValueGain{less}},
+		"num_batch=192: +13 % (95 % 11 to 17) over the server's own 512, measured in turns":                                                                           {Axis: "num_batch", Value: "192", Own: "512", Over: []sweep.ValueGain{baseline}},
+		"num_batch=192: +13 % (95 % 11 to 17) over the server's own 512, measured in turns, no difference from 64 within 2.0 %":                                       {Axis: "num_batch", Value: "192", Own: "512", Over: []sweep.ValueGain{alone, over("64", 0, -0.01, 0.02)}},
+		"num_batch=192: +25 % (95 % 20 to 30) over the server's own 512 on average, but +13 % (95 % 11 to 17) with the other recommended settings, measured in turns": {Axis: "num_batch", Value: "192", Own: "512", Over: []sweep.ValueGain{larger}},
+		"num_thread=2: +60 % (95 % 48 to 73) over 1 with the other recommended settings, though no difference was found on average":                                   {Axis: "num_thread", Value: "2", Over: []sweep.ValueGain{cancels}},
+		"num_thread=2: +67 % (95 % 48 to 88) over 1 on average, but +10 % (95 % 5 to 15) with the other recommended settings":                                         {Axis: "num_thread", Value: "2", Over: []sweep.ValueGain{less}},
 		"num_thread=2: +67 % (95 % 48 to 88) over 1": {Axis: "num_thread", Value: "2", Over: []sweep.ValueGain{alike}},
 		"num_batch=64: -32 % (95 % -50 to -9) against 256 on average, but +17 % (95 % -10 to 50) with the other recommended settings": {Axis: "num_batch", Value: "64", Over: []sweep.ValueGain{depends}},
 		"num_thread=1: +496 % (95 % 286 to 820) over 2, no difference from auto was found, but one below 61 % would not show":         {Axis: "num_thread", Value: "1", Over: []sweep.ValueGain{over("2", 4.96, 2.86, 8.2), over("auto", 0.1, -0.3, 0.601)}},
@@ -47,12 +58,51 @@ func TestEffectText(t *testing.T) {
 			Axis: "flash_attention", Value: "on", Over: []sweep.ValueGain{{Other: "off", Gain: verdict.Gain{Ratio: 0.5, Low: 0.2, High: 0.9, Bounded: true}, Estimated: true}},
 		},
 		"num_gpu: no cells to compare with that differ in nothing else": {Axis: "num_gpu", Value: "40"},
-		"num_thread=4: +5.0 % (95 % 4.0 to 6.0) over auto, +50 % (95 % 40 to 60) over 1, +20 % (95 % 15 to 25) over 2, and 1 more values, no difference from 8 within 1.0 %": {
+		"num_thread=4: +5.0 % (95 % 4.0 to 6.0) over auto, +50 % (95 % 40 to 60) over 1, +20 % (95 % 15 to 25) over 2, and 1 more value, no difference from 8 within 1.0 %": {
 			Axis: "num_thread", Value: "4", Own: cell.Auto,
 			Over: []sweep.ValueGain{over("1", 0.5, 0.4, 0.6), over("2", 0.2, 0.15, 0.25), over("16", 0.1, 0.05, 0.15), over("auto", 0.05, 0.04, 0.06), over("8", 0, -0.01, 0.01)},
 		},
 	} {
 		assert.Equal(t, want, effectText(e))
+	}
+}
+
+// TestEffectOfABaseline: what a baseline measured is the gain over the server's own num_batch, also where no cell
+// has that one.
+func TestEffectOfABaseline(t *testing.T) {
+	for _, own := range []int{512, 64} {
+		cp := checkpoints.Settings()
+		best := cp.Results[0].Cell()
+		for i := range cp.Results {
+			if r := &cp.Results[i]; r.NumBatch == 512 && !r.Failed() {
+				for j := range r.Samples {
+					r.Samples[j].PromptEvalDuration = r.Samples[j].PromptEvalDuration * 11 / 10
+				}
+				r.SetRate()
+			}
+		}
+		for round := range 6 {
+			for _, batch := range []int{best.Batch, 0} {
+				rate := 1600 + float64(round)
+				if batch == 0 {
+					rate /= 1.3
+				}
+				one := checkpoints.Planned(nil, nil)
+				r := checkpoints.AddCell(one, best.WithBatch(batch), rate)
+				r.Effective.NumBatch = cmp.Or(batch, own)
+				cp.Auxiliary = append(cp.Auxiliary, checkpoint.Auxiliary{Purpose: checkpoint.Baseline, Result: *r})
+			}
+		}
+		var text strings.Builder
+		require.NoError(t, Print(&text, cp, Options{}))
+		gain := fmt.Sprintf("+30 %% (95 %% 30 to 30) over the server's own %d", own)
+		assert.Contains(t, text.String(), "Advice: set num_batch=256: "+gain+", measured in turns\n")
+		for line := range strings.Lines(text.String()) {
+			if strings.HasPrefix(line, "  num_batch=256: ") {
+				assert.Contains(t, line, map[int]string{512: " over the server's own 512", 64: gain + ", measured in turns"}[own])
+			}
+		}
+		assert.Contains(t, text.String(), "  num_batch=256: ")
 	}
 }
 

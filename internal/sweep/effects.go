@@ -36,6 +36,9 @@ type ValueGain struct {
 	verdict.Gain
 	// Here is the gain at the recommended cell alone, nil where the cell to compare it with has no rate.
 	Here *verdict.Gain
+	// InTurns means that Here was measured by a baseline; the gain is the same where no cells differ in nothing
+	// else.
+	InTurns bool
 	// Estimated means that no cells differ in nothing else: it is a search's estimate.
 	Estimated bool
 }
@@ -46,10 +49,13 @@ func (g ValueGain) Differs() bool { return g.OverAll() || g.Depends() && exclude
 // OverAll is Differs over all cells.
 func (g ValueGain) OverAll() bool { return excludesZero(g.Gain) }
 
-// Depends reports whether the gain depends on the other settings: at the recommended cell it is another one
-// than over all cells, by intervals that have nothing in common.
+// Depends reports whether the gain at the recommended cell is another one than over all cells: their intervals
+// have nothing in common, or a baseline found one where the cells show none.
 func (g ValueGain) Depends() bool {
-	return g.Here != nil && g.Here.Bounded && (g.Here.Low > g.High || g.Here.High < g.Low)
+	if g.Here == nil || !g.Here.Bounded {
+		return false
+	}
+	return g.Here.Low > g.High || g.Here.High < g.Low || g.InTurns && !g.OverAll() && excludesZero(*g.Here)
 }
 
 func excludesZero(g verdict.Gain) bool { return g.Low > 0 || g.High < 0 }
@@ -89,11 +95,26 @@ func Effects(cp *checkpoint.Checkpoint, v Verdict) []Effect {
 				e.Over = append(e.Over, ValueGain{Other: other, Gain: gain, Estimated: true})
 			}
 		}
+		if axis.Name == cell.NumBatch && v.Gain != nil && v.Gain.Bounded {
+			e.addTurns(*v.Gain, own)
+		}
 		slices.SortStableFunc(e.Over, func(a, b ValueGain) int { return cmp.Compare(b.Ratio, a.Ratio) })
 		all = append(all, e)
 	}
 	slices.SortStableFunc(all, func(a, b Effect) int { return cmp.Compare(b.size(), a.size()) })
 	return all
+}
+
+// addTurns adds the gain of a baseline over the server's own num_batch.
+func (e *Effect) addTurns(g verdict.Gain, own string) {
+	i := slices.IndexFunc(e.Over, func(o ValueGain) bool { return o.Other == own && !o.Estimated })
+	if i < 0 {
+		e.Own = own
+		e.Over = slices.DeleteFunc(e.Over, func(o ValueGain) bool { return o.Other == own })
+		e.Over = append(e.Over, ValueGain{Other: own, Gain: g, Here: &g, InTurns: true})
+		return
+	}
+	e.Over[i].Here, e.Over[i].InTurns = &g, true
 }
 
 // estimatedGain returns the gain over another value of a setting by the estimate of a search, false where it has
