@@ -8,18 +8,57 @@ import (
 
 // Limits of Names, so that messages stay readable.
 const (
-	maxNamesLength = 2000 // bytes
-	maxNamed       = 1000 // cells
+	maxNamesLength    = 2000 // bytes
+	maxSettingsLength = 500  // of cells that differ in other settings too, which take more text for each
+	maxNamed          = 1000 // cells
 )
 
 // Names describes cells as briefly as possible, such as
 // "num_ctx=1024, 2048 with num_batch=64, 128", and only the first of very many.
 func Names(cells []Key) string {
+	common := commonSettings(cells)
+	if common == "" {
+		return someNames(cells)
+	}
+	others := make([]Key, len(cells))
+	for i, c := range cells {
+		others[i] = c
+		for name := range common.All() {
+			others[i].Settings = others[i].Settings.Without(name)
+		}
+	}
+	if len(AllSettings(others)) == 1 {
+		return fmt.Sprintf("%s (%s)", someNames(others), common.Text())
+	}
+	return fmt.Sprintf("%s, all with %s", someNames(others), common.Text())
+}
+
+// commonSettings returns the settings that all cells have.
+func commonSettings(cells []Key) Settings {
+	if len(cells) == 0 {
+		return ""
+	}
+	common := cells[0].Settings
+	for _, s := range AllSettings(cells) {
+		for name, value := range common.All() {
+			if v, ok := s.Value(name); !ok || v != value {
+				common = common.Without(name)
+			}
+		}
+	}
+	return common
+}
+
+func someNames(cells []Key) string {
+	most := maxNamesLength
+	if len(AllSettings(cells)) > 1 {
+		most = maxSettingsLength
+	}
 	n := min(len(cells), maxNamed)
-	if text := names(cells[:n]); n == len(cells) && len(text) <= maxNamesLength {
+	if text := names(cells[:n]); n == len(cells) && len(text) <= most {
 		return text
 	}
-	n = sort.Search(n-1, func(i int) bool { return len(names(cells[:i+2])) > maxNamesLength }) + 1
+	n = sort.Search(n-1, func(i int) bool { return len(names(cells[:i+2])) > most }) + 1
 	return fmt.Sprintf("%s and %d more", names(cells[:n]), len(cells)-n)
 }
 

@@ -2,6 +2,7 @@ package cell
 
 import (
 	"encoding/json"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -158,6 +159,16 @@ func TestNamesWithSettings(t *testing.T) {
 	plan, _ := Grid{Ctx: []int{4, 8}, Batch: []int{2}, Settings: []SettingAxis{{"num_gpu", []string{"1", "2"}}}}.Cells()
 	assert.Equal(t, "num_ctx=4, 8 with num_batch=2 (num_gpu=1; num_gpu=2)", Names(plan))
 	assert.Equal(t, "num_ctx=4 with num_batch=2 (num_gpu=1; num_gpu=2); num_ctx=8 with num_batch=2 (num_gpu=1)", strings.Join([]string{Names(plan[:2]), Names(plan[2:3])}, "; "))
+
+	threads := SettingAxis{Name: "num_thread"}
+	for i := range 40 {
+		threads.Values = append(threads.Values, strconv.Itoa(i+1))
+	}
+	plan, _ = Grid{Ctx: []int{4, 8}, Batch: []int{2}, Settings: []SettingAxis{{"num_gpu", []string{"1"}}, threads, {"flash_attention", []string{"on"}}}}.Cells()
+	assert.Equal(t, "num_ctx=4 with num_batch=2 (num_thread=1; num_thread=2), all with num_gpu=1, flash_attention=on", Names(plan[:2]))
+	all := Names(plan)
+	assert.Regexp(t, `^num_ctx=4 with num_batch=2 \(num_thread=1; num_thread=2; .*; num_thread=3\d\) and 4\d more, all with num_gpu=1, flash_attention=on$`, all)
+	assert.Less(t, len(all), 600)
 }
 
 func TestSettingAxes(t *testing.T) {

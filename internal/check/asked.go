@@ -9,6 +9,8 @@ import (
 	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 )
 
+const nameOfSettings = "effective settings"
+
 // effectiveSettings compares the requested load options and settings of the server with the effective
 // ones, as far as they are known. Servers ignore many that they can't use: 0.10.1 computes with an f16 KV
 // cache where flash attention is off, whatever was requested.

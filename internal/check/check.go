@@ -31,7 +31,7 @@ var Table = []Check{
 	{Name: "truncation", Sample: truncation},
 	{Name: "effective num_ctx", Load: effectiveContext},
 	{Name: "effective num_batch", Plan: batchCopies, Load: effectiveBatch},
-	{Name: "effective settings", Load: effectiveSettings},
+	{Name: nameOfSettings, Load: effectiveSettings},
 	{Name: "spill", Load: spill},
 	{Name: "other models", Load: othersLoaded, Sample: othersDuringSample},
 	{Name: "warm-up", Sample: reloaded},
@@ -102,6 +102,16 @@ var reworded = strings.NewReplacer(
 	"-server-log, which tells", "-server-log, which shows it",
 	" stands before every prompt", " precedes every prompt",
 )
+
+// Kind returns what the warnings of several cells have in common that reports show once: the check and,
+// where it compares settings, everything.
+func Kind(warning string) string {
+	check, _, _ := strings.Cut(warning, ": ")
+	if check == nameOfSettings {
+		return warning
+	}
+	return check
+}
 
 // Reworded returns a warning from a checkpoint in the words of this release, so that it can be
 // compared with a [Finding].

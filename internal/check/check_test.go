@@ -237,6 +237,12 @@ func TestDriftNamesFigures(t *testing.T) {
 }
 
 // TestReworded: warnings of earlier releases compare with those of this one.
+// TestKind: a report shows figures of one cell for all, but not the settings that one cell was to have.
+func TestKind(t *testing.T) {
+	assert.Equal(t, "spill", Kind("spill: 9.0 of 18.0 GB"))
+	assert.NotEqual(t, Kind("effective settings: requested num_gpu=40"), Kind("effective settings: requested num_gpu=30"))
+}
+
 func TestReworded(t *testing.T) {
 	assert.Equal(t, "effective num_batch: num_batch is above the prompt's 522 tokens", Reworded("num_batch in force: num_batch is above the prompt's 522 tokens"))
 	assert.Equal(t, "spill: 9.0 of 18.0 GB", Reworded("spill: 9.0 of 18.0 GB"))

@@ -219,7 +219,7 @@ func warnings(cp *checkpoint.Checkpoint) []warning {
 	for i := range cp.Results {
 		r := &cp.Results[i]
 		for _, text := range r.Warnings {
-			kind, _, _ := strings.Cut(text, ": ")
+			kind := check.Kind(text)
 			if _, ok := at[kind]; !ok {
 				at[kind] = len(all)
 				all = append(all, warning{text: OneLine(text)})
