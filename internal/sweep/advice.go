@@ -243,31 +243,50 @@ func nextStep(cp *checkpoint.Checkpoint, a *Advice, v Verdict) *Next {
 	if a.Gain != nil {
 		wanted = max(wanted, a.Gain.Ratio)
 	}
-	baseline := Next{Flags: []string{"-baseline"}, Baseline: true, Time: pace.Time(2*MostRounds, 2*MostRounds), Settles: true}
 	unknown := a.Gain == nil && a.Own != a.Batch
+	rounds := config.BaselineMost + 1 // of a baseline that would decide
+	if times := baselineReach * v.Noise / wanted; a.Own != a.Batch && len(baselined(cp)) < mostBaselines {
+		rounds = config.Reaching(int(math.Ceil(float64(MostRounds) * times * times)))
+	}
 	switch {
 	case (a.Kind == SetBatch || a.Alone) && unknown:
-		return &baseline
+		return firstRounds(config.BaselineOn, pace)
 	case a.Kind != Unsure:
 		return nil
 	case a.Baseline: // more samples of the cells would not narrow its interval
 		return moreRounds(cp, a, wanted, pace)
-	case a.Own != a.Batch && baselineReach*v.Noise < wanted && len(baselined(cp)) < mostBaselines:
-		return &baseline
+	case rounds == config.BaselineOn:
+		return firstRounds(rounds, pace)
 	}
 	least, missing := fewestSamples(cp)
 	// The half width of an interval falls with the root of the samples.
 	times := a.Resolution / wanted
 	samples := max(int(math.Ceil(float64(least)*times*times)), least+1)
 	settles := v.Basis != verdict.Assumed && samples <= mostAdvised
-	if !settles { // enough to estimate the noise
-		samples = max(enoughForNoise, least+1)
+	switch {
+	case settles:
+	case v.Basis != verdict.Assumed && rounds <= mostRoundsAdvised:
+		return firstRounds(rounds, pace)
+	case least < enoughForNoise:
+		samples = enoughForNoise
+	default: // as many as would decide are too many
+		samples = 2 * least
 	}
 	return &Next{
 		Flags:   []string{fmt.Sprintf("-repeat=%d", samples)},
 		Time:    pace.Time(missing(samples)),
 		Settles: settles,
 	}
+}
+
+// firstRounds returns a baseline that should decide.
+func firstRounds(rounds config.Baseline, pace Pace) *Next {
+	flag := "-baseline"
+	if rounds > config.BaselineOn {
+		flag += fmt.Sprintf("=%d", rounds)
+	}
+	loads := 2 * rounds.Rounds()
+	return &Next{Flags: []string{flag}, Baseline: true, Time: pace.Time(loads, loads), Settles: true}
 }
 
 // moreRounds returns a baseline with the rounds that should show the wanted difference, at least twice as many as
