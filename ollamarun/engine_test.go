@@ -9,11 +9,13 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/prometheus/procfs"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/cpu"
@@ -73,7 +75,8 @@ func TestEngine(t *testing.T) {
 	if testing.Short() {
 		t.Skip("needs the embedded engine")
 	}
-	t.Setenv("OLLAMA_CONTEXT_LENGTH", "7") // of a user's own server
+	t.Parallel()
+	require.Equal(t, "7", os.Getenv("OLLAMA_CONTEXT_LENGTH"))
 	outs := []string{t.TempDir(), t.TempDir()}
 	source, digest := builtSource(t), ""
 	for _, out := range outs {
@@ -118,6 +121,7 @@ func TestEngineEndsWithItsProcess(t *testing.T) {
 	if testing.Short() {
 		t.Skip("needs the embedded engine")
 	}
+	t.Parallel()
 	out := os.Getenv("ENGINE_PANIC")
 	if out != "" {
 		_, err := StartEngine(t.Context(), builtSource(t), out, os.Stdout)
@@ -145,7 +149,14 @@ func TestEngineEndsWithItsProcess(t *testing.T) {
 func requireNoProcess(t *testing.T, group int) {
 	t.Helper()
 	require.Eventually(t, func() bool {
-		return errors.Is(syscall.Kill(-group, 0), syscall.ESRCH)
+		if errors.Is(syscall.Kill(-group, 0), syscall.ESRCH) {
+			return true
+		}
+		all, err := procfs.AllProcs()
+		return err == nil && !slices.ContainsFunc(all, func(p procfs.Proc) bool {
+			stat, err := p.Stat()
+			return err == nil && stat.PGRP == group && stat.State != "Z" // which its parent has yet to notice
+		})
 	}, 10*time.Second, 20*time.Millisecond, "no process of the group remains")
 }
 

@@ -61,6 +61,7 @@ func requireRuns(t *testing.T, e *Engine) {
 
 // TestEngineRestart restarts an engine that has a model in memory.
 func TestEngineRestart(t *testing.T) {
+	t.Parallel()
 	e := startEngine(t, EngineSource{Env: map[string]string{"OLLAMA_NUM_PARALLEL": "1", "OLLAMA_KEEP_ALIVE": "1h"}}, t.TempDir())
 	requireSetting(t, e, "1")
 	a := load(t, e, TinyModel)
@@ -90,6 +91,7 @@ func TestEngineRestart(t *testing.T) {
 
 // TestEngineRestartFails restarts an engine with settings and commands that don't work.
 func TestEngineRestartFails(t *testing.T) {
+	t.Parallel()
 	out := t.TempDir()
 	e := startEngine(t, EngineSource{}, out)
 	log := "its log is " + filepath.Join(out, EngineLog)

@@ -21,6 +21,7 @@ func TestMain(m *testing.M) {
 	}
 	flag.Set("test.parallel", "16") // they wait and don't compute; a flag of the user overrides this
 	unloadWait = 200 * time.Millisecond
+	os.Setenv("OLLAMA_CONTEXT_LENGTH", "7") // of a user's own server: no engine may take it over
 	os.Exit(m.Run())
 }
 

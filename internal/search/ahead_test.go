@@ -53,10 +53,13 @@ func TestAheadRange(t *testing.T) {
 			var mu sync.Mutex
 			slots := make(chan struct{}, runtime.GOMAXPROCS(0))
 			within, first, loads, plays := 0, 0, 0, 0
-			for _, g := range grids {
+			for large, g := range grids {
 				surfaces, err := simulate.Draw(g[0], g[1], 101)
 				require.NoError(t, err)
 				for i, s := range surfaces {
+					if large == 2 && i/4%2 == 1 { // each noise is there still
+						continue
+					}
 					if !test.probes {
 						s.Probes = nil
 					}

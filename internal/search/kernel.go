@@ -228,29 +228,41 @@ func (k *kernel) setPressure(m *memory) {
 
 // at is the covariance of the true rates of two points.
 func (k *kernel) at(p, q point) float64 {
-	i, j := p.cell, q.cell
-	bi, bj, ci, cj := p.pass, q.pass, k.s.ctx[i], k.s.ctx[j]
-	rough := k.rough * k.rough * k.s.roughB[bi][bj] * k.s.roughC[ci][cj]
-	var settings float64
-	if k.settings != nil {
-		oi, oj := k.s.other[i], k.s.other[j]
-		settings = k.settings[oi][oj] + k.s.others.alike[oi][oj]*(k.alongBatch[bi][bj]+k.alongCtx[ci][cj])
-		if oi != oj {
-			rough = 0
+	var v [1]float64
+	k.row(v[:], p, []point{q})
+	return v[0]
+}
+
+// row sets v to the covariances of the true rates of p and of each of the others.
+func (k *kernel) row(v []float64, p point, others []point) {
+	s, i, bi, ci := k.s, p.cell, p.pass, k.s.ctx[p.cell]
+	batch, ctx, up, down := k.batch[bi], k.ctx[ci], k.up[i], k.down[i]
+	roughB, roughC, fall := s.roughB[bi], s.roughC[ci], s.fall[bi]
+	ofRough, ofMemory := k.rough*k.rough, k.memory*k.memory
+	for n, q := range others {
+		j, bj, cj := q.cell, q.pass, s.ctx[q.cell]
+		rough := ofRough * roughB[bj] * roughC[cj]
+		var settings float64
+		if k.settings != nil {
+			oi, oj := s.other[i], s.other[j]
+			settings = k.settings[oi][oj] + s.others.alike[oi][oj]*(k.alongBatch[bi][bj]+k.alongCtx[ci][cj])
+			if oi != oj {
+				rough = 0
+			}
 		}
+		sum := constant + settings + batch[bj] + ctx[cj] + rough +
+			ofMemory*fall[bj]*min(up*k.down[j], k.up[j]*down) // e to the negative distance
+		if k.spill != nil {
+			sum += perSpill * perSpill * k.spill[i] * k.spill[j]
+		}
+		if k.stairs != nil {
+			sum += k.stairs.covariance(p, q)
+		}
+		if p.probe && q.probe {
+			sum += k.bias[bi][bj]
+		}
+		v[n] = sum
 	}
-	v := constant + settings + k.batch[bi][bj] + k.ctx[ci][cj] + rough +
-		k.memory*k.memory*k.s.fall[bi][bj]*min(k.up[i]*k.down[j], k.up[j]*k.down[i]) // e to the negative distance
-	if k.spill != nil {
-		v += perSpill * perSpill * k.spill[i] * k.spill[j]
-	}
-	if k.stairs != nil {
-		v += k.stairs.covariance(p, q)
-	}
-	if p.probe && q.probe {
-		v += k.bias[bi][bj]
-	}
-	return v
 }
 
 // noiseOf is the variance of one reading of a point. What disturbs a pass weighs the more the fewer tokens

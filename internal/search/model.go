@@ -219,15 +219,17 @@ func (m *model) fit(k *kernel) *posterior {
 	p := &posterior{k: k, noise: make([]float64, n)}
 	a := blas64.Symmetric{N: n, Stride: n, Data: make([]float64, n*n), Uplo: blas.Upper}
 	y := make([]float64, n)
+	points := make([]point, n)
+	for i, o := range m.obs {
+		points[i] = o.point
+	}
 	var within float64 // log likelihood of the noise, from the scatter within cells
 	for i, o := range m.obs {
 		mean, count := o.mean()
 		y[i] = mean - m.level
 		noise := k.noiseOf(o.point)
 		p.noise[i] = noise / count
-		for j, other := range m.obs[i:] {
-			a.Data[i*n+i+j] = k.at(other.point, o.point)
-		}
+		k.row(a.Data[i*n+i:(i+1)*n], o.point, points[i:])
 		a.Data[i*n+i] += p.noise[i]
 		for l, v := range o.logs {
 			if len(o.logs) > 1 {
@@ -365,9 +367,9 @@ func (m *model) beliefs(p *posterior, points []point) *beliefs {
 	}
 	for i, o := range m.obs {
 		row := solved.RawRowView(i)
-		for c, at := range points {
-			row[c] = p.k.at(o.point, at)
-			b.mean[c] += row[c] * p.alpha[i]
+		p.k.row(row, o.point, points)
+		for c, covariance := range row {
+			b.mean[c] += covariance * p.alpha[i]
 		}
 	}
 	blas64.Trsm(blas.Left, blas.Trans, 1, p.chol, solved.RawMatrix())

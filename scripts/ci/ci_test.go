@@ -154,6 +154,7 @@ func TestRunsOfTheWorkflow(t *testing.T) {
 	if testing.Short() {
 		t.Skip("needs the embedded engine")
 	}
+	t.Parallel()
 	c := newCheckout(t)
 	require.NoError(t, os.WriteFile(c.path("my ci.yaml"), []byte("engine: embedded\nollama: "+sweeptest.Ollama(t)+"\nprompt: {tokens: 200}\nnum_ctx: [512, 1024]\nnum_batch: [64, 128]\nrepeat: 6\nconfirm: 0\nbaseline: false\n"), 0o644))
 	measure := func(budget string) {
@@ -228,6 +229,7 @@ func TestCancelledJob(t *testing.T) {
 	if testing.Short() {
 		t.Skip("needs the embedded engine")
 	}
+	t.Parallel()
 	c := newCheckout(t)
 	require.NoError(t, os.WriteFile(c.path("ci.yaml"), []byte("engine: embedded\nollama: "+sweeptest.Ollama(t)+"\nprompt: {tokens: 200}\nnum_ctx: [512, 1024]\nnum_batch: [64, 128]\nrepeat: 50\nbaseline: false\n"), 0o644))
 	cmd := exec.CommandContext(t.Context(), "bash", "-c", "exec scripts/ci/sweep")

@@ -23,6 +23,7 @@ func TestJobWithoutSave(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds a program")
 	}
+	t.Parallel()
 	c := newCheckout(t)
 	state := filepath.Join(t.TempDir(), "it's state")
 	samples := func(file string, n int) {
@@ -101,6 +102,7 @@ func TestCampaignOfAnotherOllama(t *testing.T) {
 	if testing.Short() {
 		t.Skip("needs the embedded engine")
 	}
+	t.Parallel()
 	c := newCheckout(t)
 	require.NoError(t, os.WriteFile(c.path("ci.yaml"), []byte("engine: embedded\nollama: "+sweeptest.Ollama(t)+"\nprompt: {tokens: 200}\nnum_ctx: [512]\nnum_batch: [64, 128]\nrepeat: 2\nconfirm: 0\nbaseline: false\n"), 0o644))
 	out := c.path("state", "ci")

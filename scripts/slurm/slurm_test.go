@@ -146,11 +146,9 @@ func TestTaskAtItsTimeLimit(t *testing.T) {
 
 // TestTaskWhoseServerDoesNotEnd: a server that ignores SIGTERM is killed, and the task ends.
 func TestTaskWhoseServerDoesNotEnd(t *testing.T) {
-	if testing.Short() {
-		t.Skip("waits for ten seconds")
-	}
 	t.Parallel()
 	k := newTask(t)
+	k.command(t, "sleep", `[ "$1" != 10 ] || exec /bin/sleep 0.5; exec /bin/sleep "$1"`) // the ten seconds that it has
 	k.command(t, "ollama", `trap '' TERM; echo "pid $$" >"$TMPDIR/pid"; echo '`+listening+`'; while :; do sleep 1; done`)
 	printed, code := k.run(t)
 	require.Zero(t, code, printed)

@@ -2,6 +2,7 @@ package endtoend
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -45,6 +46,24 @@ func loggedEngine(t testing.TB, home string) *ollamarun.Engine {
 	return engine
 }
 
+// loadAndProbe loads the model and probes it, and returns the number of loads until then. Like a sweep it loads the
+// model again where another program may have lengthened passes, which are short here.
+func loadAndProbe(t *testing.T, runner setup.Ollama, engine *ollamarun.Engine) (probes []measurement.Probe, loads int) {
+	t.Helper()
+	for tries := 1; ; tries++ {
+		_, err := runner.Load(t.Context(), 2048, 512, func() string { return words(0, 3) })
+		require.NoError(t, err)
+		loads = loadsIn(t, engine)
+		probes, err = runner.Probe(t.Context(), 1024, []int{16, 100, 512}, 2, words)
+		var disturbed *measurement.Unprobeable
+		if !errors.As(err, &disturbed) || !disturbed.Temporary || tries == 5 {
+			require.NoError(t, err)
+			return probes, loads
+		}
+		require.NoError(t, runner.Unload(t.Context()))
+	}
+}
+
 // TestProbe: a real Ollama evaluates passes of exactly the sizes that were requested, for both
 // runners.
 func TestProbe(t *testing.T) {
@@ -57,11 +76,7 @@ func TestProbe(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, byCLI.Close(context.Background())) })
 	for _, runner := range []setup.Ollama{byAPI, byCLI} {
-		_, err := runner.Load(t.Context(), 2048, 512, func() string { return words(0, 3) })
-		require.NoError(t, err)
-		loads := loadsIn(t, engine)
-		probes, err := runner.Probe(t.Context(), 1024, []int{16, 100, 512}, 2, words)
-		require.NoError(t, err)
+		probes, loads := loadAndProbe(t, runner, engine)
 		taken := make(map[int]int)
 		for _, p := range probes {
 			taken[p.NumBatch]++

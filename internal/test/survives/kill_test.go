@@ -30,13 +30,13 @@ const killedGrid = "prompt: {tokens: 300}\nnum_ctx: {start: 1024, end: %d, step:
 // final files with those of a sweep that was never killed.
 func TestSurvivesKill(t *testing.T) {
 	t.Parallel()
-	requireKillsSurvived(t, fmt.Sprintf(killedGrid, 1024+16*(inFull(120, 32)-1)), inFull(220, 12))
+	requireKillsSurvived(t, fmt.Sprintf(killedGrid, 1024+16*(inFull(120, 24)-1)), inFull(220, 12))
 }
 
 // TestSurvivesKillOverFourAxes does the same over settings too.
 func TestSurvivesKillOverFourAxes(t *testing.T) {
 	t.Parallel()
-	requireKillsSurvived(t, fmt.Sprintf(killedGrid, 1024+16*(inFull(30, 6)-1))+"options: {num_thread: [1, 2], num_gpu: [auto, 0]}\n", inFull(60, 4))
+	requireKillsSurvived(t, fmt.Sprintf(killedGrid, 1024+16*(inFull(30, 5)-1))+"options: {num_thread: [1, 2], num_gpu: [auto, 0]}\n", inFull(60, 4))
 }
 
 // requireKillsSurvived kills a sweep of a grid so often.
