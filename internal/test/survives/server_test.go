@@ -15,7 +15,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/ollama-sweep/ollama-sweep/internal/cell"
 	"github.com/ollama-sweep/ollama-sweep/internal/measurement"
 	"github.com/ollama-sweep/ollama-sweep/internal/test/ollamatest"
 	"github.com/ollama-sweep/ollama-sweep/internal/test/sweeptest"
@@ -39,16 +38,13 @@ func TestSurvivesServerFaults(t *testing.T) {
 	figure := func(captured, instead string) http.HandlerFunc {
 		return ollamatest.Reply(strings.Replace(answer, captured, instead, 1))
 	}
-	none := map[cell.Key]measurement.Class{}
-	is := func(c measurement.Class) map[cell.Key]measurement.Class {
-		return map[cell.Key]measurement.Class{sweeptest.SmallPlan[1]: c}
-	}
-	for _, test := range []struct {
+	const none = measurement.Class("")
+	for i, test := range []struct {
 		name     string
 		fault    http.HandlerFunc
-		from, to int // prompts of the cell that get the fault
-		failed   map[cell.Key]measurement.Class
-		detail   string // of the failure
+		from, to int               // prompts of the cell that get the fault
+		failed   measurement.Class // of the cell
+		detail   string            // of the failure
 		printed  string
 	}{
 		{"busy", ollamatest.ReplyStatus(503, `{"error":"server busy, please try again.  maximum pending requests exceeded"}`), inPair, inPair, none, "", "server busy"},
@@ -58,61 +54,66 @@ func TestSurvivesServerFaults(t *testing.T) {
 		{"closed before the header", ollamatest.BreakOff(""), inPair, inPair + 1, none, "", "EOF"},
 		{"closed in the stream", ollamatest.BreakOff(firstLine + "\n"), inPair, inPair + 1, none, "", "the answer broke off: unexpected EOF"},
 		{"closed in a line", ollamatest.BreakOff(firstLine[:30]), inPair, inPair + 1, none, "", "the answer broke off"},
-		{"closed three times", ollamatest.BreakOff(firstLine), firstOfPair, firstOfPair + 2, is(measurement.RunnerCrashed), "the server went away 3 times during this cell: the answer broke off: unexpected EOF", ""},
+		{"closed three times", ollamatest.BreakOff(firstLine), firstOfPair, firstOfPair + 2, measurement.RunnerCrashed, "the server went away 3 times during this cell: the answer broke off: unexpected EOF", ""},
 		{"no end", ollamatest.Endless(strings.Replace(firstLine, `"H"`, `"`+strings.Repeat("H", 1<<16)+`"`, 1) + "\n"), inPair, inPair, none, "", "the answer is longer than 64 MB"},
-		{"a line without end", ollamatest.Endless(strings.Repeat("x", 1<<16)), inPair, inPair, is(measurement.NoFigures), "not an answer of Ollama: bufio.Scanner: token too long", ""},
-		{"invalid JSON", ollamatest.Reply(`{"model":"tiny","response":` + "\n"), inPair, inPair, is(measurement.NoFigures), "not an answer of Ollama", ""},
-		{"hanging in the load", ollamatest.Hang(""), firstOfPair, firstOfPair, is(measurement.Timeout), "not done within 2s (cell_timeout)", ""},
-		{"hanging before the header", ollamatest.Hang(""), inPair, inPair, is(measurement.Timeout), "not done within 2s (cell_timeout)", ""},
-		{"hanging in the stream", ollamatest.Hang(firstLine + "\n"), inPair, inPair, is(measurement.Timeout), "not done within 2s (cell_timeout)", ""},
-		{"negative", figure(`"prompt_eval_count":21`, `"prompt_eval_count":-21`), inPair, inPair, is(measurement.NoFigures), "a negative figure: prompt_eval_count is -21", ""},
-		{"zero", figure(`"prompt_eval_duration":5092533`, `"prompt_eval_duration":0`), inPair, inPair + 3, is(measurement.NoFigures), "without the message that holds the figures, for each of 4 prompts", ""},
+		{"a line without end", ollamatest.Endless(strings.Repeat("x", 1<<16)), inPair, inPair, measurement.NoFigures, "not an answer of Ollama: bufio.Scanner: token too long", ""},
+		{"invalid JSON", ollamatest.Reply(`{"model":"tiny","response":` + "\n"), inPair, inPair, measurement.NoFigures, "not an answer of Ollama", ""},
+		{"hanging in the load", ollamatest.Hang(""), firstOfPair, firstOfPair, measurement.Timeout, "not done within 2s (cell_timeout)", ""},
+		{"hanging before the header", ollamatest.Hang(""), inPair, inPair, measurement.Timeout, "not done within 2s (cell_timeout)", ""},
+		{"hanging in the stream", ollamatest.Hang(firstLine + "\n"), inPair, inPair, measurement.Timeout, "not done within 2s (cell_timeout)", ""},
+		{"negative", figure(`"prompt_eval_count":21`, `"prompt_eval_count":-21`), inPair, inPair, measurement.NoFigures, "a negative figure: prompt_eval_count is -21", ""},
+		{"zero", figure(`"prompt_eval_duration":5092533`, `"prompt_eval_duration":0`), inPair, inPair + 3, measurement.NoFigures, "without the message that holds the figures, for each of 4 prompts", ""},
 		{"zero three times", figure(`"prompt_eval_duration":5092533`, `"prompt_eval_duration":0`), inPair, inPair + 2, none, "", ""},
 		{"no answer three times", ollamatest.Reply(""), inPair, inPair + 2, none, "", ""},
-		{"NaN", figure(`"prompt_eval_duration":5092533`, `"prompt_eval_duration":NaN`), inPair, inPair, is(measurement.NoFigures), "not an answer of Ollama", ""},
-		{"1e308", figure(`"prompt_eval_count":21`, `"prompt_eval_count":1e308`), inPair, inPair, is(measurement.NoFigures), "cannot unmarshal number 1e308", ""},
+		{"NaN", figure(`"prompt_eval_duration":5092533`, `"prompt_eval_duration":NaN`), inPair, inPair, measurement.NoFigures, "not an answer of Ollama", ""},
+		{"1e308", figure(`"prompt_eval_count":21`, `"prompt_eval_count":1e308`), inPair, inPair, measurement.NoFigures, "cannot unmarshal number 1e308", ""},
 		{"the longest duration", figure(`"prompt_eval_duration":5092533`, `"prompt_eval_duration":9223372036854775807`), inPair, inPair, none, "", "a sample does not count: impossible figures"},
 		{"the largest count", figure(`"prompt_eval_count":21`, `"prompt_eval_count":9223372036854775807`), inPair, inPair, none, "", "a sample does not count: prompt cache"},
 		{"out of memory once", ollamatest.ReplyStatus(500, `{"error":"llama runner process has terminated: cudaMalloc failed: out of memory"}`), firstOfPair, firstOfPair, none, "", "waiting for the memory to be given back"},
-		{"out of memory", ollamatest.ReplyStatus(500, `{"error":"llama runner process has terminated: cudaMalloc failed: out of memory"}`), firstOfPair, firstOfPair + 1, is(measurement.OutOfGPUMemory), "cudaMalloc failed: out of memory", ""},
+		{"out of memory", ollamatest.ReplyStatus(500, `{"error":"llama runner process has terminated: cudaMalloc failed: out of memory"}`), firstOfPair, firstOfPair + 1, measurement.OutOfGPUMemory, "cudaMalloc failed: out of memory", ""},
 	} {
-		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
-			out := t.TempDir()
-			timeout := "1m" // a busy machine may take a while to read 64 MB
-			if test.failed[sweeptest.SmallPlan[1]] == measurement.Timeout {
-				timeout = "2s"
+		for which, sweep := range sweeptest.SmallSweeps {
+			if !*long && which != i%len(sweeptest.SmallSweeps) {
+				continue
 			}
-			server, args := sweeptest.Simulated(t, out, "cell_timeout: "+timeout+"\n"+sweeptest.SmallGrid)
-			second := sweeptest.PromptCounter{Cell: sweeptest.SmallPlan[1]}
-			server.Inject(func(r ollamatest.Request) http.HandlerFunc {
-				if !second.Next(r) || second.N < test.from || second.N > test.to {
-					return nil
+			t.Run(test.name+", "+sweep.Name, func(t *testing.T) {
+				t.Parallel()
+				out := t.TempDir()
+				timeout := "1m" // a busy machine may take a while to read 64 MB
+				if test.failed == measurement.Timeout {
+					timeout = "2s"
 				}
-				return test.fault
+				server, args := sweeptest.Simulated(t, out, "cell_timeout: "+timeout+"\n"+sweep.Config)
+				second := sweeptest.PromptCounter{Cell: sweep.Plan[1]}
+				server.Inject(func(r ollamatest.Request) http.HandlerFunc {
+					if !second.Next(r) || second.N < test.from || second.N > test.to {
+						return nil
+					}
+					return test.fault
+				})
+				p := sweeptest.Start(t, args...)
+				p.WatchMemory()
+				printed, code := p.Wait()
+				require.Zero(t, code, printed)
+				server.Inject(nil)
+				assert.GreaterOrEqual(t, second.N, test.to, "the fault was injected")
+				assert.Contains(t, printed, test.printed)
+				cp := sweeptest.Load(t, out)
+				require.Len(t, cp.Results, len(sweep.Plan))
+				for i, r := range cp.Results {
+					assert.Equal(t, sweep.Plan[i], r.Cell())
+					if test.failed != none && r.Cell() == second.Cell {
+						require.NotNil(t, r.Error, printed)
+						assert.Equal(t, test.failed, *r.Error, r.Detail)
+						assert.Contains(t, r.Detail, test.detail)
+						continue
+					}
+					assert.False(t, r.Failed(), "%v %s", r.Cell(), r.Detail)
+					assert.Len(t, r.Samples, 3)
+				}
+				requireLittleMemory(t, p)
 			})
-			p := sweeptest.Start(t, args...)
-			p.WatchMemory()
-			printed, code := p.Wait()
-			require.Zero(t, code, printed)
-			server.Inject(nil)
-			assert.GreaterOrEqual(t, second.N, test.to, "the fault was injected")
-			assert.Contains(t, printed, test.printed)
-			cp := sweeptest.Load(t, out)
-			require.Len(t, cp.Results, len(sweeptest.SmallPlan))
-			for i, r := range cp.Results {
-				assert.Equal(t, sweeptest.SmallPlan[i], r.Cell())
-				if class, failed := test.failed[r.Cell()]; failed {
-					require.NotNil(t, r.Error, printed)
-					assert.Equal(t, class, *r.Error, r.Detail)
-					assert.Contains(t, r.Detail, test.detail)
-					continue
-				}
-				assert.False(t, r.Failed(), "%v %s", r.Cell(), r.Detail)
-				assert.Len(t, r.Samples, 3)
-			}
-			requireLittleMemory(t, p)
-		})
+		}
 	}
 }
 
@@ -270,13 +271,10 @@ func TestSurvivesEndOfARealServer(t *testing.T) {
 	create.Env = append(os.Environ(), "HOME="+home, "OLLAMA_HOST="+u.Host)
 	require.NoError(t, create.Run())
 
-	for name, grid := range map[string]string{
-		"two axes":   sweeptest.SmallGrid,
-		"three axes": strings.Replace(sweeptest.SmallGrid, "[512, 1024]", "[512]\noptions: {num_gpu: [auto, 0]}", 1),
-	} {
-		t.Run(name, func(t *testing.T) {
+	for _, sweep := range sweeptest.SmallSweeps {
+		t.Run(sweep.Name, func(t *testing.T) {
 			out := t.TempDir()
-			p := sweeptest.Start(t, "-config", sweeptest.WriteConfig(t, "model: tiny\nhost: "+u.String()+"\n"+grid), "-out", out)
+			p := sweeptest.Start(t, "-config", sweeptest.WriteConfig(t, "model: tiny\nhost: "+u.String()+"\n"+sweep.Config), "-out", out)
 			for _, cell := range []int{2, 4} {
 				p.Await(t, fmt.Sprintf("# %d/6 ", cell))
 				require.NoError(t, syscall.Kill(-server.Process.Pid, syscall.SIGKILL))
@@ -287,8 +285,9 @@ func TestSurvivesEndOfARealServer(t *testing.T) {
 			require.Zero(t, code, printed)
 			assert.Contains(t, printed, ": waiting for it, then measuring the cell again\n")
 			cp := sweeptest.Load(t, out)
-			require.Len(t, cp.Results, len(sweeptest.SmallPlan))
-			for _, r := range cp.Results {
+			require.Len(t, cp.Results, len(sweep.Plan))
+			for i, r := range cp.Results {
+				assert.Equal(t, sweep.Plan[i], r.Cell())
 				assert.False(t, r.Failed(), r.Detail)
 				assert.Len(t, r.Samples, 3)
 			}

@@ -2,6 +2,7 @@ package sweeptest
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -36,6 +37,19 @@ const RealGrid = "\nprompt: {tokens: 200}" + smallAxes
 
 // SmallPlan is the expected cells of SmallGrid, in the order in which they are measured.
 var SmallPlan = []cell.Key{{Ctx: 512, Batch: 64}, {Ctx: 512, Batch: 128}, {Ctx: 512, Batch: 192}, {Ctx: 1024, Batch: 64}, {Ctx: 1024, Batch: 128}, {Ctx: 1024, Batch: 192}}
+
+// SmallSweeps are sweeps of six cells with three samples each, over two and over three axes.
+var SmallSweeps = []struct {
+	Name, Config string
+	Plan         []cell.Key // the expected cells, in the order in which they are measured
+}{
+	{"two axes", SmallGrid, SmallPlan},
+	{"three axes", strings.Replace(SmallGrid, "[512, 1024]", "[512]\noptions: {num_gpu: [auto, 0]}", 1), []cell.Key{
+		{Ctx: 512, Batch: 64, Settings: "num_gpu=auto"}, {Ctx: 512, Batch: 64, Settings: "num_gpu=0"},
+		{Ctx: 512, Batch: 128, Settings: "num_gpu=auto"}, {Ctx: 512, Batch: 128, Settings: "num_gpu=0"},
+		{Ctx: 512, Batch: 192, Settings: "num_gpu=auto"}, {Ctx: 512, Batch: 192, Settings: "num_gpu=0"},
+	}},
+}
 
 // SearchedGrid is a part of a config: 20 × 16 cells, for a simulated server.
 const SearchedGrid = "prompt: {tokens: 300}\nconfirm: 0\nbaseline: false\nnum_ctx: {start: 1024, end: 40960, step: 2048}\nnum_batch: {start: 64, end: 1024, step: 64}\n"
@@ -124,15 +138,27 @@ type PromptCounter struct {
 func (p *PromptCounter) Next(r ollamatest.Request) bool {
 	var asked struct {
 		Prompt  string
-		Options struct {
-			NumCtx   int `json:"num_ctx"`
-			NumBatch int `json:"num_batch"`
-		}
+		Options map[string]any
 	}
 	json.Unmarshal([]byte(r.Body), &asked) // other requests have no such fields
-	if asked.Prompt == "" || (cell.Key{Ctx: asked.Options.NumCtx, Batch: asked.Options.NumBatch}) != p.Cell {
+	if asked.Prompt == "" || !requests(asked.Options, cell.NumCtx, p.Cell) || !requests(asked.Options, cell.NumBatch, p.Cell) {
 		return false
+	}
+	for option := range p.Cell.Settings.Options().All() {
+		if !requests(asked.Options, option, p.Cell) {
+			return false
+		}
 	}
 	p.N++
 	return true
+}
+
+// requests reports whether the options of a request have the cell's value of an axis.
+func requests(options map[string]any, axis string, c cell.Key) bool {
+	want, _ := c.Value(axis)
+	asked, ok := options[axis]
+	if !ok {
+		return want == cell.Auto
+	}
+	return fmt.Sprint(asked) == want
 }
