@@ -114,3 +114,22 @@ func TestProbeNothingKept(t *testing.T) {
 	assert.Contains(t, err.Error(), "the server keeps no prompts")
 	assert.False(t, unprobeable.Temporary)
 }
+
+// TestProbesOfSmallPasses: what a server does for the first pass of another size is no part of a probe.
+func TestProbesOfSmallPasses(t *testing.T) {
+	f, s := newFakeServer(t)
+	f.Simulate(100)
+	f.KeepPrompts()
+	a, err := NewAPI(t.Context(), s, "tiny", nil, 2)
+	require.NoError(t, err)
+	_, err = a.Load(t.Context(), 2048, 512, numbered())
+	require.NoError(t, err)
+	probes, err := a.Probe(t.Context(), 1024, []int{8, 16, 300}, 2, wordsOf)
+	require.NoError(t, err)
+	require.Len(t, probes, 6)
+	for _, p := range probes {
+		rate, ok := p.Rate()
+		require.True(t, ok)
+		assert.InEpsilon(t, float64(50_000+2048%977+7*p.NumBatch)/100, rate, 0.01, "%d tokens", p.NumBatch)
+	}
+}

@@ -37,10 +37,12 @@ type pass struct {
 }
 
 const (
-	// A size of at most this share of the prompt is warmed up by a pass that does not count: the server
-	// does some work for the first pass of a size only. For larger sizes it takes a negligible share
-	// of the pass, and a pass costs more.
+	// The server does some work for the first pass of a size, also after one of another size; in a prompt
+	// passes of one size follow each other. So of two passes the second one counts, where the first is of at
+	// most this share of the prompt, or takes no longer than shortPass. In others the work is a negligible
+	// share, and a pass costs more.
 	warmShare = 8
+	shortPass = 20 * time.Millisecond
 	// Tokens to generate after a prompt. A pass needs one, so that the server ends the prompt. Several
 	// show how long the generation of one takes.
 	predictOne = 1
@@ -53,8 +55,7 @@ const (
 	mostOthers = 5
 )
 
-// run takes the probes: it has the server keep a prompt, then measures a pass of each size in rounds, of
-// which the first warms up the sizes that need it. The error is an *Unprobeable as soon as something
+// run takes the probes: it has the server keep a prompt, then measures a pass of each size in rounds. The error is an *Unprobeable as soon as something
 // else than a kept prompt explains the answers.
 func (p *prober) run(ctx context.Context, sizes []int, repeats int, words func(first, n int) string) ([]measurement.Probe, error) {
 	if err := p.load.known.find(ctx, p, words); err != nil {
@@ -64,8 +65,11 @@ func (p *prober) run(ctx context.Context, sizes []int, repeats int, words func(f
 	if err := p.keep(ctx, sizes[0]); err != nil {
 		return nil, err
 	}
-	for round := range 1 + repeats {
-		if err := p.round(ctx, round, repeats, sizes); err != nil {
+	if err := p.repeat(ctx); err != nil {
+		return nil, err
+	}
+	for round := range repeats {
+		if err := p.round(ctx, round, sizes); err != nil {
 			return nil, err
 		}
 	}
@@ -128,30 +132,22 @@ const mostHead = 4
 
 // round measures a pass of each size. The order of the sizes alternates, so that a slow drift acts on
 // all alike.
-func (p *prober) round(ctx context.Context, round, repeats int, sizes []int) error {
-	descending := round%2 == 1
-	if !descending {
-		if err := p.repeat(ctx); err != nil {
-			return err
-		}
-	}
+func (p *prober) round(ctx context.Context, round int, sizes []int) error {
 	for i := range sizes {
 		size := sizes[i]
-		if descending {
+		if round%2 == 1 {
 			size = sizes[len(sizes)-1-i]
 		}
-		warm := size <= p.tokens/warmShare
-		if round == repeats && !warm {
-			continue // it has no pass that does not count
+		pass, err := p.pass(ctx, size)
+		if err == nil && (size <= p.tokens/warmShare || pass.PromptEvalDuration <= shortPass) {
+			pass, err = p.pass(ctx, size)
 		}
-		if err := p.pass(ctx, size, round > 0 || !warm); err != nil {
+		if err != nil {
 			return err
 		}
+		p.passes = append(p.passes, pass)
 	}
-	if descending {
-		return p.repeat(ctx)
-	}
-	return nil
+	return p.repeat(ctx)
 }
 
 // repeat sends the kept prompt again, a few times.
@@ -182,25 +178,22 @@ func (p *prober) fill(ctx context.Context, depth int) error {
 	return err
 }
 
-// pass measures a pass, which counts or only warms the size up.
-func (p *prober) pass(ctx context.Context, size int, counts bool) error {
+// pass measures a pass.
+func (p *prober) pass(ctx context.Context, size int) (pass, error) {
 	depth := min(p.depthOf(size), len(p.kept)+p.head)
 	if err := p.fill(ctx, depth); err != nil {
-		return err
+		return pass{}, err
 	}
-	pass := pass{size: size, depth: depth, at: time.Now()}
+	taken := pass{size: size, depth: depth, at: time.Now()}
 	p.has = depth // the pass replaces what is after it
 	var err error
-	pass.Sample, err = p.sendUnits(ctx, func() []string {
+	taken.Sample, err = p.sendUnits(ctx, func() []string {
 		return p.units(depth, min(size, p.tokens-depth))
 	}, predictOne)
 	if err == nil {
-		err = checkPass(pass)
+		err = checkPass(taken)
 	}
-	if err == nil && counts {
-		p.passes = append(p.passes, pass)
-	}
-	return err
+	return taken, err
 }
 
 // units returns the kept prompt up to a depth, and n other units. The server may have the kept prompt

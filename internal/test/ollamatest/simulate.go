@@ -42,6 +42,7 @@ type simulation struct {
 	clock   time.Duration
 	keeps   bool   // prompts, as KeepPrompts says
 	kept    string // the newest prompt, used during a turn
+	size    int    // tokens of it that were evaluated, used during a turn
 }
 
 // loadTime is the duration of a load.
@@ -67,12 +68,16 @@ func (s *Server) Simulate(clock int) {
 }
 
 // KeepPrompts makes a simulated server keep the newest prompt, as a real one does, so that a load can be
-// probed: of a prompt that begins like it, only the rest is evaluated, and at least one token.
+// probed: of a prompt that begins like it, only the rest is evaluated, and at least one token. An evaluation
+// of another number of tokens than the last one takes a fixed time besides.
 func (s *Server) KeepPrompts() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.simulation.keeps = true
 }
+
+// resizeTime is that fixed time.
+const resizeTime = 20 * time.Microsecond
 
 // tokensPerSec returns the prompt eval rate with these settings and a clock of 1.
 func tokensPerSec(numCtx, numBatch int) int { return 50_000 + numCtx%977 + 7*(numBatch%541) }
@@ -226,7 +231,7 @@ func (sim *simulation) generate(w http.ResponseWriter, r *http.Request) {
 // read returns how long the evaluation of a prompt takes. With KeepPrompts it is that of its new part,
 // whose rate is that of a num_batch of its size.
 func (sim *simulation) read(prompt string, with settings) time.Duration {
-	evaluated, batch := len(prompt), with.NumBatch
+	evaluated, batch, fixed := len(prompt), with.NumBatch, time.Duration(0)
 	if sim.keeps {
 		same := 0
 		for same < min(len(prompt)-1, len(sim.kept)) && prompt[same] == sim.kept[same] {
@@ -234,9 +239,12 @@ func (sim *simulation) read(prompt string, with settings) time.Duration {
 		}
 		evaluated, sim.kept = len(prompt)-same, prompt
 		batch = min(batch, evaluated)
+		if evaluated != sim.size {
+			sim.size, fixed = evaluated, resizeTime
+		}
 	}
 	threads, _ := with.NumThread.Int64()
-	return time.Duration(evaluated) * time.Second / time.Duration(tokensPerSec(with.NumCtx, batch)+1000*int(threads))
+	return fixed + time.Duration(evaluated)*time.Second/time.Duration(tokensPerSec(with.NumCtx, batch)+1000*int(threads))
 }
 
 // begin waits until all earlier requests are done.
