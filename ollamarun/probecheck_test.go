@@ -1,6 +1,9 @@
 package ollamarun
 
 import (
+	"encoding/json"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -115,21 +118,45 @@ func TestProbeNothingKept(t *testing.T) {
 	assert.False(t, unprobeable.Temporary)
 }
 
-// TestProbesOfSmallPasses: what a server does for the first pass of another size is no part of a probe.
+// TestProbesOfSmallPasses: what a server does on a CPU for a pass of another size is no part of a probe; on a GPU
+// no two passes of a size follow each other.
 func TestProbesOfSmallPasses(t *testing.T) {
-	f, s := newFakeServer(t)
-	f.Simulate(100)
-	f.KeepPrompts()
-	a, err := NewAPI(t.Context(), s, "tiny", nil, 2)
-	require.NoError(t, err)
-	_, err = a.Load(t.Context(), 2048, 512, numbered())
-	require.NoError(t, err)
-	probes, err := a.Probe(t.Context(), 1024, []int{8, 16, 300}, 2, wordsOf)
-	require.NoError(t, err)
-	require.Len(t, probes, 6)
-	for _, p := range probes {
-		rate, ok := p.Rate()
-		require.True(t, ok)
-		assert.InEpsilon(t, float64(50_000+2048%977+7*p.NumBatch)/100, rate, 0.01, "%d tokens", p.NumBatch)
+	for name, onCPU := range map[string]bool{"CPU": true, "GPU": false} {
+		t.Run(name, func(t *testing.T) {
+			f, s := newFakeServer(t)
+			f.Simulate(100)
+			f.KeepPrompts()
+			a, err := NewAPI(t.Context(), s, "tiny", nil, 2)
+			require.NoError(t, err)
+			_, err = a.Load(t.Context(), 2048, 512, numbered())
+			require.NoError(t, err)
+			s.onCPU = onCPU
+			f.ClearRequests()
+			probes, err := a.Probe(t.Context(), 1024, []int{8, 16, 100}, 1, wordsOf)
+			require.NoError(t, err)
+			require.Len(t, probes, 3)
+			for _, p := range probes {
+				rate, ok := p.Rate()
+				require.True(t, ok)
+				if onCPU {
+					assert.InEpsilon(t, float64(50_000+2048%977+7*p.NumBatch)/100, rate, 0.01, "%d tokens", p.NumBatch)
+				}
+			}
+			var sent []int // the lengths of prompts
+			for _, r := range f.Requests() {
+				_, body, _ := strings.Cut(r, "/api/generate ")
+				var asked struct{ Prompt string }
+				if json.Unmarshal([]byte(body), &asked) == nil {
+					sent = append(sent, len(asked.Prompt))
+				}
+			}
+			pairs := 0
+			for i, n := range sent[1:] {
+				if n == sent[i] && slices.Contains([]int{508 + 8, 504 + 16, 462 + 100}, n) {
+					pairs++
+				}
+			}
+			assert.Equal(t, map[bool]int{true: 3, false: 0}[onCPU], pairs, "%v", sent)
+		})
 	}
 }

@@ -37,12 +37,11 @@ type pass struct {
 }
 
 const (
-	// The server does some work for the first pass of a size, also after one of another size; in a prompt
-	// passes of one size follow each other. So of two passes the second one counts, where the first is of at
-	// most this share of the prompt, or takes no longer than shortPass. In others the work is a negligible
-	// share, and a pass costs more.
-	warmShare = 8
-	shortPass = 20 * time.Millisecond
+	// A size is small if it has at most this share of the prompt, on CPUs also if its pass takes no longer than
+	// shortPass. What a server does besides for a size is a negligible share of a larger pass, and a pass costs
+	// more.
+	smallShare = 8
+	shortPass  = 20 * time.Millisecond
 	// Tokens to generate after a prompt. A pass needs one, so that the server ends the prompt. Several
 	// show how long the generation of one takes.
 	predictOne = 1
@@ -65,13 +64,20 @@ func (p *prober) run(ctx context.Context, sizes []int, repeats int, words func(f
 	if err := p.keep(ctx, sizes[0]); err != nil {
 		return nil, err
 	}
+	rounds, measure := repeats, p.onCPUs
+	if !p.onCPU {
+		rounds, measure = 1+repeats, p.onGPU(repeats)
+	}
 	if err := p.repeat(ctx); err != nil {
 		return nil, err
 	}
-	for round := range repeats {
-		if err := p.round(ctx, round, sizes); err != nil {
+	for round := range rounds {
+		if err := p.round(ctx, round, sizes, measure); err != nil {
 			return nil, err
 		}
+	}
+	if err := p.repeat(ctx); err != nil {
+		return nil, err
 	}
 	return p.probes()
 }
@@ -130,24 +136,57 @@ func (p *prober) keep(ctx context.Context, smallest int) (err error) {
 // mostHead is the most tokens that a server may add to the beginning of a prompt without a template.
 const mostHead = 4
 
-// round measures a pass of each size. The order of the sizes alternates, so that a slow drift acts on
-// all alike.
-func (p *prober) round(ctx context.Context, round int, sizes []int) error {
+// round measures a pass of each size. On CPUs the order of the sizes alternates, so that a slow drift acts on
+// all alike; on GPUs that would have two passes of a size follow each other.
+func (p *prober) round(ctx context.Context, round int, sizes []int, measure func(ctx context.Context, round, size int) error) error {
 	for i := range sizes {
 		size := sizes[i]
-		if round%2 == 1 {
+		if p.onCPU && round%2 == 1 {
 			size = sizes[len(sizes)-1-i]
 		}
-		pass, err := p.pass(ctx, size)
-		if err == nil && (size <= p.tokens/warmShare || pass.PromptEvalDuration <= shortPass) {
-			pass, err = p.pass(ctx, size)
+		if err := measure(ctx, round, size); err != nil {
+			return err
 		}
+	}
+	return nil
+}
+
+// onGPU measures a size whose passes are all on a GPU. The first of a small size does not count, since the server
+// does some work only once for a size. No two of a size follow each other: CUDA graphs are recorded in the
+// second of them.
+func (p *prober) onGPU(repeats int) func(context.Context, int, int) error {
+	return func(ctx context.Context, round, size int) error {
+		small := size <= p.tokens/smallShare
+		if round == repeats && !small {
+			return nil // it has no pass that does not count
+		}
+		pass, err := p.pass(ctx, size)
+		if err == nil && (round > 0 || !small) {
+			p.passes = append(p.passes, pass)
+		}
+		return err
+	}
+}
+
+// onCPUs measures a size whose passes are on CPUs, at least in part. Another size than that of the last pass takes
+// some work, and in a prompt passes of one size follow each other. So of a small size the faster one of two passes in
+// a row counts.
+func (p *prober) onCPUs(ctx context.Context, _, size int) error {
+	pass, err := p.pass(ctx, size)
+	if err != nil {
+		return err
+	}
+	if size <= p.tokens/smallShare || pass.PromptEvalDuration <= shortPass {
+		again, err := p.pass(ctx, size)
 		if err != nil {
 			return err
 		}
-		p.passes = append(p.passes, pass)
+		if again.PromptEvalDuration < pass.PromptEvalDuration {
+			pass = again
+		}
 	}
-	return p.repeat(ctx)
+	p.passes = append(p.passes, pass)
+	return nil
 }
 
 // repeat sends the kept prompt again, a few times.

@@ -86,9 +86,9 @@ func gainText(g sweep.ValueGain, name string) string {
 	switch {
 	case g.Estimated:
 		return fmt.Sprintf("%s (95 %% %s) over %s, as the search estimates", signedPercent(g.Ratio), percents(g.Gain), name)
-	case g.InTurns && (*g.Here == g.Gain || !g.OverAll()):
+	case g.InTurns && (*g.Here == g.Gain || !g.OnAverage()):
 		return rateOver(*g.Here, name) + inTurns
-	case !g.OverAll():
+	case !g.OnAverage():
 		return rateOver(*g.Here, name) + withOthers + ", though no difference was found on average"
 	case g.Here != nil && (g.Depends() || g.Ratio < 0): // against the recommended value: perhaps within noise there
 		return all + " on average, but " + here

@@ -43,11 +43,11 @@ type ValueGain struct {
 	Estimated bool
 }
 
-// Differs reports whether the value gains or loses more than noise, over all cells or at the recommended one.
-func (g ValueGain) Differs() bool { return g.OverAll() || g.Depends() && excludesZero(*g.Here) }
+// Differs reports whether the value gains or loses more than noise, on average or at the recommended cell.
+func (g ValueGain) Differs() bool { return g.OnAverage() || g.Depends() && excludesZero(*g.Here) }
 
-// OverAll is Differs over all cells.
-func (g ValueGain) OverAll() bool { return excludesZero(g.Gain) }
+// OnAverage reports whether the value gains or loses more than noise over all cells.
+func (g ValueGain) OnAverage() bool { return excludesZero(g.Gain) }
 
 // Depends reports whether the gain at the recommended cell is another one than over all cells: their intervals
 // have nothing in common, or a baseline found one where the cells show none.
@@ -55,7 +55,7 @@ func (g ValueGain) Depends() bool {
 	if g.Here == nil || !g.Here.Bounded {
 		return false
 	}
-	return g.Here.Low > g.High || g.Here.High < g.Low || g.InTurns && !g.OverAll() && excludesZero(*g.Here)
+	return g.Here.Low > g.High || g.Here.High < g.Low || g.InTurns && !g.OnAverage() && excludesZero(*g.Here)
 }
 
 func excludesZero(g verdict.Gain) bool { return g.Low > 0 || g.High < 0 }
@@ -180,7 +180,7 @@ func pairsOf(cells []verdict.Cell, axis, value, other string) (pairs [][2]verdic
 // size is the largest difference, as the logarithm of a ratio; 0 where none is more than noise.
 func (e Effect) size() (largest float64) {
 	for _, g := range e.Over {
-		if g.OverAll() {
+		if g.OnAverage() {
 			largest = max(largest, math.Abs(math.Log1p(g.Ratio)))
 		}
 		if g.Depends() && excludesZero(*g.Here) {
