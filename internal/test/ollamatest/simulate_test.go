@@ -51,7 +51,8 @@ func TestSimulatedAnswers(t *testing.T) {
 	assert.NotContains(t, ask(t, s, "GET", "/api/tags", ""), `"other:latest"`)
 }
 
-// TestKeepPrompts: of a prompt that begins like the newest one, only the rest takes time.
+// TestKeepPrompts: of a prompt that begins like the newest one, only the rest takes time, and
+// some more where that has another number of tokens than the last one.
 func TestKeepPrompts(t *testing.T) {
 	s := New(t)
 	s.Simulate(1000)
@@ -64,11 +65,13 @@ func TestKeepPrompts(t *testing.T) {
 		require.NoError(t, err)
 		return d.Round(10 * time.Millisecond)
 	}
-	assert.Equal(t, 320*time.Millisecond, took("0123456789abcdef"))
-	assert.Equal(t, 80*time.Millisecond, took("0123456789abcdefghij"))
-	assert.Equal(t, 20*time.Millisecond, took("0123456789abcdefghij"), "the last token is evaluated again")
-	assert.Equal(t, 200*time.Millisecond, took("0123456789ABCDEFGHIJ"))
-	assert.Equal(t, 320*time.Millisecond, took("x123456789abcdef"))
+	const resized = 1000 * resizeTime
+	assert.Equal(t, resized+320*time.Millisecond, took("0123456789abcdef"))
+	assert.Equal(t, resized+80*time.Millisecond, took("0123456789abcdefghij"))
+	assert.Equal(t, 80*time.Millisecond, took("0123456789abcdefklmn"), "as many tokens as before")
+	assert.Equal(t, resized+20*time.Millisecond, took("0123456789abcdefklmn"), "the last token is evaluated again")
+	assert.Equal(t, resized+200*time.Millisecond, took("0123456789ABCDEFGHIJ"))
+	assert.Equal(t, resized+320*time.Millisecond, took("x123456789abcdef"))
 }
 
 // TestStopAndStart checks that the port is free after Stop, and the same after Start.
