@@ -36,7 +36,7 @@ func table() []key {
 
 		number("reference_every", "`cells` between two measurements of the reference cell, 0 for none", func(c *Config) *int { return &c.ReferenceEvery }, 0),
 		number("confirm", "`number` of leading cells to measure again", func(c *Config) *int { return &c.Confirm }, ConfirmDefault),
-		newKey("baseline", "measure the server's own num_batch too; -baseline=24 in that many turns (default: where that is cheap, and in a search)", func(c *Config) *Baseline { return &c.Baseline }, parseBaseline).withoutValue(),
+		newKey("baseline", "measure the server's own num_batch too; -baseline=24 in that many rounds (default: where that is cheap, and in a search)", func(c *Config) *Baseline { return &c.Baseline }, parseBaseline).withoutValue(),
 		boolean("retake", "measure disturbed cells again at the end (default true)", func(c *Config) *bool { return &c.Retake }),
 		boolean("exclusive", "unload other models, and refuse a busy GPU", func(c *Config) *bool { return &c.Exclusive }),
 
