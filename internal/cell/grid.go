@@ -36,6 +36,7 @@ func (g Grid) Cells() (plan, leftOut []Key) {
 		for _, option := range within {
 			all = append(all, NewSettings(append(option.values(), process.values()...)...))
 		}
+		plan = slices.Grow(plan, len(pairs)*len(all))
 		for _, c := range pairs {
 			for _, c.Settings = range all {
 				if c.Valid() {
@@ -51,6 +52,7 @@ func (g Grid) Cells() (plan, leftOut []Key) {
 
 // pairs returns each num_ctx with each num_batch, in order.
 func (g Grid) pairs() (pairs []Key) {
+	pairs = slices.Grow(pairs, len(g.Ctx)*len(g.Batch))
 	if g.BatchFirst {
 		for _, batch := range g.Batch {
 			for _, ctx := range g.Ctx {
