@@ -54,8 +54,8 @@ const (
 	mostOthers = 5
 )
 
-// run takes the probes: it has the server keep a prompt, then measures a pass of each size in rounds. The error is an *Unprobeable as soon as something
-// else than a kept prompt explains the answers.
+// run takes the probes: it has the server keep a prompt, then measures a pass of each size in rounds. The
+// error is an *Unprobeable as soon as something else than a kept prompt explains the answers.
 func (p *prober) run(ctx context.Context, sizes []int, repeats int, words func(first, n int) string) ([]measurement.Probe, error) {
 	if err := p.load.known.find(ctx, p, words); err != nil {
 		return nil, err

@@ -70,7 +70,7 @@ func TestEffectText(t *testing.T) {
 // TestEffectOfABaseline: what a baseline measured is the gain over the server's own num_batch, also where no cell
 // has that one.
 func TestEffectOfABaseline(t *testing.T) {
-	for _, own := range []int{512, 64} {
+	for _, own := range []int{512, 64, 256} {
 		cp := checkpoints.Settings()
 		best := cp.Results[0].Cell()
 		for i := range cp.Results {
@@ -95,6 +95,10 @@ func TestEffectOfABaseline(t *testing.T) {
 		}
 		var text strings.Builder
 		require.NoError(t, Print(&text, cp, Options{}))
+		if own == best.Batch {
+			assert.NotContains(t, text.String(), "the server's own")
+			continue
+		}
 		gain := fmt.Sprintf("+30 %% (95 %% 30 to 30) over the server's own %d", own)
 		assert.Contains(t, text.String(), "Advice: set num_batch=256: "+gain+", measured in turns\n")
 		for line := range strings.Lines(text.String()) {

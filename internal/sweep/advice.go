@@ -224,8 +224,8 @@ func (a *Advice) decideByRows(rows []RowGain) {
 	}
 }
 
-// The most samples per cell and rounds of a baseline to advise; how many are enough to estimate the noise; and the half width of
-// the interval of a baseline with six rounds, in standard deviations of a sample.
+// The most samples per cell and rounds of a baseline to advise; how many samples are enough to estimate the
+// noise; and the half width of the interval of a baseline with six rounds, in standard deviations of a sample.
 const (
 	mostAdvised       = 30
 	mostRoundsAdvised = 48

@@ -95,7 +95,7 @@ func Effects(cp *checkpoint.Checkpoint, v Verdict) []Effect {
 				e.Over = append(e.Over, ValueGain{Other: other, Gain: gain, Estimated: true})
 			}
 		}
-		if axis.Name == cell.NumBatch && v.Gain != nil && v.Gain.Bounded {
+		if axis.Name == cell.NumBatch && own != e.Value && v.Gain != nil && v.Gain.Bounded {
 			e.addTurns(*v.Gain, own)
 		}
 		slices.SortStableFunc(e.Over, func(a, b ValueGain) int { return cmp.Compare(b.Ratio, a.Ratio) })
