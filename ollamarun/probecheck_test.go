@@ -150,13 +150,13 @@ func TestProbesOfSmallPasses(t *testing.T) {
 					sent = append(sent, len(asked.Prompt))
 				}
 			}
-			pairs := 0
+			inARow := 0
 			for i, n := range sent[1:] {
 				if n == sent[i] && slices.Contains([]int{508 + 8, 504 + 16, 462 + 100}, n) {
-					pairs++
+					inARow++
 				}
 			}
-			assert.Equal(t, map[bool]int{true: 3, false: 0}[onCPU], pairs, "%v", sent)
+			assert.Equal(t, map[bool]int{true: 3, false: 0}[onCPU], inARow, "%v", sent)
 		})
 	}
 }

@@ -64,15 +64,15 @@ func (p *prober) run(ctx context.Context, sizes []int, repeats int, words func(f
 	if err := p.keep(ctx, sizes[0]); err != nil {
 		return nil, err
 	}
-	rounds, measure := repeats, p.onCPUs
-	if !p.onCPU {
-		rounds, measure = 1+repeats, p.onGPU(repeats)
+	last := repeats // of the rounds, from 0: on GPUs one more
+	if p.onCPU {
+		last--
 	}
 	if err := p.repeat(ctx); err != nil {
 		return nil, err
 	}
-	for round := range rounds {
-		if err := p.round(ctx, round, sizes, measure); err != nil {
+	for round := range last + 1 {
+		if err := p.round(ctx, round, last, sizes); err != nil {
 			return nil, err
 		}
 	}
@@ -138,13 +138,18 @@ const mostHead = 4
 
 // round measures a pass of each size. On CPUs the order of the sizes alternates, so that a slow drift acts on
 // all alike; on GPUs that would have two passes of a size follow each other.
-func (p *prober) round(ctx context.Context, round int, sizes []int, measure func(ctx context.Context, round, size int) error) error {
-	for i := range sizes {
-		size := sizes[i]
-		if p.onCPU && round%2 == 1 {
-			size = sizes[len(sizes)-1-i]
+func (p *prober) round(ctx context.Context, round, last int, sizes []int) error {
+	for i, size := range sizes {
+		var err error
+		switch {
+		case !p.onCPU:
+			err = p.onGPU(ctx, size, round, last)
+		case round%2 == 0:
+			err = p.onCPUs(ctx, size)
+		default:
+			err = p.onCPUs(ctx, sizes[len(sizes)-1-i])
 		}
-		if err := measure(ctx, round, size); err != nil {
+		if err != nil {
 			return err
 		}
 	}
@@ -154,24 +159,22 @@ func (p *prober) round(ctx context.Context, round int, sizes []int, measure func
 // onGPU measures a size whose passes are all on a GPU. The first of a small size does not count, since the server
 // does some work only once for a size. No two of a size follow each other: CUDA graphs are recorded in the
 // second of them.
-func (p *prober) onGPU(repeats int) func(context.Context, int, int) error {
-	return func(ctx context.Context, round, size int) error {
-		small := size <= p.tokens/smallShare
-		if round == repeats && !small {
-			return nil // it has no pass that does not count
-		}
-		pass, err := p.pass(ctx, size)
-		if err == nil && (round > 0 || !small) {
-			p.passes = append(p.passes, pass)
-		}
-		return err
+func (p *prober) onGPU(ctx context.Context, size, round, last int) error {
+	small := size <= p.tokens/smallShare
+	if round == last && !small {
+		return nil // it has no pass that does not count
 	}
+	pass, err := p.pass(ctx, size)
+	if err == nil && (round > 0 || !small) {
+		p.passes = append(p.passes, pass)
+	}
+	return err
 }
 
 // onCPUs measures a size whose passes are on CPUs, at least in part. Another size than that of the last pass takes
 // some work, and in a prompt passes of one size follow each other. So of a small size the faster one of two passes in
 // a row counts.
-func (p *prober) onCPUs(ctx context.Context, _, size int) error {
+func (p *prober) onCPUs(ctx context.Context, size int) error {
 	pass, err := p.pass(ctx, size)
 	if err != nil {
 		return err

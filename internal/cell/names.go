@@ -16,30 +16,22 @@ const (
 // Names describes cells as briefly as possible, such as
 // "num_ctx=1024, 2048 with num_batch=64, 128", and only the first of very many.
 func Names(cells []Key) string {
-	common := commonSettings(cells)
-	if common == "" {
-		return someNames(cells)
+	all := AllSettings(cells)
+	if len(all) < 2 {
+		return someNames(cells, "", maxNamesLength)
 	}
-	others := make([]Key, len(cells))
-	for i, c := range cells {
-		others[i] = c
-		for name := range common.All() {
-			others[i].Settings = others[i].Settings.Without(name)
-		}
+	common := commonSettings(all)
+	text := someNames(cells, common, maxSettingsLength)
+	if common != "" {
+		text += ", all with " + common.Text()
 	}
-	if len(AllSettings(others)) == 1 {
-		return fmt.Sprintf("%s (%s)", someNames(others), common.Text())
-	}
-	return fmt.Sprintf("%s, all with %s", someNames(others), common.Text())
+	return text
 }
 
-// commonSettings returns the settings that all cells have.
-func commonSettings(cells []Key) Settings {
-	if len(cells) == 0 {
-		return ""
-	}
-	common := cells[0].Settings
-	for _, s := range AllSettings(cells) {
+// commonSettings returns the settings that all have, of one or more.
+func commonSettings(all []Settings) Settings {
+	common := all[0]
+	for _, s := range all[1:] {
 		for name, value := range common.All() {
 			if v, ok := s.Value(name); !ok || v != value {
 				common = common.Without(name)
@@ -49,21 +41,19 @@ func commonSettings(cells []Key) Settings {
 	return common
 }
 
-func someNames(cells []Key) string {
-	most := maxNamesLength
-	if len(AllSettings(cells)) > 1 {
-		most = maxSettingsLength
-	}
+// someNames names the cells, of many only the first in about so many bytes, without the common settings.
+func someNames(cells []Key, common Settings, most int) string {
 	n := min(len(cells), maxNamed)
-	if text := names(cells[:n]); n == len(cells) && len(text) <= most {
+	if text := names(cells[:n], common); n == len(cells) && len(text) <= most {
 		return text
 	}
-	n = sort.Search(n-1, func(i int) bool { return len(names(cells[:i+2])) > most }) + 1
-	return fmt.Sprintf("%s and %d more", names(cells[:n]), len(cells)-n)
+	n = sort.Search(n-1, func(i int) bool { return len(names(cells[:i+2], common)) > most }) + 1
+	return fmt.Sprintf("%s and %d more", names(cells[:n], common), len(cells)-n)
 }
 
-// names groups the num_ctx that have the same num_batch, and the other settings that have the same of both.
-func names(cells []Key) string {
+// names groups the num_ctx that have the same num_batch, and the other settings that have the same of both. It
+// leaves out the common settings.
+func names(cells []Key, common Settings) string {
 	alike := make(map[string][]string)
 	var order []string
 	of := make(map[Settings][]Key)
@@ -74,6 +64,9 @@ func names(cells []Key) string {
 		pairs := namesOfPairs(of[s])
 		if alike[pairs] == nil {
 			order = append(order, pairs)
+		}
+		for name := range common.All() {
+			s = s.Without(name)
 		}
 		alike[pairs] = append(alike[pairs], s.Text())
 	}

@@ -104,7 +104,7 @@ func (a *advice) gainText() string {
 		}
 		return text
 	}
-	text := fmt.Sprintf("%s (95 %% %s) over the server's own", signedPercent(a.Gain.Ratio), percents(*a.Gain))
+	text := gainFigures(*a.Gain) + " over the server's own"
 	if a.Own > 0 {
 		text += fmt.Sprintf(" %d", a.Own)
 	}

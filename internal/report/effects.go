@@ -78,14 +78,14 @@ func gainText(g sweep.ValueGain, name string) string {
 	const withOthers, inTurns = " with the other recommended settings", ", measured in turns"
 	all, here := rateOver(g.Gain, name), ""
 	if g.Here != nil {
-		here = fmt.Sprintf("%s (95 %% %s)%s", signedPercent(g.Here.Ratio), percents(*g.Here), withOthers)
+		here = gainFigures(*g.Here) + withOthers
 	}
 	if g.InTurns {
 		here += inTurns
 	}
 	switch {
 	case g.Estimated:
-		return fmt.Sprintf("%s (95 %% %s) over %s, as the search estimates", signedPercent(g.Ratio), percents(g.Gain), name)
+		return fmt.Sprintf("%s over %s, as the search estimates", gainFigures(g.Gain), name)
 	case g.InTurns && (*g.Here == g.Gain || !g.OnAverage()):
 		return rateOver(*g.Here, name) + inTurns
 	case !g.OnAverage():
@@ -102,7 +102,12 @@ func rateOver(g verdict.Gain, name string) string {
 	if g.Ratio < 0 {
 		relation = "against"
 	}
-	return fmt.Sprintf("%s (95 %% %s) %s %s", signedPercent(g.Ratio), percents(g), relation, name)
+	return fmt.Sprintf("%s %s %s", gainFigures(g), relation, name)
+}
+
+// gainFigures formats a gain with its interval: "+12 % (95 % 10 to 14)".
+func gainFigures(g verdict.Gain) string {
+	return fmt.Sprintf("%s (95 %% %s)", signedPercent(g.Ratio), percents(g))
 }
 
 // otherName names another value of an axis.

@@ -281,12 +281,16 @@ func nextStep(cp *checkpoint.Checkpoint, a *Advice, v Verdict) *Next {
 
 // firstRounds returns a baseline that should decide.
 func firstRounds(rounds config.Baseline, pace Pace) *Next {
+	return baselineOf(rounds, 2*rounds.Rounds(), true, pace)
+}
+
+// baselineOf returns a baseline with so many rounds, which takes so many loads.
+func baselineOf(rounds config.Baseline, loads int, settles bool, pace Pace) *Next {
 	flag := "-baseline"
 	if rounds > config.BaselineOn {
 		flag += fmt.Sprintf("=%d", rounds)
 	}
-	loads := 2 * rounds.Rounds()
-	return &Next{Flags: []string{flag}, Baseline: true, Time: pace.Time(loads, loads), Settles: true}
+	return &Next{Flags: []string{flag}, Baseline: true, Time: pace.Time(loads, loads), Settles: settles}
 }
 
 // moreRounds returns a baseline with the rounds that should show the wanted difference, at least twice as many as
@@ -303,7 +307,7 @@ func moreRounds(cp *checkpoint.Checkpoint, a *Advice, wanted float64, pace Pace)
 	if failed || rounds > config.BaselineMost {
 		return nil
 	}
-	return &Next{Flags: []string{fmt.Sprintf("-baseline=%d", rounds)}, Baseline: true, Time: pace.Time(loads, loads), Settles: settles}
+	return baselineOf(rounds, loads, settles, pace)
 }
 
 // fewestSamples returns the smallest number of samples of a cell with a rate, and a function that

@@ -44,7 +44,11 @@ type ValueGain struct {
 }
 
 // Differs reports whether the value gains or loses more than noise, on average or at the recommended cell.
-func (g ValueGain) Differs() bool { return g.OnAverage() || g.Depends() && excludesZero(*g.Here) }
+func (g ValueGain) Differs() bool { return g.OnAverage() || g.DiffersHere() }
+
+// DiffersHere reports whether the value gains or loses more than noise at the recommended cell, and another gain
+// than on average.
+func (g ValueGain) DiffersHere() bool { return g.Depends() && excludesZero(*g.Here) }
 
 // OnAverage reports whether the value gains or loses more than noise over all cells.
 func (g ValueGain) OnAverage() bool { return excludesZero(g.Gain) }
@@ -183,7 +187,7 @@ func (e Effect) size() (largest float64) {
 		if g.OnAverage() {
 			largest = max(largest, math.Abs(math.Log1p(g.Ratio)))
 		}
-		if g.Depends() && excludesZero(*g.Here) {
+		if g.DiffersHere() {
 			largest = max(largest, math.Abs(math.Log1p(g.Here.Ratio)))
 		}
 	}
